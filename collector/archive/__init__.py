@@ -1,0 +1,1 @@
+"""The files: day files, ledger, lock."""

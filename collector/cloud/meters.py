@@ -1,0 +1,59 @@
+"""What the cloud must be told of a meter, and what its numbers need before they are energy."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import date
+from decimal import Decimal
+from enum import StrEnum
+
+
+class Kind(StrEnum):
+    """How a device counts."""
+
+    EM = "em"  # two clamps: Shelly EM, Pro EM-50; one request per channel
+    EM3 = "3em"  # three phases: 3EM, Pro 3EM; one request, `sum` is the answer
+
+
+@dataclass(frozen=True, slots=True)
+class Meter:
+    """One meter: a device on the grid feed, and where its solar energy is counted.
+
+    `name` is its folder and its name in logs. `solar=False` says that there is no solar clamp: the
+    solar columns are then true zeros. `pv_id` is the second device of a 3EM pair.
+    `grid_scale_factor` multiplies import and export; `pv_kwh_discard` is subtracted from each solar
+    hour, down to zero. Days before `since` are never asked for. `timezone` is what the
+    configuration says; the device's own answer overrules it.
+    """
+
+    name: str
+    id: str
+    kind: Kind = Kind.EM
+    grid_channel: int = 0
+    solar_channel: int = 1
+    solar: bool = True
+    pv_id: str | None = None
+    grid_scale_factor: Decimal = Decimal(1)
+    pv_kwh_discard: Decimal = Decimal(0)
+    since: date | None = None
+    timezone: str | None = None
+
+    @property
+    def requests_per_day(self) -> int:
+        """How many requests one day of this meter takes."""
+        if self.kind is Kind.EM3:
+            return 1 if self.pv_id is None else 2
+        return 2 if self.solar else 1
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """One Shelly account: where its data lives and the key to it.
+
+    `base_url` has a scheme and a host, no path: `https://shelly-12-eu.shelly.cloud`.
+    The key never shows: not in `repr`, not in an error.
+    """
+
+    name: str
+    base_url: str
+    auth_key: str = field(repr=False)

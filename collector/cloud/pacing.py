@@ -1,0 +1,119 @@
+"""Pacer: how fast one account may be asked. A minimum gap, no burst, hold-off after a rejection.
+
+The cloud allows one request per second and account, counts overlapping calls as a violation, and
+keeps the window shut while rejected calls go on (seen by several clients; nothing is official).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+from collector.errors import RateLimited, SourceError
+
+_HOLD_MIN_S, _HOLD_MAX_S = 1.5, 60.0
+_ASKED_HOLD_MAX_S = 3600.0  # an absurd Retry-After must not stop an account for a year
+_GAP_GROWTH, _GAP_MAX_S = 1.25, 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Pacing:
+    """How fast one account may be asked: seconds between starts, and requests under way at once."""
+
+    min_interval_s: float = 1.05
+    max_in_flight: int = 4
+
+
+class Pacer:
+    """`async with pacer.turn():` around every request, retries included.
+
+    Starts are at least `min_interval_s` apart and at most `max_in_flight` run at once. The first
+    rejection makes the account serial for the life of the process: one request at a time, the gap
+    measured from the end of the last answer. Turns go first come, first served; a cancelled waiter
+    holds nobody back.
+    """
+
+    def __init__(self, pacing: Pacing, on_hold: Callable[[float], None] = lambda hold_s: None) -> None:
+        self._gap_s = pacing.min_interval_s
+        self._max_in_flight = pacing.max_in_flight
+        self._on_hold = on_hold
+        self._queue = asyncio.Lock()
+        self._freed = asyncio.Event()
+        self._in_flight = 0
+        # A process before this one may have asked a moment ago: the first start waits its gap too.
+        self._not_before = asyncio.get_running_loop().time() + self._gap_s
+        self._rejected_at = float("-inf")
+        self._rejections_in_a_row = 0
+        self.requests = 0
+        self.rejections = 0
+        self.holds = 0
+
+    @property
+    def gap_s(self) -> float:
+        """The gap in force, in seconds."""
+        return self._gap_s
+
+    @property
+    def serial(self) -> bool:
+        """Whether a rejection has taught this account to ask one at a time."""
+        return self.holds > 0
+
+    @asynccontextmanager
+    async def turn(self) -> AsyncIterator[None]:
+        """Waits for this request's turn; sees from the way it ends whether the pace was too fast."""
+        started_at = await self._start()
+        try:
+            yield
+        except RateLimited as refusal:
+            self._learn(started_at, refusal.retry_after_s)
+            raise
+        except SourceError:
+            raise
+        else:
+            if started_at > self._rejected_at:
+                self._rejections_in_a_row = 0
+        finally:
+            self._finish()
+
+    async def _start(self) -> float:
+        loop = asyncio.get_running_loop()
+        async with self._queue:
+            while True:
+                if self._in_flight >= (1 if self.serial else self._max_in_flight):
+                    self._freed.clear()
+                    await self._freed.wait()
+                elif (wait_s := self._not_before - loop.time()) > 0:
+                    await asyncio.sleep(wait_s)
+                else:
+                    break
+            self._in_flight += 1
+            self.requests += 1
+            self._hold_until(loop.time() + self._gap_s)
+            return loop.time()
+
+    def _finish(self) -> None:
+        self._in_flight -= 1
+        self._freed.set()
+        if self.serial:
+            self._hold_until(asyncio.get_running_loop().time() + self._gap_s)
+
+    def _learn(self, started_at: float, retry_after_s: float | None) -> None:
+        """Holds the account off. Requests that ran beside the rejected one teach nothing new."""
+        self.rejections += 1
+        now = asyncio.get_running_loop().time()
+        if started_at > self._rejected_at:
+            if self.serial:
+                self._gap_s = min(self._gap_s * _GAP_GROWTH, max(_GAP_MAX_S, self._gap_s))
+            self._rejected_at = now
+            self._rejections_in_a_row += 1
+            self.holds += 1
+        hold_s = min(_HOLD_MIN_S * 2 ** min(self._rejections_in_a_row - 1, 10), _HOLD_MAX_S)
+        if retry_after_s is not None:
+            hold_s = min(max(retry_after_s, _HOLD_MIN_S), _ASKED_HOLD_MAX_S)
+        self._hold_until(now + hold_s)
+        self._on_hold(hold_s)
+
+    def _hold_until(self, moment: float) -> None:
+        self._not_before = max(self._not_before, moment)

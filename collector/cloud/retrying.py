@@ -1,0 +1,68 @@
+"""RetryPolicy: how often a request is tried again and how long it waits in between; as data."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import TypeVar
+
+from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, stop_after_attempt
+from tenacity.wait import wait_exponential_jitter
+
+from collector.errors import RETRYABLE, RateLimited, SourceError
+
+T = TypeVar("T")
+OnRetry = Callable[[SourceError, int, float], None]
+"""Told of each further attempt: the error, the attempts so far, the seconds until the next one."""
+
+
+@dataclass(frozen=True, slots=True)
+class RetryPolicy:
+    """How one request is tried again. Waits double from `wait_initial_s` up to `wait_max_s`."""
+
+    attempts: int = 4
+    wait_initial_s: float = 2.0
+    wait_max_s: float = 60.0
+    wait_jitter_s: float = 1.0
+    timeout_s: float = 30.0
+
+    def once(self) -> RetryPolicy:
+        """The same, without a second attempt: how a source that is down is probed."""
+        return RetryPolicy(1, self.wait_initial_s, self.wait_max_s, self.wait_jitter_s, self.timeout_s)
+
+
+async def retried(policy: RetryPolicy, on_retry: OnRetry, attempt: Callable[[], Awaitable[T]]) -> T:
+    """The result of `attempt`, tried again on retryable errors only; the last error as it came.
+
+    After a rate limit there is no wait here: the pacer holds the whole account off.
+    """
+    backoff = wait_exponential_jitter(policy.wait_initial_s, policy.wait_max_s, jitter=policy.wait_jitter_s)
+
+    def wait_s(state: RetryCallState) -> float:
+        error = _error_of(state)
+        if isinstance(error, RateLimited):
+            return 0.0
+        return max(backoff(state), min(error.retry_after_s or 0.0, policy.wait_max_s))
+
+    def tell(state: RetryCallState) -> None:
+        on_retry(_error_of(state), state.attempt_number, wait_s_of(state))
+
+    def wait_s_of(state: RetryCallState) -> float:
+        return state.next_action.sleep if state.next_action is not None else 0.0
+
+    retrying = AsyncRetrying(
+        retry=retry_if_exception_type(RETRYABLE),
+        stop=stop_after_attempt(policy.attempts),
+        wait=wait_s,
+        before_sleep=tell,
+        reraise=True,
+    )
+    return await retrying(attempt)
+
+
+def _error_of(state: RetryCallState) -> SourceError:
+    outcome = state.outcome
+    error = outcome.exception() if outcome is not None else None
+    if not isinstance(error, SourceError):
+        raise TypeError("only source errors are retried")
+    return error

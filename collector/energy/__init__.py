@@ -1,0 +1,1 @@
+"""What a day of energy is. Pure: no I/O, no third party."""

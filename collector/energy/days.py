@@ -1,0 +1,103 @@
+"""Local days and their hours: all daylight-saving logic, and the one read of the wall clock.
+
+A day's hours are the stretches of time that share one local hour label. They are named by the epoch
+seconds at which they start, so that nothing here ever compares or subtracts local times: two `fold`
+twins compare equal, and a skipped local time has the epoch of the real next hour.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, time, timedelta
+from functools import lru_cache
+from zoneinfo import ZoneInfo
+
+Clock = Callable[[], datetime]
+"""Gives the present moment, aware, in UTC. Read once per job; everything below takes dates."""
+
+_QUARTER_S = 900  # every offset in use since 1972 is a multiple of a quarter of an hour
+_ZONE_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_+-]*(/[A-Za-z0-9_+-]+){0,2}")
+
+
+def wall_clock() -> datetime:
+    """The present moment. The only read of the wall clock in the program."""
+    return datetime.now(UTC)  # noqa: TID251
+
+
+def zone_named(name: str) -> ZoneInfo:
+    """The IANA zone of that name; `ValueError` for anything else, hostile strings included."""
+    if len(name) > 64 or not _ZONE_NAME.fullmatch(name):
+        raise ValueError("not the name of a time zone")
+    try:
+        return ZoneInfo(name)
+    except (OSError, KeyError, ValueError) as error:  # "Europe" is a folder, "Mars/Base" is unknown
+        raise ValueError("unknown time zone") from error
+
+
+def date_in(zone: ZoneInfo, moment: datetime) -> date:
+    """The local date at that moment."""
+    return moment.astimezone(zone).date()
+
+
+@dataclass(frozen=True, slots=True)
+class LocalDay:
+    """One local day: `[start, end)` in epoch seconds, and the starts of its hours, ascending.
+
+    `labels[i]` is the local hour, 0 to 23, at `hours[i]`. On a fall-back day a label occurs twice.
+    """
+
+    date: date
+    zone: ZoneInfo
+    start: int
+    end: int
+    hours: tuple[int, ...]
+    labels: tuple[int, ...]
+
+    def hours_labelled(self, label: int) -> tuple[int, ...]:
+        """The starts of the hours with that label: none where it is skipped, two where repeated."""
+        return tuple(ts for ts, each in zip(self.hours, self.labels, strict=True) if each == label)
+
+    @property
+    def twins(self) -> tuple[tuple[int, int], ...]:
+        """The pairs of hours that share a label: `(first, second)`, empty on ordinary days."""
+        seen: dict[int, int] = {}
+        pairs = []
+        for ts, label in zip(self.hours, self.labels, strict=True):
+            if label in seen:
+                pairs.append((seen[label], ts))
+            seen[label] = ts
+        return tuple(pairs)
+
+    def end_of(self, ts: int) -> int:
+        """The end of the hour that starts at `ts`."""
+        place = self.hours.index(ts) + 1
+        return self.hours[place] if place < len(self.hours) else self.end
+
+    def is_over(self, now: datetime) -> bool:
+        """Whether the whole day lies in the past."""
+        return now.timestamp() >= self.end
+
+
+@lru_cache(maxsize=64)
+def local_day(day: date, zone: ZoneInfo) -> LocalDay:
+    """That date in that zone. Its length may be anything: 23, 24, 25 hours, or none at all."""
+    start, end = _first_moment(day, zone), _first_moment(day + timedelta(days=1), zone)
+    hours: list[int] = []
+    labels: list[int] = []
+    for ts in range(start, end, _QUARTER_S):
+        local = datetime.fromtimestamp(ts, zone)
+        on_the_hour = local.minute == 0
+        if on_the_hour or not labels or labels[-1] != local.hour:
+            hours.append(ts)
+            labels.append(local.hour)
+    return LocalDay(day, zone, start, end, tuple(hours), tuple(labels))
+
+
+def _first_moment(day: date, zone: ZoneInfo) -> int:
+    """Epoch seconds of the day's first moment, also where its midnight is skipped or repeated.
+
+    `fold=0` is the earlier of two midnights, and for a skipped midnight the moment of the jump.
+    """
+    return int(datetime.combine(day, time(), zone).timestamp())

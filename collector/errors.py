@@ -1,0 +1,109 @@
+"""Every error that the collector raises.
+
+CollectorError
+├── SettingsError            every problem of a configuration: field, value, reason
+├── AnswerError              a body that is not what the contract says; names the field
+├── ArchiveError             the archive cannot be used
+│   ├── DamagedFile          a day file that cannot be trusted
+│   └── ArchiveLocked        another instance holds the archive
+└── SourceError              the cloud did not give the day
+    ├── Unavailable          5xx, timeouts, connection, HTML, unexplained 401   retryable
+    ├── RateLimited          max_req, 429                                       retryable
+    ├── KeyRefused           only where the body names the key
+    ├── DeviceUnknown        the account does not know the device
+    └── Rejected             any other 4xx
+
+`OSError` from the archive passes through: a full disk is not ours to rename.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+class CollectorError(Exception):
+    """Root of everything that the collector raises on purpose."""
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One thing wrong with a configuration."""
+
+    field: str
+    value: str
+    reason: str
+
+    def __str__(self) -> str:
+        shown = f" = {self.value}" if self.value else ""
+        return f"{self.field}{shown}: {self.reason}"
+
+
+class SettingsError(CollectorError):
+    """A configuration that cannot be used; carries all its problems at once."""
+
+    def __init__(self, problems: list[Problem]) -> None:
+        super().__init__("; ".join(str(problem) for problem in problems))
+        self.problems = problems
+
+
+class AnswerError(CollectorError):
+    """A body that breaks the contract; nothing of it may be stored.
+
+    `field` names the offending key, `reason` says what is wrong with it.
+    """
+
+    def __init__(self, field: str, reason: str) -> None:
+        super().__init__(f"{field}: {reason}")
+        self.field = field
+        self.reason = reason
+
+
+class ArchiveError(CollectorError):
+    """The archive cannot be used as it is."""
+
+
+class DamagedFile(ArchiveError):
+    """A day file that cannot be read as one; `reason` says why."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+class ArchiveLocked(ArchiveError):
+    """Another instance holds the archive."""
+
+
+class SourceError(CollectorError):
+    """The cloud did not give what was asked for.
+
+    `retry_after_s` is what the server asked for, where it asked.
+    """
+
+    def __init__(self, reason: str, retry_after_s: float | None = None) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.retry_after_s = retry_after_s
+
+
+class Unavailable(SourceError):
+    """The cloud cannot be reached or does not answer as itself."""
+
+
+class RateLimited(SourceError):
+    """The account's pace was exceeded, by us or by another program."""
+
+
+class KeyRefused(SourceError):
+    """The cloud named the key as wrong."""
+
+
+class DeviceUnknown(SourceError):
+    """The account does not know the device."""
+
+
+class Rejected(SourceError):
+    """Any other refusal: asking again in the same way will not help."""
+
+
+RETRYABLE: tuple[type[SourceError], ...] = (Unavailable, RateLimited)

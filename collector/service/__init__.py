@@ -1,0 +1,1 @@
+"""What runs: jobs, workers, schedule, the daemon."""
