@@ -2,7 +2,31 @@
 
 from __future__ import annotations
 
+import json
+import re
+from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from decimal import Decimal
+from typing import Any
+
+from collector.energy.days import LocalDay
+from collector.energy.readings import EnergyDay, HourReading
+from collector.errors import DamagedFile
+
+MAX_BYTES = 64 * 1024  # a day of 25 records takes 8 kB; adopted ones with long floats 12 kB
+
+_WEEKDAYS = ("1 Mon", "2 Tue", "3 Wed", "4 Thu", "5 Fri", "6 Sat", "7 Sun")
+_BASE_KEYS = ("ts", "datetime", "import", "export", "hour", "day", "month", "year", "weekday", "week")
+_OUR_KEYS = {
+    _BASE_KEYS + solar + partial
+    for solar in ((), ("solar", "consumed", "solar_consumed"))
+    for partial in ((), ("partial",))
+}
+_DATETIME = re.compile(r"\d{4}/\d\d/\d\d \d\d:\d\d:\d\d")
+_MAX_KWH = Decimal(1_000_000)
+_MAX_RECORDS = 30
+_OFFSETS_S = range(-14 * 3600, 15 * 3600, 900)
 
 
 @dataclass(frozen=True, slots=True)
@@ -11,3 +35,163 @@ class DayFormat:
 
     decimals: int = 4
     merge_repeated_hour: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class DayFile:
+    """What a day file says: readings by epoch seconds, and whether its writer called it partial.
+
+    `ours` is false for files of the older utility, whose partial days have zeros where data was missing.
+    """
+
+    readings: Mapping[int, HourReading]
+    partial: bool
+    ours: bool
+
+
+def encode(energy_day: EnergyDay, decimals: int, *, complete: bool) -> bytes:
+    """The file of that day; `complete` as `EnergyDay.is_complete` says. Values must be rounded."""
+    tail = "}\n" if complete else ', "partial": true}\n'
+    zone = energy_day.day.zone
+    lines = [
+        _record(datetime.fromtimestamp(ts, zone), ts, reading, decimals) + tail
+        for ts, reading in energy_day.readings.items()
+    ]
+    return "".join(lines).encode()
+
+
+def _record(local: datetime, ts: int, reading: HourReading, decimals: int) -> str:
+    text = (
+        f'{{"ts": {ts}, "datetime": "{local:%Y/%m/%d %H:%M:%S}", '
+        f'"import": {reading.import_kwh:.{decimals}f}, "export": {reading.export_kwh:.{decimals}f}, '
+        f'"hour": {local.hour}, "day": "{local:%Y-%m-%d}", "month": "{local:%Y-%m}", '
+        f'"year": "{local:%Y}", "weekday": "{_WEEKDAYS[local.weekday()]}", "week": "{local:%Y-%W}"'
+    )
+    if reading.solar_kwh is None:
+        return text
+    solar_consumed = max(Decimal(0), reading.solar_kwh - reading.export_kwh)
+    return text + (
+        f', "solar": {reading.solar_kwh:.{decimals}f}, '
+        f'"consumed": {reading.import_kwh + solar_consumed:.{decimals}f}, '
+        f'"solar_consumed": {solar_consumed:.{decimals}f}'
+    )
+
+
+def decode(data: bytes, day: date) -> DayFile:
+    """What the file of that date says; `DamagedFile` where it cannot be trusted.
+
+    Accepts what the older utility wrote: any number of decimals, keys in any order, further keys.
+    """
+    if not data:
+        raise DamagedFile("it is empty")
+    if len(data) > MAX_BYTES:
+        raise DamagedFile(f"it is larger than {MAX_BYTES} bytes")
+    if not data.endswith(b"\n"):
+        raise DamagedFile("its last line has no end")
+    lines = data[:-1].split(b"\n")
+    if len(lines) > _MAX_RECORDS:
+        raise DamagedFile(f"it has {len(lines)} lines")
+    records = [_parse_line(line, number) for number, line in enumerate(lines, 1)]
+    readings: dict[int, HourReading] = {}
+    newest = 0
+    for number, record in enumerate(records, 1):
+        ts = _hour_start(record, day, number)
+        if ts <= newest:
+            raise DamagedFile(f"line {number}: its hours do not ascend")
+        newest = ts
+        readings[ts] = _reading(record, number)
+    marks = {record.get("partial", False) for record in records}
+    if len(marks) != 1 or not isinstance(next(iter(marks)), bool):
+        raise DamagedFile("only some of its lines say partial")
+    return DayFile(readings, marks == {True}, all(tuple(record) in _OUR_KEYS for record in records))
+
+
+def stored_day(file: DayFile, day: LocalDay, *, no_solar: bool) -> EnergyDay:
+    """The file's readings as a day in its zone; `DamagedFile` where an hour is not of that day.
+
+    A zero in a zero-filled partial day of the older utility is no measurement: it is dropped, to be
+    asked for again.
+    """
+    if not set(file.readings) <= set(day.hours):
+        raise DamagedFile(f"it has hours that are not of that day in {day.zone.key}")
+    readings = file.readings
+    if _is_zero_filled(file, day):
+        readings = _without_fillings(readings, no_solar=no_solar)
+    doubtful = frozenset(
+        first for first, second in day.twins if first in readings and second not in readings
+    )
+    return EnergyDay(day, readings, doubtful)
+
+
+def _is_zero_filled(file: DayFile, day: LocalDay) -> bool:
+    """Whether a day says partial although it has a record for every local hour: we never write that."""
+    labels = {label for ts, label in zip(day.hours, day.labels, strict=True) if ts in file.readings}
+    whole = labels == set(day.labels) and all(hour.solar_kwh is not None for hour in file.readings.values())
+    return file.partial and whole and (not file.ours or len(file.readings) == len(day.hours))
+
+
+def _without_fillings(readings: Mapping[int, HourReading], *, no_solar: bool) -> dict[int, HourReading]:
+    kept = {}
+    for ts, reading in readings.items():
+        if reading.import_kwh or reading.export_kwh:
+            solar_known = bool(reading.solar_kwh) or no_solar
+            kept[ts] = reading if solar_known else reading._replace(solar_kwh=None)
+    return kept
+
+
+def _parse_line(line: bytes, number: int) -> dict[str, Any]:
+    try:
+        record = json.loads(
+            line.decode("utf-8"),
+            parse_float=Decimal,
+            parse_constant=_refuse,
+            object_pairs_hook=_unique_keys,
+        )
+    except (ValueError, ArithmeticError, RecursionError) as error:
+        raise DamagedFile(f"line {number}: not a JSON object") from error
+    if not isinstance(record, dict) or line[:1] != b"{" or line[-1:] != b"}":
+        raise DamagedFile(f"line {number}: not a JSON object")
+    return record
+
+
+def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    record = dict(pairs)
+    if len(record) != len(pairs):
+        raise ValueError("a key occurs twice")
+    return record
+
+
+def _refuse(constant: str) -> Any:
+    raise ValueError(f"{constant} is not a number")
+
+
+def _hour_start(record: Mapping[str, Any], day: date, number: int) -> int:
+    ts, local = record.get("ts"), record.get("datetime")
+    if type(ts) is not int or not isinstance(local, str) or not _DATETIME.fullmatch(local):
+        raise DamagedFile(f"line {number}: no hour")
+    try:
+        wall = datetime.strptime(local, "%Y/%m/%d %H:%M:%S").replace(tzinfo=UTC)
+    except ValueError as error:
+        raise DamagedFile(f"line {number}: no hour") from error
+    if wall.date() != day or record.get("day") != day.isoformat():
+        raise DamagedFile(f"line {number}: it is of another day")
+    if int(wall.timestamp()) - ts not in _OFFSETS_S:
+        raise DamagedFile(f"line {number}: ts and datetime are not the same hour")
+    return ts
+
+
+def _reading(record: Mapping[str, Any], number: int) -> HourReading:
+    import_kwh, export_kwh = _kwh(record, "import", number), _kwh(record, "export", number)
+    # The older utility puts a zero first and the other two columns only with the measurement.
+    measured = "solar" in record and "consumed" in record
+    return HourReading(import_kwh, export_kwh, _kwh(record, "solar", number) if measured else None)
+
+
+def _kwh(record: Mapping[str, Any], key: str, number: int) -> Decimal:
+    value = record.get(key)
+    if isinstance(value, bool) or not isinstance(value, int | Decimal):
+        raise DamagedFile(f"line {number}: {key} is not a number")
+    kwh = Decimal(value)
+    if not 0 <= kwh <= _MAX_KWH:
+        raise DamagedFile(f"line {number}: {key} is out of range")
+    return abs(kwh)  # -0.0 is 0.0

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, time, timedelta
 from functools import lru_cache
 from zoneinfo import ZoneInfo
@@ -78,6 +78,12 @@ class LocalDay:
     def is_over(self, now: datetime) -> bool:
         """Whether the whole day lies in the past."""
         return now.timestamp() >= self.end
+
+    def with_twins_as_one(self) -> LocalDay:
+        """The same day for readers that key on local time: a repeated hour is one, two hours long."""
+        seconds = {second for _, second in self.twins}
+        kept = [(ts, label) for ts, label in zip(self.hours, self.labels, strict=True) if ts not in seconds]
+        return replace(self, hours=tuple(ts for ts, _ in kept), labels=tuple(label for _, label in kept))
 
 
 @lru_cache(maxsize=64)

@@ -2,9 +2,57 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from enum import StrEnum
+from typing import NamedTuple
+from zoneinfo import ZoneInfo
+
+from collector.energy.days import LocalDay, date_in, local_day
 
 RETENTION_DAYS = 3 * 365  # the cloud keeps three years
+EMPTY_RUN = 14  # so many empty days at the old end: the meter was not installed before
+
+_DAY = timedelta(days=1)
+_HOUR_S, _DAY_S = 3600, 86400
+_SLACK_S = 300  # the schedule's own spread must not push a re-read to the next round
+_FAR_FUTURE_S = 2 * _HOUR_S
+
+
+class Outcome(StrEnum):
+    """How asking for a day ended."""
+
+    WRITTEN = "written"  # complete, and its file changed
+    UNCHANGED = "unchanged"  # what the file says already
+    PARTIAL = "partial"  # written, and not complete
+    EMPTY = "empty"  # the cloud has no hour of it
+    FAILED = "failed"  # no answer that could be used, or not saved
+
+
+class Asked(NamedTuple):
+    """The last time a day was asked for: how it ended, epoch seconds, tries so far, why it failed."""
+
+    outcome: Outcome
+    asked_at: int
+    tries: int
+    reason: str = ""
+
+
+class Known(NamedTuple):
+    """What is known of a day: whether a file is there, whether it is complete, the last asking."""
+
+    stored: bool
+    complete: bool
+    asked: Asked | None = None
+
+    @property
+    def is_empty(self) -> bool:
+        """Asked for, answered, and nothing there."""
+        return not self.stored and self.asked is not None and self.asked.outcome is Outcome.EMPTY
+
+
+NOTHING = Known(stored=False, complete=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,3 +66,123 @@ class PlanPolicy:
     backfill_days: int | None = None
     settle_days: tuple[int, ...] = (1, 3)
     heal: bool = True
+
+
+def first_day(today: date, days: int | None, since: date | None) -> date:
+    """The oldest day to ask for: `days` full days back, all for `None`, never beyond what is kept."""
+    kept = today - timedelta(days=RETENTION_DAYS)
+    wanted = kept if days is None else max(kept, today - timedelta(days=days))
+    return wanted if since is None else max(wanted, since)
+
+
+def refresh_days(today: date, known: Mapping[date, Known], now: datetime) -> Iterator[date]:
+    """Today, and yesterday as long as it is incomplete and due."""
+    yield today
+    yesterday = today - _DAY
+    state = known.get(yesterday, NOTHING)
+    if not state.complete and is_due(state.asked, now):
+        yield yesterday
+
+
+def heal_days(
+    zone: ZoneInfo, first: date, known: Mapping[date, Known], now: datetime, policy: PlanPolicy
+) -> Iterator[date]:
+    """Past days that are due again, newest first: incomplete, empty, failed, or not yet settled."""
+    today = date_in(zone, now)
+    horizon = old_end(known, today)
+    for day in sorted(known, reverse=True):
+        if not first <= day < today or (horizon is not None and day < horizon):
+            continue
+        state = known[day]
+        if state.complete:
+            recent = state.asked is not None or (today - day).days <= max(policy.settle_days, default=0) + 2
+            if recent and settles(local_day(day, zone), state.asked, now, policy):
+                yield day
+        elif policy.heal and (state.stored or state.asked) and is_due(state.asked, now):
+            yield day
+
+
+def backfill_days(today: date, first: date, known: Mapping[date, Known]) -> Iterator[date]:
+    """Days never stored and never asked for, newest first, down to `first`.
+
+    `known` is read anew at each step: once the 14 days before it have been found empty, a day is not
+    asked for any more.
+    """
+    day = today - _DAY
+    while day >= first:
+        state = known.get(day, NOTHING)
+        if not state.stored and state.asked is None:
+            if _ends_here(day, known, today):
+                return
+            yield day
+        day -= _DAY
+
+
+def wanted_days(
+    today: date, first: date, known: Mapping[date, Known], now: datetime, *, insist: bool
+) -> Iterator[date]:
+    """What a person asks for: today and every day down to `first` that is not complete, newest first.
+
+    Days older than 14 empty ones, and empty ones that are not due, are left out, unless `insist`.
+    """
+    day = today
+    while day >= first:
+        state = known.get(day, NOTHING)
+        if insist or not (state.is_empty and not is_due(state.asked, now)):
+            if not insist and _ends_here(day, known, today):
+                return
+            if not state.complete:
+                yield day
+        day -= _DAY
+
+
+def old_end(known: Mapping[date, Known], today: date) -> date | None:
+    """The oldest of the 14 empty days below the oldest stored one; `None` where there is no such run."""
+    day = min((day for day, state in known.items() if state.stored), default=today)
+    run = [day - number * _DAY for number in range(1, EMPTY_RUN + 1)]
+    return run[-1] if all(known.get(each, NOTHING).is_empty for each in run) else None
+
+
+def is_due(asked: Asked | None, now: datetime) -> bool:
+    """Whether an incomplete past day may be asked for again: 1 h, 6 h, daily for 2 weeks, weekly."""
+    if asked is None:
+        return True
+    waited_s = now.timestamp() - asked.asked_at
+    # A stamp from the future is of a clock that was wrong: asking once more heals it.
+    return waited_s < -_FAR_FUTURE_S or waited_s >= wait_after(asked.tries) - _SLACK_S
+
+
+def wait_after(tries: int) -> int:
+    """Seconds to wait after that many fruitless tries."""
+    if tries <= 1:
+        return _HOUR_S
+    if tries == 2:
+        return 6 * _HOUR_S
+    return _DAY_S if tries <= 16 else 7 * _DAY_S
+
+
+def settles(day: LocalDay, asked: Asked | None, now: datetime, policy: PlanPolicy) -> bool:
+    """Whether a complete day is due for one more reading, because late data may have changed it.
+
+    A day without a remembered reading counts as settled once the last of these readings is past.
+    """
+    dues = [day.end + days * _DAY_S for days in policy.settle_days]
+    if asked is None:
+        return bool(dues) and min(dues) <= now.timestamp() < max(dues) + _DAY_S
+    return any(asked.asked_at < due <= now.timestamp() for due in dues)
+
+
+def lost_days(first: date, known: Mapping[date, Known], reported_before: date | None) -> list[date]:
+    """Days that the cloud forgot before they were complete: older than `first`, after the oldest stored."""
+    oldest = min((day for day, state in known.items() if state.stored), default=first)
+    start = oldest if reported_before is None else max(oldest, reported_before)
+    days = (start + number * _DAY for number in range((first - start).days))
+    return [day for day in days if not known.get(day, NOTHING).complete]
+
+
+def _ends_here(day: date, known: Mapping[date, Known], today: date) -> bool:
+    """Whether the 14 days after `day` were all found empty, and nothing older is stored."""
+    after = (day + number * _DAY for number in range(1, EMPTY_RUN + 1))
+    if not all(each < today and known.get(each, NOTHING).is_empty for each in after):
+        return False
+    return not any(state.stored for older, state in known.items() if older < day)

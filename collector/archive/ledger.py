@@ -1,0 +1,153 @@
+"""Ledger: what the files cannot say. Asked and empty, asked when, how often, and why it failed.
+
+Delete it and nothing is lost but patience. It is a journal: a line a fact, the last one counts, so a
+crash costs at most the last line. Days that need nothing more have no line in it.
+"""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+from collections.abc import Mapping
+from contextlib import suppress
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+from collector.archive.files import read_at_most, replace_file
+from collector.energy.days import zone_named
+from collector.energy.planning import Asked, Outcome
+from collector.errors import ArchiveError
+
+_MAX_BYTES = 8 * 1024 * 1024
+_MAX_REASON = 200
+_FORGOTTEN_LINES_KEPT = 500  # rewriting the journal less often spares the card
+
+
+class Ledger:
+    """The journal in `path`, and what it says now.
+
+    `rebuilt` tells that lines could not be read: they were dropped, and the days they spoke of are
+    simply asked for again.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._asked: dict[date, Asked] = {}
+        self.zone: str | None = None
+        self.lost_before: date | None = None
+        lines, damaged, torn = _read_lines(path)
+        for line in lines:
+            try:
+                self._apply(line)
+            except (KeyError, TypeError, ValueError):
+                damaged += 1
+        self.rebuilt = damaged > 0
+        if damaged or torn or len(lines) > len(self._asked) + _FORGOTTEN_LINES_KEPT:
+            self._compact()
+
+    @property
+    def asked(self) -> Mapping[date, Asked]:
+        """The days it remembers."""
+        return self._asked
+
+    def note(self, day: date, asked: Asked) -> None:
+        """Remembers how asking for that day ended."""
+        if self._asked.get(day) != asked:
+            self._append(_line_of(day, asked))
+            self._asked[day] = asked
+
+    def forget(self, day: date) -> None:
+        """Forgets that day: its file says all there is to say."""
+        if day in self._asked:
+            self._append({"day": day.isoformat(), "outcome": None})
+            del self._asked[day]
+
+    def note_zone(self, zone: str) -> None:
+        """Remembers the meter's time zone, so that the next start knows what today is."""
+        if zone != self.zone:
+            self._append({"zone": zone})
+            self.zone = zone
+
+    def note_lost(self, before: date) -> None:
+        """Remembers that all losses before that day have been told."""
+        if before != self.lost_before:
+            self._append({"lost_before": before.isoformat()})
+            self.lost_before = before
+
+    def _append(self, fact: Mapping[str, Any]) -> None:
+        line = json.dumps(fact).encode() + b"\n"
+        flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
+        descriptor = os.open(self._path, flags, 0o640)
+        try:
+            size = os.fstat(descriptor).st_size
+            if os.write(descriptor, line) != len(line):  # the disk is full: leave no half line
+                with suppress(OSError):
+                    os.ftruncate(descriptor, size)
+                raise OSError(errno.ENOSPC, "no space for the ledger", str(self._path))
+        finally:
+            os.close(descriptor)
+
+    def _apply(self, fact: Mapping[str, Any]) -> None:
+        if "zone" in fact:
+            zone_named(fact["zone"])
+            self.zone = fact["zone"]
+            return
+        if "lost_before" in fact:
+            self.lost_before = date.fromisoformat(fact["lost_before"])
+            return
+        day = date.fromisoformat(fact["day"])
+        if fact["outcome"] is None:
+            self._asked.pop(day, None)
+        else:
+            self._asked[day] = Asked(
+                Outcome(fact["outcome"]), _whole(fact["asked_at"]), _whole(fact["tries"]), str(fact["reason"])
+            )
+
+    def _compact(self) -> None:
+        facts: list[Mapping[str, Any]] = [{"zone": self.zone}] if self.zone else []
+        facts += [{"lost_before": self.lost_before.isoformat()}] if self.lost_before else []
+        facts += [_line_of(day, asked) for day, asked in sorted(self._asked.items())]
+        replace_file(self._path, b"".join(json.dumps(fact).encode() + b"\n" for fact in facts))
+
+
+def _line_of(day: date, asked: Asked) -> dict[str, Any]:
+    return {
+        "day": day.isoformat(),
+        "outcome": asked.outcome.value,
+        "asked_at": asked.asked_at,
+        "tries": asked.tries,
+        "reason": asked.reason[:_MAX_REASON],
+    }
+
+
+def _whole(value: Any) -> int:
+    if type(value) is not int or value < 0:
+        raise ValueError("not a whole number")
+    return value
+
+
+def _read_lines(path: Path) -> tuple[list[Mapping[str, Any]], int, bool]:
+    """The readable lines, how many are damaged, and whether a crash tore the last one."""
+    try:
+        data = read_at_most(path, _MAX_BYTES)
+    except FileNotFoundError:
+        return [], 0, False
+    except IsADirectoryError as error:
+        raise ArchiveError(f"{path} is a folder; move it away") from error
+    if len(data) > _MAX_BYTES:
+        return [], 1, False
+    *whole, last = data.split(b"\n")
+    facts: list[Mapping[str, Any]] = []
+    damaged = 0
+    for line in whole:
+        try:
+            fact = json.loads(line)
+        except (ValueError, RecursionError):
+            fact = None
+        if isinstance(fact, dict):
+            facts.append(fact)
+        else:
+            damaged += 1
+    return facts, damaged, last != b""

@@ -1,0 +1,244 @@
+"""Archive: one meter's folder of day files. Read, merge and write, which days are there."""
+
+from __future__ import annotations
+
+import errno
+import os
+import re
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import date, datetime
+from pathlib import Path
+from typing import NamedTuple
+from zoneinfo import ZoneInfo
+
+from collector.archive.dayfile import MAX_BYTES, DayFile, DayFormat, decode, encode, stored_day
+from collector.archive.files import (
+    FolderLock,
+    make_folder,
+    quarantine,
+    read_at_most,
+    remove_stale_temporaries,
+    replace_file,
+)
+from collector.archive.ledger import Ledger
+from collector.energy.days import LocalDay, local_day, zone_named
+from collector.energy.planning import NOTHING, Asked, Known, Outcome
+from collector.energy.readings import EnergyDay, Revision, merged
+from collector.errors import DamagedFile
+
+_DAY_FILE = re.compile(r"(\d{4}-\d\d-\d\d)\.jsonl")
+_OWN_FOLDER = ".collector"
+
+
+class Quarantined(NamedTuple):
+    """A file that was moved aside, where to, and why."""
+
+    day: date
+    place: Path
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class DayOutcome:
+    """How asking for one day ended. `missing` hours lack a value on some channel."""
+
+    day: date
+    outcome: Outcome
+    hours: int = 0
+    missing: int = 0
+    complete: bool = False
+    revisions: tuple[Revision, ...] = ()
+    quarantined: tuple[Quarantined, ...] = ()
+    reason: str = ""
+
+
+class _Seen(NamedTuple):
+    """A day file as last read: its stamp on disk, and whether it is complete."""
+
+    stamp: int
+    complete: bool
+
+
+class Archive:
+    """One meter's day files, held by one process. Blocking: called from one thread at a time."""
+
+    def __init__(
+        self, folder: Path, day_format: DayFormat, *, no_solar: bool = False, remember_days: int = 3
+    ) -> None:
+        """Takes the folder, creating it where only it is missing.
+
+        `remember_days`: for how many days after its end a complete day's last reading is remembered.
+        Raises `ArchiveLocked`, `ArchiveError`, `OSError`.
+        """
+        self.folder = folder
+        self._format = day_format
+        self._no_solar = no_solar
+        self._remember_s = remember_days * 86400
+        self._own = folder / _OWN_FOLDER
+        make_folder(folder)
+        make_folder(self._own)
+        self._lock = FolderLock(self._own / "lock")
+        try:
+            for each in (folder, self._own):
+                remove_stale_temporaries(each)
+            self.ledger = Ledger(self._own / "ledger.jsonl")
+        except BaseException:
+            self._lock.release()
+            raise
+        self._seen: dict[date, _Seen] = {}
+
+    def close(self) -> None:
+        """Lets go of the folder."""
+        self._lock.release()
+
+    @property
+    def zone(self) -> ZoneInfo | None:
+        """The meter's time zone as the cloud last told it."""
+        return None if self.ledger.zone is None else zone_named(self.ledger.zone)
+
+    def scan(self) -> tuple[Quarantined, ...]:
+        """Looks at what is there now; files that cannot be trusted are moved aside and returned.
+
+        Only files that changed since the last look are read.
+        """
+        present: dict[date, os.DirEntry[str]] = {}
+        with os.scandir(self.folder) as entries:
+            for entry in entries:
+                if (match := _DAY_FILE.fullmatch(entry.name)) is not None:
+                    with suppress(ValueError):
+                        present[date.fromisoformat(match[1])] = entry
+        for gone in self._seen.keys() - present.keys():
+            del self._seen[gone]
+        damaged: list[Quarantined] = []
+        for day, entry in present.items():
+            seen = self._seen.get(day)
+            if seen is None or seen.stamp != _stamp(entry.stat(follow_symlinks=False)):
+                damaged += self._look_at(day)
+        return tuple(damaged)
+
+    def known(self) -> Mapping[date, Known]:
+        """What is known of each day, as of the last `scan` and what was merged since."""
+        known = {day: Known(stored=True, complete=seen.complete) for day, seen in self._seen.items()}
+        for day, asked in self.ledger.asked.items():
+            known[day] = known.get(day, NOTHING)._replace(asked=asked)
+        return known
+
+    def merge(self, answered: EnergyDay, now: datetime) -> DayOutcome:
+        """Adds what was answered at `now` to what is stored; durable when it returns.
+
+        Writes nothing where nothing changes. Raises `OSError` where it could not be saved; the old
+        file then stands.
+        """
+        if self._format.merge_repeated_hour:
+            answered = answered.with_twins_as_one()
+        day = answered.day
+        self.ledger.note_zone(day.zone.key)
+        decimals = self._format.decimals
+        file, stored, quarantined = self._read(day)
+        result, revisions = merged(stored.rounded(decimals), answered.rounded(decimals))
+        complete = result.is_complete(now)
+        if not result.readings:
+            outcome = Outcome.EMPTY
+        elif file is not None and _says(file, decimals) == (result.readings, complete):
+            outcome = Outcome.UNCHANGED
+        else:
+            replace_file(self._path(day.date), encode(result, decimals, complete=complete))
+            outcome = Outcome.WRITTEN if complete else Outcome.PARTIAL
+        if outcome is not Outcome.EMPTY:
+            self._seen[day.date] = _Seen(_stamp(self._path(day.date).lstat()), complete)
+        self._remember(day, outcome, now, complete=complete)
+        return DayOutcome(
+            day.date,
+            outcome,
+            hours=len(result.readings),
+            missing=len(result.missing_hours()),
+            complete=complete,
+            revisions=revisions,
+            quarantined=quarantined,
+        )
+
+    def note_failure(self, day: LocalDay, reason: str, now: datetime) -> None:
+        """Remembers that a past day could not be had, so that it is asked for again in time."""
+        self._remember(day, Outcome.FAILED, now, complete=False, reason=reason)
+
+    def probe(self) -> None:
+        """Raises `OSError` as long as nothing can be saved."""
+        place = self._own / "probe"
+        replace_file(place, b"\0" * 8192)
+        place.unlink()
+
+    def _remember(
+        self, day: LocalDay, outcome: Outcome, now: datetime, *, complete: bool, reason: str = ""
+    ) -> None:
+        if not day.is_over(now):
+            return  # today is asked for every hour, whatever came
+        asked_at = int(now.timestamp())
+        if not complete:
+            before = self.ledger.asked.get(day.date)
+            tries = 0 if before is None else before.tries
+            self.ledger.note(day.date, Asked(outcome, asked_at, tries + 1, reason))
+        elif asked_at < day.end + self._remember_s:
+            self.ledger.note(day.date, Asked(Outcome.WRITTEN, asked_at, 0))
+        else:
+            self.ledger.forget(day.date)
+
+    def _look_at(self, day: date) -> tuple[Quarantined, ...]:
+        """Reads one file and remembers what it is; a damaged one is moved aside."""
+        path = self._path(day)
+        try:
+            stamp = _stamp(path.lstat())
+            file = _decode_file(path, day)
+        except DamagedFile as damage:
+            self._seen.pop(day, None)
+            return (self._move_aside(day, damage),)
+        complete = not file.partial
+        if complete and self.zone is not None:  # the older utility called a day with a fat hour complete
+            local = local_day(day, self.zone)
+            if self._format.merge_repeated_hour:
+                local = local.with_twins_as_one()
+            complete = all(ts in file.readings for ts in local.hours)
+        complete = complete and all(reading.solar_kwh is not None for reading in file.readings.values())
+        self._seen[day] = _Seen(stamp, complete)
+        return ()
+
+    def _read(self, day: LocalDay) -> tuple[DayFile | None, EnergyDay, tuple[Quarantined, ...]]:
+        """The file as it is, and what it says of that day."""
+        path = self._path(day.date)
+        if not os.path.lexists(path):
+            return None, EnergyDay(day, {}), ()
+        try:
+            file = _decode_file(path, day.date)
+            whole = stored_day(file, local_day(day.date, day.zone), no_solar=self._no_solar)
+        except DamagedFile as damage:
+            return None, EnergyDay(day, {}), (self._move_aside(day.date, damage),)
+        return file, whole.with_twins_as_one() if self._format.merge_repeated_hour else whole, ()
+
+    def _move_aside(self, day: date, damage: DamagedFile) -> Quarantined:
+        place = quarantine(self._path(day), self._own / "quarantine")
+        return Quarantined(day, place, damage.reason)
+
+    def _path(self, day: date) -> Path:
+        return self.folder / f"{day.isoformat()}.jsonl"
+
+
+def _decode_file(path: Path, day: date) -> DayFile:
+    """The file's content; what cannot be read is as damaged as what cannot be understood."""
+    try:
+        data = read_at_most(path, MAX_BYTES)
+    except OSError as error:
+        if error.errno in (errno.EMFILE, errno.ENFILE, errno.ENOMEM):
+            raise  # that is our trouble, not the file's
+        raise DamagedFile(f"it cannot be read: {error.strerror}") from error
+    return decode(data, day)
+
+
+def _says(file: DayFile, decimals: int) -> tuple[Mapping[int, object], bool]:
+    """The readings and the completeness that the file states, in the archive's decimals."""
+    return {ts: reading.rounded(decimals) for ts, reading in file.readings.items()}, not file.partial
+
+
+def _stamp(stat: os.stat_result) -> int:
+    """Changes whenever the file does."""
+    return hash((stat.st_mtime_ns, stat.st_size, stat.st_ino))

@@ -1,0 +1,125 @@
+"""An answer's JSON -> EnergyDay. Pure, and believes nothing: what breaks the contract is an AnswerError."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import date, datetime
+from decimal import Decimal
+from typing import Any
+
+from collector.cloud.meters import Kind, Meter
+from collector.cloud.rows import Anomaly, ChannelHours, Energy, Row, hours_of, parse_rows
+from collector.energy.days import LocalDay, local_day, zone_named
+from collector.energy.readings import EnergyDay, HourReading
+from collector.errors import AnswerError
+
+_WH_PER_KWH = Decimal(1000)
+
+
+@dataclass(frozen=True, slots=True)
+class DayAnswer:
+    """The bodies for one day of one meter: the grid's, and the sun's where it is asked for apart."""
+
+    date: date
+    grid: Mapping[str, Any]
+    solar: Mapping[str, Any] | None
+
+
+@dataclass(frozen=True, slots=True)
+class ReadDay:
+    """One day as the cloud tells it, and what in it nobody can be sure of."""
+
+    energy_day: EnergyDay
+    anomalies: tuple[Anomaly, ...]
+
+
+def read_day(answer: DayAnswer, meter: Meter, now: datetime) -> ReadDay:
+    """The hours of the day that are over at `now`, in kWh, scaled and with the discard taken off.
+
+    Raises `AnswerError`; nothing of such an answer may be stored.
+    """
+    day = local_day(answer.date, zone_of(answer.grid, meter))
+    grid = _channel(answer.grid, day, meter, now)
+    missing_return = [ts for ts, energy in grid.energy.items() if energy.reversed_wh is None]
+    if missing_return:
+        raise AnswerError("history.reversed", "absent beside consumption")
+    if answer.solar is None:
+        solar = None
+    else:
+        if zone_of(answer.solar, meter) != day.zone:
+            raise AnswerError("timezone", "the solar device is in another time zone than the grid device")
+        solar = _channel(answer.solar, day, meter, now)
+    readings = {
+        ts: HourReading(
+            energy.consumption_wh / _WH_PER_KWH * meter.grid_scale_factor,
+            (energy.reversed_wh or Decimal(0)) / _WH_PER_KWH * meter.grid_scale_factor,
+            _solar_kwh(ts, grid, solar, meter),
+        )
+        for ts, energy in sorted(grid.energy.items())
+    }
+    anomalies = grid.anomalies + ([] if solar is None else solar.anomalies)
+    return ReadDay(EnergyDay(day, readings, frozenset(grid.doubtful)), tuple(anomalies))
+
+
+def zone_of(body: Mapping[str, Any], meter: Meter) -> Any:
+    """The zone that the answer's local times are in. Raises `AnswerError`.
+
+    An answer with UTC stamps may call its zone UTC although the device's is another; then the
+    configured one tells where the local day begins.
+    """
+    name = body.get("timezone")
+    if not isinstance(name, str):
+        raise AnswerError("timezone", "not a string")
+    try:
+        if name == "UTC" and meter.timezone is not None and _has_utc_stamps(body):
+            return zone_named(meter.timezone)
+        return zone_named(name)
+    except ValueError as error:
+        raise AnswerError("timezone", str(error)) from error
+
+
+def _has_utc_stamps(body: Mapping[str, Any]) -> bool:
+    rows = body.get("history")
+    first = rows[0] if isinstance(rows, list) and rows else None
+    stamp = first.get("datetime") if isinstance(first, dict) else None
+    return isinstance(stamp, str) and stamp.endswith("Z")
+
+
+def _channel(body: Mapping[str, Any], day: LocalDay, meter: Meter, now: datetime) -> ChannelHours:
+    if body.get("interval") != "hour":
+        raise AnswerError("interval", "not hour")
+    if meter.kind is Kind.EM3:
+        return hours_of(_three_phase_rows(body), day, now, "sum")
+    history = body.get("history")
+    if isinstance(history, list) and history and isinstance(history[0], list):
+        raise AnswerError("history", 'lists of phases: if the device is a 3EM, set kind = "3em"')
+    return hours_of(parse_rows(history, "history"), day, now, "history")
+
+
+def _three_phase_rows(body: Mapping[str, Any]) -> list[Row]:
+    """The rows of `sum`; one that lacks a phase is missing, for a sum of two phases is a wrong number."""
+    phases = body.get("history")
+    if "sum" not in body:
+        raise AnswerError("sum", 'absent: if the device is an EM with clamps, set kind = "em"')
+    rows = parse_rows(body["sum"], "sum")
+    if not isinstance(phases, list) or (phases and len(phases) != 3):
+        raise AnswerError("history", "not three lists of phases")
+    for number, phase in enumerate(phases):
+        phase_rows = parse_rows(phase, f"history[{number}]")
+        if len(phase_rows) != len(rows):
+            raise AnswerError(f"history[{number}]", "not as long as sum")
+        rows = [
+            replace(row, energy=None, tariff=None) if beside.energy is None else row
+            for row, beside in zip(rows, phase_rows, strict=True)
+        ]
+    return rows
+
+
+def _solar_kwh(ts: int, grid: ChannelHours, solar: ChannelHours | None, meter: Meter) -> Decimal | None:
+    if solar is None:
+        return Decimal(0)  # no solar clamp: a true zero
+    energy: Energy | None = solar.energy.get(ts)
+    if energy is None or (ts in solar.doubtful) != (ts in grid.doubtful):
+        return None
+    return max(Decimal(0), energy.consumption_wh / _WH_PER_KWH - meter.pv_kwh_discard)

@@ -1,0 +1,209 @@
+"""A channel's rows -> energy by hour. Knows repeated hours, tariff parts, placeholders and holes.
+
+Rows come in chronological order, so they are laid on the day's hours one after the other; that is
+what tells the second of two equal local hours from the first, whatever offset it has.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any, NamedTuple
+
+from collector.energy.days import LocalDay
+from collector.errors import AnswerError
+
+_LOCAL = re.compile(r"(\d{4}-\d\d-\d\d)[ T](\d\d):(\d\d):(\d\d)")
+_UTC = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.0+)?Z")
+_MAX_ROWS = 30 * 16  # hours of a long day, by more tariffs than anybody sells
+_MAX_WH = 10_000_000  # ten megawatts: no clamp measures that
+_CLOCK_TOLERANCE_S = 3600  # this machine's clock may be behind; the hour is left out all the same
+_REST_TARIFF = "0"
+
+
+class Energy(NamedTuple):
+    """One hour of one channel, Wh: from and to whatever the clamp is on."""
+
+    consumption_wh: Decimal
+    reversed_wh: Decimal | None
+
+
+class Anomaly(NamedTuple):
+    """An hour that the answer tells in a way nobody can be sure of; it counts as missing."""
+
+    ts: int
+    field: str
+    reason: str
+
+
+@dataclass(slots=True)
+class ChannelHours:
+    """What one channel measured, by the start of the hour; only hours that are over.
+
+    `doubtful`: hours of a fall-back day that came once where two were due.
+    """
+
+    energy: dict[int, Energy] = field(default_factory=dict)
+    doubtful: set[int] = field(default_factory=set)
+    anomalies: list[Anomaly] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One row as the server gave it; `energy` is `None` where the row says missing."""
+
+    stamp: str
+    tariff: str | None
+    energy: Energy | None
+
+
+def hours_of(rows: Sequence[Row], day: LocalDay, now: datetime, name: str) -> ChannelHours:
+    """The energy of each hour of `day` that the rows tell and that is over at `now`.
+
+    `name` is the field to blame: `history`. Raises `AnswerError`.
+    """
+    buckets = _lay_out(rows, day, name)
+    found = ChannelHours()
+    for place, parts in buckets.items():
+        ts = day.hours[place]
+        energy = _whole(ts, parts, found.anomalies)
+        if energy is None:
+            continue
+        if ts > now.timestamp() + _CLOCK_TOLERANCE_S:
+            raise AnswerError(f"{name}.datetime", "it has data of an hour in the future")
+        if day.end_of(ts) <= now.timestamp():
+            found.energy[ts] = energy
+    for first, second in day.twins:
+        if first in found.energy and day.hours.index(second) not in buckets:
+            second_is_over = day.end_of(second) <= now.timestamp()
+            if second_is_over:
+                found.doubtful.add(first)
+    return found
+
+
+def parse_rows(raw: Any, name: str) -> list[Row]:
+    """The rows of one list of an answer. Raises `AnswerError` with the place of what is wrong."""
+    if not isinstance(raw, list):
+        raise AnswerError(name, "not a list")
+    if len(raw) > _MAX_ROWS:
+        raise AnswerError(name, f"{len(raw)} rows for one day")
+    return [_parse_row(row, f"{name}[{number}]") for number, row in enumerate(raw)]
+
+
+def _parse_row(raw: Any, name: str) -> Row:
+    if not isinstance(raw, dict):
+        raise AnswerError(name, "not an object")
+    stamp = raw.get("datetime")
+    if not isinstance(stamp, str):
+        raise AnswerError(f"{name}.datetime", "not a string")
+    tariff = raw.get("tariff_id")
+    if isinstance(tariff, bool) or not isinstance(tariff, str | int | None):
+        raise AnswerError(f"{name}.tariff_id", "not a string")
+    missing = raw.get("missing", False)
+    if not isinstance(missing, bool):
+        raise AnswerError(f"{name}.missing", "not true or false")
+    consumption, returned = raw.get("consumption"), raw.get("reversed")
+    if missing or (consumption is None and returned is None):
+        return Row(stamp, None, None)
+    energy = Energy(
+        _wh(consumption, f"{name}.consumption"),
+        None if returned is None else _wh(returned, f"{name}.reversed"),
+    )
+    return Row(stamp, None if tariff is None else str(tariff), energy)
+
+
+def _wh(value: Any, name: str) -> Decimal:
+    if isinstance(value, bool) or not isinstance(value, int | Decimal):
+        raise AnswerError(name, "not a number")
+    if not 0 <= value <= _MAX_WH:
+        raise AnswerError(name, "out of range: energy of an hour is 0 to 10,000,000 Wh")
+    return abs(Decimal(value))
+
+
+def _lay_out(rows: Sequence[Row], day: LocalDay, name: str) -> dict[int, list[Row]]:
+    """The rows by the index of their hour, each hour's in a list of its own."""
+    buckets: dict[int, list[Row]] = {}
+    place = -1
+    for number, row in enumerate(rows):
+        at = f"{name}[{number}].datetime"
+        candidates = _hours_for(row, day, at)
+        if not candidates:
+            continue  # a placeholder of an hour that the day has not
+        if place in candidates and _is_part(row, buckets[place]):
+            buckets[place].append(row)
+            continue
+        later = [candidate for candidate in candidates if candidate > place]
+        if not later:
+            raise AnswerError(at, "rows are out of order, or an hour comes twice")
+        place = later[0]
+        buckets[place] = [row]
+    return buckets
+
+
+def _hours_for(row: Row, day: LocalDay, at: str) -> list[int]:
+    """The indices of the hours that the row's stamp may mean; none for harmless rows of no hour."""
+    if _UTC.fullmatch(row.stamp):
+        ts = _epoch(row.stamp, at)
+        places = [place for place, start in enumerate(day.hours) if start == ts]
+        reason = "not an hour of the day that was asked for"
+    else:
+        match = _LOCAL.fullmatch(row.stamp)
+        if match is None:
+            raise AnswerError(at, "not a time")
+        label, minutes = int(match[2]), match[3] + match[4]
+        places = [place for place, each in enumerate(day.labels) if each == label]
+        if match[1] != day.date.isoformat():
+            places = []
+        elif minutes != "0000" and minutes not in {_minutes_at(day, place) for place in places}:
+            raise AnswerError(at, "not the start of an hour")
+        reason = "data of another day, or of an hour that daylight saving skips"
+    if not places and row.energy is not None and any(row.energy):
+        raise AnswerError(at, reason)
+    return places
+
+
+def _minutes_at(day: LocalDay, place: int) -> str:
+    """Where a zone shifts by half an hour, one hour of the year starts at half past."""
+    return datetime.fromtimestamp(day.hours[place], day.zone).strftime("%M%S")
+
+
+def _epoch(stamp: str, at: str) -> int:
+    try:
+        return int(datetime.strptime(stamp[:19], "%Y-%m-%dT%H:%M:%S").replace(tzinfo=UTC).timestamp())
+    except ValueError as error:
+        raise AnswerError(at, "not a time") from error
+
+
+def _is_part(row: Row, parts: Sequence[Row]) -> bool:
+    """Whether the row is one more tariff's part of the hour that `parts` already tell."""
+    if row.energy is None or parts[-1].energy is None:
+        return False
+    return row.tariff not in {part.tariff for part in parts}
+
+
+def _whole(ts: int, parts: Sequence[Row], anomalies: list[Anomaly]) -> Energy | None:
+    """The hour's energy: its only part, or the sum of its tariffs' parts; `None` where not known.
+
+    Nobody knows whether a `"0"` part beside others is a rest or a copy of their sum. It is dropped
+    where it equals the sum, counts for nothing where it is zero, and else the hour is not told.
+    """
+    known = [part.energy for part in parts if part.energy is not None]
+    if len(known) < len(parts) or not known:
+        return None
+    rest = next((part.energy for part in parts if part.tariff == _REST_TARIFF), None)
+    if len(parts) == 1 or rest is None or not any(rest):
+        return _sum(known)
+    others = _sum([part.energy for part in parts if part.energy and part.tariff != _REST_TARIFF])
+    if rest == others:
+        return others
+    anomalies.append(Anomaly(ts, "tariff_id", "a part of tariff 0 that may be a rest or a copy"))
+    return None
+
+
+def _sum(parts: Sequence[Energy]) -> Energy:
+    returned = [part.reversed_wh for part in parts if part.reversed_wh is not None]
+    consumption = sum((part.consumption_wh for part in parts), Decimal(0))
+    return Energy(consumption, sum(returned, Decimal(0)) if len(returned) == len(parts) else None)
