@@ -53,12 +53,14 @@ class DayOutcome:
     quarantined: tuple[Quarantined, ...] = ()
     reason: str = ""
 
+    @classmethod
+    def failed(cls, day: date, reason: str) -> DayOutcome:
+        """The day could not be had."""
+        return cls(day, Outcome.FAILED, reason=reason)
 
-class _Seen(NamedTuple):
-    """A day file as last read: its stamp on disk, and whether it is complete."""
 
-    stamp: int
-    complete: bool
+_COMPLETE = Known(stored=True, complete=True)
+_PARTIAL = Known(stored=True, complete=False)
 
 
 class Archive:
@@ -87,7 +89,8 @@ class Archive:
         except BaseException:
             self._lock.release()
             raise
-        self._seen: dict[date, _Seen] = {}
+        self._stamps: dict[date, int] = {}  # of each day file, as last read
+        self._known = {day: NOTHING._replace(asked=asked) for day, asked in self.ledger.asked.items()}
 
     def close(self) -> None:
         """Lets go of the folder."""
@@ -109,21 +112,18 @@ class Archive:
                 if (match := _DAY_FILE.fullmatch(entry.name)) is not None:
                     with suppress(ValueError):
                         present[date.fromisoformat(match[1])] = entry
-        for gone in self._seen.keys() - present.keys():
-            del self._seen[gone]
+        for gone in self._stamps.keys() - present.keys():
+            del self._stamps[gone]
+            self._know(gone, NOTHING)
         damaged: list[Quarantined] = []
         for day, entry in present.items():
-            seen = self._seen.get(day)
-            if seen is None or seen.stamp != _stamp(entry.stat(follow_symlinks=False)):
+            if self._stamps.get(day) != _stamp(entry.stat(follow_symlinks=False)):
                 damaged += self._look_at(day)
         return tuple(damaged)
 
     def known(self) -> Mapping[date, Known]:
-        """What is known of each day, as of the last `scan` and what was merged since."""
-        known = {day: Known(stored=True, complete=seen.complete) for day, seen in self._seen.items()}
-        for day, asked in self.ledger.asked.items():
-            known[day] = known.get(day, NOTHING)._replace(asked=asked)
-        return known
+        """What is known of each day, as of the last `scan` and what was merged since. Any thread."""
+        return self._known.copy()
 
     def merge(self, answered: EnergyDay, now: datetime) -> DayOutcome:
         """Adds what was answered at `now` to what is stored; durable when it returns.
@@ -147,8 +147,9 @@ class Archive:
             replace_file(self._path(day.date), encode(result, decimals, complete=complete))
             outcome = Outcome.WRITTEN if complete else Outcome.PARTIAL
         if outcome is not Outcome.EMPTY:
-            self._seen[day.date] = _Seen(_stamp(self._path(day.date).lstat()), complete)
+            self._stamps[day.date] = _stamp(self._path(day.date).lstat())
         self._remember(day, outcome, now, complete=complete)
+        self._know(day.date, _state(result, complete=complete))
         return DayOutcome(
             day.date,
             outcome,
@@ -162,6 +163,7 @@ class Archive:
     def note_failure(self, day: LocalDay, reason: str, now: datetime) -> None:
         """Remembers that a past day could not be had, so that it is asked for again in time."""
         self._remember(day, Outcome.FAILED, now, complete=False, reason=reason)
+        self._know(day.date, self._known.get(day.date, NOTHING))
 
     def probe(self) -> None:
         """Raises `OSError` as long as nothing can be saved."""
@@ -191,7 +193,8 @@ class Archive:
             stamp = _stamp(path.lstat())
             file = _decode_file(path, day)
         except DamagedFile as damage:
-            self._seen.pop(day, None)
+            self._stamps.pop(day, None)
+            self._know(day, NOTHING)
             return (self._move_aside(day, damage),)
         complete = not file.partial
         if complete and self.zone is not None:  # the older utility called a day with a fat hour complete
@@ -200,8 +203,16 @@ class Archive:
                 local = local.with_twins_as_one()
             complete = all(ts in file.readings for ts in local.hours)
         complete = complete and all(reading.solar_kwh is not None for reading in file.readings.values())
-        self._seen[day] = _Seen(stamp, complete)
+        self._stamps[day] = stamp
+        self._know(day, _COMPLETE if complete else _PARTIAL)
         return ()
+
+    def _know(self, day: date, state: Known) -> None:
+        asked = self.ledger.asked.get(day)
+        if state.stored or asked is not None:
+            self._known[day] = state if asked == state.asked else state._replace(asked=asked)
+        else:
+            self._known.pop(day, None)
 
     def _read(self, day: LocalDay) -> tuple[DayFile | None, EnergyDay, tuple[Quarantined, ...]]:
         """The file as it is, and what it says of that day."""
@@ -232,6 +243,12 @@ def _decode_file(path: Path, day: date) -> DayFile:
             raise  # that is our trouble, not the file's
         raise DamagedFile(f"it cannot be read: {error.strerror}") from error
     return decode(data, day)
+
+
+def _state(result: EnergyDay, *, complete: bool) -> Known:
+    if not result.readings:
+        return NOTHING
+    return _COMPLETE if complete else _PARTIAL
 
 
 def _says(file: DayFile, decimals: int) -> tuple[Mapping[int, object], bool]:

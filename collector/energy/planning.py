@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from enum import StrEnum
@@ -54,6 +54,9 @@ class Known(NamedTuple):
 
 NOTHING = Known(stored=False, complete=False)
 
+Knowledge = Callable[[], Mapping[date, Known]]
+"""Gives what is known now; it grows while a plan is being followed."""
+
 
 @dataclass(frozen=True, slots=True)
 class PlanPolicy:
@@ -102,38 +105,36 @@ def heal_days(
             yield day
 
 
-def backfill_days(today: date, first: date, known: Mapping[date, Known]) -> Iterator[date]:
+def backfill_days(today: date, first: date, knowledge: Knowledge) -> Iterator[date]:
     """Days never stored and never asked for, newest first, down to `first`.
 
-    `known` is read anew at each step: once the 14 days before it have been found empty, a day is not
-    asked for any more.
+    Once the 14 days after it have been found empty and nothing older is stored, a day is not asked for.
     """
-    day = today - _DAY
-    while day >= first:
-        state = known.get(day, NOTHING)
-        if not state.stored and state.asked is None:
+    for day in _newest_first(today - _DAY, first):
+        known = knowledge()
+        if day not in known:
             if _ends_here(day, known, today):
                 return
             yield day
-        day -= _DAY
 
 
 def wanted_days(
-    today: date, first: date, known: Mapping[date, Known], now: datetime, *, insist: bool
+    today: date, first: date, knowledge: Knowledge, now: datetime, *, insist: bool
 ) -> Iterator[date]:
     """What a person asks for: today and every day down to `first` that is not complete, newest first.
 
     Days older than 14 empty ones, and empty ones that are not due, are left out, unless `insist`.
     """
-    day = today
-    while day >= first:
+    for day in _newest_first(today, first):
+        known = knowledge()
         state = known.get(day, NOTHING)
-        if insist or not (state.is_empty and not is_due(state.asked, now)):
-            if not insist and _ends_here(day, known, today):
+        if not insist:
+            if _ends_here(day, known, today):
                 return
-            if not state.complete:
-                yield day
-        day -= _DAY
+            if state.is_empty and not is_due(state.asked, now):
+                continue
+        if not state.complete:
+            yield day
 
 
 def old_end(known: Mapping[date, Known], today: date) -> date | None:
@@ -178,6 +179,10 @@ def lost_days(first: date, known: Mapping[date, Known], reported_before: date | 
     start = oldest if reported_before is None else max(oldest, reported_before)
     days = (start + number * _DAY for number in range((first - start).days))
     return [day for day in days if not known.get(day, NOTHING).complete]
+
+
+def _newest_first(newest: date, oldest: date) -> Iterator[date]:
+    return (newest - number * _DAY for number in range((newest - oldest).days + 1))
 
 
 def _ends_here(day: date, known: Mapping[date, Known], today: date) -> bool:

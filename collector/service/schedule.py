@@ -1,17 +1,94 @@
-"""APScheduler triggers that ask for a job and never do it."""
+"""APScheduler triggers that ask for a job and never do it.
+
+All triggers are in UTC: a local 01:30 comes twice in autumn and a local midnight is sometimes skipped.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
+from zoneinfo import ZoneInfo
+
+from apscheduler.schedulers.asyncio import AsyncIOScheduler
+from apscheduler.triggers.cron import CronTrigger
+from apscheduler.triggers.interval import IntervalTrigger
+
+from collector.service.jobs import Lane
+from collector.service.timetable import Timetable
+
+_MISFIRE_GRACE_S = 3600
+_HEARTBEAT_S = 60
 
 
-@dataclass(frozen=True, slots=True)
-class Timetable:
-    """When the service asks: minutes past each local hour, and the spread around it in seconds.
+Ask = Callable[[Lane], Awaitable[None]]
 
-    Ten minutes after the hour the cloud has usually received it; the spread keeps a thousand
-    collectors from asking in the same second.
-    """
 
-    refresh_minute: int = 12
-    refresh_jitter_s: float = 60.0
+class Schedule:
+    """The triggers of all meters. `ask` is awaited with the lane whenever one of its jobs is due."""
+
+    def __init__(self, timetable: Timetable) -> None:
+        self._timetable = timetable
+        self._asks: list[tuple[Ask, Callable[[], ZoneInfo]]] = []
+        self._scheduler = self._new_scheduler()
+
+    def add(self, ask: Ask, zone: Callable[[], ZoneInfo]) -> None:
+        """One meter: how to ask for its jobs, and the zone whose hours it counts."""
+        self._asks.append((ask, zone))
+
+    def start(self, now: datetime) -> None:
+        """Sets all triggers."""
+        for ask, zone in self._asks:
+            minute = (self._timetable.refresh_minute - _offset_minutes(zone(), now)) % 60
+            hourly = CronTrigger(minute=minute, jitter=self._jitter_s, timezone=UTC)
+            healing = CronTrigger(minute=(minute + 20) % 60, jitter=self._jitter_s, timezone=UTC)
+            daily = CronTrigger(hour=4, minute=(minute + 40) % 60, jitter=self._jitter_s, timezone=UTC)
+            for lane, trigger in ((Lane.REFRESH, hourly), (Lane.HEAL, healing), (Lane.BACKFILL, daily)):
+                self._scheduler.add_job(_asking(ask, lane), trigger)
+        # After a clock step a timer of APScheduler sleeps on until its old end: a job that is due
+        # every minute wakes it up.
+        self._scheduler.add_job(_nothing, IntervalTrigger(seconds=_HEARTBEAT_S, timezone=UTC))
+        self._scheduler.start()
+
+    def next_run(self) -> datetime | None:
+        """When the next job of any meter is due."""
+        times = [job.next_run_time for job in self._scheduler.get_jobs() if job.func is not _nothing]
+        return min((time for time in times if time is not None), default=None)
+
+    def replan(self, now: datetime) -> None:
+        """Sets all triggers anew: after a step of the clock the old ones may be years away."""
+        self.stop()
+        self._scheduler = self._new_scheduler()
+        self.start(now)
+
+    def stop(self) -> None:
+        """Removes all triggers."""
+        if self._scheduler.running:
+            self._scheduler.shutdown(wait=False)
+
+    @property
+    def _jitter_s(self) -> int | None:
+        return int(self._timetable.refresh_jitter_s) or None
+
+    @staticmethod
+    def _new_scheduler() -> AsyncIOScheduler:
+        return AsyncIOScheduler(
+            timezone=UTC,
+            job_defaults={"coalesce": True, "misfire_grace_time": _MISFIRE_GRACE_S, "max_instances": 1},
+        )
+
+
+def _asking(ask: Ask, lane: Lane) -> Callable[[], Awaitable[None]]:
+    async def trigger() -> None:  # a plain function would run in a thread
+        await ask(lane)
+
+    return trigger
+
+
+async def _nothing() -> None:
+    """Only wakes the scheduler."""
+
+
+def _offset_minutes(zone: ZoneInfo, now: datetime) -> int:
+    """How far the zone's hours are from those of UTC: 45 in Kathmandu, 30 in Adelaide, else mostly 0."""
+    offset = now.astimezone(zone).utcoffset()
+    return 0 if offset is None else int(offset.total_seconds() // 60) % 60

@@ -1,0 +1,86 @@
+"""`shelly-collector`: one module a command, imported when the command is given."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib import import_module
+
+from collector import __version__
+from collector.cli import exits
+
+PROGRAM = "shelly-collector"
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """A command: what it is for in a line, and one example."""
+
+    help: str
+    example: str
+
+
+COMMANDS = {
+    "run": Command("collect for ever, in the foreground", "run --config /etc/shelly-collector/config.toml"),
+    "backfill": Command(
+        "collect today and the days before it, once",
+        "backfill --host shelly-12-eu.shelly.cloud --id a8032abe41fc --auth_key KEY --days 30",
+    ),
+    "demo": Command("see it work with no account, against a simulated cloud", "demo --once"),
+    "simulate": Command("serve the simulated Shelly Cloud on this machine", "simulate --port 8765"),
+    "config": Command("check or show the configuration", "config check"),
+}
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs one command; gives the exit code."""
+    words = list(sys.argv[1:] if argv is None else argv)
+    name = words[0] if words and words[0] in COMMANDS else None
+    if name is None:
+        return _without_command(words)
+    parser = parser_of(name)
+    options = parser.parse_args(words[1:])
+    module = import_module(f"collector.cli.{name}")
+    try:
+        return int(module.run(options))
+    except KeyboardInterrupt:
+        return exits.INTERRUPTED
+    except BrokenPipeError:  # the reader of our output has gone
+        sys.stderr.close()
+        return exits.DONE
+
+
+def parser_of(name: str) -> argparse.ArgumentParser:
+    """The parser of one command."""
+    command = COMMANDS[name]
+    parser = argparse.ArgumentParser(
+        prog=f"{PROGRAM} {name}",
+        description=f"{command.help[0].upper()}{command.help[1:]}.",
+        epilog=f"example: {PROGRAM} {command.example}",
+        allow_abbrev=False,
+    )
+    import_module(f"collector.cli.{name}").configure(parser)
+    return parser
+
+
+def _without_command(words: list[str]) -> int:
+    lines = "\n".join(f"  {name:10} {command.help}" for name, command in COMMANDS.items())
+    parser = argparse.ArgumentParser(
+        prog=PROGRAM,
+        description="Keeps the hourly history of Shelly energy meters as plain files of your own.",
+        usage=f"{PROGRAM} COMMAND [OPTION ...]",
+        epilog=f"commands:\n{lines}\n\n"
+        f"example: {PROGRAM} demo\n"
+        f"{PROGRAM} COMMAND --help tells more of each.",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.add_argument("--version", action="version", version=f"{PROGRAM} {__version__}")
+    parser.add_argument("command", nargs="?", help=argparse.SUPPRESS)
+    options, _ = parser.parse_known_args(words)
+    if options.command is None:
+        parser.print_help()
+        return exits.USAGE if words else exits.DONE
+    parser.error(f"unknown command {options.command!r}; there are: {', '.join(COMMANDS)}")

@@ -1,0 +1,25 @@
+"""Exit codes, as in sysexits.h: what a script or a service manager may rely on."""
+
+DONE = 0
+IN_PART = 1
+USAGE = 2
+SOURCE_UNAVAILABLE = 69
+CANNOT_CREATE = 73
+CANNOT_SAVE = 74
+HELD_BY_ANOTHER = 75
+KEY_REFUSED = 77
+BAD_CONFIGURATION = 78
+INTERRUPTED = 130
+
+MEANINGS = {
+    DONE: "done",
+    IN_PART: "done in part: some days could not be had",
+    USAGE: "wrong usage",
+    SOURCE_UNAVAILABLE: "the cloud could not be reached",
+    CANNOT_CREATE: "the archive cannot be created or opened, or the port is in use",
+    CANNOT_SAVE: "a file could not be saved",
+    HELD_BY_ANOTHER: "another instance holds the archive",
+    KEY_REFUSED: "the cloud refused the key",
+    BAD_CONFIGURATION: "the configuration is wrong",
+    INTERRUPTED: "interrupted",
+}

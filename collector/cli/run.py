@@ -1,0 +1,52 @@
+"""`shelly-collector run`: the service in the foreground."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import os
+import sys
+from pathlib import Path
+
+from collector.cli import exits, starting
+from collector.errors import ArchiveError
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Adds the command's options."""
+    parser.add_argument("--config", type=Path, metavar="FILE", help="the configuration file")
+    parser.add_argument("--verbose", action="store_true", help="log at level debug")
+
+
+def run(options: argparse.Namespace) -> int:
+    """Collects until SIGTERM or SIGINT; a second one ends it at once. SIGHUP reads the file again."""
+    try:
+        settings = starting.settings_from_file(options.config)
+    except starting.Refused as refusal:
+        return starting.refused(refusal)
+    level = "debug" if options.verbose else None
+    starting.set_up_logs(settings, sys.stdout, level)
+
+    from collector.energy.days import wall_clock
+    from collector.service.daemon import Signals, serve
+    from collector.service.systemd import Notifier
+    from collector.settings import Settings, load
+
+    def load_again() -> Settings:
+        if settings.source is None:
+            return settings
+        again = load(settings.source, os.environ)
+        starting.set_up_logs(again, sys.stdout, level)
+        return again
+
+    async def service() -> None:
+        signals = Signals()
+        starting.on_signals(signals.stop, signals.reload)
+        await serve(settings, load_again, signals, wall_clock, Notifier(os.environ))
+
+    try:
+        asyncio.run(service())
+    except ArchiveError as error:
+        print(error, file=sys.stderr)
+        return starting.code_of(error)
+    return exits.DONE

@@ -1,0 +1,109 @@
+"""What the commands that work share: settings or a clear word why not, logging, signals, exit codes."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, TextIO
+
+from collector.cli import exits
+from collector.errors import ArchiveError, ArchiveLocked, KeyRefused, SettingsError, SourceError
+
+if TYPE_CHECKING:
+    from collector.settings import Settings
+
+
+class Refused(Exception):  # noqa: N818 - the end of a command, not a bug
+    """A command cannot start: the lines for the user and the exit code."""
+
+    def __init__(self, code: int, *lines: str) -> None:
+        super().__init__(*lines)
+        self.code = code
+        self.lines = lines
+
+
+def settings_from_file(flag: Path | None) -> Settings:
+    """The settings in the configuration file; `Refused` with all that is wrong."""
+    from collector.settings import load, locate, places
+
+    path = locate(flag, os.environ)
+    if path is None:
+        looked = (f"  {place}" for place in places(os.environ))
+        raise Refused(
+            exits.BAD_CONFIGURATION,
+            "no configuration found; looked for:",
+            *looked,
+            "Put one there, or name it with --config FILE or SHELLY_COLLECTOR_CONFIG.",
+        )
+    return checked(lambda: load(path, os.environ), f"{path}: ")
+
+
+def checked(load: Callable[[], Settings], prefix: str = "") -> Settings:
+    """What `load` gives; `Refused` with one line a problem."""
+    try:
+        return load()
+    except SettingsError as error:
+        lines = (f"{prefix}{problem}" for problem in error.problems)
+        raise Refused(exits.BAD_CONFIGURATION, *lines) from None
+
+
+def set_up_logs(settings: Settings, stream: TextIO, level: str | None = None) -> None:
+    """Logging as configured; `level` is a flag's."""
+    from collector import logs
+
+    logs.configure(
+        format=settings.log.format,
+        level=level or settings.log.level,
+        secrets=settings.secrets,
+        stream=stream,
+        under_systemd=logs.started_by_systemd(os.environ),
+    )
+
+
+def on_signals(stop: asyncio.Event, reload: asyncio.Event | None = None) -> None:
+    """The first SIGTERM or SIGINT sets `stop`, the second ends the process at once."""
+
+    def stopped() -> None:
+        if stop.is_set():
+            os._exit(exits.INTERRUPTED)
+        stop.set()
+
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stopped)
+    if reload is not None:
+        loop.add_signal_handler(signal.SIGHUP, reload.set)
+
+
+def refused(refusal: Refused) -> int:
+    """Says why, and gives the exit code."""
+    for line in refusal.lines:
+        print(line, file=sys.stderr)
+    return refusal.code
+
+
+def code_of(error: ArchiveError | SourceError | OSError) -> int:
+    """The exit code for what ended a command."""
+    if isinstance(error, ArchiveLocked):
+        return exits.HELD_BY_ANOTHER
+    if isinstance(error, ArchiveError):
+        return exits.CANNOT_CREATE
+    if isinstance(error, KeyRefused):
+        return exits.KEY_REFUSED
+    return exits.SOURCE_UNAVAILABLE if isinstance(error, SourceError) else exits.CANNOT_SAVE
+
+
+def advice_on(error: SourceError | OSError) -> str:
+    """What a person can do about what ended a command."""
+    if isinstance(error, KeyRefused):
+        return (
+            "The cloud refused the key. Keys change with the account's password: copy it anew from the "
+            "Shelly app, User settings, Authorization cloud key."
+        )
+    if isinstance(error, SourceError):
+        return f"The cloud did not answer: {error.reason}. What is stored is safe; the same command goes on."
+    return f"Nothing can be saved: {error.strerror or error}. What is stored is safe; the same command goes on."

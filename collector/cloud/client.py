@@ -1,0 +1,188 @@
+"""One door to HTTP: the bodies for one day of one meter. The library's own errors end here.
+
+Every URL is a secret, for the key travels in it (the only form that works for everybody); so no
+error, no log line and no `repr` made here holds one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import ssl
+import zlib
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import date
+from typing import Any
+
+import aiohttp
+from aiohttp.abc import AbstractResolver
+
+from collector import __version__
+from collector.cloud.answers import DayAnswer
+from collector.cloud.meters import Account, Kind, Meter
+from collector.cloud.pacing import Pacer
+from collector.cloud.refusals import read_answer
+from collector.cloud.retrying import OnRetry, RetryPolicy, retried
+from collector.errors import SourceError, Unavailable
+from collector.threads import DaemonThreads
+
+Session = aiohttp.ClientSession
+
+_PATHS = {
+    Kind.EM: "/v2/statistics/power-consumption/em-1p",
+    Kind.EM3: "/v2/statistics/power-consumption/em-3p",
+}
+_MAX_BODY = 4 * 1024 * 1024
+_CHUNK = 64 * 1024
+
+
+@asynccontextmanager
+async def open_session() -> AsyncIterator[Session]:
+    """The one session of a process. No proxy from the environment, no cookies, no kept connections.
+
+    A kept connection that drops makes the library send a request again on its own, past the pacer:
+    measured, three calls became five requests.
+    """
+    connector = aiohttp.TCPConnector(force_close=True, resolver=_ThreadResolver(), limit=0)
+    session = aiohttp.ClientSession(
+        connector=connector,
+        cookie_jar=aiohttp.DummyCookieJar(),
+        headers={"User-Agent": f"shelly-collector/{__version__}", "Accept-Encoding": "identity"},
+        auto_decompress=False,
+        trust_env=False,
+    )
+    async with session:
+        yield session
+
+
+class CloudClient:
+    """Asks one account's cloud for days. Paced and retried; each attempt pays the pacer."""
+
+    def __init__(
+        self,
+        session: Session,
+        account: Account,
+        pacer: Pacer,
+        policy: RetryPolicy,
+        on_retry: OnRetry = lambda error, attempts, wait_s: None,
+    ) -> None:
+        self._session = session
+        self._account = account
+        self._policy = policy
+        self._on_retry = on_retry
+        self.pacer = pacer
+
+    async def fetch_day(self, meter: Meter, day: date, *, once: bool = False) -> DayAnswer:
+        """The bodies for that local day. `once`: without a second attempt, to probe a source that is down.
+
+        Raises `SourceError`, `AnswerError`.
+        """
+        policy = self._policy.once() if once else self._policy
+        if meter.kind is Kind.EM3:
+            grid = await self._fetch(meter.kind, meter.id, 0, day, policy)
+            solar = None
+            if meter.pv_id is not None:
+                solar = await self._fetch(meter.kind, meter.pv_id, 0, day, policy)
+        else:
+            grid = await self._fetch(meter.kind, meter.id, meter.grid_channel, day, policy)
+            solar = None
+            if meter.solar:
+                solar = await self._fetch(meter.kind, meter.id, meter.solar_channel, day, policy)
+        return DayAnswer(day, grid, solar)
+
+    async def _fetch(
+        self, kind: Kind, device: str, channel: int, day: date, policy: RetryPolicy
+    ) -> dict[str, Any]:
+        url = self._account.base_url + _PATHS[kind]
+        query = {
+            "id": device,
+            "channel": str(channel),
+            "date_range": "day",
+            "date_from": f"{day.isoformat()} 00:00:00",
+            "auth_key": self._account.auth_key,
+        }
+
+        async def attempt() -> dict[str, Any]:
+            async with self.pacer.turn():
+                return await self._request(url, query, policy.timeout_s)
+
+        return await retried(policy, self._on_retry, attempt)
+
+    async def _request(self, url: str, query: dict[str, str], timeout_s: float) -> dict[str, Any]:
+        try:
+            async with (
+                asyncio.timeout(timeout_s),
+                self._session.get(url, params=query, allow_redirects=False) as response,
+            ):
+                data = await _read(response)
+                headers = response.headers
+                return read_answer(
+                    response.status, data, headers.get("Retry-After"), headers.get("Date")
+                )
+        except TimeoutError:
+            raise Unavailable(f"no answer within {timeout_s:g} s") from None
+        except (aiohttp.ClientError, OSError, ValueError, zlib.error) as error:
+            # `from None`: the library's errors carry the URL, and so the key.
+            raise _translated(error) from None
+
+
+async def _read(response: aiohttp.ClientResponse) -> bytes:
+    """The body, decompressed, never more than 4 MB of it in memory."""
+    encoding = response.headers.get("Content-Encoding", "identity").lower()
+    if encoding not in ("identity", "", "gzip", "deflate"):
+        raise Unavailable("the answer has an encoding that was not asked for")
+    inflate = None if encoding in ("identity", "") else zlib.decompressobj(wbits=47)
+    parts, size = [], 0
+    async for chunk in response.content.iter_chunked(_CHUNK):
+        part = chunk if inflate is None else inflate.decompress(chunk, _MAX_BODY + 1 - size)
+        parts.append(part)
+        size += len(part)
+        if size > _MAX_BODY:
+            response.close()
+            raise Unavailable("the answer is larger than 4 MB")
+    return b"".join(parts)
+
+
+def _translated(error: Exception) -> SourceError:
+    """What the library's error means, in words of ours."""
+    if isinstance(error, aiohttp.ClientConnectorCertificateError | ssl.SSLCertVerificationError):
+        return Unavailable("the host's certificate is not valid (is this machine's clock right?)")
+    if isinstance(error, aiohttp.ClientSSLError | ssl.SSLError):
+        return Unavailable("no secure connection could be made")
+    if isinstance(error, aiohttp.ClientConnectorError):
+        cause = error.os_error
+        if isinstance(cause, socket.gaierror):
+            return Unavailable("the host's name does not resolve (no network, or a wrong host?)")
+        return Unavailable(f"no connection: {cause.strerror or type(cause).__name__}")
+    if isinstance(error, aiohttp.ClientPayloadError | aiohttp.ServerDisconnectedError | ConnectionError):
+        return Unavailable("the connection broke before the answer was whole")
+    return Unavailable(f"the answer could not be read ({type(error).__name__})")
+
+
+class _ThreadResolver(AbstractResolver):
+    """`getaddrinfo` in a daemon thread: a name server that never answers cannot delay a stop."""
+
+    def __init__(self) -> None:
+        self._threads = DaemonThreads()
+
+    async def resolve(self, host: str, port: int = 0, family: int = socket.AF_UNSPEC) -> list[Any]:
+        loop = asyncio.get_running_loop()
+        found = await loop.run_in_executor(
+            self._threads, lambda: socket.getaddrinfo(host, port, family, socket.SOCK_STREAM)
+        )
+        return [
+            {
+                "hostname": host,
+                "host": address[0],
+                "port": address[1],
+                "family": kind,
+                "proto": protocol,
+                "flags": socket.AI_NUMERICHOST,
+            }
+            for kind, _, protocol, _, address in found
+            if kind in (socket.AF_INET, socket.AF_INET6)
+        ]
+
+    async def close(self) -> None:
+        """Nothing to close: its threads end by themselves."""

@@ -1,0 +1,96 @@
+"""Status and body of a refusal -> the error it means. Pure.
+
+What is known of the cloud's refusals was read from other clients' logs (nothing is official): the
+rate limit answers 401 with `max_req`, so a 401 alone says nothing about the key.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import Any
+
+from collector.cloud.bodies import parse_body
+from collector.errors import (
+    AnswerError,
+    DeviceUnknown,
+    KeyRefused,
+    RateLimited,
+    Rejected,
+    SourceError,
+    Unavailable,
+)
+
+_OK, _UNAUTHORIZED, _TOO_MANY = 200, 401, 429
+_AGAIN_LATER = (408, 425)
+
+
+def read_answer(status: int, data: bytes, retry_after: str | None, date: str | None) -> dict[str, Any]:
+    """The body of a good answer. Raises what any other one means, and `AnswerError`.
+
+    `retry_after` and `date` are the headers of these names, as they came.
+    """
+    wait_s = seconds_asked(retry_after, date)
+    if status == _OK:
+        if not data.lstrip()[:1] == b"{":
+            raise Unavailable("the answer is not the cloud's (a captive portal, a proxy or maintenance?)")
+        body = parse_body(data)
+        if body.get("isok", True) is not True:
+            raise _named(body, Unavailable("the cloud says no and does not say why"), wait_s)
+        return body
+    try:
+        body = parse_body(data)
+    except AnswerError:
+        body = {}
+    raise _named(body, _by_status(status, wait_s), wait_s)
+
+
+def _named(body: Mapping[str, Any], otherwise: SourceError, wait_s: float | None) -> SourceError:
+    """The error that the body names; `otherwise` where it names none of those known."""
+    errors = body.get("errors")
+    names = set(errors) if isinstance(errors, dict) else set()
+    if "max_req" in names:
+        return RateLimited("the account's request limit is reached", wait_s)
+    if "invalid_auth_key" in names:
+        return KeyRefused("the cloud refused the key")
+    if "device_not_found" in names:
+        return DeviceUnknown("the account does not know the device on this host")
+    return otherwise
+
+
+def _by_status(status: int, wait_s: float | None) -> SourceError:
+    if status == _TOO_MANY:
+        return RateLimited("the account's request limit is reached", wait_s)
+    if status == _UNAUTHORIZED:
+        return Unavailable("the cloud answered 401 and did not name the key", wait_s)
+    if 300 <= status < 400:
+        return Unavailable(f"redirected with {status}, which is never followed", wait_s)
+    if 400 <= status < 500 and status not in _AGAIN_LATER:
+        return Rejected(f"the cloud answered {status}")
+    return Unavailable(f"the cloud answered {status}", wait_s)
+
+
+def seconds_asked(retry_after: str | None, date: str | None) -> float | None:
+    """What `Retry-After` asks for, in seconds: a number, or a date beside the answer's own `Date`."""
+    if retry_after is None or len(retry_after) > 64:
+        return None
+    try:
+        seconds = float(retry_after)
+    except ValueError:
+        return _seconds_between(date, retry_after)
+    return seconds if math.isfinite(seconds) and seconds >= 0 else None
+
+
+def _seconds_between(earlier: str | None, later: str) -> float | None:
+    try:
+        start, end = (_moment(text) for text in (earlier or "", later))
+    except (ValueError, TypeError, OverflowError):
+        return None
+    return max(0.0, (end - start).total_seconds())
+
+
+def _moment(text: str) -> datetime:
+    moment = parsedate_to_datetime(text)
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)

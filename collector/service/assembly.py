@@ -1,0 +1,113 @@
+"""Puts the parts together, from settings: for the service and for the one-shot commands alike."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import AsyncIterator, Mapping
+from contextlib import ExitStack, asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+from collector import logs
+from collector.archive.files import make_folder
+from collector.archive.store import Archive
+from collector.cloud.client import CloudClient, Session, open_session
+from collector.cloud.meters import Kind, Meter
+from collector.cloud.pacing import Pacer
+from collector.energy.days import Clock, zone_named
+from collector.errors import ArchiveError, ArchiveLocked, SourceError
+from collector.service.jobs import Collection
+from collector.service.runner import AccountRunner
+from collector.settings import AccountSettings, Settings
+
+_LOCALTIME = Path("/etc/localtime")
+
+
+@dataclass(frozen=True, slots=True)
+class AccountAtWork:
+    """One account's runner and its meters' collections."""
+
+    runner: AccountRunner
+    collections: tuple[Collection, ...]
+    pacer: Pacer
+
+
+@asynccontextmanager
+async def assembled(
+    settings: Settings, clock: Clock, patience_s: float | None = None
+) -> AsyncIterator[list[AccountAtWork]]:
+    """All accounts, ready to work, with their archives held.
+
+    Raises `ArchiveLocked`, and `ArchiveError` with the cause and the cure, before anything is asked.
+    """
+    with ExitStack() as held:
+        archives = {meter.name: _open_archive(settings, meter, held) for meter in settings.meters}
+        async with open_session() as session:
+            accounts = []
+            for each in settings.accounts:
+                client = _client(settings, each, session)
+                collections = tuple(
+                    Collection(
+                        meter, client, archives[meter.name], settings.plan, clock, home_zone(os.environ)
+                    )
+                    for meter in each.meters
+                )
+                runner = AccountRunner(each.account.name, settings.pacing.max_in_flight, patience_s)
+                accounts.append(AccountAtWork(runner, collections, client.pacer))
+            yield accounts
+
+
+def home_zone(environ: Mapping[str, str], localtime: Path = _LOCALTIME) -> ZoneInfo:
+    """Where this machine stands: `TZ`, else the system's setting, else UTC."""
+    names = [environ.get("TZ", "").lstrip(":")]
+    if localtime.is_symlink():
+        names.append(str(localtime.readlink()).rpartition("zoneinfo/")[2])
+    for name in names:
+        try:
+            return zone_named(name)
+        except ValueError:
+            continue
+    return ZoneInfo("UTC")
+
+
+def _open_archive(settings: Settings, meter: Meter, held: ExitStack) -> Archive:
+    folder = settings.folder_of(meter)
+    no_solar = meter.pv_id is None if meter.kind is Kind.EM3 else not meter.solar
+    try:
+        make_folder(settings.archive)
+        archive = Archive(
+            folder,
+            settings.day_format,
+            no_solar=no_solar,
+            remember_days=max(settings.plan.settle_days, default=0),
+        )
+    except ArchiveLocked:
+        raise ArchiveLocked(
+            f"another collector is working on {folder}; stop it first (systemctl stop shelly-collector)"
+        ) from None
+    except FileNotFoundError:
+        raise ArchiveError(
+            f"{settings.archive.parent} does not exist: mount the disk or create the folder, then start again"
+        ) from None
+    except OSError as error:
+        raise ArchiveError(
+            f"{folder} cannot be used: {error.strerror}. It must be a folder that this user may write"
+        ) from error
+    held.callback(archive.close)
+    if archive.ledger.rebuilt:
+        logs.get_logger("archive").warning("ledger.rebuilt", meter=meter.name)
+    return archive
+
+
+def _client(settings: Settings, each: AccountSettings, session: Session) -> CloudClient:
+    log = logs.get_logger("cloud").bind(account=each.account.name)
+
+    def on_hold(hold_s: float) -> None:
+        log.warning("account.held", hold_s=round(hold_s, 3))
+
+    def on_retry(error: SourceError, attempts: int, wait_s: float) -> None:
+        log.info("request.retried", reason=error.reason, attempts=attempts, retry_in_s=round(wait_s, 3))
+
+    pacer = Pacer(settings.pacing, on_hold)
+    return CloudClient(session, each.account, pacer, settings.retry, on_retry)

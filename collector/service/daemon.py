@@ -1,0 +1,217 @@
+"""The service: life and death of the process. Composed here, stopped here, reloaded here."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import datetime
+from functools import partial
+
+from collector import __version__, logs
+from collector.energy.days import Clock
+from collector.errors import CollectorError, KeyRefused, SettingsError, SourceError
+from collector.service.assembly import AccountAtWork, assembled
+from collector.service.jobs import Collection, Lane
+from collector.service.runner import AccountRunner
+from collector.service.schedule import Schedule
+from collector.service.systemd import Notifier
+from collector.settings import Settings
+
+_GRACE_S = 3.0  # for the days under way when the service is told to stop
+_SAVE_GRACE_S = 1.0  # for a file that is being saved; after that the kernel ends it, old or new
+_HEARTBEAT_S = 30.0
+_STEP_S = 60.0  # a larger jump of the wall clock against elapsed time is a step
+
+_log = logs.get_logger("service")
+
+
+@dataclass(slots=True)
+class Signals:
+    """What the process was told from outside."""
+
+    stop: asyncio.Event = field(default_factory=asyncio.Event)
+    reload: asyncio.Event = field(default_factory=asyncio.Event)
+
+    async def wait(self) -> None:
+        """Until either is set."""
+        waits = [asyncio.create_task(event.wait()) for event in (self.stop, self.reload)]
+        try:
+            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for each in waits:
+                each.cancel()
+
+
+async def serve(
+    settings: Settings,
+    load: Callable[[], Settings],
+    signals: Signals,
+    clock: Clock,
+    notifier: Notifier,
+) -> None:
+    """Collects until told to stop. `load` reads the configuration again, for a reload.
+
+    Raises what keeps it from starting: `ArchiveError`. A reload that cannot work changes nothing.
+    """
+    _log.info("service.started", version=__version__, meters=len(settings.meters))
+    for warning in settings.warnings:
+        _log.warning("config.warning", reason=warning)
+    while not signals.stop.is_set():
+        async with assembled(settings, clock) as accounts:
+            await _Round(accounts, settings, load, signals, clock, notifier).run()
+        signals.reload.clear()
+        if not signals.stop.is_set():
+            settings = await _reloaded(settings, load, clock)
+    _log.info("service.stopped")
+
+
+async def _reloaded(old: Settings, load: Callable[[], Settings], clock: Clock) -> Settings:
+    """The new settings if the service can work with them, else the old ones."""
+    try:
+        new = load()
+        async with assembled(new, clock):
+            pass
+    except SettingsError as error:
+        _log.error("config.rejected", problems=[str(problem) for problem in error.problems])
+        return old
+    except CollectorError as error:
+        _log.error("config.rejected", problems=[str(error)])
+        return old
+    _log.info("config.reloaded", meters=len(new.meters))
+    return new
+
+
+class _Round:
+    """The time between two readings of the configuration."""
+
+    def __init__(
+        self,
+        accounts: list[AccountAtWork],
+        settings: Settings,
+        load: Callable[[], Settings],
+        signals: Signals,
+        clock: Clock,
+        notifier: Notifier,
+    ) -> None:
+        self._accounts = accounts
+        self._keys = {each.account.name: each.account.auth_key for each in settings.accounts}
+        self._load = load
+        self._signals = signals
+        self._clock = clock
+        self._notifier = notifier
+        self._schedule = Schedule(settings.timetable)
+        self._status = ""
+
+    async def run(self) -> None:
+        """Works until a signal comes; a part that dies of a bug ends the service, loudly."""
+        workers = [asyncio.create_task(account.runner.run()) for account in self._accounts]
+        begin = asyncio.create_task(self._begin())
+        others = [begin, asyncio.create_task(self._heartbeat()), asyncio.create_task(self._signals.wait())]
+        running = {*workers, *others}
+        try:
+            while running.issuperset({*workers, *others[1:]}) and not _broke(begin):
+                _, running = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            if self._signals.stop.is_set():
+                self._notifier.stopping()
+                _log.info("service.stopping")
+            self._schedule.stop()
+            for each in others:
+                each.cancel()
+            await self._wind_down(workers)
+        for task in (*workers, *others):
+            if _broke(task):
+                task.result()
+
+    async def _wind_down(self, workers: list[asyncio.Task[None]]) -> None:
+        for account in self._accounts:
+            account.runner.stop()
+        if not workers:
+            return
+        _, late = await asyncio.wait(workers, timeout=_GRACE_S)
+        for task in late:
+            task.cancel()
+        saves = [collection.idle() for _, collection in self._collections()]
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_SAVE_GRACE_S):
+                await asyncio.gather(*saves)
+
+    async def _begin(self) -> None:
+        """The first jobs of each meter, at once; the schedule asks for the later ones."""
+        for account, collection in self._collections():
+            self._schedule.add(partial(_ask, account.runner, collection), lambda each=collection: each.zone)
+        self._schedule.start(self._clock())
+        self._notifier.ready(self._describe())
+        _log.info("service.ready")
+        await self._ask_all()
+
+    async def _ask_all(self) -> None:
+        for account, collection in self._collections():
+            for lane in Lane:
+                await _ask(account.runner, collection, lane)
+
+    def _collections(self) -> list[tuple[AccountAtWork, Collection]]:
+        return [(account, each) for account in self._accounts for each in account.collections]
+
+    async def _heartbeat(self) -> None:
+        """Signs of life, the status line, clock steps, and a key that may have changed."""
+        loop = asyncio.get_running_loop()
+        pause_s = min(_HEARTBEAT_S, (self._notifier.watchdog_s or _HEARTBEAT_S) / 3)
+        checked_at, offset = loop.time(), self._clock().timestamp() - loop.time()
+        while True:
+            self._notifier.alive()
+            await asyncio.sleep(pause_s)
+            if loop.time() - checked_at < _HEARTBEAT_S:
+                continue
+            checked_at = loop.time()
+            now = self._clock()
+            step_s = now.timestamp() - loop.time() - offset
+            if abs(step_s) > _STEP_S:
+                offset += step_s
+                await self._replan(now, step_s)
+            status = self._describe()
+            if status != self._status:
+                self._status = status
+                self._notifier.status(status)
+            self._reload_for_a_new_key()
+
+    async def _replan(self, now: datetime, step_s: float) -> None:
+        _log.warning("clock.stepped", step_s=round(step_s, 1))
+        self._schedule.replan(now)
+        await self._ask_all()
+
+    def _reload_for_a_new_key(self) -> None:
+        """A key that was refused and has been changed since is used at once."""
+        if not any(isinstance(account.runner.trouble, KeyRefused) for account in self._accounts):
+            return
+        with suppress(SettingsError):
+            keys = {each.account.name: each.account.auth_key for each in self._load().accounts}
+            if keys != self._keys:
+                self._signals.reload.set()
+
+    def _describe(self) -> str:
+        """One line for a person: what it does now, or what keeps it from doing so."""
+        for account in self._accounts:
+            trouble = account.runner.trouble
+            if trouble is not None:
+                return f"Waiting: {trouble.reason if isinstance(trouble, SourceError) else trouble}"
+        meters = sum(len(account.collections) for account in self._accounts)
+        jobs = sum(account.runner.jobs_under_way for account in self._accounts)
+        upcoming = self._schedule.next_run()
+        until = f", next at {upcoming:%H:%M} UTC" if upcoming else ""
+        return f"Collecting {meters} meter{'s' * (meters != 1)}, {jobs} job{'s' * (jobs != 1)} under way{until}"
+
+
+async def _ask(runner: AccountRunner, collection: Collection, lane: Lane) -> None:
+    """Looks at the files and asks for a job. A disk in trouble is told by the work itself."""
+    with suppress(OSError):
+        await collection.look()
+        if lane is Lane.BACKFILL:
+            await collection.tell_losses()
+    runner.request(lane, collection)
+
+
+def _broke(task: asyncio.Task[None]) -> bool:
+    return task.done() and not task.cancelled() and task.exception() is not None

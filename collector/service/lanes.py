@@ -1,0 +1,80 @@
+"""Lanes: the jobs that wait for one account, and which day comes next."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from datetime import date
+
+from collector.service.jobs import Job, Lane
+
+
+class Lanes:
+    """Hands out days one by one: by lane, and fairly between the jobs of a lane.
+
+    So a long backfill never delays today by more than the days that are under way.
+    """
+
+    def __init__(self) -> None:
+        self._jobs: dict[Lane, deque[Job]] = {lane: deque() for lane in Lane}
+        self._news = asyncio.Event()
+        self._paused = False
+        self._closed = False
+
+    def jobs(self) -> list[Job]:
+        """All jobs that are not over."""
+        return [job for jobs in self._jobs.values() for job in jobs]
+
+    def put(self, job: Job) -> None:
+        """Adds a job."""
+        self._jobs[job.lane].append(job)
+        self._news.set()
+
+    async def take(self) -> tuple[Job, date] | None:
+        """The next day and the job it belongs to; waits for one; `None` once closed."""
+        while not self._closed:
+            self._news.clear()
+            taken = None if self._paused else self._next()
+            if taken is not None:
+                return taken
+            await self._news.wait()
+        return None
+
+    def settle(self, job: Job) -> None:
+        """To be called when a day of that job is done or given back."""
+        if job.is_over:
+            self._finish(job)
+        self._news.set()
+
+    def pause(self) -> None:
+        """Hands out nothing until `resume`."""
+        self._paused = True
+
+    def resume(self) -> None:
+        """Goes on handing out."""
+        self._paused = False
+        self._news.set()
+
+    def close(self) -> None:
+        """Hands out nothing any more; all jobs end with the days that are under way."""
+        self._closed = True
+        for job in self.jobs():
+            job.end()
+            self.settle(job)
+        self._news.set()
+
+    def _next(self) -> tuple[Job, date] | None:
+        for lane in Lane:
+            waiting = self._jobs[lane]
+            for job in list(waiting):
+                waiting.rotate(-1)
+                if (day := job.next_day()) is not None:
+                    return job, day
+                if job.is_over:
+                    self._finish(job)
+        return None
+
+    def _finish(self, job: Job) -> None:
+        if job in self._jobs[job.lane]:
+            self._jobs[job.lane].remove(job)
+            job.finish(asyncio.get_running_loop().time())

@@ -1,0 +1,107 @@
+"""A backfill by hand: the main job once, on the parts that the service runs on."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import date
+
+from collector.archive.store import DayOutcome
+from collector.energy.days import Clock
+from collector.energy.planning import Outcome
+from collector.errors import SourceError
+from collector.service.assembly import AccountAtWork, assembled
+from collector.service.jobs import Collection, Job, Lane
+from collector.settings import Settings
+
+_PATIENCE_S = 900.0  # a person waits; a dead line is told within a quarter of an hour
+_GRACE_S = 3.0
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """How far back: `days` full days before today (`None`: all that is kept), or from `since` on.
+
+    `since` insists: also on days before 14 empty ones.
+    """
+
+    days: int | None = 30
+    since: date | None = None
+
+
+@dataclass(slots=True)
+class Report:
+    """What a backfill did. `gave_up` is what ended it before its time."""
+
+    counts: Counter[Outcome] = field(default_factory=Counter)
+    failures: dict[str, dict[date, str]] = field(default_factory=dict)
+    requests: int = 0
+    holds: int = 0
+    duration_s: float = 0.0
+    interrupted: bool = False
+    gave_up: SourceError | OSError | None = None
+
+
+Watcher = Callable[[str, DayOutcome, list[AccountAtWork]], None]
+"""Told of each day: the meter's name, how it ended, and the accounts for their pacers."""
+
+
+async def backfill(
+    settings: Settings, scope: Scope, clock: Clock, interrupt: asyncio.Event, watch: Watcher
+) -> Report:
+    """Collects the days of `scope` of all meters, newest first. Raises `ArchiveError` at the start."""
+    loop = asyncio.get_running_loop()
+    began = loop.time()
+    report = Report()
+    async with assembled(settings, clock, _PATIENCE_S) as accounts:
+        jobs = [await _put(account, each, scope) for account in accounts for each in account.collections]
+        for job in jobs:
+            job.outcomes = _watched(job.collection.meter.name, watch, accounts)
+        workers = [asyncio.create_task(account.runner.run()) for account in accounts]
+        stop = asyncio.create_task(interrupt.wait())
+        over = asyncio.create_task(_all_done(jobs))
+        await asyncio.wait([over, stop, *workers], return_when=asyncio.FIRST_COMPLETED)
+        if not stop.done():  # an account that gave up does not end the others
+            await asyncio.wait([over, stop], return_when=asyncio.FIRST_COMPLETED)
+        report.interrupted = stop.done()
+        for account in accounts:
+            account.runner.stop()
+        _, late = await asyncio.wait(workers, timeout=_GRACE_S)
+        for task in (*late, stop, over):
+            task.cancel()
+        for account in accounts:
+            for each in account.collections:
+                await each.idle()
+        for task in workers:
+            if task.done() and not task.cancelled():
+                task.result()
+        for job in jobs:
+            report.counts += job.counts
+            if job.failures:
+                report.failures[job.collection.meter.name] = job.failures
+        report.requests = sum(account.pacer.requests for account in accounts)
+        report.holds = sum(account.pacer.holds for account in accounts)
+        report.gave_up = next((each.runner.given_up for each in accounts if each.runner.given_up), None)
+    report.duration_s = loop.time() - began
+    return report
+
+
+async def _put(account: AccountAtWork, collection: Collection, scope: Scope) -> Job:
+    await collection.look()
+    days = collection.wanted(scope.days, scope.since)
+    job = Job(Lane.BACKFILL, collection, days, asyncio.get_running_loop().time())
+    return account.runner.put(job)
+
+
+def _watched(meter: str, watch: Watcher, accounts: list[AccountAtWork]) -> Callable[[DayOutcome], None]:
+    def told(outcome: DayOutcome) -> None:
+        watch(meter, outcome, accounts)
+
+    return told
+
+
+async def _all_done(jobs: list[Job]) -> None:
+    for job in jobs:
+        await job.done.wait()

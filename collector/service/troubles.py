@@ -1,0 +1,47 @@
+"""Troubles: what stops a whole account, how it is told, and how long to wait before each probe."""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from itertools import chain, repeat
+
+from collector.errors import KeyRefused, SourceError
+
+STRIKES = 3  # so many days in a row must fail before a source counts as down
+_CAP_S = 300.0  # a probe every five minutes: twelve requests an hour
+_STORAGE_S = 30.0
+_KEY_S = 900.0  # four tries an hour: a refused key does not get better by itself
+
+
+def _growing() -> Iterator[float]:
+    wait_s = 30.0
+    while wait_s < _CAP_S:
+        yield wait_s
+        wait_s *= 2
+    yield from repeat(_CAP_S)
+
+
+@dataclass(frozen=True, slots=True)
+class Trouble:
+    """Something that makes it useless to go on: the events that tell it, and the waits between probes."""
+
+    down: str
+    up: str
+    waits_s: Callable[[], Iterator[float]]
+
+
+SOURCE = Trouble("source.unavailable", "source.recovered", _growing)
+KEY = Trouble("key.refused", "key.accepted", lambda: repeat(_KEY_S))
+STORAGE_FULL = Trouble("storage.full", "storage.recovered", lambda: chain((5.0,), repeat(_STORAGE_S)))
+STORAGE_FAILED = Trouble("storage.failed", "storage.recovered", lambda: chain((5.0,), repeat(_STORAGE_S)))
+
+
+def trouble_of(error: SourceError | OSError) -> Trouble:
+    """What kind of trouble that error is."""
+    if isinstance(error, KeyRefused):
+        return KEY
+    if isinstance(error, SourceError):
+        return SOURCE
+    return STORAGE_FULL if error.errno in (errno.ENOSPC, errno.EDQUOT) else STORAGE_FAILED
