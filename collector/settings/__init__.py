@@ -1,0 +1,32 @@
+"""The configuration file -> value objects: read, parsed, validated; all problems at once.
+
+Importing this imports neither the HTTP client nor the scheduler nor the logging.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from collector.settings.files import locate, places, read
+from collector.settings.flags import from_flags
+from collector.settings.masking import masked
+from collector.settings.model import AccountSettings, LogSettings, Settings
+from collector.settings.parsing import parse
+
+__all__ = [
+    "AccountSettings",
+    "LogSettings",
+    "Settings",
+    "from_flags",
+    "load",
+    "locate",
+    "masked",
+    "parse",
+    "places",
+]
+
+
+def load(path: Path, environ: Mapping[str, str]) -> Settings:
+    """The settings in that file; `SettingsError` with everything that is wrong with it."""
+    return parse(read(path), environ, path)

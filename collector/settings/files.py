@@ -1,0 +1,81 @@
+"""The configuration file: where it is looked for, and its bytes -> a raw TOML table."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from decimal import Decimal
+from pathlib import Path
+
+from collector.errors import Problem, SettingsError
+
+ENVIRONMENT = "SHELLY_COLLECTOR_CONFIG"
+_LARGEST = 1_000_000
+
+
+def locate(flag: Path | None, environ: Mapping[str, str]) -> Path | None:
+    """The configuration file to use, `None` where there is none.
+
+    What the user named is used whether it is there or not, so that a typing error never falls back
+    to another file.
+    """
+    named = flag or (Path(environ[ENVIRONMENT]) if environ.get(ENVIRONMENT) else None)
+    if named is not None:
+        return named
+    return next((path for path in places(environ) if _is_there(path)), None)
+
+
+def places(environ: Mapping[str, str]) -> list[Path]:
+    """Where a configuration file is looked for when none is named, best first."""
+    folders = [Path(each) for each in environ.get("CONFIGURATION_DIRECTORY", "").split(":") if each]
+    own = environ.get("XDG_CONFIG_HOME", "")
+    if own.startswith("/"):  # relative ones are to be ignored, says the XDG specification
+        folders.append(Path(own, "shelly-collector"))
+    elif environ.get("HOME"):
+        folders.append(Path(environ["HOME"], ".config", "shelly-collector"))
+    folders.append(Path("/etc/shelly-collector"))
+    return [folder / "config.toml" for folder in folders]
+
+
+def read(path: Path) -> dict[str, object]:
+    """The file's raw table; floats as `Decimal`. `SettingsError` where it cannot be read as TOML."""
+    try:
+        with path.open("rb") as file:
+            data = file.read(_LARGEST + 1)
+    except FileNotFoundError:
+        raise _unusable(path, "there is no such file") from None
+    except IsADirectoryError:
+        raise _unusable(path, "is a directory: name the file in it, like config.toml") from None
+    except PermissionError:
+        raise _unusable(path, "may not be read by this user: check its owner and mode") from None
+    except OSError as error:
+        raise _unusable(path, f"cannot be read: {error.strerror}") from None
+    if len(data) > _LARGEST:
+        raise _unusable(path, f"is larger than {_LARGEST} bytes: not a configuration")
+    return _raw(path, data)
+
+
+def _raw(path: Path, data: bytes) -> dict[str, object]:
+    try:
+        return tomllib.loads(data.decode("utf-8-sig"), parse_float=Decimal)
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        raise _unusable(path, f"is not UTF-8 text (line {line})") from None
+    except tomllib.TOMLDecodeError as error:
+        raise _unusable(path, f"is not valid TOML: {error}") from None
+    except (ValueError, RecursionError, ArithmeticError):  # 5,000-digit numbers, brackets without end
+        raise _unusable(path, "is not a configuration: a value in it is absurdly long or deep") from None
+
+
+def _unusable(path: Path, reason: str) -> SettingsError:
+    return SettingsError([Problem("configuration", str(path), reason)])
+
+
+def _is_there(path: Path) -> bool:
+    try:
+        path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except OSError:  # there, but not for us: reading it will say so
+        return True
+    return True

@@ -1,0 +1,119 @@
+"""Where an account lives: a host as people write it -> a base URL that cannot mean anything else.
+
+The key goes wherever this points, so that nothing is guessed: the grammar here is narrower than any
+URL parser's, and two parsers cannot disagree about what it lets through.
+"""
+
+from __future__ import annotations
+
+import re
+from ipaddress import IPv4Address, IPv6Address, ip_address
+
+_EXAMPLE = "shelly-12-eu.shelly.cloud"
+_LONGEST = 300
+_PARTS = re.compile(r"(?:([A-Za-z][A-Za-z0-9+.-]*)://)?(\[[^\[\]/]*\]|[^:/\[\]]*)(?::([^/]*))?(/.*)?")
+_LABEL = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
+_PORT = re.compile(r"[1-9][0-9]{0,4}")
+_NUMBER = re.compile(r"[0-9]+|0x[0-9a-f]*")
+_DEFAULT_PORTS = {"https": 443, "http": 80}
+_FORBIDDEN = {
+    "\\": "a backslash",
+    "@": "a user name",
+    "?": "a query",
+    "#": "a fragment",
+    "%": "an escaped character",
+}
+
+
+def base_url(host: str) -> str:
+    """`https://host[:port]` of what the user wrote; `ValueError` with the reason where it is refused.
+
+    A bare host means https. `http://` is for loopback only: the key would travel in the clear.
+    """
+    scheme, name, port = _split(host)
+    if scheme == "http" and not _names_loopback(name):
+        raise ValueError("http:// sends the key in the clear: write https://")
+    shown = f"[{name}]" if ":" in name else name
+    return f"{scheme}://{shown}" if port in (None, _DEFAULT_PORTS[scheme]) else f"{scheme}://{shown}:{port}"
+
+
+def is_loopback(url: str) -> bool:
+    """Whether this base URL, or host, means this machine."""
+    return _names_loopback(_split(url)[1])
+
+
+def is_shelly(url: str) -> bool:
+    """Whether this base URL, or host, lies in Shelly's own domain."""
+    return _split(url)[1].endswith(".shelly.cloud")
+
+
+def _split(host: str) -> tuple[str, str, int | None]:
+    """Scheme, host name or bare address, port."""
+    if not host:
+        raise ValueError(f"is empty: give the host from the Shelly app, like {_EXAMPLE}")
+    if len(host) > _LONGEST:
+        raise ValueError("is too long for a host")
+    if not (host.isascii() and host.isprintable()) or " " in host:
+        raise ValueError("may hold plain ASCII letters only, no spaces or control characters")
+    for char, what in _FORBIDDEN.items():
+        if char in host:
+            raise ValueError(f"must be a host and nothing else: it has {what} ({char})")
+    match = _PARTS.fullmatch(host)
+    if match is None:
+        raise ValueError(f"is not a host: write it like {_EXAMPLE}")
+    scheme, name, port, path = match.groups()
+    if path not in (None, "/"):
+        raise ValueError("must be a host and nothing else: it has a path")
+    return _scheme(scheme), _name(name.lower()), _port(port)
+
+
+def _scheme(scheme: str | None) -> str:
+    scheme = (scheme or "https").lower()
+    if scheme not in _DEFAULT_PORTS:
+        raise ValueError("only https:// is possible")
+    return scheme
+
+
+def _port(port: str | None) -> int | None:
+    if port is None:
+        return None
+    if not _PORT.fullmatch(port) or int(port) > 65535:
+        raise ValueError("has an odd port: a number from 1 to 65535 without leading zeros")
+    return int(port)
+
+
+def _name(name: str) -> str:
+    if name.startswith("["):
+        return str(_usable(_address(name[1:-1], IPv6Address)))
+    labels = name.split(".")
+    if _NUMBER.fullmatch(labels[-1]):  # some resolvers read 2130706433, 0x7f.1 and 127.1 as addresses
+        return str(_usable(_address(name, IPv4Address)))
+    if len(name) > 253 or not all(_LABEL.fullmatch(label) for label in labels):
+        raise ValueError(f"is not a host name: write it like {_EXAMPLE}")
+    if len(labels) == 1 and name != "localhost":
+        raise ValueError(f"is not a full host name: write it like {_EXAMPLE}")
+    return name
+
+
+def _address(text: str, kind: type[IPv4Address] | type[IPv6Address]) -> IPv4Address | IPv6Address:
+    try:
+        return kind(text)
+    except ValueError:
+        raise ValueError("is not an IP address in its plain form") from None
+
+
+def _usable(address: IPv4Address | IPv6Address) -> IPv4Address | IPv6Address:
+    if address.is_unspecified or address.is_multicast or (address.is_reserved and not address.is_loopback):
+        raise ValueError("is an address that no cloud can have")
+    return address
+
+
+def _names_loopback(name: str) -> bool:
+    if name == "localhost":
+        return True
+    try:
+        address = ip_address(name)
+    except ValueError:
+        return False
+    # ::ffff:127.0.0.1 is loopback to some Python versions only: it is not to us.
+    return address.is_loopback and not (address.version == 6 and address != IPv6Address("::1"))

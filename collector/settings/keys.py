@@ -1,0 +1,103 @@
+"""Which key an account uses, and from where. No error here ever shows what a key is."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+ENVIRONMENT = "SHELLY_COLLECTOR_AUTH_KEY"
+_SHORTEST, _LONGEST = 8, 512
+_LARGEST_FILE = 4096
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """One place where a key was given: a file to read, or the value itself.
+
+    `shared` says that it is given for every account, not for this one.
+    """
+
+    source: str
+    path: Path | None = None
+    value: str | None = field(default=None, repr=False)
+    shared: bool = False
+
+    def key(self) -> str:
+        """The key; `ValueError` with cause and cure."""
+        return checked(self.value or "") if self.path is None else read_key_file(self.path)
+
+
+def offers(
+    account: str,
+    auth_key: str | None,
+    auth_key_file: Path | None,
+    environ: Mapping[str, str],
+) -> list[Offer]:
+    """The places that offer a key for the account, best first. The first one counts, right or wrong:
+    going on to the next where one is damaged would use a key that nobody meant."""
+    found = []
+    for file_name, shared in ((f"auth_key.{account}", False), ("auth_key", True)):
+        directory = environ.get("CREDENTIALS_DIRECTORY")
+        if directory and (path := Path(directory, file_name)).exists():
+            found.append(Offer(f"$CREDENTIALS_DIRECTORY/{file_name}", path=path, shared=shared))
+    if auth_key_file is not None:
+        found.append(Offer("auth_key_file", path=auth_key_file))
+    if environ.get(ENVIRONMENT):
+        found.append(Offer(f"${ENVIRONMENT}", value=environ[ENVIRONMENT], shared=True))
+    if auth_key is not None:
+        found.append(Offer("auth_key", value=auth_key))
+    return found
+
+
+def checked(text: str) -> str:
+    """The key in the text, stripped; `ValueError` where it cannot be one."""
+    key = text.strip()
+    if not key:
+        raise ValueError(
+            "the key is empty: copy it from the Shelly app, User settings > Authorization cloud key"
+        )
+    if "\n" in key or "\r" in key:
+        raise ValueError("the key has more than one line: it must be the key alone")
+    if not (key.isascii() and key.isprintable()) or " " in key:
+        raise ValueError("the key has characters that no key has: copy it anew, without quotes or spaces")
+    if not _SHORTEST <= len(key) <= _LONGEST:
+        raise ValueError(f"the key has {len(key)} characters, not {_SHORTEST} to {_LONGEST}: copy it whole")
+    return key
+
+
+def read_key_file(path: Path) -> str:
+    """The key that the file holds; `ValueError` with cause and cure."""
+    try:
+        data = _read(path)
+    except FileNotFoundError:
+        raise ValueError("there is no such file: create it with the key as its only line") from None
+    except PermissionError:
+        raise ValueError("the file may not be read by this user: check its owner and mode") from None
+    except OSError as error:
+        raise ValueError(f"the file cannot be read: {error.strerror}") from None
+    if len(data) > _LARGEST_FILE:
+        raise ValueError(f"the file is larger than {_LARGEST_FILE} bytes: it must hold the key alone")
+    try:
+        return checked(data.decode("ascii"))
+    except UnicodeDecodeError:
+        raise ValueError("the file is not plain text: it must hold the key alone, in ASCII") from None
+
+
+def readable_by_others(path: Path) -> bool:
+    """Whether any user of this machine can read the file."""
+    try:
+        return bool(path.stat().st_mode & stat.S_IROTH)
+    except OSError:
+        return False
+
+
+def _read(path: Path) -> bytes:
+    # Not blocking: a FIFO in the place of a key must not hang the start.
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    with os.fdopen(descriptor, "rb") as file:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise OSError(0, "it is not a regular file")
+        return file.read(_LARGEST_FILE + 1)
