@@ -1,0 +1,100 @@
+"""`shelly-collector simulate`: a Shelly Cloud on loopback, until it is stopped."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import errno
+import signal
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collector.simulator import Scenario, Simulator
+
+_CANNOT_LISTEN, _BAD_SCENARIO = 73, 78
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Adds the command's options."""
+    parser.add_argument(
+        "--port",
+        type=_port,
+        default=8765,
+        metavar="PORT",
+        help="port on 127.0.0.1; 0 takes any free one (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--scenario",
+        type=Path,
+        metavar="FILE",
+        help="a TOML file that says which accounts and meters there are, and what goes wrong when",
+    )
+
+
+def run(options: argparse.Namespace) -> int:
+    """Serves until SIGINT or SIGTERM. 0, 73 where the port cannot be had, 78 for a bad scenario."""
+    from collector.errors import SettingsError
+
+    try:
+        scenario = _scenario(options.scenario)
+    except SettingsError as error:
+        for problem in error.problems:
+            print(problem, file=sys.stderr)
+        return _BAD_SCENARIO
+    try:
+        asyncio.run(_serve(scenario, options.port))
+    except OSError as error:
+        reason = "the port is in use" if error.errno == errno.EADDRINUSE else error.strerror
+        print(f"Cannot listen on 127.0.0.1:{options.port}: {reason}", file=sys.stderr)
+        return _CANNOT_LISTEN
+    return 0
+
+
+def _port(text: str) -> int:
+    port = int(text)
+    if not 0 <= port <= 65535:
+        raise ValueError(text)
+    return port
+
+
+def _scenario(file: Path | None) -> Scenario:
+    from collector.energy.days import wall_clock
+    from collector.errors import Problem, SettingsError
+    from collector.simulator import Scenario, parse
+
+    if file is None:
+        return Scenario.default(wall_clock().date())
+    try:
+        text = file.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingsError([Problem("--scenario", str(file), f"cannot be read: {error}")]) from error
+    return parse(text)
+
+
+async def _serve(scenario: Scenario, port: int) -> None:
+    from collector.simulator import Simulator
+
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stop.set)
+    async with Simulator(scenario, port=port) as simulator:
+        print("\n".join(_greeting(simulator)), flush=True)
+        await stop.wait()
+
+
+def _greeting(simulator: Simulator) -> list[str]:
+    """Where it is, what it knows, and a line to try; the keys are invented and open nothing else."""
+    lines = [f"Simulating the Shelly Cloud on {simulator.url}"]
+    for account in simulator.scenario.account:
+        lines.append(f"account {account.name}, auth_key {account.auth_key}")
+        lines += [f"  {device.kind:<3} {device.id}  {device.timezone}" for device in account.device]
+    for account in simulator.scenario.account[:1]:
+        for device in account.device[:1]:
+            lines.append(
+                f"Try: shelly-collector backfill --host {simulator.url} --id {device.id} "
+                f"--auth_key {account.auth_key} --days 3"
+            )
+    return lines

@@ -1,0 +1,135 @@
+"""What the simulator saw: how each account was asked, and what was answered.
+
+The tests' second oracle: pace, overlaps, and where a key turned up. Times are seconds on the loop's
+clock.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, deque
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+
+@dataclass(slots=True)
+class Tally:
+    """The requests of one account, or of all; those that carried no known key count in the total only.
+
+    `answered` are 200s of the simulated cloud, wrong or right; `rejections` refusals by the rate
+    limit; `overlaps` requests that started while another of the account was under way. The smallest
+    gaps are None until there were two requests: from start to start, and from the end of the last
+    answer to the next start, which is 0 where they overlapped.
+    """
+
+    requests: int = 0
+    answered: int = 0
+    rejections: int = 0
+    overlaps: int = 0
+    faults: int = 0
+    bearer_keys: int = 0
+    keys_outside_query: int = 0
+    max_in_flight: int = 0
+    smallest_start_gap_s: float | None = None
+    smallest_idle_gap_s: float | None = None
+    _in_flight: int = field(default=0, repr=False)
+    _started_at: float | None = field(default=None, repr=False)
+    _ended_at: float | None = field(default=None, repr=False)
+
+    def start(self, at: float) -> None:
+        """A request begins."""
+        self.requests += 1
+        if self._started_at is not None:
+            self.smallest_start_gap_s = _smaller(self.smallest_start_gap_s, at - self._started_at)
+        if self._in_flight:
+            self.overlaps += 1
+            self.smallest_idle_gap_s = 0.0
+        elif self._ended_at is not None:
+            self.smallest_idle_gap_s = _smaller(self.smallest_idle_gap_s, at - self._ended_at)
+        self._started_at = at
+        self._in_flight += 1
+        self.max_in_flight = max(self.max_in_flight, self._in_flight)
+
+    def end(self, at: float) -> None:
+        """Its answer has left, or its connection is gone."""
+        self._in_flight -= 1
+        self._ended_at = at
+
+    def as_json(self) -> dict[str, Any]:
+        """All public fields."""
+        return {name: value for name, value in asdict(self).items() if not name.startswith("_")}
+
+
+@dataclass(slots=True)
+class Served:
+    """One request: when, what for, and what became of it.
+
+    `outcome` is the status, `fault` the kind of the rule that was played, `violation` what the rate
+    limit held against it. `ended_at` is None while it is under way.
+    """
+
+    at: float
+    account: str | None
+    device: str
+    channel: str
+    day: str
+    outcome: int = 0
+    fault: str | None = None
+    violation: str | None = None
+    ended_at: float | None = None
+
+
+class Counts:
+    """Everything that was seen since the start or the last reset.
+
+    `log` keeps the last `log_size` requests, oldest first.
+    """
+
+    def __init__(self, log_size: int = 10_000) -> None:
+        self._log_size = log_size
+        self.reset()
+
+    def reset(self) -> None:
+        """Counts from zero. A request under way is not counted again when it ends."""
+        self.total = Tally()
+        self.accounts: dict[str, Tally] = {}
+        self.days: Counter[tuple[str, str, str]] = Counter()  # (device, day, channel) -> requests
+        self.log: deque[Served] = deque(maxlen=self._log_size)
+        self.trap_hits = 0
+        self.trap_keys = 0
+
+    def tallies(self, account: str | None) -> tuple[Tally, ...]:
+        """The tallies that a request of that account belongs in."""
+        if account is None:
+            return (self.total,)
+        return self.total, self.accounts.setdefault(account, Tally())
+
+    def start(self, served: Served) -> None:
+        """A request begins."""
+        self.log.append(served)
+        self.days[served.device, served.day, served.channel] += 1
+        for tally in self.tallies(served.account):
+            tally.start(served.at)
+
+    def end(self, served: Served, at: float) -> None:
+        """It is over: answered, broken off, or left by the client."""
+        served.ended_at = at
+        for tally in self.tallies(served.account):
+            tally.end(at)
+            tally.answered += served.outcome == 200
+            tally.rejections += served.violation is not None
+            tally.faults += served.fault is not None
+
+    def as_json(self) -> dict[str, Any]:
+        """For other processes: `GET /_simulator/counts`."""
+        return {
+            "total": self.total.as_json(),
+            "accounts": {name: tally.as_json() for name, tally in self.accounts.items()},
+            "days": [[*asked, times] for asked, times in sorted(self.days.items())],
+            "trap_hits": self.trap_hits,
+            "trap_keys": self.trap_keys,
+            "log": [asdict(served) for served in self.log],
+        }
+
+
+def _smaller(known: float | None, seen: float) -> float:
+    return seen if known is None else min(known, seen)

@@ -1,0 +1,183 @@
+"""What is simulated: accounts, their devices, how the server behaves, and what goes wrong when.
+
+Every field is an option of the scenario file under the same name (`scenario_file` reads it);
+tests/simulator/every_variant.toml shows each one. Instants are aware; a `LocalTime` is local to the
+device where it names no offset.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import date, datetime, timedelta
+from decimal import Decimal
+from typing import Literal
+from zoneinfo import ZoneInfo
+
+from collector.energy.days import zone_named
+from collector.simulator.truth import GRID, SOLAR, Energy, phases, truth
+
+LocalTime = date | datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """How an account's requests are judged.
+
+    `lax`: starts must be `limit_s` apart. `strict`: one at a time, and `limit_s` from the end of the
+    last answer, rejected ones included. `retry_after` is sent as it stands, sense or nonsense.
+    """
+
+    style: Literal["none", "lax", "strict"] = "lax"
+    limit_s: float = 1.0
+    answer: Literal["max_req", "429"] = "max_req"
+    retry_after: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Hole:
+    """Hours in `[since, until)` that the cloud does not have, on one channel or on all.
+
+    It closes at the simulated instant `heals_at`, or never.
+    """
+
+    since: LocalTime
+    until: LocalTime
+    channel: int | None = None
+    heals_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Revision:
+    """From the instant `at` on, hours in `[since, until)` have `add_wh` more than the truth."""
+
+    at: datetime
+    since: LocalTime
+    until: LocalTime
+    channel: int | None = None
+    add_wh: Decimal = Decimal("10.00")
+
+
+@dataclass(frozen=True, slots=True)
+class Shrink:
+    """From the instant `at` on, days in `[since, until)` answer with their first `rows` hours only."""
+
+    at: datetime
+    since: date
+    until: date
+    rows: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Device:
+    """One meter, and which of the variants of the API its answers play."""
+
+    id: str
+    kind: Literal["em", "3em"] = "em"
+    timezone: str = "Europe/Dublin"
+    counts: Literal["grid", "solar"] = "grid"  # a 3em is one or the other, an em has a clamp for each
+    installed_since: date | None = None
+    before_install: Literal["empty", "missing"] = "empty"
+    spring: Literal["missing", "nulls", "absent", "zeros"] = "missing"
+    autumn: Literal["repeated", "fat"] = "repeated"
+    gaps: Literal["missing", "missing_nulls", "nulls", "absent"] = "missing"
+    future: Literal["missing", "absent"] = "missing"
+    under_way: Literal["missing", "partial"] = "missing"
+    late_minutes: int = 0
+    tariffs: int = 0
+    tariff_zero: Literal["none", "rest", "copy"] = "none"
+    stamps: Literal["local", "utc"] = "local"
+    says_timezone: str | None = None  # the body names this zone, whatever zone the rows are in
+    sum_of_gaps: Literal["rest", "missing"] = "rest"  # a 3em's `sum` where one phase is missing
+    other_type: Literal["empty", "error", "nesting"] = "empty"  # asked at the endpoint of another kind
+    hole: tuple[Hole, ...] = ()
+    revision: tuple[Revision, ...] = ()
+    shrink: tuple[Shrink, ...] = ()
+
+    @property
+    def zone(self) -> ZoneInfo:
+        """The zone that the device is in."""
+        return zone_named(self.timezone)
+
+    @property
+    def channels(self) -> int:
+        """How many channels count here: two clamps or three phases."""
+        return 2 if self.kind == "em" else 3
+
+    def energy(self, channel: int, ts: int) -> Energy:
+        """What really flowed there in the hour that starts at `ts`: a clamp's or a phase's."""
+        return truth(self.id, channel, ts) if self.kind == "em" else phases(self.id, self._side, ts)[channel]
+
+    def total(self, ts: int) -> Energy:
+        """What the whole device counts: `sum` of a 3em, the grid clamp of an em."""
+        return truth(self.id, self._side, ts)
+
+    @property
+    def _side(self) -> int:
+        return GRID if self.kind == "em" or self.counts == "grid" else SOLAR
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """One key, what it opens, and how fast it may ask."""
+
+    name: str
+    auth_key: str = field(repr=False)
+    device: tuple[Device, ...] = ()
+    limit: Limit = Limit()
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """Something that goes wrong with the requests that it names; `faults.KINDS` are the kinds.
+
+    A request is named by account, device, channel, local day asked for and simulated time. Of those,
+    counted from 1 and without those that the rate limit refused, `on_requests` picks some, `every`
+    each n-th, and `times` ends it after so many. The first rule that applies is the one played.
+    """
+
+    kind: str
+    on_requests: tuple[int, ...] = ()
+    every: int | None = None
+    times: int | None = None
+    account: str | None = None
+    device: str | None = None
+    channel: int | None = None
+    days: tuple[date, ...] = ()
+    since: datetime | None = None
+    until: datetime | None = None
+    retry_after: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Scenario:
+    """A whole simulated cloud. `now` and `speed` set its clock; without `now` it is the real time.
+
+    An answer takes `latency_s` and up to `jitter_s` more, by `seed`. A `custom` span of up to
+    `hour_span_h` hours comes in hours, a longer one of up to four days in `four_day_interval`.
+    `date_header` replaces the `Date` of the answers; an empty text leaves it out.
+    """
+
+    account: tuple[Account, ...] = ()
+    fault: tuple[Fault, ...] = ()
+    now: datetime | None = None
+    speed: float = 1.0
+    latency_s: float = 0.0
+    jitter_s: float = 0.0
+    seed: int = 0
+    hour_span_h: int = 60
+    four_day_interval: Literal["hour", "day"] = "day"
+    date_header: str | None = None
+
+    @classmethod
+    def default(cls, today: date | None = None) -> Scenario:
+        """One account with a two-clamp meter and a pair of three-phase ones; nothing goes wrong.
+
+        The meters were installed three years before `today`; without it, longer ago than is kept.
+        """
+        since = today - timedelta(days=3 * 365) if today else None
+        meters = (
+            Device("e8db84d2a1b3", installed_since=since),
+            Device("34987a45c1d0", kind="3em", installed_since=since),
+            Device("34987a45c1d1", kind="3em", counts="solar", installed_since=since),
+        )
+        return cls(account=(Account("demo", "SIMULATED0NOT0A0REAL0KEY" * 2, meters),))

@@ -1,0 +1,104 @@
+"""A scenario file: TOML to a `Scenario`, all problems at once."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections import Counter
+from collections.abc import Iterator
+
+from collector.energy.days import zone_named
+from collector.errors import Problem, SettingsError
+from collector.simulator.faults import KINDS
+from collector.simulator.scenario import Account, Device, Fault, Scenario
+from collector.simulator.tables import build, suggestion
+
+_DEVICE_ID = re.compile(r"[0-9a-f]{6}|[0-9a-f]{12}")
+_KEY = re.compile(r"[A-Za-z0-9]{8,200}")
+
+
+def parse(text: str) -> Scenario:
+    """The scenario that the file describes; `SettingsError` with every problem that it has."""
+    try:
+        table = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise SettingsError([Problem("scenario", "", f"not TOML: {error}")]) from error
+    problems: list[Problem] = []
+    scenario = build(Scenario, table, "", problems)
+    if scenario is not None:
+        problems += problems_of(scenario)
+    if problems or scenario is None:
+        raise SettingsError(problems)
+    return scenario
+
+
+def problems_of(scenario: Scenario) -> list[Problem]:
+    """What is wrong with a scenario that has the right types, wherever it was made."""
+    return [
+        *_numbers(scenario),
+        *_repeated("account.name", [account.name for account in scenario.account]),
+        *_repeated("account.auth_key", [account.auth_key for account in scenario.account]),
+        *(problem for account in scenario.account for problem in _account(account)),
+        *(problem for fault in scenario.fault for problem in _fault(fault)),
+    ]
+
+
+def _numbers(scenario: Scenario) -> Iterator[Problem]:
+    for name in ("speed", "latency_s", "jitter_s", "hour_span_h"):
+        value = getattr(scenario, name)
+        if value < 0:
+            yield Problem(name, str(value), "must not be negative")
+    if scenario.now is not None and scenario.now.tzinfo is None:
+        yield Problem("now", str(scenario.now), "must name its offset")
+    yield from _header("date_header", scenario.date_header)
+
+
+def _account(account: Account) -> Iterator[Problem]:
+    if not _KEY.fullmatch(account.auth_key):
+        yield Problem("account.auth_key", "", "must be 8 to 200 letters and digits")
+    if account.limit.limit_s < 0:
+        yield Problem("account.limit.limit_s", str(account.limit.limit_s), "must not be negative")
+    yield from _header("account.limit.retry_after", account.limit.retry_after)
+    yield from _repeated("account.device.id", [device.id for device in account.device])
+    for device in account.device:
+        yield from _device(device)
+
+
+def _device(device: Device) -> Iterator[Problem]:
+    if not _DEVICE_ID.fullmatch(device.id):
+        yield Problem("account.device.id", device.id, "must be 12 (or 6) lower-case hex digits")
+    try:
+        zone_named(device.timezone)
+    except ValueError as error:
+        yield Problem("account.device.timezone", device.timezone, str(error))
+    if not 0 <= device.tariffs <= 9:
+        yield Problem("account.device.tariffs", str(device.tariffs), "must be 0 to 9")
+    if device.tariffs == 0 and device.tariff_zero != "none":
+        yield Problem("account.device.tariff_zero", device.tariff_zero, "needs tariffs")
+    if device.late_minutes < 0:
+        yield Problem("account.device.late_minutes", str(device.late_minutes), "must not be negative")
+    channels = {hole.channel for hole in device.hole} | {revision.channel for revision in device.revision}
+    for channel in sorted(channels - {None, *range(device.channels)}, key=str):
+        yield Problem(
+            f"account.device {device.id}: channel", str(channel), f"a {device.kind} has no such channel"
+        )
+
+
+def _fault(fault: Fault) -> Iterator[Problem]:
+    if fault.kind not in KINDS:
+        yield Problem("fault.kind", fault.kind, f"unknown{suggestion(fault.kind, KINDS)}")
+    if fault.every is not None and fault.every < 1:
+        yield Problem("fault.every", str(fault.every), "must be 1 or more")
+    yield from _header("fault.retry_after", fault.retry_after)
+
+
+def _header(name: str, text: str | None) -> Iterator[Problem]:
+    if text is not None and not text.isprintable():
+        yield Problem(name, repr(text), "would break out of its header")
+
+
+def _repeated(name: str, values: list[str]) -> Iterator[Problem]:
+    for value, times in Counter(values).items():
+        if times > 1:
+            shown = "" if name.endswith("key") else value
+            yield Problem(name, shown, "used twice")
