@@ -117,9 +117,7 @@ def stored_day(file: DayFile, day: LocalDay, *, no_solar: bool) -> EnergyDay:
     readings = file.readings
     if _is_zero_filled(file, day):
         readings = _without_fillings(readings, no_solar=no_solar)
-    doubtful = frozenset(
-        first for first, second in day.twins if first in readings and second not in readings
-    )
+    doubtful = frozenset(first for first, second in day.twins if first in readings and second not in readings)
     return EnergyDay(day, readings, doubtful)
 
 

@@ -44,8 +44,16 @@ class Ledger:
             except (KeyError, TypeError, ValueError):
                 damaged += 1
         self.rebuilt = damaged > 0
-        if damaged or torn or len(lines) > len(self._asked) + _FORGOTTEN_LINES_KEPT:
-            self._compact()
+        self._needs_writing = damaged or torn or len(lines) > len(self._asked) + _FORGOTTEN_LINES_KEPT
+
+    def mend(self) -> None:
+        """Writes the journal anew where that is due: damaged, torn, or mostly about days forgotten."""
+        if self._needs_writing:
+            facts: list[Mapping[str, Any]] = [{"zone": self.zone}] if self.zone else []
+            facts += [{"lost_before": self.lost_before.isoformat()}] if self.lost_before else []
+            facts += [_line_of(day, asked) for day, asked in sorted(self._asked.items())]
+            replace_file(self._path, b"".join(json.dumps(fact).encode() + b"\n" for fact in facts))
+            self._needs_writing = False
 
     @property
     def asked(self) -> Mapping[date, Asked]:
@@ -104,12 +112,6 @@ class Ledger:
             self._asked[day] = Asked(
                 Outcome(fact["outcome"]), _whole(fact["asked_at"]), _whole(fact["tries"]), str(fact["reason"])
             )
-
-    def _compact(self) -> None:
-        facts: list[Mapping[str, Any]] = [{"zone": self.zone}] if self.zone else []
-        facts += [{"lost_before": self.lost_before.isoformat()}] if self.lost_before else []
-        facts += [_line_of(day, asked) for day, asked in sorted(self._asked.items())]
-        replace_file(self._path, b"".join(json.dumps(fact).encode() + b"\n" for fact in facts))
 
 
 def _line_of(day: date, asked: Asked) -> dict[str, Any]:

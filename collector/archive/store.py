@@ -86,6 +86,7 @@ class Archive:
             for each in (folder, self._own):
                 remove_stale_temporaries(each)
             self.ledger = Ledger(self._own / "ledger.jsonl")
+            self.ledger.mend()
         except BaseException:
             self._lock.release()
             raise
@@ -106,19 +107,23 @@ class Archive:
 
         Only files that changed since the last look are read.
         """
-        present: dict[date, os.DirEntry[str]] = {}
-        with os.scandir(self.folder) as entries:
-            for entry in entries:
-                if (match := _DAY_FILE.fullmatch(entry.name)) is not None:
-                    with suppress(ValueError):
-                        present[date.fromisoformat(match[1])] = entry
+        present = _day_files(self.folder)
         for gone in self._stamps.keys() - present.keys():
             del self._stamps[gone]
             self._know(gone, NOTHING)
         damaged: list[Quarantined] = []
-        for day, entry in present.items():
-            if self._stamps.get(day) != _stamp(entry.stat(follow_symlinks=False)):
-                damaged += self._look_at(day)
+        for day, stamp in present.items():
+            if self._stamps.get(day) == stamp:
+                continue
+            try:
+                state = _state_of_file(self._path(day), day, self.zone, self._format)
+            except DamagedFile as damage:
+                self._stamps.pop(day, None)
+                self._know(day, NOTHING)
+                damaged.append(self._move_aside(day, damage))
+            else:
+                self._stamps[day] = stamp
+                self._know(day, state)
         return tuple(damaged)
 
     def known(self) -> Mapping[date, Known]:
@@ -186,27 +191,6 @@ class Archive:
         else:
             self.ledger.forget(day.date)
 
-    def _look_at(self, day: date) -> tuple[Quarantined, ...]:
-        """Reads one file and remembers what it is; a damaged one is moved aside."""
-        path = self._path(day)
-        try:
-            stamp = _stamp(path.lstat())
-            file = _decode_file(path, day)
-        except DamagedFile as damage:
-            self._stamps.pop(day, None)
-            self._know(day, NOTHING)
-            return (self._move_aside(day, damage),)
-        complete = not file.partial
-        if complete and self.zone is not None:  # the older utility called a day with a fat hour complete
-            local = local_day(day, self.zone)
-            if self._format.merge_repeated_hour:
-                local = local.with_twins_as_one()
-            complete = all(ts in file.readings for ts in local.hours)
-        complete = complete and all(reading.solar_kwh is not None for reading in file.readings.values())
-        self._stamps[day] = stamp
-        self._know(day, _COMPLETE if complete else _PARTIAL)
-        return ()
-
     def _know(self, day: date, state: Known) -> None:
         asked = self.ledger.asked.get(day)
         if state.stored or asked is not None:
@@ -232,6 +216,43 @@ class Archive:
 
     def _path(self, day: date) -> Path:
         return self.folder / f"{day.isoformat()}.jsonl"
+
+
+def survey(folder: Path, day_format: DayFormat) -> tuple[Mapping[date, Known], ZoneInfo | None]:
+    """What a folder holds, and its zone where that is known. Takes no lock and changes nothing."""
+    known: dict[date, Known] = {}
+    ledger = Ledger(folder / _OWN_FOLDER / "ledger.jsonl")
+    zone = None if ledger.zone is None else zone_named(ledger.zone)
+    for day in _day_files(folder) if folder.is_dir() else ():
+        with suppress(DamagedFile):
+            known[day] = _state_of_file(folder / f"{day}.jsonl", day, zone, day_format)
+    for day, asked in ledger.asked.items():
+        known[day] = known.get(day, NOTHING)._replace(asked=asked)
+    return known, zone
+
+
+def _day_files(folder: Path) -> dict[date, int]:
+    """The days that have a file, and its stamp."""
+    found = {}
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            if (match := _DAY_FILE.fullmatch(entry.name)) is not None:
+                with suppress(ValueError, FileNotFoundError):
+                    found[date.fromisoformat(match[1])] = _stamp(entry.stat(follow_symlinks=False))
+    return found
+
+
+def _state_of_file(path: Path, day: date, zone: ZoneInfo | None, day_format: DayFormat) -> Known:
+    """Whether the file's day is complete. Raises `DamagedFile`."""
+    file = _decode_file(path, day)
+    if file.partial or any(reading.solar_kwh is None for reading in file.readings.values()):
+        return _PARTIAL
+    if zone is None:
+        return _COMPLETE
+    local = local_day(day, zone)  # the older utility called a day with a fat hour complete
+    if day_format.merge_repeated_hour:
+        local = local.with_twins_as_one()
+    return _COMPLETE if all(ts in file.readings for ts in local.hours) else _PARTIAL
 
 
 def _decode_file(path: Path, day: date) -> DayFile:

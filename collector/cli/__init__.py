@@ -71,9 +71,7 @@ def _without_command(words: list[str]) -> int:
         prog=PROGRAM,
         description="Keeps the hourly history of Shelly energy meters as plain files of your own.",
         usage=f"{PROGRAM} COMMAND [OPTION ...]",
-        epilog=f"commands:\n{lines}\n\n"
-        f"example: {PROGRAM} demo\n"
-        f"{PROGRAM} COMMAND --help tells more of each.",
+        epilog=f"commands:\n{lines}\n\nexample: {PROGRAM} demo\n{PROGRAM} COMMAND --help tells more of each.",
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
@@ -83,4 +81,4 @@ def _without_command(words: list[str]) -> int:
     if options.command is None:
         parser.print_help()
         return exits.USAGE if words else exits.DONE
-    parser.error(f"unknown command {options.command!r}; there are: {', '.join(COMMANDS)}")
+    return parser.error(f"unknown command {options.command!r}; there are: {', '.join(COMMANDS)}")

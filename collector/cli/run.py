@@ -7,9 +7,13 @@ import asyncio
 import os
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from collector.cli import exits, starting
 from collector.errors import ArchiveError
+
+if TYPE_CHECKING:
+    from collector.settings import LogLevel
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -24,7 +28,7 @@ def run(options: argparse.Namespace) -> int:
         settings = starting.settings_from_file(options.config)
     except starting.Refused as refusal:
         return starting.refused(refusal)
-    level = "debug" if options.verbose else None
+    level: LogLevel | None = "debug" if options.verbose else None
     starting.set_up_logs(settings, sys.stdout, level)
 
     from collector.energy.days import wall_clock

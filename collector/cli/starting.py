@@ -14,10 +14,10 @@ from collector.cli import exits
 from collector.errors import ArchiveError, ArchiveLocked, KeyRefused, SettingsError, SourceError
 
 if TYPE_CHECKING:
-    from collector.settings import Settings
+    from collector.settings import LogLevel, Settings
 
 
-class Refused(Exception):  # noqa: N818 - the end of a command, not a bug
+class Refused(Exception):
     """A command cannot start: the lines for the user and the exit code."""
 
     def __init__(self, code: int, *lines: str) -> None:
@@ -51,7 +51,7 @@ def checked(load: Callable[[], Settings], prefix: str = "") -> Settings:
         raise Refused(exits.BAD_CONFIGURATION, *lines) from None
 
 
-def set_up_logs(settings: Settings, stream: TextIO, level: str | None = None) -> None:
+def set_up_logs(settings: Settings, stream: TextIO, level: LogLevel | None = None) -> None:
     """Logging as configured; `level` is a flag's."""
     from collector import logs
 
@@ -106,4 +106,6 @@ def advice_on(error: SourceError | OSError) -> str:
         )
     if isinstance(error, SourceError):
         return f"The cloud did not answer: {error.reason}. What is stored is safe; the same command goes on."
-    return f"Nothing can be saved: {error.strerror or error}. What is stored is safe; the same command goes on."
+    return (
+        f"Nothing can be saved: {error.strerror or error}. What is stored is safe; the same command goes on."
+    )

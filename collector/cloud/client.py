@@ -117,9 +117,7 @@ class CloudClient:
             ):
                 data = await _read(response)
                 headers = response.headers
-                return read_answer(
-                    response.status, data, headers.get("Retry-After"), headers.get("Date")
-                )
+                return read_answer(response.status, data, headers.get("Retry-After"), headers.get("Date"))
         except TimeoutError:
             raise Unavailable(f"no answer within {timeout_s:g} s") from None
         except (aiohttp.ClientError, OSError, ValueError, zlib.error) as error:

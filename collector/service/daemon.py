@@ -8,6 +8,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
+from zoneinfo import ZoneInfo
 
 from collector import __version__, logs
 from collector.energy.days import Clock
@@ -141,7 +142,7 @@ class _Round:
     async def _begin(self) -> None:
         """The first jobs of each meter, at once; the schedule asks for the later ones."""
         for account, collection in self._collections():
-            self._schedule.add(partial(_ask, account.runner, collection), lambda each=collection: each.zone)
+            self._schedule.add(partial(_ask, account.runner, collection), partial(_zone_of, collection))
         self._schedule.start(self._clock())
         self._notifier.ready(self._describe())
         _log.info("service.ready")
@@ -201,7 +202,9 @@ class _Round:
         jobs = sum(account.runner.jobs_under_way for account in self._accounts)
         upcoming = self._schedule.next_run()
         until = f", next at {upcoming:%H:%M} UTC" if upcoming else ""
-        return f"Collecting {meters} meter{'s' * (meters != 1)}, {jobs} job{'s' * (jobs != 1)} under way{until}"
+        return (
+            f"Collecting {meters} meter{'s' * (meters != 1)}, {jobs} job{'s' * (jobs != 1)} under way{until}"
+        )
 
 
 async def _ask(runner: AccountRunner, collection: Collection, lane: Lane) -> None:
@@ -211,6 +214,10 @@ async def _ask(runner: AccountRunner, collection: Collection, lane: Lane) -> Non
         if lane is Lane.BACKFILL:
             await collection.tell_losses()
     runner.request(lane, collection)
+
+
+def _zone_of(collection: Collection) -> ZoneInfo:
+    return collection.zone
 
 
 def _broke(task: asyncio.Task[None]) -> bool:

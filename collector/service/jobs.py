@@ -6,7 +6,7 @@ import asyncio
 from collections import Counter, deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from datetime import date
+from datetime import date, datetime
 from enum import StrEnum
 from functools import partial
 from typing import Any, ParamSpec, TypeVar
@@ -19,6 +19,7 @@ from collector.cloud.client import CloudClient
 from collector.cloud.meters import Meter
 from collector.energy.days import Clock, date_in, local_day, zone_named
 from collector.energy.planning import (
+    Knowledge,
     Outcome,
     PlanPolicy,
     backfill_days,
@@ -26,13 +27,15 @@ from collector.energy.planning import (
     heal_days,
     lost_days,
     refresh_days,
-    wanted_days,
 )
 from collector.errors import AnswerError, Rejected
 from collector.threads import DaemonThreads
 
 P = ParamSpec("P")
 T = TypeVar("T")
+Plan = Callable[[date, date | None, Knowledge, datetime], Iterator[date]]
+"""From today, the oldest day wanted, what is known, and now: the days to ask for."""
+
 _log = logs.get_logger("jobs")
 
 
@@ -124,15 +127,11 @@ class Collection:
         """
         return self._after_a_guess(lambda: self._planned(lane))
 
-    def wanted(self, days: int | None, since: date | None) -> Iterator[date]:
-        """The days that a person asks for: `days` full days and today, or all from `since` on."""
-
-        def plan() -> Iterator[date]:
-            today, insist = self.today(), since is not None
-            oldest = first_day(today, None if insist else days, since or self.meter.since)
-            return wanted_days(today, oldest, self.archive.known, self._clock(), insist=insist)
-
-        return self._after_a_guess(plan)
+    def days_by(self, plan: Plan) -> Iterator[date]:
+        """The days of a plan that somebody else makes."""
+        return self._after_a_guess(
+            lambda: plan(self.today(), self.meter.since, self.archive.known, self._clock())
+        )
 
     def _after_a_guess(self, plan: Callable[[], Iterator[date]]) -> Iterator[date]:
         guess = None
@@ -152,7 +151,9 @@ class Collection:
         lost = lost_days(first, self.archive.known(), ledger.lost_before)
         if lost:
             days = [str(day) for day in lost]
-            self._log.warning("history.lost", count=len(days), oldest=days[0], newest=days[-1], days=days[:40])
+            self._log.warning(
+                "history.lost", count=len(days), oldest=days[0], newest=days[-1], days=days[:40]
+            )
             await self.blocking(ledger.note_lost, first)
 
     async def blocking(self, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
@@ -184,7 +185,9 @@ class Collection:
     def _tell(self, outcome: DayOutcome, doubtful: int) -> None:
         day = str(outcome.day)
         for quarantined in outcome.quarantined:
-            self._log.warning("file.quarantined", day=day, reason=quarantined.reason, place=str(quarantined.place))
+            self._log.warning(
+                "file.quarantined", day=day, reason=quarantined.reason, place=str(quarantined.place)
+            )
         for revision in outcome.revisions:
             self._log.info(
                 "hour.revised",

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from datetime import date
+from datetime import date, datetime
 
-from collector.archive.store import DayOutcome
-from collector.energy.days import Clock
-from collector.energy.planning import Outcome
+from collector.archive.store import DayOutcome, survey
+from collector.cloud.meters import Meter
+from collector.energy.days import Clock, date_in, zone_named
+from collector.energy.planning import Knowledge, Outcome, first_day, wanted_days
 from collector.errors import SourceError
-from collector.service.assembly import AccountAtWork, assembled
+from collector.service.assembly import AccountAtWork, assembled, home_zone
 from collector.service.jobs import Collection, Job, Lane
-from collector.settings import Settings
+from collector.settings import AccountSettings, Settings
 
 _PATIENCE_S = 900.0  # a person waits; a dead line is told within a quarter of an hour
 _GRACE_S = 3.0
@@ -30,6 +32,12 @@ class Scope:
     days: int | None = 30
     since: date | None = None
 
+    def plan(self, today: date, oldest: date | None, knowledge: Knowledge, now: datetime) -> Iterator[date]:
+        """The days to ask for, newest first; none before `oldest`, unless `since` says so."""
+        insist = self.since is not None
+        first = first_day(today, None if insist else self.days, self.since or oldest)
+        return wanted_days(today, first, knowledge, now, insist=insist)
+
 
 @dataclass(slots=True)
 class Report:
@@ -42,6 +50,39 @@ class Report:
     duration_s: float = 0.0
     interrupted: bool = False
     gave_up: SourceError | OSError | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Rehearsal:
+    """What a backfill of one meter would ask for, at most, and how long that takes at the allowed pace."""
+
+    meter: str
+    days: list[date]
+    requests: int
+    duration_s: float
+
+    def as_dict(self) -> dict[str, object]:
+        """For a machine to read."""
+        return {
+            "meter": self.meter,
+            "days": [day.isoformat() for day in self.days],
+            "requests": self.requests,
+            "duration_s": round(self.duration_s, 1),
+        }
+
+
+def rehearsed(settings: Settings, account: AccountSettings, scope: Scope, now: datetime) -> list[Rehearsal]:
+    """The plans for one account's meters, from their files alone: nothing is asked, locked or written."""
+    return [_rehearsed(settings, meter, scope, now) for meter in account.meters]
+
+
+def _rehearsed(settings: Settings, meter: Meter, scope: Scope, now: datetime) -> Rehearsal:
+    known, zone = survey(settings.folder_of(meter), settings.day_format)
+    if zone is None:
+        zone = zone_named(meter.timezone) if meter.timezone else home_zone(os.environ)
+    days = list(scope.plan(date_in(zone, now), meter.since, lambda: known, now))
+    requests = len(days) * meter.requests_per_day
+    return Rehearsal(meter.name, days, requests, requests * settings.pacing.min_interval_s)
 
 
 Watcher = Callable[[str, DayOutcome, list[AccountAtWork]], None]
@@ -90,7 +131,7 @@ async def backfill(
 
 async def _put(account: AccountAtWork, collection: Collection, scope: Scope) -> Job:
     await collection.look()
-    days = collection.wanted(scope.days, scope.since)
+    days = collection.days_by(scope.plan)
     job = Job(Lane.BACKFILL, collection, days, asyncio.get_running_loop().time())
     return account.runner.put(job)
 

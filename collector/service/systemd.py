@@ -39,8 +39,11 @@ class Notifier:
         if not self._address:
             return
         # A service manager that does not listen must not stop the collecting.
-        with suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as channel:
-            channel.setblocking(False)
+        with (
+            suppress(OSError),
+            socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as channel,
+        ):
+            channel.settimeout(0)
             channel.sendto(state.encode(), self._address)
 
 

@@ -11,11 +11,12 @@ from pathlib import Path
 from collector.settings.files import locate, places, read
 from collector.settings.flags import from_flags
 from collector.settings.masking import masked
-from collector.settings.model import AccountSettings, LogSettings, Settings
+from collector.settings.model import AccountSettings, LogLevel, LogSettings, Settings
 from collector.settings.parsing import parse
 
 __all__ = [
     "AccountSettings",
+    "LogLevel",
     "LogSettings",
     "Settings",
     "from_flags",

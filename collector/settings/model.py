@@ -11,7 +11,7 @@ from collector.cloud.meters import Account, Meter
 from collector.cloud.pacing import Pacing
 from collector.cloud.retrying import RetryPolicy
 from collector.energy.planning import PlanPolicy
-from collector.service.schedule import Timetable
+from collector.service.timetable import Timetable
 
 LogFormat = Literal["auto", "json", "console"]
 LogLevel = Literal["debug", "info", "warning", "error"]

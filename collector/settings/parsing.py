@@ -12,7 +12,7 @@ from collector.cloud.retrying import RetryPolicy
 from collector.energy.planning import PlanPolicy
 from collector.errors import Problem, SettingsError
 from collector.redaction import redactor
-from collector.service.schedule import Timetable
+from collector.service.timetable import Timetable
 from collector.settings import hosts, keys, schema
 from collector.settings.accounts import placed, read_accounts
 from collector.settings.model import AccountSettings, LogSettings, Settings

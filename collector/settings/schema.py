@@ -14,7 +14,7 @@ from collector.cloud.meters import Kind, Meter
 from collector.cloud.pacing import Pacing
 from collector.cloud.retrying import RetryPolicy
 from collector.energy.planning import PlanPolicy
-from collector.service.schedule import Timetable
+from collector.service.timetable import Timetable
 from collector.settings import reading
 from collector.settings.model import LogFormat, LogLevel, LogSettings
 

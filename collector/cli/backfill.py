@@ -1,0 +1,211 @@
+"""`shelly-collector backfill`: today and the days before it, once, newest first."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import os
+import sys
+from datetime import date
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TextIO, cast
+
+from collector.cli import exits, starting
+from collector.errors import ArchiveError
+
+if TYPE_CHECKING:
+    from collector.service.oneshot import Report, Scope
+    from collector.settings import LogLevel, Settings
+
+_DEFAULT_ODIR = "~/.shellyemdata"
+_METER_FLAGS = ("host", "id", "auth_key", "odir", "pv_id", "grid_scale_factor", "pv_kwh_discard")
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Adds the command's options: a configuration file, or the older utility's flags."""
+    file = parser.add_argument_group("with a configuration file")
+    file.add_argument("--config", type=Path, metavar="FILE", help="the configuration file")
+    file.add_argument("--meter", action="append", metavar="NAME", help="only this meter (default: all)")
+    flags = parser.add_argument_group("from flags alone, one meter")
+    flags.add_argument("--host", help="the account's server, as the app shows it")
+    flags.add_argument("--id", help="device id")
+    flags.add_argument(
+        "--auth_key",
+        "--auth-key",
+        metavar="KEY",
+        help="the account's key. Other users of this machine can read it in the list of processes: "
+        "SHELLY_COLLECTOR_AUTH_KEY or a configuration file keeps it to yourself",
+    )
+    flags.add_argument("--odir", metavar="DIR", help=f"folder of the day files (default: {_DEFAULT_ODIR})")
+    flags.add_argument("--pv_id", "--pv-id", metavar="ID", help="second 3EM, for solar")
+    flags.add_argument("--grid_scale_factor", "--grid-scale-factor", metavar="N", help="times import, export")
+    flags.add_argument("--pv_kwh_discard", "--pv-kwh-discard", metavar="X", help="kWh off each solar hour")
+    span = parser.add_argument_group("how far back")
+    depth = span.add_mutually_exclusive_group()
+    depth.add_argument(
+        "--days", type=_days, default=30, metavar="N", help="full days before today (default: 30)"
+    )
+    depth.add_argument("--all", action="store_true", help="all that the cloud keeps: three years")
+    depth.add_argument("--since", type=_date, metavar="DATE", help="from that day on, whatever is empty")
+    parser.add_argument("--dry-run", action="store_true", help="only say which days, requests and how long")
+    parser.add_argument("--json", action="store_true", help="print a report as JSON at the end")
+    parser.add_argument("--verbose", action="store_true", help="tell every step")
+
+
+def run(options: argparse.Namespace) -> int:
+    """Collects; 0 when every day was had, 1 with a list when some were not."""
+    try:
+        settings = _settings(options)
+    except starting.Refused as refusal:
+        return starting.refused(refusal)
+
+    from collector.service.oneshot import Scope
+
+    scope = Scope(None if options.all else options.days, options.since)
+    try:
+        if options.dry_run:
+            return _rehearse(settings, scope, as_json=options.json)
+        report = _collect(settings, scope, verbose=options.verbose)
+    except ArchiveError as error:
+        print(error, file=sys.stderr)
+        return starting.code_of(error)
+    _show(report, as_json=options.json)
+    return _exit_code(report)
+
+
+def _settings(options: argparse.Namespace) -> Settings:
+    given = [name for name in _METER_FLAGS if getattr(options, name) is not None]
+    if not given:
+        settings = starting.settings_from_file(options.config)
+        return _only(settings, options.meter) if options.meter else settings
+    if options.config or options.meter:
+        raise starting.Refused(
+            exits.USAGE,
+            f"--{given[0]} describes a meter by flags: leave out --config and --meter, or the flags",
+        )
+    from collector.settings import from_flags
+
+    values = {name: getattr(options, name) for name in _METER_FLAGS}
+    values["odir"] = values["odir"] or _DEFAULT_ODIR
+    return starting.checked(lambda: from_flags(os.environ, **values))
+
+
+def _only(settings: Settings, names: list[str]) -> Settings:
+    from dataclasses import replace
+
+    unknown = sorted(set(names) - {meter.name for meter in settings.meters})
+    if unknown:
+        known = ", ".join(meter.name for meter in settings.meters)
+        raise starting.Refused(
+            exits.USAGE, f"no meter {unknown[0]!r} in {settings.source}; there are: {known}"
+        )
+    accounts = [
+        replace(each, meters=tuple(meter for meter in each.meters if meter.name in names))
+        for each in settings.accounts
+    ]
+    return replace(settings, accounts=tuple(each for each in accounts if each.meters))
+
+
+def _rehearse(settings: Settings, scope: Scope, *, as_json: bool) -> int:
+    from collector.energy.days import wall_clock
+    from collector.service.oneshot import rehearsed
+
+    plans = [plan for each in settings.accounts for plan in rehearsed(settings, each, scope, wall_clock())]
+    if as_json:
+        print(json.dumps([plan.as_dict() for plan in plans]))
+        return exits.DONE
+    for plan in plans:
+        span = f", {plan.days[-1]} to {plan.days[0]}" if plan.days else ""
+        print(
+            f"{plan.meter}: {len(plan.days)} days{span}; {plan.requests} requests, "
+            f"about {_duration(plan.duration_s)}"
+        )
+    return exits.DONE
+
+
+def _collect(settings: Settings, scope: Scope, *, verbose: bool) -> Report:
+    from collector.cli.progress import Progress
+    from collector.energy.days import wall_clock
+    from collector.service.oneshot import backfill, rehearsed
+
+    plans = [plan for each in settings.accounts for plan in rehearsed(settings, each, scope, wall_clock())]
+    progress = Progress(
+        sys.stderr, sum(len(plan.days) for plan in plans), sum(plan.duration_s for plan in plans)
+    )
+    level: LogLevel | None = "debug" if verbose else "warning" if progress.shown else None
+    starting.set_up_logs(settings, cast(TextIO, progress), level)
+
+    async def main() -> Report:
+        interrupt = asyncio.Event()
+        starting.on_signals(interrupt)
+        return await backfill(settings, scope, wall_clock, interrupt, progress.advance)
+
+    try:
+        return asyncio.run(main())
+    finally:
+        progress.clear()
+
+
+def _show(report: Report, *, as_json: bool) -> None:
+    if as_json:
+        print(json.dumps(_as_dict(report)))
+    counts = ", ".join(f"{count} {outcome}" for outcome, count in sorted(report.counts.items()) if count)
+    days = sum(report.counts.values())
+    summary = (
+        f"{days} days: {counts or 'none to ask for'}. {report.requests} requests, {report.holds} holds, "
+        f"{_duration(report.duration_s)}."
+    )
+    print(summary, file=sys.stderr if as_json else sys.stdout)
+    for meter, failures in report.failures.items():
+        for day, reason in sorted(failures.items(), reverse=True):
+            print(f"{meter} {day}: {reason}", file=sys.stderr)
+    if report.gave_up is not None:
+        print(starting.advice_on(report.gave_up), file=sys.stderr)
+    if report.interrupted:
+        print("Interrupted. What is stored is safe; the same command goes on.", file=sys.stderr)
+
+
+def _as_dict(report: Report) -> dict[str, Any]:
+    return {
+        "days": {outcome.value: count for outcome, count in sorted(report.counts.items())},
+        "failures": [
+            {"meter": meter, "day": day.isoformat(), "reason": reason}
+            for meter, failures in report.failures.items()
+            for day, reason in sorted(failures.items())
+        ],
+        "requests": report.requests,
+        "holds": report.holds,
+        "duration_s": round(report.duration_s, 3),
+        "interrupted": report.interrupted,
+        "gave_up": None if report.gave_up is None else str(report.gave_up),
+    }
+
+
+def _exit_code(report: Report) -> int:
+    if report.interrupted:
+        return exits.INTERRUPTED
+    if report.gave_up is not None:
+        return starting.code_of(report.gave_up)
+    return exits.IN_PART if report.failures else exits.DONE
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60} min"
+
+
+def _days(text: str) -> int:
+    days = int(text)
+    if not 0 <= days <= 1095:
+        raise argparse.ArgumentTypeError("0 to 1095: the cloud keeps three years")
+    return days
+
+
+def _date(text: str) -> date:
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a date like 2024-03-31") from None
