@@ -9,7 +9,7 @@ import os
 import sys
 from datetime import date
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TextIO, cast
+from typing import TYPE_CHECKING, Any
 
 from collector.cli import exits, starting
 from collector.errors import ArchiveError
@@ -134,7 +134,7 @@ def _collect(settings: Settings, scope: Scope, *, verbose: bool) -> Report:
         sys.stderr, sum(len(plan.days) for plan in plans), sum(plan.duration_s for plan in plans)
     )
     level: LogLevel | None = "debug" if verbose else "warning" if progress.shown else None
-    starting.set_up_logs(settings, cast(TextIO, progress), level)
+    starting.set_up_logs(settings, progress.as_text(), level)
 
     async def main() -> Report:
         interrupt = asyncio.Event()

@@ -1,0 +1,136 @@
+"""`shelly-collector demo`: the main job with no account and no file, against a simulated cloud."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from collector.cli import exits, starting
+from collector.errors import ArchiveError
+
+if TYPE_CHECKING:
+    from collector.settings import Settings
+    from collector.simulator import Scenario, Simulator
+
+_FIRST_LINE = "# Written by `shelly-collector demo`, and written anew by each run."
+_METER = "house"
+_DAYS = 30
+_MIN_INTERVAL_S = 0.1  # the simulated cloud is ours: ten requests a second, not one
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Adds the command's options."""
+    parser.add_argument(
+        "--dir", type=Path, default=Path("shelly-demo"), metavar="DIR", help="default: ./%(default)s"
+    )
+    parser.add_argument("--once", action="store_true", help="stop after the backfill")
+
+
+def run(options: argparse.Namespace) -> int:
+    """Backfills 30 days, shows them, and keeps collecting until Ctrl-C."""
+    try:
+        return asyncio.run(_demo(options.dir, once=options.once))
+    except starting.Refused as refusal:
+        return starting.refused(refusal)
+    except ArchiveError as error:
+        print(error, file=sys.stderr)
+        return starting.code_of(error)
+
+
+async def _demo(folder: Path, *, once: bool) -> int:
+    from collector.cli.progress import Progress
+    from collector.cli.table import day_table
+    from collector.energy.days import wall_clock
+    from collector.service.oneshot import Scope, backfill
+    from collector.simulator import Scenario, Simulator
+
+    interrupt = asyncio.Event()
+    starting.on_signals(interrupt)
+    async with Simulator(_hurried(Scenario.default(wall_clock().date()))) as cloud:
+        settings = _settings(folder, cloud)
+        print(f"A simulated Shelly Cloud answers on {cloud.url}; collecting {_DAYS} days from it …")
+        progress = Progress(sys.stderr, _DAYS + 1, 2 * (_DAYS + 1) * _MIN_INTERVAL_S)
+        starting.set_up_logs(settings, progress.as_text(), "warning")
+        report = await backfill(settings, Scope(_DAYS), wall_clock, interrupt, progress.advance)
+        progress.clear()
+        archive = settings.folder_of(settings.meters[0])
+        print(day_table(archive))
+        print(f"{report.requests} requests in {report.duration_s:.1f} s. One file a day, in {archive}")
+        if report.interrupted:
+            return exits.INTERRUPTED
+        if once or report.gave_up is not None:
+            return exits.IN_PART if report.failures else exits.DONE
+        await _keep_collecting(settings, interrupt)
+    return exits.DONE
+
+
+async def _keep_collecting(settings: Settings, interrupt: asyncio.Event) -> None:
+    from collector.energy.days import wall_clock
+    from collector.service.daemon import Signals, serve
+    from collector.service.systemd import Notifier
+
+    print("Collecting on, as the service does; a line each hour. Ctrl-C ends it.")
+    sys.stdout.flush()
+    starting.set_up_logs(settings, sys.stdout)
+    await serve(settings, lambda: settings, Signals(stop=interrupt), wall_clock, Notifier({}))
+
+
+def _hurried(scenario: Scenario) -> Scenario:
+    """The same cloud, allowing as many requests as the demo makes."""
+    from dataclasses import replace
+
+    from collector.simulator import Limit
+
+    limit = Limit("lax", _MIN_INTERVAL_S * 0.9)
+    return replace(scenario, account=tuple(replace(each, limit=limit) for each in scenario.account))
+
+
+def _settings(folder: Path, cloud: Simulator) -> Settings:
+    """Writes the demo's configuration and reads it back, as a user's would be."""
+    from collector.archive.files import make_folder, replace_file
+    from collector.settings import load
+
+    path = folder / "config.toml"
+    if path.exists() and not path.read_text(errors="replace").startswith(_FIRST_LINE):
+        raise starting.Refused(
+            exits.CANNOT_CREATE, f"{path} is not the demo's; name another folder with --dir"
+        )
+    account = cloud.scenario.account[0]
+    try:
+        make_folder(folder)
+        replace_file(path, _configuration(cloud.url, account.auth_key, account.device[0].id).encode())
+    except OSError as error:
+        raise starting.Refused(exits.CANNOT_CREATE, f"{folder} cannot be used: {error.strerror}") from None
+    return starting.checked(lambda: load(path, _environment()), f"{path}: ")
+
+
+def _environment() -> dict[str, str]:
+    """Without the settings of a real collector that may be in this shell."""
+    return {key: value for key, value in os.environ.items() if not key.startswith("SHELLY_COLLECTOR_")}
+
+
+def _configuration(url: str, key: str, device: str) -> str:
+    return f"""{_FIRST_LINE}
+
+[archive]
+path = "archive"
+
+[pacing]
+min_interval_s = {_MIN_INTERVAL_S}  # only for a simulated cloud; the real one allows one request a second
+
+[schedule]
+backfill_days = {_DAYS}
+
+[[account]]
+name = "demo"
+host = "{url}"
+auth_key = "{key}"  # invented
+
+[[account.meter]]
+name = "{_METER}"
+id = "{device}"
+"""
