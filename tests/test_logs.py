@@ -231,11 +231,17 @@ def test_a_closed_stream_does_not_stop_who_logs() -> None:
     logs.get_logger("x").info("day.written")
 
 
-def test_a_stream_that_knows_ascii_only_gets_the_line_escaped() -> None:
-    raw = io.BytesIO()
-    logs.configure(format="console", stream=io.TextIOWrapper(raw, "ascii"), environ={})
-    logs.get_logger("x").info("day.written", meter="Zähler")
-    assert b"Z\\xe4hler" in raw.getvalue()
+def test_a_stream_that_knows_ascii_only_gets_the_line_escaped(tmp_path: Path) -> None:
+    with (tmp_path / "log").open("w", encoding="ascii") as stream:
+        logs.configure(format="console", stream=stream, environ={})
+        logs.get_logger("x").info("day.written", meter="Zähler")
+    assert b"Z\\xe4hler" in (tmp_path / "log").read_bytes()
+
+
+def test_a_long_value_is_cut_without_leaving_half_a_secret() -> None:
+    stream = configured()
+    logs.get_logger("x").info("day.written", body="x" * (8192 - 10) + KEY)
+    assert KEY[:6] not in stream.getvalue()
 
 
 SCRIPT = """
@@ -252,11 +258,12 @@ sys.stderr.write("collected")
 @pytest.mark.parametrize("end", ["| head -n 1", ">&-", "> /dev/full"])
 def test_a_reader_that_goes_away_does_not_stop_the_process(end: str) -> None:
     """Nor does it leave a traceback, not even at exit."""
+    environ = {key: value for key, value in os.environ.items() if key != "PYTHONUNBUFFERED"}
     done = subprocess.run(
         ["sh", "-c", f'"{sys.executable}" -c "$SCRIPT" {end}'],
         capture_output=True,
         text=True,
-        env={**os.environ, "SCRIPT": SCRIPT},
+        env={**environ, "SCRIPT": SCRIPT},
         check=False,
     )
     assert done.stderr == "collected"

@@ -134,6 +134,12 @@ def test_a_key_in_the_wrong_place_is_not_shown_either(folder: Path) -> None:
         assert KEY not in repr([*caught.value.problems])
 
 
+def test_a_short_key_in_the_wrong_place_is_not_shown_where_it_is_known(folder: Path) -> None:
+    with pytest.raises(SettingsError) as caught:
+        from_flags({}, host="localhost", id="k3y-0f-12", auth_key="k3y-0f-12")
+    assert "k3y-0f-12" not in str(caught.value)
+
+
 def test_settings_never_show_their_key(folder: Path) -> None:
     settings = loaded(folder, f'auth_key = "{KEY}"')
     assert KEY not in repr(settings)
