@@ -67,35 +67,36 @@ def _base64_cores(secret: str) -> list[str]:
 def _pattern(text: str) -> str:
     """A regular expression for the text with each character escaped, or not, in the usual ways.
 
-    Runs of backslashes are counted, not repeated one by one: each layer of escaping doubles them,
-    and nested repetition would take for ever on a long run.
+    Runs of backslashes are counted, not repeated one by one: each layer of escaping doubles them.
+    They are taken whole (possessive `++`, and never begun in their middle), or a long run of them
+    would take for ever.
     """
-    parts = []
-    backslashes = 0
-    for char in text:
-        if char == "\\":
-            backslashes += 1
-            continue
-        parts.append(_backslashes(backslashes))
-        parts.append(_char_pattern(char, after_backslash=backslashes > 0))
-        backslashes = 0
-    parts.append(_backslashes(backslashes))
+    parts: list[str] = []
+    for run, char in re.findall(r"(\\*)([^\\]|\Z)", text, re.DOTALL):
+        begins = "" if parts else r"(?<!\\)"
+        if run:
+            parts.append(rf"{begins}(?:\\|%5[Cc]){{{len(run)},}}+")
+        if char:
+            parts.append(_char_pattern(char, slashes="" if run else rf"{begins}\\++", first=not parts))
     return "".join(parts)
 
 
-def _backslashes(count: int) -> str:
-    return rf"(?:\\|%5[Cc]){{{count},}}" if count else ""
-
-
-def _char_pattern(char: str, *, after_backslash: bool) -> str:
+def _char_pattern(char: str, *, slashes: str, first: bool) -> str:
+    """One character; `slashes` is what stands before the `u` of its escape."""
     if _UNRESERVED.fullmatch(char):
         return re.escape(char)
     quoted = quote(char, safe="", errors="surrogatepass")
-    hexadecimal = "".join(f"[{d.upper()}{d.lower()}]" if d.isalpha() else d for d in quoted)
-    code = f"{ord(char):04x}"
-    unicode_escape = rf"\\+u{''.join(f'[{d.upper()}{d}]' if d.isalpha() else d for d in code)}"
-    escaped = "" if after_backslash else r"\\*" if char in _QUOTES else r"\\?" if char == "/" else ""
-    options = [escaped + re.escape(char), hexadecimal, unicode_escape]
-    options += [r"\+"] if char == " " else []
-    options += [_ENTITIES[char]] if char in _ENTITIES else []
+    options = [re.escape(char), _any_case(quoted), rf"{slashes}u{_any_case(f'{ord(char):04x}')}"]
+    if slashes and not first and char in _QUOTES:
+        options.append(rf"\\++{char}")
+    if slashes and not first and char == "/":
+        options.append(r"\\/")
+    if char == " ":
+        options.append(r"\+")
+    if char in _ENTITIES:
+        options.append(_ENTITIES[char])
     return f"(?:{'|'.join(options)})"
+
+
+def _any_case(digits: str) -> str:
+    return "".join(f"[{each.upper()}{each.lower()}]" if each.isalpha() else each for each in digits)

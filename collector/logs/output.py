@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import threading
 from typing import TextIO
@@ -13,38 +12,35 @@ class Output:
 
     def __init__(self, stream: TextIO | None) -> None:
         self._stream = stream
+        self._descriptor = _descriptor(stream)
         self._lock = threading.Lock()
 
     def msg(self, line: str) -> None:
-        """Writes one line and flushes it."""
-        with self._lock:
-            if self._stream is None:
-                return
-            try:
-                self._write(self._stream, line)
-            except BrokenPipeError:
-                _let_go(self._stream)
-                self._stream = None
-            except (OSError, ValueError):  # a full disk under it, or closed: the next line may do
-                return
+        """Writes one line; a line that cannot be written is lost, the next one may do."""
+        if self._stream is None or self._stream.closed:
+            return
+        try:
+            with self._lock:
+                self._write(self._stream, line + "\n")
+        except (OSError, ValueError):
+            return
 
     # What structlog calls, by the level's name.
     debug = info = warning = error = critical = msg
 
-    @staticmethod
-    def _write(stream: TextIO, line: str) -> None:
-        try:
-            stream.write(line + "\n")
-        except UnicodeEncodeError:  # the stream's encoding is ASCII or the like
-            stream.write(line.encode("ascii", "backslashreplace").decode("ascii") + "\n")
-        stream.flush()
+    def _write(self, stream: TextIO, line: str) -> None:
+        if self._descriptor is None:
+            stream.write(line)
+            return
+        # Past the stream's buffer: what stays in there after an error fails again when Python exits,
+        # which makes a traceback and exit code 120 of a log that nobody reads.
+        data = line.encode(stream.encoding or "utf-8", "backslashreplace")
+        while data:
+            data = data[os.write(self._descriptor, data) :]
 
 
-def _let_go(stream: TextIO) -> None:
-    """Points the broken stream at nothing, or Python would fail on its rest at exit, with code 120."""
-    with contextlib.suppress(OSError, ValueError):
-        nothing = os.open(os.devnull, os.O_WRONLY | os.O_CLOEXEC)
-        try:
-            os.dup2(nothing, stream.fileno())
-        finally:
-            os.close(nothing)
+def _descriptor(stream: TextIO | None) -> int | None:
+    try:
+        return None if stream is None else stream.fileno()
+    except (OSError, ValueError):  # in memory, or closed
+        return None

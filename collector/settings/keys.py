@@ -97,7 +97,9 @@ def readable_by_others(path: Path) -> bool:
 def _read(path: Path) -> bytes:
     # Not blocking: a FIFO in the place of a key must not hang the start.
     descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-    with os.fdopen(descriptor, "rb") as file:
+    try:
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
             raise OSError(0, "it is not a regular file")
-        return file.read(_LARGEST_FILE + 1)
+        return os.read(descriptor, _LARGEST_FILE + 1)
+    finally:
+        os.close(descriptor)

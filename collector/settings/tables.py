@@ -14,7 +14,7 @@ from collector.settings.schema import LISTS, TABLES, Setting
 T = TypeVar("T")
 
 _LONGEST_SHOWN = 80
-_LIKE_A_KEY = re.compile(r"[A-Za-z0-9+/=_-]{32,}")  # people paste the key into the wrong line
+_LIKE_A_KEY = re.compile(r"[A-Za-z0-9]{32,}")  # people paste the key into the wrong line
 _AFTER_URL = re.compile(r"[?#].*", re.DOTALL)
 _BEFORE_HOST = re.compile(r"^.*@", re.DOTALL)
 

@@ -1,0 +1,166 @@
+"""Which key is used, and that it never shows."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from collector.errors import SettingsError
+from collector.settings import Settings, from_flags, load, masked
+
+KEY = "S3cretKey" * 9
+CONFIG = """
+[[account]]
+name = "home"
+host = "shelly-12-eu.shelly.cloud"
+{key}
+[[account.meter]]
+name = "grid"
+id = "a1b2c3d4e5f6"
+"""
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Iterator[Path]:
+    before = os.umask(0o077)
+    yield tmp_path
+    os.umask(before)
+
+
+def loaded(folder: Path, key: str = "", environ: dict[str, str] | None = None) -> Settings:
+    (folder / "config.toml").write_text(CONFIG.format(key=key))
+    return load(folder / "config.toml", environ or {})
+
+
+def key_of(settings: Settings) -> str:
+    return settings.accounts[0].account.auth_key
+
+
+def reason_of(folder: Path, key: str, environ: dict[str, str] | None = None) -> str:
+    with pytest.raises(SettingsError) as caught:
+        loaded(folder, key, environ)
+    return str(caught.value)
+
+
+def test_the_best_source_of_a_key_wins(folder: Path) -> None:
+    """Credential of the account, credential, key file, environment, configuration."""
+    sources = ["auth_key.home", "auth_key", "file", "env", "conf"]
+    keys = {source: f"key-from-{source}" for source in sources}
+    credentials = folder / "credentials"
+    credentials.mkdir()
+    (credentials / "auth_key.home").write_text(keys["auth_key.home"] + "\n")
+    (credentials / "auth_key").write_text(keys["auth_key"])
+    (folder / "key").write_text(f"  {keys['file']}\r\n")
+    environ = {"CREDENTIALS_DIRECTORY": str(credentials), "SHELLY_COLLECTOR_AUTH_KEY": keys["env"]}
+    in_file = f'auth_key_file = "key"\nauth_key = "{keys["conf"]}"'
+
+    assert key_of(loaded(folder, in_file, environ)) == keys["auth_key.home"]
+    (credentials / "auth_key.home").unlink()
+    assert key_of(loaded(folder, in_file, environ)) == keys["auth_key"]
+    (credentials / "auth_key").unlink()
+    assert key_of(loaded(folder, in_file, environ)) == keys["file"]
+    in_file = f'auth_key = "{keys["conf"]}"'
+    assert key_of(loaded(folder, in_file, environ)) == keys["env"]
+    del environ["SHELLY_COLLECTOR_AUTH_KEY"]
+    assert key_of(loaded(folder, in_file, environ)) == keys["conf"]
+    by_flag = from_flags(
+        {"SHELLY_COLLECTOR_AUTH_KEY": KEY}, host="localhost", id="a1b2c3", auth_key="by-a-flag"
+    )
+    assert key_of(by_flag) == "by-a-flag"
+
+
+def test_without_any_key_it_says_how_to_give_one(folder: Path) -> None:
+    assert "auth_key_file" in reason_of(folder, "")
+
+
+@pytest.mark.parametrize(
+    ("content", "cause"),
+    [
+        (b"", "empty"),
+        (b" \n\n", "empty"),
+        (KEY.encode() + b"\n" + KEY.encode(), "more than one line"),
+        (b"\xff\xfe\x00\x01" + KEY.encode(), "not plain text"),
+        (KEY.encode() + b"\0", "characters"),
+        (KEY.encode() + b" x", "characters"),
+        (b"short", "5 characters"),
+        (b"k" * 513, "513 characters"),
+        (KEY.encode() * 1000, "larger"),
+    ],
+)
+def test_a_key_file_that_holds_no_key_is_a_problem_with_its_cause(
+    folder: Path, content: bytes, cause: str
+) -> None:
+    (folder / "key").write_bytes(content)
+    reason = reason_of(folder, 'auth_key_file = "key"', {"SHELLY_COLLECTOR_AUTH_KEY": KEY})
+    assert cause in reason
+    assert KEY not in reason
+
+
+def test_a_key_file_that_cannot_be_read_is_a_problem_with_its_cause(folder: Path) -> None:
+    assert "no such file" in reason_of(folder, 'auth_key_file = "nowhere"')
+    assert "not a regular file" in reason_of(folder, 'auth_key_file = "."')
+    assert str(folder / "nowhere") in reason_of(folder, 'auth_key_file = "nowhere"')
+    os.mkfifo(folder / "pipe")
+    assert "not a regular file" in reason_of(folder, 'auth_key_file = "pipe"')
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        f'auth_key = "{KEY} x"',
+        f'auth_key = "{KEY}\\n{KEY}"',
+        f'auth_key = ["{KEY}"]',
+        f'auth_key = {{ "{KEY}" = 1 }}',
+        f'auth_key_file = "{KEY}"',
+        f'auth_kye = "{KEY}"',
+        f'auth_key = "{KEY}"\nauth_key = "{KEY}"',
+        f'auth_key = "{KEY}',
+        f"auth_key = {KEY}",
+        f'auth_key = "{KEY}"\nnote = "{KEY}"',
+    ],
+)
+def test_no_problem_shows_a_key(folder: Path, line: str) -> None:
+    assert KEY not in reason_of(folder, line)
+
+
+def test_a_key_in_the_wrong_place_is_not_shown_either(folder: Path) -> None:
+    for host in (f"https://x.shelly.cloud/?auth_key={KEY}", f"https://{KEY}@x.shelly.cloud", KEY):
+        with pytest.raises(SettingsError) as caught:
+            from_flags({"SHELLY_COLLECTOR_AUTH_KEY": KEY}, host=host, id=KEY, since=KEY)
+        assert KEY not in str(caught.value)
+        assert KEY not in repr([*caught.value.problems])
+
+
+def test_a_short_key_in_the_wrong_place_is_not_shown_where_it_is_known(folder: Path) -> None:
+    with pytest.raises(SettingsError) as caught:
+        from_flags({}, host="localhost", id="k3y-0f-12", auth_key="k3y-0f-12")
+    assert "k3y-0f-12" not in str(caught.value)
+
+
+def test_settings_never_show_their_key(folder: Path) -> None:
+    settings = loaded(folder, f'auth_key = "{KEY}"')
+    assert KEY not in repr(settings)
+    assert KEY not in masked(settings)
+
+
+def test_a_key_that_others_can_read_is_warned_about(folder: Path) -> None:
+    assert loaded(folder, f'auth_key = "{KEY}"').warnings == ()
+    (folder / "config.toml").chmod(0o644)
+    assert "chmod" in load(folder / "config.toml", {}).warnings[0]
+    (folder / "key").write_text(KEY)
+    (folder / "key").chmod(0o604)
+    (folder / "config.toml").chmod(0o600)
+    (warning,) = loaded(folder, 'auth_key_file = "key"').warnings
+    assert "auth_key_file" in warning
+
+
+def test_a_key_for_all_accounts_in_the_place_of_an_own_one_is_warned_about(folder: Path) -> None:
+    (folder / "auth_key").write_text(KEY)
+    both = CONFIG.format(key=f'auth_key = "{KEY}"')
+    both += both.replace("home", "cabin").replace("grid", "lake")
+    (folder / "config.toml").write_text(both)
+    settings = load(folder / "config.toml", {"CREDENTIALS_DIRECTORY": str(folder)})
+    assert len(settings.warnings) == 2
