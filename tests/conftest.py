@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import io
 from collections.abc import Callable, Mapping
 
 import pytest
 
+from collector import logs
 from tests.virtual_time import VirtualTimeLoop
 
 
@@ -20,3 +22,11 @@ def pytest_asyncio_loop_factories(
     if item.get_closest_marker("real_time"):
         return {"real_time": asyncio.new_event_loop}
     return {"virtual_time": VirtualTimeLoop}
+
+
+@pytest.fixture(autouse=True)
+def log_lines() -> io.StringIO:
+    """What the test logs, as JSON lines."""
+    stream = io.StringIO()
+    logs.configure(format="json", level="debug", stream=stream)
+    return stream

@@ -37,8 +37,10 @@ class VirtualTimeLoop(asyncio.SelectorEventLoop):
     def waits_for_threads(self) -> bool:
         return self._in_threads > 0
 
-    def run_in_executor(self, executor: Executor | None, func: Callable[..., Any], *args: Any) -> Any:
-        future = super().run_in_executor(executor, func, *args)
+    def run_in_executor(  # type: ignore[override]
+        self, executor: Executor | None, func: Callable[..., Any], *args: Any
+    ) -> asyncio.Future[Any]:
+        future: asyncio.Future[Any] = super().run_in_executor(executor, func, *args)
         self._in_threads += 1
         future.add_done_callback(self._left_thread)
         return future
@@ -47,7 +49,7 @@ class VirtualTimeLoop(asyncio.SelectorEventLoop):
         self._in_threads -= 1
 
 
-class _JumpingSelector(selectors.DefaultSelector):
+class _JumpingSelector(selectors.EpollSelector):
     """Never waits for a timer: looks whether anything can be read, and else lets time jump."""
 
     def __init__(self, loop: VirtualTimeLoop) -> None:

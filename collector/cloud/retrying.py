@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, stop_after_attempt
-from tenacity.wait import wait_exponential_jitter
+from tenacity.wait import wait_exponential, wait_random
 
 from collector.errors import RETRYABLE, RateLimited, SourceError
 
@@ -36,13 +36,14 @@ async def retried(policy: RetryPolicy, on_retry: OnRetry, attempt: Callable[[], 
 
     After a rate limit there is no wait here: the pacer holds the whole account off.
     """
-    backoff = wait_exponential_jitter(policy.wait_initial_s, policy.wait_max_s, jitter=policy.wait_jitter_s)
+    backoff = wait_exponential(multiplier=policy.wait_initial_s, max=policy.wait_max_s)
+    jitter = wait_random(0, policy.wait_jitter_s)
 
     def wait_s(state: RetryCallState) -> float:
         error = _error_of(state)
         if isinstance(error, RateLimited):
             return 0.0
-        return max(backoff(state), min(error.retry_after_s or 0.0, policy.wait_max_s))
+        return max(backoff(state) + jitter(state), min(error.retry_after_s or 0.0, policy.wait_max_s))
 
     def tell(state: RetryCallState) -> None:
         on_retry(_error_of(state), state.attempt_number, wait_s_of(state))

@@ -1,0 +1,106 @@
+"""A small world for the tests: a simulated cloud, settings that point at it, and a clock both share."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Callable, Iterable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
+from datetime import UTC, date, datetime, timedelta
+from decimal import ROUND_HALF_EVEN, Decimal
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from collector.service.oneshot import Report, Scope, backfill
+from collector.settings import Settings, parse
+from collector.simulator import Account, Device, Limit, Scenario, Simulator
+
+KEY = "SIMULATED0KEY0OF0THE0TESTS"
+DEVICE = "e8db84d2a1b3"
+
+
+def cloud_of(*devices: Device, limit: str = "none", **options: Any) -> Scenario:
+    """A cloud with one account that has these devices."""
+    account = Account("home", KEY, devices or (Device(DEVICE),), Limit(limit))  # type: ignore[arg-type]
+    return Scenario(account=(account,), **options)
+
+
+@dataclass(slots=True)
+class World:
+    """One archive beside one cloud."""
+
+    cloud: Simulator
+    archive: Path
+    clock: Callable[[], datetime]
+    meters: tuple[dict[str, Any], ...] = ({"name": "house", "id": DEVICE},)
+    tables: dict[str, dict[str, Any]] | None = None
+
+    def settings(self, **tables: dict[str, Any]) -> Settings:
+        """Settings as from a file, unpaced unless `pacing` says otherwise."""
+        raw: dict[str, Any] = {
+            "archive": {"path": str(self.archive)},
+            "pacing": {"min_interval_s": 0},
+            "account": [
+                {"name": "home", "host": self.cloud.url, "auth_key": KEY, "meter": list(self.meters)}
+            ],
+        }
+        for name, table in {**(self.tables or {}), **tables}.items():
+            raw[name] = {**raw.get(name, {}), **table}
+        return parse(raw, {}, None)
+
+    async def backfill(self, days: int | None = 30, since: date | None = None, **tables: Any) -> Report:
+        """The one-shot command's work."""
+        settings = self.settings(**tables)
+        never = asyncio.Event()
+        return await backfill(settings, Scope(days, since), self.clock, never, lambda *told: None)
+
+    def folder(self, meter: str = "house") -> Path:
+        """Where a meter's files lie."""
+        return self.archive / meter
+
+
+@asynccontextmanager
+async def world(scenario: Scenario, archive: Path, start: datetime, **options: Any) -> AsyncIterator[World]:
+    """A world that begins at `start` and lives on the loop's time."""
+    loop = asyncio.get_running_loop()
+    began = loop.time()
+
+    def clock() -> datetime:
+        return start + timedelta(seconds=loop.time() - began)
+
+    async with Simulator(scenario, clock=clock) as cloud:
+        yield World(cloud, archive, clock, **options)
+
+
+def records_of(path: Path) -> list[dict[str, Any]]:
+    """The records of a day file, read as any reader would."""
+    return [json.loads(line, parse_float=Decimal) for line in path.read_text().splitlines()]
+
+
+def hours_between(start: datetime, end: datetime) -> Iterable[int]:
+    """The epoch seconds of each hour in `[start, end)`; aware moments."""
+    return range(int(start.timestamp()), int(end.timestamp()), 3600)
+
+
+def hours_of_day(day: date, zone: str) -> list[int]:
+    """The hours of a local day, found without the code under test: by asking each of three UTC days.
+
+    Right for all zones whose offset is a multiple of a quarter of an hour and shifts by whole hours.
+    """
+    tz = ZoneInfo(zone)
+    middle = datetime(day.year, day.month, day.day, 12, tzinfo=UTC)
+    quarters = range(int(middle.timestamp()) - 40 * 3600, int(middle.timestamp()) + 40 * 3600, 900)
+    moments = ((ts, datetime.fromtimestamp(ts, tz)) for ts in quarters)
+    return [ts for ts, local in moments if local.date() == day and local.minute == 0]
+
+
+def kwh(wh: Decimal, decimals: int = 4) -> Decimal:
+    """What a file should say."""
+    return (wh / 1000).quantize(Decimal(1).scaleb(-decimals), ROUND_HALF_EVEN)
+
+
+def with_device(device: Device, **changes: Any) -> Device:
+    """The same device, but."""
+    return replace(device, **changes)
