@@ -17,8 +17,8 @@ from asking import EM, EM3, KEY, NOW, address, ask, faulty, in_virtual_time, que
 
 from collector.simulator import KINDS, Device, Fault, Scenario, Simulator
 from collector.simulator.breakage import BREAKAGES
-from collector.simulator.refusals import REDIRECTS, REFUSALS
-from collector.simulator.tampering import HOSTILE, TAMPERINGS
+from collector.simulator.refusals import HOSTILE, REDIRECTS, REFUSALS
+from collector.simulator.tampering import TAMPERINGS
 
 
 async def raw(cloud: Simulator, *, wanted: int = 1 << 30) -> bytes:
@@ -65,6 +65,8 @@ async def answer(cloud: Simulator, device: Device) -> dict[str, Any]:
 
 
 ERRORS = {
+    "hostile_error": (400, b"forged"), "hostile_401": (401, b"forged"),
+    "errors_list": (401, b'"errors":["'), "errors_text": (400, b'"errors":"'),
     "max_req": (401, b"max_req"), "too_many_requests": (429, b""), "bad_key": (401, b"invalid_auth_key"),
     "unexplained_401": (401, b'{"isok":false,"errors":{}}'), "invalid_token": (401, b"invalid_token"),
     "bare_401": (401, b""), "device_not_found": (200, b"device_not_found"),
@@ -84,6 +86,12 @@ async def test_a_refusal_has_its_status_and_body(kind: str) -> None:
         assert ERRORS[kind][1] in body
         assert (body == b"") == (kind in ("bare_401", "status_504", "empty_body"))
         assert cloud.counts.log[0].fault == kind
+
+
+async def test_a_refusal_may_echo_the_key() -> None:
+    async with Simulator(faulty("echoed_key")) as cloud:
+        status, text = await ask(cloud)
+        assert status == 400 and KEY.encode() in text
 
 
 async def test_a_refusal_may_ask_to_wait() -> None:
@@ -256,7 +264,9 @@ def test_every_kind_is_tested() -> None:
     others = {"stall", "stall_after_headers", "stall_in_body", "slow_body", "slow_headers", "endless_body",
               "endless_headers", "gzip_bomb", "gzip_garbage", "huge_header"}  # fmt: skip
     assert set(BREAKAGES) == set(ENDS) | others
-    assert len(set(KINDS)) == len(KINDS) == len(REFUSALS) + len(REDIRECTS) + len(TAMPERINGS) + len(BREAKAGES)
+    assert (
+        len(set(KINDS)) == len(KINDS) == 1 + len(REFUSALS) + len(REDIRECTS) + len(TAMPERINGS) + len(BREAKAGES)
+    )
 
 
 async def statuses(cloud: Simulator, count: int, **more: str) -> list[int]:

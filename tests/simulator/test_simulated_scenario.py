@@ -108,6 +108,7 @@ def test_all_problems_are_reported_at_once() -> None:
         (DEVICE + 'tariff_zero = "rest"', "needs tariffs"),
         (DEVICE + "[[account.device.hole]]\nfrom = 3\nuntil = 2026-03-01", "must be a local date or time"),
         (DEVICE + "hole = [{ from = 2026-03-01, until = 2026-03-02, channel = 2 }]", "no such channel"),
+        ('[[fault]]\nkind = "stall"\nretry_after = "2"', "stall is no refusal"),
         (DEVICE + "late_minutes = -1", "must not be negative"),
     ],
 )
