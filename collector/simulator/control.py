@@ -38,7 +38,7 @@ def _command(simulator: Simulator, request: Request) -> Reply:
         case "POST", "reset":
             simulator.reset()
         case "POST", "clock":
-            wanted = json.loads(request.body)
+            wanted = dict(json.loads(request.body))
             now = datetime.fromisoformat(wanted["now"]) if "now" in wanted else simulator.now
             if now.tzinfo is None:
                 raise ValueError("now: must name its offset")

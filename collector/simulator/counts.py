@@ -89,11 +89,12 @@ class Counts:
         self.reset()
 
     def reset(self) -> None:
-        """Counts from zero. A request under way is not counted again when it ends."""
+        """Counts from zero. Requests under way belong to what is forgotten."""
         self.total = Tally()
         self.accounts: dict[str, Tally] = {}
         self.days: Counter[tuple[str, str, str]] = Counter()  # (device, day, channel) -> requests
         self.log: deque[Served] = deque(maxlen=self._log_size)
+        self._under_way: dict[int, tuple[Tally, ...]] = {}
         self.trap_hits = 0
         self.trap_keys = 0
 
@@ -107,13 +108,14 @@ class Counts:
         """A request begins."""
         self.log.append(served)
         self.days[served.device, served.day, served.channel] += 1
-        for tally in self.tallies(served.account):
+        self._under_way[id(served)] = self.tallies(served.account)
+        for tally in self._under_way[id(served)]:
             tally.start(served.at)
 
     def end(self, served: Served, at: float) -> None:
         """It is over: answered, broken off, or left by the client."""
         served.ended_at = at
-        for tally in self.tallies(served.account):
+        for tally in self._under_way.pop(id(served), ()):
             tally.end(at)
             tally.answered += served.outcome == 200
             tally.rejections += served.violation is not None

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from datetime import date, datetime
 
 from collector.simulator.breakage import BREAKAGES
-from collector.simulator.refusals import REDIRECTS, REFUSALS
+from collector.simulator.refusals import ECHO, REDIRECTS, REFUSALS
 from collector.simulator.scenario import Fault
 from collector.simulator.tampering import TAMPERINGS
 
-KINDS: tuple[str, ...] = (*REFUSALS, *REDIRECTS, *TAMPERINGS, *BREAKAGES)
+KINDS: tuple[str, ...] = (*REFUSALS, ECHO, *REDIRECTS, *TAMPERINGS, *BREAKAGES)
 """Every kind of fault; what each does stands in the module that it comes from."""
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import Literal
 from zoneinfo import ZoneInfo
 
@@ -18,7 +18,7 @@ NoData = Literal["missing", "hole", "absent"]
 
 def known(device: Device, channel: int, ts: int, end: int, now: datetime) -> Energy | NoData:
     """What the cloud has at `now` of the hour `[ts, end)` of that clamp or phase."""
-    day = date_in(device.zone, datetime.fromtimestamp(ts, UTC))
+    day = datetime.fromtimestamp(ts, device.zone).date()
     if day < oldest_kept(date_in(device.zone, now)) or _is_shrunk(device, day, ts, now):
         return "absent"
     if device.installed_since is not None and day < device.installed_since:

@@ -10,6 +10,9 @@ from collector.simulator.wire import Reply
 _HTML = {"Content-Type": "text/html; charset=utf-8"}
 _MAINTENANCE = b"<!DOCTYPE html><html><head><title>Maintenance</title></head><body>Back soon.</body></html>"
 
+HOSTILE = '\n{"event":"forged"}\r\n\x1b[31m\x00\u202e../../etc/passwd\u2028</script>'
+"""A text that no log line, terminal or path may take as it stands."""
+
 
 def as_json(answer: Any) -> bytes:
     """The bytes of an answer as the cloud writes it."""
@@ -44,6 +47,10 @@ REFUSALS: dict[str, Reply] = {
     "device_not_found_400": refusal(400, device_not_found="Device not found"),
     "device_not_found_404": refusal(404, device_not_found="Device not found"),
     "wrong_channel": WRONG_CHANNEL,
+    "hostile_error": refusal(400, **{HOSTILE: HOSTILE}),
+    "hostile_401": refusal(401, **{HOSTILE: HOSTILE}),
+    "errors_list": Reply(401, as_json({"isok": False, "errors": ["Unauthorized", None]})),
+    "errors_text": Reply(400, as_json({"isok": False, "errors": "Bad request"})),
     "forbidden_403": Reply(403, b"<html><body>Forbidden</body></html>", _HTML),
     "path_gone": NOT_FOUND,
     "status_500": Reply(500, b"Internal Server Error", {"Content-Type": "text/plain"}),
@@ -54,6 +61,9 @@ REFUSALS: dict[str, Reply] = {
     "empty_body": Reply(200, b""),
 }
 """By the kind of the fault that plays it."""
+
+ECHO = "echoed_key"
+"""A refusal that says what was asked for, key and all, as gateways do."""
 
 REDIRECTS = {f"redirect_{status}": status for status in (301, 302, 303, 307, 308)}
 """A captive portal: `Location` leads to the simulator's trap on another origin."""

@@ -73,12 +73,13 @@ def stamp_of(slot: Slot, style: str) -> str:
     """The bucket's `datetime`: local without an offset, or UTC with a `Z`."""
     if style == "utc" and slot.hours:
         return datetime.fromtimestamp(slot.hours[0][0], UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-    return slot.label.strftime("%Y-%m-%d %H:%M:%S")
+    return slot.label.isoformat(" ")
 
 
 def number(value: Decimal) -> int | float:
     """A JSON number without float noise: two decimals print as they are, whole numbers as ints."""
-    return int(value) if value == value.to_integral_value() else float(value)
+    nearest = float(value)  # prints as the shortest text that reads back: the two decimals
+    return int(nearest) if nearest.is_integer() else nearest
 
 
 def _by_tariff(device: Device, energy: Energy, ts: int) -> list[Energy]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from decimal import Decimal
+from functools import lru_cache
 from typing import Literal
 from zoneinfo import ZoneInfo
 
@@ -17,6 +18,8 @@ from collector.energy.days import zone_named
 from collector.simulator.truth import GRID, SOLAR, Energy, phases, truth
 
 LocalTime = date | datetime
+
+_zone = lru_cache(maxsize=64)(zone_named)  # a device asks for each hour that it renders
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +99,7 @@ class Device:
     @property
     def zone(self) -> ZoneInfo:
         """The zone that the device is in."""
-        return zone_named(self.timezone)
+        return _zone(self.timezone)
 
     @property
     def channels(self) -> int:

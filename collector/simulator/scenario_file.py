@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from collector.energy.days import zone_named
 from collector.errors import Problem, SettingsError
 from collector.simulator.faults import KINDS
+from collector.simulator.refusals import REFUSALS
 from collector.simulator.scenario import Account, Device, Fault, Scenario
 from collector.simulator.tables import build, suggestion
 
@@ -89,6 +90,8 @@ def _fault(fault: Fault) -> Iterator[Problem]:
         yield Problem("fault.kind", fault.kind, f"unknown{suggestion(fault.kind, KINDS)}")
     if fault.every is not None and fault.every < 1:
         yield Problem("fault.every", str(fault.every), "must be 1 or more")
+    if fault.retry_after is not None and fault.kind not in REFUSALS:
+        yield Problem("fault.retry_after", fault.retry_after, f"{fault.kind} is no refusal")
     yield from _header("fault.retry_after", fault.retry_after)
 
 

@@ -18,7 +18,16 @@ from collector.simulator.clock import RunningClock
 from collector.simulator.counts import Counts, Served
 from collector.simulator.faults import Asked, FaultPlan
 from collector.simulator.limits import Judge
-from collector.simulator.refusals import MAX_REQ, NOT_FOUND, REDIRECTS, REFUSALS, TOO_MANY, as_json
+from collector.simulator.refusals import (
+    ECHO,
+    MAX_REQ,
+    NOT_FOUND,
+    REDIRECTS,
+    REFUSALS,
+    TOO_MANY,
+    as_json,
+    refusal,
+)
 from collector.simulator.scenario import Account, Fault, Scenario
 from collector.simulator.scenario_file import problems_of
 from collector.simulator.tampering import TAMPERINGS
@@ -165,6 +174,8 @@ class Simulator:
 
     def _refusal(self, fault: Fault, request: Request) -> Reply | None:
         reply = REFUSALS.get(fault.kind)
+        if fault.kind == ECHO:
+            reply = refusal(400, bad_request=f"Cannot answer {self.url}{request.target}")
         if fault.kind in REDIRECTS:
             # Portals put the address that was asked for into the one they lead to: key and all.
             target = f"http://localhost:{self._port}{control.TRAP}?url={quote(self.url + request.target)}"

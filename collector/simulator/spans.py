@@ -71,8 +71,8 @@ def slots(span: Span, zone: ZoneInfo) -> Iterator[Slot]:
 
 def _hours_of(day: date, zone: ZoneInfo) -> list[Slot]:
     local = local_day(day, zone)
-    stretches = [(label, hour) for label, hour in zip(local.labels, _stretches(day, zone), strict=True)]
-    found = [(label, hour[0], (hour,)) for label, hour in stretches]
+    stretches = _stretches(day, zone)
+    found = [(label, hour[0], (hour,)) for label, hour in zip(local.labels, stretches, strict=True)]
     skipped = [(label, 0, ()) for label in set(range(24)).difference(local.labels)]
     return [Slot(datetime.combine(day, time(label)), hours) for label, _, hours in sorted([*found, *skipped])]
 

@@ -86,7 +86,7 @@ def _plain(hint: Any, raw: Any) -> Any:
     if get_origin(hint) is Literal:
         if raw in get_args(hint):
             return raw
-        raise _Wrong("must be one of " + ", ".join(get_args(hint)) + suggestion(str(raw), get_args(hint)))
+        raise _Wrong("must be one of " + ", ".join(get_args(hint)))
     if hint is datetime:
         if isinstance(raw, datetime) and raw.tzinfo is not None:
             return raw

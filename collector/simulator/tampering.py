@@ -10,12 +10,9 @@ from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
 from typing import Any
 
-from collector.simulator.refusals import as_json
+from collector.simulator.refusals import HOSTILE, as_json
 from collector.simulator.rendering import Answer
 from collector.simulator.rows import Row
-
-HOSTILE = '\n{"event":"forged"}\r\n\x1b[31m\x00\u202e../../etc/passwd\u2028</script>'
-"""A text that no log line, terminal or path may take as it stands."""
 
 
 def _lists(answer: Answer) -> Iterator[list[Row]]:

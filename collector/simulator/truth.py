@@ -49,6 +49,7 @@ def truth(device_id: str, channel: int, ts: int) -> Energy:
     return Energy(_wh(max(load - solar, 0.0) + passing), _wh(max(solar - load, 0.0)))
 
 
+@lru_cache(maxsize=4096)
 def phases(device_id: str, channel: int, ts: int) -> tuple[Energy, Energy, Energy]:
     """The same hour on three phases, which add up to `truth(device_id, channel, ts)` exactly."""
     whole = truth(device_id, channel, ts)

@@ -132,6 +132,9 @@ class Line(asyncio.Protocol):
     async def _answer(self, request: Request) -> None:
         try:
             await self._handle(request, self)
+        except BaseException:  # or the client would wait for ever for what will not come
+            self.reset()
+            raise
         finally:
             self._task = None
         if request.headers.get("connection", "").lower() == "close":

@@ -1,0 +1,92 @@
+"""`shelly-collector simulate`: what it prints, how it ends, and how it refuses."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from urllib.request import urlopen
+
+import pytest
+
+from collector.cli import simulate
+
+PROGRAM = """
+import argparse, sys
+from collector.cli import simulate
+parser = argparse.ArgumentParser()
+simulate.configure(parser)
+sys.exit(simulate.run(parser.parse_args()))
+"""
+
+
+def start(*arguments: str) -> subprocess.Popen[str]:
+    command = [sys.executable, "-W", "error", "-c", PROGRAM, *arguments]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_it_says_where_it_is_and_what_to_type_and_stops_when_told(number: signal.Signals) -> None:
+    with start("--port", "0") as process:
+        assert process.stdout is not None and process.stderr is not None
+        first = process.stdout.readline()
+        assert first.startswith("Simulating the Shelly Cloud on http://127.0.0.1:")
+        url = first.split()[-1]
+        lines = [process.stdout.readline() for _ in range(5)]
+        assert lines[0].startswith("account demo, auth_key SIMULATED0")
+        assert "e8db84d2a1b3" in lines[1]
+        key = lines[0].split()[-1]
+        assert lines[4] == (
+            f"Try: shelly-collector backfill --host {url} --id e8db84d2a1b3 --auth_key {key} --days 3\n"
+        )
+        with urlopen(f"{url}/_simulator/counts") as answer:
+            assert json.load(answer)["total"]["requests"] == 0
+        process.send_signal(number)
+        assert process.wait(10) == 0
+        assert process.stderr.read() == ""
+
+
+def run(*arguments: str) -> int:
+    parser = argparse.ArgumentParser()
+    simulate.configure(parser)
+    return simulate.run(parser.parse_args(arguments))
+
+
+def test_a_bad_scenario_is_told_every_problem(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "scenario.toml"
+    file.write_text('sped = 1\nlatency_s = -1\n[[fault]]\nkind = "stal"\n')
+    assert run("--scenario", str(file)) == 78
+    assert capsys.readouterr().err.splitlines() == [
+        "sped: unknown, did you mean speed?",
+        "latency_s = -1.0: must not be negative",
+        "fault.kind = stal: unknown, did you mean stall?",
+    ]
+
+
+def test_a_scenario_that_cannot_be_read_is_one_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run("--scenario", str(tmp_path / "none.toml")) == 78
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "cannot be read" in line
+
+
+def test_a_port_in_use_is_one_line() -> None:
+    with start("--port", "0") as first:
+        assert first.stdout is not None
+        port = first.stdout.readline().strip().rpartition(":")[2]
+        with start("--port", port) as second:
+            assert second.wait(10) == 73
+            assert second.stderr is not None
+            assert second.stderr.read() == f"Cannot listen on 127.0.0.1:{port}: the port is in use\n"
+        first.send_signal(signal.SIGTERM)
+        assert first.wait(10) == 0
+
+
+def test_a_port_is_a_number_up_to_65535(capsys: pytest.CaptureFixture[str]) -> None:
+    for wrong in ("70000", "-1", "http"):
+        with pytest.raises(SystemExit, match="2"):
+            run("--port", wrong)
