@@ -13,7 +13,7 @@ from collector.simulator import Device
 from tests.world import DEVICE, cloud_of, hours_of_day, kwh, records_of, world
 
 # After both hemispheres' changes, so that the year before holds one of each.
-NOW = datetime(2026, 11, 20, 13, 30, tzinfo=UTC)
+NOW = datetime(2026, 11, 20, 9, 30, tzinfo=UTC)
 YEAR = 365
 
 ZONES = [
