@@ -7,7 +7,7 @@ what tells the second of two equal local hours from the first, whatever offset i
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -21,7 +21,9 @@ _UTC = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.0+)?Z")
 _MAX_ROWS = 30 * 16  # hours of a long day, by more tariffs than anybody sells
 _MAX_WH = 10_000_000  # ten megawatts: no clamp measures that
 _CLOCK_TOLERANCE_S = 3600  # this machine's clock may be behind; the hour is left out all the same
+_ARRIVAL_S = 600  # ten minutes after its end the cloud has usually received the whole hour
 _REST_TARIFF = "0"
+_COPIES_NEEDED = 3  # so many equal sums are no coincidence
 
 
 class Energy(NamedTuple):
@@ -61,25 +63,27 @@ class Row:
 
 
 def hours_of(rows: Sequence[Row], day: LocalDay, now: datetime, name: str) -> ChannelHours:
-    """The energy of each hour of `day` that the rows tell and that is over at `now`.
+    """The energy of each hour of `day` that the rows tell and that was over ten minutes before `now`.
 
-    `name` is the field to blame: `history`. Raises `AnswerError`.
+    Until then the cloud may tell a part of an hour that it has not received whole. `name` is the field to blame: `history`. Raises `AnswerError`.
     """
     buckets = _lay_out(rows, day, name)
+    zero_is_a_copy = _zero_is_a_copy(buckets.values())
     found = ChannelHours()
     for place, parts in buckets.items():
         ts = day.hours[place]
-        energy = _whole(ts, parts, found.anomalies)
+        energy = _whole(parts, zero_is_a_copy=zero_is_a_copy)
+        if energy is None and _has_uncertain_part(parts):
+            found.anomalies.append(Anomaly(ts, "tariff_id", "a part of tariff 0 that may be a rest or a copy"))
         if energy is None:
             continue
         if ts > now.timestamp() + _CLOCK_TOLERANCE_S:
             raise AnswerError(f"{name}.datetime", "it has data of an hour in the future")
-        if day.end_of(ts) <= now.timestamp():
+        if day.end_of(ts) + _ARRIVAL_S <= now.timestamp():
             found.energy[ts] = energy
     for first, second in day.twins:
         if first in found.energy and day.hours.index(second) not in buckets:
-            second_is_over = day.end_of(second) <= now.timestamp()
-            if second_is_over:
+            if day.end_of(second) + _ARRIVAL_S <= now.timestamp():
                 found.doubtful.add(first)
     return found
 
@@ -184,23 +188,37 @@ def _is_part(row: Row, parts: Sequence[Row]) -> bool:
     return row.tariff not in {part.tariff for part in parts}
 
 
-def _whole(ts: int, parts: Sequence[Row], anomalies: list[Anomaly]) -> Energy | None:
-    """The hour's energy: its only part, or the sum of its tariffs' parts; `None` where not known.
-
-    Nobody knows whether a `"0"` part beside others is a rest or a copy of their sum. It is dropped
-    where it equals the sum, counts for nothing where it is zero, and else the hour is not told.
-    """
+def _whole(parts: Sequence[Row], *, zero_is_a_copy: bool) -> Energy | None:
+    """The hour's energy: its only part, or the sum of its tariffs' parts; `None` where not known."""
     known = [part.energy for part in parts if part.energy is not None]
     if len(known) < len(parts) or not known:
         return None
-    rest = next((part.energy for part in parts if part.tariff == _REST_TARIFF), None)
-    if len(parts) == 1 or rest is None or not any(rest):
+    if not _has_uncertain_part(parts):
         return _sum(known)
-    others = _sum([part.energy for part in parts if part.energy and part.tariff != _REST_TARIFF])
-    if rest == others:
-        return others
-    anomalies.append(Anomaly(ts, "tariff_id", "a part of tariff 0 that may be a rest or a copy"))
-    return None
+    return _others(parts) if zero_is_a_copy else None
+
+
+def _zero_is_a_copy(hours: Iterable[Sequence[Row]]) -> bool:
+    """Whether the `"0"` parts beside others are copies of their sum, in every hour and in enough of them.
+
+    Nobody knows what such a part is: a rest, or a copy. Adding a copy would double the hour.
+    """
+    uncertain = [parts for parts in hours if _has_uncertain_part(parts)]
+    copies = [parts for parts in uncertain if _rest(parts) == _others(parts)]
+    return len(copies) == len(uncertain) >= _COPIES_NEEDED
+
+
+def _has_uncertain_part(parts: Sequence[Row]) -> bool:
+    rest = _rest(parts)
+    return len(parts) > 1 and rest is not None and any(rest)
+
+
+def _rest(parts: Sequence[Row]) -> Energy | None:
+    return next((part.energy for part in parts if part.tariff == _REST_TARIFF), None)
+
+
+def _others(parts: Sequence[Row]) -> Energy:
+    return _sum([part.energy for part in parts if part.energy and part.tariff != _REST_TARIFF])
 
 
 def _sum(parts: Sequence[Energy]) -> Energy:

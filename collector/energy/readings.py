@@ -83,13 +83,15 @@ def merged(stored: EnergyDay, answered: EnergyDay) -> tuple[EnergyDay, tuple[Rev
     both hours never stands beside the other one.
     """
     first_of = {second: first for first, second in answered.day.twins}
+    told_apart = {first for first, second in answered.day.twins if second in stored.readings}
+    told_apart |= stored.readings.keys() - stored.doubtful
     readings = dict(stored.readings)
     doubtful = set(stored.doubtful)
     revisions: list[Revision] = []
     for ts, new in answered.readings.items():
         if ts in answered.doubtful:
-            if ts in readings and ts not in stored.doubtful:
-                continue  # what is stored was told apart once
+            if ts in told_apart:
+                continue  # it would count twice what is stored beside it, or replace it
             doubtful.add(ts)
         elif ts in first_of and first_of[ts] in doubtful:
             continue  # the first may hold this one too

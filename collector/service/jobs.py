@@ -95,8 +95,9 @@ class Collection:
             return await self.fail_day(day, f"answer.rejected: {error}")
         except Rejected as error:
             return await self.fail_day(day, error.reason)
-        for anomaly in read.anomalies:
-            self._log.warning("answer.anomaly", day=str(day), **anomaly._asdict())
+        kinds = Counter((anomaly.field, anomaly.reason) for anomaly in read.anomalies)
+        for (name, reason), hours in kinds.items():
+            self._log.warning("answer.anomaly", day=str(day), field=name, reason=reason, hours=hours)
         known_zone = self.archive.ledger.zone
         outcome = await self.blocking(self.archive.merge, read.energy_day, now)
         self._tell(outcome, doubtful=len(read.energy_day.doubtful))
