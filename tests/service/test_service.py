@@ -1,0 +1,215 @@
+"""The service: it asks for what is due, when it is due, and for nothing else."""
+
+from __future__ import annotations
+
+import io
+from collections import Counter
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from collector.simulator import Device, Fault, Hole
+from tests.numbers.test_whole_years import check_day
+from tests.service.living import Living, events_in, living
+from tests.world import DEVICE, cloud_of, records_of
+
+START = datetime(2026, 3, 20, 14, 5, tzinfo=UTC)
+TODAY = date(2026, 3, 20)
+SHALLOW = {"schedule": {"backfill_days": 3}}
+
+
+async def test_a_new_hour_is_in_the_file_a_quarter_past(tmp_path: Path) -> None:
+    """Each hour, soon after it is over and has arrived, stands in today's file."""
+    async with living(cloud_of(Device(DEVICE, late_minutes=8)), tmp_path, START, **SHALLOW) as service:
+        path = service.world.folder() / f"{TODAY}.jsonl"
+        for hour in (14, 15, 16, 17):
+            await service.pass_time(minutes=10)  # to a quarter past
+            assert [record["hour"] for record in records_of(path)] == list(range(hour))
+            await service.pass_time(minutes=50)
+
+
+async def test_days_follow_days(tmp_path: Path) -> None:
+    """A month of days is complete soon after each midnight, across a change of the clocks."""
+    device = Device(DEVICE, late_minutes=8)
+    async with living(cloud_of(device), tmp_path, START, **SHALLOW) as service:
+        await service.pass_time(days=14)
+        for number in range(-3, 13):
+            day = TODAY + timedelta(days=number)
+            check_day(service.world.folder() / f"{day}.jsonl", day, device, complete=True)
+
+
+async def test_requests_of_a_quiet_day_are_few(tmp_path: Path) -> None:
+    """Today each hour, yesterday until it is complete, and two re-readings of settled days: no more."""
+    async with living(cloud_of(), tmp_path, START, **SHALLOW) as service:
+        await service.pass_time(days=5)
+        service.world.cloud.reset()
+        await service.pass_time(days=1)
+        asked = Counter(day for (_, day, channel) in service.world.cloud.counts.days.elements() if channel == "0")
+        assert sum(asked.values()) <= 24 + 1 + 2
+        assert max(Counter(asked).values()) <= 16
+
+
+async def test_a_complete_day_is_read_again_after_one_day_and_after_three(tmp_path: Path) -> None:
+    """Late data is read again: a complete day at +1 and +3 days, and then never more."""
+    async with living(cloud_of(), tmp_path, START, **SHALLOW) as service:
+        await service.pass_time(hours=12)  # 20 March is over and complete
+        service.world.cloud.reset()
+        asked = []
+        for _ in range(8 * 24):
+            await service.pass_time(hours=1)
+            asked.append(service.world.cloud.counts.days[(DEVICE, str(TODAY), "0")])
+        assert asked[-1] == 2
+        midnight = datetime(2026, 3, 21, tzinfo=UTC)
+        began = START + timedelta(hours=12)
+        due = [round((midnight + timedelta(days=days) - began) / timedelta(hours=1)) for days in (1, 3)]
+        assert [asked.index(count) for count in (1, 2)] == [pytest.approx(hour, abs=2) for hour in due]
+
+
+async def test_a_hole_is_asked_for_ever_more_rarely(tmp_path: Path) -> None:
+    """An incomplete past day: after 1 h, 6 h, daily for two weeks, weekly; never in a loop."""
+    hole = Hole(datetime(2026, 3, 19, 6), datetime(2026, 3, 19, 9))
+    async with living(cloud_of(Device(DEVICE, hole=(hole,))), tmp_path, START, **SHALLOW) as service:
+        asked = []
+        for _ in range(40):
+            await service.pass_time(days=1)
+            asked.append(service.world.cloud.counts.days[(DEVICE, "2026-03-19", "0")])
+        assert asked[0] in (3, 4)  # at once, after 1 h, 6 h, perhaps the first of the daily ones
+        assert [later - earlier for earlier, later in zip(asked, asked[1:12], strict=False)] == [1] * 11
+        assert asked[-1] - asked[16] <= 4  # weekly
+
+
+async def test_a_hole_that_heals_is_healed_without_being_asked(tmp_path: Path) -> None:
+    """The gap closes by itself once the cloud has the hours."""
+    heals = START + timedelta(days=4)
+    hole = Hole(datetime(2026, 3, 18, 6), datetime(2026, 3, 19, 9), heals_at=heals)
+    device = Device(DEVICE, hole=(hole,))
+    async with living(cloud_of(device), tmp_path, START, **SHALLOW) as service:
+        await service.pass_time(days=6)
+        for day in (date(2026, 3, 18), date(2026, 3, 19)):
+            check_day(service.world.folder() / f"{day}.jsonl", day, device, complete=True)
+
+
+async def test_what_is_done_is_not_done_again_after_a_restart(tmp_path: Path) -> None:
+    """Exact resume: a second start asks for today only."""
+    async with living(cloud_of(), tmp_path, START, **SHALLOW) as service:
+        await service.pass_time(minutes=5)
+        await service.stop()
+    async with living(cloud_of(), tmp_path, START + timedelta(minutes=6), **SHALLOW) as service:
+        await service.pass_time(minutes=4)
+        assert {day for _, day, _ in service.world.cloud.counts.days} == {str(TODAY)}
+
+
+async def test_days_before_the_meter_was_there_are_not_asked_for_again(tmp_path: Path) -> None:
+    """Fourteen empty days end a backfill; older days are never asked for, the empty ones rarely."""
+    device = Device(DEVICE, installed_since=TODAY - timedelta(days=10))
+    async with living(cloud_of(device), tmp_path, START) as service:
+        await service.pass_time(hours=2)
+        asked = {date.fromisoformat(day) for _, day, _ in service.world.cloud.counts.days}
+        assert min(asked) >= TODAY - timedelta(days=10 + 14 + 4)
+        before = service.world.cloud.counts.total.requests
+        await service.pass_time(hours=20)
+        assert service.world.cloud.counts.total.requests - before < 2 * (20 + 3 * 18)
+
+
+async def test_a_dead_line_is_told_once_and_asked_rarely(tmp_path: Path, log_lines: io.StringIO) -> None:
+    """A day without a cloud: at most 13 requests an hour, one event down, one up, and all data in the end."""
+    fault = Fault("status_503", since=START + timedelta(hours=1), until=START + timedelta(hours=25))
+    async with living(cloud_of(fault=(fault,)), tmp_path, START, **SHALLOW) as service:
+        await service.pass_time(hours=2)
+        for _ in range(22):
+            before = service.world.cloud.counts.total.requests
+            await service.pass_time(hours=1)
+            assert service.world.cloud.counts.total.requests - before <= 13
+        await service.pass_time(hours=1, minutes=6)
+        assert len(events_in(log_lines.getvalue(), "source.unavailable")) == 1
+        assert len(events_in(log_lines.getvalue(), "source.recovered")) == 1
+        await service.pass_time(hours=2)
+        check_day(service.world.folder() / f"{TODAY}.jsonl", TODAY, Device(DEVICE), complete=True)
+
+
+async def test_a_refused_key_is_tried_four_times_an_hour(tmp_path: Path, log_lines: io.StringIO) -> None:
+    """Loud once, then rarely; when it is accepted again the work goes on."""
+    fault = Fault("bad_key", since=START, until=START + timedelta(hours=5))
+    async with living(cloud_of(fault=(fault,)), tmp_path, START, **SHALLOW) as service:
+        await service.pass_time(minutes=1)
+        for _ in range(4):
+            before = service.world.cloud.counts.total.requests
+            await service.pass_time(hours=1)
+            assert service.world.cloud.counts.total.requests - before <= 4
+        assert len(events_in(log_lines.getvalue(), "key.refused")) == 1
+        await service.pass_time(hours=2)
+        assert len(events_in(log_lines.getvalue(), "key.accepted")) == 1
+        assert (service.world.folder() / f"{TODAY}.jsonl").exists()
+
+
+async def test_an_unknown_device_does_not_stop_the_others(tmp_path: Path, log_lines: io.StringIO) -> None:
+    """One meter is marked, told once, tried once an hour; the other one is complete."""
+    meters = ({"name": "gone", "id": "aaaaaaaaaaaa"}, {"name": "house", "id": DEVICE})
+    async with living(cloud_of(), tmp_path, START, stand={"meters": meters}, **SHALLOW) as service:
+        await service.pass_time(hours=3)
+        assert len(events_in(log_lines.getvalue(), "device.unknown")) == 1
+        assert len(list(service.world.folder().glob("*.jsonl"))) == 4
+        unknown = sum(
+            count for (device, _, _), count in service.world.cloud.counts.days.items() if device == "aaaaaaaaaaaa"
+        )
+        assert unknown <= 12
+
+
+async def test_a_reload_with_a_broken_configuration_changes_nothing(
+    tmp_path: Path, log_lines: io.StringIO
+) -> None:
+    """SIGHUP reads the file again; what cannot work is refused, and the service goes on."""
+    async with living(cloud_of(), tmp_path, START, **SHALLOW) as service:
+        await service.pass_time(minutes=1)
+        service.world.tables = {"archive": {"decimals": 99}}
+        service.signals.reload.set()
+        await service.pass_time(minutes=1)
+        assert len(events_in(log_lines.getvalue(), "config.rejected")) == 1
+        service.world.tables = {"archive": {"decimals": 5}}
+        service.signals.reload.set()
+        await service.pass_time(minutes=1)
+        assert len(events_in(log_lines.getvalue(), "config.reloaded")) == 1
+        assert not service.task.done()
+
+
+@pytest.mark.parametrize("minutes", [0.0, 0.01, 5])
+async def test_it_stops_within_five_seconds(minutes: float, tmp_path: Path) -> None:
+    """In any state: at the start, in the middle of requests, idle."""
+    scenario = cloud_of(latency_s=2.0)
+    async with living(scenario, tmp_path, START, **SHALLOW) as service:
+        await service.pass_time(minutes=minutes)
+        assert await service.stop() <= 5
+        assert service.told[-1] == "STOPPING=1"
+
+
+async def test_it_stops_within_five_seconds_while_the_line_is_dead(tmp_path: Path) -> None:
+    """Back-off, probes and stalled requests hold nothing up."""
+    async with living(cloud_of(fault=(Fault("stall"),)), tmp_path, START, **SHALLOW) as service:
+        await service.pass_time(minutes=7)
+        assert await service.stop() <= 5
+
+
+async def test_a_step_of_the_clock_is_noticed_and_replanned(tmp_path: Path, log_lines: io.StringIO) -> None:
+    """A clock that jumps by a month, either way: the schedule is set anew within a minute."""
+    async with living(cloud_of(), tmp_path, START, **SHALLOW) as service:
+        await service.pass_time(minutes=5)
+        await jump(service, days=-30)
+        await service.pass_time(minutes=1)
+        await jump(service, days=30)
+        await service.pass_time(minutes=1)
+        assert [event["step_s"] for event in events_in(log_lines.getvalue(), "clock.stepped")] == [
+            pytest.approx(-30 * 86400, abs=60),
+            pytest.approx(30 * 86400, abs=60),
+        ]
+        path = service.world.folder() / f"{TODAY}.jsonl"
+        await service.pass_time(hours=2)
+        assert len(records_of(path)) == 16
+
+
+async def jump(service: Living, **span: float) -> None:
+    """The wall clock steps; elapsed time does not."""
+    import asyncio
+
+    loop = asyncio.get_running_loop()
+    loop.on_jump(timedelta(**span).total_seconds())  # type: ignore[attr-defined]
