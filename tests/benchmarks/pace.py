@@ -8,7 +8,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any
 
-from tests.benchmarks.processes import Cloud, Setup, cloud, configuration, folder, started
+from tests.benchmarks.processes import ROOT, Setup, cloud, configuration, environment, folder, started
 from tests.benchmarks.table import Row
 
 _DAYS, _SHORT_DAYS = 30, 12
@@ -20,6 +20,7 @@ class _Trial:
     style: str
     latency_s: float
     bound: float
+    zone_known: bool = False
 
     @property
     def allowed_hz(self) -> float:
@@ -27,10 +28,18 @@ class _Trial:
 
     @property
     def name(self) -> str:
-        return f"{self.style}, {self.latency_s:g} s latency"
+        known = ", zone known" if self.zone_known else ""
+        return f"{self.style}, {self.latency_s:g} s latency{known}"
 
 
-_TRIALS = (_Trial("lax", 0.3, 95), _Trial("lax", 3, 95), _Trial("strict", 0.3, 90))
+# On an empty archive the first day is asked for alone, because it tells the meter's zone: its two
+# requests, one after the other. A backfill that goes on does not pay that.
+_TRIALS = (
+    _Trial("lax", 0.3, 95),
+    _Trial("lax", 3, 95),
+    _Trial("lax", 3, 95, zone_known=True),
+    _Trial("strict", 0.3, 90),
+)
 
 
 def measure(setup: Setup) -> Iterator[Row]:
@@ -42,16 +51,19 @@ def measure(setup: Setup) -> Iterator[Row]:
             place = stack.enter_context(folder())
             server = stack.enter_context(cloud({"home": trial.style}, trial.latency_s))
             config = configuration(place, server.port, "home")
-            command = setup.command("backfill", "--config", str(config), "--days", str(days))
-            quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-            running.append((trial, server, stack.enter_context(started(command, **quiet))))
-        for trial, server, process in running:
+            command = setup.command("backfill", "--config", str(config), "--days")
+            quiet: dict[str, Any] = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+            if trial.zone_known:
+                subprocess.run([*command, "0"], check=True, cwd=ROOT, env=environment(), **quiet)
+            before = server.requests()
+            process = stack.enter_context(started([*command, str(days)], **quiet))
+            running.append((trial, server, before, process))
+        for trial, server, before, process in running:
             code = process.wait(timeout=_PATIENCE_S)
-            yield from _rows(trial, server, days, code)
+            yield from _rows(trial, server.counts()["log"][before:], days, code)
 
 
-def _rows(trial: _Trial, server: Cloud, days: int, code: int) -> Iterator[Row]:
-    log = server.counts()["log"]
+def _rows(trial: _Trial, log: list[dict[str, Any]], days: int, code: int) -> Iterator[Row]:
     seconds = log[-1]["at"] - log[0]["at"]
     share = 100 * (len(log) - 1) / seconds / trial.allowed_hz
     what = f"pace, {days} days, {trial.name}: share of {trial.allowed_hz:.3f} requests/s"
