@@ -2,24 +2,29 @@
 
 from __future__ import annotations
 
-import argparse
 import sys
-from collections.abc import Sequence
-from dataclasses import dataclass
 from importlib import import_module
 
 from collector import __version__
 from collector.cli import exits
 
+TYPE_CHECKING = False  # `typing`, `dataclasses` and `argparse` cost more than all else of `--version`
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Sequence
+
 PROGRAM = "shelly-collector"
+_VERSION = f"{PROGRAM} {__version__}"
 
 
-@dataclass(frozen=True, slots=True)
 class Command:
     """A command: what it is for in a line, and one example."""
 
-    help: str
-    example: str
+    __slots__ = ("example", "help")
+
+    def __init__(self, help: str, example: str) -> None:  # noqa: A002 - argparse's word
+        self.help = help
+        self.example = example
 
 
 COMMANDS = {
@@ -37,6 +42,9 @@ COMMANDS = {
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs one command; gives the exit code."""
     words = list(sys.argv[1:] if argv is None else argv)
+    if words == ["--version"]:
+        print(_VERSION)
+        return exits.DONE
     name = words[0] if words and words[0] in COMMANDS else None
     if name is None:
         return _without_command(words)
@@ -54,6 +62,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def parser_of(name: str) -> argparse.ArgumentParser:
     """The parser of one command."""
+    import argparse
+
     command = COMMANDS[name]
     parser = argparse.ArgumentParser(
         prog=f"{PROGRAM} {name}",
@@ -66,6 +76,8 @@ def parser_of(name: str) -> argparse.ArgumentParser:
 
 
 def _without_command(words: list[str]) -> int:
+    import argparse
+
     lines = "\n".join(f"  {name:10} {command.help}" for name, command in COMMANDS.items())
     parser = argparse.ArgumentParser(
         prog=PROGRAM,
@@ -75,7 +87,7 @@ def _without_command(words: list[str]) -> int:
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
-    parser.add_argument("--version", action="version", version=f"{PROGRAM} {__version__}")
+    parser.add_argument("--version", action="version", version=_VERSION)
     parser.add_argument("command", nargs="?", help=argparse.SUPPRESS)
     options, _ = parser.parse_known_args(words)
     if options.command is None:

@@ -1,0 +1,1 @@
+"""Benchmarks: `python -m tests.benchmarks`. Never part of the test suite, which times nothing."""
