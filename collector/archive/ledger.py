@@ -9,7 +9,7 @@ from __future__ import annotations
 import errno
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from datetime import date
 from pathlib import Path
@@ -44,16 +44,22 @@ class Ledger:
             except (KeyError, TypeError, ValueError):
                 damaged += 1
         self.rebuilt = damaged > 0
-        self._needs_writing = damaged or torn or len(lines) > len(self._asked) + _FORGOTTEN_LINES_KEPT
+        self._lines = len(lines)
+        self._is_hurt = damaged > 0 or torn
+
+    def drop(self, days: Iterable[date]) -> None:
+        """Leaves those days out of what it says, and of the journal when that is written anew."""
+        for day in days:
+            self._asked.pop(day, None)
 
     def mend(self) -> None:
         """Writes the journal anew where that is due: damaged, torn, or mostly about days forgotten."""
-        if self._needs_writing:
+        if self._is_hurt or self._lines > len(self._asked) + _FORGOTTEN_LINES_KEPT:
             facts: list[Mapping[str, Any]] = [{"zone": self.zone}] if self.zone else []
             facts += [{"lost_before": self.lost_before.isoformat()}] if self.lost_before else []
             facts += [_line_of(day, asked) for day, asked in sorted(self._asked.items())]
             replace_file(self._path, b"".join(json.dumps(fact).encode() + b"\n" for fact in facts))
-            self._needs_writing = False
+            self._lines, self._is_hurt = len(facts), False
 
     @property
     def asked(self) -> Mapping[date, Asked]:

@@ -30,6 +30,7 @@ from collector.errors import DamagedFile
 
 _DAY_FILE = re.compile(r"(\d{4}-\d\d-\d\d)\.jsonl")
 _OWN_FOLDER = ".collector"
+_SLACK_S = 86400  # a reading is remembered for a day longer than it may be asked for again
 
 
 class Quarantined(NamedTuple):
@@ -86,6 +87,7 @@ class Archive:
             for each in (folder, self._own):
                 remove_stale_temporaries(each)
             self.ledger = Ledger(self._own / "ledger.jsonl")
+            self.ledger.drop(self._settled_days())
             self.ledger.mend()
         except BaseException:
             self._lock.release()
@@ -186,7 +188,7 @@ class Archive:
             before = self.ledger.asked.get(day.date)
             tries = 0 if before is None else before.tries
             self.ledger.note(day.date, Asked(outcome, asked_at, tries + 1, reason))
-        elif asked_at < day.end + self._remember_s:
+        elif asked_at < day.end + self._remember_s + _SLACK_S:
             self.ledger.note(day.date, Asked(Outcome.WRITTEN, asked_at, 0))
         else:
             self.ledger.forget(day.date)
@@ -209,6 +211,16 @@ class Archive:
         except DamagedFile as damage:
             return None, EnergyDay(day, {}), (self._move_aside(day.date, damage),)
         return file, whole.with_twins_as_one() if self._format.merge_repeated_hour else whole, ()
+
+    def _settled_days(self) -> list[date]:
+        """Complete days whose last reading need not be remembered any more."""
+        newest = max((asked.asked_at for asked in self.ledger.asked.values()), default=0)
+        return [
+            day
+            for day, asked in self.ledger.asked.items()
+            if asked.outcome is Outcome.WRITTEN
+            and newest > local_day(day, ZoneInfo("UTC")).end + self._remember_s + 2 * _SLACK_S
+        ]
 
     def _move_aside(self, day: date, damage: DamagedFile) -> Quarantined:
         place = quarantine(self._path(day), self._own / "quarantine")

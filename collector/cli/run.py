@@ -40,7 +40,7 @@ def run(options: argparse.Namespace) -> int:
         if settings.source is None:
             return settings
         again = load(settings.source, os.environ)
-        starting.set_up_logs(again, sys.stdout, level)
+        starting.set_up_logs(again, sys.stdout, level, settings.secrets)
         return again
 
     async def service() -> None:

@@ -51,14 +51,16 @@ def checked(load: Callable[[], Settings], prefix: str = "") -> Settings:
         raise Refused(exits.BAD_CONFIGURATION, *lines) from None
 
 
-def set_up_logs(settings: Settings, stream: TextIO, level: LogLevel | None = None) -> None:
-    """Logging as configured; `level` is a flag's."""
+def set_up_logs(
+    settings: Settings, stream: TextIO, level: LogLevel | None = None, old_secrets: tuple[str, ...] = ()
+) -> None:
+    """Logging as configured; `level` is a flag's. Keys of before a reload stay secret."""
     from collector import logs
 
     logs.configure(
         format=settings.log.format,
         level=level or settings.log.level,
-        secrets=settings.secrets,
+        secrets=(*settings.secrets, *old_secrets),
         stream=stream,
         under_systemd=logs.started_by_systemd(os.environ),
     )

@@ -65,7 +65,8 @@ class Row:
 def hours_of(rows: Sequence[Row], day: LocalDay, now: datetime, name: str) -> ChannelHours:
     """The energy of each hour of `day` that the rows tell and that was over ten minutes before `now`.
 
-    Until then the cloud may tell a part of an hour that it has not received whole. `name` is the field to blame: `history`. Raises `AnswerError`.
+    Until then the cloud may tell a part of an hour that it has not received whole. `name` is the
+    field to blame: `history`. Raises `AnswerError`.
     """
     buckets = _lay_out(rows, day, name)
     zero_is_a_copy = _zero_is_a_copy(buckets.values())
@@ -74,7 +75,9 @@ def hours_of(rows: Sequence[Row], day: LocalDay, now: datetime, name: str) -> Ch
         ts = day.hours[place]
         energy = _whole(parts, zero_is_a_copy=zero_is_a_copy)
         if energy is None and _has_uncertain_part(parts):
-            found.anomalies.append(Anomaly(ts, "tariff_id", "a part of tariff 0 that may be a rest or a copy"))
+            found.anomalies.append(
+                Anomaly(ts, "tariff_id", "a part of tariff 0 that may be a rest or a copy")
+            )
         if energy is None:
             continue
         if ts > now.timestamp() + _CLOCK_TOLERANCE_S:
@@ -82,9 +85,9 @@ def hours_of(rows: Sequence[Row], day: LocalDay, now: datetime, name: str) -> Ch
         if day.end_of(ts) + _ARRIVAL_S <= now.timestamp():
             found.energy[ts] = energy
     for first, second in day.twins:
-        if first in found.energy and day.hours.index(second) not in buckets:
-            if day.end_of(second) + _ARRIVAL_S <= now.timestamp():
-                found.doubtful.add(first)
+        second_is_over = day.end_of(second) + _ARRIVAL_S <= now.timestamp()
+        if first in found.energy and day.hours.index(second) not in buckets and second_is_over:
+            found.doubtful.add(first)
     return found
 
 

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from enum import StrEnum
+from itertools import dropwhile
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
@@ -18,6 +19,7 @@ _DAY = timedelta(days=1)
 _HOUR_S, _DAY_S = 3600, 86400
 _SLACK_S = 300  # the schedule's own spread must not push a re-read to the next round
 _FAR_FUTURE_S = 2 * _HOUR_S
+_UNDER_WAY_MAX = 8  # no account collects more days at once
 
 
 class Outcome(StrEnum):
@@ -186,8 +188,14 @@ def _newest_first(newest: date, oldest: date) -> Iterator[date]:
 
 
 def _ends_here(day: date, known: Mapping[date, Known], today: date) -> bool:
-    """Whether the 14 days after `day` were all found empty, and nothing older is stored."""
-    after = (day + number * _DAY for number in range(1, EMPTY_RUN + 1))
-    if not all(each < today and known.get(each, NOTHING).is_empty for each in after):
+    """Whether 14 days after `day` were found empty, and nothing older is stored.
+
+    The days next to it may still be under way; they say nothing yet.
+    """
+    after = [day + number * _DAY for number in range(1, EMPTY_RUN + _UNDER_WAY_MAX + 1)]
+    answered = list(dropwhile(lambda each: each not in known, after))[:EMPTY_RUN]
+    if len(answered) < EMPTY_RUN or answered[-1] >= today:
+        return False
+    if not all(known.get(each, NOTHING).is_empty for each in answered):
         return False
     return not any(state.stored for older, state in known.items() if older < day)

@@ -13,13 +13,13 @@ from collector import logs
 from collector.archive.files import make_folder
 from collector.archive.store import Archive
 from collector.cloud.client import CloudClient, Session, open_session
-from collector.cloud.meters import Kind, Meter
-from collector.cloud.pacing import Pacer
+from collector.cloud.meters import Account, Kind, Meter
+from collector.cloud.pacing import Pacer, Pacing
 from collector.energy.days import Clock, zone_named
-from collector.errors import ArchiveError, ArchiveLocked, SourceError
-from collector.service.jobs import Collection
+from collector.errors import ArchiveError, ArchiveLocked, RateLimited, SourceError
+from collector.service.collection import Collection
 from collector.service.runner import AccountRunner
-from collector.settings import AccountSettings, Settings
+from collector.settings import Settings
 
 _LOCALTIME = Path("/etc/localtime")
 
@@ -33,9 +33,27 @@ class AccountAtWork:
     pacer: Pacer
 
 
+class Pacers:
+    """The pacers of a process. What one has learned of its account stays, also over a reload."""
+
+    def __init__(self) -> None:
+        self._pacers: dict[tuple[Account, Pacing], Pacer] = {}
+
+    def of(self, account: Account, pacing: Pacing) -> Pacer:
+        """The account's pacer; a new one for a new key, a new host or other settings."""
+        if (account, pacing) not in self._pacers:
+            log = logs.get_logger("cloud").bind(account=account.name)
+
+            def on_hold(hold_s: float) -> None:
+                log.warning("account.held", hold_s=round(hold_s, 3))
+
+            self._pacers[account, pacing] = Pacer(pacing, on_hold)
+        return self._pacers[account, pacing]
+
+
 @asynccontextmanager
 async def assembled(
-    settings: Settings, clock: Clock, patience_s: float | None = None
+    settings: Settings, clock: Clock, pacers: Pacers, patience_s: float | None = None
 ) -> AsyncIterator[list[AccountAtWork]]:
     """All accounts, ready to work, with their archives held.
 
@@ -46,7 +64,7 @@ async def assembled(
         async with open_session() as session:
             accounts = []
             for each in settings.accounts:
-                client = _client(settings, each, session)
+                client = _client(settings, each.account, session, pacers)
                 collections = tuple(
                     Collection(
                         meter, client, archives[meter.name], settings.plan, clock, home_zone(os.environ)
@@ -100,14 +118,11 @@ def _open_archive(settings: Settings, meter: Meter, held: ExitStack) -> Archive:
     return archive
 
 
-def _client(settings: Settings, each: AccountSettings, session: Session) -> CloudClient:
-    log = logs.get_logger("cloud").bind(account=each.account.name)
-
-    def on_hold(hold_s: float) -> None:
-        log.warning("account.held", hold_s=round(hold_s, 3))
+def _client(settings: Settings, account: Account, session: Session, pacers: Pacers) -> CloudClient:
+    log = logs.get_logger("cloud").bind(account=account.name)
 
     def on_retry(error: SourceError, attempts: int, wait_s: float) -> None:
-        log.info("request.retried", reason=error.reason, attempts=attempts, retry_in_s=round(wait_s, 3))
+        if not isinstance(error, RateLimited):  # that is told as account.held
+            log.info("request.retried", reason=error.reason, attempts=attempts, retry_in_s=round(wait_s, 3))
 
-    pacer = Pacer(settings.pacing, on_hold)
-    return CloudClient(session, each.account, pacer, settings.retry, on_retry)
+    return CloudClient(session, account, pacers.of(account, settings.pacing), settings.retry, on_retry)

@@ -13,8 +13,8 @@ from zoneinfo import ZoneInfo
 from collector import __version__, logs
 from collector.energy.days import Clock
 from collector.errors import CollectorError, KeyRefused, SettingsError, SourceError
-from collector.service.assembly import AccountAtWork, assembled
-from collector.service.jobs import Collection, Lane
+from collector.service.assembly import AccountAtWork, Pacers, assembled
+from collector.service.collection import Collection, Lane
 from collector.service.runner import AccountRunner
 from collector.service.schedule import Schedule
 from collector.service.systemd import Notifier
@@ -59,20 +59,21 @@ async def serve(
     _log.info("service.started", version=__version__, meters=len(settings.meters))
     for warning in settings.warnings:
         _log.warning("config.warning", reason=warning)
+    pacers = Pacers()
     while not signals.stop.is_set():
-        async with assembled(settings, clock) as accounts:
+        async with assembled(settings, clock, pacers) as accounts:
             await _Round(accounts, settings, load, signals, clock, notifier).run()
         signals.reload.clear()
         if not signals.stop.is_set():
-            settings = await _reloaded(settings, load, clock)
+            settings = await _reloaded(settings, load, clock, pacers)
     _log.info("service.stopped")
 
 
-async def _reloaded(old: Settings, load: Callable[[], Settings], clock: Clock) -> Settings:
+async def _reloaded(old: Settings, load: Callable[[], Settings], clock: Clock, pacers: Pacers) -> Settings:
     """The new settings if the service can work with them, else the old ones."""
     try:
         new = load()
-        async with assembled(new, clock):
+        async with assembled(new, clock, pacers):
             pass
     except SettingsError as error:
         _log.error("config.rejected", problems=[str(problem) for problem in error.problems])
@@ -104,6 +105,7 @@ class _Round:
         self._notifier = notifier
         self._schedule = Schedule(settings.timetable)
         self._status = ""
+        self._asking: set[asyncio.Task[None]] = set()
 
     async def run(self) -> None:
         """Works until a signal comes; a part that dies of a bug ends the service, loudly."""
@@ -119,7 +121,7 @@ class _Round:
                 self._notifier.stopping()
                 _log.info("service.stopping")
             self._schedule.stop()
-            for each in others:
+            for each in (*others, *self._asking):
                 each.cancel()
             await self._wind_down(workers)
         for task in (*workers, *others):
@@ -142,16 +144,23 @@ class _Round:
     async def _begin(self) -> None:
         """The first jobs of each meter, at once; the schedule asks for the later ones."""
         for account, collection in self._collections():
-            self._schedule.add(partial(_ask, account.runner, collection), partial(_zone_of, collection))
+            self._schedule.add(partial(self._ask, account.runner, collection), partial(_zone_of, collection))
         self._schedule.start(self._clock())
-        self._notifier.ready(self._describe())
+        self._notifier.ready("Starting")
         _log.info("service.ready")
         await self._ask_all()
+        self._tell_status()
 
     async def _ask_all(self) -> None:
         for account, collection in self._collections():
             for lane in Lane:
-                await _ask(account.runner, collection, lane)
+                await _look_and_request(account.runner, collection, lane)
+
+    def _ask(self, runner: AccountRunner, collection: Collection, lane: Lane) -> None:
+        """What a trigger does: nothing that takes long, for stopping the scheduler would cancel it."""
+        task = asyncio.create_task(_look_and_request(runner, collection, lane))
+        self._asking.add(task)
+        task.add_done_callback(self._asking.discard)
 
     def _collections(self) -> list[tuple[AccountAtWork, Collection]]:
         return [(account, each) for account in self._accounts for each in account.collections]
@@ -172,10 +181,7 @@ class _Round:
             if abs(step_s) > _STEP_S:
                 offset += step_s
                 await self._replan(now, step_s)
-            status = self._describe()
-            if status != self._status:
-                self._status = status
-                self._notifier.status(status)
+            self._tell_status()
             self._reload_for_a_new_key()
 
     async def _replan(self, now: datetime, step_s: float) -> None:
@@ -192,6 +198,12 @@ class _Round:
             if keys != self._keys:
                 self._signals.reload.set()
 
+    def _tell_status(self) -> None:
+        status = self._describe()
+        if status != self._status:
+            self._status = status
+            self._notifier.status(status)
+
     def _describe(self) -> str:
         """One line for a person: what it does now, or what keeps it from doing so."""
         for account in self._accounts:
@@ -207,7 +219,7 @@ class _Round:
         )
 
 
-async def _ask(runner: AccountRunner, collection: Collection, lane: Lane) -> None:
+async def _look_and_request(runner: AccountRunner, collection: Collection, lane: Lane) -> None:
     """Looks at the files and asks for a job. A disk in trouble is told by the work itself."""
     with suppress(OSError):
         await collection.look()

@@ -6,7 +6,8 @@ import asyncio
 from collections import deque
 from datetime import date
 
-from collector.service.jobs import Job, Lane
+from collector.service.collection import Lane
+from collector.service.jobs import Job
 
 
 class Lanes:
@@ -24,6 +25,11 @@ class Lanes:
     def jobs(self) -> list[Job]:
         """All jobs that are not over."""
         return [job for jobs in self._jobs.values() for job in jobs]
+
+    @property
+    def has_more(self) -> bool:
+        """Whether a further day waits, beside those under way."""
+        return any(job.has_more for job in self.jobs())
 
     def put(self, job: Job) -> None:
         """Adds a job."""

@@ -14,8 +14,9 @@ from collector.cloud.meters import Meter
 from collector.energy.days import Clock, date_in, zone_named
 from collector.energy.planning import Knowledge, Outcome, first_day, wanted_days
 from collector.errors import SourceError
-from collector.service.assembly import AccountAtWork, assembled, home_zone
-from collector.service.jobs import Collection, Job, Lane
+from collector.service.assembly import AccountAtWork, Pacers, assembled, home_zone
+from collector.service.collection import Collection, Lane
+from collector.service.jobs import Job
 from collector.settings import AccountSettings, Settings
 
 _PATIENCE_S = 900.0  # a person waits; a dead line is told within a quarter of an hour
@@ -96,7 +97,7 @@ async def backfill(
     loop = asyncio.get_running_loop()
     began = loop.time()
     report = Report()
-    async with assembled(settings, clock, _PATIENCE_S) as accounts:
+    async with assembled(settings, clock, Pacers(), _PATIENCE_S) as accounts:
         jobs = [await _put(account, each, scope) for account in accounts for each in account.collections]
         for job in jobs:
             job.outcomes = _watched(job.collection.meter.name, watch, accounts)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from datetime import date
+from itertools import count
 
 from collector import logs
 from collector.archive.store import DayOutcome
 from collector.errors import DeviceUnknown, KeyRefused, RateLimited, SourceError, Unavailable
-from collector.service.jobs import Collection, Job, Lane
+from collector.service.collection import Collection, Lane
+from collector.service.jobs import Job
 from collector.service.lanes import Lanes
 from collector.service.troubles import SOURCE, STRIKES, trouble_of
 
@@ -60,6 +62,8 @@ class AccountRunner:
         finally:
             if self._recovery is not None:
                 self._recovery.cancel()
+            for job in self._lanes.jobs():  # cut off in the middle of a day
+                job.finish(asyncio.get_running_loop().time())
 
     def stop(self) -> None:
         """Ends after the days that are under way."""
@@ -78,46 +82,51 @@ class AccountRunner:
     async def _work(self) -> None:
         while (taken := await self._lanes.take()) is not None:
             job, day = taken
-            error = await self._attempt(job, day)
-            if error is None:
+            found = await self._attempt(job.collection, day)
+            if isinstance(found, DayOutcome):
+                job.record(found)
                 if self._recovery is None:
                     await self._let_go()
             else:
-                self._strike(job, day, error)
+                await self._strike(job, day, found)
             self._lanes.settle(job)
 
-    async def _attempt(self, job: Job, day: date, *, once: bool = False) -> SourceError | OSError | None:
-        """Collects one day and records it; the error where nobody could have collected it now."""
+    async def _attempt(
+        self, collection: Collection, day: date, *, once: bool = False
+    ) -> DayOutcome | SourceError | OSError:
+        """Collects one day; gives the error where nobody could have collected it now."""
         try:
-            outcome = await job.collection.collect_day(day, once=once)
+            outcome = await collection.collect_day(day, once=once)
         except (Unavailable, RateLimited, KeyRefused, OSError) as error:
             return error
         except DeviceUnknown as error:
-            outcome = self._without_device(job, day, error)
+            outcome = self._without_device(collection, day, error)
         except Exception as error:  # noqa: BLE001 - the outermost guard of one day: the others go on
-            self._log.exception("job.failed", meter=job.collection.meter.name, day=str(day))
-            outcome = DayOutcome.failed(day, f"unexpected: {type(error).__name__}")
+            self._log.exception("job.failed", meter=collection.meter.name, day=str(day))
+            return DayOutcome.failed(day, f"unexpected: {type(error).__name__}")
         else:
-            self._unknown.discard(job.collection.meter.name)
+            self._unknown.discard(collection.meter.name)
         self._answered = True
-        job.record(outcome)
-        return None
+        return outcome
 
-    def _without_device(self, job: Job, day: date, error: DeviceUnknown) -> DayOutcome:
+    def _without_device(self, collection: Collection, day: date, error: DeviceUnknown) -> DayOutcome:
         """The device is unknown: the other meters go on, this one's jobs end until the next round."""
-        name = job.collection.meter.name
+        name = collection.meter.name
         if name not in self._unknown:
             self._unknown.add(name)
             self._log.error("device.unknown", meter=name, reason=error.reason)
         for each in self._lanes.jobs():
-            if each.collection is job.collection:
+            if each.collection is collection:
                 each.end()
         return DayOutcome.failed(day, error.reason)
 
-    def _strike(self, job: Job, day: date, error: SourceError | OSError) -> None:
-        """The day waits; if it is clear that all others would fail as well, they wait too."""
+    async def _strike(self, job: Job, day: date, error: SourceError | OSError) -> None:
+        """The day waits; where all others would fail as well, or there are none, they wait too."""
+        if trouble_of(error) is SOURCE and day in job.tried_twice:
+            job.record(await job.collection.fail_day(day, str(error)))
+            return
         self._struck.append((job, day, error))
-        certain = trouble_of(error) is not SOURCE or not self._answered
+        certain = trouble_of(error) is not SOURCE or not self._answered or not self._lanes.has_more
         if self._recovery is None and (certain or len(self._struck) >= STRIKES):
             self._lanes.pause()
             self._recovery = asyncio.create_task(self._recover(error))
@@ -125,12 +134,9 @@ class AccountRunner:
     async def _let_go(self) -> None:
         """The source answers, so what failed before was those days' own trouble: once more, then failed."""
         struck, self._struck = self._struck, []
-        for job, day, error in struck:
-            if day in job.tried_twice:
-                job.record(await job.collection.fail_day(day, str(error)))
-            else:
-                job.tried_twice.add(day)
-                job.give_back(day)
+        for job, day, _ in struck:
+            job.tried_twice.add(day)
+            job.give_back(day)
             self._lanes.settle(job)
 
     async def _recover(self, error: SourceError | OSError) -> None:
@@ -140,13 +146,13 @@ class AccountRunner:
         trouble = trouble_of(error)
         self._tell(error)
         waits_s = trouble.waits_s()
-        while True:
+        for number in count():
             if self._patience_s is not None and (
                 not self._answered or trouble is not SOURCE or loop.time() - began >= self._patience_s
             ):
                 return self._give_up(error)
             await asyncio.sleep(next(waits_s))
-            still = await self._probe(error)
+            still = await self._probe(error, number)
             if still is None:
                 break
             changed = trouble_of(still) is not trouble
@@ -158,15 +164,16 @@ class AccountRunner:
                 self._tell(still)
             error = still
         self._log.info(trouble.up, down_s=round(loop.time() - began, 3))
-        for job, day, _ in self._struck:
-            job.give_back(day)
-        self._struck.clear()
         self._recovery = None
         self._lanes.resume()
+        await self._let_go()
         return None
 
-    async def _probe(self, error: SourceError | OSError) -> SourceError | OSError | None:
-        """Tries what failed, once: a day for a source, a file for a disk."""
+    async def _probe(self, error: SourceError | OSError, number: int) -> SourceError | OSError | None:
+        """Tries once more: a file for a disk; for a source the day that failed, or today in turn.
+
+        One day that the cloud can never answer must not pass for a cloud that is down.
+        """
         job, day, _ = self._struck[0]
         if isinstance(error, OSError):
             try:
@@ -174,11 +181,14 @@ class AccountRunner:
             except OSError as still:
                 return still
             return None
-        missed = await self._attempt(job, day, once=True)
-        if missed is None:
+        found = await self._attempt(job.collection, job.collection.today() if number % 2 else day, once=True)
+        if not isinstance(found, DayOutcome):
+            return found
+        if found.day == day:
             del self._struck[0]
+            job.record(found)
             self._lanes.settle(job)
-        return missed
+        return None
 
     def _tell(self, error: SourceError | OSError) -> None:
         reason = error.reason if isinstance(error, SourceError) else str(error)

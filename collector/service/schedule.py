@@ -13,23 +13,26 @@ from apscheduler.schedulers.asyncio import AsyncIOScheduler
 from apscheduler.triggers.cron import CronTrigger
 from apscheduler.triggers.interval import IntervalTrigger
 
-from collector.service.jobs import Lane
+from collector.service.collection import Lane
 from collector.service.timetable import Timetable
 
 _MISFIRE_GRACE_S = 3600
 _HEARTBEAT_S = 60
 
 
-Ask = Callable[[Lane], Awaitable[None]]
+Ask = Callable[[Lane], None]
 
 
 class Schedule:
-    """The triggers of all meters. `ask` is awaited with the lane whenever one of its jobs is due."""
+    """The triggers of all meters. `ask` is called with the lane whenever one of its jobs is due."""
 
     def __init__(self, timetable: Timetable) -> None:
         self._timetable = timetable
         self._asks: list[tuple[Ask, Callable[[], ZoneInfo]]] = []
-        self._scheduler = self._new_scheduler()
+        self._scheduler = AsyncIOScheduler(
+            timezone=UTC,
+            job_defaults={"coalesce": True, "misfire_grace_time": _MISFIRE_GRACE_S, "max_instances": 1},
+        )
 
     def add(self, ask: Ask, zone: Callable[[], ZoneInfo]) -> None:
         """One meter: how to ask for its jobs, and the zone whose hours it counts."""
@@ -37,6 +40,12 @@ class Schedule:
 
     def start(self, now: datetime) -> None:
         """Sets all triggers."""
+        self._scheduler.start()
+        self.replan(now)
+
+    def replan(self, now: datetime) -> None:
+        """Sets all triggers anew: after a step of the clock the old ones may be years away."""
+        self._scheduler.remove_all_jobs()
         for ask, zone in self._asks:
             minute = (self._timetable.refresh_minute - _offset_minutes(zone(), now)) % 60
             hourly = CronTrigger(minute=minute, jitter=self._jitter_s, timezone=UTC)
@@ -47,18 +56,11 @@ class Schedule:
         # After a clock step a timer of APScheduler sleeps on until its old end: a job that is due
         # every minute wakes it up.
         self._scheduler.add_job(_nothing, IntervalTrigger(seconds=_HEARTBEAT_S, timezone=UTC))
-        self._scheduler.start()
 
     def next_run(self) -> datetime | None:
         """When the next job of any meter is due."""
         times = [job.next_run_time for job in self._scheduler.get_jobs() if job.func is not _nothing]
         return min((time for time in times if time is not None), default=None)
-
-    def replan(self, now: datetime) -> None:
-        """Sets all triggers anew: after a step of the clock the old ones may be years away."""
-        self.stop()
-        self._scheduler = self._new_scheduler()
-        self.start(now)
 
     def stop(self) -> None:
         """Removes all triggers."""
@@ -69,17 +71,10 @@ class Schedule:
     def _jitter_s(self) -> int | None:
         return int(self._timetable.refresh_jitter_s) or None
 
-    @staticmethod
-    def _new_scheduler() -> AsyncIOScheduler:
-        return AsyncIOScheduler(
-            timezone=UTC,
-            job_defaults={"coalesce": True, "misfire_grace_time": _MISFIRE_GRACE_S, "max_instances": 1},
-        )
-
 
 def _asking(ask: Ask, lane: Lane) -> Callable[[], Awaitable[None]]:
     async def trigger() -> None:  # a plain function would run in a thread
-        await ask(lane)
+        ask(lane)
 
     return trigger
 

@@ -1,0 +1,208 @@
+"""Collection: one meter's way from its cloud into its archive; the only place where the two meet."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Callable, Iterator
+from datetime import date, datetime
+from enum import StrEnum
+from functools import partial
+from typing import Any, ParamSpec, TypeVar
+from zoneinfo import ZoneInfo
+
+from collector import logs
+from collector.archive.store import Archive, DayOutcome
+from collector.cloud.answers import read_day
+from collector.cloud.client import CloudClient
+from collector.cloud.meters import Meter
+from collector.energy.days import Clock, date_in, local_day, zone_named
+from collector.energy.planning import (
+    Knowledge,
+    Outcome,
+    PlanPolicy,
+    backfill_days,
+    first_day,
+    heal_days,
+    lost_days,
+    refresh_days,
+)
+from collector.errors import AnswerError, Rejected
+from collector.threads import DaemonThreads
+
+P = ParamSpec("P")
+T = TypeVar("T")
+Plan = Callable[[date, date | None, Knowledge, datetime], Iterator[date]]
+"""From today, the oldest day wanted, what is known, and now: the days to ask for."""
+
+_log = logs.get_logger("collection")
+
+
+class Lane(StrEnum):
+    """What a job is for, the most urgent first."""
+
+    REFRESH = "refresh"
+    HEAL = "heal"
+    BACKFILL = "backfill"
+
+
+class Collection:
+    """One meter's way from its cloud into its archive."""
+
+    def __init__(
+        self,
+        meter: Meter,
+        client: CloudClient,
+        archive: Archive,
+        policy: PlanPolicy,
+        clock: Clock,
+        home_zone: ZoneInfo,
+    ) -> None:
+        """`home_zone` is where this machine stands: the meter's zone until the cloud tells it."""
+        self.meter = meter
+        self.client = client
+        self.archive = archive
+        self._policy = policy
+        self._clock = clock
+        self._home_zone = zone_named(meter.timezone) if meter.timezone else home_zone
+        self._threads = DaemonThreads()
+        self._one_at_a_time = asyncio.Lock()
+        self._under_way: asyncio.Future[Any] | None = None
+        self._log = _log.bind(meter=meter.name)
+
+    @property
+    def zone(self) -> ZoneInfo:
+        """The meter's zone, as well as it is known."""
+        return self.archive.zone or self._home_zone
+
+    async def collect_day(self, day: date, *, once: bool = False) -> DayOutcome:
+        """Asks for one day and saves what came; it is durable when this returns.
+
+        Raises `SourceError` where the cloud did not answer and `OSError` where nothing could be saved.
+        """
+        now = self._clock()
+        try:
+            answer = await self.client.fetch_day(self.meter, day, once=once)
+            read = read_day(answer, self.meter, now)
+        except AnswerError as error:
+            self._log.warning("answer.rejected", day=str(day), field=error.field, reason=error.reason)
+            return await self.fail_day(day, f"answer.rejected: {error}")
+        except Rejected as error:
+            return await self.fail_day(day, error.reason)
+        kinds = Counter((anomaly.field, anomaly.reason) for anomaly in read.anomalies)
+        for (name, reason), hours in kinds.items():
+            self._log.warning("answer.anomaly", day=str(day), field=name, reason=reason, hours=hours)
+        known_zone = self.archive.ledger.zone
+        outcome = await self.blocking(self.archive.merge, read.energy_day, now)
+        self._tell(outcome, doubtful=len(read.energy_day.doubtful))
+        self._tell_zone(known_zone, read.energy_day.day.zone.key)
+        return outcome
+
+    async def fail_day(self, day: date, reason: str) -> DayOutcome:
+        """Remembers that a day could not be had, and why."""
+        local = local_day(day, self.zone)
+        await self.blocking(self.archive.note_failure, local, reason, self._clock())
+        self._log.warning("day.failed", day=str(day), reason=reason)
+        return DayOutcome.failed(day, reason)
+
+    async def look(self) -> None:
+        """Looks at the files: finds what a person changed, and moves damaged ones aside."""
+        for quarantined in await self.blocking(self.archive.scan):
+            self._log.warning(
+                "file.quarantined",
+                day=str(quarantined.day),
+                reason=quarantined.reason,
+                place=str(quarantined.place),
+            )
+
+    def days_for(self, lane: Lane) -> Iterator[date]:
+        """The days that a job of that lane asks for; planned when the first is taken, not before."""
+        return self._replanned(lambda: self._planned(lane))
+
+    def days_by(self, plan: Plan) -> Iterator[date]:
+        """The days of a plan that somebody else makes."""
+        return self._replanned(
+            lambda: plan(self.today(), self.meter.since, self.archive.known, self._clock())
+        )
+
+    def _replanned(self, plan: Callable[[], Iterator[date]]) -> Iterator[date]:
+        """The plan's days, each once; and what it says more once the zone turns out to be another.
+
+        Until the first answer the zone, and so the meter's today, may be a guess.
+        """
+        asked: set[date] = set()
+        zone = None
+        while zone != self.zone:
+            zone = self.zone
+            for day in plan():
+                if day not in asked:
+                    asked.add(day)
+                    yield day
+
+    def today(self) -> date:
+        """The meter's date now."""
+        return date_in(self.zone, self._clock())
+
+    async def tell_losses(self) -> None:
+        """Says, once, which days the cloud forgot before they were complete."""
+        first = first_day(self.today(), None, self.meter.since)
+        ledger = self.archive.ledger
+        lost = lost_days(first, self.archive.known(), ledger.lost_before)
+        if lost:
+            days = [str(day) for day in lost]
+            self._log.warning(
+                "history.lost", count=len(days), oldest=days[0], newest=days[-1], days=days[:40]
+            )
+            await self.blocking(ledger.note_lost, first)
+
+    async def blocking(self, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """A blocking call on the archive, off the loop, one after the other.
+
+        A card that stalls must not starve the watchdog. Cancelling does not stop the thread.
+        """
+        async with self._one_at_a_time:
+            loop = asyncio.get_running_loop()
+            future = loop.run_in_executor(self._threads, partial(call, *args, **kwargs))
+            self._under_way = future
+            return await asyncio.shield(future)
+
+    async def idle(self) -> None:
+        """Until no blocking call is under way, also one whose caller was cancelled."""
+        if self._under_way is not None:
+            await asyncio.wait([self._under_way])
+
+    def _planned(self, lane: Lane) -> Iterator[date]:
+        now, today, since = self._clock(), self.today(), self.meter.since
+        if lane is Lane.REFRESH:
+            return refresh_days(today, self.archive.known(), now)
+        if lane is Lane.HEAL:
+            oldest = first_day(today, None, since)
+            return heal_days(self.zone, oldest, self.archive.known(), now, self._policy)
+        oldest = first_day(today, self._policy.backfill_days, since)
+        return backfill_days(today, oldest, self.archive.known)
+
+    def _tell(self, outcome: DayOutcome, doubtful: int) -> None:
+        day = str(outcome.day)
+        for quarantined in outcome.quarantined:
+            self._log.warning(
+                "file.quarantined", day=day, reason=quarantined.reason, place=str(quarantined.place)
+            )
+        for revision in outcome.revisions:
+            self._log.info(
+                "hour.revised",
+                day=day,
+                ts=revision.ts,
+                column=revision.column,
+                old_kwh=str(revision.old_kwh),
+                new_kwh=str(revision.new_kwh),
+            )
+        if doubtful and not outcome.complete:
+            self._log.warning("day.doubtful", day=day, hours=doubtful)
+        level = self._log.debug if outcome.outcome in (Outcome.UNCHANGED, Outcome.EMPTY) else self._log.info
+        level(f"day.{outcome.outcome}", day=day, hours=outcome.hours, missing_hours=outcome.missing)
+
+    def _tell_zone(self, before: str | None, now: str) -> None:
+        if before is None:
+            self._log.info("zone.learned", zone=now)
+        elif before != now:
+            self._log.warning("zone.changed", old=before, zone=now)
