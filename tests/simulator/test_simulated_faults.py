@@ -13,12 +13,23 @@ from urllib.parse import urlsplit
 
 import aiohttp
 import pytest
-from asking import EM, EM3, KEY, NOW, address, ask, faulty, in_virtual_time, question, scenario
 
 from collector.simulator import KINDS, Device, Fault, Scenario, Simulator
 from collector.simulator.breakage import BREAKAGES
 from collector.simulator.refusals import HOSTILE, REDIRECTS, REFUSALS
 from collector.simulator.tampering import TAMPERINGS
+from tests.simulator.asking import (
+    EM,
+    EM3,
+    KEY,
+    NOW,
+    address,
+    ask,
+    faulty,
+    in_virtual_time,
+    question,
+    scenario,
+)
 
 
 async def raw(cloud: Simulator, *, wanted: int = 1 << 30) -> bytes:
