@@ -225,7 +225,9 @@ def test_a_stalled_answer_does_not_end(kind: str) -> None:
             where = urlsplit(cloud.url)
             reader, writer = await asyncio.open_connection(where.hostname, where.port)
             query = "&".join(f"{name}={value.replace(' ', '%20')}" for name, value in question().items())
-            writer.write(f"GET /v2/statistics/power-consumption/em-1p?{query} HTTP/1.1\r\n\r\n".encode())
+            writer.write(
+                f"GET /v2/statistics/power-consumption/em-1p?{query} HTTP/1.1\r\nHost: x\r\n\r\n".encode()
+            )
             with pytest.raises(asyncio.TimeoutError):
                 async with asyncio.timeout(60.5):
                     while data := await reader.read(65_536):
