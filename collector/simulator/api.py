@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import date, datetime
 
+from aiohttp import web
+
 from collector.simulator import rendering
 from collector.simulator.refusals import BAD_KEY, DEVICE_NOT_FOUND, WRONG_CHANNEL, WRONG_PARAMETERS
 from collector.simulator.rendering import Answer, Query
 from collector.simulator.scenario import Account, Device, Scenario
-from collector.simulator.wire import Reply, Request
+from collector.simulator.wire import Reply
 
 _STATISTICS = "/v2/statistics/power-consumption"
 EM, EM3 = f"{_STATISTICS}/em-1p", f"{_STATISTICS}/em-3p"
@@ -18,14 +20,14 @@ PATHS = frozenset({EM, EM3, PLAIN, OVERALL})
 """What the cloud answers by GET. All else is 404, and so is the legacy `/statistics/emeter/consumption`."""
 
 
-def key_of(request: Request) -> str | None:
+def key_of(request: web.BaseRequest) -> str | None:
     """The key that the request carries: a parameter, or a bearer token."""
     return request.query.get("auth_key") or bearer_of(request)
 
 
-def bearer_of(request: Request) -> str | None:
+def bearer_of(request: web.BaseRequest) -> str | None:
     """The token of an `Authorization: Bearer` header."""
-    scheme, _, token = request.headers.get("authorization", "").partition(" ")
+    scheme, _, token = request.headers.get("Authorization", "").partition(" ")
     return token.strip() if scheme.lower() == "bearer" else None
 
 

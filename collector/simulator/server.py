@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from dataclasses import replace
 from datetime import datetime
 from email.utils import format_datetime
 from types import TracebackType
 from urllib.parse import quote
+
+from aiohttp import web
 
 from collector.energy.days import Clock, wall_clock
 from collector.errors import SettingsError
@@ -32,7 +33,7 @@ from collector.simulator.scenario import Account, Fault, Scenario
 from collector.simulator.scenario_file import problems_of
 from collector.simulator.tampering import TAMPERINGS
 from collector.simulator.truth import chance
-from collector.simulator.wire import Line, Reply, Request
+from collector.simulator.wire import Line, Reply, Server, send
 
 HOST = "127.0.0.1"
 
@@ -52,32 +53,19 @@ class Simulator:
         self._scenario = _sound(scenario)
         self._clock = clock
         self._port = port
-        self._lines: set[Line] = set()
-        self._server: asyncio.Server | None = None
+        self._server = Server(self._handle)
 
     async def __aenter__(self) -> Simulator:
-        loop = asyncio.get_running_loop()
         clock = self._clock
         self.play(self._scenario)
         self._clock = clock or self._clock
-        self._server = await loop.create_server(lambda: Line(self._handle, self._lines), HOST, self._port)
-        self._port = self._server.sockets[0].getsockname()[1]
+        self._port = await self._server.open(HOST, self._port)
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._server is None:
-            return
-        self._server.close()
-        answering = [line.busy for line in self._lines if line.busy is not None]
-        for line in list(self._lines):
-            line.reset()
-        await asyncio.sleep(0)  # the lost connections cancel what answers them
-        for task in answering:
-            with contextlib.suppress(asyncio.CancelledError):
-                await task
-        await self._server.wait_closed()
+        await self._server.close()
 
     @property
     def url(self) -> str:
@@ -114,18 +102,18 @@ class Simulator:
         self._plan = FaultPlan(self._scenario.fault)
         self._judges = {account.name: Judge(account.limit) for account in self._scenario.account}
 
-    async def _handle(self, request: Request, line: Line) -> None:
+    async def _handle(self, request: web.BaseRequest) -> None:
+        body = await request.read()
         if request.path.startswith(control.PREFIX):
-            reply = control.reply(self, request)
-            await line.send(self._dated(reply).whole())
+            await send(request, self._dated(control.reply(self, request, body)))
             return
-        self._look_for_keys(request)
+        self._look_for_keys(request, body)
         if request.method != "GET" or request.path not in api.PATHS:
-            await line.send(self._dated(NOT_FOUND).whole())
+            await send(request, self._dated(NOT_FOUND))
             return
-        await self._serve(request, line)
+        await self._serve(request)
 
-    async def _serve(self, request: Request, line: Line) -> None:
+    async def _serve(self, request: web.BaseRequest) -> None:
         loop = asyncio.get_running_loop()
         query = request.query
         account = api.account_of(self._scenario, api.key_of(request))
@@ -136,17 +124,17 @@ class Simulator:
         judge = self._judges.get(name or "")
         try:
             served.violation = judge.start(served.at) if judge else None
-            await self._reply(request, account, served, line)
+            await self._reply(request, account, served)
         finally:
             if judge:
                 judge.end(loop.time())
             self.counts.end(served, loop.time())
 
-    async def _reply(self, request: Request, account: Account | None, served: Served, line: Line) -> None:
+    async def _reply(self, request: web.BaseRequest, account: Account | None, served: Served) -> None:
         scenario, now, query = self._scenario, self.now, request.query
         await self._latency(scenario)
         if served.violation and account:
-            await self._send(served, line, _rejection(account))
+            await self._send(request, served, _rejection(account))
             return
         name = account.name if account else None
         fault = self._plan.next(Asked(name, served.device, served.channel, api.day_of(query), now))
@@ -159,26 +147,26 @@ class Simulator:
             reply = self._refusal(fault, request) or reply
         reply = reply or Reply(200, as_json(answer))
         if fault is not None and fault.kind in BREAKAGES:
-            await BREAKAGES[fault.kind](line, self._dated(reply))
+            await BREAKAGES[fault.kind](Line(request), self._dated(reply))
             return
-        await self._send(served, line, reply)
+        await self._send(request, served, reply)
 
-    async def _send(self, served: Served, line: Line, reply: Reply) -> None:
+    async def _send(self, request: web.BaseRequest, served: Served, reply: Reply) -> None:
         served.outcome = reply.status
-        await line.send(self._dated(reply).whole())
+        await send(request, self._dated(reply))
 
     async def _latency(self, scenario: Scenario) -> None:
         jitter_s = scenario.jitter_s * chance(f"jitter/{scenario.seed}/{self.counts.total.requests}")
         if scenario.latency_s + jitter_s > 0:
             await asyncio.sleep(scenario.latency_s + jitter_s)
 
-    def _refusal(self, fault: Fault, request: Request) -> Reply | None:
+    def _refusal(self, fault: Fault, request: web.BaseRequest) -> Reply | None:
         reply = REFUSALS.get(fault.kind)
         if fault.kind == ECHO:
-            reply = refusal(400, bad_request=f"Cannot answer {self.url}{request.target}")
+            reply = refusal(400, bad_request=f"Cannot answer {self.url}{request.raw_path}")
         if fault.kind in REDIRECTS:
             # Portals put the address that was asked for into the one they lead to: key and all.
-            target = f"http://localhost:{self._port}{control.TRAP}?url={quote(self.url + request.target)}"
+            target = f"http://localhost:{self._port}{control.TRAP}?url={quote(self.url + request.raw_path)}"
             reply = Reply(REDIRECTS[fault.kind], b"", {"Location": target})
         if reply is None or fault.retry_after is None:
             return reply
@@ -193,10 +181,12 @@ class Simulator:
             text = format_datetime(self.now.replace(microsecond=0), usegmt=True)
         return replace(reply, headers={**reply.headers, "Date": text})
 
-    def _look_for_keys(self, request: Request) -> None:
+    def _look_for_keys(self, request: web.BaseRequest, body: bytes) -> None:
         bearer = api.bearer_of(request)
-        headers = [value for name, value in request.headers.items() if name != "authorization" or not bearer]
-        elsewhere = "\n".join([request.path, *headers, request.body.decode("latin-1")])
+        headers = [
+            value for name, value in request.headers.items() if name.lower() != "authorization" or not bearer
+        ]
+        elsewhere = "\n".join([request.path, *headers, body.decode("latin-1")])
         for account in self._scenario.account:
             for tally in self.counts.tallies(account.name):
                 tally.bearer_keys += bearer == account.auth_key

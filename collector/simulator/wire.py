@@ -1,43 +1,26 @@
-"""HTTP/1.1 as small as a stand-in needs it, on asyncio's own transports.
+"""The simulator's end of the line: aiohttp's low-level server, and the way past it.
 
-Not aiohttp's server: most faults are bytes that a proper server refuses to send (half a body, a reset
-before the first byte, a bomb), a request must end at the moment its client hangs up, and what is
-under test must not be on both ends of the line.
+What a proper server sends is left to aiohttp. Most faults are bytes that it refuses to send (half a
+body, a reset before the first byte, headers without end); those are written as they stand, and aiohttp
+is told that the answer has gone.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import logging
+import math
 import socket
 import struct
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from http import HTTPStatus
-from typing import cast
-from urllib.parse import parse_qsl, urlsplit
+from typing import Any, cast
 
-_HEAD_MAX, _BODY_MAX = 65_536, 4_194_304
+from aiohttp import web
+
 _RESET_ON_CLOSE = struct.pack("ii", 1, 0)  # SO_LINGER with no time to linger: RST instead of FIN
-
-
-@dataclass(frozen=True, slots=True)
-class Request:
-    """What came in: the target as sent, its parameters, headers with lower-case names, the body."""
-
-    method: str
-    target: str
-    headers: dict[str, str]
-    body: bytes = b""
-
-    @property
-    def path(self) -> str:
-        """The target without its parameters."""
-        return urlsplit(self.target).path
-
-    @property
-    def query(self) -> dict[str, str]:
-        """The parameters; of a repeated one the last."""
-        return dict(parse_qsl(urlsplit(self.target).query, keep_blank_values=True))
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,103 +44,114 @@ class Reply:
         return self.head(Content_Length=str(len(self.body))) + self.body
 
 
-class Line(asyncio.Protocol):
-    """One connection: reads requests, has each answered by `handle`, which is cancelled on a hang-up."""
+class Line(web.StreamResponse):
+    """The way past aiohttp: sends what it is given as it stands. As an answer, it has been sent already."""
 
-    def __init__(self, handle: Callable[[Request, Line], Awaitable[None]], lines: set[Line]) -> None:
-        self._handle = handle
-        self._lines = lines
-        self._received = bytearray()
-        self._transport: asyncio.Transport | None = None
-        self._writable = asyncio.Event()
-        self._task: asyncio.Task[None] | None = None
+    def __init__(self, request: web.BaseRequest) -> None:
+        super().__init__()
+        self._asked = request
 
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = cast(asyncio.Transport, transport)
-        self._writable.set()
-        self._lines.add(self)
+    @property
+    def keep_alive(self) -> bool:
+        return self._asked.keep_alive
 
-    def connection_lost(self, exc: Exception | None) -> None:
-        self._transport = None
-        self._writable.set()
-        self._lines.discard(self)
-        if self._task is not None:
-            self._task.cancel()
+    async def prepare(self, request: web.BaseRequest) -> None:
+        pass
 
-    def data_received(self, data: bytes) -> None:
-        self._received += data
-        self._next()
-
-    def pause_writing(self) -> None:
-        self._writable.clear()
-
-    def resume_writing(self) -> None:
-        self._writable.set()
+    async def write_eof(self, data: bytes = b"") -> None:
+        pass
 
     async def send(self, data: bytes) -> None:
-        """Writes, and waits while the client does not read. Nothing once it is gone."""
-        if self._transport is not None:
-            self._transport.write(data)
-            await self._writable.wait()
+        """Writes, and waits while the client does not read. `ConnectionError` once it is gone."""
+        await self._asked.writer.write(data)
 
     def close(self) -> None:
         """Ends the connection properly, after what was written."""
-        if self._transport is not None:
-            self._transport.close()
+        if self._asked.transport is not None:
+            self._asked.transport.close()
 
     def reset(self) -> None:
         """Ends the connection at once, with a TCP reset."""
-        if self._transport is not None:
-            raw = self._transport.get_extra_info("socket")
-            raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
-            self._transport.abort()
-
-    @property
-    def busy(self) -> asyncio.Task[None] | None:
-        """The answering that is under way."""
-        return self._task
-
-    def _next(self) -> None:
-        if self._task is not None or self._transport is None or self._transport.is_closing():
-            return
-        try:
-            request = _parse(self._received)
-        except ValueError:
-            self._transport.write(Reply(400).whole())
-            self._transport.close()
-            return
-        if request is not None:
-            self._task = asyncio.get_running_loop().create_task(self._answer(request))
-
-    async def _answer(self, request: Request) -> None:
-        try:
-            await self._handle(request, self)
-        except BaseException:  # or the client would wait for ever for what will not come
-            self.reset()
-            raise
-        finally:
-            self._task = None
-        if request.headers.get("connection", "").lower() == "close":
-            self.close()
-        self._next()
+        _reset(self._asked.transport)
 
 
-def _parse(received: bytearray) -> Request | None:
-    """Takes the first whole request off the buffer; None until there is one."""
-    head, end, _ = bytes(received[:_HEAD_MAX]).partition(b"\r\n\r\n")
-    if not end:
-        if len(received) > _HEAD_MAX:
-            raise ValueError("head too long")
-        return None
-    first, *lines = head.decode("latin-1").split("\r\n")
-    method, target, _version = first.split(" ")
-    headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
-    length = int(headers.get("content-length", "0"))
-    if not 0 <= length <= _BODY_MAX:
-        raise ValueError("body too long")
-    body_at = len(head) + len(end)
-    if len(received) < body_at + length:
-        return None
-    body = bytes(received[body_at : body_at + length])
-    del received[: body_at + length]
-    return Request(method, target, headers, body)
+async def send(request: web.BaseRequest, reply: Reply) -> None:
+    """The proper answer, by aiohttp; past it where there is to be no `Date`, which it would add."""
+    if "Date" not in reply.headers:
+        await Line(request).send(reply.whole())
+        return
+    headers = {"Server": "simulator", **reply.headers}
+    response = web.Response(status=reply.status, body=reply.body, headers=headers)
+    await response.prepare(request)
+    await response.write_eof()
+
+
+class Server:
+    """Has every request answered by `handle`, which writes to it, from `open` until `close`."""
+
+    def __init__(self, handle: Callable[[web.BaseRequest], Awaitable[None]]) -> None:
+        self._handle = handle
+        self._connections: set[_Connection] = set()
+
+    async def open(self, host: str, port: int) -> int:
+        """Listens; the port, which is any free one for 0. `OSError` where it is taken."""
+        http, loop = web.Server(self._answer), asyncio.get_running_loop()
+        self._listening = await loop.create_server(lambda: _Connection(http, self._connections), host, port)
+        bound: int = self._listening.sockets[0].getsockname()[1]
+        return bound
+
+    async def close(self) -> None:
+        """Resets every connection, and returns when nothing answers any more."""
+        self._listening.close()
+        lives = [connection.life for connection in self._connections if connection.life is not None]
+        for connection in self._connections:
+            _reset(connection.transport)
+        if lives:
+            await asyncio.wait(lives)
+        await self._listening.wait_closed()
+
+    async def _answer(self, request: web.BaseRequest) -> web.StreamResponse:
+        with contextlib.suppress(ConnectionError):  # the client has left
+            await self._handle(request)
+        return Line(request)
+
+
+class _Connection(web.RequestHandler):
+    """aiohttp's, but a hang-up cancels the answering (not every release does), and no access is logged.
+
+    An idle connection is kept for ever: virtual time may pass in leaps of days.
+    """
+
+    def __init__(self, server: web.Server, connections: set[_Connection]) -> None:
+        loop, quiet = asyncio.get_running_loop(), cast(logging.Logger, None)
+        super().__init__(server, loop=loop, access_log=quiet, keepalive_timeout=math.inf)
+        self._open = connections
+        self.life: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        self.life = asyncio.current_task()
+        self._open.add(self)
+        await super().start()
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        super().connection_lost(exc)
+        if self.life is not None:
+            self.life.add_done_callback(lambda _: self._open.discard(self))
+            self.life.cancel()
+
+    def handle_error(
+        self, request: web.BaseRequest, status: int = 500, *told: Any, **more: Any
+    ) -> web.StreamResponse:
+        """Nonsense from a client is a 400 and nothing to log; a failure of our own is."""
+        if status != HTTPStatus.BAD_REQUEST:
+            return super().handle_error(request, status, *told, **more)
+        if self.transport is not None:
+            self.transport.write(Reply(status).whole())  # aiohttp's own would be HTTP/1.0
+        return Line(request)
+
+
+def _reset(transport: asyncio.Transport | None) -> None:
+    if transport is not None:
+        raw = transport.get_extra_info("socket")
+        raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
+        transport.abort()

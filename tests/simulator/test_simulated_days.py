@@ -9,13 +9,13 @@ from itertools import groupby
 from typing import Any
 
 import pytest
-from asking import EM, EM3, NOW, with_options
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from collector.energy.days import LocalDay, local_day, zone_named
 from collector.simulator import Account, Device, Energy, Hole, Revision, Scenario, Shrink, rendering
 from collector.simulator.rendering import Answer
+from tests.simulator.asking import EM, EM3, NOW, with_options
 
 ZONES = (
     "Europe/Dublin", "Europe/Berlin", "America/New_York", "America/Havana", "Africa/Cairo",

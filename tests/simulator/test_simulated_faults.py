@@ -13,12 +13,23 @@ from urllib.parse import urlsplit
 
 import aiohttp
 import pytest
-from asking import EM, EM3, KEY, NOW, address, ask, faulty, in_virtual_time, question, scenario
 
 from collector.simulator import KINDS, Device, Fault, Scenario, Simulator
 from collector.simulator.breakage import BREAKAGES
 from collector.simulator.refusals import HOSTILE, REDIRECTS, REFUSALS
 from collector.simulator.tampering import TAMPERINGS
+from tests.simulator.asking import (
+    EM,
+    EM3,
+    KEY,
+    NOW,
+    address,
+    ask,
+    faulty,
+    in_virtual_time,
+    question,
+    scenario,
+)
 
 
 async def raw(cloud: Simulator, *, wanted: int = 1 << 30) -> bytes:
@@ -214,7 +225,9 @@ def test_a_stalled_answer_does_not_end(kind: str) -> None:
             where = urlsplit(cloud.url)
             reader, writer = await asyncio.open_connection(where.hostname, where.port)
             query = "&".join(f"{name}={value.replace(' ', '%20')}" for name, value in question().items())
-            writer.write(f"GET /v2/statistics/power-consumption/em-1p?{query} HTTP/1.1\r\n\r\n".encode())
+            writer.write(
+                f"GET /v2/statistics/power-consumption/em-1p?{query} HTTP/1.1\r\nHost: x\r\n\r\n".encode()
+            )
             with pytest.raises(asyncio.TimeoutError):
                 async with asyncio.timeout(60.5):
                     while data := await reader.read(65_536):

@@ -8,10 +8,10 @@ from dataclasses import replace
 
 import aiohttp
 import pytest
-from asking import EM, address, ask, in_virtual_time, question, scenario
 
 from collector.simulator import Fault, Limit, Simulator
 from collector.simulator.limits import Judge
+from tests.simulator.asking import EM, address, ask, in_virtual_time, question, scenario
 
 
 def judged(limit: Limit, *calls: tuple[float, float]) -> list[str | None]:

@@ -7,7 +7,6 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 
 import pytest
-from asking import scenario
 
 from collector.errors import SettingsError
 from collector.simulator import (
@@ -23,6 +22,7 @@ from collector.simulator import (
     Simulator,
     parse,
 )  # fmt: skip
+from tests.simulator.asking import scenario
 
 EXAMPLE = Path(__file__).with_name("every_variant.toml").read_text()
 ACCOUNT = '[[account]]\nname = "home"\nauth_key = "SIMULATED0KEY0000"\n'

@@ -12,9 +12,20 @@ from typing import Any
 
 import aiohttp
 import pytest
-from asking import EM, EM3, KEY, NOW, address, ask, in_virtual_time, question, scenario, with_options
 
 from collector.simulator import Device, Scenario, Simulator
+from tests.simulator.asking import (
+    EM,
+    EM3,
+    KEY,
+    NOW,
+    address,
+    ask,
+    in_virtual_time,
+    question,
+    scenario,
+    with_options,
+)
 
 EXAMPLE = Path(__file__).with_name("every_variant.toml").read_text()
 
@@ -92,9 +103,10 @@ async def test_the_endpoint_of_another_kind_of_device_answers_as_the_scenario_sa
 
 
 async def test_counts_tell_how_an_account_was_asked() -> None:
-    async with Simulator(scenario(), log_size=2) as cloud:
+    async with Simulator(replace(scenario(), latency_s=0.5), log_size=2) as cloud:
         for day in ("2026-11-17", "2026-11-17", "2026-11-18"):
             await ask(cloud, day)
+            await asyncio.sleep(1)
         assert cloud.counts.days == {(EM.id, "2026-11-17", "0"): 2, (EM.id, "2026-11-18", "0"): 1}
         assert [(served.day, served.outcome) for served in cloud.counts.log] == [
             ("2026-11-17", 200), ("2026-11-18", 200),
