@@ -71,7 +71,8 @@ async def living(
             def load() -> Settings:
                 return world.settings(**tables)
 
-            signals, told = Signals(), []
+            signals = Signals()
+            told: list[str] = []
             task = asyncio.create_task(serve(settings, load, signals, wall_clock, _Recorder(told)))
             service = Living(world, signals, task, told)
             try:

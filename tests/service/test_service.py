@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 from collections import Counter
 from datetime import UTC, date, datetime, timedelta
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -77,7 +79,7 @@ async def test_a_hole_is_asked_for_ever_more_rarely(tmp_path: Path) -> None:
             await service.pass_time(days=1)
             asked.append(service.world.cloud.counts.days[(DEVICE, "2026-03-19", "0")])
         assert asked[0] in (3, 4)  # at once, after 1 h, 6 h, perhaps the first of the daily ones
-        assert [later - earlier for earlier, later in zip(asked, asked[1:12], strict=False)] == [1] * 11
+        assert [later - earlier for earlier, later in pairwise(asked[:12])] == [1] * 11
         assert asked[-1] - asked[18] <= 2  # weekly
 
 
@@ -214,7 +216,5 @@ async def test_a_step_of_the_clock_is_noticed_and_replanned(tmp_path: Path, log_
 
 async def jump(service: Living, **span: float) -> None:
     """The wall clock steps; elapsed time does not."""
-    import asyncio
-
     loop = asyncio.get_running_loop()
     loop.on_jump(timedelta(**span).total_seconds())  # type: ignore[attr-defined]

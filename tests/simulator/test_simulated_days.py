@@ -207,7 +207,7 @@ def test_a_late_hour_appears_so_long_after_its_end() -> None:
 def test_a_hole_looks_as_the_scenario_says_and_heals_when_it_says(
     gaps: str, row: dict[str, Any] | None
 ) -> None:
-    hole = Hole(datetime(2026, 11, 18, 3), datetime(2026, 11, 18, 5), channel=0, heals_at=NOW)  # noqa: DTZ001
+    hole = Hole(datetime(2026, 11, 18, 3), datetime(2026, 11, 18, 5), channel=0, heals_at=NOW)
     device = with_options(EM, gaps=gaps, hole=(hole,))
     before = em(device, "2026-11-18", now=NOW - timedelta(seconds=1))
     found = [each for each in before if each["datetime"][11:13] in ("03", "04")]
@@ -222,7 +222,7 @@ def test_a_hole_looks_as_the_scenario_says_and_heals_when_it_says(
 
 @pytest.mark.parametrize("gaps", ["missing", "nulls", "absent"])
 def test_a_hole_on_one_phase_keeps_the_lists_aligned(gaps: str) -> None:
-    hole = Hole(date(2026, 11, 18), datetime(2026, 11, 18, 2), channel=1)  # noqa: DTZ001
+    hole = Hole(date(2026, 11, 18), datetime(2026, 11, 18, 2), channel=1)
     rest = em3(with_options(EM3, hole=(hole,), gaps=gaps), "2026-11-18")
     assert [len(rows) for rows in (*rest["history"], rest["sum"])] == [24] * 4
     assert [len(data(rows)) for rows in (*rest["history"], rest["sum"])] == [24, 22, 24, 24]
