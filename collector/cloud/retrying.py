@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeVar
 
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, stop_after_attempt
-from tenacity.wait import wait_exponential_jitter
+from tenacity.wait import wait_exponential, wait_random
 
 from collector.errors import RETRYABLE, RateLimited, SourceError
 
@@ -18,7 +18,7 @@ OnRetry = Callable[[SourceError, int, float], None]
 
 @dataclass(frozen=True, slots=True)
 class RetryPolicy:
-    """How one request is tried again. Waits double from `wait_initial_s` up to `wait_max_s`."""
+    """How one request is tried again. Waits double from `wait_initial_s` to `wait_max_s`, plus jitter."""
 
     attempts: int = 4
     wait_initial_s: float = 2.0
@@ -28,7 +28,7 @@ class RetryPolicy:
 
     def once(self) -> RetryPolicy:
         """The same, without a second attempt: how a source that is down is probed."""
-        return RetryPolicy(1, self.wait_initial_s, self.wait_max_s, self.wait_jitter_s, self.timeout_s)
+        return replace(self, attempts=1)
 
 
 async def retried(policy: RetryPolicy, on_retry: OnRetry, attempt: Callable[[], Awaitable[T]]) -> T:
@@ -36,7 +36,8 @@ async def retried(policy: RetryPolicy, on_retry: OnRetry, attempt: Callable[[], 
 
     After a rate limit there is no wait here: the pacer holds the whole account off.
     """
-    backoff = wait_exponential_jitter(policy.wait_initial_s, policy.wait_max_s, jitter=policy.wait_jitter_s)
+    doubling = wait_exponential(multiplier=policy.wait_initial_s, max=policy.wait_max_s)
+    backoff = doubling + wait_random(0, policy.wait_jitter_s)
 
     def wait_s(state: RetryCallState) -> float:
         error = _error_of(state)
