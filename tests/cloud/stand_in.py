@@ -18,8 +18,8 @@ from collector.cloud.meters import Account, Kind, Meter
 from collector.cloud.pacing import Pacer, Pacing
 from collector.cloud.retrying import RetryPolicy
 from collector.energy.days import local_day, zone_named
-from collector.simulator import Device, Fault, Limit, Scenario, Simulator, api
 from collector.simulator import Account as SimulatedAccount
+from collector.simulator import Device, Fault, Limit, Scenario, Simulator, api
 from collector.simulator.refusals import as_json
 
 KEY = "TESTKEY0" * 11 + "AB"

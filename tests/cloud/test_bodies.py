@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from datetime import date
 from decimal import Decimal
+from random import Random
 from typing import Any
 
 import pytest
@@ -129,43 +130,44 @@ def test_an_exponent_too_large_for_a_decimal_is_refused(exponent: str) -> None:
         parse_body(b'{"a": 1e%s}' % exponent.encode())
 
 
-_NUMBER = st.from_regex(r"-?(0|[1-9][0-9]{0,3})(\.[0-9]{1,4})?([eE][+-]?[0-9]{1,25})?", fullmatch=True)
-
-
 @settings(max_examples=1000, deadline=None)
-@given(_NUMBER)
-def test_any_json_number_is_finite_or_refused(number: str) -> None:
+@given(
+    st.integers(-(10**6), 10**6), st.none() | st.integers(0, 9999), st.none() | st.integers(-(10**21), 10**21)
+)
+def test_any_json_number_is_finite_or_refused(whole: int, part: int | None, exponent: int | None) -> None:
     """Whatever exponent it has."""
+    number = str(whole) + ("" if part is None else f".{part}") + ("" if exponent is None else f"e{exponent}")
     body = _parsed(b'{"a": %s}' % number.encode())
     assert body is None or _all_numbers_are_finite(body)
 
 
-_CUTS = st.tuples(st.floats(0, 1), st.integers(0, 12), st.binary(max_size=12))
-_SPLICES = st.sampled_from(
-    [
-        b"NaN",
-        b"1e999",
-        b"1e99999999999999999999",
-        b"9" * 5000,
-        b"[" * 2000,
-        b"\xff",
-        b'"',
-        b"{",
-        b"}",
-        b",",
-        b"\x00",
-    ]
-)
+_SPLICES = [
+    b"NaN",
+    b"1e999",
+    b"1e99999999999999999999",
+    b"9" * 5000,
+    b"[" * 2000,
+    b"\xff",
+    b'"',
+    b"{",
+    b"}",
+    b",",
+    b"\x00",
+]
 
 
-@settings(max_examples=3000, deadline=None)
-@given(
-    st.sampled_from(_WHOLE), st.lists(_CUTS | st.tuples(st.floats(0, 1), st.just(0), _SPLICES), max_size=5)
-)
-def test_a_mutated_answer_is_an_object_or_refused(data: bytes, cuts: list[tuple[float, int, bytes]]) -> None:
+@pytest.mark.parametrize("seed", range(10))
+def test_a_mutated_answer_is_an_object_or_refused(seed: int) -> None:
     """Bytes lost, doubled, changed or put in anywhere: an object of finite numbers, or an `AnswerError`."""
-    for place, lost, put in cuts:
-        at = int(place * len(data))
-        data = data[:at] + put + data[at + lost :]
-    body = _parsed(data)
-    assert body is None or _all_numbers_are_finite(body)
+    dice = Random(seed)
+    for _ in range(500):
+        data = dice.choice(_WHOLE)
+        for _ in range(dice.randint(1, 5)):
+            at, lost = dice.randrange(len(data)), dice.choice([0, 0, 1, 1, 2, 12])
+            copied = data[at : at + dice.randint(1, 200)]
+            put = dice.choice(
+                [*_SPLICES, dice.randbytes(dice.randint(0, 8)), copied, b"", str(dice.random()).encode()]
+            )
+            data = data[:at] + put + data[at + lost :]
+        body = _parsed(data)
+        assert body is None or _all_numbers_are_finite(body)
