@@ -110,7 +110,7 @@ def test_only_a_body_that_names_the_key_refuses_it(status: int, errors: dict[str
     assert not isinstance(_refusal_of(status, body), KeyRefused)
 
 
-@pytest.mark.parametrize("status", sorted(REDIRECTS.values()) + [300, 304])
+@pytest.mark.parametrize("status", [*sorted(REDIRECTS.values()), 300, 304])
 def test_a_redirect_is_an_outage(status: int) -> None:
     """It is a captive portal or a proxy: it passes, and nothing is followed."""
     error = _refusal_of(status, b"")

@@ -138,15 +138,9 @@ async def test_a_stop_is_not_retried(error: BaseException) -> None:
     """tenacity's negated predicates would."""
     source = _Source(error)
 
-    async def guarded() -> None:
-        try:
-            await retried(_STEADY, _noting([]), source)
-        except BaseException as caught:
-            assert caught is error
-        else:
-            raise AssertionError
-
-    await guarded()
+    with pytest.raises(type(error)) as caught:
+        await retried(_STEADY, _noting([]), source)
+    assert caught.value is error
     assert len(source.asked_at) == 1
 
 
