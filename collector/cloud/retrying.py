@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
-from typing import TypeVar
+from typing import TypeVar, cast
 
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, stop_after_attempt
 from tenacity.wait import wait_exponential, wait_random
@@ -62,8 +62,5 @@ async def retried(policy: RetryPolicy, on_retry: OnRetry, attempt: Callable[[], 
 
 
 def _error_of(state: RetryCallState) -> SourceError:
-    outcome = state.outcome
-    error = outcome.exception() if outcome is not None else None
-    if not isinstance(error, SourceError):
-        raise TypeError("only source errors are retried")
-    return error
+    """What the attempt failed with: only source errors are retried."""
+    return cast(SourceError, state.outcome and state.outcome.exception())
