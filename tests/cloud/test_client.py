@@ -93,7 +93,7 @@ def _everything_said(error: BaseException) -> str:
     return "\n".join([*told, *traceback.format_exception(error)])
 
 
-def _assert_keeps_the_key(error: BaseException) -> None:
+def assert_keeps_the_key(error: BaseException) -> None:
     said = _everything_said(error)
     assert KEY not in said
     assert KEY[:24] not in said
@@ -168,7 +168,7 @@ async def test_each_fault_is_the_error_that_it_means_within_the_timeout(kind: st
         assert simulator.counts.total.requests == 1
         assert simulator.counts.trap_hits == 0
     if error is not None:
-        _assert_keeps_the_key(error)
+        assert_keeps_the_key(error)
 
 
 @pytest.mark.parametrize(
@@ -283,7 +283,7 @@ async def test_a_request_that_is_cancelled_hangs_up() -> None:
         task.cancel()
         with pytest.raises(asyncio.CancelledError) as caught:
             await task
-        _assert_keeps_the_key(caught.value)
+        assert_keeps_the_key(caught.value)
         await asyncio.sleep(0.1)
         assert simulator.counts.log[0].ended_at is not None
 
