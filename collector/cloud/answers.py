@@ -80,7 +80,7 @@ def zone_of(body: Mapping[str, Any], meter: Meter) -> Any:
 
 
 def _has_utc_stamps(body: Mapping[str, Any]) -> bool:
-    rows = body.get("history")
+    rows = body.get("sum", body.get("history"))
     first = rows[0] if isinstance(rows, list) and rows else None
     stamp = first.get("datetime") if isinstance(first, dict) else None
     return isinstance(stamp, str) and stamp.endswith("Z")
@@ -103,17 +103,23 @@ def _three_phase_rows(body: Mapping[str, Any]) -> list[Row]:
     if "sum" not in body:
         raise AnswerError("sum", 'absent: if the device is an EM with clamps, set kind = "em"')
     rows = parse_rows(body["sum"], "sum")
-    if not isinstance(phases, list) or (phases and len(phases) != 3):
+    if not isinstance(phases, list) or (len(phases) != 3 and (phases or rows)):
         raise AnswerError("history", "not three lists of phases")
     for number, phase in enumerate(phases):
         phase_rows = parse_rows(phase, f"history[{number}]")
         if len(phase_rows) != len(rows):
             raise AnswerError(f"history[{number}]", "not as long as sum")
         rows = [
-            replace(row, energy=None, tariff=None) if beside.energy is None else row
-            for row, beside in zip(rows, phase_rows, strict=True)
+            _without_gap(row, beside, f"history[{number}][{place}]")
+            for place, (row, beside) in enumerate(zip(rows, phase_rows, strict=True))
         ]
     return rows
+
+
+def _without_gap(row: Row, beside: Row, name: str) -> Row:
+    if row.stamp != beside.stamp:
+        raise AnswerError(f"{name}.datetime", "not aligned with sum")
+    return replace(row, energy=None) if beside.energy is None else row
 
 
 def _solar_kwh(ts: int, grid: ChannelHours, solar: ChannelHours | None, meter: Meter) -> Decimal | None:

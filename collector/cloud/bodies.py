@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 from typing import Any
 
 from collector.errors import AnswerError
@@ -35,7 +35,10 @@ def parse_body(data: bytes) -> dict[str, Any]:
 def _decimal(text: str) -> Decimal:
     if len(text) > _MAX_DIGITS:
         raise AnswerError("body", "a number with too many digits")
-    number = Decimal(text)
+    try:
+        number = Decimal(text)
+    except InvalidOperation as error:  # an exponent that even Decimal has no room for
+        raise AnswerError("body", "a number out of all range") from error
     if not -50 < number.adjusted() < 50:
         raise AnswerError("body", "a number out of all range")
     return number

@@ -10,9 +10,10 @@ import asyncio
 import socket
 import ssl
 import zlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from datetime import date
+from types import SimpleNamespace
 from typing import Any
 
 import aiohttp
@@ -41,15 +42,19 @@ _CHUNK = 64 * 1024
 async def open_session() -> AsyncIterator[Session]:
     """The one session of a process. No proxy from the environment, no cookies, no kept connections.
 
-    A kept connection that drops makes the library send a request again on its own, past the pacer:
-    measured, three calls became five requests.
+    A connection that drops makes the library send a request again on its own, past the pacer: a kept
+    one in any version, a new one since 3.10 or so.
     """
     connector = aiohttp.TCPConnector(force_close=True, resolver=_ThreadResolver(), limit=0)
+    tracing = aiohttp.TraceConfig()
+    tracing.on_connection_create_start.append(_refuse_to_resend)
     session = aiohttp.ClientSession(
         connector=connector,
         cookie_jar=aiohttp.DummyCookieJar(),
         headers={"User-Agent": f"shelly-collector/{__version__}", "Accept-Encoding": "identity"},
         auto_decompress=False,
+        timeout=aiohttp.ClientTimeout(),  # none: `asyncio.timeout` is the only one
+        trace_configs=[tracing],
         trust_env=False,
     )
     async with session:
@@ -110,19 +115,24 @@ class CloudClient:
         return await retried(policy, self._on_retry, attempt)
 
     async def _request(self, url: str, query: dict[str, str], timeout_s: float) -> dict[str, Any]:
+        connections: list[None] = []  # see `_refuse_to_resend`
         try:
             async with (
                 asyncio.timeout(timeout_s),
-                self._session.get(url, params=query, allow_redirects=False) as response,
+                self._session.get(
+                    url, params=query, allow_redirects=False, trace_request_ctx=connections
+                ) as response,
             ):
                 data = await _read(response)
                 headers = response.headers
                 return read_answer(response.status, data, headers.get("Retry-After"), headers.get("Date"))
         except TimeoutError:
-            raise Unavailable(f"no answer within {timeout_s:g} s") from None
+            failure: SourceError = Unavailable(f"no answer within {timeout_s:g} s")
         except (aiohttp.ClientError, OSError, ValueError, zlib.error) as error:
-            # `from None`: the library's errors carry the URL, and so the key.
-            raise _translated(error) from None
+            failure = _translated(error)
+        # Not within `except`: the library's errors carry the URL, and so the key, and one of them would
+        # hang on ours as its context; `from None` only hides it from the traceback.
+        raise failure
 
 
 async def _read(response: aiohttp.ClientResponse) -> bytes:
@@ -133,13 +143,33 @@ async def _read(response: aiohttp.ClientResponse) -> bytes:
     inflate = None if encoding in ("identity", "") else zlib.decompressobj(wbits=47)
     parts, size = [], 0
     async for chunk in response.content.iter_chunked(_CHUNK):
-        part = chunk if inflate is None else inflate.decompress(chunk, _MAX_BODY + 1 - size)
-        parts.append(part)
-        size += len(part)
-        if size > _MAX_BODY:
-            response.close()
-            raise Unavailable("the answer is larger than 4 MB")
+        for part in [chunk] if inflate is None else _inflated(inflate, chunk):
+            parts.append(part)
+            size += len(part)
+            if size > _MAX_BODY:
+                response.close()
+                raise Unavailable("the answer is larger than 4 MB")
+    if inflate is not None and not inflate.eof:
+        raise Unavailable("the connection broke before the answer was whole")
     return b"".join(parts)
+
+
+def _inflated(inflate: zlib._Decompress, chunk: bytes) -> Iterator[bytes]:
+    """What the chunk unpacks to, piece by piece: a bomb never stands in memory at once."""
+    while True:
+        part = inflate.decompress(chunk, _CHUNK)
+        yield part
+        chunk = inflate.unconsumed_tail
+        if not chunk and len(part) < _CHUNK:
+            return
+
+
+async def _refuse_to_resend(session: Session, context: SimpleNamespace, params: Any) -> None:
+    """The library's own second attempt would go past the pacer: a request opens one connection."""
+    connections: list[None] = context.trace_request_ctx
+    if connections:
+        raise Unavailable("the connection broke before the answer was whole")
+    connections.append(None)
 
 
 def _translated(error: Exception) -> SourceError:
@@ -153,7 +183,7 @@ def _translated(error: Exception) -> SourceError:
         if isinstance(cause, socket.gaierror):
             return Unavailable("the host's name does not resolve (no network, or a wrong host?)")
         return Unavailable(f"no connection: {cause.strerror or type(cause).__name__}")
-    if isinstance(error, aiohttp.ClientPayloadError | aiohttp.ServerDisconnectedError | ConnectionError):
+    if isinstance(error, aiohttp.ClientPayloadError | aiohttp.ClientConnectionError | ConnectionError):
         return Unavailable("the connection broke before the answer was whole")
     return Unavailable(f"the answer could not be read ({type(error).__name__})")
 

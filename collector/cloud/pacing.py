@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
-from collector.errors import RateLimited, SourceError
+from collector.errors import RateLimited
 
 _HOLD_MIN_S, _HOLD_MAX_S = 1.5, 60.0
 _ASKED_HOLD_MAX_S = 3600.0  # an absurd Retry-After must not stop an account for a year
@@ -68,8 +68,6 @@ class Pacer:
             yield
         except RateLimited as refusal:
             self._learn(started_at, refusal.retry_after_s)
-            raise
-        except SourceError:
             raise
         else:
             if started_at > self._rejected_at:

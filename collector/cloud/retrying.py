@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
-from typing import TypeVar
+from dataclasses import dataclass, replace
+from typing import TypeVar, cast
 
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, stop_after_attempt
 from tenacity.wait import wait_exponential, wait_random
@@ -18,7 +18,7 @@ OnRetry = Callable[[SourceError, int, float], None]
 
 @dataclass(frozen=True, slots=True)
 class RetryPolicy:
-    """How one request is tried again. Waits double from `wait_initial_s` up to `wait_max_s`."""
+    """How one request is tried again. Waits double from `wait_initial_s` to `wait_max_s`, plus jitter."""
 
     attempts: int = 4
     wait_initial_s: float = 2.0
@@ -28,7 +28,7 @@ class RetryPolicy:
 
     def once(self) -> RetryPolicy:
         """The same, without a second attempt: how a source that is down is probed."""
-        return RetryPolicy(1, self.wait_initial_s, self.wait_max_s, self.wait_jitter_s, self.timeout_s)
+        return replace(self, attempts=1)
 
 
 async def retried(policy: RetryPolicy, on_retry: OnRetry, attempt: Callable[[], Awaitable[T]]) -> T:
@@ -36,14 +36,14 @@ async def retried(policy: RetryPolicy, on_retry: OnRetry, attempt: Callable[[], 
 
     After a rate limit there is no wait here: the pacer holds the whole account off.
     """
-    backoff = wait_exponential(multiplier=policy.wait_initial_s, max=policy.wait_max_s)
-    jitter = wait_random(0, policy.wait_jitter_s)
+    doubling = wait_exponential(multiplier=policy.wait_initial_s, max=policy.wait_max_s)
+    backoff = doubling + wait_random(0, policy.wait_jitter_s)
 
     def wait_s(state: RetryCallState) -> float:
         error = _error_of(state)
         if isinstance(error, RateLimited):
             return 0.0
-        return max(backoff(state) + jitter(state), min(error.retry_after_s or 0.0, policy.wait_max_s))
+        return max(backoff(state), min(error.retry_after_s or 0.0, policy.wait_max_s))
 
     def tell(state: RetryCallState) -> None:
         on_retry(_error_of(state), state.attempt_number, wait_s_of(state))
@@ -62,8 +62,5 @@ async def retried(policy: RetryPolicy, on_retry: OnRetry, attempt: Callable[[], 
 
 
 def _error_of(state: RetryCallState) -> SourceError:
-    outcome = state.outcome
-    error = outcome.exception() if outcome is not None else None
-    if not isinstance(error, SourceError):
-        raise TypeError("only source errors are retried")
-    return error
+    """What the attempt failed with: only source errors are retried."""
+    return cast(SourceError, state.outcome and state.outcome.exception())

@@ -7,7 +7,7 @@ what tells the second of two equal local hours from the first, whatever offset i
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -16,14 +16,14 @@ from typing import Any, NamedTuple
 from collector.energy.days import LocalDay
 from collector.errors import AnswerError
 
-_LOCAL = re.compile(r"(\d{4}-\d\d-\d\d)[ T](\d\d):(\d\d):(\d\d)")
-_UTC = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.0+)?Z")
+_LOCAL = re.compile(r"(\d{4}-\d\d-\d\d)[ T](\d\d):(\d\d):(\d\d)", re.ASCII)
+_UTC = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.0+)?Z", re.ASCII)
 _MAX_ROWS = 30 * 16  # hours of a long day, by more tariffs than anybody sells
 _MAX_WH = 10_000_000  # ten megawatts: no clamp measures that
 _CLOCK_TOLERANCE_S = 3600  # this machine's clock may be behind; the hour is left out all the same
 _ARRIVAL_S = 600  # ten minutes after its end the cloud has usually received the whole hour
-_REST_TARIFF = "0"
-_COPIES_NEEDED = 3  # so many equal sums are no coincidence
+_REST_TARIFF = "0"  # also of a row that names none
+_ENOUGH_COPIES = 3  # one hour may be half and half by chance
 
 
 class Energy(NamedTuple):
@@ -55,7 +55,10 @@ class ChannelHours:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One row as the server gave it; `energy` is `None` where the row says missing."""
+    """One row as the server gave it; `energy` is `None` where the row says missing.
+
+    `tariff` is `None` only there: a row with data that names no tariff has the tariff `"0"`.
+    """
 
     stamp: str
     tariff: str | None
@@ -69,15 +72,11 @@ def hours_of(rows: Sequence[Row], day: LocalDay, now: datetime, name: str) -> Ch
     field to blame: `history`. Raises `AnswerError`.
     """
     buckets = _lay_out(rows, day, name)
-    zero_is_a_copy = _zero_is_a_copy(buckets.values())
+    has_copies = _has_copies(list(buckets.values()))
     found = ChannelHours()
     for place, parts in buckets.items():
         ts = day.hours[place]
-        energy = _whole(parts, zero_is_a_copy=zero_is_a_copy)
-        if energy is None and _has_uncertain_part(parts):
-            found.anomalies.append(
-                Anomaly(ts, "tariff_id", "a part of tariff 0 that may be a rest or a copy")
-            )
+        energy = _whole(ts, parts, found.anomalies, has_copies=has_copies)
         if energy is None:
             continue
         if ts > now.timestamp() + _CLOCK_TOLERANCE_S:
@@ -85,8 +84,8 @@ def hours_of(rows: Sequence[Row], day: LocalDay, now: datetime, name: str) -> Ch
         if day.end_of(ts) + _ARRIVAL_S <= now.timestamp():
             found.energy[ts] = energy
     for first, second in day.twins:
-        second_is_over = day.end_of(second) + _ARRIVAL_S <= now.timestamp()
-        if first in found.energy and day.hours.index(second) not in buckets and second_is_over:
+        # Also while the second hour is under way: the row may hold a part of it already.
+        if first in found.energy and day.hours.index(second) not in buckets:
             found.doubtful.add(first)
     return found
 
@@ -113,13 +112,14 @@ def _parse_row(raw: Any, name: str) -> Row:
     if not isinstance(missing, bool):
         raise AnswerError(f"{name}.missing", "not true or false")
     consumption, returned = raw.get("consumption"), raw.get("reversed")
+    name_of_tariff = None if tariff is None else str(tariff)
     if missing or (consumption is None and returned is None):
-        return Row(stamp, None, None)
+        return Row(stamp, name_of_tariff, None)
     energy = Energy(
         _wh(consumption, f"{name}.consumption"),
         None if returned is None else _wh(returned, f"{name}.reversed"),
     )
-    return Row(stamp, None if tariff is None else str(tariff), energy)
+    return Row(stamp, name_of_tariff or _REST_TARIFF, energy)
 
 
 def _wh(value: Any, name: str) -> Decimal:
@@ -186,42 +186,42 @@ def _epoch(stamp: str, at: str) -> int:
 
 def _is_part(row: Row, parts: Sequence[Row]) -> bool:
     """Whether the row is one more tariff's part of the hour that `parts` already tell."""
-    if row.energy is None or parts[-1].energy is None:
-        return False
-    return row.tariff not in {part.tariff for part in parts}
+    told = {part.tariff for part in parts}
+    return row.tariff is not None and None not in told and row.tariff not in told
 
 
-def _whole(parts: Sequence[Row], *, zero_is_a_copy: bool) -> Energy | None:
-    """The hour's energy: its only part, or the sum of its tariffs' parts; `None` where not known."""
-    known = [part.energy for part in parts if part.energy is not None]
-    if len(known) < len(parts) or not known:
-        return None
-    if not _has_uncertain_part(parts):
-        return _sum(known)
-    return _others(parts) if zero_is_a_copy else None
+def _whole(ts: int, parts: Sequence[Row], anomalies: list[Anomaly], *, has_copies: bool) -> Energy | None:
+    """The hour's energy: its only part, or the sum of its tariffs' parts; `None` where not known.
 
-
-def _zero_is_a_copy(hours: Iterable[Sequence[Row]]) -> bool:
-    """Whether the `"0"` parts beside others are copies of their sum, in every hour and in enough of them.
-
-    Nobody knows what such a part is: a rest, or a copy. Adding a copy would double the hour.
+    Nobody knows whether a `"0"` part beside others is a rest or a copy of their sum. It is dropped
+    where the day shows that it is a copy, counts for nothing where it is zero, and else the hour is
+    not told.
     """
-    uncertain = [parts for parts in hours if _has_uncertain_part(parts)]
-    copies = [parts for parts in uncertain if _rest(parts) == _others(parts)]
-    return len(copies) == len(uncertain) >= _COPIES_NEEDED
+    known = [part.energy for part in parts if part.energy is not None]
+    if len(known) < len(parts):
+        return None
+    rest, others = _rest_and_others(parts)
+    if rest is None or others is None or not any(rest):
+        return _sum(known)
+    if has_copies:
+        return others
+    anomalies.append(Anomaly(ts, "tariff_id", "a part of tariff 0 that may be a rest or a copy"))
+    return None
 
 
-def _has_uncertain_part(parts: Sequence[Row]) -> bool:
-    rest = _rest(parts)
-    return len(parts) > 1 and rest is not None and any(rest)
+def _has_copies(hours: Sequence[Sequence[Row]]) -> bool:
+    """Whether `"0"` is a copy of the others' sum: equal in every hour of the day that has both."""
+    pairs = [_rest_and_others(parts) for parts in hours if all(part.energy for part in parts)]
+    both = [(rest, others) for rest, others in pairs if rest is not None and others is not None]
+    return (
+        all(rest == others for rest, others in both) and sum(any(rest) for rest, _ in both) >= _ENOUGH_COPIES
+    )
 
 
-def _rest(parts: Sequence[Row]) -> Energy | None:
-    return next((part.energy for part in parts if part.tariff == _REST_TARIFF), None)
-
-
-def _others(parts: Sequence[Row]) -> Energy:
-    return _sum([part.energy for part in parts if part.energy and part.tariff != _REST_TARIFF])
+def _rest_and_others(parts: Sequence[Row]) -> tuple[Energy | None, Energy | None]:
+    rest = [part.energy for part in parts if part.energy and part.tariff == _REST_TARIFF]
+    others = [part.energy for part in parts if part.energy and part.tariff != _REST_TARIFF]
+    return (rest[0] if rest else None), (_sum(others) if others else None)
 
 
 def _sum(parts: Sequence[Energy]) -> Energy:
