@@ -12,6 +12,7 @@ import ssl
 import zlib
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from datetime import date
 from types import SimpleNamespace
 from typing import Any
@@ -22,7 +23,7 @@ from aiohttp.abc import AbstractResolver
 from collector import __version__
 from collector.cloud.answers import DayAnswer
 from collector.cloud.meters import Account, Kind, Meter
-from collector.cloud.pacing import Pacer
+from collector.cloud.pacing import Pacer, Turn
 from collector.cloud.refusals import read_answer
 from collector.cloud.retrying import OnRetry, RetryPolicy, retried
 from collector.errors import SourceError, Unavailable
@@ -47,7 +48,8 @@ async def open_session() -> AsyncIterator[Session]:
     """
     connector = aiohttp.TCPConnector(force_close=True, resolver=_ThreadResolver(), limit=0)
     tracing = aiohttp.TraceConfig()
-    tracing.on_connection_create_start.append(_refuse_to_resend)
+    tracing.on_connection_create_start.append(_connecting)
+    tracing.on_request_headers_sent.append(_sent)
     session = aiohttp.ClientSession(
         connector=connector,
         cookie_jar=aiohttp.DummyCookieJar(),
@@ -109,18 +111,19 @@ class CloudClient:
         }
 
         async def attempt() -> dict[str, Any]:
-            async with self.pacer.turn():
-                return await self._request(url, query, policy.timeout_s)
+            async with self.pacer.turn() as turn:
+                return await self._request(url, query, policy.timeout_s, _Sending(turn))
 
         return await retried(policy, self._on_retry, attempt)
 
-    async def _request(self, url: str, query: dict[str, str], timeout_s: float) -> dict[str, Any]:
-        connections: list[None] = []  # see `_refuse_to_resend`
+    async def _request(
+        self, url: str, query: dict[str, str], timeout_s: float, sending: _Sending
+    ) -> dict[str, Any]:
         try:
             async with (
                 asyncio.timeout(timeout_s),
                 self._session.get(
-                    url, params=query, allow_redirects=False, trace_request_ctx=connections
+                    url, params=query, allow_redirects=False, trace_request_ctx=sending
                 ) as response,
             ):
                 data = await _read(response)
@@ -164,12 +167,24 @@ def _inflated(inflate: zlib._Decompress, chunk: bytes) -> Iterator[bytes]:
             return
 
 
-async def _refuse_to_resend(session: Session, context: SimpleNamespace, params: Any) -> None:
+@dataclass(slots=True)
+class _Sending:
+    """What the library's signals tell of one request on its way."""
+
+    turn: Turn
+    is_connecting: bool = False
+
+
+async def _connecting(session: Session, context: SimpleNamespace, params: Any) -> None:
     """The library's own second attempt would go past the pacer: a request opens one connection."""
-    connections: list[None] = context.trace_request_ctx
-    if connections:
+    sending: _Sending = context.trace_request_ctx
+    if sending.is_connecting:
         raise Unavailable("the connection broke before the answer was whole")
-    connections.append(None)
+    sending.is_connecting = True
+
+
+async def _sent(session: Session, context: SimpleNamespace, params: Any) -> None:
+    context.trace_request_ctx.turn.sent()
 
 
 def _translated(error: Exception) -> SourceError:

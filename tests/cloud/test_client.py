@@ -67,7 +67,10 @@ _NAMED: dict[str, type[CollectorError]] = {
     "device_not_found_400": DeviceUnknown,
     "device_not_found_404": DeviceUnknown,
     "wrong_channel": Rejected,
+    "echoed_key": Rejected,
+    "errors_text": Rejected,
     "forbidden_403": Rejected,
+    "hostile_error": Rejected,
     "path_gone": Rejected,
 }
 

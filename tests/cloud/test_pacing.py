@@ -36,10 +36,14 @@ class _Server:
         self.seen: list[_Seen] = []
         self.rejected_at: list[float] = []
 
-    async def ask(self, duration_s: float = 0.0, error: CollectorError | None = None) -> None:
-        """One request that takes so long and ends so; a rejection does not come out."""
+    async def ask(
+        self, duration_s: float = 0.0, error: CollectorError | None = None, connect_s: float = 0.0
+    ) -> None:
+        """One request that takes so long to leave and to be answered; a rejection does not come out."""
         with suppress(CollectorError):
-            async with self.pacer.turn():
+            async with self.pacer.turn() as turn:
+                await asyncio.sleep(connect_s)
+                turn.sent()
                 seen = _Seen(_now())
                 self.seen.append(seen)
                 try:
@@ -83,6 +87,28 @@ async def test_the_first_start_waits_its_gap() -> None:
     assert server.starts == [1.05]
 
 
+async def test_a_slow_connection_does_not_bring_two_requests_together() -> None:
+    """What counts is when a request arrives: looking up, connecting and TLS may take long, or not."""
+    server = _server()
+    connecting_s = [0.0, 0.9, 0.0, 2.5, 0.1, 0.0, 0.4, 0.0]
+    await asyncio.gather(*(server.ask(1, connect_s=seconds) for seconds in connecting_s))
+    assert min(server.gaps) >= 1.0
+
+
+async def test_a_request_that_never_leaves_holds_nobody_back_for_ever() -> None:
+    """A name that does not resolve: the next one has its turn after it."""
+    server = _server()
+
+    async def lost() -> None:
+        with suppress(CollectorError):
+            async with server.pacer.turn():
+                await asyncio.sleep(5)
+                raise Unavailable("no such name")
+
+    await asyncio.gather(lost(), server.ask())
+    assert server.starts == pytest.approx([1.05 + 5 + 1.008])
+
+
 async def test_starts_are_at_least_the_interval_apart_and_not_much_more() -> None:
     """From start to start, however long the requests take."""
     server = _server()
@@ -104,7 +130,8 @@ async def test_turns_go_first_come_first_served() -> None:
     served: list[int] = []
 
     async def ask(number: int) -> None:
-        async with pacer.turn():
+        async with pacer.turn() as turn:
+            turn.sent()
             served.append(number)
             await asyncio.sleep(1.7)
 
