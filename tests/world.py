@@ -23,7 +23,8 @@ DEVICE = "e8db84d2a1b3"
 
 def cloud_of(*devices: Device, limit: str = "none", **options: Any) -> Scenario:
     """A cloud with one account that has these devices."""
-    account = Account("home", KEY, devices or (Device(DEVICE),), Limit(limit))  # type: ignore[arg-type]
+    key = options.pop("key", KEY)
+    account = Account("home", key, devices or (Device(DEVICE),), Limit(limit))  # type: ignore[arg-type]
     return Scenario(account=(account,), **options)
 
 
@@ -43,7 +44,12 @@ class World:
             "archive": {"path": str(self.archive)},
             "pacing": {"min_interval_s": 0},
             "account": [
-                {"name": "home", "host": self.cloud.url, "auth_key": KEY, "meter": list(self.meters)}
+                {
+                    "name": "home",
+                    "host": self.cloud.url,
+                    "auth_key": self.cloud.scenario.account[0].auth_key,
+                    "meter": list(self.meters),
+                }
             ],
         }
         for name, table in {**(self.tables or {}), **tables}.items():

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import asyncio
 import json
 import os
 import sys
@@ -125,6 +124,8 @@ def _rehearse(settings: Settings, scope: Scope, *, as_json: bool) -> int:
 
 
 def _collect(settings: Settings, scope: Scope, *, verbose: bool) -> Report:
+    import asyncio
+
     from collector.cli.progress import Progress
     from collector.energy.days import wall_clock
     from collector.service.oneshot import backfill, rehearsed

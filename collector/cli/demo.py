@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import asyncio
 import os
 import sys
 from pathlib import Path
@@ -13,6 +12,8 @@ from collector.cli import exits, starting
 from collector.errors import ArchiveError
 
 if TYPE_CHECKING:
+    import asyncio
+
     from collector.settings import Settings
     from collector.simulator import Scenario, Simulator
 
@@ -32,6 +33,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Backfills 30 days, shows them, and keeps collecting until Ctrl-C."""
+    import asyncio
+
     try:
         return asyncio.run(_demo(options.dir, once=options.once))
     except starting.Refused as refusal:
@@ -42,6 +45,8 @@ def run(options: argparse.Namespace) -> int:
 
 
 async def _demo(folder: Path, *, once: bool) -> int:
+    import asyncio
+
     from collector.cli.progress import Progress
     from collector.cli.table import day_table
     from collector.energy.days import wall_clock

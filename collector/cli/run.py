@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import asyncio
 import os
 import sys
 from pathlib import Path
@@ -24,6 +23,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Collects until SIGTERM or SIGINT; a second one ends it at once. SIGHUP reads the file again."""
+    import asyncio
+
     try:
         settings = starting.settings_from_file(options.config)
     except starting.Refused as refusal:

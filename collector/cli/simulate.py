@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import asyncio
 import errno
 import signal
 import sys
@@ -35,6 +34,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Serves until SIGINT or SIGTERM. 0, 73 where the port cannot be had, 78 for a bad scenario."""
+    import asyncio
+
     from collector.errors import SettingsError
 
     try:
@@ -74,6 +75,8 @@ def _scenario(file: Path | None) -> Scenario:
 
 
 async def _serve(scenario: Scenario, port: int) -> None:
+    import asyncio
+
     from collector.simulator import Simulator
 
     stop = asyncio.Event()

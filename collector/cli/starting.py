@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import signal
 import sys
@@ -14,6 +13,8 @@ from collector.cli import exits
 from collector.errors import ArchiveError, ArchiveLocked, KeyRefused, SettingsError, SourceError
 
 if TYPE_CHECKING:
+    import asyncio
+
     from collector.settings import LogLevel, Settings
 
 
@@ -68,6 +69,7 @@ def set_up_logs(
 
 def on_signals(stop: asyncio.Event, reload: asyncio.Event | None = None) -> None:
     """The first SIGTERM or SIGINT sets `stop`, the second ends the process at once."""
+    import asyncio
 
     def stopped() -> None:
         if stop.is_set():

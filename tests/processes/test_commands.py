@@ -72,7 +72,7 @@ def test_a_backfill_reports_in_json(cloud: Cloud, tmp_path: Path) -> None:
 def test_a_day_that_fails_is_listed_and_the_others_are_had(cloud: Cloud, tmp_path: Path) -> None:
     """Exit code 1, and the day with its reason at the end."""
     day = json.loads(collector(*flags(cloud, tmp_path / "x", "--dry-run", "--json")).stdout)[0]["days"][5]
-    cloud.play(SCENARIO + f'[[fault]]\nkind = "truncated_json"\ndays = ["{day}"]\n')
+    cloud.play(SCENARIO + f'[[fault]]\nkind = "truncated_json"\ndays = [{day}]\n')
     config = configuration(tmp_path, cloud)
     done = collector("backfill", "--config", str(config), "--days", "9")
     assert done.returncode == 1
@@ -220,7 +220,8 @@ def test_every_command_shows_an_example(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "words",
     [["backfil"], ["backfill", "--days", "-1"], ["backfill", "--days", "x"], ["backfill", "--since", "soon"],
-     ["backfill", "--all", "--days", "3"], ["run", "--nonsense"], ["backfill", "--host", "h", "--meter", "m"]],
+     ["backfill", "--all", "--days", "3"], ["run", "--nonsense"],
+     ["backfill", "--host", "h", "--meter", "m"]],
 )  # fmt: skip
 def test_wrong_usage_is_exit_2_with_a_word_about_it(words: list[str]) -> None:
     """No traceback."""

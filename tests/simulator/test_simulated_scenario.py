@@ -81,7 +81,7 @@ def test_all_problems_are_reported_at_once() -> None:
             "fault[1].every = x: must be a whole number",
             "now = 2026-03-01 12:00:00: must be a date and time with an offset, such as 2026-03-01T12:00:00Z",
             "latency_s = -1.0: must not be negative",
-            "account.auth_key: must be 8 to 200 letters and digits",
+            "account.auth_key: must be 8 to 512 printable ASCII characters without spaces",
             "account.device.id = X: must be 12 (or 6) lower-case hex digits",
             "account.device.timezone = Mars/Base: unknown time zone",
             "account.device.tariffs = 99: must be 0 to 9",
