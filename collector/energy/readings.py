@@ -82,20 +82,24 @@ def merged(stored: EnergyDay, answered: EnergyDay) -> tuple[EnergyDay, tuple[Rev
     Nothing stored is lost, and nothing is counted twice: of a repeated hour, a value that may hold
     both hours never stands beside the other one.
     """
+    second_of = dict(answered.day.twins)
     first_of = {second: first for first, second in answered.day.twins}
     readings = dict(stored.readings)
     doubtful = set(stored.doubtful)
     revisions: list[Revision] = []
     for ts, new in answered.readings.items():
-        if ts in answered.doubtful:
-            if ts in readings and ts not in stored.doubtful:
-                continue  # what is stored was told apart once
-            doubtful.add(ts)
-        elif ts in first_of and first_of[ts] in doubtful:
-            continue  # the first may hold this one too
-        else:
-            doubtful.discard(ts)
         old = readings.get(ts)
+        if ts in answered.doubtful:
+            told_apart = old is not None and ts not in stored.doubtful
+            if told_apart or second_of.get(ts) in readings:
+                continue
+            doubtful.add(ts)
+        elif first_of.get(ts) in doubtful:
+            continue  # the first may hold this one too
+        elif ts in doubtful:
+            if old is not None and old.solar_kwh is not None and new.solar_kwh is None:
+                continue  # the stored solar may be of both hours: it must not stay beside the new grid
+            doubtful.discard(ts)
         readings[ts] = new if old is None else _newest(old, new)
         if old is not None:
             revisions.extend(_differences(ts, old, readings[ts]))
