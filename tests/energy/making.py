@@ -56,9 +56,15 @@ def after(day: LocalDay, days: float = 0, hours: float = 0) -> datetime:
 
 @st.composite
 def energy_days(draw: st.DrawFn, day: date = AUTUMN, zone: ZoneInfo = BERLIN) -> EnergyDay:
-    """What an answer may tell of a day: all hours or a few; a first twin may be doubtful if it is alone."""
+    """What an answer may tell of a day: all hours or a few; of twins both, one, one for both, or none."""
     local = local_day(day, zone)
-    hours = draw(st.sets(st.sampled_from(local.hours[1:5])) | st.just(set(local.hours)))
+    hours = set(local.hours) if draw(st.booleans()) else draw(st.sets(st.sampled_from(local.hours[:2])))
+    doubtful = set()
+    for first, second in local.twins:
+        hours -= {first, second}
+        told = draw(st.sampled_from(["both", "first", "second", "fat", "none"]))
+        hours |= {first} if told in ("both", "first", "fat") else set()
+        hours |= {second} if told in ("both", "second") else set()
+        doubtful |= {first} if told == "fat" else set()
     readings = {ts: draw(readings_of_an_hour) for ts in sorted(hours)}
-    lone = [first for first, second in local.twins if first in hours and second not in hours]
-    return EnergyDay(local, readings, frozenset(first for first in lone if draw(st.booleans())))
+    return EnergyDay(local, readings, frozenset(doubtful))
