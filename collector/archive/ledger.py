@@ -22,6 +22,7 @@ from collector.errors import ArchiveError
 
 _MAX_BYTES = 8 * 1024 * 1024
 _MAX_REASON = 200
+_MAX_WHOLE = 1 << 53  # exact as a float, as times are compared
 _FORGOTTEN_LINES_KEPT = 500  # rewriting the journal less often spares the card
 
 
@@ -125,7 +126,7 @@ def _line_of(day: date, asked: Asked) -> dict[str, Any]:
 
 
 def _whole(value: Any) -> int:
-    if type(value) is not int or value < 0:
+    if type(value) is not int or not 0 <= value < _MAX_WHOLE:
         raise ValueError("not a whole number")
     return value
 
@@ -152,4 +153,5 @@ def _read_lines(path: Path) -> tuple[list[Mapping[str, Any]], int, bool]:
             facts.append(fact)
         else:
             damaged += 1
-    return facts, damaged, last != b""
+    torn = last.startswith(b"{") and b"\0" not in last
+    return facts, damaged + (last != b"" and not torn), torn
