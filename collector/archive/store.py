@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime
 from pathlib import Path
 from typing import NamedTuple
@@ -17,6 +17,7 @@ from collector.archive.files import (
     quarantine,
     remove_stale_temporaries,
     replace_file,
+    sync_folder,
 )
 from collector.archive.folder import (
     COMPLETE,
@@ -106,9 +107,8 @@ class Archive:
         Only files that changed since the last look are read.
         """
         present = day_files(self.folder)
-        for gone in self._stamps.keys() - present.keys():
-            del self._stamps[gone]
-            self._know(gone, NOTHING)
+        for gone in [day for day, state in self._known.items() if _had_file(state) and day not in present]:
+            self._forget(gone)
         damaged: list[Quarantined] = []
         for day, stamp in present.items():
             if self._stamps.get(day) == stamp:
@@ -116,8 +116,7 @@ class Archive:
             try:
                 state = state_of_file(self._path(day), day, self.zone, self._format)
             except DamagedFile as damage:
-                self._stamps.pop(day, None)
-                self._know(day, NOTHING)
+                self._forget(day)
                 damaged.append(self._move_aside(day, damage))
             else:
                 self._stamps[day] = stamp
@@ -137,22 +136,29 @@ class Archive:
         if self._format.merge_repeated_hour:
             answered = answered.with_twins_as_one()
         day = answered.day
-        self.ledger.note_zone(day.zone.key)
+        if self.ledger.zone != day.zone.key:
+            self.ledger.note_zone(day.zone.key)
+            self._stamps.clear()  # which hours a file should have is to be looked at again
         decimals = self._format.decimals
         file, stored, quarantined = self._read(day)
         result, revisions = merged(stored.rounded(decimals), answered.rounded(decimals))
-        complete = result.is_complete(now)
-        if not result.readings:
+        was_over = file is not None and not file.partial  # then a clock set back does not undo it
+        complete = result.is_complete(now) or (was_over and result.is_whole())
+        if file is None and not result.readings:
             outcome = Outcome.EMPTY
-        elif file is not None and _says(file, decimals) == (result.readings, complete):
+        elif file is not None and (
+            not answered.readings or _says(file, decimals) == (result.readings, complete)
+        ):
             outcome = Outcome.UNCHANGED
         else:
             replace_file(self._path(day.date), encode(result, decimals, complete=complete))
             outcome = Outcome.WRITTEN if complete else Outcome.PARTIAL
-        if outcome is not Outcome.EMPTY:
-            self._stamps[day.date] = stamp_of(self._path(day.date).lstat())
         self._remember(day, outcome, now, complete=complete)
-        self._know(day.date, _state(result, complete=complete))
+        if outcome is Outcome.EMPTY:
+            self._know(day.date, NOTHING)
+        else:
+            self._know(day.date, COMPLETE if complete else PARTIAL)
+            self._stamps[day.date] = stamp_of(self._path(day.date).lstat())
         return DayOutcome(
             day.date,
             outcome,
@@ -173,6 +179,7 @@ class Archive:
         place = self._own / "probe"
         replace_file(place, b"\0" * 8192)
         place.unlink()
+        sync_folder(self.folder)  # a file may have been replaced there, and its name not made durable
 
     def _remember(
         self, day: LocalDay, outcome: Outcome, now: datetime, *, complete: bool, reason: str = ""
@@ -196,6 +203,12 @@ class Archive:
         else:
             self._known.pop(day, None)
 
+    def _forget(self, day: date) -> None:
+        """The file is gone: a gap, to be collected anew without waiting."""
+        self.ledger.forget(day)
+        self._stamps.pop(day, None)
+        self._known.pop(day, None)
+
     def _read(self, day: LocalDay) -> tuple[DayFile | None, EnergyDay, tuple[Quarantined, ...]]:
         """The file as it is, and what it says of that day."""
         path = self._path(day.date)
@@ -206,7 +219,10 @@ class Archive:
             whole = stored_day(file, local_day(day.date, day.zone), no_solar=self._no_solar)
         except DamagedFile as damage:
             return None, EnergyDay(day, {}), (self._move_aside(day.date, damage),)
-        return file, whole.with_twins_as_one() if self._format.merge_repeated_hour else whole, ()
+        if not self._format.merge_repeated_hour:
+            return file, whole, ()
+        one = whole.with_twins_as_one()
+        return file, one if file.partial else replace(one, doubtful=frozenset()), ()
 
     def _move_aside(self, day: date, damage: DamagedFile) -> Quarantined:
         place = quarantine(self._path(day), self._own / "quarantine")
@@ -216,10 +232,10 @@ class Archive:
         return self.folder / f"{day.isoformat()}.jsonl"
 
 
-def _state(result: EnergyDay, *, complete: bool) -> Known:
-    if not result.readings:
-        return NOTHING
-    return COMPLETE if complete else PARTIAL
+def _had_file(state: Known) -> bool:
+    """Whether there was a file when the day was last looked at, or asked for."""
+    asked = state.asked
+    return state.stored or (asked is not None and asked.outcome not in (Outcome.EMPTY, Outcome.FAILED))
 
 
 def _says(file: DayFile, decimals: int) -> tuple[Mapping[int, object], bool]:

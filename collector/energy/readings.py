@@ -56,7 +56,11 @@ class EnergyDay:
 
     def is_complete(self, now: datetime) -> bool:
         """The day is over, and every hour it has is known on every channel. Nothing else counts."""
-        return self.day.is_over(now) and not self.missing_hours() and not self.doubtful
+        return self.day.is_over(now) and self.is_whole()
+
+    def is_whole(self) -> bool:
+        """Every hour of the day is known on every channel, beyond doubt."""
+        return not self.missing_hours() and not self.doubtful
 
     def rounded(self, decimals: int) -> EnergyDay:
         """The same with that many decimals."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from decimal import Decimal
 
 from collector.archive.dayfile import decode, encode, stored_day
@@ -11,7 +12,7 @@ from tests.archive.making import MEASURED, Columns, older_file
 from tests.energy.making import AUTUMN, BERLIN, ORDINARY, SPRING, filled
 
 HOURS = local_day(ORDINARY, BERLIN).hours
-NOTHING = {"import": 0, "export": 0, "solar": 0}
+NOTHING: Mapping[str, float] = {"import": 0, "export": 0, "solar": 0}
 
 
 def adopted(columns: Columns, *, partial: bool, no_solar: bool = False) -> EnergyDay:
@@ -58,7 +59,7 @@ def test_a_meter_without_solar_has_true_zeros_there() -> None:
 
 def test_a_zero_of_solar_without_consumed_is_not_known() -> None:
     """The older utility puts the zero first and the other columns only with the measurement."""
-    grid_only = {"import": 1.0, "export": 0}
+    grid_only: Mapping[str, float] = {"import": 1.0, "export": 0}
     day = adopted(lambda label: grid_only if label == 2 else MEASURED, partial=True)
     assert day.readings[HOURS[2]].solar_kwh is None
     assert day.missing_hours() == HOURS[2:3]
@@ -66,7 +67,7 @@ def test_a_zero_of_solar_without_consumed_is_not_known() -> None:
 
 def test_zeros_beside_an_hour_without_solar_are_no_measurements() -> None:
     """Bug: one record without `consumed` made all the fillings of its day count as measured."""
-    grid_only = {"import": 1.0, "export": 0}
+    grid_only: Mapping[str, float] = {"import": 1.0, "export": 0}
     day = adopted(lambda label: {2: grid_only, 9: NOTHING}.get(label, MEASURED), partial=True)
     assert day.missing_hours() == (HOURS[2], HOURS[9])
     assert HOURS[9] not in day.readings
