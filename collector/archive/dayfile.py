@@ -26,6 +26,7 @@ _OUR_KEYS = {
 _DATETIME = re.compile(r"\d{4}/\d\d/\d\d \d\d:\d\d:\d\d")
 _MAX_KWH = Decimal(1_000_000)
 _MAX_RECORDS = 30
+_YEARS = range(2000, 2200)
 _OFFSETS_S = range(-14 * 3600, 15 * 3600, 900)
 
 
@@ -82,6 +83,8 @@ def decode(data: bytes, day: date) -> DayFile:
 
     Accepts what the older utility wrote: any number of decimals, keys in any order, further keys.
     """
+    if day.year not in _YEARS:
+        raise DamagedFile("it is of a year in which nobody measured")
     if not data:
         raise DamagedFile("it is empty")
     if len(data) > MAX_BYTES:
@@ -100,10 +103,12 @@ def decode(data: bytes, day: date) -> DayFile:
             raise DamagedFile(f"line {number}: its hours do not ascend")
         newest = ts
         readings[ts] = _reading(record, number)
-    marks = {record.get("partial", False) for record in records}
-    if len(marks) != 1 or not isinstance(next(iter(marks)), bool):
+    marks = [record.get("partial", False) for record in records]
+    if any(mark is not True and mark is not False for mark in marks):
+        raise DamagedFile("partial is not true or false")
+    if any(mark is not marks[0] for mark in marks):
         raise DamagedFile("only some of its lines say partial")
-    return DayFile(readings, marks == {True}, all(tuple(record) in _OUR_KEYS for record in records))
+    return DayFile(readings, marks[0], all(tuple(record) in _OUR_KEYS for record in records))
 
 
 def stored_day(file: DayFile, day: LocalDay, *, no_solar: bool) -> EnergyDay:
@@ -124,8 +129,10 @@ def stored_day(file: DayFile, day: LocalDay, *, no_solar: bool) -> EnergyDay:
 def _is_zero_filled(file: DayFile, day: LocalDay) -> bool:
     """Whether a day says partial although it has a record for every local hour: we never write that."""
     labels = {label for ts, label in zip(day.hours, day.labels, strict=True) if ts in file.readings}
-    whole = labels == set(day.labels) and all(hour.solar_kwh is not None for hour in file.readings.values())
-    return file.partial and whole and (not file.ours or len(file.readings) == len(day.hours))
+    if not file.partial or labels != set(day.labels):
+        return False
+    solar_known = all(hour.solar_kwh is not None for hour in file.readings.values())
+    return not file.ours or (solar_known and len(file.readings) == len(day.hours))
 
 
 def _without_fillings(readings: Mapping[int, HourReading], *, no_solar: bool) -> dict[int, HourReading]:

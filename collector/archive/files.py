@@ -63,13 +63,17 @@ def make_folder(folder: Path) -> None:
 def remove_stale_temporaries(folder: Path) -> None:
     """Removes what a crash in the middle of `replace_file` left behind."""
     for entry in folder.iterdir():
-        if entry.name.endswith(_TEMPORARY_SUFFIX):
+        if entry.name.endswith(_TEMPORARY_SUFFIX) and not entry.is_dir():
             entry.unlink()
 
 
 def read_at_most(path: Path, limit: int) -> bytes:
-    """The file's bytes, at most `limit + 1` of them: enough to see that there are too many."""
-    with path.open("rb", buffering=0) as file:
+    """The file's bytes, at most `limit + 1` of them: enough to see that there are too many.
+
+    A named pipe that somebody put there must not stop us: it reads as empty.
+    """
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    with open(descriptor, "rb", buffering=0) as file:  # noqa: PTH123
         parts, size = [], 0
         while size <= limit and (part := file.read(limit + 1 - size)):
             parts.append(part)
@@ -96,9 +100,11 @@ class FolderLock:
         self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, _MODE)
         try:
             fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+        except OSError as error:
             os.close(self._descriptor)
-            raise ArchiveLocked("another instance holds this archive") from None
+            if isinstance(error, BlockingIOError):
+                raise ArchiveLocked("another instance holds this archive") from None
+            raise
 
     def release(self) -> None:
         """Frees the folder for others."""

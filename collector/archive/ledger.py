@@ -9,7 +9,7 @@ from __future__ import annotations
 import errno
 import json
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 from datetime import date
 from pathlib import Path
@@ -22,6 +22,7 @@ from collector.errors import ArchiveError
 
 _MAX_BYTES = 8 * 1024 * 1024
 _MAX_REASON = 200
+_MAX_WHOLE = 1 << 53  # exact as a float, as times are compared
 _FORGOTTEN_LINES_KEPT = 500  # rewriting the journal less often spares the card
 
 
@@ -46,11 +47,6 @@ class Ledger:
         self.rebuilt = damaged > 0
         self._lines = len(lines)
         self._is_hurt = damaged > 0 or torn
-
-    def drop(self, days: Iterable[date]) -> None:
-        """Leaves those days out of what it says, and of the journal when that is written anew."""
-        for day in days:
-            self._asked.pop(day, None)
 
     def mend(self) -> None:
         """Writes the journal anew where that is due: damaged, torn, or mostly about days forgotten."""
@@ -131,7 +127,7 @@ def _line_of(day: date, asked: Asked) -> dict[str, Any]:
 
 
 def _whole(value: Any) -> int:
-    if type(value) is not int or value < 0:
+    if type(value) is not int or not 0 <= value < _MAX_WHOLE:
         raise ValueError("not a whole number")
     return value
 
@@ -158,4 +154,5 @@ def _read_lines(path: Path) -> tuple[list[Mapping[str, Any]], int, bool]:
             facts.append(fact)
         else:
             damaged += 1
-    return facts, damaged, last != b""
+    torn = last.startswith(b"{") and b"\0" not in last
+    return facts, damaged + (last != b"" and not torn), torn

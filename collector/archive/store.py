@@ -2,35 +2,37 @@
 
 from __future__ import annotations
 
-import errno
 import os
-import re
 from collections.abc import Mapping
-from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime
 from pathlib import Path
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
-from collector.archive.dayfile import MAX_BYTES, DayFile, DayFormat, decode, encode, stored_day
+from collector.archive.dayfile import DayFile, DayFormat, encode, stored_day
 from collector.archive.files import (
     FolderLock,
     make_folder,
     quarantine,
-    read_at_most,
     remove_stale_temporaries,
     replace_file,
+    sync_folder,
+)
+from collector.archive.folder import (
+    COMPLETE,
+    OWN_FOLDER,
+    PARTIAL,
+    day_files,
+    decode_file,
+    stamp_of,
+    state_of_file,
 )
 from collector.archive.ledger import Ledger
 from collector.energy.days import LocalDay, local_day, zone_named
 from collector.energy.planning import NOTHING, Asked, Known, Outcome
 from collector.energy.readings import EnergyDay, Revision, merged
 from collector.errors import DamagedFile
-
-_DAY_FILE = re.compile(r"(\d{4}-\d\d-\d\d)\.jsonl")
-_OWN_FOLDER = ".collector"
-_SLACK_S = 86400  # a reading is remembered for a day longer than it may be asked for again
 
 
 class Quarantined(NamedTuple):
@@ -60,10 +62,6 @@ class DayOutcome:
         return cls(day, Outcome.FAILED, reason=reason)
 
 
-_COMPLETE = Known(stored=True, complete=True)
-_PARTIAL = Known(stored=True, complete=False)
-
-
 class Archive:
     """One meter's day files, held by one process. Blocking: called from one thread at a time."""
 
@@ -79,7 +77,7 @@ class Archive:
         self._format = day_format
         self._no_solar = no_solar
         self._remember_s = remember_days * 86400
-        self._own = folder / _OWN_FOLDER
+        self._own = folder / OWN_FOLDER
         make_folder(folder)
         make_folder(self._own)
         self._lock = FolderLock(self._own / "lock")
@@ -87,7 +85,6 @@ class Archive:
             for each in (folder, self._own):
                 remove_stale_temporaries(each)
             self.ledger = Ledger(self._own / "ledger.jsonl")
-            self.ledger.drop(self._settled_days())
             self.ledger.mend()
         except BaseException:
             self._lock.release()
@@ -109,19 +106,17 @@ class Archive:
 
         Only files that changed since the last look are read.
         """
-        present = _day_files(self.folder)
-        for gone in self._stamps.keys() - present.keys():
-            del self._stamps[gone]
-            self._know(gone, NOTHING)
+        present = day_files(self.folder)
+        for gone in [day for day, state in self._known.items() if _had_file(state) and day not in present]:
+            self._forget(gone)
         damaged: list[Quarantined] = []
         for day, stamp in present.items():
             if self._stamps.get(day) == stamp:
                 continue
             try:
-                state = _state_of_file(self._path(day), day, self.zone, self._format)
+                state = state_of_file(self._path(day), day, self.zone, self._format)
             except DamagedFile as damage:
-                self._stamps.pop(day, None)
-                self._know(day, NOTHING)
+                self._forget(day)
                 damaged.append(self._move_aside(day, damage))
             else:
                 self._stamps[day] = stamp
@@ -141,22 +136,29 @@ class Archive:
         if self._format.merge_repeated_hour:
             answered = answered.with_twins_as_one()
         day = answered.day
-        self.ledger.note_zone(day.zone.key)
+        if self.ledger.zone != day.zone.key:
+            self.ledger.note_zone(day.zone.key)
+            self._stamps.clear()  # which hours a file should have is to be looked at again
         decimals = self._format.decimals
         file, stored, quarantined = self._read(day)
         result, revisions = merged(stored.rounded(decimals), answered.rounded(decimals))
-        complete = result.is_complete(now)
-        if not result.readings:
+        was_over = file is not None and not file.partial  # then a clock set back does not undo it
+        complete = result.is_complete(now) or (was_over and result.is_whole())
+        if file is None and not result.readings:
             outcome = Outcome.EMPTY
-        elif file is not None and _says(file, decimals) == (result.readings, complete):
+        elif file is not None and (
+            not answered.readings or _says(file, decimals) == (result.readings, complete)
+        ):
             outcome = Outcome.UNCHANGED
         else:
             replace_file(self._path(day.date), encode(result, decimals, complete=complete))
             outcome = Outcome.WRITTEN if complete else Outcome.PARTIAL
-        if outcome is not Outcome.EMPTY:
-            self._stamps[day.date] = _stamp(self._path(day.date).lstat())
         self._remember(day, outcome, now, complete=complete)
-        self._know(day.date, _state(result, complete=complete))
+        if outcome is Outcome.EMPTY:
+            self._know(day.date, NOTHING)
+        else:
+            self._know(day.date, COMPLETE if complete else PARTIAL)
+            self._stamps[day.date] = stamp_of(self._path(day.date).lstat())
         return DayOutcome(
             day.date,
             outcome,
@@ -177,6 +179,7 @@ class Archive:
         place = self._own / "probe"
         replace_file(place, b"\0" * 8192)
         place.unlink()
+        sync_folder(self.folder)  # a file may have been replaced there, and its name not made durable
 
     def _remember(
         self, day: LocalDay, outcome: Outcome, now: datetime, *, complete: bool, reason: str = ""
@@ -188,7 +191,7 @@ class Archive:
             before = self.ledger.asked.get(day.date)
             tries = 0 if before is None else before.tries
             self.ledger.note(day.date, Asked(outcome, asked_at, tries + 1, reason))
-        elif asked_at < day.end + self._remember_s + _SLACK_S:
+        elif asked_at < day.end + self._remember_s:
             self.ledger.note(day.date, Asked(Outcome.WRITTEN, asked_at, 0))
         else:
             self.ledger.forget(day.date)
@@ -200,27 +203,26 @@ class Archive:
         else:
             self._known.pop(day, None)
 
+    def _forget(self, day: date) -> None:
+        """The file is gone: a gap, to be collected anew without waiting."""
+        self.ledger.forget(day)
+        self._stamps.pop(day, None)
+        self._known.pop(day, None)
+
     def _read(self, day: LocalDay) -> tuple[DayFile | None, EnergyDay, tuple[Quarantined, ...]]:
         """The file as it is, and what it says of that day."""
         path = self._path(day.date)
         if not os.path.lexists(path):
             return None, EnergyDay(day, {}), ()
         try:
-            file = _decode_file(path, day.date)
+            file = decode_file(path, day.date)
             whole = stored_day(file, local_day(day.date, day.zone), no_solar=self._no_solar)
         except DamagedFile as damage:
             return None, EnergyDay(day, {}), (self._move_aside(day.date, damage),)
-        return file, whole.with_twins_as_one() if self._format.merge_repeated_hour else whole, ()
-
-    def _settled_days(self) -> list[date]:
-        """Complete days whose last reading need not be remembered any more."""
-        newest = max((asked.asked_at for asked in self.ledger.asked.values()), default=0)
-        return [
-            day
-            for day, asked in self.ledger.asked.items()
-            if asked.outcome is Outcome.WRITTEN
-            and newest > local_day(day, ZoneInfo("UTC")).end + self._remember_s + 2 * _SLACK_S
-        ]
+        if not self._format.merge_repeated_hour:
+            return file, whole, ()
+        one = whole.with_twins_as_one()
+        return file, one if file.partial else replace(one, doubtful=frozenset()), ()
 
     def _move_aside(self, day: date, damage: DamagedFile) -> Quarantined:
         place = quarantine(self._path(day), self._own / "quarantine")
@@ -230,65 +232,12 @@ class Archive:
         return self.folder / f"{day.isoformat()}.jsonl"
 
 
-def survey(folder: Path, day_format: DayFormat) -> tuple[Mapping[date, Known], ZoneInfo | None]:
-    """What a folder holds, and its zone where that is known. Takes no lock and changes nothing."""
-    known: dict[date, Known] = {}
-    ledger = Ledger(folder / _OWN_FOLDER / "ledger.jsonl")
-    zone = None if ledger.zone is None else zone_named(ledger.zone)
-    for day in _day_files(folder) if folder.is_dir() else ():
-        with suppress(DamagedFile):
-            known[day] = _state_of_file(folder / f"{day}.jsonl", day, zone, day_format)
-    for day, asked in ledger.asked.items():
-        known[day] = known.get(day, NOTHING)._replace(asked=asked)
-    return known, zone
-
-
-def _day_files(folder: Path) -> dict[date, int]:
-    """The days that have a file, and its stamp."""
-    found = {}
-    with os.scandir(folder) as entries:
-        for entry in entries:
-            if (match := _DAY_FILE.fullmatch(entry.name)) is not None:
-                with suppress(ValueError, FileNotFoundError):
-                    found[date.fromisoformat(match[1])] = _stamp(entry.stat(follow_symlinks=False))
-    return found
-
-
-def _state_of_file(path: Path, day: date, zone: ZoneInfo | None, day_format: DayFormat) -> Known:
-    """Whether the file's day is complete. Raises `DamagedFile`."""
-    file = _decode_file(path, day)
-    if file.partial or any(reading.solar_kwh is None for reading in file.readings.values()):
-        return _PARTIAL
-    if zone is None:
-        return _COMPLETE
-    local = local_day(day, zone)  # the older utility called a day with a fat hour complete
-    if day_format.merge_repeated_hour:
-        local = local.with_twins_as_one()
-    return _COMPLETE if all(ts in file.readings for ts in local.hours) else _PARTIAL
-
-
-def _decode_file(path: Path, day: date) -> DayFile:
-    """The file's content; what cannot be read is as damaged as what cannot be understood."""
-    try:
-        data = read_at_most(path, MAX_BYTES)
-    except OSError as error:
-        if error.errno in (errno.EMFILE, errno.ENFILE, errno.ENOMEM):
-            raise  # that is our trouble, not the file's
-        raise DamagedFile(f"it cannot be read: {error.strerror}") from error
-    return decode(data, day)
-
-
-def _state(result: EnergyDay, *, complete: bool) -> Known:
-    if not result.readings:
-        return NOTHING
-    return _COMPLETE if complete else _PARTIAL
+def _had_file(state: Known) -> bool:
+    """Whether there was a file when the day was last looked at, or asked for."""
+    asked = state.asked
+    return state.stored or (asked is not None and asked.outcome not in (Outcome.EMPTY, Outcome.FAILED))
 
 
 def _says(file: DayFile, decimals: int) -> tuple[Mapping[int, object], bool]:
     """The readings and the completeness that the file states, in the archive's decimals."""
     return {ts: reading.rounded(decimals) for ts, reading in file.readings.items()}, not file.partial
-
-
-def _stamp(stat: os.stat_result) -> int:
-    """Changes whenever the file does."""
-    return hash((stat.st_mtime_ns, stat.st_size, stat.st_ino))

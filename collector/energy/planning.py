@@ -151,8 +151,7 @@ def is_due(asked: Asked | None, now: datetime) -> bool:
     if asked is None:
         return True
     waited_s = now.timestamp() - asked.asked_at
-    # A stamp from the future is of a clock that was wrong: asking once more heals it.
-    return waited_s < -_FAR_FUTURE_S or waited_s >= wait_after(asked.tries) - _SLACK_S
+    return _is_of_a_wrong_clock(asked, now) or waited_s >= wait_after(asked.tries) - _SLACK_S
 
 
 def wait_after(tries: int) -> int:
@@ -167,11 +166,14 @@ def wait_after(tries: int) -> int:
 def settles(day: LocalDay, asked: Asked | None, now: datetime, policy: PlanPolicy) -> bool:
     """Whether a complete day is due for one more reading, because late data may have changed it.
 
-    A day without a remembered reading counts as settled once the last of these readings is past.
+    A day without a remembered reading counts as settled once the time of the last of these has come:
+    from then on the ledger forgets it.
     """
     dues = [day.end + days * _DAY_S for days in policy.settle_days]
-    if asked is None:
-        return bool(dues) and min(dues) <= now.timestamp() < max(dues) + _DAY_S
+    if asked is None or _is_of_a_wrong_clock(asked, now):
+        return bool(dues) and min(dues) <= now.timestamp() < max(dues)
+    if asked.outcome is Outcome.FAILED:
+        return is_due(asked, now)
     return any(asked.asked_at < due <= now.timestamp() for due in dues)
 
 
@@ -181,6 +183,11 @@ def lost_days(first: date, known: Mapping[date, Known], reported_before: date | 
     start = oldest if reported_before is None else max(oldest, reported_before)
     days = (start + number * _DAY for number in range((first - start).days))
     return [day for day in days if not known.get(day, NOTHING).complete]
+
+
+def _is_of_a_wrong_clock(asked: Asked, now: datetime) -> bool:
+    """Whether the stamp lies in the future: asking once more heals it."""
+    return asked.asked_at > now.timestamp() + _FAR_FUTURE_S
 
 
 def _newest_first(newest: date, oldest: date) -> Iterator[date]:

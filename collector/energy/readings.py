@@ -56,7 +56,11 @@ class EnergyDay:
 
     def is_complete(self, now: datetime) -> bool:
         """The day is over, and every hour it has is known on every channel. Nothing else counts."""
-        return self.day.is_over(now) and not self.missing_hours() and not self.doubtful
+        return self.day.is_over(now) and self.is_whole()
+
+    def is_whole(self) -> bool:
+        """Every hour of the day is known on every channel, beyond doubt."""
+        return not self.missing_hours() and not self.doubtful
 
     def rounded(self, decimals: int) -> EnergyDay:
         """The same with that many decimals."""
@@ -82,22 +86,24 @@ def merged(stored: EnergyDay, answered: EnergyDay) -> tuple[EnergyDay, tuple[Rev
     Nothing stored is lost, and nothing is counted twice: of a repeated hour, a value that may hold
     both hours never stands beside the other one.
     """
+    second_of = dict(answered.day.twins)
     first_of = {second: first for first, second in answered.day.twins}
-    told_apart = {first for first, second in answered.day.twins if second in stored.readings}
-    told_apart |= stored.readings.keys() - stored.doubtful
     readings = dict(stored.readings)
     doubtful = set(stored.doubtful)
     revisions: list[Revision] = []
     for ts, new in answered.readings.items():
-        if ts in answered.doubtful:
-            if ts in told_apart:
-                continue  # it would count twice what is stored beside it, or replace it
-            doubtful.add(ts)
-        elif ts in first_of and first_of[ts] in doubtful:
-            continue  # the first may hold this one too
-        else:
-            doubtful.discard(ts)
         old = readings.get(ts)
+        if ts in answered.doubtful:
+            told_apart = old is not None and ts not in stored.doubtful
+            if told_apart or second_of.get(ts) in readings:
+                continue
+            doubtful.add(ts)
+        elif first_of.get(ts) in doubtful:
+            continue  # the first may hold this one too
+        elif ts in doubtful:
+            if old is not None and old.solar_kwh is not None and new.solar_kwh is None:
+                continue  # the stored solar may be of both hours: it must not stay beside the new grid
+            doubtful.discard(ts)
         readings[ts] = new if old is None else _newest(old, new)
         if old is not None:
             revisions.extend(_differences(ts, old, readings[ts]))

@@ -9,7 +9,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import date, datetime
 
-from collector.archive.store import DayOutcome, survey
+from collector.archive.folder import survey
+from collector.archive.store import DayOutcome
 from collector.cloud.meters import Meter
 from collector.energy.days import Clock, date_in, zone_named
 from collector.energy.planning import Knowledge, Outcome, first_day, wanted_days

@@ -1,0 +1,78 @@
+"""What a meter's folder holds: its day files, whether each is complete. Reads only."""
+
+from __future__ import annotations
+
+import errno
+import os
+import re
+from collections.abc import Mapping
+from contextlib import suppress
+from datetime import date
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+from collector.archive.dayfile import MAX_BYTES, DayFile, DayFormat, decode
+from collector.archive.files import read_at_most
+from collector.archive.ledger import Ledger
+from collector.energy.days import local_day, zone_named
+from collector.energy.planning import NOTHING, Known
+from collector.errors import DamagedFile
+
+OWN_FOLDER = ".collector"
+COMPLETE = Known(stored=True, complete=True)
+PARTIAL = Known(stored=True, complete=False)
+
+_DAY_FILE = re.compile(r"(\d{4}-\d\d-\d\d)\.jsonl")
+
+
+def survey(folder: Path, day_format: DayFormat) -> tuple[Mapping[date, Known], ZoneInfo | None]:
+    """What a folder holds, and its zone where that is known. Takes no lock and changes nothing."""
+    known: dict[date, Known] = {}
+    ledger = Ledger(folder / OWN_FOLDER / "ledger.jsonl")
+    zone = None if ledger.zone is None else zone_named(ledger.zone)
+    for day in day_files(folder) if folder.is_dir() else ():
+        with suppress(DamagedFile):
+            known[day] = state_of_file(folder / f"{day}.jsonl", day, zone, day_format)
+    for day, asked in ledger.asked.items():
+        known[day] = known.get(day, NOTHING)._replace(asked=asked)
+    return known, zone
+
+
+def day_files(folder: Path) -> dict[date, int]:
+    """The days that have a file, and its stamp."""
+    found = {}
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            if (match := _DAY_FILE.fullmatch(entry.name)) is not None:
+                with suppress(ValueError, FileNotFoundError):
+                    found[date.fromisoformat(match[1])] = stamp_of(entry.stat(follow_symlinks=False))
+    return found
+
+
+def state_of_file(path: Path, day: date, zone: ZoneInfo | None, day_format: DayFormat) -> Known:
+    """Whether the file's day is complete. Raises `DamagedFile`."""
+    file = decode_file(path, day)
+    if file.partial or any(reading.solar_kwh is None for reading in file.readings.values()):
+        return PARTIAL
+    if zone is None:
+        return COMPLETE
+    local = local_day(day, zone)  # the older utility called a day with a fat hour complete
+    if day_format.merge_repeated_hour:
+        local = local.with_twins_as_one()
+    return COMPLETE if all(ts in file.readings for ts in local.hours) else PARTIAL
+
+
+def decode_file(path: Path, day: date) -> DayFile:
+    """The file's content; what cannot be read is as damaged as what cannot be understood."""
+    try:
+        data = read_at_most(path, MAX_BYTES)
+    except OSError as error:
+        if error.errno in (errno.EMFILE, errno.ENFILE, errno.ENOMEM):
+            raise  # that is our trouble, not the file's
+        raise DamagedFile(f"it cannot be read: {error.strerror}") from error
+    return decode(data, day)
+
+
+def stamp_of(stat: os.stat_result) -> int:
+    """Changes whenever the file does."""
+    return hash((stat.st_mtime_ns, stat.st_size, stat.st_ino))

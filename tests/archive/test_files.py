@@ -1,0 +1,282 @@
+"""Files: replaced whole or not at all, moved aside, locked. Real files, and real errors of the kernel's."""
+
+from __future__ import annotations
+
+import errno
+import os
+import re
+import shutil
+import signal
+import stat
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from collector.archive.files import (
+    FolderLock,
+    make_folder,
+    quarantine,
+    read_at_most,
+    remove_stale_temporaries,
+    replace_file,
+    sync_folder,
+)
+from collector.errors import ArchiveLocked
+
+STRACE = shutil.which("strace")
+traced = pytest.mark.skipif(STRACE is None, reason="needs strace")
+
+SAVER = """
+import os, sys
+from pathlib import Path
+from collector.archive.files import replace_file
+os.write(2, b"BEGIN\\n")
+try:
+    replace_file(Path(sys.argv[1]), b"new" * 1000)
+except OSError as error:
+    sys.exit(error.errno)
+finally:
+    os.write(2, b"END\\n")
+"""
+LOCKER = """
+import sys
+from pathlib import Path
+from collector.archive.files import FolderLock
+from collector.errors import ArchiveLocked
+try:
+    lock = FolderLock(Path(sys.argv[1]))
+except ArchiveLocked:
+    sys.exit(75)
+print("held", flush=True)
+sys.stdin.read()
+"""
+
+
+def names_in(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+@pytest.fixture(autouse=True)
+def usual_umask() -> Iterator[None]:
+    before = os.umask(0o027)
+    yield
+    os.umask(before)
+
+
+@pytest.fixture
+def day_file(tmp_path: Path) -> Path:
+    path = tmp_path / "2024-06-12.jsonl"
+    path.write_bytes(b"old")
+    return path
+
+
+def save_traced(day_file: Path, *options: str) -> tuple[int, str]:
+    """Saves in a process of its own whose system calls on that folder are traced; its exit and the trace."""
+    log = day_file.parent.parent / f"{day_file.parent.name}.strace"
+    assert STRACE is not None
+    done = subprocess.run(
+        [STRACE, "-f", "-qq", "-y", "-o", str(log), *options, sys.executable, "-c", SAVER, str(day_file)],
+        check=False,
+        capture_output=True,
+        timeout=60,
+    )
+    return done.returncode, log.read_text()
+
+
+def test_a_file_is_replaced(day_file: Path) -> None:
+    """Whole, readable for the group and not for others, with nothing left beside it."""
+    replace_file(day_file, b"new")
+    assert day_file.read_bytes() == b"new"
+    assert stat.S_IMODE(day_file.stat().st_mode) == 0o640
+    assert names_in(day_file.parent) == [day_file.name]
+
+
+def test_a_file_is_created_with_everything_in_it(tmp_path: Path) -> None:
+    """Also with megabytes, and with nothing."""
+    for data in (b"x" * 5_000_000, b""):
+        replace_file(tmp_path / "new", data)
+        assert (tmp_path / "new").read_bytes() == data
+
+
+@traced
+def test_the_order_of_calls_is_what_survives_a_power_cut(day_file: Path) -> None:
+    """Open, write, fsync, close, rename, fsync of the folder. Another order loses acknowledged saves."""
+    names = "openat,write,fsync,fdatasync,close,rename,renameat,renameat2"
+    code, trace = save_traced(day_file, "-e", f"trace={names}")
+    assert code == 0
+    saving = trace.split('"BEGIN')[1].split('"END')[0]
+    calls = [
+        (match[1], "file" if "shelly-tmp" in match[0] else "folder")
+        for match in re.finditer(r"^\d+ +(\w+)\(.*$", saving, re.MULTILINE)
+        if str(day_file.parent) in match[0]
+    ]
+    assert calls == [
+        ("openat", "file"),
+        ("write", "file"),
+        ("fsync", "file"),
+        ("close", "file"),
+        ("rename", "file"),
+        ("openat", "folder"),
+        ("fsync", "folder"),
+        ("close", "folder"),
+    ]
+    opened = saving.split("openat(")[1].splitlines()[0]
+    for flag in ("O_CREAT", "O_TRUNC", "O_NOFOLLOW", "O_CLOEXEC", "0640"):
+        assert flag in opened
+    assert '.jsonl"' not in opened
+
+
+@traced
+@pytest.mark.parametrize("error", ["ENOSPC", "EIO", "EROFS", "EDQUOT"])
+@pytest.mark.parametrize("call", ["openat", "write", "fsync", "close", "rename"])
+def test_a_failed_save_leaves_the_old_file(day_file: Path, call: str, error: str) -> None:
+    """Whichever call fails: the old bytes, no temporary, and the error is told as it is."""
+    temporary = f"{day_file}.shelly-tmp"
+    options = ["-P", temporary, "-e", f"trace={call}", "-e", f"inject={call}:error={error}:when=1"]
+    code, trace = save_traced(day_file, *options)
+    assert "INJECTED" in trace
+    assert code == getattr(errno, error)
+    assert day_file.read_bytes() == b"old"
+    assert names_in(day_file.parent) == [day_file.name]
+
+
+@traced
+@pytest.mark.parametrize(("call", "when"), [("openat", 1), ("fsync", 1), ("close", 1)])
+def test_a_folder_that_cannot_be_synced_is_told(day_file: Path, call: str, when: int) -> None:
+    """The new file is there, whole, but nobody is told that it is safe."""
+    folder = str(day_file.parent)
+    options = ["-P", folder, "-e", f"trace={call}", "-e", f"inject={call}:error=EIO:when={when}"]
+    code, trace = save_traced(day_file, *options)
+    assert "INJECTED" in trace
+    assert code == 5
+    assert day_file.read_bytes() == b"new" * 1000
+    assert names_in(day_file.parent) == [day_file.name]
+
+
+@traced
+def test_a_failed_fsync_is_not_tried_again(day_file: Path) -> None:
+    """After a failed one a second may lie."""
+    inject = "inject=fsync:error=EIO:when=1"
+    _, trace = save_traced(day_file, "-e", "trace=fsync,fdatasync", "-e", inject)
+    assert trace.count("fsync(") == 1
+
+
+@traced
+def test_short_writes_go_on(day_file: Path) -> None:
+    """A write of nothing at first: the whole file is there in the end."""
+    options = ["-P", f"{day_file}.shelly-tmp", "-e", "trace=write", "-e", "inject=write:retval=0:when=1"]
+    code, trace = save_traced(day_file, *options)
+    assert (code, trace.count("write(")) == (0, 2)
+    assert day_file.read_bytes() == b"new" * 1000
+
+
+def test_a_planted_link_is_not_followed(day_file: Path, tmp_path: Path) -> None:
+    """What it points to stays as it is; the link is gone, and the next save works."""
+    victim = tmp_path / "victim"
+    victim.write_bytes(b"precious")
+    temporary = day_file.with_name(day_file.name + ".shelly-tmp")
+    temporary.symlink_to(victim)
+    with pytest.raises(OSError, match="symbolic"):
+        replace_file(day_file, b"new")
+    assert (victim.read_bytes(), day_file.read_bytes()) == (b"precious", b"old")
+    replace_file(day_file, b"new")
+    assert day_file.read_bytes() == b"new"
+
+
+def test_only_our_own_temporaries_are_removed(tmp_path: Path) -> None:
+    """What a crash left behind goes; what is of others stays."""
+    (tmp_path / "2024-06-12.jsonl.shelly-tmp").write_bytes(b"half")
+    (tmp_path / "2024-06-12.jsonl.tmp").write_bytes(b"another program's")
+    (tmp_path / "2024-06-12.jsonl").write_bytes(b"day")
+    remove_stale_temporaries(tmp_path)
+    assert names_in(tmp_path) == ["2024-06-12.jsonl", "2024-06-12.jsonl.tmp"]
+
+
+def test_a_folder_named_like_a_temporary_does_not_stop_the_start(tmp_path: Path) -> None:
+    """Bug: it is not ours, cannot be unlinked, and the archive could not be opened."""
+    (tmp_path / "x.shelly-tmp").mkdir()
+    remove_stale_temporaries(tmp_path)
+    assert (tmp_path / "x.shelly-tmp").is_dir()
+
+
+def test_quarantine_overwrites_nothing(tmp_path: Path) -> None:
+    """Three damaged files of one name lie beside each other."""
+    aside = tmp_path / "quarantine"
+    for number in (1, 2, 3):
+        (tmp_path / "day.jsonl").write_bytes(b"%d" % number)
+        place = quarantine(tmp_path / "day.jsonl", aside)
+        assert place == aside / f"day.jsonl.{number}"
+    assert [(aside / f"day.jsonl.{number}").read_bytes() for number in (1, 2, 3)] == [b"1", b"2", b"3"]
+    assert names_in(tmp_path) == ["quarantine"]
+
+
+def test_reading_is_bounded(tmp_path: Path) -> None:
+    """One byte more than allowed is enough to see that there are too many."""
+    path = tmp_path / "big"
+    path.write_bytes(b"x" * 1000)
+    assert len(read_at_most(path, 10)) == 11
+    assert len(read_at_most(path, 1000)) == 1000
+
+
+def test_a_named_pipe_does_not_stop_the_reader(tmp_path: Path) -> None:
+    """Bug: opening one waited for a writer, for ever."""
+    os.mkfifo(tmp_path / "2024-06-12.jsonl")
+    assert read_at_most(tmp_path / "2024-06-12.jsonl", 10) == b""
+
+
+def test_a_folder_is_made_once(tmp_path: Path) -> None:
+    """Its parent must be there, and a file in its place is an error."""
+    make_folder(tmp_path / "new")
+    make_folder(tmp_path / "new")
+    assert stat.S_IMODE((tmp_path / "new").stat().st_mode) == 0o750
+    with pytest.raises(FileNotFoundError):
+        make_folder(tmp_path / "no" / "parent")
+    (tmp_path / "file").write_bytes(b"")
+    with pytest.raises(NotADirectoryError):
+        make_folder(tmp_path / "file")
+    with pytest.raises(NotADirectoryError):
+        sync_folder(tmp_path / "file")
+
+
+def start_locker(path: Path) -> subprocess.Popen[bytes]:
+    return subprocess.Popen(
+        [sys.executable, "-c", LOCKER, str(path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    )
+
+
+def test_a_second_process_is_locked_out_until_the_first_is_killed(tmp_path: Path) -> None:
+    """However it ends, the kernel frees the lock."""
+    path = tmp_path / "lock"
+    with start_locker(path) as holder:
+        assert holder.stdout is not None
+        assert holder.stdout.readline() == b"held\n"
+        with pytest.raises(ArchiveLocked):
+            FolderLock(path)
+        with start_locker(path) as second:
+            assert second.wait(20) == 75
+        holder.send_signal(signal.SIGKILL)
+        holder.wait(20)
+    FolderLock(path).release()
+
+
+def test_a_lock_is_taken_again_after_its_release(tmp_path: Path) -> None:
+    """Within one process too."""
+    first = FolderLock(tmp_path / "lock")
+    with pytest.raises(ArchiveLocked):
+        FolderLock(tmp_path / "lock")
+    first.release()
+    FolderLock(tmp_path / "lock").release()
+
+
+@traced
+def test_a_file_system_without_locks_is_told(tmp_path: Path) -> None:
+    """Not as another instance: as the error that it is."""
+    inject = "inject=flock:error=ENOLCK"
+    assert STRACE is not None
+    command = [STRACE, "-f", "-qq", "-o", "/dev/null", "-e", "trace=flock", "-e", inject]
+    command += [sys.executable, "-c", LOCKER, str(tmp_path / "lock")]
+    done = subprocess.run(command, check=False, capture_output=True, timeout=60)
+    assert b"No locks available" in done.stderr
