@@ -28,9 +28,11 @@ _DAY_FILE = re.compile(r"(\d{4}-\d\d-\d\d)\.jsonl")
 def survey(folder: Path, day_format: DayFormat) -> tuple[Mapping[date, Known], ZoneInfo | None]:
     """What a folder holds, and its zone where that is known. Takes no lock and changes nothing."""
     known: dict[date, Known] = {}
+    if not folder.is_dir():
+        return known, None
     ledger = Ledger(folder / OWN_FOLDER / "ledger.jsonl")
     zone = None if ledger.zone is None else zone_named(ledger.zone)
-    for day in day_files(folder) if folder.is_dir() else ():
+    for day in day_files(folder):
         with suppress(DamagedFile):
             known[day] = state_of_file(folder / f"{day}.jsonl", day, zone, day_format)
     for day, asked in ledger.asked.items():

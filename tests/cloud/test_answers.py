@@ -346,7 +346,7 @@ def test_an_hour_of_which_one_part_is_missing_is_missing() -> None:
 @pytest.mark.parametrize("kind", ["em", "3em"])
 def test_a_hole_is_a_gap_and_never_a_zero(kind: Any, gaps: Any) -> None:
     """However the cloud tells it."""
-    hole = Hole(datetime(2026, 6, 1, 5), datetime(2026, 6, 1, 8))  # noqa: DTZ001 - local to the device
+    hole = Hole(datetime(2026, 6, 1, 5), datetime(2026, 6, 1, 8))
     device = Device(EM_ID, kind, gaps=gaps, hole=(hole,))
     read = told(device, _DAY)
     hours = read.energy_day.day.hours
@@ -356,7 +356,7 @@ def test_a_hole_is_a_gap_and_never_a_zero(kind: Any, gaps: Any) -> None:
 
 def test_a_hole_in_the_sun_leaves_the_grid() -> None:
     """The hour is incomplete, what is known of it is kept."""
-    hole = Hole(datetime(2026, 6, 1, 5), datetime(2026, 6, 1, 8), channel=1)  # noqa: DTZ001
+    hole = Hole(datetime(2026, 6, 1, 5), datetime(2026, 6, 1, 8), channel=1)
     read = told(replace(_EM, hole=(hole,)), _DAY)
     hours = read.energy_day.day.hours
     assert read.energy_day.missing_hours() == hours[5:8]
@@ -368,7 +368,7 @@ def test_a_hole_in_the_sun_leaves_the_grid() -> None:
 @pytest.mark.parametrize("gaps", ["missing", "missing_nulls", "nulls", "absent"])
 def test_a_hole_on_one_phase_makes_the_hour_missing(gaps: Any, tariffs: int) -> None:
     """`sum` is then the rest of two phases: a number, and a wrong one."""
-    hole = Hole(datetime(2026, 6, 1, 5), datetime(2026, 6, 1, 8), channel=2)  # noqa: DTZ001
+    hole = Hole(datetime(2026, 6, 1, 5), datetime(2026, 6, 1, 8), channel=2)
     device = replace(_EM3, gaps=gaps, hole=(hole,), tariffs=tariffs)
     read = told(device, _DAY)
     hours = read.energy_day.day.hours
@@ -378,7 +378,7 @@ def test_a_hole_on_one_phase_makes_the_hour_missing(gaps: Any, tariffs: int) -> 
 
 def test_a_hole_on_one_phase_where_the_sum_says_missing_too() -> None:
     """The other answer that the cloud may give."""
-    hole = Hole(datetime(2026, 6, 1, 5), datetime(2026, 6, 1, 8), channel=0)  # noqa: DTZ001
+    hole = Hole(datetime(2026, 6, 1, 5), datetime(2026, 6, 1, 8), channel=0)
     read = told(replace(_EM3, hole=(hole,), sum_of_gaps="missing"), _DAY)
     assert read.energy_day.missing_hours() == read.energy_day.day.hours[5:8]
 
