@@ -37,20 +37,16 @@ class World:
     clock: Callable[[], datetime]
     meters: tuple[dict[str, Any], ...] = ({"name": "house", "id": DEVICE},)
     tables: dict[str, dict[str, Any]] | None = None
+    accounts: list[dict[str, Any]] | None = None
 
     def settings(self, **tables: dict[str, Any]) -> Settings:
         """Settings as from a file, unpaced unless `pacing` says otherwise."""
+        key = self.cloud.scenario.account[0].auth_key
+        home = {"name": "home", "auth_key": key, "meter": list(self.meters)}
         raw: dict[str, Any] = {
             "archive": {"path": str(self.archive)},
             "pacing": {"min_interval_s": 0},
-            "account": [
-                {
-                    "name": "home",
-                    "host": self.cloud.url,
-                    "auth_key": self.cloud.scenario.account[0].auth_key,
-                    "meter": list(self.meters),
-                }
-            ],
+            "account": [{"host": self.cloud.url, **account} for account in self.accounts or [home]],
         }
         for name, table in {**(self.tables or {}), **tables}.items():
             raw[name] = {**raw.get(name, {}), **table}

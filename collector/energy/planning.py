@@ -178,11 +178,15 @@ def settles(day: LocalDay, asked: Asked | None, now: datetime, policy: PlanPolic
 
 
 def lost_days(first: date, known: Mapping[date, Known], reported_before: date | None) -> list[date]:
-    """Days that the cloud forgot before they were complete: older than `first`, after the oldest stored."""
+    """Days that the cloud forgot before they were complete: older than `first`, after the oldest stored.
+
+    A day that the cloud answered and had nothing for was not lost.
+    """
     oldest = min((day for day, state in known.items() if state.stored), default=first)
     start = oldest if reported_before is None else max(oldest, reported_before)
     days = (start + number * _DAY for number in range((first - start).days))
-    return [day for day in days if not known.get(day, NOTHING).complete]
+    states = ((day, known.get(day, NOTHING)) for day in days)
+    return [day for day, state in states if not state.complete and not state.is_empty]
 
 
 def _is_of_a_wrong_clock(asked: Asked, now: datetime) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Iterator
 from datetime import date, datetime
 from enum import StrEnum
@@ -16,7 +16,7 @@ from collector.archive.store import Archive, DayOutcome
 from collector.cloud.answers import read_day
 from collector.cloud.client import CloudClient
 from collector.cloud.meters import Meter
-from collector.energy.days import Clock, date_in, local_day, zone_named
+from collector.energy.days import Clock, LocalDay, date_in, local_day, zone_named
 from collector.energy.planning import (
     Knowledge,
     Outcome,
@@ -34,6 +34,8 @@ P = ParamSpec("P")
 T = TypeVar("T")
 Plan = Callable[[date, date | None, Knowledge, datetime], Iterator[date]]
 """From today, the oldest day wanted, what is known, and now: the days to ask for."""
+
+_ZONE_PROOFS = 3
 
 _log = logs.get_logger("collection")
 
@@ -68,6 +70,8 @@ class Collection:
         self._threads = DaemonThreads()
         self._one_at_a_time = asyncio.Lock()
         self._under_way: asyncio.Future[Any] | None = None
+        self.claimed: set[date] = set()  # days that a job has taken and not yet done
+        self._other_zones: deque[str] = deque(maxlen=_ZONE_PROOFS)
         self._log = _log.bind(meter=meter.name)
 
     @property
@@ -84,6 +88,7 @@ class Collection:
         try:
             answer = await self.client.fetch_day(self.meter, day, once=once)
             read = read_day(answer, self.meter, now)
+            self._check_zone(read.energy_day.day)
         except AnswerError as error:
             self._log.warning("answer.rejected", day=str(day), field=error.field, reason=error.reason)
             return await self.fail_day(day, f"answer.rejected: {error}")
@@ -97,6 +102,20 @@ class Collection:
         self._tell(outcome, doubtful=len(read.energy_day.doubtful))
         self._tell_zone(known_zone, read.energy_day.day.zone.key)
         return outcome
+
+    def _check_zone(self, answered: LocalDay) -> None:
+        """A meter may move to another zone, but one odd answer must not turn all days around.
+
+        Raises `AnswerError` until three answers in a row say the same.
+        """
+        known = self.archive.zone
+        if known is None or local_day(answered.date, known).hours == answered.hours:
+            self._other_zones.clear()
+            return
+        self._other_zones.append(answered.zone.key)
+        if len(set(self._other_zones)) > 1 or len(self._other_zones) < _ZONE_PROOFS:
+            raise AnswerError("timezone", f"{answered.zone.key}, but until now {known.key}")
+        self._other_zones.clear()
 
     async def fail_day(self, day: date, reason: str) -> DayOutcome:
         """Remembers that a day could not be had, and why."""
@@ -145,7 +164,7 @@ class Collection:
 
     async def tell_losses(self) -> None:
         """Says, once, which days the cloud forgot before they were complete."""
-        first = first_day(self.today(), None, self.meter.since)
+        first = first_day(self.today(), None, None)
         ledger = self.archive.ledger
         lost = lost_days(first, self.archive.known(), ledger.lost_before)
         if lost:

@@ -31,7 +31,7 @@ class Job:
     tried_twice: set[date] = field(default_factory=set)
     open: int = 0
     exhausted: bool = False
-    _given_back: deque[date] = field(default_factory=deque)
+    _waiting: deque[date] = field(default_factory=deque)
     _requests_before: int = 0
     _holds_before: int = 0
 
@@ -41,29 +41,31 @@ class Job:
 
     def next_day(self) -> date | None:
         """The next day to collect; `None` when there is none."""
-        day = self._given_back.popleft() if self._given_back else next(self.days, None)
-        if day is None:
+        if not self.has_more:
             self.exhausted = True
-        else:
-            self.open += 1
-        return day
+            return None
+        self.open += 1
+        return self._waiting.popleft()
 
     @property
     def has_more(self) -> bool:
-        """Whether a further day waits."""
-        if not self._given_back and (day := next(self.days, None)) is not None:
-            self._given_back.append(day)
-        return bool(self._given_back)
+        """Whether a further day waits; one that another job has taken already does not count."""
+        claimed = self.collection.claimed
+        if not self._waiting and (day := next((day for day in self.days if day not in claimed), None)):
+            claimed.add(day)
+            self._waiting.append(day)
+        return bool(self._waiting)
 
     def give_back(self, day: date) -> None:
         """The day could not be had now, through no fault of its own: it comes first next time."""
         self.open -= 1
         self.exhausted = False
-        self._given_back.append(day)
+        self._waiting.append(day)
 
     def record(self, outcome: DayOutcome) -> None:
         """One day is done."""
         self.open -= 1
+        self.collection.claimed.discard(outcome.day)
         self.counts[outcome.outcome] += 1
         if outcome.outcome is Outcome.FAILED:
             self.failures[outcome.day] = outcome.reason
@@ -72,7 +74,8 @@ class Job:
     def end(self) -> None:
         """No further days."""
         self.days = iter(())
-        self._given_back.clear()
+        self.collection.claimed.difference_update(self._waiting)
+        self._waiting.clear()
         self.exhausted = True
 
     @property

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from collector.simulator import Scenario
 from tests.processes.harness import (
     SCENARIO,
     Cloud,
@@ -21,7 +22,7 @@ from tests.processes.harness import (
     stop,
     wait_for,
 )
-from tests.world import DEVICE, KEY, records_of
+from tests.world import DEVICE, KEY, kwh, records_of
 
 
 @pytest.fixture
@@ -257,12 +258,18 @@ def test_a_closed_output_does_not_stop_the_collecting(cloud: Cloud, tmp_path: Pa
 
 
 def test_the_demo_shows_its_days(tmp_path: Path) -> None:
-    """`demo --once`: thirty days and today through real sockets, and a table of them."""
+    """`demo --once`: thirty days and today through real sockets, a table, and every hour the truth."""
     done = collector("demo", "--once", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert done.stdout.count("\n20") >= 30
     assert "█" in done.stdout
-    assert len(list((tmp_path / "shelly-demo/archive/house").glob("*.jsonl"))) >= 30
+    files = sorted((tmp_path / "shelly-demo/archive/house").glob("*.jsonl"))
+    assert len(files) >= 30
+    (meter, *_) = Scenario.default().account[0].device
+    for record in (record for path in files for record in records_of(path)):
+        grid, sun = meter.energy(0, record["ts"]), meter.energy(1, record["ts"])
+        assert (record["import"], record["export"]) == (kwh(grid.consumption), kwh(grid.reversed))
+        assert record["solar"] == kwh(sun.consumption)
 
 
 def test_the_demo_leaves_other_peoples_files_alone(tmp_path: Path) -> None:

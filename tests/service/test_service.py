@@ -104,6 +104,13 @@ async def test_what_is_done_is_not_done_again_after_a_restart(tmp_path: Path) ->
         assert {day for _, day, _ in service.world.cloud.counts.days} == {str(TODAY)}
 
 
+async def test_no_two_jobs_ask_for_the_same_day(tmp_path: Path) -> None:
+    """Refresh and backfill both want yesterday at the start: one of them has it."""
+    async with living(cloud_of(latency_s=1.0), tmp_path, START, **SHALLOW) as service:
+        await service.pass_time(minutes=5)
+        assert set(service.world.cloud.counts.days.values()) == {1}
+
+
 async def test_days_before_the_meter_was_there_are_not_asked_for_again(tmp_path: Path) -> None:
     """Fourteen empty days end a backfill; older days are never asked for, the empty ones rarely."""
     device = Device(DEVICE, installed_since=TODAY - timedelta(days=10))

@@ -1,0 +1,135 @@
+"""Troubles that are nobody's day's fault: a disk, an account, a zone, a day that the cloud cannot tell."""
+
+from __future__ import annotations
+
+import errno
+import io
+import os
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from collector.simulator import Account, Device, Fault, Limit, Scenario
+from tests.numbers.test_whole_years import check_day
+from tests.service.living import events_in, living
+from tests.service.test_service import SHALLOW, START, TODAY
+from tests.world import DEVICE, KEY, cloud_of, records_of
+
+
+@pytest.mark.parametrize(
+    ("number", "event"), [(errno.ENOSPC, "storage.full"), (errno.EDQUOT, "storage.full"),
+                          (errno.EROFS, "storage.failed"), (errno.EIO, "storage.failed")],
+)  # fmt: skip
+async def test_a_disk_that_takes_nothing_stops_the_fetching(
+    number: int, event: str, tmp_path: Path, log_lines: io.StringIO, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Told once; nothing is fetched that cannot be kept; back within a minute; nothing is lost."""
+    async with living(cloud_of(), tmp_path, START, **SHALLOW) as service:
+        await service.pass_time(minutes=30)
+        with monkeypatch.context() as broken:
+            broken.setattr(os, "fsync", failing(number))
+            await service.pass_time(hours=2)
+            service.world.cloud.reset()
+            await service.pass_time(hours=5)
+            assert service.world.cloud.counts.total.requests == 0
+        await service.pass_time(minutes=1)
+        assert len(events_in(log_lines.getvalue(), event)) == 1
+        assert len(events_in(log_lines.getvalue(), "storage.recovered")) == 1
+        await service.pass_time(minutes=1)
+        assert len(records_of(service.world.folder() / f"{TODAY}.jsonl")) == 21
+        await service.pass_time(hours=5)
+        check_day(service.world.folder() / f"{TODAY}.jsonl", TODAY, Device(DEVICE), complete=True)
+        assert not list(tmp_path.rglob("*shelly-tmp"))
+
+
+def failing(number: int):  # type: ignore[no-untyped-def]
+    """`os.fsync` of a disk in trouble."""
+
+    def fsync(descriptor: int) -> None:
+        raise OSError(number, os.strerror(number))
+
+    return fsync
+
+
+async def test_one_accounts_trouble_never_slows_another(tmp_path: Path) -> None:
+    """One cloud is down, one account held off for ever: the third is as fast as alone."""
+    meters = [Device("aaaaaaaaaaaa"), Device("bbbbbbbbbbbb"), Device("cccccccccccc")]
+    accounts = tuple(
+        Account(name, KEY + name, (device,), Limit("none"))
+        for name, device in zip(("down", "held", "fine"), meters, strict=True)
+    )
+    faults = (Fault("stall", account="down"), Fault("max_req", account="held"))
+    raw = [
+        {
+            "name": each.name,
+            "auth_key": each.auth_key,
+            "meter": [{"name": each.name, "id": each.device[0].id}],
+        }
+        for each in accounts
+    ]
+    tables = {"pacing": {"min_interval_s": 1.05}, "schedule": {"backfill_days": 60}}
+    scenario = Scenario(account=accounts, fault=faults)
+    async with living(scenario, tmp_path, START, stand={"accounts": raw}, **tables) as service:
+        await service.pass_time(seconds=2 + 61 * 2 * 1.05)
+        assert len(list((tmp_path / "fine").glob("*.jsonl"))) == 61
+        assert not list((tmp_path / "down").glob("*.jsonl"))
+
+
+async def test_one_day_that_the_cloud_cannot_tell_stops_nothing(
+    tmp_path: Path, log_lines: io.StringIO
+) -> None:
+    """A day that always gives 500 is a failed day, not a dead cloud; it is asked for ever more rarely."""
+    bad = TODAY - timedelta(days=2)
+    fault = Fault("status_500", days=(bad,))
+    async with living(cloud_of(fault=(fault,)), tmp_path, START, schedule={"backfill_days": 9}) as service:
+        await service.pass_time(hours=1)
+        assert len(list(service.world.folder().glob("*.jsonl"))) == 9
+        await service.pass_time(days=3)
+        assert len(records_of(service.world.folder() / f"{TODAY + timedelta(days=3)}.jsonl")) >= 13
+        assert 10 < service.world.cloud.counts.days[(DEVICE, str(bad), "0")] < 60
+
+
+async def test_one_odd_answer_does_not_move_the_meter(tmp_path: Path, log_lines: io.StringIO) -> None:
+    """Another time zone is believed when three answers in a row say it, not before."""
+    async with living(cloud_of(Device(DEVICE)), tmp_path, START, **SHALLOW) as service:
+        await service.pass_time(minutes=30)
+        service.world.cloud.play(cloud_of(Device(DEVICE, timezone="Asia/Tokyo")))
+        await service.pass_time(hours=1)
+        service.world.cloud.play(cloud_of(Device(DEVICE)))
+        await service.pass_time(hours=1)
+        assert events_in(log_lines.getvalue(), "answer.rejected")
+        assert not events_in(log_lines.getvalue(), "zone.changed")
+        assert not events_in(log_lines.getvalue(), "file.quarantined")
+        service.world.cloud.play(cloud_of(Device(DEVICE, timezone="Asia/Tokyo")))
+        await service.pass_time(hours=5)
+        assert len(events_in(log_lines.getvalue(), "zone.changed")) == 1
+
+
+async def test_lost_days_are_told_once(tmp_path: Path, log_lines: io.StringIO) -> None:
+    """Off until the cloud forgot a day that was not complete: which ones, once, also over a restart."""
+    old = date(2023, 3, 10)  # more than three years before
+    async with living(cloud_of(), tmp_path, datetime(2023, 3, 11, 8, tzinfo=UTC), **SHALLOW) as service:
+        await service.pass_time(minutes=1)
+        await service.stop()
+    path = tmp_path / "house" / f"{old}.jsonl"
+    *lines, _ = path.read_text().splitlines()
+    path.write_text("".join(line[:-1] + ', "partial": true}\n' for line in lines))
+    for _ in range(2):
+        async with living(cloud_of(), tmp_path, START, **SHALLOW) as service:
+            await service.pass_time(minutes=1)
+    (event,) = events_in(log_lines.getvalue(), "history.lost")
+    assert str(old) in event["days"]
+
+
+async def test_a_limit_that_is_learned_is_not_forgotten_by_a_reload(tmp_path: Path) -> None:
+    """One rejection teaches a strict account's pace for the life of the process."""
+    scenario = cloud_of(limit="strict", latency_s=0.2)
+    async with living(scenario, tmp_path, START, pacing={"min_interval_s": 1.05}, **SHALLOW) as service:
+        await service.pass_time(minutes=3)
+        rejected = service.world.cloud.counts.total.rejections
+        assert rejected >= 1
+        for _ in range(3):
+            service.signals.reload.set()
+            await service.pass_time(minutes=3)
+        assert service.world.cloud.counts.total.rejections == rejected
