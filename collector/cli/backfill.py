@@ -154,8 +154,8 @@ def _show(report: Report, *, as_json: bool) -> None:
     counts = ", ".join(f"{count} {outcome}" for outcome, count in sorted(report.counts.items()) if count)
     days = sum(report.counts.values())
     summary = (
-        f"{days} days: {counts or 'none to ask for'}. {report.requests} requests, {report.holds} holds, "
-        f"{_duration(report.duration_s)}."
+        f"{days} day{'s' * (days != 1)}: {counts or 'none to ask for'}. "
+        f"{report.requests} requests, {report.holds} holds, {_duration(report.duration_s)}."
     )
     print(summary, file=sys.stderr if as_json else sys.stdout)
     for meter, failures in report.failures.items():

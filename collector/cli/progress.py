@@ -25,6 +25,8 @@ class Progress(io.TextIOBase):
         self._done = 0
         self._line = ""
         self.shown = stream.isatty()
+        if days:
+            self._draw(f"0/{days} days, {_left(expected_s)} left")
 
     def advance(self, meter: str, outcome: DayOutcome, accounts: list[AccountAtWork]) -> None:
         """One more day."""
