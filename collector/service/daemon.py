@@ -23,6 +23,7 @@ from collector.settings import Settings
 _GRACE_S = 3.0  # for the days under way when the service is told to stop
 _SAVE_GRACE_S = 1.0  # for a file that is being saved; after that the kernel ends it, old or new
 _HEARTBEAT_S = 30.0
+_STUCK_S = 900.0  # no request and no answer for so long, and yet a day under way: the work hangs
 _STEP_S = 60.0  # a larger jump of the wall clock against elapsed time is a step
 
 _log = logs.get_logger("service")
@@ -105,17 +106,15 @@ class _Round:
         self._notifier = notifier
         self._schedule = Schedule(settings.timetable)
         self._status = ""
-        self._asking: set[asyncio.Task[None]] = set()
+        self._asking: dict[asyncio.Task[None], float] = {}  # since when
 
     async def run(self) -> None:
         """Works until a signal comes; a part that dies of a bug ends the service, loudly."""
         workers = [asyncio.create_task(account.runner.run()) for account in self._accounts]
-        begin = asyncio.create_task(self._begin())
-        others = [begin, asyncio.create_task(self._heartbeat()), asyncio.create_task(self._signals.wait())]
-        running = {*workers, *others}
+        others = [asyncio.create_task(self._heartbeat()), asyncio.create_task(self._signals.wait())]
         try:
-            while running.issuperset({*workers, *others[1:]}) and not _broke(begin):
-                _, running = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
+            self._begin()
+            await asyncio.wait([*workers, *others], return_when=asyncio.FIRST_COMPLETED)
         finally:
             if self._signals.stop.is_set():
                 self._notifier.stopping()
@@ -125,7 +124,7 @@ class _Round:
                 each.cancel()
             await self._wind_down(workers)
         for task in (*workers, *others):
-            if _broke(task):
+            if task.done() and not task.cancelled():
                 task.result()
 
     async def _wind_down(self, workers: list[asyncio.Task[None]]) -> None:
@@ -141,37 +140,49 @@ class _Round:
             async with asyncio.timeout(_SAVE_GRACE_S):
                 await asyncio.gather(*saves)
 
-    async def _begin(self) -> None:
+    def _begin(self) -> None:
         """The first jobs of each meter, at once; the schedule asks for the later ones."""
         for account, collection in self._collections():
             self._schedule.add(partial(self._ask, account.runner, collection), partial(_zone_of, collection))
         self._schedule.start(self._clock())
         self._notifier.ready("Starting")
         _log.info("service.ready")
-        await self._ask_all()
-        self._tell_status()
+        self._ask_all()
 
-    async def _ask_all(self) -> None:
+    def _ask_all(self) -> None:
         for account, collection in self._collections():
             for lane in Lane:
-                await _look_and_request(account.runner, collection, lane)
+                self._ask(account.runner, collection, lane)
 
     def _ask(self, runner: AccountRunner, collection: Collection, lane: Lane) -> None:
         """What a trigger does: nothing that takes long, for stopping the scheduler would cancel it."""
         task = asyncio.create_task(_look_and_request(runner, collection, lane))
-        self._asking.add(task)
-        task.add_done_callback(self._asking.discard)
+        self._asking[task] = asyncio.get_running_loop().time()
+        task.add_done_callback(self._asked)
+
+    def _asked(self, task: asyncio.Task[None]) -> None:
+        del self._asking[task]
+        if not self._asking and not task.cancelled():
+            self._tell_status()
+
+    def _is_stuck(self) -> bool:
+        """Whether something is under way and has not moved for a quarter of an hour."""
+        now = asyncio.get_running_loop().time()
+        if any(now - since > _STUCK_S for since in self._asking.values()):
+            return True
+        return any(each.runner.is_busy and each.pacer.quiet_s > _STUCK_S for each in self._accounts)
 
     def _collections(self) -> list[tuple[AccountAtWork, Collection]]:
         return [(account, each) for account in self._accounts for each in account.collections]
 
     async def _heartbeat(self) -> None:
-        """Signs of life, the status line, clock steps, and a key that may have changed."""
+        """Signs of life while loop and work are alive, the status line, clock steps, a changed key."""
         loop = asyncio.get_running_loop()
         pause_s = min(_HEARTBEAT_S, (self._notifier.watchdog_s or _HEARTBEAT_S) / 3)
         checked_at, offset = loop.time(), self._clock().timestamp() - loop.time()
         while True:
-            self._notifier.alive()
+            if not self._is_stuck():
+                self._notifier.alive()
             await asyncio.sleep(pause_s)
             if loop.time() - checked_at < _HEARTBEAT_S:
                 continue
@@ -180,14 +191,14 @@ class _Round:
             step_s = now.timestamp() - loop.time() - offset
             if abs(step_s) > _STEP_S:
                 offset += step_s
-                await self._replan(now, step_s)
+                self._replan(now, step_s)
             self._tell_status()
             self._reload_for_a_new_key()
 
-    async def _replan(self, now: datetime, step_s: float) -> None:
+    def _replan(self, now: datetime, step_s: float) -> None:
         _log.warning("clock.stepped", step_s=round(step_s, 1))
         self._schedule.replan(now)
-        await self._ask_all()
+        self._ask_all()
 
     def _reload_for_a_new_key(self) -> None:
         """A key that was refused and has been changed since is used at once."""
@@ -230,7 +241,3 @@ async def _look_and_request(runner: AccountRunner, collection: Collection, lane:
 
 def _zone_of(collection: Collection) -> ZoneInfo:
     return collection.zone
-
-
-def _broke(task: asyncio.Task[None]) -> bool:
-    return task.done() and not task.cancelled() and task.exception() is not None

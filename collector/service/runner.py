@@ -34,6 +34,8 @@ class AccountRunner:
         self._patience_s = patience_s
         self._log = logs.get_logger("runner").bind(account=account)
         self._lanes = Lanes()
+        self._under_way = 0
+        self._group: asyncio.TaskGroup
         self._struck: list[tuple[Job, date, SourceError | OSError]] = []
         self._recovery: asyncio.Task[None] | None = None
         self._answered = False
@@ -56,23 +58,28 @@ class AccountRunner:
     async def run(self) -> None:
         """Works until `stop`, or until it gave up."""
         try:
-            async with asyncio.TaskGroup() as group:
+            async with asyncio.TaskGroup() as self._group:
                 for _ in range(self._workers):
-                    group.create_task(self._work())
+                    self._group.create_task(self._work())
         finally:
-            if self._recovery is not None:
-                self._recovery.cancel()
             for job in self._lanes.jobs():  # cut off in the middle of a day
                 job.finish(asyncio.get_running_loop().time())
 
     def stop(self) -> None:
         """Ends after the days that are under way."""
         self._lanes.close()
+        if self._recovery is not None:
+            self._recovery.cancel()
 
     @property
     def trouble(self) -> SourceError | OSError | None:
         """What keeps the account from working now."""
         return self._struck[-1][2] if self._recovery is not None and self._struck else None
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether a day is under way."""
+        return self._under_way > 0
 
     @property
     def jobs_under_way(self) -> int:
@@ -82,7 +89,9 @@ class AccountRunner:
     async def _work(self) -> None:
         while (taken := await self._lanes.take()) is not None:
             job, day = taken
+            self._under_way += 1
             found = await self._attempt(job.collection, day)
+            self._under_way -= 1
             if isinstance(found, DayOutcome):
                 job.record(found)
                 if self._recovery is None:
@@ -123,13 +132,16 @@ class AccountRunner:
     async def _strike(self, job: Job, day: date, error: SourceError | OSError) -> None:
         """The day waits; where all others would fail as well, or there are none, they wait too."""
         if trouble_of(error) is SOURCE and day in job.tried_twice:
-            job.record(await job.collection.fail_day(day, str(error)))
-            return
+            try:
+                job.record(await job.collection.fail_day(day, str(error)))
+                return
+            except OSError as full:
+                error = full
         self._struck.append((job, day, error))
         certain = trouble_of(error) is not SOURCE or not self._answered or not self._lanes.has_more
         if self._recovery is None and (certain or len(self._struck) >= STRIKES):
             self._lanes.pause()
-            self._recovery = asyncio.create_task(self._recover(error))
+            self._recovery = self._group.create_task(self._recover(error))
 
     async def _let_go(self) -> None:
         """The source answers, so what failed before was those days' own trouble: once more, then failed."""

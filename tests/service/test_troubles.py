@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import errno
 import io
 import os
@@ -133,3 +134,58 @@ async def test_a_limit_that_is_learned_is_not_forgotten_by_a_reload(tmp_path: Pa
             service.signals.reload.set()
             await service.pass_time(minutes=3)
         assert service.world.cloud.counts.total.rejections == rejected
+
+
+async def test_a_ledger_that_cannot_be_written_does_not_end_the_service(
+    tmp_path: Path, log_lines: io.StringIO, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A failed day whose failure cannot be noted, for the disk is full: trouble with the disk, no more."""
+    write = os.write
+
+    def full(descriptor: int, data: bytes) -> int:
+        if b'"outcome": "failed"' in bytes(data):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        return write(descriptor, data)
+
+    bad = Fault("status_500", days=(TODAY - timedelta(days=2),))
+    async with living(cloud_of(fault=(bad,)), tmp_path, START, **SHALLOW) as service:
+        with monkeypatch.context() as broken:
+            broken.setattr(os, "write", full)
+            await service.pass_time(minutes=20)
+            assert events_in(log_lines.getvalue(), "storage.full")
+            assert not service.task.done()
+        await service.pass_time(minutes=10)
+        assert len(list(service.world.folder().glob("*.jsonl"))) == 3
+        assert not service.task.done()
+
+
+async def test_a_bug_while_waiting_for_a_source_ends_the_service_loudly(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Better restarted by the service manager than alive and not collecting for ever."""
+    monkeypatch.setattr("collector.service.runner.AccountRunner._probe", None)
+    async with living(cloud_of(fault=(Fault("status_500"),)), tmp_path, START, **SHALLOW) as service:
+        await service.pass_time(minutes=10)
+        assert service.task.done()
+        with pytest.raises(ExceptionGroup):
+            await service.task
+
+
+@pytest.mark.parametrize(
+    "stuck", ["cloud.client.CloudClient.fetch_day", "service.collection.Collection.look"]
+)
+async def test_no_sign_of_life_while_the_work_is_stuck(
+    stuck: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The loop turns, but the work never ends: the service manager must not be told that all is well."""
+
+    async def never(*told: object, **more: object) -> None:
+        await asyncio.Event().wait()
+
+    async with living(cloud_of(), tmp_path, START, **SHALLOW) as service:
+        await service.pass_time(minutes=30)
+        monkeypatch.setattr(f"collector.{stuck}", never)
+        await service.pass_time(hours=2)
+        before = service.told.count("WATCHDOG=1")
+        await service.pass_time(hours=1)
+        assert service.told.count("WATCHDOG=1") == before > 0
