@@ -11,7 +11,7 @@ EVENTS: dict[str, str] = {
     "config.reloaded": "a changed configuration is in force",
     "config.rejected": "a changed configuration has problems; the one before stays in force",
     "job.started": "a job of one meter was asked for (level debug)",
-    "job.finished": "a job ended: its days by outcome, requests, holds, `duration_s`",
+    "job.finished": "a job ended: its days by outcome, requests, holds, `duration_s` (level debug without days)",
     "job.failed": "a bug stopped one day, with its traceback; the others went on",
     "day.written": "a complete day was saved",
     "day.partial": "a day with hours missing was saved; it is asked for again",

@@ -23,15 +23,10 @@ def logged_events() -> Iterator[str]:
     """The names of all events that the program logs, found in its source."""
     for path in (ROOT / "collector").rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text())):
-            if (
-                isinstance(node, ast.Call)
-                and isinstance(node.func, ast.Attribute)
-                and node.func.attr in LEVELS
-                and node.args
-                and isinstance(node.args[0], ast.Constant)
-                and "log" in ast.unparse(node.func.value)
-            ):
-                yield str(node.args[0].value)
+            if isinstance(node, ast.Call) and node.args and isinstance(node.args[0], ast.Constant):
+                owner, _, level = ast.unparse(node.func).rpartition(".")
+                if level == "tell" or (level in LEVELS and "log" in owner):
+                    yield str(node.args[0].value)
     yield from (f"day.{outcome}" for outcome in Outcome)
     for trouble in vars(troubles).values():
         if isinstance(trouble, troubles.Trouble):

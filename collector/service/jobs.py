@@ -84,9 +84,10 @@ class Job:
         return self.exhausted and not self.open
 
     def finish(self, now: float) -> None:
-        """Tells the job's story in one line. `now` is loop time."""
+        """Tells the job's story in one line; quietly where it had no day. `now` is loop time."""
         pacer = self.collection.client.pacer
-        _log.info(
+        tell = _log.info if self.counts else _log.debug
+        tell(
             "job.finished",
             meter=self.collection.meter.name,
             job=self.lane.value,
