@@ -2,6 +2,7 @@
 
 CollectorError
 ├── SettingsError            every problem of a configuration: field, value, reason
+├── ClockUntrusted           this machine's clock cannot be right
 ├── AnswerError              a body that is not what the contract says; names the field
 ├── ArchiveError             the archive cannot be used
 │   ├── DamagedFile          a day file that cannot be trusted
@@ -56,6 +57,10 @@ class AnswerError(CollectorError):
         super().__init__(f"{field}: {reason}")
         self.field = field
         self.reason = reason
+
+
+class ClockUntrusted(CollectorError):
+    """This machine's clock cannot be right, so nothing that depends on the date may be done."""
 
 
 class ArchiveError(CollectorError):

@@ -10,11 +10,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
 from collector.cli import exits
-from collector.errors import ArchiveError, ArchiveLocked, KeyRefused, SettingsError, SourceError
+from collector.errors import (
+    ArchiveError,
+    ArchiveLocked,
+    ClockUntrusted,
+    KeyRefused,
+    SettingsError,
+    SourceError,
+)
 
 if TYPE_CHECKING:
     import asyncio
 
+    from collector.service.troubles import Cause
     from collector.settings import LogLevel, Settings
 
 
@@ -90,7 +98,7 @@ def refused(refusal: Refused) -> int:
     return refusal.code
 
 
-def code_of(error: ArchiveError | SourceError | OSError) -> int:
+def code_of(error: ArchiveError | Cause) -> int:
     """The exit code for what ended a command."""
     if isinstance(error, ArchiveLocked):
         return exits.HELD_BY_ANOTHER
@@ -98,16 +106,18 @@ def code_of(error: ArchiveError | SourceError | OSError) -> int:
         return exits.CANNOT_CREATE
     if isinstance(error, KeyRefused):
         return exits.KEY_REFUSED
-    return exits.SOURCE_UNAVAILABLE if isinstance(error, SourceError) else exits.CANNOT_SAVE
+    return exits.CANNOT_SAVE if isinstance(error, OSError) else exits.SOURCE_UNAVAILABLE
 
 
-def advice_on(error: SourceError | OSError) -> str:
+def advice_on(error: Cause) -> str:
     """What a person can do about what ended a command."""
     if isinstance(error, KeyRefused):
         return (
             "The cloud refused the key. Keys change with the account's password: copy it anew from the "
             "Shelly app, User settings, Authorization cloud key."
         )
+    if isinstance(error, ClockUntrusted):
+        return f"This machine's clock is wrong: {error}. Set it (timedatectl), then start again."
     if isinstance(error, SourceError):
         return f"The cloud did not answer: {error.reason}. What is stored is safe; the same command goes on."
     return (

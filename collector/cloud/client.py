@@ -11,9 +11,9 @@ import socket
 import ssl
 import zlib
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime, timedelta
 from types import SimpleNamespace
 from typing import Any
 
@@ -24,7 +24,7 @@ from collector import __version__
 from collector.cloud.answers import DayAnswer
 from collector.cloud.meters import Account, Kind, Meter
 from collector.cloud.pacing import Pacer, Turn
-from collector.cloud.refusals import read_answer
+from collector.cloud.refusals import moment_of, read_answer
 from collector.cloud.retrying import OnRetry, RetryPolicy, retried
 from collector.errors import SourceError, Unavailable
 from collector.threads import DaemonThreads
@@ -79,6 +79,14 @@ class CloudClient:
         self._policy = policy
         self._on_retry = on_retry
         self.pacer = pacer
+        self._cloud_clock: tuple[datetime, float] | None = None  # and the loop time when it was told
+
+    def cloud_now(self) -> datetime | None:
+        """What the cloud's clock says now, going by the last `Date` that it sent."""
+        if self._cloud_clock is None:
+            return None
+        told, at = self._cloud_clock
+        return told + timedelta(seconds=asyncio.get_running_loop().time() - at)
 
     async def fetch_day(self, meter: Meter, day: date, *, once: bool = False) -> DayAnswer:
         """The bodies for that local day. `once`: without a second attempt, to probe a source that is down.
@@ -128,6 +136,7 @@ class CloudClient:
             ):
                 data = await _read(response)
                 headers = response.headers
+                self._note_date(headers.get("Date", ""))
                 return read_answer(response.status, data, headers.get("Retry-After"), headers.get("Date"))
         except TimeoutError:
             failure: SourceError = Unavailable(f"no answer within {timeout_s:g} s")
@@ -136,6 +145,10 @@ class CloudClient:
         # Not within `except`: the library's errors carry the URL, and so the key, and one of them would
         # hang on ours as its context; `from None` only hides it from the traceback.
         raise failure
+
+    def _note_date(self, text: str) -> None:
+        with suppress(ValueError, TypeError, OverflowError):
+            self._cloud_clock = moment_of(text), asyncio.get_running_loop().time()
 
 
 async def _read(response: aiohttp.ClientResponse) -> bytes:

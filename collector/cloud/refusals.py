@@ -85,12 +85,13 @@ def seconds_asked(retry_after: str | None, date: str | None) -> float | None:
 
 def _seconds_between(earlier: str | None, later: str) -> float | None:
     try:
-        start, end = (_moment(text) for text in (earlier or "", later))
+        start, end = (moment_of(text) for text in (earlier or "", later))
     except (ValueError, TypeError, OverflowError):
         return None
     return max(0.0, (end - start).total_seconds())
 
 
-def _moment(text: str) -> datetime:
+def moment_of(text: str) -> datetime:
+    """The moment that an HTTP date names; `ValueError`, `TypeError` or `OverflowError` for anything else."""
     moment = parsedate_to_datetime(text)
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)

@@ -28,6 +28,7 @@ from collector.energy.planning import (
     refresh_days,
 )
 from collector.errors import AnswerError, Rejected
+from collector.service.trust import check_clock
 from collector.threads import DaemonThreads
 
 P = ParamSpec("P")
@@ -71,6 +72,7 @@ class Collection:
         self._one_at_a_time = asyncio.Lock()
         self._under_way: asyncio.Future[Any] | None = None
         self.claimed: set[date] = set()  # days that a job has taken and not yet done
+        self._losses_looked_for: date | None = None
         self._other_zones: deque[str] = deque(maxlen=_ZONE_PROOFS)
         self._log = _log.bind(meter=meter.name)
 
@@ -82,11 +84,13 @@ class Collection:
     async def collect_day(self, day: date, *, once: bool = False) -> DayOutcome:
         """Asks for one day and saves what came; it is durable when this returns.
 
-        Raises `SourceError` where the cloud did not answer and `OSError` where nothing could be saved.
+        Raises `SourceError` where the cloud did not answer, `OSError` where nothing could be saved, and
+        `ClockUntrusted` where nobody knows which hours are over.
         """
         now = self._clock()
         try:
             answer = await self.client.fetch_day(self.meter, day, once=once)
+            self.check_clock()
             read = read_day(answer, self.meter, now)
             self._check_zone(read.energy_day.day)
         except AnswerError as error:
@@ -101,7 +105,13 @@ class Collection:
         outcome = await self.blocking(self.archive.merge, read.energy_day, now)
         self._tell(outcome, doubtful=len(read.energy_day.doubtful))
         self._tell_zone(known_zone, read.energy_day.day.zone.key)
+        await self._tell_losses()
         return outcome
+
+    def check_clock(self) -> None:
+        """Raises `ClockUntrusted` where this machine's clock cannot be right."""
+        newest = max((day for day, state in self.archive.known().items() if state.stored), default=None)
+        check_clock(self._clock(), self.today(), self.client.cloud_now(), newest)
 
     def _check_zone(self, answered: LocalDay) -> None:
         """A meter may move to another zone, but one odd answer must not turn all days around.
@@ -162,9 +172,12 @@ class Collection:
         """The meter's date now."""
         return date_in(self.zone, self._clock())
 
-    async def tell_losses(self) -> None:
-        """Says, once, which days the cloud forgot before they were complete."""
+    async def _tell_losses(self) -> None:
+        """Says, once, which days the cloud forgot before they were complete. Looks once a day."""
         first = first_day(self.today(), None, None)
+        if first == self._losses_looked_for:
+            return
+        self._losses_looked_for = first
         ledger = self.archive.ledger
         lost = lost_days(first, self.archive.known(), ledger.lost_before)
         if lost:

@@ -191,12 +191,17 @@ class _Round:
             step_s = now.timestamp() - loop.time() - offset
             if abs(step_s) > _STEP_S:
                 offset += step_s
-                self._replan(now, step_s)
+                _log.warning("clock.stepped", step_s=round(step_s, 1))
+                self._replan(now)
+            elif any(account.runner.wants_new_plans for account in self._accounts):
+                self._replan(now)
             self._tell_status()
             self._reload_for_a_new_key()
 
-    def _replan(self, now: datetime, step_s: float) -> None:
-        _log.warning("clock.stepped", step_s=round(step_s, 1))
+    def _replan(self, now: datetime) -> None:
+        for account in self._accounts:
+            account.runner.drop()
+            account.runner.wants_new_plans = False
         self._schedule.replan(now)
         self._ask_all()
 
@@ -234,8 +239,6 @@ async def _look_and_request(runner: AccountRunner, collection: Collection, lane:
     """Looks at the files and asks for a job. A disk in trouble is told by the work itself."""
     with suppress(OSError):
         await collection.look()
-        if lane is Lane.BACKFILL:
-            await collection.tell_losses()
     runner.request(lane, collection)
 
 

@@ -62,10 +62,14 @@ class Job:
         self.exhausted = False
         self._waiting.append(day)
 
+    def release(self, day: date) -> None:
+        """The day is not wanted any more."""
+        self.open -= 1
+        self.collection.claimed.discard(day)
+
     def record(self, outcome: DayOutcome) -> None:
         """One day is done."""
-        self.open -= 1
-        self.collection.claimed.discard(outcome.day)
+        self.release(outcome.day)
         self.counts[outcome.outcome] += 1
         if outcome.outcome is Outcome.FAILED:
             self.failures[outcome.day] = outcome.reason

@@ -14,10 +14,10 @@ from collector.archive.store import DayOutcome
 from collector.cloud.meters import Meter
 from collector.energy.days import Clock, date_in, zone_named
 from collector.energy.planning import Knowledge, Outcome, first_day, wanted_days
-from collector.errors import SourceError
 from collector.service.assembly import AccountAtWork, Pacers, assembled, home_zone
 from collector.service.collection import Collection, Lane
 from collector.service.jobs import Job
+from collector.service.troubles import Cause
 from collector.settings import AccountSettings, Settings
 
 _PATIENCE_S = 900.0  # a person waits; a dead line is told within a quarter of an hour
@@ -51,7 +51,7 @@ class Report:
     holds: int = 0
     duration_s: float = 0.0
     interrupted: bool = False
-    gave_up: SourceError | OSError | None = None
+    gave_up: Cause | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,11 +8,11 @@ from itertools import count
 
 from collector import logs
 from collector.archive.store import DayOutcome
-from collector.errors import DeviceUnknown, KeyRefused, RateLimited, SourceError, Unavailable
+from collector.errors import ClockUntrusted, DeviceUnknown, KeyRefused, RateLimited, SourceError, Unavailable
 from collector.service.collection import Collection, Lane
 from collector.service.jobs import Job
 from collector.service.lanes import Lanes
-from collector.service.troubles import SOURCE, STRIKES, trouble_of
+from collector.service.troubles import CLOCK, SOURCE, STRIKES, Cause, trouble_of
 
 _DAY_S = 86400.0
 
@@ -36,16 +36,17 @@ class AccountRunner:
         self._lanes = Lanes()
         self._under_way = 0
         self._group: asyncio.TaskGroup
-        self._struck: list[tuple[Job, date, SourceError | OSError]] = []
+        self._struck: list[tuple[Job, date, Cause]] = []
         self._recovery: asyncio.Task[None] | None = None
         self._answered = False
         self._unknown: set[str] = set()
-        self.given_up: SourceError | OSError | None = None
+        self.given_up: Cause | None = None
+        self.wants_new_plans = False
 
     def request(self, lane: Lane, collection: Collection) -> Job | None:
         """Asks for a job; `None` where the same one is waiting or running already."""
         for job in self._lanes.jobs():
-            if job.lane is lane and job.collection is collection:
+            if job.lane is lane and job.collection is collection and not job.exhausted:
                 return None
         return self.put(Job(lane, collection, collection.days_for(lane), asyncio.get_running_loop().time()))
 
@@ -54,6 +55,12 @@ class AccountRunner:
         self._log.debug("job.started", meter=job.collection.meter.name, job=job.lane.value)
         self._lanes.put(job)
         return job
+
+    def drop(self) -> None:
+        """Ends all jobs after the days under way: what they planned was of another time."""
+        for job in self._lanes.jobs():
+            job.end()
+            self._lanes.settle(job)
 
     async def run(self) -> None:
         """Works until `stop`, or until it gave up."""
@@ -72,7 +79,7 @@ class AccountRunner:
             self._recovery.cancel()
 
     @property
-    def trouble(self) -> SourceError | OSError | None:
+    def trouble(self) -> Cause | None:
         """What keeps the account from working now."""
         return self._struck[-1][2] if self._recovery is not None and self._struck else None
 
@@ -100,13 +107,11 @@ class AccountRunner:
                 await self._strike(job, day, found)
             self._lanes.settle(job)
 
-    async def _attempt(
-        self, collection: Collection, day: date, *, once: bool = False
-    ) -> DayOutcome | SourceError | OSError:
+    async def _attempt(self, collection: Collection, day: date, *, once: bool = False) -> DayOutcome | Cause:
         """Collects one day; gives the error where nobody could have collected it now."""
         try:
             outcome = await collection.collect_day(day, once=once)
-        except (Unavailable, RateLimited, KeyRefused, OSError) as error:
+        except (Unavailable, RateLimited, KeyRefused, ClockUntrusted, OSError) as error:
             return error
         except DeviceUnknown as error:
             outcome = self._without_device(collection, day, error)
@@ -129,7 +134,7 @@ class AccountRunner:
                 each.end()
         return DayOutcome.failed(day, error.reason)
 
-    async def _strike(self, job: Job, day: date, error: SourceError | OSError) -> None:
+    async def _strike(self, job: Job, day: date, error: Cause) -> None:
         """The day waits; where all others would fail as well, or there are none, they wait too."""
         if trouble_of(error) is SOURCE and day in job.tried_twice:
             try:
@@ -151,7 +156,7 @@ class AccountRunner:
             job.give_back(day)
             self._lanes.settle(job)
 
-    async def _recover(self, error: SourceError | OSError) -> None:
+    async def _recover(self, error: Cause) -> None:
         """Waits and probes until the trouble is over, then lets the work go on where it stood."""
         loop = asyncio.get_running_loop()
         began = told = loop.time()
@@ -177,22 +182,36 @@ class AccountRunner:
             error = still
         self._log.info(trouble.up, down_s=round(loop.time() - began, 3))
         self._recovery = None
+        if trouble is CLOCK:
+            self._forget_plans()
         self._lanes.resume()
         await self._let_go()
         return None
 
-    async def _probe(self, error: SourceError | OSError, number: int) -> SourceError | OSError | None:
-        """Tries once more: a file for a disk; for a source the day that failed, or today in turn.
+    def _forget_plans(self) -> None:
+        """What was planned by a wrong clock is of another time; the daemon asks anew."""
+        for job, day, _ in self._struck:
+            job.release(day)
+        self._struck.clear()
+        self.drop()
+        self.wants_new_plans = True
 
-        One day that the cloud can never answer must not pass for a cloud that is down.
+    async def _probe(self, error: Cause, number: int) -> Cause | None:
+        """Tries once more: a look at the clock, a file for a disk, a request for a source.
+
+        For a source it is the day that failed and today in turn: one day that the cloud can never
+        answer must not pass for a cloud that is down.
         """
         job, day, _ = self._struck[0]
-        if isinstance(error, OSError):
-            try:
+        try:
+            if isinstance(error, ClockUntrusted):
+                job.collection.check_clock()
+                return None
+            if isinstance(error, OSError):
                 await job.collection.blocking(job.collection.archive.probe)
-            except OSError as still:
-                return still
-            return None
+                return None
+        except (ClockUntrusted, OSError) as still:
+            return still
         found = await self._attempt(job.collection, job.collection.today() if number % 2 else day, once=True)
         if not isinstance(found, DayOutcome):
             return found
@@ -202,11 +221,11 @@ class AccountRunner:
             self._lanes.settle(job)
         return None
 
-    def _tell(self, error: SourceError | OSError) -> None:
+    def _tell(self, error: Cause) -> None:
         reason = error.reason if isinstance(error, SourceError) else str(error)
         self._log.error(trouble_of(error).down, reason=reason)
 
-    def _give_up(self, error: SourceError | OSError) -> None:
+    def _give_up(self, error: Cause) -> None:
         self.given_up = error
         for job, day, each in self._struck:
             job.record(DayOutcome.failed(day, str(each)))

@@ -7,11 +7,12 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import chain, repeat
 
-from collector.errors import KeyRefused, SourceError
+from collector.errors import ClockUntrusted, KeyRefused, SourceError
 
 STRIKES = 3  # so many days in a row must fail before a source counts as down
 _CAP_S = 300.0  # a probe every five minutes: twelve requests an hour
 _STORAGE_S = 30.0
+_CLOCK_S = 10.0  # a look at the clock costs nothing
 _KEY_S = 900.0  # four tries an hour: a refused key does not get better by itself
 
 
@@ -34,12 +35,19 @@ class Trouble:
 
 SOURCE = Trouble("source.unavailable", "source.recovered", _growing)
 KEY = Trouble("key.refused", "key.accepted", lambda: repeat(_KEY_S))
+CLOCK = Trouble("clock.untrusted", "clock.trusted", lambda: repeat(_CLOCK_S))
 STORAGE_FULL = Trouble("storage.full", "storage.recovered", lambda: chain((5.0,), repeat(_STORAGE_S)))
 STORAGE_FAILED = Trouble("storage.failed", "storage.recovered", lambda: chain((5.0,), repeat(_STORAGE_S)))
 
 
-def trouble_of(error: SourceError | OSError) -> Trouble:
+Cause = SourceError | OSError | ClockUntrusted
+"""What may stop a whole account."""
+
+
+def trouble_of(error: Cause) -> Trouble:
     """What kind of trouble that error is."""
+    if isinstance(error, ClockUntrusted):
+        return CLOCK
     if isinstance(error, KeyRefused):
         return KEY
     if isinstance(error, SourceError):

@@ -30,6 +30,7 @@ class Living:
     signals: Signals
     task: asyncio.Task[None]
     told: list[str] = field(default_factory=list)
+    skew: list[timedelta] = field(default_factory=list)
 
     async def pass_time(self, **span: float) -> None:
         """Lets that much time pass."""
@@ -57,9 +58,14 @@ class _Recorder(Notifier):
 
 @asynccontextmanager
 async def living(
-    scenario: Scenario, archive: Path, start: datetime, stand: dict[str, Any] | None = None, **tables: Any
+    scenario: Scenario,
+    archive: Path,
+    start: datetime,
+    stand: dict[str, Any] | None = None,
+    skew: timedelta = timedelta(0),
+    **tables: Any,
 ) -> AsyncIterator[Living]:
-    """A service that starts at `start`; stopped at the end if it still runs."""
+    """A service that starts at `start`, its clock off by `skew`; stopped at the end if it still runs."""
     loop = asyncio.get_running_loop()
     assert isinstance(loop, VirtualTimeLoop)
     with time_machine.travel(start, tick=False) as traveller:
@@ -73,8 +79,11 @@ async def living(
 
             signals = Signals()
             told: list[str] = []
-            task = asyncio.create_task(serve(settings, load, signals, wall_clock, _Recorder(told)))
-            service = Living(world, signals, task, told)
+            off = [skew]
+            task = asyncio.create_task(
+                serve(settings, load, signals, lambda: wall_clock() + off[0], _Recorder(told))
+            )
+            service = Living(world, signals, task, told, off)
             try:
                 yield service
             finally:

@@ -8,6 +8,7 @@ from collections import Counter
 from datetime import UTC, date, datetime, timedelta
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -18,7 +19,7 @@ from tests.world import DEVICE, cloud_of, records_of
 
 START = datetime(2026, 3, 20, 14, 5, tzinfo=UTC)
 TODAY = date(2026, 3, 20)
-SHALLOW = {"schedule": {"backfill_days": 3}}
+SHALLOW: dict[str, Any] = {"schedule": {"backfill_days": 3}}
 
 
 async def test_a_new_hour_is_in_the_file_a_quarter_past(tmp_path: Path) -> None:

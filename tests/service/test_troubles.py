@@ -8,6 +8,7 @@ import io
 import os
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -69,7 +70,7 @@ async def test_one_accounts_trouble_never_slows_another(tmp_path: Path) -> None:
         }
         for each in accounts
     ]
-    tables = {"pacing": {"min_interval_s": 1.05}, "schedule": {"backfill_days": 60}}
+    tables: dict[str, Any] = {"pacing": {"min_interval_s": 1.05}, "schedule": {"backfill_days": 60}}
     scenario = Scenario(account=accounts, fault=faults)
     async with living(scenario, tmp_path, START, stand={"accounts": raw}, **tables) as service:
         await service.pass_time(seconds=2 + 61 * 2 * 1.05)
