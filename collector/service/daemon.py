@@ -162,7 +162,11 @@ class _Round:
 
     def _asked(self, task: asyncio.Task[None]) -> None:
         del self._asking[task]
-        if not self._asking and not task.cancelled():
+        if task.cancelled():
+            return
+        if (error := task.exception()) is not None:
+            _log.error("job.failed", exc_info=error)
+        if not self._asking:
             self._tell_status()
 
     def _is_stuck(self) -> bool:

@@ -160,6 +160,20 @@ async def test_a_ledger_that_cannot_be_written_does_not_end_the_service(
         assert not service.task.done()
 
 
+async def test_a_bug_while_asking_for_a_job_is_told_and_the_next_one_is_unaffected(
+    tmp_path: Path, log_lines: io.StringIO, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`job.failed` with its traceback; an hour later all is as before."""
+    async with living(cloud_of(), tmp_path, START, **SHALLOW) as service:
+        await service.pass_time(minutes=5)
+        with monkeypatch.context() as broken:
+            broken.setattr("collector.service.collection.Collection.look", None)
+            await service.pass_time(hours=1)
+        assert "TypeError" in str(events_in(log_lines.getvalue(), "job.failed")[0])
+        await service.pass_time(hours=1, minutes=5)
+        assert len(records_of(service.world.folder() / f"{TODAY}.jsonl")) == 16
+
+
 async def test_a_bug_while_waiting_for_a_source_ends_the_service_loudly(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
