@@ -110,8 +110,10 @@ class Collection:
 
     def check_clock(self) -> None:
         """Raises `ClockUntrusted` where this machine's clock cannot be right."""
-        newest = max((day for day, state in self.archive.known().items() if state.stored), default=None)
-        check_clock(self._clock(), self.today(), self.client.cloud_now(), newest)
+        cloud_now, newest = self.client.cloud_now(), None
+        if cloud_now is None:  # then what is stored is all there is to go by
+            newest = max((day for day, state in self.archive.known().items() if state.stored), default=None)
+        check_clock(self._clock(), self.today(), cloud_now, newest)
 
     def _check_zone(self, answered: LocalDay) -> None:
         """A meter may move to another zone, but one odd answer must not turn all days around.

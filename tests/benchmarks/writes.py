@@ -37,7 +37,7 @@ def measure(setup: Setup) -> Iterator[Row]:
         schedule = f"[schedule]\nbackfill_days = {_DAYS}"
         config = configuration(place, server.port, "home", UNPACED, schedule)
         trace, log, archive = place / "trace", place / "log", place / "archive"
-        command = setup.command("run", "--config", str(config))
+        command = setup.command("run", "--verbose", "--config", str(config))
         if strace:
             command = [strace, "-f", "-y", "-qq", "-e", f"trace={_CALLS}", "-o", str(trace), *command]
         with log.open("wb") as output, started(command, stdout=output) as process:
