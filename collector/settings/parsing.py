@@ -23,6 +23,7 @@ _OVERRIDES = {
     "SHELLY_COLLECTOR_LOG_FORMAT": ("log", schema.LOG_FORMAT.key),
     "SHELLY_COLLECTOR_LOG_LEVEL": ("log", schema.LOG_LEVEL.key),
 }
+_NO_KEY = "no-key-was-read"
 _MIN_INTERVAL_S = 1.0  # the cloud's own limit; a simulator on this machine has none
 
 
@@ -43,6 +44,23 @@ def parse(
     if findings.problems:
         raise SettingsError(_without_keys(findings.problems, raw, environ, settings))
     return replace(settings, warnings=tuple(findings.warnings))
+
+
+def parse_without_keys(raw: Mapping[str, object], environ: Mapping[str, str], source: Path) -> Settings:
+    """The settings of a raw table for who does not ask the cloud: every account's key is a stand-in."""
+    accounts = raw.get("account", [])
+    if isinstance(accounts, list):
+        bare = [_without(each, "auth_key", "auth_key_file") for each in accounts]
+        raw = {**raw, "account": bare}
+    environ = {**environ, keys.ENVIRONMENT: _NO_KEY}
+    environ.pop("CREDENTIALS_DIRECTORY", None)
+    return parse(raw, environ, source)
+
+
+def _without(table: object, *names: str) -> object:
+    if not isinstance(table, dict):
+        return table
+    return {key: value for key, value in table.items() if key not in names}
 
 
 def _overridden(
