@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from collector.cli import COMMANDS, exits, parser_of
-from collector.energy.planning import Outcome
+from collector.energy.knowledge import Outcome
 from collector.events import EVENTS
 from collector.service import troubles
 

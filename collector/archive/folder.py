@@ -15,7 +15,7 @@ from collector.archive.dayfile import MAX_BYTES, DayFile, DayFormat, decode
 from collector.archive.files import read_at_most
 from collector.archive.ledger import Ledger
 from collector.energy.days import local_day, zone_named
-from collector.energy.planning import NOTHING, Known
+from collector.energy.knowledge import NOTHING, Known
 from collector.errors import DamagedFile
 
 OWN_FOLDER = ".collector"

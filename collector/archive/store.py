@@ -30,7 +30,7 @@ from collector.archive.folder import (
 )
 from collector.archive.ledger import Ledger
 from collector.energy.days import LocalDay, local_day, zone_named
-from collector.energy.planning import NOTHING, Asked, Known, Outcome
+from collector.energy.knowledge import NOTHING, Asked, Known, Outcome
 from collector.energy.readings import EnergyDay, Revision, merged
 from collector.errors import DamagedFile
 
