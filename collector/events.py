@@ -40,5 +40,10 @@ EVENTS: dict[str, str] = {
     "clock.trusted": "the clock is right; the work goes on",
     "clock.stepped": "the clock jumped by `step_s` seconds; the schedule was set anew",
     "history.lost": "days that the cloud no longer keeps were never collected",
+    "web.listening": "the page with /healthz and /metrics answers, and where",
+    "web.failed": "the page cannot listen there; tried again every minute, the collecting goes on",
+    "ping.failed": "the ping URL could not be told; said once per outage",
+    "ping.recovered": "the ping URL can be told again",
+    "hook.failed": "the command for a change of health failed: why, its code and its first line",
     "library.reported": "a warning or error of a library, in `message`",
 }

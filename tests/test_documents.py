@@ -13,6 +13,7 @@ from collector.energy.knowledge import Outcome
 from collector.events import EVENTS
 from collector.service import troubles
 from collector.settings.schema import TABLES
+from collector.web.metrics import METRICS
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
@@ -44,6 +45,14 @@ def test_the_list_of_events_is_complete_and_has_no_other() -> None:
 def test_every_event_is_explained(event: str) -> None:
     """In the README's table, in the words of the list."""
     assert f"| `{event}` | {EVENTS[event]} |" in README
+
+
+@pytest.mark.parametrize("name", METRICS)
+def test_every_metric_is_explained(name: str) -> None:
+    """In the README's table, with its labels, in the words of the list."""
+    metric = METRICS[name]
+    labels = f"{{{','.join(metric.labels)}}}" if metric.labels else ""
+    assert f"| `{name}{labels}` | {metric.help} |" in README
 
 
 @pytest.mark.parametrize(("code", "meaning"), exits.MEANINGS.items())

@@ -7,8 +7,6 @@ error, no log line and no `repr` made here holds one.
 from __future__ import annotations
 
 import asyncio
-import socket
-import ssl
 import zlib
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, suppress
@@ -18,16 +16,14 @@ from types import SimpleNamespace
 from typing import Any
 
 import aiohttp
-from aiohttp.abc import AbstractResolver
 
-from collector import __version__
 from collector.cloud.answers import DayAnswer
 from collector.cloud.meters import Account, Kind, Meter
 from collector.cloud.pacing import Pacer, Turn
 from collector.cloud.refusals import moment_of, read_answer
 from collector.cloud.retrying import OnRetry, RetryPolicy, retried
 from collector.errors import SourceError, Unavailable
-from collector.threads import DaemonThreads
+from collector.network import in_words, new_session
 
 Session = aiohttp.ClientSession
 
@@ -41,25 +37,15 @@ _CHUNK = 64 * 1024
 
 @asynccontextmanager
 async def open_session() -> AsyncIterator[Session]:
-    """The one session of a process. No proxy from the environment, no cookies, no kept connections.
+    """The one session of a process.
 
     A connection that drops makes the library send a request again on its own, past the pacer: a kept
     one in any version, a new one since 3.10 or so.
     """
-    connector = aiohttp.TCPConnector(force_close=True, resolver=_ThreadResolver(), limit=0)
     tracing = aiohttp.TraceConfig()
     tracing.on_connection_create_start.append(_connecting)
     tracing.on_request_headers_sent.append(_sent)
-    session = aiohttp.ClientSession(
-        connector=connector,
-        cookie_jar=aiohttp.DummyCookieJar(),
-        headers={"User-Agent": f"shelly-collector/{__version__}", "Accept-Encoding": "identity"},
-        auto_decompress=False,
-        timeout=aiohttp.ClientTimeout(),  # none: `asyncio.timeout` is the only one
-        trace_configs=[tracing],
-        trust_env=False,
-    )
-    async with session:
+    async with new_session([tracing]) as session:
         yield session
 
 
@@ -141,7 +127,7 @@ class CloudClient:
         except TimeoutError:
             failure: SourceError = Unavailable(f"no answer within {timeout_s:g} s")
         except (aiohttp.ClientError, OSError, ValueError, zlib.error) as error:
-            failure = _translated(error)
+            failure = Unavailable(in_words(error))
         # Not within `except`: the library's errors carry the URL, and so the key, and one of them would
         # hang on ours as its context; `from None` only hides it from the traceback.
         raise failure
@@ -198,47 +184,3 @@ async def _connecting(session: Session, context: SimpleNamespace, params: Any) -
 
 async def _sent(session: Session, context: SimpleNamespace, params: Any) -> None:
     context.trace_request_ctx.turn.sent()
-
-
-def _translated(error: Exception) -> SourceError:
-    """What the library's error means, in words of ours."""
-    if isinstance(error, aiohttp.ClientConnectorCertificateError | ssl.SSLCertVerificationError):
-        return Unavailable("the host's certificate is not valid (is this machine's clock right?)")
-    if isinstance(error, aiohttp.ClientSSLError | ssl.SSLError):
-        return Unavailable("no secure connection could be made")
-    if isinstance(error, aiohttp.ClientConnectorError):
-        cause = error.os_error
-        if isinstance(cause, socket.gaierror):
-            return Unavailable("the host's name does not resolve (no network, or a wrong host?)")
-        return Unavailable(f"no connection: {cause.strerror or type(cause).__name__}")
-    if isinstance(error, aiohttp.ClientPayloadError | aiohttp.ClientConnectionError | ConnectionError):
-        return Unavailable("the connection broke before the answer was whole")
-    return Unavailable(f"the answer could not be read ({type(error).__name__})")
-
-
-class _ThreadResolver(AbstractResolver):
-    """`getaddrinfo` in a daemon thread: a name server that never answers cannot delay a stop."""
-
-    def __init__(self) -> None:
-        self._threads = DaemonThreads()
-
-    async def resolve(self, host: str, port: int = 0, family: int = socket.AF_UNSPEC) -> list[Any]:
-        loop = asyncio.get_running_loop()
-        found = await loop.run_in_executor(
-            self._threads, lambda: socket.getaddrinfo(host, port, family, socket.SOCK_STREAM)
-        )
-        return [
-            {
-                "hostname": host,
-                "host": address[0],
-                "port": address[1],
-                "family": kind,
-                "proto": protocol,
-                "flags": socket.AI_NUMERICHOST,
-            }
-            for kind, _, protocol, _, address in found
-            if kind in (socket.AF_INET, socket.AF_INET6)
-        ]
-
-    async def close(self) -> None:
-        """Nothing to close: its threads end by themselves."""

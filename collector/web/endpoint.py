@@ -1,0 +1,161 @@
+"""The local page: `/healthz`, `/metrics`. Energy data tells when people are at home, so it is careful.
+
+Collecting is the job, and the page is not: where it cannot listen, the service goes on without it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from http import HTTPStatus
+from ipaddress import ip_address
+from typing import Any
+
+from aiohttp import web
+
+from collector import __version__, logs
+from collector.energy.days import Clock
+from collector.service.health import Listen, State
+from collector.service.standing import MeterStanding, Standing
+from collector.web.connection import Connection
+from collector.web.metrics import CONTENT_TYPE, exposition
+
+Now = Callable[[], Standing | None]
+"""What the service says of itself now; `None` before it has said anything."""
+
+_AGAIN_S = 60.0
+_INDEX = "shelly-collector\n\n/healthz  how it is, as JSON: status 200 or 503\n/metrics  for Prometheus\n"
+_PLAIN = "text/plain; charset=utf-8"
+_LOCAL_NAMES = ("localhost", "127.0.0.1", "[::1]")
+
+_log = logs.get_logger("web")
+
+
+@asynccontextmanager
+async def serving(listen: Listen, standing: Now, clock: Clock) -> AsyncIterator[None]:
+    """Answers there while the context is open. Where the address is taken, or not there yet, it says so
+    once and tries again every minute.
+    """
+    page = _Page(listen, standing, clock)
+    trying = None if await page.open() else asyncio.create_task(page.keep_trying())
+    try:
+        yield
+    finally:
+        if trying is not None:
+            trying.cancel()
+            await asyncio.wait([trying])
+        await page.close()
+
+
+class _Page:
+    def __init__(self, listen: Listen, standing: Now, clock: Clock) -> None:
+        self._listen = listen
+        self._names = allowed_names(listen.host)
+        self._standing = standing
+        self._clock = clock
+        self._http = web.Server(self._answer)
+        self._listening: asyncio.Server | None = None
+        self._told = ""
+
+    async def open(self) -> bool:
+        """Whether it listens now."""
+        loop = asyncio.get_running_loop()
+        try:
+            self._listening = await loop.create_server(
+                lambda: Connection(self._http), self._listen.host, self._listen.port
+            )
+        except OSError as error:
+            reason = error.strerror or type(error).__name__
+            if reason != self._told:
+                self._told = reason
+                _log.error("web.failed", host=self._listen.host, port=self._listen.port, reason=reason)
+            return False
+        port = self._listening.sockets[0].getsockname()[1]
+        _log.info("web.listening", host=self._listen.host, port=port)
+        return True
+
+    async def keep_trying(self) -> None:
+        """A network that comes after the boot, or a program that leaves the port, is not missed."""
+        while True:
+            await asyncio.sleep(_AGAIN_S)
+            if await self.open():
+                return
+
+    async def close(self) -> None:
+        """Ends every connection, and returns when nothing answers any more."""
+        if self._listening is not None:
+            self._listening.close()
+        connections = [each for each in self._http.connections if isinstance(each, Connection)]
+        for each in connections:
+            each.abort()
+        if lives := [each.life for each in connections if each.life is not None]:
+            await asyncio.wait(lives)
+
+    async def _answer(self, request: web.BaseRequest) -> web.Response:
+        status, kind, text = self._reply(request)
+        response = web.Response(status=status, body=text.encode("utf-8", "replace"))
+        response.headers.update({"Content-Type": kind, "Cache-Control": "no-store", "Server": "collector"})
+        if status == HTTPStatus.METHOD_NOT_ALLOWED:
+            response.headers["Allow"] = "GET, HEAD"
+        response.force_close()
+        return response
+
+    def _reply(self, request: web.BaseRequest) -> tuple[int, str, str]:
+        """Status, content type and text."""
+        if self._names is not None and bare_host(request.headers.get("Host")) not in (None, *self._names):
+            # A web page whose name an attacker has turned to this address asks by that name.
+            return HTTPStatus.FORBIDDEN, _PLAIN, "ask for localhost or 127.0.0.1, not for another name\n"
+        if request.method not in ("GET", "HEAD"):
+            return HTTPStatus.METHOD_NOT_ALLOWED, _PLAIN, "only GET and HEAD\n"
+        if request.path == "/healthz":
+            status, body = health_of(self._standing())
+            return status, "application/json", json.dumps(body) + "\n"
+        if request.path == "/metrics":
+            standing = self._standing()
+            return 200, CONTENT_TYPE, exposition(standing, self._clock().timestamp()) if standing else ""
+        if request.path == "/":
+            return HTTPStatus.OK, _PLAIN, _INDEX
+        return HTTPStatus.NOT_FOUND, _PLAIN, "there is /healthz and /metrics\n"
+
+
+def health_of(standing: Standing | None) -> tuple[int, dict[str, Any]]:
+    """The status and the JSON of `/healthz`; before the first standing it is `starting`.
+
+    `{"state", "age_s", "version", "meters": {name: {"state", "age_s", "reason", "newest_hour"}}}`:
+    states as in `State`, ages in seconds, `newest_hour` in epoch seconds; both may be `null`.
+    """
+    state = State.STARTING if standing is None else State(standing.state)
+    body = {
+        "state": state.value,
+        "age_s": None if standing is None else standing.age_s,
+        "version": __version__,
+        "meters": {} if standing is None else {name: _meter(each) for name, each in standing.meters.items()},
+    }
+    return HTTPStatus.OK if state.is_well else HTTPStatus.SERVICE_UNAVAILABLE, body
+
+
+def _meter(meter: MeterStanding) -> dict[str, Any]:
+    return {
+        "state": meter.state,
+        "age_s": meter.age_s,
+        "reason": meter.reason,
+        "newest_hour": meter.newest_hour,
+    }
+
+
+def allowed_names(host: str) -> tuple[str, ...] | None:
+    """The hosts that may be asked for; `None` for any: who listens for others knows by which names."""
+    address = ip_address(host)
+    if not address.is_loopback:
+        return None
+    return (*_LOCAL_NAMES, f"[{address}]" if address.version == 6 else str(address))
+
+
+def bare_host(header: str | None) -> str | None:
+    """A `Host` header without its port, in lower case; `None` where there is none (HTTP/1.0)."""
+    if header is None:
+        return None
+    host, colon, port = header.strip().lower().rpartition(":")
+    return host if colon and port.isdigit() else header.strip().lower()

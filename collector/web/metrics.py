@@ -1,0 +1,112 @@
+"""Metrics: a standing in Prometheus's text format, version 0.0.4. Pure.
+
+What is not known has no sample: a zero would be a lie, and NaN makes every alarm rule silent.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import NamedTuple
+
+from collector.service.health import State
+from collector.service.standing import AccountStanding, MeterStanding, Standing
+
+CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+
+_PREFIX = "shelly_collector_"
+_HOUR_S = 3600
+
+Sample = tuple[str, float | None, Mapping[str, str]]
+"""A metric's name without the prefix, its value, and its labels."""
+
+
+class Metric(NamedTuple):
+    """The labels of one metric, and what it says. A name that ends in `_total` counts up."""
+
+    labels: tuple[str, ...]
+    help: str
+
+
+METRICS: dict[str, Metric] = {
+    f"{_PREFIX}build_info": Metric(("version",), "always 1; the version is the label"),
+    f"{_PREFIX}start_time_seconds": Metric((), "when the service started"),
+    f"{_PREFIX}jobs": Metric((), "jobs that wait or run"),
+    f"{_PREFIX}next_run_timestamp_seconds": Metric((), "when the schedule asks for the next job"),
+    f"{_PREFIX}health": Metric(("meter", "state"), "1 for the state that the meter is in, 0 for the others"),
+    f"{_PREFIX}newest_hour_age_seconds": Metric(("meter",), "how long ago the newest known hour ended"),
+    f"{_PREFIX}newest_hour_timestamp_seconds": Metric(("meter",), "the start of the newest known hour"),
+    f"{_PREFIX}last_success_timestamp_seconds": Metric(
+        ("meter",), "when the cloud last answered and the answer was kept"
+    ),
+    f"{_PREFIX}missing_hours": Metric(("meter",), "hours that are over and not known on every channel"),
+    f"{_PREFIX}expiring_days": Metric(
+        ("meter",), "incomplete days that the cloud will forget within 30 days"
+    ),
+    f"{_PREFIX}requests_total": Metric(
+        ("account", "outcome"), "requests since the start: `answered`, `rejected`, `failed`"
+    ),
+    f"{_PREFIX}holds_total": Metric(("account",), "how often the cloud rejected the pace since the start"),
+    f"{_PREFIX}pace_interval_seconds": Metric(("account",), "the gap between two requests, as learned"),
+}
+"""The names of everything that is measured. Stable: people build alarms on them."""
+
+
+def exposition(standing: Standing, now: float) -> str:
+    """Everything that is measured, at `now`, epoch seconds."""
+    lines: dict[str, list[str]] = {name: [] for name in METRICS}
+    for name, value, labels in _samples(standing, now):
+        if value is not None:
+            lines[_PREFIX + name].append(f"{_PREFIX}{name}{_labels(labels)} {value!r}")
+    parts = [
+        line
+        for name, samples in lines.items()
+        if samples
+        for line in (f"# HELP {name} {METRICS[name].help}", f"# TYPE {name} {_type(name)}", *samples)
+    ]
+    return "".join(f"{line}\n" for line in parts)
+
+
+def _samples(standing: Standing, now: float) -> Iterator[Sample]:
+    yield "build_info", 1, {"version": standing.version}
+    yield "start_time_seconds", standing.started_at, {}
+    yield "jobs", standing.jobs, {}
+    yield "next_run_timestamp_seconds", standing.next_run_at, {}
+    for name, meter in standing.meters.items():
+        yield from _meter_samples(name, meter, now)
+    for name, account in standing.accounts.items():
+        yield from _account_samples(name, account)
+
+
+def _meter_samples(name: str, meter: MeterStanding, now: float) -> Iterator[Sample]:
+    labels = {"meter": name}
+    for state in State:
+        yield "health", int(meter.state == state), {**labels, "state": state.value}
+    newest = meter.newest_hour
+    age_s = None if newest is None else max(0, int(now) - newest - _HOUR_S)
+    yield "newest_hour_age_seconds", age_s, labels
+    yield "newest_hour_timestamp_seconds", newest, labels
+    yield "last_success_timestamp_seconds", meter.answered_at, labels
+    # Before the first hour nobody knows since when there is one: nothing is missing, or everything.
+    yield "missing_hours", None if newest is None else meter.missing_hours, labels
+    yield "expiring_days", meter.expiring_days, labels
+
+
+def _account_samples(name: str, account: AccountStanding) -> Iterator[Sample]:
+    labels = {"account": name}
+    for outcome, count in account.outcomes.items():
+        yield "requests_total", count, {**labels, "outcome": outcome}
+    yield "holds_total", account.holds, labels
+    yield "pace_interval_seconds", account.gap_s, labels
+
+
+def _type(name: str) -> str:
+    return "counter" if name.endswith("_total") else "gauge"
+
+
+def _labels(labels: Mapping[str, str]) -> str:
+    pairs = ",".join(f'{name}="{_escaped(value)}"' for name, value in labels.items())
+    return f"{{{pairs}}}" if pairs else ""
+
+
+def _escaped(value: str) -> str:
+    return value.replace("\\", "\\\\").replace("\n", "\\n").replace('"', '\\"')
