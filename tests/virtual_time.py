@@ -14,7 +14,7 @@ from typing import Any
 
 _SOON_S, _SOON_GRACE_S, _LATE_GRACE_S = 2.0, 0.0003, 0.02
 _DEADLOCK_S = 20.0
-_IDLE_DESCRIPTORS = 2  # the loop's own pipe and one listening server: nothing is under way
+_OWN_DESCRIPTORS = 1  # the loop's own pipe; with the listening servers alone, nothing is under way
 
 
 class VirtualTimeLoop(asyncio.SelectorEventLoop):
@@ -23,6 +23,7 @@ class VirtualTimeLoop(asyncio.SelectorEventLoop):
     def __init__(self) -> None:
         self._virtual_s = 0.0
         self._in_threads = 0
+        self._servers: list[asyncio.Server] = []
         self.on_jump: Callable[[float], None] = lambda seconds: None
         super().__init__(_JumpingSelector(self))
 
@@ -37,6 +38,16 @@ class VirtualTimeLoop(asyncio.SelectorEventLoop):
     @property
     def waits_for_threads(self) -> bool:
         return self._in_threads > 0
+
+    @property
+    def idle_descriptors(self) -> int:
+        """How many are watched while nothing is under way."""
+        return _OWN_DESCRIPTORS + sum(len(server.sockets) for server in self._servers)
+
+    async def create_server(self, *args: Any, **kwargs: Any) -> asyncio.Server:
+        server: asyncio.Server = await super().create_server(*args, **kwargs)
+        self._servers = [each for each in self._servers if each.sockets] + [server]
+        return server
 
     def run_in_executor(  # type: ignore[override]
         self, executor: Executor | None, func: Callable[..., Any], *args: Any
@@ -68,7 +79,7 @@ class _JumpingSelector(selectors.EpollSelector):
                 raise RuntimeError("nothing to wait for: every task waits for another")
             return events
         events = super().select(0)
-        if not events and len(self.get_map()) > _IDLE_DESCRIPTORS:
+        if not events and len(self.get_map()) > self._loop.idle_descriptors:
             # A peer's bytes may be on their way, even on loopback under load.
             events = super().select(_SOON_GRACE_S if timeout < _SOON_S else _LATE_GRACE_S)
         if not events:

@@ -1,0 +1,175 @@
+"""Alarm: which news of a service's health goes out, and when."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from collector.service.alarm import Alarm, alarm_for, in_words
+from collector.service.health import Alarms
+from collector.service.hook import Change, Hook
+from collector.service.standing import MeterStanding
+from collector.web.ping import Pinger
+from tests.web.making import meter_standing, monitor, standing_of
+
+
+class Told(Hook):
+    """Keeps the changes instead of running a program."""
+
+    def __init__(self) -> None:
+        super().__init__(("/bin/true",), {})
+        self.changes: list[Change] = []
+
+    def tell(self, change: Change) -> None:
+        self.changes.append(change)
+
+    @property
+    def moves(self) -> list[str]:
+        return [f"{each.meter} {each.before} {each.state}" for each in self.changes]
+
+
+async def live(alarm: Alarm, *states: str, step_s: float = 30.0) -> None:
+    """One standing after the other, as the heartbeat would show them."""
+    for state in states:
+        alarm.observe(standing_of(state))
+        await asyncio.sleep(step_s)
+
+
+async def test_the_monitor_hears_the_start_and_then_every_hour_that_all_is_well() -> None:
+    """No ping while nobody knows yet how it is."""
+    async with monitor() as told:
+        alarm = Alarm(Pinger(told.url), None)
+        await live(alarm, "starting", "starting", "starting")
+        assert told.kinds == ["/start"]
+        await live(alarm, *["good"] * 119)
+        assert told.kinds == ["/start", ""]
+        await live(alarm, *["good"] * 241)
+        assert told.kinds == ["/start", "", "", "", ""]
+        await alarm.close()
+
+
+async def test_a_change_is_heard_at_once_and_every_hour_as_long_as_it_lasts() -> None:
+    """Fail, fail, and back."""
+    async with monitor() as told:
+        alarm = Alarm(Pinger(told.url), None)
+        await live(alarm, "good", "good", "offline")
+        assert told.kinds == ["/start", "", "/fail"]
+        await live(alarm, *["broken"] * 119)
+        assert told.kinds == ["/start", "", "/fail"]
+        await live(alarm, *["broken"] * 3)
+        assert told.kinds == ["/start", "", "/fail", "/fail"]
+        await live(alarm, "good", "good")
+        assert told.kinds == ["/start", "", "/fail", "/fail", ""]
+        assert told.pings[2][1].startswith("offline, newest hour: 30 min\nhouse: offline")
+        await alarm.close()
+
+
+async def test_a_ping_that_did_not_arrive_is_sent_again_soon() -> None:
+    """Else the monitor would take an hour without a network of its own for a silence of ours."""
+    async with monitor() as told:
+        alarm = Alarm(Pinger(told.url), None)
+        await live(alarm, "good")
+        told.status = 500
+        await live(alarm, *["good"] * 25)
+        assert told.kinds == ["/start", "", "", ""]  # one every five minutes
+        told.status = 200
+        await live(alarm, *["good"] * 60)
+        assert told.kinds == ["/start", "", "", "", ""]
+        await alarm.close()
+
+
+async def test_a_monitor_that_hangs_is_asked_one_ping_at_a_time() -> None:
+    """Nothing piles up, and a stop does not wait for it."""
+    loop = asyncio.get_running_loop()
+    async with monitor() as told:
+        told.status = None
+        alarm = Alarm(Pinger(told.url), None)
+        await live(alarm, *["good", "offline"] * 4, step_s=1)
+        assert told.kinds == ["/start"]
+        began = loop.time()
+        await alarm.close()
+        assert loop.time() - began < 0.1
+
+
+@pytest.mark.parametrize(
+    ("states", "moves"),
+    [
+        (["good"], []),
+        (["starting", "good"], []),
+        (["starting", "starting", "broken"], ["house starting broken"]),
+        (["good", "offline", "offline"], ["house good offline"]),
+        (["good", "offline", "broken", "good"],
+         ["house good offline", "house offline broken", "house broken good"]),
+        (["good", "starting", "good"], []),
+        (["offline", "starting", "good"], ["house offline good"]),
+        (["offline", "offline"], []),
+    ],
+)  # fmt: skip
+async def test_each_change_between_well_offline_and_broken_is_worth_a_command(
+    states: list[str], moves: list[str]
+) -> None:
+    """What is found at the first look is no change, and that all is well after a start is no news."""
+    told = Told()
+    alarm = Alarm(None, told)
+    await live(alarm, *states)
+    assert told.moves == moves
+    await alarm.close()
+
+
+async def test_each_meter_has_changes_of_its_own() -> None:
+    """The whole service may stay broken meanwhile; a meter that came later is no change."""
+    told = Told()
+    alarm = Alarm(None, told)
+
+    def show(**states: str) -> None:
+        meters = {name: meter_standing(state, reason="why", age_s=5) for name, state in states.items()}
+        alarm.observe(standing_of("broken", meters=meters))
+
+    show(house="broken", barn="good")
+    show(house="broken", barn="offline")
+    show(house="broken", barn="offline", shed="offline")
+    show(house="good", barn="offline", shed="offline")
+    assert told.changes == [
+        Change("barn", "good", "offline", "why", 5),
+        Change("house", "broken", "good", "why", 5),
+    ]
+    await alarm.close()
+
+
+def test_the_words_say_what_and_why() -> None:
+    """The whole first, then each meter that is not well."""
+    parts: dict[str, Any] = {
+        "meters": {
+            "house": meter_standing("offline", age_s=97200, reason="is the meter powered?"),
+            "barn": meter_standing("good"),
+            "shed": MeterStanding("broken", reason="no network"),
+        },
+        "age_s": None,
+    }
+    assert in_words(standing_of("broken", **parts)).splitlines() == [
+        "broken, newest hour: no hour yet",
+        "house: offline, newest hour: 27 h, is the meter powered?",
+        "shed: broken, newest hour: no hour yet, no network",
+    ]
+
+
+async def test_without_settings_nobody_is_told() -> None:
+    """Nothing is started, nothing has to end."""
+    alarm = alarm_for(Alarms())
+    before = asyncio.all_tasks()
+    alarm.observe(standing_of("good"))
+    alarm.observe(standing_of("broken"))
+    assert asyncio.all_tasks() == before
+    await alarm.close()
+
+
+async def test_settings_name_whom_to_tell() -> None:
+    """A URL and a command."""
+    async with monitor() as told:
+        alarm = alarm_for(Alarms(told.url, ("/bin/true",)))
+        alarm.observe(standing_of("good"))
+        await asyncio.sleep(1)
+        assert told.kinds == ["/start"]
+        await alarm.close()

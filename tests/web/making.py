@@ -1,0 +1,137 @@
+"""What the tests of this room share: standings, a page on a real port, and a monitor that is pinged."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import json
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+from collector.service.health import Listen
+from collector.service.standing import AccountStanding, MeterStanding, Standing
+from collector.web.endpoint import serving
+
+NOW = datetime(2026, 6, 15, 12, 0, tzinfo=UTC)
+NOW_S = int(NOW.timestamp())
+HOUR_S = 3600
+
+
+def meter_standing(state: str = "good", **more: Any) -> MeterStanding:
+    """A meter whose newest hour ended half an hour ago."""
+    known = {"newest_hour": NOW_S - 5400, "age_s": 1800, "answered_at": NOW_S - 1200}
+    return MeterStanding(state=state, **{**known, **more})
+
+
+def standing_of(state: str = "good", **more: Any) -> Standing:
+    """A service with one account and the meter `house`."""
+    parts: dict[str, Any] = {
+        "meters": {"house": meter_standing(state)},
+        "accounts": {"home": AccountStanding(("house",), outcomes={"answered": 7}, holds=1, gap_s=1.05)},
+        "age_s": 1800,
+        "jobs": 1,
+        "next_run_at": NOW_S + 720,
+    }
+    return Standing("0.1.0", 42, NOW_S - 86400, NOW_S, "2026-06-15", state=state, **{**parts, **more})
+
+
+@dataclass
+class Page:
+    """A page that is being served."""
+
+    port: int
+
+    async def ask(self, path: str, method: str = "GET", host: str | None = "localhost") -> Answer:
+        """One request over a socket of its own."""
+        head = f"{method} {path} HTTP/1.1\r\n" + (f"Host: {host}\r\n" if host is not None else "")
+        return answer_of(await self.send(head.encode() + b"\r\n"))
+
+    async def send(self, data: bytes) -> bytes:
+        """Sends bytes as they are; everything that comes back until the end."""
+        reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
+        writer.write(data)
+        try:
+            return await reader.read()
+        finally:
+            writer.close()
+
+
+@dataclass
+class Answer:
+    """What came back."""
+
+    status: int
+    headers: dict[str, str]
+    body: str
+
+
+def answer_of(data: bytes) -> Answer:
+    """Status, headers by lower-case name, body."""
+    head, _, body = data.decode().partition("\r\n\r\n")
+    first, *lines = head.split("\r\n")
+    headers = {name.lower(): value for name, _, value in (line.partition(": ") for line in lines)}
+    return Answer(int(first.split()[1]), headers, body)
+
+
+@asynccontextmanager
+async def page(
+    log: io.StringIO, standing: Callable[[], Standing | None], host: str = "127.0.0.1"
+) -> AsyncIterator[Page]:
+    """That page, on any free port."""
+    async with serving(Listen(host, 0), standing, lambda: NOW):
+        yield Page(port_of(log))
+
+
+def port_of(log: io.StringIO) -> int:
+    """Where the page last said that it listens."""
+    told = [json.loads(line) for line in log.getvalue().splitlines()]
+    return int(next(each["port"] for each in reversed(told) if each["event"] == "web.listening"))
+
+
+@dataclass
+class Monitor:
+    """A stand-in for healthchecks.io on loopback. `status` `None` never answers."""
+
+    port: int = 0
+    status: int | None = 200
+    headers: str = ""
+    pings: list[tuple[str, str]] = field(default_factory=list)
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}/SECRET0PATH0OF0THE0MONITOR"
+
+    @property
+    def kinds(self) -> list[str]:
+        """What each ping's path ended in."""
+        return [path.partition("MONITOR")[2] for path, _ in self.pings]
+
+    async def answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            head = (await reader.readuntil(b"\r\n\r\n")).decode()
+            lengths = [line for line in head.lower().split("\r\n") if line.startswith("content-length")]
+            body = await reader.readexactly(int(lengths[0].split(":")[1]) if lengths else 0)
+            self.pings.append((head.split()[1], body.decode()))
+            if self.status is None:
+                await reader.read()
+            else:
+                writer.write(
+                    f"HTTP/1.1 {self.status} X\r\n{self.headers}Content-Length: 2\r\n\r\nOK".encode()
+                )
+        except (asyncio.IncompleteReadError, ConnectionError):
+            pass
+        finally:
+            writer.close()
+
+
+@asynccontextmanager
+async def monitor() -> AsyncIterator[Monitor]:
+    """A monitor that listens."""
+    told = Monitor()
+    server = await asyncio.start_server(told.answer, "127.0.0.1", 0)
+    told.port = server.sockets[0].getsockname()[1]
+    async with server:
+        yield told
