@@ -63,9 +63,10 @@ class Alarm:
         self._pinging = asyncio.create_task(self._ping(pinger, news, in_words(standing)))
 
     async def _ping(self, pinger: Pinger, news: News, text: str) -> None:
+        sent_at = asyncio.get_running_loop().time()
         arrived = await pinger.ping(news, text)
         self._pinged = news
-        self._next_ping = asyncio.get_running_loop().time() + (_PERIOD_S if arrived else _AGAIN_S)
+        self._next_ping = sent_at + (_PERIOD_S if arrived else _AGAIN_S)
 
     def _changes(self, standing: Standing) -> list[Change]:
         """What is worth a command: each change between well, offline and broken.
