@@ -39,6 +39,8 @@ EVENTS: dict[str, str] = {
     "clock.untrusted": "this machine's clock cannot be right; nothing is stored until it is",
     "clock.trusted": "the clock is right; the work goes on",
     "clock.stepped": "the clock jumped by `step_s` seconds; the schedule was set anew",
+    "history.expiring": "days not complete that the cloud will forget within 30 days; said once a day",
     "history.lost": "days that the cloud no longer keeps were never collected",
+    "health.changed": "a meter's collecting became good, offline or broken: the newest hour's age, and why",
     "library.reported": "a warning or error of a library, in `message`",
 }
