@@ -13,24 +13,26 @@ _PERIOD_S = 3600.0
 _AGAIN_S = 300.0  # a ping that did not arrive: before the monitor takes it for a silence of ours
 
 
-def alarm_for(alarms: Alarms) -> Alarm:
-    """An alarm that tells whom the settings name."""
+def alarm_for(alarms: Alarms, before: Standing | None) -> Alarm:
+    """An alarm that tells whom the settings name; `before` is what was said last, also by another process."""
     return Alarm(
         Pinger(alarms.ping_url) if alarms.ping_url else None,
         Hook(alarms.on_change) if alarms.on_change else None,
+        before,
     )
 
 
 class Alarm:
     """Is shown each standing, and tells what is new in it. Either of its messengers may be missing."""
 
-    def __init__(self, pinger: Pinger | None, hook: Hook | None) -> None:
+    def __init__(self, pinger: Pinger | None, hook: Hook | None, before: Standing | None) -> None:
         self._pinger = pinger
         self._hook = hook
         self._pinging: asyncio.Task[None] | None = None
         self._pinged: News | None = None
         self._next_ping = 0.0
-        self._states: dict[str, str] = {}
+        meters = {} if before is None else before.meters
+        self._states = {name: each.state for name, each in meters.items()}
 
     def observe(self, standing: Standing) -> None:
         """Looks at a new standing; returns at once, what takes time is done beside."""
@@ -41,7 +43,7 @@ class Alarm:
                 self._hook.tell(change)
 
     async def close(self) -> None:
-        """Ends what is under way, within two seconds."""
+        """Ends what is under way, within a second."""
         if self._pinging is not None:
             self._pinging.cancel()
             await asyncio.wait([self._pinging])

@@ -28,6 +28,7 @@ _LOCALTIME = Path("/etc/localtime")
 class AccountAtWork:
     """One account's runner and its meters' collections."""
 
+    name: str
     runner: AccountRunner
     collections: tuple[Collection, ...]
     pacer: Pacer
@@ -72,7 +73,7 @@ async def assembled(
                     for meter in each.meters
                 )
                 runner = AccountRunner(each.account.name, settings.pacing.max_in_flight, patience_s)
-                accounts.append(AccountAtWork(runner, collections, client.pacer))
+                accounts.append(AccountAtWork(each.account.name, runner, collections, client.pacer))
             yield accounts
 
 

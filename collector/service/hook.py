@@ -16,7 +16,7 @@ from collector import logs
 
 _LIMIT_S = 30.0
 _GRACE_S = 0.5  # between SIGTERM and SIGKILL
-_KILL_S = 1.0  # so long the kernel may take to end what was killed
+_KILL_S = 0.3  # so long the kernel may take to end what was killed
 _MOST_OUTPUT = 4096
 _CHUNK = 64 * 1024
 _MOST_FIRST_LINE = 200
@@ -59,7 +59,7 @@ class Hook:
             self._task = asyncio.create_task(self._work())
 
     async def close(self) -> None:
-        """Ends the command that runs, within two seconds; what waits is not told."""
+        """Ends the command that runs, within a second; what waits is not told."""
         self._waiting.clear()
         if self._task is not None:
             self._task.cancel()

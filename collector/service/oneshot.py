@@ -9,8 +9,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import date, datetime
 
-from collector.archive.folder import survey
 from collector.archive.store import DayOutcome
+from collector.archive.survey import survey
 from collector.cloud.meters import Meter
 from collector.energy.days import Clock, date_in, zone_named
 from collector.energy.knowledge import Knowledge, Outcome

@@ -7,18 +7,19 @@ the archive. Losing it loses nothing.
 from __future__ import annotations
 
 import json
-import os
 import zlib
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from collector.archive.files import read_at_most
+from collector.archive.folder import OWN_FOLDER
+from collector.service.health import State, age_in_words
 
-_FOLDER = "shelly-collector"
-_SYSTEM = Path("/run") / _FOLDER  # what RuntimeDirectory= of the unit makes
+_SYSTEM = Path("/run/shelly-collector")  # what RuntimeDirectory= of the unit makes
 _MAX_BYTES = 1024 * 1024
 _MAX_REASON = 500
 
@@ -87,12 +88,8 @@ class Standing:
 def place_for(archive: Path, environ: Mapping[str, str]) -> Path:
     """Where the service of that archive writes its standing."""
     runtime = environ.get("RUNTIME_DIRECTORY", "").split(":")[0]
-    user = environ.get("XDG_RUNTIME_DIR", "")
-    if runtime:
-        return Path(runtime, _name(archive))
-    if user and os.access(user, os.W_OK):
-        return Path(user, _FOLDER, _name(archive))
-    return archive / ".collector" / _name(archive)
+    folder = Path(runtime) if runtime else archive / OWN_FOLDER
+    return folder / _name(archive)
 
 
 def write_standing(place: Path, standing: Standing) -> None:
@@ -108,10 +105,28 @@ def read_standing(archive: Path, environ: Mapping[str, str]) -> Standing | None:
     places = {
         place_for(archive, environ),
         _SYSTEM / _name(archive),
-        archive / ".collector" / _name(archive),
+        archive / OWN_FOLDER / _name(archive),
     }
     found = [standing for place in places if (standing := _read(place)) is not None]
     return max(found, key=lambda each: each.written_at, default=None)
+
+
+def in_one_line(standing: Standing) -> str:
+    """For a person: what the service does now, or what keeps it from doing so."""
+    for account in standing.accounts.values():
+        if account.trouble is not None:
+            return f"Waiting: {account.trouble.reason}"
+    for name, meter in standing.meters.items():
+        if not State(meter.state).is_well:
+            return f"{meter.state.capitalize()}: {name}: {meter.reason}"
+    meters, jobs = len(standing.meters), standing.jobs
+    newest = "no hour yet" if standing.age_s is None else f"newest hour {age_in_words(standing.age_s)} old"
+    upcoming = standing.next_run_at
+    until = "" if upcoming is None else f", next at {datetime.fromtimestamp(upcoming, UTC):%H:%M} UTC"
+    return (
+        f"Collecting {meters} meter{'s' * (meters != 1)}, {newest}, "
+        f"{jobs} job{'s' * (jobs != 1)} under way{until}"
+    )
 
 
 def _name(archive: Path) -> str:

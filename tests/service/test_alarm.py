@@ -40,20 +40,20 @@ async def live(alarm: Alarm, *states: str, step_s: float = 30.0) -> None:
 async def test_the_monitor_hears_the_start_and_then_every_hour_that_all_is_well() -> None:
     """No ping while nobody knows yet how it is."""
     async with monitor() as told:
-        alarm = Alarm(Pinger(told.url), None)
+        alarm = Alarm(Pinger(told.url), None, None)
         await live(alarm, "starting", "starting", "starting")
         assert told.kinds == ["/start"]
         await live(alarm, *["good"] * 119)
         assert told.kinds == ["/start", ""]
         await live(alarm, *["good"] * 241)
-        assert told.kinds == ["/start", "", "", "", ""]
+        assert told.kinds == ["/start", "", "", ""]
         await alarm.close()
 
 
 async def test_a_change_is_heard_at_once_and_every_hour_as_long_as_it_lasts() -> None:
     """Fail, fail, and back."""
     async with monitor() as told:
-        alarm = Alarm(Pinger(told.url), None)
+        alarm = Alarm(Pinger(told.url), None, None)
         await live(alarm, "good", "good", "offline")
         assert told.kinds == ["/start", "", "/fail"]
         await live(alarm, *["broken"] * 119)
@@ -69,7 +69,7 @@ async def test_a_change_is_heard_at_once_and_every_hour_as_long_as_it_lasts() ->
 async def test_a_ping_that_did_not_arrive_is_sent_again_soon() -> None:
     """Else the monitor would take an hour without a network of its own for a silence of ours."""
     async with monitor() as told:
-        alarm = Alarm(Pinger(told.url), None)
+        alarm = Alarm(Pinger(told.url), None, None)
         await live(alarm, "good")
         told.status = 500
         await live(alarm, *["good"] * 25)
@@ -85,7 +85,7 @@ async def test_a_monitor_that_hangs_is_asked_one_ping_at_a_time() -> None:
     loop = asyncio.get_running_loop()
     async with monitor() as told:
         told.status = None
-        alarm = Alarm(Pinger(told.url), None)
+        alarm = Alarm(Pinger(told.url), None, None)
         await live(alarm, *["good", "offline"] * 4, step_s=1)
         assert told.kinds == ["/start"]
         began = loop.time()
@@ -112,7 +112,7 @@ async def test_each_change_between_well_offline_and_broken_is_worth_a_command(
 ) -> None:
     """What is found at the first look is no change, and that all is well after a start is no news."""
     told = Told()
-    alarm = Alarm(None, told)
+    alarm = Alarm(None, told, None)
     await live(alarm, *states)
     assert told.moves == moves
     await alarm.close()
@@ -121,7 +121,7 @@ async def test_each_change_between_well_offline_and_broken_is_worth_a_command(
 async def test_each_meter_has_changes_of_its_own() -> None:
     """The whole service may stay broken meanwhile; a meter that came later is no change."""
     told = Told()
-    alarm = Alarm(None, told)
+    alarm = Alarm(None, told, None)
 
     def show(**states: str) -> None:
         meters = {name: meter_standing(state, reason="why", age_s=5) for name, state in states.items()}
@@ -135,6 +135,17 @@ async def test_each_meter_has_changes_of_its_own() -> None:
         Change("barn", "good", "offline", "why", 5),
         Change("house", "broken", "good", "why", 5),
     ]
+    await alarm.close()
+
+
+async def test_what_an_earlier_process_said_is_where_a_change_begins() -> None:
+    """A restart tells nothing twice, and a change that came with it is told."""
+    told = Told()
+    before = standing_of(meters={"house": meter_standing("offline"), "barn": meter_standing("good")})
+    alarm = Alarm(None, told, before)
+    for barn in ("starting", "broken"):
+        alarm.observe(standing_of(meters={"house": meter_standing("offline"), "barn": meter_standing(barn)}))
+    assert told.moves == ["barn good broken"]
     await alarm.close()
 
 
@@ -157,7 +168,7 @@ def test_the_words_say_what_and_why() -> None:
 
 async def test_without_settings_nobody_is_told() -> None:
     """Nothing is started, nothing has to end."""
-    alarm = alarm_for(Alarms())
+    alarm = alarm_for(Alarms(), None)
     before = asyncio.all_tasks()
     alarm.observe(standing_of("good"))
     alarm.observe(standing_of("broken"))
@@ -168,7 +179,7 @@ async def test_without_settings_nobody_is_told() -> None:
 async def test_settings_name_whom_to_tell() -> None:
     """A URL and a command."""
     async with monitor() as told:
-        alarm = alarm_for(Alarms(told.url, ("/bin/true",)))
+        alarm = alarm_for(Alarms(told.url, ("/bin/true",)), None)
         alarm.observe(standing_of("good"))
         await asyncio.sleep(1)
         assert told.kinds == ["/start"]

@@ -1,0 +1,43 @@
+"""Outside: those who are told how the service is. Only what is configured is imported."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+
+from collector.energy.days import Clock
+from collector.service.health import Alarms, Listen
+from collector.service.standing import Standing
+
+Tell = Callable[[Standing], None]
+
+
+@asynccontextmanager
+async def outside(
+    listen: Listen | None, alarms: Alarms, before: Standing | None, clock: Clock
+) -> AsyncIterator[Tell]:
+    """Gives what is to be called with each new standing; the page and the alarm live as long as the context.
+
+    `before` is what was said last, also by an earlier process.
+    """
+    now: Standing | None = None
+    tell_alarm: Tell | None = None
+
+    def tell(standing: Standing) -> None:
+        nonlocal now
+        now = standing
+        if tell_alarm is not None:
+            tell_alarm(standing)
+
+    async with AsyncExitStack() as stack:
+        if listen is not None:
+            from collector.web.endpoint import serving  # 12 ms and 2.3 MB for those who want it
+
+            await stack.enter_async_context(serving(listen, lambda: now, clock))
+        if alarms.ping_url or alarms.on_change:
+            from collector.service.alarm import alarm_for
+
+            alarm = alarm_for(alarms, before)
+            stack.push_async_callback(alarm.close)
+            tell_alarm = alarm.observe
+        yield tell
