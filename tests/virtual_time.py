@@ -57,6 +57,27 @@ class VirtualTimeLoop(asyncio.SelectorEventLoop):
         future.add_done_callback(self._left_thread)
         return future
 
+    async def subprocess_exec(self, protocol_factory: Any, *args: Any, **kwargs: Any) -> Any:
+        """While a program runs, time stands still: it knows nothing of ours."""
+
+        def factory() -> Any:
+            protocol = protocol_factory()
+            told = protocol.process_exited
+
+            def process_exited() -> None:
+                self._in_threads -= 1
+                told()
+
+            protocol.process_exited = process_exited
+            return protocol
+
+        self._in_threads += 1
+        try:
+            return await super().subprocess_exec(factory, *args, **kwargs)
+        except OSError:
+            self._in_threads -= 1
+            raise
+
     def _left_thread(self, future: asyncio.Future[Any]) -> None:
         self._in_threads -= 1
 

@@ -31,7 +31,7 @@ async def outside(
 
     async with AsyncExitStack() as stack:
         if listen is not None:
-            from collector.web.endpoint import serving  # 12 ms and 2.3 MB for those who want it
+            from collector.web.endpoint import serving  # a server: only for those who want it
 
             await stack.enter_async_context(serving(listen, lambda: now, clock))
         if alarms.ping_url or alarms.on_change:
