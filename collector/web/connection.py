@@ -10,7 +10,9 @@ from typing import Any, cast
 from aiohttp import web
 
 _LIFE_S = 10.0  # for the whole connection: a client that sends or reads byte by byte gets no more
-_MOST_BYTES = 16 * 1024  # that it may send: a request has no body
+_MOST_BYTES = (
+    16 * 1024
+)  # that it may send: a request has no body, and older releases take any number of headers
 _MOST_AT_ONCE = 32
 
 

@@ -145,6 +145,22 @@ async def test_a_reload_moves_the_page(tmp_path: Path, port: int, log_lines: io.
     assert len(events_in(log_lines.getvalue(), "web.listening")) == 3
 
 
+async def test_a_reload_ends_what_the_old_settings_had_begun(port: int, tmp_path: Path) -> None:
+    """A ping that hangs belongs to them."""
+    async with (
+        monitor() as told,
+        living(cloud_of(), tmp_path, START, **tables(port, told)) as service,
+    ):
+        told.status = None
+        await service.pass_time(seconds=2)
+        assert told.waiting == 1
+        told.status = 200
+        service.signals.reload.set()
+        await service.pass_time(seconds=5)
+        assert told.waiting == 0
+        assert told.kinds[:2] == ["/start", "/start"]
+
+
 async def reloaded(service: Living) -> None:
     """A minute later with its configuration read again."""
     service.signals.reload.set()

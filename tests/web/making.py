@@ -99,6 +99,7 @@ class Monitor:
     status: int | None = 200
     headers: str = ""
     pings: list[tuple[str, str]] = field(default_factory=list)
+    waiting: int = 0  # clients that wait for an answer
 
     @property
     def url(self) -> str:
@@ -116,7 +117,9 @@ class Monitor:
             body = await reader.readexactly(int(lengths[0].split(":")[1]) if lengths else 0)
             self.pings.append((head.split()[1], body.decode()))
             if self.status is None:
+                self.waiting += 1
                 await reader.read()
+                self.waiting -= 1
             else:
                 writer.write(
                     f"HTTP/1.1 {self.status} X\r\n{self.headers}Content-Length: 2\r\n\r\nOK".encode()
