@@ -15,8 +15,9 @@ from collector import __version__, logs
 from collector.energy.days import Clock
 from collector.errors import CollectorError, KeyRefused, SettingsError
 from collector.service.asking import Asker
-from collector.service.assembly import AccountAtWork, Pacers, assembled, home_zone
+from collector.service.assembly import AccountAtWork, Pacers, assembled
 from collector.service.collection import Collection, Lane
+from collector.service.home import home_zone
 from collector.service.observer import Observer
 from collector.service.outside import Tell, outside
 from collector.service.schedule import Schedule
