@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,7 +14,9 @@ from collector.energy.knowledge import Outcome
 from collector.events import EVENTS
 from collector.service import troubles
 from collector.settings.schema import TABLES
+from collector.web.endpoint import health_of
 from collector.web.metrics import METRICS
+from tests.web.making import standing_of
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
@@ -95,3 +98,12 @@ def test_the_release_is_in_the_changelog() -> None:
 
     headings = [line for line in (ROOT / "CHANGELOG.md").read_text().splitlines() if line.startswith("## ")]
     assert headings[0].startswith(f"## {__version__}")
+
+
+def test_the_health_page_is_shown_as_it_is() -> None:
+    """Its JSON in the README has the keys that the page has, no more and no less."""
+    (shown,) = [json.loads(line) for line in README.splitlines() if line.startswith('{"state":')]
+    _, told = health_of(standing_of())
+    assert shown.keys() == told.keys()
+    assert shown["meters"].keys() == told["meters"].keys()
+    assert shown["meters"]["house"].keys() == told["meters"]["house"].keys()
