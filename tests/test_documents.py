@@ -5,14 +5,21 @@ from __future__ import annotations
 import ast
 import json
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import pytest
 
 from collector.cli import COMMANDS, exits, parser_of
+from collector.cli.status_json import as_dict
+from collector.energy.coverage import DayState
 from collector.energy.knowledge import Outcome
-from collector.events import EVENTS
+from collector.events import CURES, EVENTS
 from collector.service import troubles
+from collector.service.health import Health, State
+from collector.service.overview import MeterOverview, Overview
+from collector.service.standing import AccountStanding, Failure, Standing
 from collector.settings.schema import TABLES
 from collector.web.endpoint import health_of
 from collector.web.metrics import METRICS
@@ -90,6 +97,42 @@ def test_every_setting_is_explained(kind: str, key: str) -> None:
     """In the README's table and, with its default, in the example configuration."""
     assert f"`{key}`" in README
     assert f"\n{key} = " in EXAMPLE or f"\n# {key} = " in EXAMPLE, kind
+
+
+@pytest.mark.parametrize("state", DayState)
+def test_every_state_of_a_day_is_explained(state: DayState) -> None:
+    """Where `status` is."""
+    assert state is DayState.TODAY or f"| {state.value.replace('_', ' ')} |" in README
+
+
+def test_every_field_of_the_overview_is_explained() -> None:
+    """`status --json` is read by machines."""
+    meter = MeterOverview(
+        "x", ZoneInfo("UTC"), Health(State.GOOD, 1), 1, 1, 1, 1, {}, 1, (), 1, Failure("x", 1, "x"),
+        is_held=False,
+    )  # fmt: skip
+    accounts = {"x": AccountStanding(trouble=Failure("x", 1, "x"))}
+    standing = Standing("1", 1, 1, 1, "", accounts=accounts)
+    now = datetime(2026, 3, 20, tzinfo=UTC)
+    seen = as_dict(Overview(now, ZoneInfo("UTC"), runs=True, standing=standing, meters=(meter,)))
+    assert all(f"`{key}`" in README for key in _keys_of(seen)), seen
+
+
+def _keys_of(value: object) -> Iterator[str]:
+    if isinstance(value, dict):
+        for key, each in value.items():
+            if key not in set(DayState):
+                yield key
+            yield from _keys_of(each)
+    for each in value if isinstance(value, list) else ():
+        yield from _keys_of(each)
+
+
+@pytest.mark.parametrize("event", CURES)
+def test_a_cure_is_for_an_event_that_there_is(event: str) -> None:
+    """And is a sentence."""
+    assert event in EVENTS
+    assert CURES[event].endswith(".")
 
 
 def test_the_release_is_in_the_changelog() -> None:

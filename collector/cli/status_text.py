@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from datetime import UTC, date, datetime
+from textwrap import wrap
 from typing import TextIO
 
 from collector.cli.calendar import calendar, legend
@@ -14,6 +15,7 @@ from collector.events import CURES
 from collector.service.health import State, age_in_words
 from collector.service.overview import MeterOverview, Overview
 
+_WIDTH = 90
 _COLOURS = {State.GOOD: "32", State.STARTING: "33", State.OFFLINE: "31", State.BROKEN: "31"}
 
 
@@ -80,7 +82,7 @@ def _meter(meter: MeterOverview, seen: Overview, *, colour: bool) -> Iterator[st
     if (failure := meter.failure) is not None:
         yield _row("error", f"{_time(failure.at, seen)}, {failure.event}: {_safe(failure.reason)}")
         if failure.event in CURES:
-            yield _row("", CURES[failure.event])
+            yield from (_row("", line) for line in wrap(CURES[failure.event], _WIDTH))
 
 
 def _newest(meter: MeterOverview) -> str:

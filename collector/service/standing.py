@@ -22,6 +22,7 @@ from collector.service.health import State, age_in_words
 _SYSTEM = Path("/run/shelly-collector")  # what RuntimeDirectory= of the unit makes
 _MAX_BYTES = 1024 * 1024
 _MAX_REASON = 500
+_MAX_WHOLE = 1 << 40  # times beyond are no dates
 
 
 class Failure(NamedTuple):
@@ -145,10 +146,10 @@ def _standing(raw: dict[str, Any]) -> Standing:
     accounts = {
         str(name): AccountStanding(
             meters=tuple(map(str, each["meters"])),
-            requests_today=int(each["requests_today"]),
-            holds_today=int(each["holds_today"]),
-            outcomes={str(outcome): int(count) for outcome, count in each["outcomes"].items()},
-            holds=int(each["holds"]),
+            requests_today=_int(each["requests_today"]),
+            holds_today=_int(each["holds_today"]),
+            outcomes={str(outcome): _int(count) for outcome, count in each["outcomes"].items()},
+            holds=_int(each["holds"]),
             gap_s=float(each["gap_s"]),
             trouble=_failure(each["trouble"]),
         )
@@ -156,26 +157,26 @@ def _standing(raw: dict[str, Any]) -> Standing:
     }
     meters = {
         str(name): MeterStanding(
-            state=str(each["state"]),
+            state=State(each["state"]).value,
             age_s=_whole(each["age_s"]),
             reason=str(each["reason"])[:_MAX_REASON],
             newest_hour=_whole(each["newest_hour"]),
             answered_at=_whole(each["answered_at"]),
-            missing_hours=int(each["missing_hours"]),
-            expiring_days=int(each["expiring_days"]),
+            missing_hours=_int(each["missing_hours"]),
+            expiring_days=_int(each["expiring_days"]),
             failure=_failure(each["failure"]),
         )
         for name, each in raw["meters"].items()
     }
     return Standing(
         version=str(raw["version"]),
-        pid=int(raw["pid"]),
-        started_at=int(raw["started_at"]),
-        written_at=int(raw["written_at"]),
+        pid=_int(raw["pid"]),
+        started_at=_int(raw["started_at"]),
+        written_at=_int(raw["written_at"]),
         today=str(raw["today"]),
-        state=str(raw["state"]),
+        state=State(raw["state"]).value,
         age_s=_whole(raw["age_s"]),
-        jobs=int(raw["jobs"]),
+        jobs=_int(raw["jobs"]),
         next_run_at=_whole(raw["next_run_at"]),
         accounts=accounts,
         meters=meters,
@@ -186,8 +187,14 @@ def _failure(raw: Any) -> Failure | None:
     if raw is None:
         return None
     event, at, reason = raw
-    return Failure(str(event), int(at), str(reason)[:_MAX_REASON])
+    return Failure(str(event), _int(at), str(reason)[:_MAX_REASON])
 
 
 def _whole(value: Any) -> int | None:
-    return None if value is None else int(value)
+    return None if value is None else _int(value)
+
+
+def _int(value: Any) -> int:
+    if type(value) is not int or not 0 <= value < _MAX_WHOLE:
+        raise ValueError("not a whole number")
+    return value
