@@ -14,8 +14,8 @@ from collector.archive.files import replace_file
 from collector.archive.folder import OWN_FOLDER
 from collector.archive.mounts import MOUNTINFO, mount_of
 from collector.errors import ClockUntrusted
+from collector.service import trust
 from collector.service.checks import Check, fail, ok, skip, warn
-from collector.service.trust import SYNCHRONIZED, check_clock
 
 CLOCK_CURE = "Set it (timedatectl); until then the service stores nothing."
 
@@ -50,11 +50,11 @@ def clock_check(now: datetime, today: date, offset_s: float | None, newest: date
         off = f"{abs(offset_s):.0f} s {'ahead of' if offset_s > 0 else 'behind'}"
         says += f", {'within 2 s of' if abs(offset_s) < 2 else off} the cloud's"
     try:
-        check_clock(now, today, cloud_now, newest)
+        trust.check_clock(now, today, cloud_now, newest)
     except ClockUntrusted as error:
         reason = f"This machine's clock is wrong: {error}." if cloud_now is None else f"{says}."
         return fail("clock", reason, CLOCK_CURE)
-    if SYNCHRONIZED.exists():
+    if trust.SYNCHRONIZED.exists():
         return ok("clock", f"{says}; the system's time service has set it.")
     if cloud_now is None and newest is None:
         return skip("clock", f"{says}; there is nothing to compare it with.")

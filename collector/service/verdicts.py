@@ -94,9 +94,8 @@ def _host(heard: AccountHeard) -> Check:
         elif "401" in trouble.reason:
             cure = f"Often it goes away by itself. If it stays: {KEY_CURE}"
         return fail("host", f"{host}: {trouble.reason}.", cure, name)
-    if heard.answered and all(
-        isinstance(each.error, Rejected) for each in heard.meters if not each.not_asked
-    ):
+    asked = [each for each in heard.meters if not each.not_asked]
+    if asked and all(isinstance(each.error, Rejected) for each in asked):
         return warn("host", f"{host} answers, but refuses every question.", HOST_CURE, name)
     if heard.answered:
         secure = " with a valid certificate" if heard.account.base_url.startswith("https") else ""
@@ -164,6 +163,8 @@ def _kind(heard: MeterHeard, *, has_history: bool) -> Check:
         channels = " Or one of its channels does not exist." if kind is Kind.EM else ""
         return fail("kind", says, other + channels, name)
     if isinstance(error, AnswerError):
+        if heard.body is not None and not heard.body.get("history"):
+            return _empty(heard, other)
         if error.field in ("history", "sum") and "kind =" in error.reason:
             says = f'{heard.device} answers, but not as kind = "{kind}" does.'
             return fail("kind", says, other, name)
@@ -180,12 +181,17 @@ def _kind(heard: MeterHeard, *, has_history: bool) -> Check:
     if heard.body.get("history"):
         says = f'It answers as kind = "{kind}" does, but has no hour of {heard.day}.'
         return warn("kind", says, "Is the meter powered and in the network? The app shows it.", name)
+    return _empty(heard, other)
+
+
+def _empty(heard: MeterHeard, other: str) -> Check:
+    """Nobody knows what a device of another kind answers; this is one of the guesses."""
     return warn(
         "kind",
         f"The answer for {heard.day} is empty: a device of another kind may look like this, and so may one "
         "that was offline or is new.",
         f"{other} Else look in the app whether it is online.",
-        name,
+        heard.meter.name,
     )
 
 
