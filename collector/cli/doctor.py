@@ -12,8 +12,6 @@ from typing import TYPE_CHECKING, Any
 from collector.cli import exits, starting
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from collector.service.checks import Check
     from collector.service.examination import Examination
     from collector.settings import Settings
@@ -49,10 +47,7 @@ def run(options: argparse.Namespace) -> int:
         print(f"{options.bundle} cannot be written: {reason}", file=sys.stderr)
         return exits.CANNOT_CREATE
     starting.set_up_logs(settings, sys.stderr, "error")
-    starting.act_as_owner(settings.archive)
-    found = _examined(settings, configuration, os.environ, has_keys=has_keys)
-    if bundle is not None:
-        _write(bundle, settings, found, os.environ)
+    found = _examined(settings, configuration, bundle, has_keys=has_keys)
     if options.json:
         print(json.dumps(_as_dict(found)))
     else:
@@ -85,26 +80,25 @@ def _settings(options: argparse.Namespace) -> tuple[Settings, Check, bool]:
 
 
 def _examined(
-    settings: Settings, configuration: Check, environ: Mapping[str, str], *, has_keys: bool
+    settings: Settings, configuration: Check, descriptor: int | None, *, has_keys: bool
 ) -> Examination:
+    """Examines, and writes the report into the descriptor, where there is one."""
     import asyncio
 
     from collector.energy.days import wall_clock
+    from collector.service.bundle import bundle
     from collector.service.examination import examine
 
-    return asyncio.run(examine(settings, configuration, wall_clock, environ, has_keys=has_keys))
+    starting.act_as_owner(settings.archive)  # who may not be able to import from where root can
+    found = asyncio.run(examine(settings, configuration, wall_clock, os.environ, has_keys=has_keys))
+    if descriptor is not None:
+        with os.fdopen(descriptor, "w", encoding="utf-8", errors="backslashreplace") as file:
+            file.write(bundle(settings, found, wall_clock(), os.environ))
+    return found
 
 
 def _created(path: Path) -> int:
     return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
-
-
-def _write(descriptor: int, settings: Settings, found: Examination, environ: Mapping[str, str]) -> None:
-    from collector.energy.days import wall_clock
-    from collector.service.bundle import bundle
-
-    with os.fdopen(descriptor, "w", encoding="utf-8", errors="backslashreplace") as file:
-        file.write(bundle(settings, found, wall_clock(), environ))
 
 
 def _show(checks: tuple[Check, ...], requests: int) -> None:
