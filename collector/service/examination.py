@@ -14,11 +14,11 @@ from zoneinfo import ZoneInfo
 from collector.cloud.meters import Meter
 from collector.energy.days import Clock, date_in
 from collector.redaction import redactor
-from collector.service.assembly import home_zone
 from collector.service.checks import Check, skip
 from collector.service.clamps import clamps_check
 from collector.service.hearing import AccountHeard, Heard, MeterHeard, listen
 from collector.service.hearsay import account_hearsay, clock_hearsay, meter_hearsay
+from collector.service.home import home_zone
 from collector.service.machine import archive_check, clock_check
 from collector.service.presence import Presence, presence_of, service_check
 from collector.service.stored import Stored, look_at, zone_of

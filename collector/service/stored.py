@@ -9,7 +9,8 @@ from datetime import date, datetime
 from zoneinfo import ZoneInfo
 
 from collector.archive.dayfile import stored_day
-from collector.archive.folder import decode_file, survey
+from collector.archive.folder import decode_file
+from collector.archive.survey import survey
 from collector.cloud.meters import Meter
 from collector.energy.days import date_in, local_day, zone_named
 from collector.energy.knowledge import Known
