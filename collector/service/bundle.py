@@ -1,7 +1,7 @@
 """The report for a bug: one text that a person can read before sending it. No key, no energy.
 
-Device ids are shortened to their last four digits, and the ping URL and the words of `on_change` are
-left out. Times of day at which something was used are not in it: no value of any hour is.
+Device ids are shortened to their last four digits; the ping URL and the words of `on_change` are left
+out. No value of any hour is in it: they tell when people are at home.
 """
 
 from __future__ import annotations
@@ -132,7 +132,7 @@ def _quarantined(folder: Path) -> Iterator[str]:
     names: list[str] = []
     with suppress(OSError):
         names = sorted(path.name for path in folder.iterdir())
-    yield f"{len(names)} files in quarantine{':' * bool(names)}"
+    yield f"{len(names)} file{'s' * (len(names) != 1)} in quarantine{':' * bool(names)}"
     yield from (f"  {ascii(name)[1:-1]}" for name in names[-_QUARANTINED:])
 
 

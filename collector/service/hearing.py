@@ -176,7 +176,7 @@ class _Asker:
 
     def _may_ask(self, account: AccountHeard, heard: MeterHeard) -> bool:
         if account.trouble is not None:
-            heard.not_asked = "the account's first question failed"
+            heard.not_asked = "what failed for the account comes first"
         elif self._pacer.requests >= MOST_REQUESTS:
             heard.not_asked = f"at most {MOST_REQUESTS} requests"
         else:

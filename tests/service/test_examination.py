@@ -101,7 +101,7 @@ async def test_never_more_than_eight_requests_however_many_meters(
     async with beside(Scenario(account=tuple(clouds)), tmp_path, accounts=configured) as here:
         found = await examined(here)
         counts = here.cloud.counts
-        assert counts.total.requests == found.requests == MOST_REQUESTS
+        assert counts.total.requests == found.requests == MOST_REQUESTS == 8
         assert counts.total.rejections == 0
         assert counts.total.max_in_flight == 1
         assert (counts.total.smallest_idle_gap_s or 0) >= 1.05 - 1e-6
@@ -476,7 +476,7 @@ async def test_the_bundle_tells_the_archive_and_no_energy(tmp_path: Path) -> Non
     assert not [value for value in values if value in text]
     assert "5 files" in text
     assert "first 2026-06-16, last 2026-06-20" in text
-    assert "1 files in quarantine:\n  2026-06-17.jsonl.1" in text
+    assert "1 file in quarantine:\n  2026-06-17.jsonl.1" in text
     assert '"zone": "Europe/Dublin"' in text
     assert "aiohttp " in text
     assert "ok  configuration: It has no mistakes." in text
