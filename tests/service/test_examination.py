@@ -98,7 +98,7 @@ async def test_never_more_than_eight_requests_however_many_meters(
         clouds.append(CloudAccount(f"a{number}", key, devices, Limit("strict")))
         tables = [{"name": f"m{each}", "id": each} for each in ids]
         configured.append({"name": f"a{number}", "auth_key": key, "meter": tables})
-    async with beside(Scenario(account=tuple(clouds)), tmp_path, accounts=configured) as here:
+    async with beside(Scenario(tuple(clouds), latency_s=0.5), tmp_path, accounts=configured) as here:
         found = await examined(here)
         counts = here.cloud.counts
         assert counts.total.requests == found.requests == MOST_REQUESTS == 8
