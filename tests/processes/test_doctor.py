@@ -36,6 +36,8 @@ from tests.processes.harness import (
     stop,
     wait_for,
 )
+from tests.service.test_secrets import KEY as AWKWARD
+from tests.service.test_secrets import assert_no_key_in
 from tests.world import DEVICE, KEY
 
 OPENSSL = shutil.which("openssl")
@@ -288,6 +290,23 @@ def test_the_bundle_is_for_its_owner_and_overwrites_nothing(cloud: Cloud, tmp_pa
     assert file.read_bytes() == before
     (tmp_path / "link").symlink_to(tmp_path / "elsewhere")
     assert collector("doctor", "--config", str(config), "--bundle", str(tmp_path / "link")).returncode == 73
+
+
+@pytest.mark.parametrize("fault", ["echoed_key", "hostile_401", "redirect_307"])
+def test_an_awkward_key_shows_nowhere(fault: str, cloud: Cloud, tmp_path: Path) -> None:
+    """Not on the terminal, not in the report; also where one in the environment is wrong."""
+    key = json.dumps(AWKWARD)
+    cloud.play(SCENARIO.replace(f'"{KEY}"', key) + f'[[fault]]\nkind = "{fault}"\n')
+    config = configuration(tmp_path, cloud)
+    config.write_text(config.read_text().replace(f'"{KEY}"', key))
+    file = tmp_path / "report.txt"
+    env = {"SHELLY_COLLECTOR_AUTH_KEY": AWKWARD}
+    done = collector("doctor", "--config", str(config), "--bundle", str(file), env=env)
+    assert done.returncode == 1, done.stderr
+    bad = collector("doctor", "--config", str(config), env={"SHELLY_COLLECTOR_AUTH_KEY": f"{AWKWARD} x"})
+    assert "configuration" in bad.stdout
+    for text in (done.stdout, done.stderr, file.read_text(), bad.stdout, bad.stderr):
+        assert_no_key_in(text.encode())
 
 
 @pytest.mark.parametrize(("no_color", "coloured"), [("", True), ("1", False)])
