@@ -13,6 +13,7 @@ import pytest
 
 from collector.cli import COMMANDS, exits, parser_of
 from collector.cli.status_json import as_dict
+from collector.doctor.checks import NAMES
 from collector.energy.coverage import DayState
 from collector.energy.knowledge import Outcome
 from collector.events import CURES, EVENTS
@@ -133,6 +134,12 @@ def test_a_cure_is_for_an_event_that_there_is(event: str) -> None:
     """And is a sentence."""
     assert event in EVENTS
     assert CURES[event].endswith(".")
+
+
+@pytest.mark.parametrize("check", NAMES)
+def test_every_check_of_doctor_is_explained(check: str) -> None:
+    """In the README's table, in the words of the list."""
+    assert f"| `{check}` | {NAMES[check]} |" in README
 
 
 def test_the_release_is_in_the_changelog() -> None:

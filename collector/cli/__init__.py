@@ -34,6 +34,7 @@ COMMANDS = {
         "backfill --host shelly-12-eu.shelly.cloud --id a8032abe41fc --auth_key KEY --days 30",
     ),
     "status": Command("show how collecting stands, from the files alone", "status"),
+    "doctor": Command("say what works, what does not, and what to do about it", "doctor --bundle report.txt"),
     "demo": Command("see it work with no account, against a simulated cloud", "demo --once"),
     "simulate": Command("serve the simulated Shelly Cloud on this machine", "simulate --port 8765"),
     "config": Command("check or show the configuration", "config check"),

@@ -13,10 +13,10 @@ INTERRUPTED = 130
 
 MEANINGS = {
     DONE: "done",
-    IN_PART: "done in part: some days could not be had",
+    IN_PART: "done in part: some days could not be had, or a check of `doctor` failed",
     USAGE: "wrong usage",
     SOURCE_UNAVAILABLE: "the cloud could not be reached",
-    CANNOT_CREATE: "the archive cannot be created or opened, or the port is in use",
+    CANNOT_CREATE: "the archive or a report cannot be created or opened, or the port is in use",
     CANNOT_SAVE: "a file could not be saved",
     HELD_BY_ANOTHER: "another instance holds the archive",
     KEY_REFUSED: "the cloud refused the key",

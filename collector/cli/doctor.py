@@ -1,0 +1,143 @@
+"""`shelly-collector doctor`: what works, what does not, and what to do about it; a line a check."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from collector.cli import exits, starting
+
+if TYPE_CHECKING:
+    from collector.doctor.checks import Check
+    from collector.doctor.examination import Examination
+    from collector.settings import Settings
+
+_COLOURS = {"ok": "32", "warn": "33", "fail": "31", "skip": "2"}
+_SUDO = "If the key is root's alone: run it with sudo. Else give the key as the problem says."
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Adds the command's options."""
+    parser.add_argument("--config", type=Path, metavar="FILE", help="the configuration file")
+    parser.add_argument("--meter", action="append", metavar="NAME", help="only this meter (default: all)")
+    parser.add_argument("--json", action="store_true", help="print the checks as JSON")
+    parser.add_argument(
+        "--bundle",
+        type=Path,
+        metavar="FILE",
+        help="also write a report for a bug into a new file, without keys and energy",
+    )
+
+
+def run(options: argparse.Namespace) -> int:
+    """Looks; 0 when nothing failed, 1 when something did, 78 where there is no usable configuration."""
+    try:
+        settings, configuration, has_keys = _settings(options)
+    except starting.Refused as refusal:
+        return starting.refused(refusal)
+    try:
+        # Before root becomes the archive's owner, who may not write where the person is.
+        bundle = None if options.bundle is None else _created(options.bundle)
+    except OSError as error:
+        reason = "it is there already" if isinstance(error, FileExistsError) else error.strerror
+        print(f"{options.bundle} cannot be written: {reason}", file=sys.stderr)
+        return exits.CANNOT_CREATE
+    starting.set_up_logs(settings, sys.stderr, "error")
+    found = _examined(settings, configuration, bundle, has_keys=has_keys)
+    if options.json:
+        print(json.dumps(_as_dict(found)))
+    else:
+        _show(found.checks, found.requests)
+        if options.bundle is not None:
+            print(f"The report is in {options.bundle}: read it before you send it.")
+    return exits.IN_PART if any(each.mark == "fail" for each in found.checks) else exits.DONE
+
+
+def _settings(options: argparse.Namespace) -> tuple[Settings, Check, bool]:
+    """The settings, what is to be said of them, and whether they hold the keys."""
+    from collector.doctor.checks import fail, ok, warn
+
+    try:
+        settings = starting.settings_from_file(options.config)
+    except starting.Refused as refusal:
+        try:
+            settings = starting.settings_without_keys(options.config)
+        except starting.Refused:
+            raise refusal from None  # with the keys' problems, too
+        check, has_keys = fail("configuration", " ".join(f"{line}." for line in refusal.lines), _SUDO), False
+    else:
+        has_keys = True
+        sources = sorted({each.key_source for each in settings.accounts})
+        says = f"{settings.source} has no mistakes; the key comes from {', '.join(sources)}"
+        check = ok("configuration", f"{says}.")
+        if settings.warnings:
+            check = warn("configuration", f"{says}, but: {'; '.join(settings.warnings)}.", "Change that.")
+    return starting.only_meters(settings, options.meter), check, has_keys
+
+
+def _examined(
+    settings: Settings, configuration: Check, descriptor: int | None, *, has_keys: bool
+) -> Examination:
+    """Examines, and writes the report into the descriptor, where there is one."""
+    import asyncio
+
+    from collector.doctor.bundle import bundle
+    from collector.doctor.examination import examine
+    from collector.energy.days import wall_clock
+
+    starting.act_as_owner(settings.archive)  # who may not be able to import from where root can
+    found = asyncio.run(examine(settings, configuration, wall_clock, os.environ, has_keys=has_keys))
+    if descriptor is not None:
+        with os.fdopen(descriptor, "w", encoding="utf-8", errors="backslashreplace") as file:
+            file.write(bundle(settings, found, wall_clock(), os.environ))
+    return found
+
+
+def _created(path: Path) -> int:
+    return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+
+
+def _show(checks: tuple[Check, ...], requests: int) -> None:
+    colours = sys.stdout.isatty() and not os.environ.get("NO_COLOR")
+    width = max(len(_subject(each)) for each in checks)
+    for each in checks:
+        word = f"{each.mark.upper() if each.mark == 'fail' else each.mark:4}"
+        mark = f"\x1b[{_COLOURS[each.mark]}m{word}\x1b[0m" if colours else word
+        print(f"{mark}  {_subject(each):{width}}  {_printable(each.says)}")
+        if each.cure:
+            print(f"{'':{width + 8}}{_printable(each.cure)}")
+    counts = {mark: sum(each.mark == mark for each in checks) for mark in _COLOURS}
+    print(
+        f"{counts['ok']} ok, {counts['warn']} to look at, {counts['fail']} failed, {counts['skip']} skipped; "
+        f"{requests} request{'s' * (requests != 1)} to the cloud."
+    )
+
+
+def _subject(check: Check) -> str:
+    return f"{check.name} {check.of}".rstrip()
+
+
+def _printable(text: str) -> str:
+    """No terminal takes orders from an answer."""
+    return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in text)
+
+
+def _as_dict(found: Examination) -> dict[str, Any]:
+    return {
+        "ok": not any(each.mark == "fail" for each in found.checks),
+        "requests": found.requests,
+        "checks": [
+            {
+                "check": each.name,
+                "of": each.of or None,
+                "result": each.mark.value,
+                "says": each.says,
+                "cure": each.cure or None,
+            }
+            for each in found.checks
+        ],
+    }

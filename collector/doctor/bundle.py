@@ -1,0 +1,145 @@
+"""The report for a bug: one text that a person can read before sending it. No key, no energy.
+
+Device ids are shortened to their last four digits; the ping URL and the words of `on_change` are left
+out. No value of any hour is in it: they tell when people are at home.
+"""
+
+from __future__ import annotations
+
+import json
+import platform
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from dataclasses import asdict, replace
+from datetime import datetime
+from importlib import metadata
+from pathlib import Path
+
+from collector import __version__
+from collector.archive.files import read_at_most
+from collector.archive.folder import OWN_FOLDER
+from collector.archive.survey import survey
+from collector.cloud.meters import Meter
+from collector.doctor.checks import Check
+from collector.doctor.examination import Examination
+from collector.errors import CollectorError
+from collector.redaction import MASK, redactor
+from collector.settings import Settings, masked
+
+_PACKAGES = ("aiohttp", "APScheduler", "structlog", "tenacity", "tzdata")
+_UNITS = tuple(
+    Path(folder, "shelly-collector.service")
+    for folder in (
+        "/etc/systemd/system",
+        "/run/systemd/system",
+        "/usr/lib/systemd/system",
+        "/lib/systemd/system",
+    )
+)
+_LEDGER_BYTES, _LEDGER_LINES = 8 * 1024 * 1024, 50
+_QUARANTINED = 20
+_ID_SHOWN = 4
+
+
+def bundle(settings: Settings, found: Examination, now: datetime, environ: Mapping[str, str]) -> str:
+    """The whole report. `environ` is looked at for a key only, so that it is left out."""
+    sections = [
+        ("Versions", versions()),
+        ("Checks", _checks(found.checks)),
+        ("Configuration", masked(_without_addresses(settings)).splitlines()),
+        ("What the service last said", _standing(found)),
+        *((f"Archive of {meter.name}", _archive(settings, meter)) for meter in settings.meters),
+    ]
+    lines = [
+        f"shelly-collector doctor --bundle, {now:%Y-%m-%d %H:%M} UTC",
+        "Keys, the ping URL and most of each device id are left out, and so is all energy.",
+        "Names of accounts and meters, the host, and paths are in it: read it before you send it.",
+    ]
+    for title, content in sections:
+        lines += ["", f"== {title}", *content]
+    return redacted("\n".join(lines) + "\n", settings, environ)
+
+
+def redacted(text: str, settings: Settings, environ: Mapping[str, str]) -> str:
+    """The text without any secret, and with short device ids."""
+    secrets = [*settings.secrets, environ.get("SHELLY_COLLECTOR_AUTH_KEY", "").strip()]
+    if settings.alarms.ping_url is not None:
+        secrets.append(settings.alarms.ping_url)
+    text = redactor(secrets)(text)
+    ids = {each for meter in settings.meters for each in (meter.id, meter.pv_id) if each}
+    for each in ids:
+        text = re.sub(re.escape(each), "…" + each[-_ID_SHOWN:], text, flags=re.IGNORECASE)
+    return text
+
+
+def versions() -> Iterator[str]:
+    """The collector's, Python's, the packages', the system's, and whether the unit is there."""
+    yield f"shelly-collector {__version__}"
+    yield f"Python {platform.python_version()} ({platform.python_implementation()})"
+    for name in _PACKAGES:
+        try:
+            yield f"{name} {metadata.version(name)}"
+        except metadata.PackageNotFoundError:
+            yield f"{name} is not installed as a package"
+    yield f"{platform.system()} {platform.release()} {platform.machine()}, {' '.join(platform.libc_ver())}"
+    units = [str(path) for path in _UNITS if path.exists()]
+    yield f"systemd unit: {', '.join(units) or 'none'}"
+
+
+def _checks(checks: tuple[Check, ...]) -> Iterator[str]:
+    for each in checks:
+        of = f" {each.of}" if each.of else ""
+        yield f"{each.mark.value}  {each.name}{of}: {each.says}"
+
+
+def _without_addresses(settings: Settings) -> Settings:
+    """Whom the service tells of its health is nobody's business, and often a secret."""
+    alarms = settings.alarms
+    words = (alarms.on_change[0], *(MASK for _ in alarms.on_change[1:])) if alarms.on_change else ()
+    url = None if alarms.ping_url is None else MASK
+    return replace(settings, alarms=replace(alarms, ping_url=url, on_change=words))
+
+
+def _standing(found: Examination) -> Iterator[str]:
+    standing = found.presence.standing or found.presence.last_words
+    if standing is None:
+        yield "nothing"
+    else:
+        yield from json.dumps(asdict(standing), indent=1).splitlines()
+
+
+def _archive(settings: Settings, meter: Meter) -> Iterator[str]:
+    folder = settings.folder_of(meter)
+    try:
+        known, zone = survey(folder, settings.day_format)
+        files = sorted(folder.glob("????-??-??.jsonl"))
+        size = sum(path.lstat().st_size for path in files)
+    except (OSError, CollectorError) as error:
+        yield f"cannot be read: {error}"
+        return
+    complete = sum(state.complete for state in known.values())
+    empty = sum(state.is_empty for state in known.values())
+    yield f"zone {zone.key if zone else 'not known'}"
+    yield f"{len(files)} files, {size} bytes; {complete} complete days, {empty} asked for and empty"
+    if files:
+        yield f"first {files[0].stem}, last {files[-1].stem}"
+    yield from _quarantined(folder / OWN_FOLDER / "quarantine")
+    yield from _ledger(folder / OWN_FOLDER / "ledger.jsonl")
+
+
+def _quarantined(folder: Path) -> Iterator[str]:
+    names: list[str] = []
+    with suppress(OSError):
+        names = sorted(path.name for path in folder.iterdir())
+    yield f"{len(names)} file{'s' * (len(names) != 1)} in quarantine{':' * bool(names)}"
+    yield from (f"  {ascii(name)[1:-1]}" for name in names[-_QUARANTINED:])
+
+
+def _ledger(path: Path) -> Iterator[str]:
+    data = b""
+    with suppress(OSError):
+        data = read_at_most(path, _LEDGER_BYTES)
+    lines = data.decode("utf-8", "replace").splitlines()[-_LEDGER_LINES:]
+    yield f"the last {len(lines)} lines of the ledger{':' * bool(lines)}"
+    yield from (f"  {''.join(char if char.isprintable() else '?' for char in line)}" for line in lines)

@@ -1,0 +1,182 @@
+"""What this machine gives: an archive that can be written, with room, and a clock that can be right."""
+
+from __future__ import annotations
+
+import os
+import pwd
+import stat
+from collections.abc import Iterable
+from contextlib import suppress
+from datetime import date, datetime, timedelta
+from pathlib import Path
+
+from collector.archive.files import replace_file
+from collector.archive.folder import OWN_FOLDER
+from collector.archive.mounts import MOUNTINFO, mount_of
+from collector.doctor.checks import Check, fail, ok, skip, warn
+from collector.errors import ClockUntrusted
+from collector.service import trust
+
+CLOCK_CURE = "Set it (timedatectl); until then the service stores nothing."
+
+_SERVICE_USER = "shelly-collector"  # as the package's sysusers file makes it
+_PROBE = "doctor"  # a name of its own: the service's own probe lies beside it
+_PROBE_BYTES = 8192  # as large as a day file
+_LEAST_BYTES, _LOW_BYTES = 1_000_000, 100_000_000  # a meter writes about 5 MB a year
+_LOW_SHARE, _NEVER_LOW_BYTES = 0.05, 1_000_000_000  # 5 % of a large disk is room enough
+_LEAST_INODES, _LOW_INODES = 10, 1000  # a meter makes 365 files a year
+
+
+def archive_check(archive: Path, folders: Iterable[Path], mountinfo: Path = MOUNTINFO) -> Check:
+    """Looks at the archive as the user that this process is; the meters' `folders` may not be there yet.
+
+    It leaves nothing behind and disturbs no service: what it writes has a name of its own.
+    """
+    try:
+        return _archive_check(archive, folders, mountinfo)
+    except OSError as error:
+        return fail("archive", f"{archive} cannot be used: {error.strerror}.", _owner_cure(archive))
+
+
+def clock_check(now: datetime, today: date, offset_s: float | None, newest: date | None) -> Check:
+    """Whether the clock can be right, by the service's own rule.
+
+    `offset_s` is how far it is ahead of the cloud's, `newest` the newest stored day.
+    """
+    says = f"It says {now:%Y-%m-%d %H:%M} UTC"
+    cloud_now = None
+    if offset_s is not None:
+        cloud_now = now - timedelta(seconds=offset_s)
+        off = f"{abs(offset_s):.0f} s {'ahead of' if offset_s > 0 else 'behind'}"
+        says += f", {'within 2 s of' if abs(offset_s) < 2 else off} the cloud's"
+    try:
+        trust.check_clock(now, today, cloud_now, newest)
+    except ClockUntrusted as error:
+        reason = f"This machine's clock is wrong: {error}." if cloud_now is None else f"{says}."
+        return fail("clock", reason, CLOCK_CURE)
+    if trust.SYNCHRONIZED.exists():
+        return ok("clock", f"{says}; the system's time service has set it.")
+    if cloud_now is None and newest is None:
+        return skip("clock", f"{says}; there is nothing to compare it with.")
+    return ok("clock", f"{says}.")
+
+
+def _archive_check(archive: Path, folders: Iterable[Path], mountinfo: Path) -> Check:
+    try:
+        mode = archive.stat().st_mode
+    except FileNotFoundError:
+        return _missing(archive)
+    except PermissionError:
+        return skip("archive", f"This user may not look at {archive}.", cure="Run it with sudo.")
+    if not stat.S_ISDIR(mode):
+        return fail("archive", f"{archive} is not a folder.", "Move it away, or set another archive.path.")
+    owner = archive.stat().st_uid
+    if os.geteuid() not in (0, owner) and not os.access(archive, os.W_OK):
+        says = f"This user may not write to {archive}, which says nothing about the service ({_user(owner)})."
+        return skip("archive", says, cure="Run it with sudo.")
+    mount = mount_of(archive, mountinfo)
+    kind = "an unknown file system" if mount is None else mount.kind
+    if mount is not None and mount.is_read_only:
+        return fail(
+            "archive",
+            f"{archive} lies on {kind} that is read-only: {mount.point}.",
+            "A card goes read-only after errors: look at dmesg, save what is on it, replace it.",
+        )
+    if (trouble := _written(archive, folders)) is not None:
+        return trouble
+    if (trouble := _room(archive)) is not None:
+        return trouble
+    if mount is not None and mount.weakness:
+        return warn(
+            "archive",
+            f"{archive} can be written, but lies on {kind}: {mount.weakness}.",
+            "Put the archive on a local disk (ext4, f2fs, btrfs, xfs), and copy it elsewhere as a backup.",
+        )
+    if owner == 0 and _is_user(_SERVICE_USER):
+        return warn(
+            "archive",
+            f"{archive} belongs to root, so the service's user {_SERVICE_USER} may not write there.",
+            f"chown -R {_SERVICE_USER}: {archive}",
+        )
+    return ok("archive", f"{archive} can be written; {_free(archive)} free on {kind}.")
+
+
+def _missing(archive: Path) -> Check:
+    if archive.parent.is_dir():
+        return warn("archive", f"{archive} is not there yet.", "The first start of the service makes it.")
+    return fail(
+        "archive",
+        f"{archive.parent} does not exist.",
+        "Mount the disk, create the folder, or set archive.path.",
+    )
+
+
+def _written(archive: Path, folders: Iterable[Path]) -> Check | None:
+    """Saves a file beside each meter's, as the service would, and removes it; `None` where that worked."""
+    there = [folder / OWN_FOLDER for folder in folders if (folder / OWN_FOLDER).is_dir()]
+    for folder in there or [archive]:
+        place = folder / (_PROBE if there else f".{_PROBE}")
+        try:
+            replace_file(place, b"\0" * _PROBE_BYTES)
+        except OSError as error:
+            cure = "Make room, or replace the card." if _is_full(archive) else _owner_cure(archive)
+            return fail(
+                "archive",
+                f"Nothing can be saved in {folder.parent if there else folder}: {error.strerror}.",
+                cure,
+            )
+        finally:
+            with suppress(OSError):
+                place.unlink()
+    return None
+
+
+def _room(archive: Path) -> Check | None:
+    room = os.statvfs(archive)
+    free, size = room.f_bavail * room.f_frsize, room.f_blocks * room.f_frsize
+    says = f"{archive} can be written, but has only {_free(archive)} free"
+    if free < _LEAST_BYTES:
+        return fail("archive", f"{says}.", "Make room.")
+    if room.f_files and room.f_favail < _LEAST_INODES:
+        return fail("archive", f"{says} and room for {room.f_favail} files.", "Remove files nobody needs.")
+    if free < _LOW_BYTES or (free < _LOW_SHARE * size and free < _NEVER_LOW_BYTES):
+        return warn("archive", f"{says}.", "Make room: a meter takes about 5 MB a year.")
+    if room.f_files and room.f_favail < _LOW_INODES:
+        return warn(
+            "archive", f"{says} and room for {room.f_favail} files.", "A meter makes 365 files a year."
+        )
+    return None
+
+
+def _is_full(archive: Path) -> bool:
+    room = os.statvfs(archive)
+    return room.f_bavail * room.f_frsize < _LEAST_BYTES or (room.f_files > 0 and room.f_favail == 0)
+
+
+def _owner_cure(archive: Path) -> str:
+    try:
+        owner = f"{_user(archive.stat().st_uid)}, its owner,"
+    except OSError:
+        owner = "The service's user"
+    return f"{owner} must be able to write there; dmesg tells of a card with errors."
+
+
+def _free(archive: Path) -> str:
+    room = os.statvfs(archive)
+    free = room.f_bavail * room.f_frsize
+    return f"{free / 1e9:.1f} GB" if free >= 1e9 else f"{free / 1e6:.1f} MB"
+
+
+def _user(uid: int) -> str:
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:
+        return f"user {uid}"
+
+
+def _is_user(name: str) -> bool:
+    try:
+        pwd.getpwnam(name)
+    except KeyError:
+        return False
+    return True

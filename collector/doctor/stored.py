@@ -1,0 +1,59 @@
+"""Stored: what a meter's folder says, as far as this user may read it. No lock, no change."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import date, datetime
+from zoneinfo import ZoneInfo
+
+from collector.archive.dayfile import stored_day
+from collector.archive.folder import decode_file
+from collector.archive.survey import survey
+from collector.cloud.meters import Meter
+from collector.energy.days import date_in, local_day, zone_named
+from collector.energy.knowledge import Known
+from collector.energy.readings import EnergyDay
+from collector.errors import CollectorError, DamagedFile
+from collector.settings import Settings
+
+_RECENT_DAYS = 7
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """A meter's days, its zone where that is known, and its newest complete days before today."""
+
+    known: Mapping[date, Known]
+    zone: ZoneInfo | None
+    recent: tuple[EnergyDay, ...]
+
+    @property
+    def newest(self) -> date | None:
+        """The newest day that has a file."""
+        return max((day for day, state in self.known.items() if state.stored), default=None)
+
+
+def look_at(settings: Settings, meter: Meter, home: ZoneInfo, now: datetime) -> Stored:
+    """What is there at `now`; what cannot be read is left out, for other checks tell it."""
+    folder = settings.folder_of(meter)
+    try:
+        known, zone = survey(folder, settings.day_format)
+    except (OSError, CollectorError):
+        return Stored({}, None, ())
+    today = date_in(zone or home, now)
+    complete = sorted(day for day, state in known.items() if state.complete and day < today)
+    recent = []
+    for day in complete[-_RECENT_DAYS:]:
+        with suppress(DamagedFile, OSError):
+            file = decode_file(folder / f"{day}.jsonl", day)
+            recent.append(stored_day(file, local_day(day, zone or home), no_solar=not meter.solar))
+    return Stored(known, zone, tuple(recent))
+
+
+def zone_of(stored: Stored, meter: Meter, home: ZoneInfo) -> ZoneInfo:
+    """The meter's zone as well as it is known: from its answers, the configuration, this machine."""
+    if stored.zone is not None:
+        return stored.zone
+    return zone_named(meter.timezone) if meter.timezone else home

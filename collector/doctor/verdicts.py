@@ -1,0 +1,205 @@
+"""What was heard of an account -> checks. Pure; never more certain than what is known of the API."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, date, datetime, timedelta
+from zoneinfo import ZoneInfo
+
+from collector.cloud.lookup import host_of
+from collector.cloud.meters import Kind, Meter
+from collector.doctor.checks import Check, fail, ok, skip, warn
+from collector.doctor.hearing import AccountHeard, MeterHeard
+from collector.errors import AnswerError, DeviceUnknown, KeyRefused, RateLimited, Rejected
+from collector.service.standing import AccountStanding
+
+KEY_CURE = (
+    "Keys change with the account's password: copy it anew from the Shelly app, User settings > "
+    "Authorization cloud key."
+)
+HOST_CURE = (
+    "Compare the host with the server that the Shelly app shows beside the key, and look whether this "
+    "machine is online."
+)
+DEVICE_CURE = (
+    "Compare the id with the app (Settings > Device information), and the host with the server shown beside "
+    "the key: a moved account looks like this, too."
+)
+PACE_CURE = (
+    "The service holds off by itself. If it comes all day, end the other program, or raise min_interval_s."
+)
+_OTHER = {Kind.EM: Kind.EM3, Kind.EM3: Kind.EM}
+_MANY_HOLDS = 10  # a day; a few are the phone app's
+
+
+def account_checks(heard: AccountHeard, standing: AccountStanding | None) -> Iterator[Check]:
+    """Host, key and pace. `standing` is what the service says of the account today."""
+    yield _host(heard)
+    yield _key(heard)
+    yield _pace(heard, standing)
+
+
+def meter_checks(heard: MeterHeard, *, has_history: bool) -> Iterator[Check]:
+    """Device and kind. `has_history` says that complete days of this meter are stored."""
+    yield _device(heard)
+    yield _kind(heard, has_history=has_history)
+
+
+def zone_check(
+    told: ZoneInfo | None, meter: Meter, stored: ZoneInfo | None, home: ZoneInfo, today: date
+) -> Check:
+    """The zone that the meter tells against the configured one, that of its files, and this machine's."""
+    name = meter.name
+    if told is None and stored is None:
+        return skip("zone", "Nobody has told the meter's time zone yet.", name)
+    zone = told or stored or home
+    for other, whose in (
+        (meter.timezone, "the configuration"),
+        (stored.key if stored else None, "its files so far"),
+    ):
+        if other is not None and not same_hours(zone, ZoneInfo(other), today.year):
+            source = "The meter is" if told else "The stored days are"
+            return warn(
+                "zone",
+                f"{source} in {zone.key}, but {whose} say{'s' * (whose == 'the configuration')} {other}.",
+                f'Set timezone = "{zone.key}" or leave it out: what the meter tells counts. If the meter is '
+                "wrong, set its place in the app.",
+                name,
+            )
+    configured = ", as configured" if meter.timezone else ""
+    if same_hours(zone, home, today.year):
+        return ok("zone", f"{zone.key}{configured}, and this machine is there, too.", name)
+    elsewhere = f"this machine is in {home.key}, which does not matter to the files"
+    return ok("zone", f"{zone.key}{configured}; {elsewhere}.", name)
+
+
+def same_hours(one: ZoneInfo, other: ZoneInfo, year: int) -> bool:
+    """Whether both have the same clock all that year; many zones have several names."""
+    if one.key == other.key:
+        return True
+    noon = datetime(year, 1, 1, 12, tzinfo=UTC)
+    moments = (noon + timedelta(days=number) for number in range(365))
+    return all(each.astimezone(one).utcoffset() == each.astimezone(other).utcoffset() for each in moments)
+
+
+def _host(heard: AccountHeard) -> Check:
+    name, host = heard.account.name, host_of(heard.account)
+    trouble = heard.trouble
+    if heard.unresolved and trouble is not None:
+        return fail("host", f"{host}: {trouble.reason}.", HOST_CURE, name)
+    if trouble is not None and not isinstance(trouble, KeyRefused | RateLimited):
+        cure = HOST_CURE
+        if "certificate" in trouble.reason:
+            cure = f"Look at the clock (timedatectl). {HOST_CURE}"
+        elif "401" in trouble.reason:
+            cure = f"Often it goes away by itself. If it stays: {KEY_CURE}"
+        return fail("host", f"{host}: {trouble.reason}.", cure, name)
+    asked = [each for each in heard.meters if not each.not_asked]
+    if asked and all(isinstance(each.error, Rejected) for each in asked):
+        return warn("host", f"{host} answers, but refuses every question.", HOST_CURE, name)
+    if heard.answered:
+        secure = " with a valid certificate" if heard.account.base_url.startswith("https") else ""
+        return ok("host", f"{host} resolves, and answers{secure}.", name)
+    return skip("host", f"Its name resolves; not asked: {_why(heard)}.", name)
+
+
+def _key(heard: AccountHeard) -> Check:
+    name = heard.account.name
+    if isinstance(heard.trouble, KeyRefused):
+        return fail("key", "The cloud refused the key.", KEY_CURE, name)
+    if any(each.body is not None for each in heard.meters):
+        return ok("key", "The cloud accepted the key.", name)
+    if any(isinstance(each.error, DeviceUnknown) for each in heard.meters):
+        return ok("key", "The cloud took the key, and found no device with it.", name)
+    return skip("key", f"Not known: {_why(heard)}.", name)
+
+
+def _why(heard: AccountHeard) -> str:
+    if isinstance(heard.trouble, RateLimited):
+        return "the account's request limit is reached"
+    if heard.trouble is not None:
+        return "the host did not answer as the cloud does"
+    return next((each.not_asked for each in heard.meters if each.not_asked), "no answer could be used")
+
+
+def _pace(heard: AccountHeard, standing: AccountStanding | None) -> Check:
+    name = heard.account.name
+    if heard.rejections:
+        return warn(
+            "pace",
+            "The cloud rejected the pace, though nothing here asked too fast: another program, or the phone "
+            "app, seems to ask with the same account.",
+            PACE_CURE,
+            name,
+        )
+    if standing is not None and standing.holds_today >= _MANY_HOLDS:
+        says = (
+            f"The service was rejected {standing.holds_today} times in {standing.requests_today} requests "
+            "today: another program seems to ask with the same account."
+        )
+        return warn("pace", says, PACE_CURE, name)
+    if standing is not None:
+        today = f"{standing.requests_today} requests and {standing.holds_today} rejections today"
+        return ok("pace", f"The account is the service's own, as far as can be seen: {today}.", name)
+    if heard.answered:
+        return ok("pace", "No question was rejected as too fast.", name)
+    return skip("pace", f"Not known: {_why(heard)}.", name)
+
+
+def _device(heard: MeterHeard) -> Check:
+    name = heard.meter.name
+    if isinstance(heard.error, DeviceUnknown):
+        return fail("device", f"{heard.error.reason.capitalize()}: {heard.device}.", DEVICE_CURE, name)
+    if heard.body is not None:
+        return ok("device", "The account knows it.", name)
+    return skip("device", _not_known(heard), name)
+
+
+def _kind(heard: MeterHeard, *, has_history: bool) -> Check:
+    name, kind, error = heard.meter.name, heard.meter.kind, heard.error
+    other = f'Set kind = "{_OTHER[kind]}" if it is {_what(_OTHER[kind])}.'
+    if isinstance(error, Rejected):
+        says = f'The cloud does not tell {heard.device} as kind = "{kind}": {error.reason}.'
+        channels = " Or one of its channels does not exist." if kind is Kind.EM else ""
+        return fail("kind", says, other + channels, name)
+    if isinstance(error, AnswerError):
+        if heard.body is not None and not heard.body.get("history"):
+            return _empty(heard, other)
+        if error.field in ("history", "sum") and "kind =" in error.reason:
+            says = f'{heard.device} answers, but not as kind = "{kind}" does.'
+            return fail("kind", says, other, name)
+        says = f"The answer breaks the contract: {error}. Nothing of such an answer is stored."
+        return fail("kind", says, "Try again later; if it stays, file a bug with doctor --bundle.", name)
+    if heard.body is None or heard.read is None:
+        return skip("kind", _not_known(heard), name)
+    if heard.read.energy_day.readings:
+        hours = len(heard.read.energy_day.readings)
+        return ok("kind", f'It answers as kind = "{kind}" does, with {hours} hours of {heard.day}.', name)
+    if has_history:
+        says = f"The cloud has no hour of {heard.day}, though it has had days before."
+        return warn("kind", says, "Is the meter powered and in the network? The app shows it.", name)
+    if heard.body.get("history"):
+        says = f'It answers as kind = "{kind}" does, but has no hour of {heard.day}.'
+        return warn("kind", says, "Is the meter powered and in the network? The app shows it.", name)
+    return _empty(heard, other)
+
+
+def _empty(heard: MeterHeard, other: str) -> Check:
+    """Nobody knows what a device of another kind answers; this is one of the guesses."""
+    return warn(
+        "kind",
+        f"The answer for {heard.day} is empty: a device of another kind may look like this, and so may one "
+        "that was offline or is new.",
+        f"{other} Else look in the app whether it is online.",
+        heard.meter.name,
+    )
+
+
+def _not_known(heard: MeterHeard) -> str:
+    if isinstance(heard.error, DeviceUnknown):
+        return "Not known: the account does not know the device."
+    return f"Not asked: {heard.not_asked}." if heard.not_asked else "Not known: no answer could be used."
+
+
+def _what(kind: Kind) -> str:
+    return "an EM with clamps" if kind is Kind.EM else "a 3EM"

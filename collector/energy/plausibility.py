@@ -1,0 +1,145 @@
+"""Whether the clamps sit where the configuration says, judged by days of energy. Pure.
+
+What it tells is a doubt, never a fact: a battery, a hybrid inverter or the midnight sun can look like
+a clamp in the wrong place. So each rule asks for several days, and stays silent where it cannot know.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from enum import StrEnum
+
+from collector.energy.readings import EnergyDay, HourReading
+
+NIGHT_LABELS = (23, 0, 1, 2)  # 23:00 to 03:00: dark all year up to about 60 degrees, summer time included
+DAY_LABELS = (10, 11, 12, 13, 14, 15)
+NIGHT_KWH = Decimal("0.020")  # an hour; an inverter's standby and a clamp's noise stay below 15 W
+NIGHT_SHARE = Decimal("0.25")  # of the day's mean; the midnight sun gives less, a house's base load more
+IDLE_KWH = Decimal("0.002")  # an hour; less is a clamp's noise
+ENOUGH_NIGHTS = 3  # one odd night is a test run or a data error
+ENOUGH_DAYS = 3
+EXPORT_MARGIN = Decimal("1.10")  # two clamps, each a few per cent off
+EXPORT_SLACK_KWH = Decimal("0.5")  # so that two noisy zeros are no finding
+ZERO_DAYS = 5  # a roof in cloud still gives a little on one of five days
+BRIGHT_MONTHS = range(4, 11)  # outside of them snow and polar night keep northern roofs at zero for weeks
+
+
+class Doubt(StrEnum):
+    """What looks wrong, the most telling first."""
+
+    CHANNELS_SWAPPED = "channels_swapped"  # solar at night, and nothing bought: they are each other
+    SOLAR_AT_NIGHT = "solar_at_night"
+    EXPORT_AT_NIGHT = "export_at_night"
+    EXPORT_EXCEEDS_SOLAR = "export_exceeds_solar"
+    SOLAR_ALWAYS_ZERO = "solar_always_zero"
+    IMPORT_ALWAYS_ZERO = "import_always_zero"
+
+
+@dataclass(frozen=True, slots=True)
+class Clamps:
+    """What the configuration says: whether solar is counted, and the kWh taken off each of its hours."""
+
+    has_solar: bool = True
+    pv_kwh_discard: Decimal = Decimal(0)
+
+
+def doubts(days: Sequence[EnergyDay], clamps: Clamps) -> tuple[Doubt, ...] | None:
+    """What looks wrong in these days; `None` where they are too few to say anything.
+
+    Days with hours missing count for what they have.
+    """
+    known = [day for day in days if day.readings]
+    if len(known) < ENOUGH_DAYS:
+        return None
+    rules = (
+        (Doubt.CHANNELS_SWAPPED, clamps.has_solar and _is_swapped(known)),
+        (Doubt.SOLAR_AT_NIGHT, clamps.has_solar and _shines_at_night(known)),
+        (Doubt.EXPORT_AT_NIGHT, _exports_at_night(known)),
+        (Doubt.EXPORT_EXCEEDS_SOLAR, clamps.has_solar and _exports_too_much(known, clamps)),
+        (Doubt.SOLAR_ALWAYS_ZERO, clamps.has_solar and _is_always_dark(known, clamps)),
+        (Doubt.IMPORT_ALWAYS_ZERO, not any(hour.import_kwh for hour in _hours(known))),
+    )
+    found = [doubt for doubt, holds in rules if holds]
+    if Doubt.CHANNELS_SWAPPED in found:  # it explains the others
+        return (Doubt.CHANNELS_SWAPPED,)
+    return tuple(found)
+
+
+def _is_swapped(days: Sequence[EnergyDay]) -> bool:
+    """At night the house takes what it takes: where only "solar" has it, that is the grid's clamp."""
+    nights = _nights(days)
+    idle = [night for night in nights if _mean_import(night) < IDLE_KWH and _mean_export(night) < IDLE_KWH]
+    return _shines_at_night(days) and len(idle) * 2 > len(nights)
+
+
+def _shines_at_night(days: Sequence[EnergyDay]) -> bool:
+    nights = _nights(days)
+    bright = [night for night in nights if _mean_solar(night) > NIGHT_KWH]
+    if len(bright) < ENOUGH_NIGHTS or len(bright) * 2 <= len(nights):
+        return False
+    at_night = [hour for night in nights for hour in night]
+    by_day = [hour for day in days for hour in _labelled(day, DAY_LABELS)]
+    return _mean_solar(at_night) > NIGHT_SHARE * _mean_solar(by_day)
+
+
+def _exports_at_night(days: Sequence[EnergyDay]) -> bool:
+    nights = _nights(days)
+    odd = [
+        night
+        for night in nights
+        if _mean_export(night) > NIGHT_KWH
+        and _mean_export(night) > _mean_import(night)
+        and _mean_solar(night) < NIGHT_KWH
+    ]
+    return len(odd) >= ENOUGH_NIGHTS and len(odd) * 2 > len(nights)
+
+
+def _exports_too_much(days: Sequence[EnergyDay], clamps: Clamps) -> bool:
+    """Over all days: within one hour the clamps may disagree about which minute it was."""
+    whole = [hour for hour in _hours(days) if hour.solar_kwh is not None]
+    exported = sum((hour.export_kwh for hour in whole), Decimal(0))
+    generated = sum((hour.solar_kwh or Decimal(0) for hour in whole), Decimal(0))
+    generated += len(whole) * clamps.pv_kwh_discard  # at most so much was taken off
+    return exported > generated * EXPORT_MARGIN + EXPORT_SLACK_KWH
+
+
+def _is_always_dark(days: Sequence[EnergyDay], clamps: Clamps) -> bool:
+    bright = [day for day in days if day.day.date.month in BRIGHT_MONTHS]
+    if clamps.pv_kwh_discard or len(bright) < ZERO_DAYS:
+        return False
+    return all(hour.solar_kwh == 0 for hour in _hours(days))
+
+
+def _nights(days: Sequence[EnergyDay]) -> list[list[HourReading]]:
+    """The dark hours of each date, where it has all of them."""
+    nights = [_labelled(day, NIGHT_LABELS) for day in days]
+    return [night for night in nights if len(night) >= len(NIGHT_LABELS)]
+
+
+def _labelled(day: EnergyDay, labels: Iterable[int]) -> list[HourReading]:
+    """The readings of these local hours that are known on both clamps."""
+    hours = (ts for label in labels for ts in day.day.hours_labelled(label))
+    readings = (day.readings[ts] for ts in hours if ts in day.readings)
+    return [each for each in readings if each.solar_kwh is not None]
+
+
+def _hours(days: Sequence[EnergyDay]) -> Iterable[HourReading]:
+    return (hour for day in days for hour in day.readings.values())
+
+
+def _mean_import(hours: Sequence[HourReading]) -> Decimal:
+    return _mean([hour.import_kwh for hour in hours])
+
+
+def _mean_export(hours: Sequence[HourReading]) -> Decimal:
+    return _mean([hour.export_kwh for hour in hours])
+
+
+def _mean_solar(hours: Sequence[HourReading]) -> Decimal:
+    return _mean([hour.solar_kwh or Decimal(0) for hour in hours])
+
+
+def _mean(values: Sequence[Decimal]) -> Decimal:
+    return sum(values, Decimal(0)) / len(values) if values else Decimal(0)

@@ -1,0 +1,482 @@
+"""The examination against a simulated cloud: what each check says, what it costs, and what it hides."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from collector.archive.files import FolderLock
+from collector.doctor.bundle import bundle
+from collector.doctor.checks import NAMES, Check, Mark, ok
+from collector.doctor.examination import Examination, examine
+from collector.doctor.hearing import MOST_REQUESTS
+from collector.service import trust
+from collector.service.standing import (
+    AccountStanding,
+    Failure,
+    MeterStanding,
+    Standing,
+    place_for,
+    write_standing,
+)
+from collector.simulator import KINDS, Device, Fault, Limit, Scenario
+from collector.simulator import Account as CloudAccount
+from tests.service.test_secrets import KEY as AWKWARD
+from tests.service.test_secrets import assert_no_key_in
+from tests.world import DEVICE, KEY, World, cloud_of, world
+
+START = datetime(2026, 6, 20, 14, 30, tzinfo=UTC)
+NOW = int(START.timestamp())
+TRIPLE, SUN = "34987a45c1d0", "34987a45c1d1"
+FINE = ok("configuration", "It has no mistakes.")
+PACED = {"min_interval_s": 1.05}
+
+
+@pytest.fixture(autouse=True)
+def no_time_service(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """The cloud's clock alone is there to compare with; this machine stands in Dublin."""
+    monkeypatch.setattr(trust, "SYNCHRONIZED", tmp_path / "synchronized")
+
+
+@asynccontextmanager
+async def beside(scenario: Scenario, tmp_path: Path, **options: Any) -> AsyncIterator[World]:
+    archive = tmp_path / "archive"
+    archive.mkdir()
+    async with world(scenario, archive, START, **options) as here:
+        yield here
+
+
+async def examined(here: World, clock: Callable[[], datetime] | None = None, **tables: Any) -> Examination:
+    settings = here.settings(pacing=PACED, **tables)
+    environ = {"TZ": "Europe/Dublin"}
+    return await examine(settings, FINE, clock or here.clock, environ, has_keys=True)
+
+
+def check(found: Examination, name: str, of: str = "") -> Check:
+    (one,) = [each for each in found.checks if each.name == name and of in ("", each.of)]
+    return one
+
+
+def marks(found: Examination) -> dict[str, str]:
+    return {each.name: each.mark.value for each in found.checks}
+
+
+async def test_where_all_is_well_every_check_says_so(tmp_path: Path) -> None:
+    """Two requests, at the allowed pace, for yesterday; nothing is left in the archive."""
+    async with beside(cloud_of(limit="strict"), tmp_path) as here:
+        await here.backfill(4, pacing=PACED)
+        before = sorted(here.archive.rglob("*"))
+        here.cloud.reset()
+        found = await examined(here)
+        assert marks(found) == dict.fromkeys(NAMES, "ok") | {"service": "warn", "archive": "ok"}
+        counts = here.cloud.counts.total
+        assert (counts.requests, counts.rejections, found.requests) == (2, 0, 2)
+        assert here.cloud.counts.days == {(DEVICE, "2026-06-19", "0"): 1, (DEVICE, "2026-06-19", "1"): 1}
+        assert sorted(here.archive.rglob("*")) == before
+    assert all(each.says.endswith(".") and not each.says.endswith("..") for each in found.checks)
+
+
+@pytest.mark.parametrize(("accounts", "meters"), [(1, 12), (3, 5), (12, 1)])
+async def test_never_more_than_eight_requests_however_many_meters(
+    accounts: int, meters: int, tmp_path: Path
+) -> None:
+    """Each account is heard before the second meter of any; the others are told as not asked."""
+    clouds, configured = [], []
+    for number in range(accounts):
+        ids = [f"{number:06x}{meter:06x}" for meter in range(meters)]
+        key = f"{KEY}{number}"
+        devices = tuple(Device(each) for each in ids)
+        clouds.append(CloudAccount(f"a{number}", key, devices, Limit("strict")))
+        tables = [{"name": f"m{each}", "id": each} for each in ids]
+        configured.append({"name": f"a{number}", "auth_key": key, "meter": tables})
+    async with beside(Scenario(tuple(clouds), latency_s=0.5), tmp_path, accounts=configured) as here:
+        found = await examined(here)
+        counts = here.cloud.counts
+        assert counts.total.requests == found.requests == MOST_REQUESTS == 8
+        assert counts.total.rejections == 0
+        assert counts.total.max_in_flight == 1
+        assert (counts.total.smallest_idle_gap_s or 0) >= 1.05 - 1e-6
+    told = [each for each in found.checks if each.name == "device"]
+    assert len(told) == accounts * meters
+    assert [each.mark for each in told].count(Mark.OK) == 4
+    assert all("at most 8 requests" in each.says for each in told if each.mark is Mark.SKIP)
+    assert len({each.of for each in found.checks if each.name == "key" and each.mark is Mark.OK}) == min(
+        accounts, 4
+    )
+
+
+async def test_a_wrong_key_is_told_and_asked_with_once(tmp_path: Path) -> None:
+    """The host is fine; what needs the key is skipped, for all meters."""
+    wrong = {"name": "home", "auth_key": "ANOTHER0KEY0OF0THE0TESTS"}
+    wrong["meter"] = [{"name": f"m{number}", "id": DEVICE} for number in range(3)]  # type: ignore[assignment]
+    async with beside(cloud_of(), tmp_path, accounts=[wrong]) as here:
+        found = await examined(here)
+        assert here.cloud.counts.total.requests == 1
+    assert check(found, "key").mark is Mark.FAIL
+    assert "app" in check(found, "key").cure
+    assert check(found, "host").mark is Mark.OK
+    assert {each.mark for each in found.checks if each.name in ("device", "kind")} == {Mark.SKIP}
+
+
+async def test_an_unknown_device_does_not_hide_the_others(tmp_path: Path) -> None:
+    """Its id is named; the account's other meter is asked for."""
+    meters = ({"name": "lost", "id": "34987a45c1dd"}, {"name": "house", "id": DEVICE})
+    async with beside(cloud_of(), tmp_path, meters=meters) as here:
+        found = await examined(here)
+    assert check(found, "device", "lost").mark is Mark.FAIL
+    assert "34987a45c1dd" in check(found, "device", "lost").says
+    assert check(found, "device", "house").mark is Mark.OK
+    assert check(found, "key").mark is Mark.OK
+
+
+@pytest.mark.parametrize("looks", ["empty", "error", "nesting"])
+@pytest.mark.parametrize(("real", "configured"), [("3em", "em"), ("em", "3em")])
+async def test_a_wrong_kind_is_told_as_far_as_it_can_be_known(
+    real: str, configured: str, looks: str, tmp_path: Path
+) -> None:
+    """Nobody knows how the cloud answers then; an empty answer may mean other things and is a warning."""
+    device = Device(DEVICE, kind=real, other_type=looks)  # type: ignore[arg-type]
+    meters = ({"name": "house", "id": DEVICE, "kind": configured},)
+    async with beside(cloud_of(device), tmp_path, meters=meters) as here:
+        found = await examined(here)
+    kind = check(found, "kind")
+    assert kind.mark is (Mark.WARN if looks == "empty" else Mark.FAIL)
+    assert f'Set kind = "{real}" if it is' in kind.cure
+
+
+async def test_the_second_device_of_a_pair_is_looked_at_too(tmp_path: Path) -> None:
+    """The solar 3EM is unknown: its id is the one that is named."""
+    meters = ({"name": "house", "id": TRIPLE, "kind": "3em", "pv_id": SUN},)
+    async with beside(cloud_of(Device(TRIPLE, kind="3em")), tmp_path, meters=meters) as here:
+        found = await examined(here)
+        assert here.cloud.counts.total.requests == 2
+    assert check(found, "device").mark is Mark.FAIL
+    assert SUN in check(found, "device").says
+
+
+async def test_an_offline_meter_is_not_taken_for_one_of_another_kind(tmp_path: Path) -> None:
+    """It has days stored: then an empty yesterday is about the meter's power or network."""
+    async with beside(cloud_of(), tmp_path) as here:
+        await here.backfill(3)
+        here.cloud.play(cloud_of(Device(DEVICE, installed_since=START.date())))
+        found = await examined(here)
+    kind = check(found, "kind")
+    assert kind.mark is Mark.WARN
+    assert "powered" in kind.cure
+    assert "kind =" not in kind.cure
+
+
+async def test_another_zone_than_the_configured_one_is_a_warning(tmp_path: Path) -> None:
+    """What the meter tells counts, and both are named."""
+    meters = ({"name": "house", "id": DEVICE, "timezone": "America/New_York"},)
+    async with beside(cloud_of(), tmp_path, meters=meters) as here:
+        found = await examined(here)
+    zone = check(found, "zone")
+    assert zone.mark is Mark.WARN
+    assert "Europe/Dublin" in zone.says
+    assert "America/New_York" in zone.says
+
+
+async def test_a_meter_that_moved_to_another_zone_is_a_warning(tmp_path: Path) -> None:
+    """Its files so far are in the old one. The same zone under another name is none."""
+    async with beside(cloud_of(), tmp_path) as here:
+        await here.backfill(1)
+        here.cloud.play(cloud_of(Device(DEVICE, timezone="Eire")))
+        assert check(await examined(here), "zone").mark is Mark.OK
+        here.cloud.play(cloud_of(Device(DEVICE, timezone="Europe/Athens")))
+        zone = check(await examined(here), "zone")
+    assert zone.mark is Mark.WARN
+    assert "files so far say Europe/Dublin" in zone.says
+
+
+async def test_a_machine_elsewhere_is_no_fault(tmp_path: Path) -> None:
+    """A Pi on UTC is common and harmless; it is said, and not warned of."""
+    async with beside(cloud_of(Device(DEVICE, timezone="Pacific/Auckland")), tmp_path) as here:
+        zone = check(await examined(here), "zone")
+    assert zone.mark is Mark.OK
+    assert "this machine is in Europe/Dublin" in zone.says
+
+
+async def test_swapped_clamps_are_told_without_a_number(tmp_path: Path) -> None:
+    """From stored days; and with the right channels nothing is odd."""
+    meters = ({"name": "house", "id": DEVICE, "grid_channel": 1, "solar_channel": 0},)
+    async with beside(cloud_of(), tmp_path, meters=meters) as here:
+        first = await examined(here)
+        await here.backfill(5)
+        found = await examined(here)
+    assert check(first, "clamps").mark is Mark.SKIP
+    clamps = check(found, "clamps")
+    assert clamps.mark is Mark.WARN
+    assert "look swapped" in clamps.says
+    assert "Swap grid_channel and solar_channel" in clamps.cure
+    assert not any(char.isdigit() for char in clamps.says)
+
+
+async def test_a_meter_without_solar_has_no_solar_to_doubt(tmp_path: Path) -> None:
+    """`solar = false`: one request, and true zeros are no finding."""
+    meters = ({"name": "house", "id": DEVICE, "solar": False},)
+    async with beside(cloud_of(), tmp_path, meters=meters) as here:
+        await here.backfill(9)
+        here.cloud.reset()
+        found = await examined(here)
+        assert here.cloud.counts.total.requests == 1
+    assert check(found, "clamps").mark is Mark.OK
+
+
+async def test_another_program_on_the_account_is_told(tmp_path: Path) -> None:
+    """One rejection is enough: nothing here asks too fast. The question is put once more."""
+    fault = Fault("max_req", on_requests=(1,))
+    async with beside(cloud_of(fault=(fault,)), tmp_path) as here:
+        found = await examined(here)
+        assert here.cloud.counts.total.requests == 3
+    assert check(found, "pace").mark is Mark.WARN
+    assert "another program" in check(found, "pace").says
+    assert check(found, "key").mark is Mark.OK
+
+
+@pytest.mark.parametrize("retry_after", [None, "3600", "nonsense"])
+async def test_an_account_that_is_used_up_is_left_alone(retry_after: str | None, tmp_path: Path) -> None:
+    """Two rejections, or one that asks for an hour: no more questions, and no long wait."""
+    meters = tuple({"name": f"m{number}", "id": DEVICE} for number in range(3))
+    fault = Fault("max_req", retry_after=retry_after)
+    async with beside(cloud_of(fault=(fault,)), tmp_path, meters=meters) as here:
+        began = asyncio.get_running_loop().time()
+        found = await examined(here)
+        assert here.cloud.counts.total.requests == (1 if retry_after == "3600" else 2)
+        assert asyncio.get_running_loop().time() - began < 10
+    assert check(found, "pace").mark is Mark.WARN
+    assert check(found, "key").mark is Mark.SKIP
+
+
+@pytest.mark.parametrize("off", [timedelta(minutes=10), timedelta(days=-3000)], ids=str)
+async def test_a_clock_that_is_off_is_told_with_its_seconds(off: timedelta, tmp_path: Path) -> None:
+    """By the service's own rule."""
+    async with beside(cloud_of(), tmp_path) as here:
+        found = await examined(here, lambda: here.clock() + off)
+    clock = check(found, "clock")
+    assert clock.mark is Mark.FAIL
+    assert f"{abs(off.total_seconds()):.0f} s {'ahead of' if off > timedelta(0) else 'behind'}" in clock.says
+    assert "timedatectl" in clock.cure
+
+
+async def test_a_page_of_somebody_else_tells_no_time(tmp_path: Path) -> None:
+    """A captive portal is told as the host's trouble, and its `Date` is not believed."""
+    scenario = cloud_of(fault=(Fault("maintenance"),), date_header="Thu, 01 Jan 1970 00:00:00 GMT")
+    async with beside(scenario, tmp_path) as here:
+        found = await examined(here)
+        assert here.cloud.counts.total.requests == 1
+    assert check(found, "host").mark is Mark.FAIL
+    assert "captive portal" in check(found, "host").says
+    assert check(found, "clock").mark is Mark.SKIP
+
+
+async def test_without_keys_nobody_is_asked_and_the_rest_is_told(tmp_path: Path) -> None:
+    """For a user who may not read the key."""
+    async with beside(cloud_of(), tmp_path) as here:
+        await here.backfill(4)
+        here.cloud.reset()
+        found = await examine(here.settings(), FINE, here.clock, {"TZ": "UTC"}, has_keys=False)
+        assert here.cloud.counts.total.requests == 0
+    told = marks(found)
+    assert [told[name] for name in ("host", "key", "pace", "device", "kind")] == ["skip"] * 5
+    assert [told[name] for name in ("archive", "zone", "clamps")] == ["ok"] * 3
+
+
+def a_standing(**changes: Any) -> Standing:
+    account = AccountStanding(("house",), requests_today=30, gap_s=1.05)
+    meter = MeterStanding("good", 1800, newest_hour=NOW - 5400, answered_at=NOW - 600)
+    standing = Standing(
+        "0.1.0", os.getpid(), NOW - 9000, NOW - 300, "2026-06-20", "good", 1800, 0, NOW + 2400,
+        {"home": account}, {"house": meter},
+    )  # fmt: skip
+    return replace(standing, **changes)
+
+
+def in_trouble(event: str) -> dict[str, AccountStanding]:
+    return {"home": AccountStanding(("house",), trouble=Failure(event, NOW - 60, "for some reason"))}
+
+
+@asynccontextmanager
+async def with_service(tmp_path: Path, standing: Standing | None, **options: Any) -> AsyncIterator[World]:
+    """A cloud, and an archive that a service holds which last said that."""
+    async with beside(cloud_of(), tmp_path, **options) as here:
+        await here.backfill(4)
+        here.cloud.reset()
+        if standing is not None:
+            write_standing(place_for(here.archive, {}), standing)
+        lock = FolderLock(here.folder() / ".collector" / "lock")
+        try:
+            yield here
+        finally:
+            lock.release()
+
+
+async def test_beside_an_idle_service_the_cloud_is_asked(tmp_path: Path) -> None:
+    """Its next round is far enough away."""
+    async with with_service(tmp_path, a_standing()) as here:
+        found = await examined(here)
+        assert here.cloud.counts.total.requests == 2
+    assert marks(found) == dict.fromkeys(NAMES, "ok")
+    assert "30 requests and 0 rejections today" in check(found, "pace").says
+
+
+@pytest.mark.parametrize(
+    "standing",
+    [a_standing(jobs=1), a_standing(next_run_at=NOW + 20), a_standing(next_run_at=None)],
+    ids=["at work", "about to", "no plan"],
+)
+async def test_beside_a_service_at_work_nobody_asks_and_its_word_counts(
+    standing: Standing, tmp_path: Path
+) -> None:
+    """Its last answer is recent: host, key, device and kind are as good as asked for."""
+    async with with_service(tmp_path, standing) as here:
+        found = await examined(here)
+        assert here.cloud.counts.total.requests == 0
+    assert marks(found) == dict.fromkeys(NAMES, "ok")
+    assert "the service was answered 10 min ago" in check(found, "key").says
+
+
+@pytest.mark.parametrize("standing", [None, a_standing(pid=2**22 + 1)], ids=["silent", "of a dead process"])
+async def test_beside_a_collector_that_says_nothing_nobody_asks(
+    standing: Standing | None, tmp_path: Path
+) -> None:
+    """A backfill by hand, or a service that begins."""
+    async with with_service(tmp_path, standing) as here:
+        found = await examined(here)
+        assert here.cloud.counts.total.requests == 0
+    assert check(found, "host").mark is Mark.SKIP
+    assert "a collector is at work" in check(found, "host").says
+    assert check(found, "service").mark is Mark.OK
+
+
+async def test_a_service_that_begins_its_round_meanwhile_is_not_disturbed(tmp_path: Path) -> None:
+    """Looked at before each request: the second one is not made."""
+    async with with_service(tmp_path, a_standing(next_run_at=NOW + 46)) as here:
+        found = await examined(here)
+        assert here.cloud.counts.total.requests == 1
+    assert "next round" in check(found, "device").says
+
+
+@pytest.mark.parametrize(
+    ("event", "name"),
+    [("source.unavailable", "host"), ("key.refused", "key"), ("clock.untrusted", "clock")],
+)
+async def test_a_services_trouble_is_told_where_it_belongs(event: str, name: str, tmp_path: Path) -> None:
+    """And as what the service waits for."""
+    meters = {"house": MeterStanding("good", 90000, answered_at=NOW - 90000)}
+    standing = a_standing(accounts=in_trouble(event), meters=meters)
+    async with with_service(tmp_path, standing) as here:
+        found = await examined(here)
+        assert here.cloud.counts.total.requests == 0
+    assert check(found, name).mark is Mark.FAIL
+    assert check(found, "service").mark is Mark.WARN
+    assert "it waits: home: for some reason" in check(found, "service").says
+
+
+@pytest.mark.parametrize(("event", "name"), [("device.unknown", "device"), ("answer.rejected", "kind")])
+@pytest.mark.parametrize(("ago", "mark"), [(60, Mark.FAIL), (6000, Mark.OK)], ids=["now", "over"])
+async def test_a_meters_failure_is_told_unless_it_is_over(
+    event: str, name: str, ago: int, mark: Mark, tmp_path: Path
+) -> None:
+    """It is over once the cloud has answered since."""
+    meter = MeterStanding(
+        "good", 1800, answered_at=NOW - 600, failure=Failure(event, NOW - ago, "no such thing")
+    )
+    async with with_service(tmp_path, a_standing(jobs=2, meters={"house": meter})) as here:
+        found = await examined(here)
+    assert check(found, name).mark is mark
+
+
+async def test_a_service_that_does_not_collect_fails(tmp_path: Path) -> None:
+    """Its own judgement, with its reason; and one that missed its round."""
+    meters = {"house": MeterStanding("broken", 200000, "nothing was collected for hours")}
+    sick = a_standing(state="broken", age_s=200000, meters=meters)
+    async with with_service(tmp_path, sick) as here:
+        service = check(await examined(here), "service")
+    assert service.mark is Mark.FAIL
+    assert "broken, newest hour 2 days old. house: nothing was collected" in service.says
+    shutil.rmtree(tmp_path / "archive")
+    async with with_service(tmp_path, a_standing(next_run_at=NOW - 3600)) as here:
+        service = check(await examined(here), "service")
+    assert service.mark is Mark.FAIL
+    assert "missed its round" in service.says
+
+
+async def test_many_rejections_of_the_services_own_are_told(tmp_path: Path) -> None:
+    """Another program has the account all day."""
+    busy = {"home": AccountStanding(("house",), requests_today=400, holds_today=60)}
+    async with with_service(tmp_path, a_standing(jobs=1, accounts=busy)) as here:
+        pace = check(await examined(here), "pace")
+    assert pace.mark is Mark.WARN
+    assert "60 times in 400 requests" in pace.says
+
+
+async def test_a_service_on_a_part_of_the_meters_is_told(tmp_path: Path) -> None:
+    """It runs on an older configuration."""
+    meters = ({"name": "house", "id": DEVICE}, {"name": "barn", "id": DEVICE})
+    async with with_service(tmp_path, a_standing(), meters=meters) as here:
+        service = check(await examined(here), "service")
+    assert service.mark is Mark.WARN
+    assert "not on barn" in service.says
+
+
+@pytest.mark.parametrize("kind", KINDS)
+async def test_no_failure_shows_the_key_in_checks_or_bundle(
+    kind: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Every fault of the simulated cloud, with an awkward key that stands in the environment, too."""
+    retry = {"timeout_s": 2}
+    health = {"ping_url": f"https://hc-ping.com/{'0c1f' * 6}", "on_change": ["/bin/tell", "mother-of-x"]}
+    async with beside(cloud_of(Device(DEVICE), key=AWKWARD, fault=(Fault(kind),)), tmp_path) as here:
+        settings = here.settings(retry=retry, health=health)
+        quarantine = here.folder() / ".collector" / "quarantine"
+        quarantine.mkdir(parents=True)
+        (quarantine / f"2026-01-01.jsonl.{'0c1f' * 6}").touch()
+        (here.folder() / ".collector" / "ledger.jsonl").write_text(f'{{"reason": "{AWKWARD}"}}\n')
+        environ = {"TZ": "UTC", "SHELLY_COLLECTOR_AUTH_KEY": AWKWARD}
+        leaky = FINE._replace(says=f"It says auth_key={AWKWARD}.")
+        found = await examine(settings, leaky, here.clock, environ, has_keys=True)
+        report = bundle(settings, found, here.clock(), environ)
+        assert here.cloud.counts.total.requests <= MOST_REQUESTS
+        assert here.cloud.counts.trap_hits == 0
+    out, err = capfd.readouterr()
+    for text in (report, repr(found), out, err):
+        assert_no_key_in(text.encode())
+        assert "0c1f0c1f" not in text
+    assert "mother" not in report
+    assert DEVICE not in report
+    assert DEVICE[-4:] in report
+    assert {each.name for each in found.checks} == set(NAMES)
+
+
+async def test_the_bundle_tells_the_archive_and_no_energy(tmp_path: Path) -> None:
+    """Versions, files by number, quarantine, the ledger's end; not one value of any hour."""
+    async with beside(cloud_of(), tmp_path) as here:
+        await here.backfill(4)
+        values = {
+            line.split(f'"{column}": ')[1].split(",")[0]
+            for path in here.folder().glob("*.jsonl")
+            for line in path.read_text().splitlines()
+            for column in ("import", "export", "solar", "consumed")
+        } - {"0.0000"}
+        (here.folder() / "2026-06-17.jsonl").write_text("damaged\n")
+        await here.backfill(4)
+        settings = here.settings()
+        text = bundle(settings, await examined(here), here.clock(), {})
+    assert len(values) > 50
+    assert not [value for value in values if value in text]
+    assert "5 files" in text
+    assert "first 2026-06-16, last 2026-06-20" in text
+    assert "1 file in quarantine:\n  2026-06-17.jsonl.1" in text
+    assert '"zone": "Europe/Dublin"' in text
+    assert "aiohttp " in text
+    assert "ok  configuration: It has no mistakes." in text
