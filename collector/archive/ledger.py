@@ -6,16 +6,13 @@ crash costs at most the last line. Days that need nothing more have no line in i
 
 from __future__ import annotations
 
-import errno
 import json
-import os
 from collections.abc import Mapping
-from contextlib import suppress
 from datetime import date
 from pathlib import Path
 from typing import Any
 
-from collector.archive.files import read_at_most, replace_file
+from collector.archive.files import append_whole, read_at_most, replace_file
 from collector.energy.days import zone_named
 from collector.energy.knowledge import Asked, Outcome
 from collector.errors import ArchiveError
@@ -87,17 +84,7 @@ class Ledger:
             self.lost_before = before
 
     def _append(self, fact: Mapping[str, Any]) -> None:
-        line = json.dumps(fact).encode() + b"\n"
-        flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
-        descriptor = os.open(self._path, flags, 0o640)
-        try:
-            size = os.fstat(descriptor).st_size
-            if os.write(descriptor, line) != len(line):  # the disk is full: leave no half line
-                with suppress(OSError):
-                    os.ftruncate(descriptor, size)
-                raise OSError(errno.ENOSPC, "no space for the ledger", str(self._path))
-        finally:
-            os.close(descriptor)
+        append_whole(self._path, json.dumps(fact).encode() + b"\n")
 
     def _apply(self, fact: Mapping[str, Any]) -> None:
         if "zone" in fact:
