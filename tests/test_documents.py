@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from collector.archive.findings import CODES
 from collector.cli import COMMANDS, exits, parser_of
 from collector.energy.knowledge import Outcome
 from collector.events import EVENTS
@@ -44,6 +45,12 @@ def test_the_list_of_events_is_complete_and_has_no_other() -> None:
 def test_every_event_is_explained(event: str) -> None:
     """In the README's table, in the words of the list."""
     assert f"| `{event}` | {EVENTS[event]} |" in README
+
+
+@pytest.mark.parametrize(("code", "meaning"), CODES.items())
+def test_every_finding_is_explained(code: str, meaning: str) -> None:
+    """In the README's table, in the words of the list."""
+    assert f"| `{code}` | {meaning} |" in README
 
 
 @pytest.mark.parametrize(("code", "meaning"), exits.MEANINGS.items())

@@ -186,7 +186,7 @@ def _hour_start(record: Mapping[str, Any], day: date, number: int) -> int:
     if type(ts) is not int or not isinstance(local, str) or not _DATETIME.fullmatch(local):
         raise DamagedFile("no hour", number)
     try:
-        wall = datetime.strptime(local, "%Y/%m/%d %H:%M:%S").replace(tzinfo=UTC)
+        wall = datetime.fromisoformat(local.replace("/", "-")).replace(tzinfo=UTC)
     except ValueError as error:
         raise DamagedFile("no hour", number) from error
     if wall.date() != day or record.get("day") != day.isoformat():

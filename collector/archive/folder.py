@@ -17,6 +17,7 @@ from collector.energy.knowledge import Known
 from collector.errors import DamagedFile
 
 OWN_FOLDER = ".collector"
+LEDGER_NAME = "ledger.jsonl"
 COMPLETE = Known(stored=True, complete=True)
 PARTIAL = Known(stored=True, complete=False)
 

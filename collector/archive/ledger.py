@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from datetime import date
+from datetime import date, datetime
 from pathlib import Path
 from typing import Any
 
 from collector.archive.files import append_whole, read_at_most, replace_file
-from collector.energy.days import zone_named
+from collector.energy.days import LocalDay, zone_named
 from collector.energy.knowledge import Asked, Outcome
 from collector.errors import ArchiveError
 
@@ -64,6 +64,22 @@ class Ledger:
         if self._asked.get(day) != asked:
             self._append(_line_of(day, asked))
             self._asked[day] = asked
+
+    def remember(
+        self, day: LocalDay, outcome: Outcome, now: datetime, *, complete: bool, keep_s: int, reason: str = ""
+    ) -> None:
+        """Remembers asking for that day at `now`; a complete one until `keep_s` after its end."""
+        if not day.is_over(now):
+            return  # today is asked for every hour, whatever came
+        asked_at = int(now.timestamp())
+        if not complete:
+            before = self._asked.get(day.date)
+            tries = 0 if before is None else before.tries
+            self.note(day.date, Asked(outcome, asked_at, tries + 1, reason))
+        elif asked_at < day.end + keep_s:
+            self.note(day.date, Asked(Outcome.WRITTEN, asked_at, 0))
+        else:
+            self.forget(day.date)
 
     def forget(self, day: date) -> None:
         """Forgets that day: its file says all there is to say."""

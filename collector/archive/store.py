@@ -23,6 +23,7 @@ from collector.archive.files import (
 )
 from collector.archive.folder import (
     COMPLETE,
+    LEDGER_NAME,
     OWN_FOLDER,
     PARTIAL,
     day_files,
@@ -37,7 +38,6 @@ from collector.energy.days import LocalDay, local_day, zone_named
 from collector.energy.knowledge import NOTHING, Asked, Known, Outcome
 from collector.energy.readings import EnergyDay, merged
 from collector.errors import DamagedFile
-
 
 __all__ = ["Archive", "DayOutcome", "Quarantined"]
 
@@ -64,7 +64,7 @@ class Archive:
         try:
             for each in (folder, self._own):
                 remove_stale_temporaries(each)
-            self.ledger = Ledger(self._own / "ledger.jsonl")
+            self.ledger = Ledger(self._own / LEDGER_NAME)
             self.ledger.mend()
             self._checksums = Checksums(self._own / FILE_NAME)
             self._checksums.mend()
@@ -100,8 +100,7 @@ class Archive:
                 data = read_day_file(self._path(day))
                 state = state_of(data, day, self.zone, self._format)
             except DamagedFile as damage:
-                self._forget(day)
-                damaged.append(self._move_aside(day, damage.reason))
+                damaged.append(self.set_aside(day, damage.reason))
             else:
                 self._stamps[day] = stamp
                 self._know(day, state)
@@ -142,7 +141,7 @@ class Archive:
         else:
             self._save(day.date, encode(result, decimals, complete=complete), complete=complete)
             outcome = Outcome.WRITTEN if complete else Outcome.PARTIAL
-        self._remember(day, outcome, now, complete=complete)
+        self.ledger.remember(day, outcome, now, complete=complete, keep_s=self._remember_s)
         if outcome is Outcome.EMPTY:
             self._know(day.date, NOTHING)
         else:
@@ -160,8 +159,19 @@ class Archive:
 
     def note_failure(self, day: LocalDay, reason: str, now: datetime) -> None:
         """Remembers that a past day could not be had, so that it is asked for again in time."""
-        self._remember(day, Outcome.FAILED, now, complete=False, reason=reason)
+        self.ledger.remember(day, Outcome.FAILED, now, complete=False, keep_s=0, reason=reason)
         self._know(day.date, self._known.get(day.date, NOTHING))
+
+    def set_aside(self, day: date, reason: str) -> Quarantined:
+        """Moves the day's file into quarantine; the day is a gap then, to be collected anew."""
+        self._forget(day)
+        return self._move_aside(day, reason)
+
+    def want_again(self, day: date, reason: str) -> None:
+        """Has the next round ask for that past day, whatever is stored of it."""
+        before = self.ledger.asked.get(day)
+        self.ledger.note(day, Asked(Outcome.FAILED, 0, 0 if before is None else before.tries, reason))
+        self._know(day, self._known.get(day, NOTHING))
 
     def probe(self) -> None:
         """Raises `OSError` as long as nothing can be saved."""
@@ -180,21 +190,6 @@ class Archive:
         self._checksums.note(day, data)
         replace_file(self._path(day), data)
         self._checksums.settle(day)
-
-    def _remember(
-        self, day: LocalDay, outcome: Outcome, now: datetime, *, complete: bool, reason: str = ""
-    ) -> None:
-        if not day.is_over(now):
-            return  # today is asked for every hour, whatever came
-        asked_at = int(now.timestamp())
-        if not complete:
-            before = self.ledger.asked.get(day.date)
-            tries = 0 if before is None else before.tries
-            self.ledger.note(day.date, Asked(outcome, asked_at, tries + 1, reason))
-        elif asked_at < day.end + self._remember_s:
-            self.ledger.note(day.date, Asked(Outcome.WRITTEN, asked_at, 0))
-        else:
-            self.ledger.forget(day.date)
 
     def _know(self, day: date, state: Known) -> None:
         asked = self.ledger.asked.get(day)

@@ -33,6 +33,9 @@ COMMANDS = {
         "collect today and the days before it, once",
         "backfill --host shelly-12-eu.shelly.cloud --id a8032abe41fc --auth_key KEY --days 30",
     ),
+    "verify": Command(
+        "check every stored file, its checksum, and what the cloud says of it", "verify --json"
+    ),
     "demo": Command("see it work with no account, against a simulated cloud", "demo --once"),
     "simulate": Command("serve the simulated Shelly Cloud on this machine", "simulate --port 8765"),
     "config": Command("check or show the configuration", "config check"),

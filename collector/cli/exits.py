@@ -13,7 +13,7 @@ INTERRUPTED = 130
 
 MEANINGS = {
     DONE: "done",
-    IN_PART: "done in part: some days could not be had",
+    IN_PART: "done in part: some days could not be had, or `verify` found something",
     USAGE: "wrong usage",
     SOURCE_UNAVAILABLE: "the cloud could not be reached",
     CANNOT_CREATE: "the archive cannot be created or opened, or the port is in use",

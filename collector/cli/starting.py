@@ -80,6 +80,21 @@ def _settings(flag: Path | None, load: Callable[[Path, Mapping[str, str]], Setti
     return checked(lambda: load(path, os.environ), f"{path}: ")
 
 
+def only(settings: Settings, names: list[str]) -> Settings:
+    """The settings of these meters alone; `Refused` where one is not in them."""
+    from dataclasses import replace
+
+    unknown = sorted(set(names) - {meter.name for meter in settings.meters})
+    if unknown:
+        known = ", ".join(meter.name for meter in settings.meters)
+        raise Refused(exits.USAGE, f"no meter {unknown[0]!r} in {settings.source}; there are: {known}")
+    accounts = [
+        replace(each, meters=tuple(meter for meter in each.meters if meter.name in names))
+        for each in settings.accounts
+    ]
+    return replace(settings, accounts=tuple(each for each in accounts if each.meters))
+
+
 def checked(load: Callable[[], Settings], prefix: str = "") -> Settings:
     """What `load` gives; `Refused` with one line a problem."""
     try:

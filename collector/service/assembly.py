@@ -60,7 +60,7 @@ async def assembled(
     Raises `ArchiveLocked`, and `ArchiveError` with the cause and the cure, before anything is asked.
     """
     with ExitStack() as held:
-        archives = {meter.name: _open_archive(settings, meter, held) for meter in settings.meters}
+        archives = {meter.name: open_archive(settings, meter, held) for meter in settings.meters}
         async with open_session() as session:
             accounts = []
             for each in settings.accounts:
@@ -89,7 +89,8 @@ def home_zone(environ: Mapping[str, str], localtime: Path = _LOCALTIME) -> ZoneI
     return ZoneInfo("UTC")
 
 
-def _open_archive(settings: Settings, meter: Meter, held: ExitStack) -> Archive:
+def open_archive(settings: Settings, meter: Meter, held: ExitStack) -> Archive:
+    """That meter's archive, held until `held` ends. Raises `ArchiveError` with the cause and the cure."""
     folder = settings.folder_of(meter)
     no_solar = meter.pv_id is None if meter.kind is Kind.EM3 else not meter.solar
     try:
