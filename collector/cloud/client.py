@@ -1,4 +1,6 @@
-"""One door to HTTP: the bodies for one day of one meter. The library's own errors end here.
+"""One door to HTTP: the bodies for a day of a meter, or for many days' totals.
+
+The library's own errors end here.
 
 Every URL is a secret, for the key travels in it (the only form that works for everybody); so no
 error, no log line and no `repr` made here holds one.
@@ -18,16 +20,16 @@ from types import SimpleNamespace
 from typing import Any
 
 import aiohttp
-from aiohttp.abc import AbstractResolver
 
 from collector import __version__
 from collector.cloud.answers import DayAnswer
 from collector.cloud.meters import Account, Kind, Meter
 from collector.cloud.pacing import Pacer, Turn
 from collector.cloud.refusals import moment_of, read_answer
+from collector.cloud.resolving import ThreadResolver
 from collector.cloud.retrying import OnRetry, RetryPolicy, retried
+from collector.cloud.totals import TotalsAnswer
 from collector.errors import SourceError, Unavailable
-from collector.threads import DaemonThreads
 
 Session = aiohttp.ClientSession
 
@@ -46,7 +48,7 @@ async def open_session() -> AsyncIterator[Session]:
     A connection that drops makes the library send a request again on its own, past the pacer: a kept
     one in any version, a new one since 3.10 or so.
     """
-    connector = aiohttp.TCPConnector(force_close=True, resolver=_ThreadResolver(), limit=0)
+    connector = aiohttp.TCPConnector(force_close=True, resolver=ThreadResolver(), limit=0)
     tracing = aiohttp.TraceConfig()
     tracing.on_connection_create_start.append(_connecting)
     tracing.on_request_headers_sent.append(_sent)
@@ -94,29 +96,41 @@ class CloudClient:
         Raises `SourceError`, `AnswerError`.
         """
         policy = self._policy.once() if once else self._policy
+        span = {"date_range": "day", "date_from": f"{day.isoformat()} 00:00:00"}
+        return DayAnswer(day, *await self._fetch_both(meter, span, policy))
+
+    async def fetch_totals(self, meter: Meter, first: date, last: date) -> TotalsAnswer:
+        """The bodies for the totals of these local days, both included; a request for each channel.
+
+        The cloud tells days, and not hours, for spans of five days and more. Raises `SourceError`,
+        `AnswerError`.
+        """
+        span = {
+            "date_range": "custom",
+            "date_from": f"{first.isoformat()} 00:00:00",
+            "date_to": f"{last.isoformat()} 23:59:59",
+        }
+        return TotalsAnswer(first, last, *await self._fetch_both(meter, span, self._policy))
+
+    async def _fetch_both(
+        self, meter: Meter, span: dict[str, str], policy: RetryPolicy
+    ) -> tuple[dict[str, Any], dict[str, Any] | None]:
+        """The grid's body, and the sun's where it is asked for apart."""
         if meter.kind is Kind.EM3:
-            grid = await self._fetch(meter.kind, meter.id, 0, day, policy)
-            solar = None
-            if meter.pv_id is not None:
-                solar = await self._fetch(meter.kind, meter.pv_id, 0, day, policy)
-        else:
-            grid = await self._fetch(meter.kind, meter.id, meter.grid_channel, day, policy)
-            solar = None
-            if meter.solar:
-                solar = await self._fetch(meter.kind, meter.id, meter.solar_channel, day, policy)
-        return DayAnswer(day, grid, solar)
+            grid = await self._fetch(meter.kind, meter.id, 0, span, policy)
+            if meter.pv_id is None:
+                return grid, None
+            return grid, await self._fetch(meter.kind, meter.pv_id, 0, span, policy)
+        grid = await self._fetch(meter.kind, meter.id, meter.grid_channel, span, policy)
+        if not meter.solar:
+            return grid, None
+        return grid, await self._fetch(meter.kind, meter.id, meter.solar_channel, span, policy)
 
     async def _fetch(
-        self, kind: Kind, device: str, channel: int, day: date, policy: RetryPolicy
+        self, kind: Kind, device: str, channel: int, span: dict[str, str], policy: RetryPolicy
     ) -> dict[str, Any]:
         url = self._account.base_url + _PATHS[kind]
-        query = {
-            "id": device,
-            "channel": str(channel),
-            "date_range": "day",
-            "date_from": f"{day.isoformat()} 00:00:00",
-            "auth_key": self._account.auth_key,
-        }
+        query = {"id": device, "channel": str(channel), **span, "auth_key": self._account.auth_key}
 
         async def attempt() -> dict[str, Any]:
             async with self.pacer.turn() as turn:
@@ -214,31 +228,3 @@ def _translated(error: Exception) -> SourceError:
     if isinstance(error, aiohttp.ClientPayloadError | aiohttp.ClientConnectionError | ConnectionError):
         return Unavailable("the connection broke before the answer was whole")
     return Unavailable(f"the answer could not be read ({type(error).__name__})")
-
-
-class _ThreadResolver(AbstractResolver):
-    """`getaddrinfo` in a daemon thread: a name server that never answers cannot delay a stop."""
-
-    def __init__(self) -> None:
-        self._threads = DaemonThreads()
-
-    async def resolve(self, host: str, port: int = 0, family: int = socket.AF_UNSPEC) -> list[Any]:
-        loop = asyncio.get_running_loop()
-        found = await loop.run_in_executor(
-            self._threads, lambda: socket.getaddrinfo(host, port, family, socket.SOCK_STREAM)
-        )
-        return [
-            {
-                "hostname": host,
-                "host": address[0],
-                "port": address[1],
-                "family": kind,
-                "proto": protocol,
-                "flags": socket.AI_NUMERICHOST,
-            }
-            for kind, _, protocol, _, address in found
-            if kind in (socket.AF_INET, socket.AF_INET6)
-        ]
-
-    async def close(self) -> None:
-        """Nothing to close: its threads end by themselves."""
