@@ -43,8 +43,8 @@ class Inspection:
 NOTHING_THERE = Inspection(None, {}, ())
 
 
-def inspect(folder: Path, zone: ZoneInfo | None, now: datetime) -> Inspection:
-    """Checks each day file, its checksum and its neighbours; `zone` where the ledger does not know it.
+def inspect(folder: Path, zone_name: str | None, now: datetime) -> Inspection:
+    """Checks each day file, its checksum and its neighbours; the zone where the ledger does not know it.
 
     Raises `ArchiveError` and `OSError` where the folder itself cannot be read.
     """
@@ -52,8 +52,8 @@ def inspect(folder: Path, zone: ZoneInfo | None, now: datetime) -> Inspection:
     ledger = Ledger(folder / OWN_FOLDER / LEDGER_NAME)
     if ledger.rebuilt:
         own.append(Finding(None, "ledger", None, "the ledger has lines that cannot be read"))
-    if ledger.zone is not None:
-        zone = zone_named(ledger.zone)
+    zone_name = ledger.zone or zone_name
+    zone = None if zone_name is None else zone_named(zone_name)
     present = sorted(day_files(folder), reverse=True)
     checksums = Checksums(folder / OWN_FOLDER / FILE_NAME)
     if checksums.damaged:

@@ -13,6 +13,8 @@ from collector.cli import exits, starting
 from collector.errors import ArchiveError
 
 if TYPE_CHECKING:
+    from datetime import date
+
     from collector.cli.findings import MeterReport
     from collector.cloud.meters import Meter
     from collector.settings import Settings
@@ -29,6 +31,12 @@ def configure(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="move files with findings aside and have their days collected anew; stop the service first",
     )
+    parser.add_argument(
+        "--cloud",
+        action="store_true",
+        help="compare with the cloud's daily totals and have days that differ read again; a request for "
+        "30 days and channel; stop the service first",
+    )
 
 
 def run(options: argparse.Namespace) -> int:
@@ -37,28 +45,31 @@ def run(options: argparse.Namespace) -> int:
 
     try:
         settings = _settings(options)
-        reports = [_report(settings, meter, options) for meter in settings.meters]
+        reports = _beside_the_cloud(settings, options) if options.cloud else _from_files(settings, options)
     except starting.Refused as refusal:
         return starting.refused(refusal)
     except ArchiveError as error:
         print(error, file=sys.stderr)
         return starting.code_of(error)
     except OSError as error:
-        print(f"{error.filename or 'the archive'}: {error.strerror}", file=sys.stderr)
-        return exits.CANNOT_SAVE if options.fix else exits.CANNOT_CREATE
+        print(f"{error.filename or settings.archive}: {error.strerror}", file=sys.stderr)
+        return exits.CANNOT_SAVE if options.fix or options.cloud else exits.CANNOT_CREATE
     if options.json:
         print(json.dumps(as_dict(reports)))
     else:
         print("\n".join(as_lines(reports)))
-    return exits.IN_PART if any(report.inspection.findings for report in reports) else exits.DONE
+    return _exit_code(reports)
 
 
 def _settings(options: argparse.Namespace) -> Settings:
     if options.odir is None:
-        settings = starting.settings_without_keys(options.config)
+        load = starting.settings_from_file if options.cloud else starting.settings_without_keys
+        settings = load(options.config)
         settings = starting.only(settings, options.meter) if options.meter else settings
-    elif options.config or options.meter:
-        raise starting.Refused(exits.USAGE, "--odir needs no configuration: leave out --config and --meter")
+    elif options.config or options.meter or options.cloud:
+        raise starting.Refused(
+            exits.USAGE, "--odir is a folder without a configuration: leave out --config, --meter and --cloud"
+        )
     else:
         settings = _settings_of(options.odir)
     if not settings.archive.is_dir():
@@ -75,23 +86,65 @@ def _settings_of(odir: str) -> Settings:
     )
 
 
+def _from_files(settings: Settings, options: argparse.Namespace) -> list[MeterReport]:
+    if options.fix:
+        starting.act_as_owner(settings.archive)
+        starting.set_up_logs(settings, sys.stderr)
+    return [_report(settings, meter, options) for meter in settings.meters]
+
+
 def _report(settings: Settings, meter: Meter, options: argparse.Namespace) -> MeterReport:
     from collector.archive.inspection import NOTHING_THERE, inspect
     from collector.cli.findings import MeterReport
-    from collector.energy.days import wall_clock, zone_named
+    from collector.energy.days import wall_clock
 
     folder = settings.folder_of(meter)
     name = meter.name if options.odir is None else str(folder)
     if not folder.exists():
         return MeterReport(name, folder, NOTHING_THERE)
-    zone = None if meter.timezone is None else zone_named(meter.timezone)
     if not options.fix:
-        return MeterReport(name, folder, inspect(folder, zone, wall_clock()))
+        return MeterReport(name, folder, inspect(folder, meter.timezone, wall_clock()))
 
     from collector.service.assembly import home_zone
     from collector.service.repair import repair
 
-    starting.act_as_owner(folder)
-    starting.set_up_logs(settings, sys.stderr)
-    done = repair(settings, meter, zone, home_zone(os.environ), wall_clock())
+    done = repair(settings, meter, home_zone(os.environ), wall_clock())
     return MeterReport(name, folder, done.inspection, done.actions)
+
+
+def _beside_the_cloud(settings: Settings, options: argparse.Namespace) -> list[MeterReport]:
+    import asyncio
+
+    from collector.cli.findings import MeterReport
+    from collector.energy.days import wall_clock
+    from collector.service.verification import verified
+
+    starting.act_as_owner(settings.archive)
+    starting.set_up_logs(settings, sys.stderr)
+    try:
+        found = asyncio.run(verified(settings, wall_clock, _tell_progress, fix=options.fix))
+    finally:
+        _clear_progress()
+    folders = {meter.name: settings.folder_of(meter) for meter in settings.meters}
+    return [
+        MeterReport(each.meter, folders[each.meter], each.inspection, each.actions, each.comparison)
+        for each in found
+    ]
+
+
+def _tell_progress(meter: str, first: date, last: date) -> None:
+    if sys.stderr.isatty():
+        print(f"\r\x1b[K{meter}: asking the cloud for {first} to {last}", end="", file=sys.stderr, flush=True)
+
+
+def _clear_progress() -> None:
+    if sys.stderr.isatty():
+        print("\r\x1b[K", end="", file=sys.stderr, flush=True)
+
+
+def _exit_code(reports: list[MeterReport]) -> int:
+    for report in reports:
+        if report.comparison is not None and report.comparison.gave_up is not None:
+            print(starting.advice_on(report.comparison.gave_up), file=sys.stderr)
+            return starting.code_of(report.comparison.gave_up)
+    return exits.IN_PART if any(report.is_to_be_told for report in reports) else exits.DONE

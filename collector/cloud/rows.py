@@ -192,7 +192,7 @@ def is_part(row: Row, parts: Sequence[Row]) -> bool:
 
 
 def whole(ts: int, parts: Sequence[Row], anomalies: list[Anomaly], *, has_copies: bool) -> Energy | None:
-    """The energy of an hour or a day: its only part, or the sum of its tariffs' parts; `None` where not known.
+    """The energy of an hour or a day: its only part, or all parts' sum; `None` where not known.
 
     Nobody knows whether a `"0"` part beside others is a rest or a copy of their sum. It is dropped
     where the day shows that it is a copy, counts for nothing where it is zero, and else the hour is

@@ -37,23 +37,28 @@ class Repair:
     actions: Mapping[date, Action]
 
 
-def repair(settings: Settings, meter: Meter, zone: ZoneInfo | None, home: ZoneInfo, now: datetime) -> Repair:
+def repair(settings: Settings, meter: Meter, home: ZoneInfo, now: datetime) -> Repair:
     """Inspects one meter's folder and moves aside what has findings. Holds the archive meanwhile.
 
-    `zone` is the meter's where the ledger does not know it, `home` where this machine stands. What
-    the cloud can no longer give stays, unless it cannot be read anyway. Raises `ArchiveError`, `OSError`.
+    `home` is where this machine stands. Raises `ArchiveError`, `OSError`.
     """
     with ExitStack() as held:
         archive = open_archive(settings, meter, held)
-        inspection = inspect(archive.folder, zone, now)
-        today = date_in(inspection.zone or home, now)
-        first = first_day(today, None, meter.since)
-        actions = {
-            day: _act(archive, meter.name, checked, first, today)
-            for day, checked in inspection.days.items()
-            if checked.findings
-        }
-    return Repair(inspection, actions)
+        inspection = inspect(archive.folder, meter.timezone, now)
+        return Repair(inspection, mend(archive, meter, inspection, date_in(inspection.zone or home, now)))
+
+
+def mend(archive: Archive, meter: Meter, inspection: Inspection, today: date) -> dict[date, Action]:
+    """Moves aside what was found wrong, and has it asked for again.
+
+    What the cloud can no longer give stays, unless it cannot be read anyway. Raises `OSError`.
+    """
+    first = first_day(today, None, meter.since)
+    return {
+        day: _act(archive, meter.name, checked, first, today)
+        for day, checked in inspection.days.items()
+        if checked.findings
+    }
 
 
 def _act(archive: Archive, meter: str, checked: CheckedDay, first: date, today: date) -> Action:
