@@ -45,9 +45,10 @@ def run(options: argparse.Namespace) -> int:
 
     try:
         settings = _settings(options)
-        reports = _beside_the_cloud(settings, options) if options.cloud else _from_files(settings, options)
     except starting.Refused as refusal:
         return starting.refused(refusal)
+    try:
+        reports = _beside_the_cloud(settings, options) if options.cloud else _from_files(settings, options)
     except ArchiveError as error:
         print(error, file=sys.stderr)
         return starting.code_of(error)

@@ -78,7 +78,7 @@ def backfill_days(today: date, first: date, knowledge: Knowledge) -> Iterator[da
 def wanted_days(
     today: date, first: date, knowledge: Knowledge, now: datetime, *, insist: bool
 ) -> Iterator[date]:
-    """What a person asks for: today and every day down to `first` that is not complete.
+    """What a person asks for: today and every day down to `first` that is not complete, or could not be read.
 
     Days older than 14 empty ones, and empty ones that are not due, are left out, unless `insist`.
     """
@@ -87,7 +87,8 @@ def wanted_days(
     ):
         state = knowledge().get(day, NOTHING)
         waits = state.is_empty and not is_due(state.asked, now)
-        if not state.complete and (insist or not waits):
+        failed = state.asked is not None and state.asked.outcome is Outcome.FAILED
+        if (failed or not state.complete) and (insist or not waits):
             yield day
 
 
