@@ -109,6 +109,8 @@ def _leniently(
     record: Mapping[str, Any], contract: Mapping[str, Any], decimals: int
 ) -> Iterator[tuple[str, str]]:
     """A file of the older utility may have any decimals, keys in any order, and further ones."""
+    if _is_that_day_abroad(record.get("weekday"), contract["weekday"]):
+        contract = {**contract, "weekday": record["weekday"]}
     yield from _calendar(record, contract)
     if "solar_discard" in record:
         return  # then its columns follow from one that is not there
@@ -138,13 +140,13 @@ def _calendar(record: Mapping[str, Any], contract: Mapping[str, Any]) -> Iterato
     for key in ("datetime", "hour", "day", "month", "year", "weekday", "week"):
         if key not in record:
             yield "keys", f"{key} is missing"
-        elif record[key] != contract[key] and not _is_that_day_abroad(key, record[key], contract[key]):
+        elif record[key] != contract[key]:
             yield "columns", f"{key} is {_shown(record[key])}, and ts makes it {_shown(contract[key])}"
 
 
-def _is_that_day_abroad(key: str, value: Any, wanted: Any) -> bool:
+def _is_that_day_abroad(value: Any, wanted: str) -> bool:
     """The older utility names weekdays in the language of its user."""
-    return key == "weekday" and isinstance(value, str) and value[:2] == wanted[:2] and value[2:].isalpha()
+    return isinstance(value, str) and value[:2] == wanted[:2] and value[2:].isalpha()
 
 
 def _hours(file: DayFile, day: date, walls: Sequence[datetime], zone: ZoneInfo | None) -> Iterator[Finding]:
