@@ -170,7 +170,7 @@ class Archive:
     def want_again(self, day: date, reason: str) -> None:
         """Has the next round ask for that past day, whatever is stored of it."""
         before = self.ledger.asked.get(day)
-        self.ledger.note(day, Asked(Outcome.FAILED, 0, 0 if before is None else before.tries, reason))
+        self.ledger.note(day, Asked.wish(0 if before is None else before.tries, reason))
         self._know(day, self._known.get(day, NOTHING))
 
     def probe(self) -> None:

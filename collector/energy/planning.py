@@ -61,7 +61,7 @@ def heal_days(
             recent = state.asked is not None or (today - day).days <= max(policy.settle_days, default=0) + 2
             if recent and settles(local_day(day, zone), state.asked, now, policy):
                 yield day
-        elif policy.heal and (state.stored or state.asked) and is_due(state.asked, now):
+        elif _heals(state, policy) and is_due(state.asked, now):
             yield day
 
 
@@ -121,6 +121,13 @@ def settles(day: LocalDay, asked: Asked | None, now: datetime, policy: PlanPolic
     if asked.outcome is Outcome.FAILED:
         return is_due(asked, now)
     return any(asked.asked_at < due <= now.timestamp() for due in dues)
+
+
+def _heals(state: Known, policy: PlanPolicy) -> bool:
+    """Whether an incomplete past day is asked for again at all; what somebody wishes for is."""
+    if state.asked is not None and state.asked.is_wish:
+        return True
+    return policy.heal and (state.stored or state.asked is not None)
 
 
 def _is_of_a_wrong_clock(asked: Asked, now: datetime) -> bool:
