@@ -5,7 +5,7 @@ from __future__ import annotations
 from decimal import Decimal
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from collector.energy.comparing import NOTHING_STORED, DaySums, DayTotal, differences, sums_of
@@ -40,6 +40,18 @@ def test_what_was_rounded_never_differs(
     cloud = DayTotal(taken * factor, given_ * factor, sun / 1000, sun / 1000, Decimal(scale))
     for complete in (True, False):
         assert differences(stored, cloud, complete=complete) == ()
+
+
+@given(hours=st.lists(st.integers(0, 10**6), min_size=1, max_size=25), decimals=st.integers(4, 6))
+@example(hours=[4] * 24, decimals=6)
+def test_what_the_cloud_rounded_never_differs(hours: list[int], decimals: int) -> None:
+    """It tells hundredths of a Wh, of hours as of days, and may know thousandths."""
+    cent = Decimal("0.01")
+    exact = [Decimal(each).scaleb(-3) for each in hours]
+    told = [(each.quantize(cent) / 1000, ZERO) for each in exact]
+    stored = sums_of(HourReading(taken, sold, ZERO).rounded(decimals) for taken, sold in told)
+    whole = sum(exact, ZERO).quantize(cent) / 1000
+    assert differences(stored, total(str(whole)), complete=True) == ()
 
 
 @given(hours=hours_wh, discard=st.integers(0, 500))
