@@ -38,19 +38,18 @@ def check_day(
         file = read_records(records, day)
     except DamagedFile as damage:
         return unreadable(day, damage)
-    walls = [_wall(record) for record in records]
     strict = file.ours or any(each.saved for each in recorded)
+    decimals = _decimals_of(file, strict=strict)
     found = [
-        *_lines(data, day, file, records, zone, strict=strict),
-        *_hours(file, day, walls, zone),
+        *_lines(data, day, file, records, zone, decimals, strict=strict),
+        *_hours(file, day, records, zone),
         *_marks(file, day, zone, now),
     ]
     complete = not file.partial and not any(each.code == "missing_hour" for each in found)
     if recorded and not file.partial:  # a partial file has no record; it is stale where a save was cut off
         found += _checksum(data, day, recorded)
-    stamps = list(file.readings)
-    edges = Edge(stamps[0], walls[0]), Edge(stamps[-1], walls[-1])
-    return CheckedDay(day, tuple(found), complete, sums_of(file.readings.values()), edges)
+    edges = _edge(records[0]), _edge(records[-1])
+    return CheckedDay(day, tuple(found), complete, sums_of(file.readings.values(), decimals), edges)
 
 
 def _lines(
@@ -59,15 +58,16 @@ def _lines(
     file: DayFile,
     records: Sequence[Mapping[str, Any]],
     zone: ZoneInfo | None,
+    decimals: int,
     *,
     strict: bool,
 ) -> Iterator[Finding]:
     """Writes each line anew as the contract has it: an equal one is right in all its columns."""
-    decimals = _decimals_of(file, records, strict=strict)
+    written = decimals if strict else _DECIMALS[-1]
     pairs = zip(data[:-1].split(b"\n"), file.readings.items(), records, strict=True)
     for number, (line, (ts, reading), record) in enumerate(pairs, 1):
         local = _wall(record) if zone is None else datetime.fromtimestamp(ts, zone)
-        wanted = line_of(local, ts, reading, decimals, complete=not file.partial)
+        wanted = line_of(local, ts, reading, written, complete=not file.partial)
         if line + b"\n" != wanted.encode():
             contract: dict[str, Any] = json.loads(wanted, parse_float=Decimal)
             diagnose = _strictly if strict else _leniently
@@ -75,10 +75,12 @@ def _lines(
                 yield Finding(day, code, number, text)
 
 
-def _decimals_of(file: DayFile, records: Sequence[Mapping[str, Any]], *, strict: bool) -> int:
+def _decimals_of(file: DayFile, *, strict: bool) -> int:
+    """Of all numbers in a file of ours; of the longest one in a file of the older utility."""
     if not strict:
-        return _DECIMALS[-1]
-    decimals = decimals_of(Decimal(records[0]["import"]))
+        numbers = (number for hour in file.readings.values() for number in hour if number is not None)
+        return max(decimals_of(number) for number in numbers)
+    decimals = decimals_of(next(iter(file.readings.values())).import_kwh)
     return decimals if decimals in _DECIMALS else _DECIMALS[0]
 
 
@@ -149,9 +151,11 @@ def _is_that_day_abroad(value: Any, wanted: str) -> bool:
     return isinstance(value, str) and value[:2] == wanted[:2] and value[2:].isalpha()
 
 
-def _hours(file: DayFile, day: date, walls: Sequence[datetime], zone: ZoneInfo | None) -> Iterator[Finding]:
+def _hours(
+    file: DayFile, day: date, records: Sequence[Mapping[str, Any]], zone: ZoneInfo | None
+) -> Iterator[Finding]:
     if zone is None:
-        yield from _steps(file, day, walls)
+        yield from _steps(file, day, records)
         return
     local = local_day(day, zone)
     for number, ts in enumerate(file.readings, 1):
@@ -177,10 +181,10 @@ def _without_solar(file: DayFile, day: date) -> Iterator[Finding]:
             yield Finding(day, "missing_hour", number, "it says complete, and lacks the hour's solar")
 
 
-def _steps(file: DayFile, day: date, walls: Sequence[datetime]) -> Iterator[Finding]:
+def _steps(file: DayFile, day: date, records: Sequence[Mapping[str, Any]]) -> Iterator[Finding]:
     if file.partial:
         return
-    places = [Edge(ts, wall) for ts, wall in zip(file.readings, walls, strict=True)]
+    places = [_edge(record) for record in records]
     for number, (one, other) in enumerate(pairwise(places), 2):
         if not one.is_followed_by(other):
             yield Finding(
@@ -200,6 +204,10 @@ def _checksum(data: bytes, day: date, recorded: Sequence[Recorded]) -> Iterator[
         how = "saved" if recorded[-1].saved else "found"
         text = f"its SHA-256 is {digest.hex()[:12]}…, it was {recorded[-1].digest.hex()[:12]}… when {how}"
         yield Finding(day, "checksum", None, text)
+
+
+def _edge(record: Mapping[str, Any]) -> Edge:
+    return Edge(record["ts"], _wall(record))
 
 
 def _wall(record: Mapping[str, Any]) -> datetime:

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from decimal import Decimal
+from functools import lru_cache
 from typing import Any
 
 from collector.energy.days import LocalDay
@@ -24,7 +25,7 @@ OUR_KEYS = {
     for partial in ((), ("partial",))
 }
 _DATETIME = re.compile(r"\d{4}/\d\d/\d\d \d\d:\d\d:\d\d")
-_MAX_KWH = Decimal(1_000_000)
+_ZERO, _MAX_KWH = Decimal(0), Decimal(1_000_000)
 _MAX_RECORDS = 30
 _YEARS = range(2000, 2200)
 _OFFSETS_S = range(-14 * 3600, 15 * 3600, 900)
@@ -63,20 +64,30 @@ def encode(energy_day: EnergyDay, decimals: int, *, complete: bool) -> bytes:
 def line_of(local: datetime, ts: int, reading: HourReading, decimals: int, *, complete: bool) -> str:
     """The line of one hour; `local` is the start that `ts` names, in the meter's zone."""
     tail = "}\n" if complete else ', "partial": true}\n'
+    slashed, calendar = _calendar(local.date())
     text = (
-        f'{{"ts": {ts}, "datetime": "{local:%Y/%m/%d %H:%M:%S}", '
+        f'{{"ts": {ts}, "datetime": "{slashed} {local.hour:02}:{local.minute:02}:{local.second:02}", '
         f'"import": {reading.import_kwh:.{decimals}f}, "export": {reading.export_kwh:.{decimals}f}, '
-        f'"hour": {local.hour}, "day": "{local:%Y-%m-%d}", "month": "{local:%Y-%m}", '
-        f'"year": "{local:%Y}", "weekday": "{_WEEKDAYS[local.weekday()]}", "week": "{local:%Y-%W}"'
+        f'"hour": {local.hour}, {calendar}'
     )
     if reading.solar_kwh is None:
         return text + tail
-    solar_consumed = max(Decimal(0), reading.solar_kwh - reading.export_kwh)
+    solar_consumed = max(_ZERO, reading.solar_kwh - reading.export_kwh)
     return text + (
         f', "solar": {reading.solar_kwh:.{decimals}f}, '
         f'"consumed": {reading.import_kwh + solar_consumed:.{decimals}f}, '
         f'"solar_consumed": {solar_consumed:.{decimals}f}{tail}'
     )
+
+
+@lru_cache(maxsize=8)
+def _calendar(day: date) -> tuple[str, str]:
+    """A date as `datetime` has it, and the columns that all hours of it share."""
+    columns = (
+        f'"day": "{day:%Y-%m-%d}", "month": "{day:%Y-%m}", "year": "{day:%Y}", '
+        f'"weekday": "{_WEEKDAYS[day.weekday()]}", "week": "{day:%Y-%W}"'
+    )
+    return f"{day:%Y/%m/%d}", columns
 
 
 def decode(data: bytes, day: date) -> DayFile:
@@ -157,12 +168,7 @@ def _without_fillings(readings: Mapping[int, HourReading], *, no_solar: bool) ->
 
 def _parse_line(line: bytes, number: int) -> dict[str, Any]:
     try:
-        record = json.loads(
-            line.decode("utf-8"),
-            parse_float=Decimal,
-            parse_constant=_refuse,
-            object_pairs_hook=_unique_keys,
-        )
+        record = _DECODER.decode(line.decode("utf-8"))
     except (ValueError, ArithmeticError, RecursionError) as error:
         raise DamagedFile("not a JSON object", number) from error
     if not isinstance(record, dict) or line[:1] != b"{" or line[-1:] != b"}":
@@ -179,6 +185,9 @@ def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 def _refuse(constant: str) -> Any:
     raise ValueError(f"{constant} is not a number")
+
+
+_DECODER = json.JSONDecoder(parse_float=Decimal, parse_constant=_refuse, object_pairs_hook=_unique_keys)
 
 
 def _hour_start(record: Mapping[str, Any], day: date, number: int) -> int:

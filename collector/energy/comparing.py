@@ -55,17 +55,15 @@ class Difference(NamedTuple):
     cloud_kwh: Decimal
 
 
-def sums_of(readings: Iterable[HourReading]) -> DaySums:
-    """The sums of a day's stored hours."""
+def sums_of(readings: Iterable[HourReading], decimals: int) -> DaySums:
+    """The sums of a day's stored hours, whose numbers have so many decimals; at least three count."""
     hours = list(readings)
-    solar = [hour.solar_kwh for hour in hours if hour.solar_kwh is not None]
-    numbers = [*(hour.import_kwh for hour in hours), *(hour.export_kwh for hour in hours), *solar]
     return DaySums(
         sum((hour.import_kwh for hour in hours), _ZERO),
         sum((hour.export_kwh for hour in hours), _ZERO),
-        sum(solar, _ZERO),
+        sum((hour.solar_kwh for hour in hours if hour.solar_kwh is not None), _ZERO),
         len(hours),
-        max([_LEAST_DECIMALS, *(decimals_of(number) for number in numbers)]),
+        max(_LEAST_DECIMALS, decimals),
     )
 
 

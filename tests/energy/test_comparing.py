@@ -33,8 +33,11 @@ def test_what_was_rounded_never_differs(
     """Hours of hundredths of a Wh, scaled, rounded one by one: their total is the same day."""
     factor = Decimal(scale) / 1000
     stored = sums_of(
-        HourReading(taken * factor, given_ * factor, sun / 1000).rounded(decimals)
-        for taken, given_, sun in hours
+        (
+            HourReading(taken * factor, given_ * factor, sun / 1000).rounded(decimals)
+            for taken, given_, sun in hours
+        ),
+        decimals,
     )
     taken, given_, sun = (sum(column, ZERO) for column in zip(*hours, strict=True))
     cloud = DayTotal(taken * factor, given_ * factor, sun / 1000, sun / 1000, Decimal(scale))
@@ -49,7 +52,7 @@ def test_what_the_cloud_rounded_never_differs(hours: list[int], decimals: int) -
     cent = Decimal("0.01")
     exact = [Decimal(each).scaleb(-3) for each in hours]
     told = [(each.quantize(cent) / 1000, ZERO) for each in exact]
-    stored = sums_of(HourReading(taken, sold, ZERO).rounded(decimals) for taken, sold in told)
+    stored = sums_of((HourReading(taken, sold, ZERO).rounded(decimals) for taken, sold in told), decimals)
     whole = sum(exact, ZERO).quantize(cent) / 1000
     assert differences(stored, total(str(whole)), complete=True) == ()
 
@@ -58,7 +61,8 @@ def test_what_the_cloud_rounded_never_differs(hours: list[int], decimals: int) -
 def test_a_discard_makes_solar_a_range(hours: list[tuple[Decimal, Decimal, Decimal]], discard: int) -> None:
     """Each hour lost up to so much: the day's total does not tell how much in all."""
     off = Decimal(discard) / 1000
-    stored = sums_of(HourReading(ZERO, ZERO, max(ZERO, sun / 1000 - off)).rounded(4) for _, _, sun in hours)
+    left = [max(ZERO, sun / 1000 - off) for _, _, sun in hours]
+    stored = sums_of((HourReading(ZERO, ZERO, each).rounded(4) for each in left), 4)
     high = sum((sun for _, _, sun in hours), ZERO) / 1000
     cloud = DayTotal(ZERO, ZERO, max(ZERO, high - len(hours) * off), high)
     assert differences(stored, cloud, complete=True) == ()
@@ -98,6 +102,6 @@ def test_solar_that_is_not_told_is_not_compared() -> None:
 
 def test_numbers_of_few_digits_are_believed_to_three() -> None:
     """The older utility writes 0.25 for 0.2500; a day of such numbers is not off by whole kWh."""
-    assert sums_of([reading("1.5", "0.2", "0")]).decimals == 3
-    assert sums_of([reading("1.5", "0.2", "0.12345")]).decimals == 5
-    assert sums_of([reading("1", "0", None)]).solar_kwh == 0
+    assert sums_of([reading("1.5", "0.2", "0")], 1).decimals == 3
+    assert sums_of([reading("1.5", "0.2", "0.12345")], 5).decimals == 5
+    assert sums_of([reading("1", "0", None)], 4).solar_kwh == 0
