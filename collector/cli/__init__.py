@@ -33,6 +33,7 @@ COMMANDS = {
         "collect today and the days before it, once",
         "backfill --host shelly-12-eu.shelly.cloud --id a8032abe41fc --auth_key KEY --days 30",
     ),
+    "status": Command("show how collecting stands, from the files alone", "status"),
     "verify": Command(
         "check every stored file, its checksum, and what the cloud says of it", "verify --json"
     ),

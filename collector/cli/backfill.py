@@ -76,8 +76,7 @@ def run(options: argparse.Namespace) -> int:
 def _settings(options: argparse.Namespace) -> Settings:
     given = [name for name in _METER_FLAGS if getattr(options, name) is not None]
     if not given:
-        settings = starting.settings_from_file(options.config)
-        return starting.only(settings, options.meter) if options.meter else settings
+        return starting.only_meters(starting.settings_from_file(options.config), options.meter)
     if options.config or options.meter:
         raise starting.Refused(
             exits.USAGE,

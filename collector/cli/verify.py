@@ -65,8 +65,7 @@ def run(options: argparse.Namespace) -> int:
 def _settings(options: argparse.Namespace) -> Settings:
     if options.odir is None:
         load = starting.settings_from_file if options.cloud else starting.settings_without_keys
-        settings = load(options.config)
-        settings = starting.only(settings, options.meter) if options.meter else settings
+        settings = starting.only_meters(load(options.config), options.meter)
     elif options.config or options.meter or options.cloud:
         raise starting.Refused(
             exits.USAGE, "--odir is a folder without a configuration: leave out --config, --meter and --cloud"
@@ -106,7 +105,7 @@ def _report(settings: Settings, meter: Meter, options: argparse.Namespace) -> Me
     if not options.fix:
         return MeterReport(name, folder, inspect(folder, meter.timezone, wall_clock()))
 
-    from collector.service.assembly import home_zone
+    from collector.service.home import home_zone
     from collector.service.repair import repair
 
     done = repair(settings, meter, home_zone(os.environ), wall_clock())
