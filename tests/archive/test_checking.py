@@ -171,6 +171,13 @@ def test_an_unrecorded_file_with_our_keys_is_held_to_the_letter() -> None:
     assert found(with_value(7, "consumed", "9.9999")) == [("identity", 7)]
 
 
+def test_an_older_file_of_a_meter_without_solar_has_no_findings() -> None:
+    """It lacks the columns in every hour; where only some lack them, it says complete and is not."""
+    bare = {"import": 1.5, "export": 0}
+    assert found(older_file(lambda label: bare)) == []
+    assert found(older_file(lambda label: bare if label == 6 else MEASURED)) == [("missing_hour", 7)]
+
+
 def test_the_older_utilitys_columns_must_add_up_too() -> None:
     """By more than the noise of floats."""
     data = older_file()
