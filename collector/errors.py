@@ -68,11 +68,17 @@ class ArchiveError(CollectorError):
 
 
 class DamagedFile(ArchiveError):
-    """A day file that cannot be read as one; `reason` says why."""
+    """A day file that cannot be read as one; `reason` says why, and in which line.
 
-    def __init__(self, reason: str) -> None:
-        super().__init__(reason)
-        self.reason = reason
+    `code` is the kind of damage, as `verify` names it; `fault` is the reason without the line.
+    """
+
+    def __init__(self, fault: str, line: int | None = None, code: str = "unreadable") -> None:
+        self.reason = fault if line is None else f"line {line}: {fault}"
+        super().__init__(self.reason)
+        self.fault = fault
+        self.line = line
+        self.code = code
 
 
 class ArchiveLocked(ArchiveError):

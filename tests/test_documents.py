@@ -11,6 +11,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
+from collector.archive.findings import CODES
 from collector.cli import COMMANDS, exits, parser_of
 from collector.cli.status_json import as_dict
 from collector.doctor.checks import NAMES
@@ -64,6 +65,12 @@ def test_every_metric_is_explained(name: str) -> None:
     metric = METRICS[name]
     labels = f"{{{','.join(metric.labels)}}}" if metric.labels else ""
     assert f"| `{name}{labels}` | {metric.help} |" in README
+
+
+@pytest.mark.parametrize(("code", "meaning"), CODES.items())
+def test_every_finding_is_explained(code: str, meaning: str) -> None:
+    """In the README's table, in the words of the list."""
+    assert f"| `{code}` | {meaning} |" in README
 
 
 @pytest.mark.parametrize(("code", "meaning"), exits.MEANINGS.items())

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from decimal import Decimal
+from functools import lru_cache
 from typing import Any
 
 from collector.energy.days import LocalDay
@@ -18,13 +19,13 @@ MAX_BYTES = 64 * 1024  # a day of 25 records takes 8 kB; adopted ones with long 
 
 _WEEKDAYS = ("1 Mon", "2 Tue", "3 Wed", "4 Thu", "5 Fri", "6 Sat", "7 Sun")
 _BASE_KEYS = ("ts", "datetime", "import", "export", "hour", "day", "month", "year", "weekday", "week")
-_OUR_KEYS = {
+OUR_KEYS = {
     _BASE_KEYS + solar + partial
     for solar in ((), ("solar", "consumed", "solar_consumed"))
     for partial in ((), ("partial",))
 }
 _DATETIME = re.compile(r"\d{4}/\d\d/\d\d \d\d:\d\d:\d\d")
-_MAX_KWH = Decimal(1_000_000)
+_ZERO, _MAX_KWH = Decimal(0), Decimal(1_000_000)
 _MAX_RECORDS = 30
 _YEARS = range(2000, 2200)
 _OFFSETS_S = range(-14 * 3600, 15 * 3600, 900)
@@ -52,30 +53,41 @@ class DayFile:
 
 def encode(energy_day: EnergyDay, decimals: int, *, complete: bool) -> bytes:
     """The file of that day; `complete` as `EnergyDay.is_complete` says. Values must be rounded."""
-    tail = "}\n" if complete else ', "partial": true}\n'
     zone = energy_day.day.zone
     lines = [
-        _record(datetime.fromtimestamp(ts, zone), ts, reading, decimals) + tail
+        line_of(datetime.fromtimestamp(ts, zone), ts, reading, decimals, complete=complete)
         for ts, reading in energy_day.readings.items()
     ]
     return "".join(lines).encode()
 
 
-def _record(local: datetime, ts: int, reading: HourReading, decimals: int) -> str:
+def line_of(local: datetime, ts: int, reading: HourReading, decimals: int, *, complete: bool) -> str:
+    """The line of one hour; `local` is the start that `ts` names, in the meter's zone."""
+    tail = "}\n" if complete else ', "partial": true}\n'
+    slashed, calendar = _calendar(local.date())
     text = (
-        f'{{"ts": {ts}, "datetime": "{local:%Y/%m/%d %H:%M:%S}", '
+        f'{{"ts": {ts}, "datetime": "{slashed} {local.hour:02}:{local.minute:02}:{local.second:02}", '
         f'"import": {reading.import_kwh:.{decimals}f}, "export": {reading.export_kwh:.{decimals}f}, '
-        f'"hour": {local.hour}, "day": "{local:%Y-%m-%d}", "month": "{local:%Y-%m}", '
-        f'"year": "{local:%Y}", "weekday": "{_WEEKDAYS[local.weekday()]}", "week": "{local:%Y-%W}"'
+        f'"hour": {local.hour}, {calendar}'
     )
     if reading.solar_kwh is None:
-        return text
-    solar_consumed = max(Decimal(0), reading.solar_kwh - reading.export_kwh)
+        return text + tail
+    solar_consumed = max(_ZERO, reading.solar_kwh - reading.export_kwh)
     return text + (
         f', "solar": {reading.solar_kwh:.{decimals}f}, '
         f'"consumed": {reading.import_kwh + solar_consumed:.{decimals}f}, '
-        f'"solar_consumed": {solar_consumed:.{decimals}f}'
+        f'"solar_consumed": {solar_consumed:.{decimals}f}{tail}'
     )
+
+
+@lru_cache(maxsize=8)
+def _calendar(day: date) -> tuple[str, str]:
+    """A date as `datetime` has it, and the columns that all hours of it share."""
+    columns = (
+        f'"day": "{day:%Y-%m-%d}", "month": "{day:%Y-%m}", "year": "{day:%Y}", '
+        f'"weekday": "{_WEEKDAYS[day.weekday()]}", "week": "{day:%Y-%W}"'
+    )
+    return f"{day:%Y/%m/%d}", columns
 
 
 def decode(data: bytes, day: date) -> DayFile:
@@ -83,8 +95,11 @@ def decode(data: bytes, day: date) -> DayFile:
 
     Accepts what the older utility wrote: any number of decimals, keys in any order, further keys.
     """
-    if day.year not in _YEARS:
-        raise DamagedFile("it is of a year in which nobody measured")
+    return read_records(parse_records(data), day)
+
+
+def parse_records(data: bytes) -> list[dict[str, Any]]:
+    """The JSON object of each line, numbers with a point as `Decimal`. Raises `DamagedFile`."""
     if not data:
         raise DamagedFile("it is empty")
     if len(data) > MAX_BYTES:
@@ -94,21 +109,28 @@ def decode(data: bytes, day: date) -> DayFile:
     lines = data[:-1].split(b"\n")
     if len(lines) > _MAX_RECORDS:
         raise DamagedFile(f"it has {len(lines)} lines")
-    records = [_parse_line(line, number) for number, line in enumerate(lines, 1)]
+    return [_parse_line(line, number) for number, line in enumerate(lines, 1)]
+
+
+def read_records(records: Sequence[Mapping[str, Any]], day: date) -> DayFile:
+    """What the records say of that date. Raises `DamagedFile`."""
+    if day.year not in _YEARS:
+        raise DamagedFile("it is of a year in which nobody measured")
     readings: dict[int, HourReading] = {}
     newest = 0
     for number, record in enumerate(records, 1):
         ts = _hour_start(record, day, number)
         if ts <= newest:
-            raise DamagedFile(f"line {number}: its hours do not ascend")
+            code = "duplicate" if ts in readings else "order"
+            raise DamagedFile("its hours do not ascend", number, code)
         newest = ts
         readings[ts] = _reading(record, number)
     marks = [record.get("partial", False) for record in records]
     if any(mark is not True and mark is not False for mark in marks):
-        raise DamagedFile("partial is not true or false")
+        raise DamagedFile("partial is not true or false", code="partial")
     if any(mark is not marks[0] for mark in marks):
-        raise DamagedFile("only some of its lines say partial")
-    return DayFile(readings, marks[0], all(tuple(record) in _OUR_KEYS for record in records))
+        raise DamagedFile("only some of its lines say partial", code="partial")
+    return DayFile(readings, marks[0], all(tuple(record) in OUR_KEYS for record in records))
 
 
 def stored_day(file: DayFile, day: LocalDay, *, no_solar: bool) -> EnergyDay:
@@ -118,7 +140,7 @@ def stored_day(file: DayFile, day: LocalDay, *, no_solar: bool) -> EnergyDay:
     asked for again.
     """
     if not set(file.readings) <= set(day.hours):
-        raise DamagedFile(f"it has hours that are not of that day in {day.zone.key}")
+        raise DamagedFile(f"it has hours that are not of that day in {day.zone.key}", code="foreign_hour")
     readings = file.readings
     if _is_zero_filled(file, day):
         readings = _without_fillings(readings, no_solar=no_solar)
@@ -146,16 +168,11 @@ def _without_fillings(readings: Mapping[int, HourReading], *, no_solar: bool) ->
 
 def _parse_line(line: bytes, number: int) -> dict[str, Any]:
     try:
-        record = json.loads(
-            line.decode("utf-8"),
-            parse_float=Decimal,
-            parse_constant=_refuse,
-            object_pairs_hook=_unique_keys,
-        )
+        record = _DECODER.decode(line.decode("utf-8"))
     except (ValueError, ArithmeticError, RecursionError) as error:
-        raise DamagedFile(f"line {number}: not a JSON object") from error
+        raise DamagedFile("not a JSON object", number) from error
     if not isinstance(record, dict) or line[:1] != b"{" or line[-1:] != b"}":
-        raise DamagedFile(f"line {number}: not a JSON object")
+        raise DamagedFile("not a JSON object", number)
     return record
 
 
@@ -170,18 +187,21 @@ def _refuse(constant: str) -> Any:
     raise ValueError(f"{constant} is not a number")
 
 
+_DECODER = json.JSONDecoder(parse_float=Decimal, parse_constant=_refuse, object_pairs_hook=_unique_keys)
+
+
 def _hour_start(record: Mapping[str, Any], day: date, number: int) -> int:
     ts, local = record.get("ts"), record.get("datetime")
     if type(ts) is not int or not isinstance(local, str) or not _DATETIME.fullmatch(local):
-        raise DamagedFile(f"line {number}: no hour")
+        raise DamagedFile("no hour", number)
     try:
-        wall = datetime.strptime(local, "%Y/%m/%d %H:%M:%S").replace(tzinfo=UTC)
+        wall = datetime.fromisoformat(local.replace("/", "-")).replace(tzinfo=UTC)
     except ValueError as error:
-        raise DamagedFile(f"line {number}: no hour") from error
+        raise DamagedFile("no hour", number) from error
     if wall.date() != day or record.get("day") != day.isoformat():
-        raise DamagedFile(f"line {number}: it is of another day")
+        raise DamagedFile("it is of another day", number, "foreign_hour")
     if int(wall.timestamp()) - ts not in _OFFSETS_S:
-        raise DamagedFile(f"line {number}: ts and datetime are not the same hour")
+        raise DamagedFile("ts and datetime are not the same hour", number, "columns")
     return ts
 
 
@@ -195,8 +215,8 @@ def _reading(record: Mapping[str, Any], number: int) -> HourReading:
 def _kwh(record: Mapping[str, Any], key: str, number: int) -> Decimal:
     value = record.get(key)
     if isinstance(value, bool) or not isinstance(value, int | Decimal):
-        raise DamagedFile(f"line {number}: {key} is not a number")
+        raise DamagedFile(f"{key} is not a number", number)
     kwh = Decimal(value)
     if not 0 <= kwh <= _MAX_KWH:
-        raise DamagedFile(f"line {number}: {key} is out of range")
+        raise DamagedFile(f"{key} is out of range", number)
     return abs(kwh)  # -0.0 is 0.0

@@ -1,4 +1,4 @@
-"""The things done to files: replaced whole, moved aside, locked, and looked at whether they are."""
+"""What is done to files: replaced whole, appended to, moved aside, locked; and whether they are locked."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import errno
 import fcntl
 import os
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from itertools import count
 from pathlib import Path
@@ -40,6 +41,22 @@ def replace_file(path: Path, data: bytes) -> None:
             temporary.unlink()
         raise
     sync_folder(path.parent)
+
+
+def append_whole(path: Path, data: bytes) -> None:
+    """Adds `data` at the end of a journal, all of it or nothing. Not durable: a power cut may lose it."""
+    _append(path, data, lambda descriptor: None)
+
+
+def append_durably(path: Path, data: bytes) -> int:
+    """Adds `data` at the end of a journal, all of it or nothing; durable when this returns.
+
+    Gives the offset at which it stands.
+    """
+    offset = _append(path, data, os.fsync)
+    if offset == 0:
+        sync_folder(path.parent)
+    return offset
 
 
 def sync_folder(folder: Path) -> None:
@@ -144,6 +161,21 @@ def _locks(descriptor: int, how: int) -> bool:
     except BlockingIOError:
         return False
     return True
+
+
+def _append(path: Path, data: bytes, sync: Callable[[int], None]) -> int:
+    flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
+    descriptor = os.open(path, flags, _MODE)
+    try:
+        size = os.fstat(descriptor).st_size
+        if os.write(descriptor, data) != len(data):  # the disk is full: leave no half line
+            with suppress(OSError):
+                os.ftruncate(descriptor, size)
+            raise OSError(errno.ENOSPC, "no space for a journal", str(path))
+        sync(descriptor)
+    finally:
+        os.close(descriptor)
+    return size
 
 
 def _write_all(descriptor: int, data: bytes) -> None:

@@ -17,6 +17,7 @@ from collector.energy.knowledge import Known
 from collector.errors import DamagedFile
 
 OWN_FOLDER = ".collector"
+LEDGER_NAME = "ledger.jsonl"
 COMPLETE = Known(stored=True, complete=True)
 PARTIAL = Known(stored=True, complete=False)
 
@@ -36,7 +37,12 @@ def day_files(folder: Path) -> dict[date, int]:
 
 def state_of_file(path: Path, day: date, zone: ZoneInfo | None, day_format: DayFormat) -> Known:
     """Whether the file's day is complete. Raises `DamagedFile`."""
-    file = decode_file(path, day)
+    return state_of(read_day_file(path), day, zone, day_format)
+
+
+def state_of(data: bytes, day: date, zone: ZoneInfo | None, day_format: DayFormat) -> Known:
+    """The same for its bytes."""
+    file = decode(data, day)
     if file.partial or any(reading.solar_kwh is None for reading in file.readings.values()):
         return PARTIAL
     if zone is None:
@@ -48,14 +54,18 @@ def state_of_file(path: Path, day: date, zone: ZoneInfo | None, day_format: DayF
 
 
 def decode_file(path: Path, day: date) -> DayFile:
-    """The file's content; what cannot be read is as damaged as what cannot be understood."""
+    """The file's content. Raises `DamagedFile`."""
+    return decode(read_day_file(path), day)
+
+
+def read_day_file(path: Path) -> bytes:
+    """The file's bytes; what cannot be read is as damaged as what cannot be understood."""
     try:
-        data = read_at_most(path, MAX_BYTES)
+        return read_at_most(path, MAX_BYTES)
     except OSError as error:
         if error.errno in (errno.EMFILE, errno.ENFILE, errno.ENOMEM):
             raise  # that is our trouble, not the file's
         raise DamagedFile(f"it cannot be read: {error.strerror}") from error
-    return decode(data, day)
 
 
 def stamp_of(stat: os.stat_result) -> int:

@@ -6,17 +6,14 @@ crash costs at most the last line. Days that need nothing more have no line in i
 
 from __future__ import annotations
 
-import errno
 import json
-import os
 from collections.abc import Mapping
-from contextlib import suppress
-from datetime import date
+from datetime import date, datetime
 from pathlib import Path
 from typing import Any
 
-from collector.archive.files import read_at_most, replace_file
-from collector.energy.days import zone_named
+from collector.archive.files import append_whole, read_at_most, replace_file
+from collector.energy.days import LocalDay, zone_named
 from collector.energy.knowledge import Asked, Outcome
 from collector.errors import ArchiveError
 
@@ -68,6 +65,22 @@ class Ledger:
             self._append(_line_of(day, asked))
             self._asked[day] = asked
 
+    def remember(
+        self, day: LocalDay, outcome: Outcome, now: datetime, *, complete: bool, keep_s: int, reason: str = ""
+    ) -> None:
+        """Remembers asking for that day at `now`; a complete one until `keep_s` after its end."""
+        if not day.is_over(now):
+            return  # today is asked for every hour, whatever came
+        asked_at = int(now.timestamp())
+        if not complete:
+            before = self._asked.get(day.date)
+            tries = 0 if before is None else before.tries
+            self.note(day.date, Asked(outcome, asked_at, tries + 1, reason))
+        elif asked_at < day.end + keep_s:
+            self.note(day.date, Asked(Outcome.WRITTEN, asked_at, 0))
+        else:
+            self.forget(day.date)
+
     def forget(self, day: date) -> None:
         """Forgets that day: its file says all there is to say."""
         if day in self._asked:
@@ -87,17 +100,7 @@ class Ledger:
             self.lost_before = before
 
     def _append(self, fact: Mapping[str, Any]) -> None:
-        line = json.dumps(fact).encode() + b"\n"
-        flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
-        descriptor = os.open(self._path, flags, 0o640)
-        try:
-            size = os.fstat(descriptor).st_size
-            if os.write(descriptor, line) != len(line):  # the disk is full: leave no half line
-                with suppress(OSError):
-                    os.ftruncate(descriptor, size)
-                raise OSError(errno.ENOSPC, "no space for the ledger", str(self._path))
-        finally:
-            os.close(descriptor)
+        append_whole(self._path, json.dumps(fact).encode() + b"\n")
 
     def _apply(self, fact: Mapping[str, Any]) -> None:
         if "zone" in fact:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from contextlib import suppress
+from dataclasses import replace
 from datetime import date, datetime
+from hashlib import sha256
 from pathlib import Path
-from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
+from collector.archive.checksums import FILE_NAME, Checksums
 from collector.archive.dayfile import DayFile, DayFormat, encode, stored_day
 from collector.archive.files import (
     FolderLock,
@@ -21,45 +23,23 @@ from collector.archive.files import (
 )
 from collector.archive.folder import (
     COMPLETE,
+    LEDGER_NAME,
     OWN_FOLDER,
     PARTIAL,
     day_files,
     decode_file,
+    read_day_file,
     stamp_of,
-    state_of_file,
+    state_of,
 )
 from collector.archive.ledger import Ledger
+from collector.archive.outcomes import DayOutcome, Quarantined
 from collector.energy.days import LocalDay, local_day, zone_named
 from collector.energy.knowledge import NOTHING, Asked, Known, Outcome
-from collector.energy.readings import EnergyDay, Revision, merged
+from collector.energy.readings import EnergyDay, merged
 from collector.errors import DamagedFile
 
-
-class Quarantined(NamedTuple):
-    """A file that was moved aside, where to, and why."""
-
-    day: date
-    place: Path
-    reason: str
-
-
-@dataclass(frozen=True, slots=True)
-class DayOutcome:
-    """How asking for one day ended. `missing` hours lack a value on some channel."""
-
-    day: date
-    outcome: Outcome
-    hours: int = 0
-    missing: int = 0
-    complete: bool = False
-    revisions: tuple[Revision, ...] = ()
-    quarantined: tuple[Quarantined, ...] = ()
-    reason: str = ""
-
-    @classmethod
-    def failed(cls, day: date, reason: str) -> DayOutcome:
-        """The day could not be had."""
-        return cls(day, Outcome.FAILED, reason=reason)
+__all__ = ["Archive", "DayOutcome", "Quarantined"]
 
 
 class Archive:
@@ -84,12 +64,15 @@ class Archive:
         try:
             for each in (folder, self._own):
                 remove_stale_temporaries(each)
-            self.ledger = Ledger(self._own / "ledger.jsonl")
+            self.ledger = Ledger(self._own / LEDGER_NAME)
             self.ledger.mend()
+            self._checksums = Checksums(self._own / FILE_NAME)
+            self._checksums.mend()
         except BaseException:
             self._lock.release()
             raise
         self._stamps: dict[date, int] = {}  # of each day file, as last read
+        self._unrecorded: dict[date, bytes] = {}  # complete files without a checksum: their SHA-256
         self._known = {day: NOTHING._replace(asked=asked) for day, asked in self.ledger.asked.items()}
 
     def close(self) -> None:
@@ -114,13 +97,18 @@ class Archive:
             if self._stamps.get(day) == stamp:
                 continue
             try:
-                state = state_of_file(self._path(day), day, self.zone, self._format)
+                data = read_day_file(self._path(day))
+                state = state_of(data, day, self.zone, self._format)
             except DamagedFile as damage:
-                self._forget(day)
-                damaged.append(self._move_aside(day, damage))
+                damaged.append(self.set_aside(day, damage.reason))
             else:
                 self._stamps[day] = stamp
                 self._know(day, state)
+                if state.complete and not self._checksums.of(day):
+                    self._unrecorded[day] = sha256(data).digest()
+        with suppress(OSError):  # a disk in trouble is told by the next save; the next look tries again
+            self._checksums.adopt(self._unrecorded)
+            self._unrecorded.clear()
         return tuple(damaged)
 
     def known(self) -> Mapping[date, Known]:
@@ -151,9 +139,9 @@ class Archive:
         ):
             outcome = Outcome.UNCHANGED
         else:
-            replace_file(self._path(day.date), encode(result, decimals, complete=complete))
+            self._save(day.date, encode(result, decimals, complete=complete), complete=complete)
             outcome = Outcome.WRITTEN if complete else Outcome.PARTIAL
-        self._remember(day, outcome, now, complete=complete)
+        self.ledger.remember(day, outcome, now, complete=complete, keep_s=self._remember_s)
         if outcome is Outcome.EMPTY:
             self._know(day.date, NOTHING)
         else:
@@ -171,8 +159,20 @@ class Archive:
 
     def note_failure(self, day: LocalDay, reason: str, now: datetime) -> None:
         """Remembers that a past day could not be had, so that it is asked for again in time."""
-        self._remember(day, Outcome.FAILED, now, complete=False, reason=reason)
+        self.ledger.remember(day, Outcome.FAILED, now, complete=False, keep_s=0, reason=reason)
         self._know(day.date, self._known.get(day.date, NOTHING))
+
+    def set_aside(self, day: date, reason: str) -> Quarantined:
+        """Moves the day's file into quarantine; the day is a gap then, to be collected anew."""
+        moved = self._move_aside(day, reason)  # first: what was recorded of it must not go before it
+        self._forget(day)
+        return moved
+
+    def want_again(self, day: date, reason: str) -> None:
+        """Has the next round ask for that past day, whatever is stored of it."""
+        before = self.ledger.asked.get(day)
+        self.ledger.note(day, Asked.wish(0 if before is None else before.tries, reason))
+        self._know(day, self._known.get(day, NOTHING))
 
     def probe(self) -> None:
         """Raises `OSError` as long as nothing can be saved."""
@@ -181,20 +181,16 @@ class Archive:
         place.unlink()
         sync_folder(self.folder)  # a file may have been replaced there, and its name not made durable
 
-    def _remember(
-        self, day: LocalDay, outcome: Outcome, now: datetime, *, complete: bool, reason: str = ""
-    ) -> None:
-        if not day.is_over(now):
-            return  # today is asked for every hour, whatever came
-        asked_at = int(now.timestamp())
+    def _save(self, day: date, data: bytes, *, complete: bool) -> None:
+        """Saves a day's file, its checksum first: cut off in between, the file is one of the two recorded."""
+        self._unrecorded.pop(day, None)
         if not complete:
-            before = self.ledger.asked.get(day.date)
-            tries = 0 if before is None else before.tries
-            self.ledger.note(day.date, Asked(outcome, asked_at, tries + 1, reason))
-        elif asked_at < day.end + self._remember_s:
-            self.ledger.note(day.date, Asked(Outcome.WRITTEN, asked_at, 0))
-        else:
-            self.ledger.forget(day.date)
+            self._checksums.forget(day)
+            replace_file(self._path(day), data)
+            return
+        self._checksums.note(day, data)
+        replace_file(self._path(day), data)
+        self._checksums.settle(day)
 
     def _know(self, day: date, state: Known) -> None:
         asked = self.ledger.asked.get(day)
@@ -206,6 +202,8 @@ class Archive:
     def _forget(self, day: date) -> None:
         """The file is gone: a gap, to be collected anew without waiting."""
         self.ledger.forget(day)
+        self._checksums.forget(day)
+        self._unrecorded.pop(day, None)
         self._stamps.pop(day, None)
         self._known.pop(day, None)
 
@@ -218,15 +216,16 @@ class Archive:
             file = decode_file(path, day.date)
             whole = stored_day(file, local_day(day.date, day.zone), no_solar=self.no_solar)
         except DamagedFile as damage:
-            return None, EnergyDay(day, {}), (self._move_aside(day.date, damage),)
+            return None, EnergyDay(day, {}), (self._move_aside(day.date, damage.reason),)
         if not self._format.merge_repeated_hour:
             return file, whole, ()
         one = whole.with_twins_as_one()
         return file, one if file.partial else replace(one, doubtful=frozenset()), ()
 
-    def _move_aside(self, day: date, damage: DamagedFile) -> Quarantined:
+    def _move_aside(self, day: date, reason: str) -> Quarantined:
         place = quarantine(self._path(day), self._own / "quarantine")
-        return Quarantined(day, place, damage.reason)
+        self._checksums.forget(day)
+        return Quarantined(day, place, reason)
 
     def _path(self, day: date) -> Path:
         return self.folder / f"{day.isoformat()}.jsonl"

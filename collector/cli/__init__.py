@@ -35,6 +35,9 @@ COMMANDS = {
     ),
     "status": Command("show how collecting stands, from the files alone", "status"),
     "doctor": Command("say what works, what does not, and what to do about it", "doctor --bundle report.txt"),
+    "verify": Command(
+        "check every stored file, its checksum, and what the cloud says of it", "verify --json"
+    ),
     "demo": Command("see it work with no account, against a simulated cloud", "demo --once"),
     "simulate": Command("serve the simulated Shelly Cloud on this machine", "simulate --port 8765"),
     "config": Command("check or show the configuration", "config check"),

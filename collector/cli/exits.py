@@ -13,7 +13,7 @@ INTERRUPTED = 130
 
 MEANINGS = {
     DONE: "done",
-    IN_PART: "done in part: some days could not be had, or a check of `doctor` failed",
+    IN_PART: "done in part: days could not be had, `verify` found something, or a check of `doctor` failed",
     USAGE: "wrong usage",
     SOURCE_UNAVAILABLE: "the cloud could not be reached",
     CANNOT_CREATE: "the archive or a report cannot be created or opened, or the port is in use",

@@ -89,12 +89,18 @@ def _has_utc_stamps(body: Mapping[str, Any]) -> bool:
 def _channel(body: Mapping[str, Any], day: LocalDay, meter: Meter, now: datetime) -> ChannelHours:
     if body.get("interval") != "hour":
         raise AnswerError("interval", "not hour")
+    rows, name = rows_of(body, meter)
+    return hours_of(rows, day, now, name)
+
+
+def rows_of(body: Mapping[str, Any], meter: Meter) -> tuple[list[Row], str]:
+    """The rows that count in a body of that kind of device, and their field. Raises `AnswerError`."""
     if meter.kind is Kind.EM3:
-        return hours_of(_three_phase_rows(body), day, now, "sum")
+        return _three_phase_rows(body), "sum"
     history = body.get("history")
     if isinstance(history, list) and history and isinstance(history[0], list):
         raise AnswerError("history", 'lists of phases: if the device is a 3EM, set kind = "3em"')
-    return hours_of(parse_rows(history, "history"), day, now, "history")
+    return parse_rows(history, "history"), "history"
 
 
 def _three_phase_rows(body: Mapping[str, Any]) -> list[Row]:

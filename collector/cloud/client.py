@@ -1,4 +1,6 @@
-"""One door to HTTP: the bodies for one day of one meter. The library's own errors end here.
+"""One door to HTTP: the bodies for a day of a meter, or for many days' totals.
+
+The library's own errors end here.
 
 Every URL is a secret, for the key travels in it (the only form that works for everybody); so no
 error, no log line and no `repr` made here holds one.
@@ -22,6 +24,7 @@ from collector.cloud.meters import Account, Kind, Meter
 from collector.cloud.pacing import Pacer, Turn
 from collector.cloud.refusals import moment_of, read_answer
 from collector.cloud.retrying import OnRetry, RetryPolicy, retried
+from collector.cloud.totals import TotalsAnswer
 from collector.errors import SourceError, Unavailable
 from collector.network import in_words, new_session
 
@@ -80,29 +83,41 @@ class CloudClient:
         Raises `SourceError`, `AnswerError`.
         """
         policy = self._policy.once() if once else self._policy
+        span = {"date_range": "day", "date_from": f"{day.isoformat()} 00:00:00"}
+        return DayAnswer(day, *await self._fetch_both(meter, span, policy))
+
+    async def fetch_totals(self, meter: Meter, first: date, last: date) -> TotalsAnswer:
+        """The bodies for the totals of these local days, both included; a request for each channel.
+
+        The cloud tells days, and not hours, for spans of five days and more. Raises `SourceError`,
+        `AnswerError`.
+        """
+        span = {
+            "date_range": "custom",
+            "date_from": f"{first.isoformat()} 00:00:00",
+            "date_to": f"{last.isoformat()} 23:59:59",
+        }
+        return TotalsAnswer(first, last, *await self._fetch_both(meter, span, self._policy))
+
+    async def _fetch_both(
+        self, meter: Meter, span: dict[str, str], policy: RetryPolicy
+    ) -> tuple[dict[str, Any], dict[str, Any] | None]:
+        """The grid's body, and the sun's where it is asked for apart."""
         if meter.kind is Kind.EM3:
-            grid = await self._fetch(meter.kind, meter.id, 0, day, policy)
-            solar = None
-            if meter.pv_id is not None:
-                solar = await self._fetch(meter.kind, meter.pv_id, 0, day, policy)
-        else:
-            grid = await self._fetch(meter.kind, meter.id, meter.grid_channel, day, policy)
-            solar = None
-            if meter.solar:
-                solar = await self._fetch(meter.kind, meter.id, meter.solar_channel, day, policy)
-        return DayAnswer(day, grid, solar)
+            grid = await self._fetch(meter.kind, meter.id, 0, span, policy)
+            if meter.pv_id is None:
+                return grid, None
+            return grid, await self._fetch(meter.kind, meter.pv_id, 0, span, policy)
+        grid = await self._fetch(meter.kind, meter.id, meter.grid_channel, span, policy)
+        if not meter.solar:
+            return grid, None
+        return grid, await self._fetch(meter.kind, meter.id, meter.solar_channel, span, policy)
 
     async def _fetch(
-        self, kind: Kind, device: str, channel: int, day: date, policy: RetryPolicy
+        self, kind: Kind, device: str, channel: int, span: dict[str, str], policy: RetryPolicy
     ) -> dict[str, Any]:
         url = self._account.base_url + _PATHS[kind]
-        query = {
-            "id": device,
-            "channel": str(channel),
-            "date_range": "day",
-            "date_from": f"{day.isoformat()} 00:00:00",
-            "auth_key": self._account.auth_key,
-        }
+        query = {"id": device, "channel": str(channel), **span, "auth_key": self._account.auth_key}
 
         async def attempt() -> dict[str, Any]:
             async with self.pacer.turn() as turn:

@@ -16,8 +16,8 @@ from typing import Any, NamedTuple
 from collector.energy.days import LocalDay
 from collector.errors import AnswerError
 
-_LOCAL = re.compile(r"(\d{4}-\d\d-\d\d)[ T](\d\d):(\d\d):(\d\d)", re.ASCII)
-_UTC = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.0+)?Z", re.ASCII)
+LOCAL_STAMP = re.compile(r"(\d{4}-\d\d-\d\d)[ T](\d\d):(\d\d):(\d\d)", re.ASCII)
+UTC_STAMP = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.0+)?Z", re.ASCII)
 _MAX_ROWS = 30 * 16  # hours of a long day, by more tariffs than anybody sells
 _MAX_WH = 10_000_000  # ten megawatts: no clamp measures that
 _CLOCK_TOLERANCE_S = 3600  # this machine's clock may be behind; the hour is left out all the same
@@ -72,11 +72,11 @@ def hours_of(rows: Sequence[Row], day: LocalDay, now: datetime, name: str) -> Ch
     field to blame: `history`. Raises `AnswerError`.
     """
     buckets = _lay_out(rows, day, name)
-    has_copies = _has_copies(list(buckets.values()))
+    has_copies = has_copies_in(list(buckets.values()))
     found = ChannelHours()
     for place, parts in buckets.items():
         ts = day.hours[place]
-        energy = _whole(ts, parts, found.anomalies, has_copies=has_copies)
+        energy = whole(ts, parts, found.anomalies, has_copies=has_copies)
         if energy is None:
             continue
         if ts > now.timestamp() + _CLOCK_TOLERANCE_S:
@@ -95,7 +95,7 @@ def parse_rows(raw: Any, name: str) -> list[Row]:
     if not isinstance(raw, list):
         raise AnswerError(name, "not a list")
     if len(raw) > _MAX_ROWS:
-        raise AnswerError(name, f"{len(raw)} rows for one day")
+        raise AnswerError(name, f"{len(raw)} rows")
     return [_parse_row(row, f"{name}[{number}]") for number, row in enumerate(raw)]
 
 
@@ -139,7 +139,7 @@ def _lay_out(rows: Sequence[Row], day: LocalDay, name: str) -> dict[int, list[Ro
         candidates = _hours_for(row, day, at)
         if not candidates:
             continue  # a placeholder of an hour that the day has not
-        if place in candidates and _is_part(row, buckets[place]):
+        if place in candidates and is_part(row, buckets[place]):
             buckets[place].append(row)
             continue
         later = [candidate for candidate in candidates if candidate > place]
@@ -152,12 +152,12 @@ def _lay_out(rows: Sequence[Row], day: LocalDay, name: str) -> dict[int, list[Ro
 
 def _hours_for(row: Row, day: LocalDay, at: str) -> list[int]:
     """The indices of the hours that the row's stamp may mean; none for harmless rows of no hour."""
-    if _UTC.fullmatch(row.stamp):
-        ts = _epoch(row.stamp, at)
+    if UTC_STAMP.fullmatch(row.stamp):
+        ts = epoch_of(row.stamp, at)
         places = [place for place, start in enumerate(day.hours) if start == ts]
         reason = "not an hour of the day that was asked for"
     else:
-        match = _LOCAL.fullmatch(row.stamp)
+        match = LOCAL_STAMP.fullmatch(row.stamp)
         if match is None:
             raise AnswerError(at, "not a time")
         label, minutes = int(match[2]), match[3] + match[4]
@@ -177,21 +177,22 @@ def _minutes_at(day: LocalDay, place: int) -> str:
     return datetime.fromtimestamp(day.hours[place], day.zone).strftime("%M%S")
 
 
-def _epoch(stamp: str, at: str) -> int:
+def epoch_of(stamp: str, at: str) -> int:
+    """The moment that a UTC stamp names. `at` is the field to blame. Raises `AnswerError`."""
     try:
         return int(datetime.strptime(stamp[:19], "%Y-%m-%dT%H:%M:%S").replace(tzinfo=UTC).timestamp())
     except ValueError as error:
         raise AnswerError(at, "not a time") from error
 
 
-def _is_part(row: Row, parts: Sequence[Row]) -> bool:
+def is_part(row: Row, parts: Sequence[Row]) -> bool:
     """Whether the row is one more tariff's part of the hour that `parts` already tell."""
     told = {part.tariff for part in parts}
     return row.tariff is not None and None not in told and row.tariff not in told
 
 
-def _whole(ts: int, parts: Sequence[Row], anomalies: list[Anomaly], *, has_copies: bool) -> Energy | None:
-    """The hour's energy: its only part, or the sum of its tariffs' parts; `None` where not known.
+def whole(ts: int, parts: Sequence[Row], anomalies: list[Anomaly], *, has_copies: bool) -> Energy | None:
+    """The energy of an hour or a day: its only part, or all parts' sum; `None` where not known.
 
     Nobody knows whether a `"0"` part beside others is a rest or a copy of their sum. It is dropped
     where the day shows that it is a copy, counts for nothing where it is zero, and else the hour is
@@ -209,7 +210,7 @@ def _whole(ts: int, parts: Sequence[Row], anomalies: list[Anomaly], *, has_copie
     return None
 
 
-def _has_copies(hours: Sequence[Sequence[Row]]) -> bool:
+def has_copies_in(hours: Sequence[Sequence[Row]]) -> bool:
     """Whether `"0"` is a copy of the others' sum: equal in every hour of the day that has both."""
     pairs = [_rest_and_others(parts) for parts in hours if all(part.energy for part in parts)]
     both = [(rest, others) for rest, others in pairs if rest is not None and others is not None]

@@ -26,6 +26,16 @@ class Asked(NamedTuple):
     tries: int
     reason: str = ""
 
+    @classmethod
+    def wish(cls, tries: int, reason: str) -> Asked:
+        """A day to be asked for in the next round, as if it had been asked for in vain very long ago."""
+        return cls(Outcome.FAILED, 0, tries, reason)
+
+    @property
+    def is_wish(self) -> bool:
+        """Whether somebody wants the day asked for, whatever is stored of it."""
+        return self.outcome is Outcome.FAILED and self.asked_at == 0
+
 
 class Known(NamedTuple):
     """What is known of a day: whether a file is there, whether it is complete, the last asking."""

@@ -61,7 +61,7 @@ def heal_days(
             recent = state.asked is not None or (today - day).days <= max(policy.settle_days, default=0) + 2
             if recent and settles(local_day(day, zone), state.asked, now, policy):
                 yield day
-        elif policy.heal and (state.stored or state.asked) and is_due(state.asked, now):
+        elif _heals(state, policy) and is_due(state.asked, now):
             yield day
 
 
@@ -78,7 +78,7 @@ def backfill_days(today: date, first: date, knowledge: Knowledge) -> Iterator[da
 def wanted_days(
     today: date, first: date, knowledge: Knowledge, now: datetime, *, insist: bool
 ) -> Iterator[date]:
-    """What a person asks for: today and every day down to `first` that is not complete.
+    """What a person asks for: today and every day down to `first` that is not complete, or could not be read.
 
     Days older than 14 empty ones, and empty ones that are not due, are left out, unless `insist`.
     """
@@ -87,7 +87,8 @@ def wanted_days(
     ):
         state = knowledge().get(day, NOTHING)
         waits = state.is_empty and not is_due(state.asked, now)
-        if not state.complete and (insist or not waits):
+        failed = state.asked is not None and state.asked.outcome is Outcome.FAILED
+        if (failed or not state.complete) and (insist or not waits):
             yield day
 
 
@@ -120,6 +121,13 @@ def settles(day: LocalDay, asked: Asked | None, now: datetime, policy: PlanPolic
     if asked.outcome is Outcome.FAILED:
         return is_due(asked, now)
     return any(asked.asked_at < due <= now.timestamp() for due in dues)
+
+
+def _heals(state: Known, policy: PlanPolicy) -> bool:
+    """Whether an incomplete past day is asked for again at all; what somebody wishes for is."""
+    if state.asked is not None and state.asked.is_wish:
+        return True
+    return policy.heal and (state.stored or state.asked is not None)
 
 
 def _is_of_a_wrong_clock(asked: Asked, now: datetime) -> bool:

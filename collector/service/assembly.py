@@ -58,7 +58,7 @@ async def assembled(
     Raises `ArchiveLocked`, and `ArchiveError` with the cause and the cure, before anything is asked.
     """
     with ExitStack() as held:
-        archives = {meter.name: _open_archive(settings, meter, held) for meter in settings.meters}
+        archives = {meter.name: open_archive(settings, meter, held) for meter in settings.meters}
         async with open_session() as session:
             accounts = []
             for each in settings.accounts:
@@ -74,7 +74,8 @@ async def assembled(
             yield accounts
 
 
-def _open_archive(settings: Settings, meter: Meter, held: ExitStack) -> Archive:
+def open_archive(settings: Settings, meter: Meter, held: ExitStack) -> Archive:
+    """That meter's archive, held until `held` ends. Raises `ArchiveError` with the cause and the cure."""
     folder = settings.folder_of(meter)
     try:
         make_folder(settings.archive)

@@ -340,3 +340,23 @@ def test_two_months_of_life_cost_few_requests() -> None:
     # Every hour of the day itself, once after midnight, and twice to settle.
     assert life.asked_for[date(2024, 4, 10)] == 24 + 3
     assert life.asked_for[date(2024, 2, 1)] == 1
+
+
+@pytest.mark.parametrize("state", [NOTHING, PARTIAL, COMPLETE])
+def test_a_day_that_somebody_wishes_for_is_asked_for_at_once(state: Known) -> None:
+    """By the service, also where it does not heal, and by hand; however often it failed."""
+    known = {ago(40): state._replace(asked=Asked.wish(99, "verify")), ago(41): COMPLETE}
+    assert healed(known, PlanPolicy(heal=False)) == [ago(40)]
+    assert ago(40) in list(wanted_days(TODAY, ago(45), lambda: known, NOW, insist=False))
+    assert ago(41) not in list(wanted_days(TODAY, ago(45), lambda: known, NOW, insist=False))
+
+
+def test_by_hand_a_day_is_read_again_whose_last_reading_failed() -> None:
+    """Also where it is complete: what was to be looked at was not seen."""
+    known = {ago(3): COMPLETE._replace(asked=asked(Outcome.FAILED)), ago(4): COMPLETE}
+    assert list(wanted_days(TODAY, ago(4), lambda: known, NOW, insist=False)) == [
+        TODAY,
+        ago(1),
+        ago(2),
+        ago(3),
+    ]

@@ -191,7 +191,7 @@ def test_sighup_reads_the_configuration_again(cloud: Cloud, tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize(
-    "words", [["--version"], ["--help"], *([name, "--help"] for name in ("run", "backfill"))]
+    "words", [["--version"], ["--help"], *([name, "--help"] for name in ("run", "backfill", "verify"))]
 )
 def test_help_and_version_import_none_of_the_packages(words: list[str], tmp_path: Path) -> None:
     """They answer at once, whatever else is broken or slow."""
@@ -214,7 +214,7 @@ def test_help_and_version_import_none_of_the_packages(words: list[str], tmp_path
 
 def test_every_command_shows_an_example(tmp_path: Path) -> None:
     """`--help` of each command ends with a line to copy."""
-    for name in ("run", "backfill", "demo", "simulate", "config"):
+    for name in ("run", "backfill", "verify", "demo", "simulate", "config"):
         assert f"example: shelly-collector {name}" in collector(name, "--help").stdout
 
 

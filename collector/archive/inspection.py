@@ -1,0 +1,115 @@
+"""All files of one meter, looked at: reads only, without the lock, beside a service that writes."""
+
+from __future__ import annotations
+
+import stat
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import date, datetime, timedelta
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+from collector.archive.checking import check_day
+from collector.archive.checksums import FILE_NAME, Checksums
+from collector.archive.findings import CheckedDay, Finding, unreadable
+from collector.archive.folder import LEDGER_NAME, OWN_FOLDER, day_files, read_day_file
+from collector.archive.ledger import Ledger
+from collector.energy.days import zone_named
+from collector.errors import DamagedFile
+
+_KINDS = {
+    stat.S_IFLNK: "a symbolic link",
+    stat.S_IFDIR: "a folder",
+    stat.S_IFIFO: "a named pipe",
+    stat.S_IFSOCK: "a socket",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Inspection:
+    """What was found in a meter's folder, newest first. `zone` is `None` where it is not known."""
+
+    zone: ZoneInfo | None
+    days: Mapping[date, CheckedDay]
+    findings: tuple[Finding, ...]
+
+    @property
+    def counts(self) -> Counter[str]:
+        """The findings by code."""
+        return Counter(each.code for each in self.findings)
+
+
+NOTHING_THERE = Inspection(None, {}, ())
+
+
+def inspect(folder: Path, zone_name: str | None, now: datetime) -> Inspection:
+    """Checks each day file, its checksum and its neighbours; the zone where the ledger does not know it.
+
+    Raises `ArchiveError` and `OSError` where the folder itself cannot be read.
+    """
+    own: list[Finding] = []
+    ledger = Ledger(folder / OWN_FOLDER / LEDGER_NAME)
+    if ledger.rebuilt:
+        own.append(Finding(None, "ledger", None, "the ledger has lines that cannot be read"))
+    zone_name = ledger.zone or zone_name
+    zone = None if zone_name is None else zone_named(zone_name)
+    present = sorted(day_files(folder), reverse=True)
+    checksums = Checksums(folder / OWN_FOLDER / FILE_NAME)
+    if checksums.damaged:
+        own.append(Finding(None, "checksums", None, f"{checksums.damaged} lines of it cannot be read"))
+    days = _checked(folder, present, zone, now, checksums)
+    doubted = [day for day, each in days.items() if any(found.code == "checksum" for found in each.findings)]
+    if doubted:  # a service may have saved them meanwhile, and recorded them
+        days |= _checked(folder, doubted, zone, now, Checksums(folder / OWN_FOLDER / FILE_NAME))
+    for day, finding in _check_neighbours(days).items():
+        days[day] = replace(days[day], findings=(*days[day].findings, finding))
+    findings = [finding for each in days.values() for finding in each.findings]
+    return Inspection(zone, days, (*findings, *own))
+
+
+def _checked(
+    folder: Path, days: list[date], zone: ZoneInfo | None, now: datetime, checksums: Checksums
+) -> dict[date, CheckedDay]:
+    found = {}
+    for day in days:
+        try:
+            data = _read(folder / f"{day}.jsonl")
+        except FileNotFoundError:
+            continue  # somebody has just moved it away
+        except DamagedFile as damage:
+            found[day] = unreadable(day, damage)
+        else:
+            found[day] = check_day(data, day, zone, now, checksums.of(day))
+    return found
+
+
+def _read(path: Path) -> bytes:
+    kind = stat.S_IFMT(path.lstat().st_mode)
+    if kind != stat.S_IFREG:
+        raise DamagedFile(f"it is {_KINDS.get(kind, 'a device')}, not a file")
+    return read_day_file(path)
+
+
+def _check_neighbours(days: Mapping[date, CheckedDay]) -> dict[date, Finding]:
+    """The days that do not meet the day before, where neither of the two tells why by itself."""
+    found = {}
+    for day, checked in days.items():
+        before = days.get(day - timedelta(days=1))
+        if before is None or before.edges is None or checked.edges is None:
+            continue
+        if _tells_hours(before) or _tells_hours(checked):
+            continue
+        last, first = before.edges[1], checked.edges[0]
+        if first.ts <= last.ts:
+            text = f"hours of it stand in the file of {before.day}, too"
+        elif before.complete and checked.complete and not last.is_followed_by(first):
+            text = f"both say complete, and hours are missing between it and the file of {before.day}"
+        else:
+            continue
+        found[day] = Finding(day, "neighbour", None, text)
+    return found
+
+
+def _tells_hours(checked: CheckedDay) -> bool:
+    return any(each.code in ("foreign_hour", "missing_hour") for each in checked.findings)

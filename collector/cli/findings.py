@@ -1,0 +1,152 @@
+"""What `verify` found, for a person and for a machine."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import date
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from collector.archive.findings import Finding
+from collector.archive.inspection import Inspection
+
+if TYPE_CHECKING:
+    from collector.service.verification import Comparison
+
+_ACTIONS = {
+    "quarantined": "; moved aside, to be collected anew while the cloud has it",
+    "kept": "; left in place, for the cloud does not have that day any more",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class MeterReport:
+    """One meter: its folder, what was found, what was done about which day, and the cloud's word."""
+
+    meter: str
+    folder: Path
+    inspection: Inspection
+    actions: Mapping[date, str] = field(default_factory=dict)
+    comparison: Comparison | None = None
+
+    @property
+    def is_to_be_told(self) -> bool:
+        """Whether anything is not as it should be."""
+        beside = self.comparison is not None and (self.comparison.different or self.comparison.unanswered)
+        return bool(self.inspection.findings or beside)
+
+    @property
+    def days_with_findings(self) -> int:
+        """How many files something is wrong with."""
+        return sum(bool(each.findings) for each in self.inspection.days.values())
+
+
+def as_dict(reports: list[MeterReport]) -> dict[str, Any]:
+    """For `--json`; the README says what each key means."""
+    return {
+        "meters": [_meter_as_dict(report) for report in reports],
+        "findings": sum(len(report.inspection.findings) for report in reports),
+    }
+
+
+def as_lines(reports: list[MeterReport]) -> Iterator[str]:
+    """A table of the meters, a line for each finding, newest first, and a summary."""
+    width = max(5, *(len(report.meter) for report in reports))
+    yield f"{'meter':{width}}  {'days':>5}  findings"
+    for report in reports:
+        inspection = report.inspection
+        counts = ", ".join(f"{count} {code}" for code, count in sorted(inspection.counts.items()))
+        yield f"{report.meter:{width}}  {len(inspection.days):5}  {counts or 'none'}"
+    for report in reports:
+        yield from _finding_lines(report)
+        if report.comparison is not None:
+            yield from _cloud_lines(report.meter, report.comparison)
+    yield _summary(reports)
+
+
+def _meter_as_dict(report: MeterReport) -> dict[str, Any]:
+    zone = report.inspection.zone
+    return {
+        "meter": report.meter,
+        "folder": str(report.folder),
+        "zone": None if zone is None else zone.key,
+        "days": len(report.inspection.days),
+        "findings": [
+            {
+                "day": None if finding.day is None else finding.day.isoformat(),
+                "code": finding.code,
+                "line": finding.line,
+                "text": finding.text,
+                "action": None if finding.day is None else report.actions.get(finding.day),
+            }
+            for finding in report.inspection.findings
+        ],
+        "cloud": None if report.comparison is None else _comparison_as_dict(report.comparison),
+    }
+
+
+def _comparison_as_dict(comparison: Comparison) -> dict[str, Any]:
+    return {
+        "days": comparison.days,
+        "requests": comparison.requests,
+        "differences": [
+            {
+                "day": day.isoformat(),
+                "column": each.column,
+                "stored_kwh": float(each.stored_kwh),
+                "cloud_kwh": float(each.cloud_kwh),
+            }
+            for day, found in comparison.different.items()
+            for each in found
+        ],
+        "uncertain": [day.isoformat() for day in comparison.uncertain],
+        "unanswered": [
+            {"first": each.first.isoformat(), "last": each.last.isoformat(), "reason": each.reason}
+            for each in comparison.unanswered
+        ],
+        "gave_up": None if comparison.gave_up is None else str(comparison.gave_up),
+    }
+
+
+def _finding_lines(report: MeterReport) -> Iterator[str]:
+    """One line a finding; of a kind that runs through a whole file the first, and how many more."""
+    kinds: dict[tuple[date | None, str], list[Finding]] = {}
+    for finding in report.inspection.findings:
+        kinds.setdefault((finding.day, finding.code), []).append(finding)
+    for (day, code), (first, *more) in kinds.items():
+        subject = report.meter if day is None else f"{report.meter} {day}"
+        place = "" if first.line is None else f"line {first.line}: "
+        others = f" (and {len(more)} more)" if more else ""
+        action = "" if day is None else _ACTIONS.get(report.actions.get(day, ""), "")
+        yield f"{subject} {code}: {place}{first.text}{others}{action}"
+
+
+def _cloud_lines(meter: str, comparison: Comparison) -> Iterator[str]:
+    for day, found in comparison.different.items():
+        numbers = ", ".join(
+            f"{each.column} {each.stored_kwh:.4f} kWh, in the cloud {each.cloud_kwh:.4f}" for each in found
+        )
+        yield f"{meter} {day} cloud: {numbers}; to be read again"
+    for each in comparison.unanswered:
+        yield f"{meter} {each.first} to {each.last} cloud: not compared: {each.reason}"
+    if comparison.uncertain:
+        count, newest = len(comparison.uncertain), comparison.uncertain[0]
+        yield f"{meter} cloud: {count} days not compared, the newest {newest}: a part of tariff 0 is unclear"
+
+
+def _summary(reports: list[MeterReport]) -> str:
+    days = sum(len(report.inspection.days) for report in reports)
+    found = sum(len(report.inspection.findings) for report in reports)
+    hurt = sum(report.days_with_findings for report in reports)
+    text = f"{days} days checked: "
+    text += f"{found} findings, in {hurt} days." if found else "all as they should be."
+    if hurt and not any(report.actions for report in reports):
+        text += " --fix moves their files aside and has them collected anew."
+    beside = [report.comparison for report in reports if report.comparison is not None]
+    if beside:
+        compared = sum(each.days for each in beside)
+        different = sum(len(each.different) for each in beside)
+        requests = sum(each.requests for each in beside)
+        text += f" {compared} days compared with the cloud in {requests} requests: {different} differ."
+    return text

@@ -1,0 +1,150 @@
+"""`shelly-collector verify`: every stored file against its contract, its checksum, and the cloud."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from collector.cli import exits, starting
+from collector.errors import ArchiveError
+
+if TYPE_CHECKING:
+    from datetime import date
+
+    from collector.cli.findings import MeterReport
+    from collector.cloud.meters import Meter
+    from collector.settings import Settings
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Adds the command's options."""
+    parser.add_argument("--config", type=Path, metavar="FILE", help="the configuration file")
+    parser.add_argument("--meter", action="append", metavar="NAME", help="only this meter (default: all)")
+    parser.add_argument("--odir", metavar="DIR", help="a folder of day files, without a configuration")
+    parser.add_argument("--json", action="store_true", help="print what was found as JSON")
+    parser.add_argument(
+        "--fix",
+        action="store_true",
+        help="move files with findings aside and have their days collected anew; stop the service first",
+    )
+    parser.add_argument(
+        "--cloud",
+        action="store_true",
+        help="compare with the cloud's daily totals and have days that differ read again; a request for "
+        "30 days and channel; stop the service first",
+    )
+
+
+def run(options: argparse.Namespace) -> int:
+    """Checks; 0 where nothing was found, 1 where something was."""
+    from collector.cli.findings import as_dict, as_lines
+
+    try:
+        settings = _settings(options)
+    except starting.Refused as refusal:
+        return starting.refused(refusal)
+    try:
+        reports = _beside_the_cloud(settings, options) if options.cloud else _from_files(settings, options)
+    except ArchiveError as error:
+        print(error, file=sys.stderr)
+        return starting.code_of(error)
+    except OSError as error:
+        print(f"{error.filename or settings.archive}: {error.strerror}", file=sys.stderr)
+        return exits.CANNOT_SAVE if options.fix or options.cloud else exits.CANNOT_CREATE
+    if options.json:
+        print(json.dumps(as_dict(reports)))
+    else:
+        print("\n".join(as_lines(reports)))
+    return _exit_code(reports)
+
+
+def _settings(options: argparse.Namespace) -> Settings:
+    if options.odir is None:
+        load = starting.settings_from_file if options.cloud else starting.settings_without_keys
+        settings = starting.only_meters(load(options.config), options.meter)
+    elif options.config or options.meter or options.cloud:
+        raise starting.Refused(
+            exits.USAGE, "--odir is a folder without a configuration: leave out --config, --meter and --cloud"
+        )
+    else:
+        settings = _settings_of(options.odir)
+    if not settings.archive.is_dir():
+        raise starting.Refused(exits.CANNOT_CREATE, f"{settings.archive}: there is no such folder")
+    return settings
+
+
+def _settings_of(odir: str) -> Settings:
+    """Of a folder alone; no cloud is asked, so account and device are stand-ins."""
+    from collector.settings import from_flags
+
+    return starting.checked(
+        lambda: from_flags({}, host="shelly.invalid", id="000000000000", auth_key="no-key-needed", odir=odir)
+    )
+
+
+def _from_files(settings: Settings, options: argparse.Namespace) -> list[MeterReport]:
+    if options.fix:
+        starting.act_as_owner(settings.archive)
+        starting.set_up_logs(settings, sys.stderr)
+    return [_report(settings, meter, options) for meter in settings.meters]
+
+
+def _report(settings: Settings, meter: Meter, options: argparse.Namespace) -> MeterReport:
+    from collector.archive.inspection import NOTHING_THERE, inspect
+    from collector.cli.findings import MeterReport
+    from collector.energy.days import wall_clock
+
+    folder = settings.folder_of(meter)
+    name = meter.name if options.odir is None else str(folder)
+    if not folder.exists():
+        return MeterReport(name, folder, NOTHING_THERE)
+    if not options.fix:
+        return MeterReport(name, folder, inspect(folder, meter.timezone, wall_clock()))
+
+    from collector.service.home import home_zone
+    from collector.service.repair import repair
+
+    done = repair(settings, meter, home_zone(os.environ), wall_clock())
+    return MeterReport(name, folder, done.inspection, done.actions)
+
+
+def _beside_the_cloud(settings: Settings, options: argparse.Namespace) -> list[MeterReport]:
+    import asyncio
+
+    from collector.cli.findings import MeterReport
+    from collector.energy.days import wall_clock
+    from collector.service.verification import verified
+
+    starting.act_as_owner(settings.archive)
+    starting.set_up_logs(settings, sys.stderr)
+    try:
+        found = asyncio.run(verified(settings, wall_clock, _tell_progress, fix=options.fix))
+    finally:
+        _clear_progress()
+    folders = {meter.name: settings.folder_of(meter) for meter in settings.meters}
+    return [
+        MeterReport(each.meter, folders[each.meter], each.inspection, each.actions, each.comparison)
+        for each in found
+    ]
+
+
+def _tell_progress(meter: str, first: date, last: date) -> None:
+    if sys.stderr.isatty():
+        print(f"\r\x1b[K{meter}: asking the cloud for {first} to {last}", end="", file=sys.stderr, flush=True)
+
+
+def _clear_progress() -> None:
+    if sys.stderr.isatty():
+        print("\r\x1b[K", end="", file=sys.stderr, flush=True)
+
+
+def _exit_code(reports: list[MeterReport]) -> int:
+    for report in reports:
+        if report.comparison is not None and report.comparison.gave_up is not None:
+            print(starting.advice_on(report.comparison.gave_up), file=sys.stderr)
+            return starting.code_of(report.comparison.gave_up)
+    return exits.IN_PART if any(report.is_to_be_told for report in reports) else exits.DONE

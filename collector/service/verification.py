@@ -1,0 +1,176 @@
+"""Stored days against the cloud's totals: a request for 30 days and channel. What differs is read again."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import date, timedelta
+from typing import NamedTuple
+
+from collector.archive.findings import CheckedDay
+from collector.archive.inspection import Inspection, inspect
+from collector.cloud.totals import SpanTotals, read_totals, spans
+from collector.energy.comparing import NOTHING_STORED, Difference, differences
+from collector.energy.days import Clock, local_day
+from collector.energy.retention import first_day, newest_first
+from collector.errors import (
+    AnswerError,
+    ClockUntrusted,
+    CollectorError,
+    DeviceUnknown,
+    KeyRefused,
+    RateLimited,
+    SourceError,
+    Unavailable,
+)
+from collector.service.assembly import AccountAtWork, Pacers, assembled
+from collector.service.collection import Collection
+from collector.service.repair import Action, mend
+from collector.service.troubles import STRIKES, Cause
+from collector.settings import Settings
+
+_DAY = timedelta(days=1)
+
+
+class Unanswered(NamedTuple):
+    """Days of which no totals could be had, and why."""
+
+    first: date
+    last: date
+    reason: str
+
+
+@dataclass(slots=True)
+class Comparison:
+    """One meter's stored days beside the cloud's totals.
+
+    `uncertain` are days whose tariffs' parts nobody can be sure of. `gave_up` ended it before its time.
+    """
+
+    days: int = 0
+    requests: int = 0
+    different: dict[date, tuple[Difference, ...]] = field(default_factory=dict)
+    uncertain: list[date] = field(default_factory=list)
+    unanswered: list[Unanswered] = field(default_factory=list)
+    gave_up: Cause | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Verified:
+    """Everything about one meter: its files, what was done about them, and the cloud."""
+
+    meter: str
+    inspection: Inspection
+    actions: Mapping[date, Action]
+    comparison: Comparison
+
+
+Watcher = Callable[[str, date, date], None]
+"""Told before each question: the meter's name, the first and the last day."""
+
+
+async def verified(settings: Settings, clock: Clock, watch: Watcher, *, fix: bool) -> list[Verified]:
+    """Checks all files, and asks each account's cloud for the totals of what is stored.
+
+    Days that differ are asked for again in the service's next round. Holds the archives meanwhile.
+    Raises `ArchiveError`, `OSError`.
+    """
+    found = []
+    async with assembled(settings, clock, Pacers()) as accounts:
+        for account in accounts:
+            found += await _account(account, clock, watch, fix=fix)
+    return found
+
+
+async def _account(account: AccountAtWork, clock: Clock, watch: Watcher, *, fix: bool) -> list[Verified]:
+    found: list[Verified] = []
+    gave_up: Cause | None = None
+    for each in account.collections:
+        archive, meter = each.archive, each.meter
+        inspection = await each.blocking(inspect, archive.folder, meter.timezone, clock())
+        actions: dict[date, Action] = {}
+        if fix:
+            actions = await each.blocking(mend, archive, meter, inspection, each.today())
+        comparison = Comparison(gave_up=gave_up)
+        if gave_up is None:  # what stops one meter stops all of the account
+            moved = {day for day, action in actions.items() if action is Action.QUARANTINED}
+            await _compare(each, inspection.days, moved, comparison, watch)
+            gave_up = comparison.gave_up
+        found.append(Verified(meter.name, inspection, actions, comparison))
+    return found
+
+
+async def _compare(
+    collection: Collection,
+    stored: Mapping[date, CheckedDay],
+    moved: set[date],
+    comparison: Comparison,
+    watch: Watcher,
+) -> None:
+    """Asks span by span, newest first. A source that never answered gets no patience."""
+    today, meter, pacer = collection.today(), collection.meter, collection.client.pacer
+    oldest = max(first_day(today, None, meter.since), min(stored, default=today))
+    before, strikes = pacer.requests, STRIKES - 1
+    for first, last in spans(oldest, today - _DAY):
+        watch(meter.name, first, last)
+        told = await _ask(collection, first, last)
+        comparison.requests = pacer.requests - before
+        if isinstance(told, SpanTotals):
+            strikes = 0
+            days = [day for day in newest_first(last, max(first, oldest)) if day not in moved]
+            await _mark(collection, days, told, stored, comparison)
+            continue
+        if isinstance(told, KeyRefused | ClockUntrusted):
+            comparison.gave_up = told
+            return
+        comparison.unanswered.append(Unanswered(max(first, oldest), last, str(told)))
+        if isinstance(told, DeviceUnknown):
+            return
+        if not isinstance(told, Unavailable | RateLimited):
+            strikes = 0
+            continue
+        strikes += 1
+        if strikes >= STRIKES:
+            comparison.gave_up = told
+            return
+
+
+async def _ask(collection: Collection, first: date, last: date) -> SpanTotals | CollectorError:
+    """The totals of those days, or why there are none."""
+    try:
+        answer = await collection.client.fetch_totals(collection.meter, first, last)
+        collection.check_clock()
+        totals = read_totals(answer, collection.meter)
+    except (AnswerError, ClockUntrusted, SourceError) as error:
+        return error
+    known = collection.archive.zone
+    for day in (first, last):
+        if known is not None and local_day(day, known).hours != local_day(day, totals.zone).hours:
+            return AnswerError("timezone", f"{totals.zone.key}, but until now {known.key}")
+    return totals
+
+
+async def _mark(
+    collection: Collection,
+    days: list[date],
+    told: SpanTotals,
+    stored: Mapping[date, CheckedDay],
+    comparison: Comparison,
+) -> None:
+    """Compares those days; the ones that differ are to be read again."""
+    comparison.uncertain += [day for day in days if day in told.uncertain]
+    for day in days:
+        total, checked = told.totals.get(day), stored.get(day, _no_file(day))
+        if total is None or checked.sums is None:
+            continue  # the cloud says nothing, or the file cannot be read, which is told already
+        comparison.days += 1
+        found = differences(checked.sums, total, complete=checked.complete)
+        if found:
+            comparison.different[day] = found
+            numbers = ", ".join(f"{each.column} {each.stored_kwh} or {each.cloud_kwh:f}" for each in found)
+            reason = f"verify: stored kWh and the cloud's total differ: {numbers}"
+            await collection.blocking(collection.archive.want_again, day, reason)
+
+
+def _no_file(day: date) -> CheckedDay:
+    return CheckedDay(day, (), sums=NOTHING_STORED)

@@ -1,0 +1,218 @@
+"""`verify` as a user or a script meets it: what it prints, how it ends, and what it leaves alone."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.archive.making import everything_in, older_file
+from tests.energy.making import AUTUMN, ORDINARY, SPRING
+from tests.processes.harness import (
+    SCENARIO,
+    Cloud,
+    cloud_process,
+    collector,
+    configuration,
+    started,
+    stop,
+    wait_for,
+)
+from tests.world import KEY
+
+
+@pytest.fixture
+def cloud(tmp_path: Path) -> Iterator[Cloud]:
+    with cloud_process(tmp_path) as running:
+        yield running
+
+
+@pytest.fixture
+def config(cloud: Cloud, tmp_path: Path) -> Path:
+    """An archive with ten complete days."""
+    path = configuration(tmp_path, cloud)
+    done = collector("backfill", "--config", str(path), "--days", "10")
+    assert done.returncode == 0, done.stderr
+    cloud.reset()
+    return path
+
+
+def files(tmp_path: Path) -> list[Path]:
+    """The day files of complete days, newest first."""
+    found = sorted((tmp_path / "archive" / "house").glob("*.jsonl"), reverse=True)
+    return [path for path in found if b"partial" not in path.read_bytes()]
+
+
+def flip(path: Path) -> date:
+    """One digit of it is another one."""
+    data = path.read_bytes()
+    place = data.index(b'"consumed": ') + len(b'"consumed": ')
+    path.write_bytes(data[:place] + (b"7" if data[place : place + 1] != b"7" else b"8") + data[place + 1 :])
+    return date.fromisoformat(path.stem)
+
+
+def report(*words: str, code: int) -> dict[str, Any]:
+    done = collector("verify", "--json", *words)
+    assert done.returncode == code, done.stderr
+    said: dict[str, Any] = json.loads(done.stdout)
+    return said
+
+
+def test_a_sound_archive_is_exit_0_and_nothing_is_touched(config: Path, tmp_path: Path) -> None:
+    """Without the cloud, and without a key."""
+    before = everything_in(tmp_path / "archive")
+    config.write_text(config.read_text().replace(f'auth_key = "{KEY}"', 'auth_key_file = "/nowhere"'))
+    done = collector("verify", "--config", str(config))
+    assert (done.returncode, done.stderr) == (0, "")
+    lines = done.stdout.splitlines()
+    assert lines[0].split() == ["meter", "days", "findings"]
+    assert lines[1].split()[0::2] == ["house", "none"]
+    assert lines[2].endswith("days checked: all as they should be.")
+    assert everything_in(tmp_path / "archive") == before
+
+
+def test_a_flipped_digit_is_exit_1_with_its_line(config: Path, tmp_path: Path) -> None:
+    """A line a finding, and what can be done."""
+    day = flip(files(tmp_path)[3])
+    done = collector("verify", "--config", str(config))
+    assert done.returncode == 1
+    assert f"house {day} identity: line 1: consumed is " in done.stdout
+    assert f"house {day} checksum: " in done.stdout
+    assert "--fix" in done.stdout.splitlines()[-1]
+
+
+def test_the_report_for_machines_has_these_keys(config: Path, tmp_path: Path) -> None:
+    """Stable: scripts rely on them."""
+    day = flip(files(tmp_path)[3])
+    said = report("--config", str(config), code=1)
+    assert set(said) == {"meters", "findings"}
+    (meter,) = said["meters"]
+    assert set(meter) == {"meter", "folder", "zone", "days", "findings", "cloud"}
+    assert (meter["meter"], meter["zone"], meter["cloud"]) == ("house", "Europe/Dublin", None)
+    assert said["findings"] == len(meter["findings"]) == 2
+    assert [set(finding) for finding in meter["findings"]] == [{"day", "code", "line", "text", "action"}] * 2
+    identity = meter["findings"][0]
+    assert (identity["day"], identity["code"], identity["line"]) == (str(day), "identity", 1)
+    assert identity["action"] is None
+
+
+def test_fix_moves_aside_and_the_next_backfill_has_the_day_again(config: Path, tmp_path: Path) -> None:
+    """Then all is well."""
+    path = files(tmp_path)[3]
+    good = path.read_bytes()
+    flip(path)
+    said = report("--config", str(config), "--fix", code=1)
+    assert {finding["action"] for finding in said["meters"][0]["findings"]} == {"quarantined"}
+    assert not path.exists()
+    assert collector("backfill", "--config", str(config), "--days", "10").returncode == 0
+    assert path.read_bytes() == good
+    assert report("--config", str(config), code=0)["findings"] == 0
+
+
+def test_it_runs_beside_the_service_but_does_not_fix(config: Path, tmp_path: Path) -> None:
+    """75 with the cure, and the service goes on."""
+    service = started("run", "--config", str(config))
+    try:
+        wait_for(service, "service.ready")
+        assert collector("verify", "--config", str(config)).returncode == 0
+        for flag in ("--fix", "--cloud"):
+            done = collector("verify", "--config", str(config), flag)
+            assert done.returncode == 75
+            assert "systemctl stop" in done.stderr
+        assert service.poll() is None
+    finally:
+        assert stop(service)[0] == 0
+
+
+def test_a_folder_of_the_older_utility_is_checked_without_a_configuration(tmp_path: Path) -> None:
+    """`--odir`, as the backfill by flags has it."""
+    odir = tmp_path / "odir"
+    odir.mkdir()
+    for day in (ORDINARY, SPRING, AUTUMN):
+        (odir / f"{day}.jsonl").write_bytes(older_file(day=day))
+    before = everything_in(odir)
+    assert report("--odir", str(odir), code=0)["meters"][0]["days"] == 3
+    assert everything_in(odir) == before
+    (odir / f"{ORDINARY}.jsonl").write_bytes(b"")
+    said = report("--odir", str(odir), code=1)
+    assert [finding["code"] for finding in said["meters"][0]["findings"]] == ["unreadable"]
+    said = report("--odir", str(odir), "--fix", code=1)
+    assert said["meters"][0]["findings"][0]["action"] == "quarantined"
+    assert (odir / ".collector" / "quarantine" / f"{ORDINARY}.jsonl.1").exists()
+    report("--odir", str(odir), code=0)
+
+
+def test_a_pipe_in_place_of_a_file_holds_nobody_up(config: Path, tmp_path: Path) -> None:
+    """It is told."""
+    path = files(tmp_path)[3]
+    path.unlink()
+    os.mkfifo(path)
+    said = report("--config", str(config), code=1)
+    assert [finding["code"] for finding in said["meters"][0]["findings"]] == ["unreadable"]
+
+
+def test_the_cloud_finds_a_number_that_nothing_else_tells(config: Path, tmp_path: Path, cloud: Cloud) -> None:
+    """Both numbers are told, in two requests; the next backfill reads the day again."""
+    path = files(tmp_path)[3]
+    good = path.read_bytes()
+    assert report("--config", str(config), "--cloud", code=0)["meters"][0]["cloud"]["differences"] == []
+    assert cloud.counts()["total"]["requests"] == 2
+    place = good.rindex(b'"import": ') + len(b'"import": ')
+    digit = b"%d" % ((int(good[place : place + 1]) + 1) % 10)
+    (tmp_path / "archive" / "house" / ".collector" / "checksums").unlink()
+    path.write_bytes(good[:place] + digit + good[place + 1 :])
+    said = report("--config", str(config), "--cloud", code=1)
+    (meter,) = said["meters"]
+    assert set(meter["cloud"]) == {"days", "requests", "differences", "uncertain", "unanswered", "gave_up"}
+    (difference,) = meter["cloud"]["differences"]
+    assert (difference["day"], difference["column"]) == (path.stem, "import")
+    assert abs(difference["stored_kwh"] - difference["cloud_kwh"]) == pytest.approx(1, abs=0.01)
+    table = collector("verify", "--config", str(config), "--cloud").stdout
+    assert f"house {path.stem} cloud: import " in table
+    assert "1 differ." in table.splitlines()[-1]
+    assert collector("backfill", "--config", str(config), "--days", "10").returncode == 0
+    assert path.read_bytes() == good
+
+
+@pytest.mark.parametrize(("kind", "code"), [("bad_key", 77), ("status_500", 69), ("redirect_307", 69)])
+def test_a_cloud_that_says_no_is_told_by_the_exit_code(
+    config: Path, cloud: Cloud, kind: str, code: int
+) -> None:
+    """The files are checked all the same; the key shows nowhere."""
+    cloud.play(SCENARIO + f'[[fault]]\nkind = "{kind}"\n')
+    done = collector("verify", "--config", str(config), "--cloud")
+    assert done.returncode == code
+    assert "The cloud" in done.stderr
+    assert "days checked" in done.stdout
+    assert KEY not in done.stdout + done.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "code"),
+    [
+        (["--odir", "/nowhere/at/all"], 73),
+        (["--odir", ".", "--meter", "house"], 2),
+        (["--odir", ".", "--cloud"], 2),
+        (["--meter", "barn"], 2),
+    ],
+)
+def test_what_cannot_be_is_told(config: Path, words: list[str], code: int) -> None:
+    """In one line, without a traceback."""
+    given = words if "--odir" in words else ["--config", str(config), *words]
+    done = collector("verify", *given)
+    assert done.returncode == code
+    assert len(done.stderr.splitlines()) == 1
+    assert done.stdout == ""
+
+
+def test_a_meter_without_files_is_no_finding(cloud: Cloud, tmp_path: Path) -> None:
+    """The service has not begun yet."""
+    (tmp_path / "archive").mkdir()
+    config = configuration(tmp_path, cloud)
+    assert report("--config", str(config), code=0)["meters"][0]["days"] == 0
+    assert list((tmp_path / "archive").iterdir()) == []
