@@ -32,12 +32,12 @@ _BUILD_S = 300
 _TRIAL = """\
 [Unit]
 Description=What is tried on this machine
+RequiresMountsFor=/results
 SuccessAction=poweroff
 FailureAction=poweroff
 [Service]
 Type=exec
-ExecStart=/results/script
-ExecStopPost=/bin/sh -c 'echo "$$EXIT_CODE $$EXIT_STATUS" > /results/end'
+ExecStart=/bin/sh -c '/results/script; echo $$? > /results/code'
 StandardOutput=file:/results/output
 StandardError=file:/results/output
 [Install]
@@ -107,11 +107,12 @@ def booted(
     (results / "script").chmod(0o755)
     words = ["--boot", "--volatile=overlay", f"--bind={results}:/results", *_bound(binds)]
     console = _container(root, words, (), timeout_s)
-    end, output = results / "end", results / "output"
-    told = end.read_text().strip() if end.exists() else "it never ended"
-    if told != "exited 0":
-        lines = output.read_text(errors="replace")[-6000:] if output.exists() else console.stdout[-6000:]
-        pytest.fail(f"The trial on {root.name}: {told}; container: {console.returncode}\n{lines}")
+    code, output = results / "code", results / "output"
+    if not code.exists() or code.read_text() != "0\n":
+        how = f"ended with {code.read_text()}" if code.exists() else "did not come to its end\n"
+        said = output.read_text(errors="replace") if output.exists() else ""
+        ended = f"container: {console.returncode}, {console.stderr}\n{console.stdout[-4000:]}"
+        pytest.fail(f"The trial on {root.name} {how}{said[-6000:]}\n{ended}")
     return results
 
 
