@@ -61,7 +61,7 @@ def unpacked(suite: str, folder: Path) -> Path:
 
     The first call on a computer builds it, which takes half a minute and needs Debian's archive.
     """
-    with _locked(_cache()):
+    with _locked(_cache() / f"{suite}.lock"):
         archive = _built(suite)
     root = folder / suite
     root.mkdir(parents=True)
@@ -149,8 +149,8 @@ def _cache() -> Path:
 
 
 @contextmanager
-def _locked(cache: Path) -> Iterator[None]:
-    with (cache / "lock").open("w") as lock:
+def _locked(path: Path) -> Iterator[None]:
+    with path.open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
 
@@ -167,7 +167,7 @@ def _container(
         [
             *("timeout", "--kill-after=10", str(timeout_s), "systemd-nspawn", "--quiet"),
             *("--register=no", "--keep-unit", "--private-network", "--resolv-conf=off", "--timezone=off"),
-            *(f"--machine=trial-{os.getpid()}", f"--hostname={root.name}", f"--directory={root}"),
+            *(f"--machine={root.name}-{os.getpid()}", f"--hostname={root.name}", f"--directory={root}"),
             *words,
             *command,
         ],
