@@ -25,7 +25,7 @@ def test_a_missing_tool_is_named(
 ) -> None:
     """With what brings it; to a user other than root, that root is needed."""
     monkeypatch.setenv("PATH", str(tmp_path))
-    with pytest.raises(refusal, match="apt-get install systemd-container mmdebstrap|only root"):
+    with pytest.raises(refusal, match=r"apt-get install systemd-container mmdebstrap|only root"):
         roots.needed()
 
 
