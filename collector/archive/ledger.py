@@ -18,7 +18,7 @@ from typing import Any
 from collector.archive.files import read_at_most, replace_file
 from collector.archive.ownership import give_to_owner_of
 from collector.energy.days import zone_named
-from collector.energy.planning import Asked, Outcome
+from collector.energy.knowledge import Asked, Outcome
 from collector.errors import ArchiveError
 
 _MAX_BYTES = 8 * 1024 * 1024
