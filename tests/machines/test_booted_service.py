@@ -129,7 +129,8 @@ def test_the_lines_of_the_readme_show_the_service(life: Facts) -> None:
 def test_the_status_says_what_it_does(life: Facts) -> None:
     """In a line for a person, which changes with the work."""
     assert re.fullmatch(
-        r"Collecting 1 meter, \d jobs? under way, next at \d\d:\d\d UTC", life("collecting")["StatusText"]
+        r"Collecting 1 meter, newest hour .+ old, 0 jobs under way, next at \d\d:\d\d UTC",
+        life("collecting")["StatusText"],
     )
     assert life("good_reload")["after"]["StatusText"].startswith("Collecting 2 meters, ")
 
