@@ -73,10 +73,12 @@ def _first_start_fails() -> None:
     ran("systemctl", "stop", UNIT)
     _FIRST.touch()
     watching.drop_in(*_QUICK, *_FIRST_FAILS)
-    said = len(watching.journal())
+    ran("systemctl", "reset-failed", UNIT)  # and with it the count of restarts
+    before, said = shown(), len(watching.journal())
     ran("systemctl", "start", "--no-block", UNIT)
     took_s = wait_until(is_ready, "a start after exit 1")
-    tell("exit_1", {"after": shown(), "took_s": took_s, "journal": watching.journal()[said:]})
+    journal = watching.journal()[said:]
+    tell("exit_1", {"before": before, "after": shown(), "took_s": took_s, "journal": journal})
 
 
 if __name__ == "__main__":
