@@ -9,11 +9,21 @@ from collections.abc import Callable, Mapping
 import pytest
 
 from collector import logs
+from tests.machines import roots
 from tests.virtual_time import VirtualTimeLoop
 
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "real_time: runs on a real clock, for work with other processes")
+    config.addinivalue_line(
+        "markers", "machines: boots whole machines; needs root, mmdebstrap, systemd-nspawn"
+    )
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    if item.get_closest_marker("machines"):
+        roots.needed()
 
 
 def pytest_asyncio_loop_factories(

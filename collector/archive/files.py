@@ -11,6 +11,7 @@ from contextlib import suppress
 from itertools import count
 from pathlib import Path
 
+from collector.archive.ownership import give_to_owner_of
 from collector.errors import ArchiveLocked
 
 _TEMPORARY_SUFFIX = ".shelly-tmp"  # ours to remove; never ends in .jsonl
@@ -31,6 +32,7 @@ def replace_file(path: Path, data: bytes) -> None:
     try:
         descriptor = os.open(temporary, flags, _MODE)
         try:
+            give_to_owner_of(path.parent, descriptor)
             _write_all(descriptor, data)
             os.fsync(descriptor)
         finally:
@@ -76,6 +78,11 @@ def make_folder(folder: Path) -> None:
         if not folder.is_dir():
             raise NotADirectoryError(errno.ENOTDIR, "a file is in the way", str(folder)) from None
     else:
+        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        try:
+            give_to_owner_of(folder.parent, descriptor)
+        finally:
+            os.close(descriptor)
         sync_folder(folder.parent)
 
 
@@ -118,6 +125,7 @@ class FolderLock:
         """Takes the lock, or raises `ArchiveLocked` within a fraction of a second."""
         self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, _MODE)
         try:
+            give_to_owner_of(path.parent, self._descriptor)
             _take(self._descriptor)
         except BaseException:
             os.close(self._descriptor)
@@ -167,6 +175,7 @@ def _append(path: Path, data: bytes, sync: Callable[[int], None]) -> int:
     flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
     descriptor = os.open(path, flags, _MODE)
     try:
+        give_to_owner_of(path.parent, descriptor)
         size = os.fstat(descriptor).st_size
         if os.write(descriptor, data) != len(data):  # the disk is full: leave no half line
             with suppress(OSError):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import stat
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -67,11 +68,12 @@ def only_meters(settings: Settings, names: list[str] | None) -> Settings:
 
 
 def act_as_owner(folder: Path) -> None:
-    """Root goes on as the user whose folder it is: a file of root's in there would lock the service out.
+    """Root goes on as the user whose folder it is, to see what that user may do. For good.
 
-    For good, and before anything is opened. Nothing happens for other users, or where root owns it.
+    Nothing happens for other users, where root owns it, or where that user could not read the
+    interpreter's own modules: the next import would fail.
     """
-    if os.geteuid() != 0 or not folder.exists():
+    if os.geteuid() != 0 or not folder.exists() or not _others_can_read(Path(os.__file__)):
         return
     owner = folder.stat()
     if owner.st_uid == 0:
@@ -80,6 +82,11 @@ def act_as_owner(folder: Path) -> None:
     os.setgid(owner.st_gid)
     os.setuid(owner.st_uid)
     os.umask(0o027)
+
+
+def _others_can_read(path: Path) -> bool:
+    folders = all(parent.stat().st_mode & stat.S_IXOTH for parent in path.parents)
+    return folders and bool(path.stat().st_mode & stat.S_IROTH)
 
 
 def _settings(flag: Path | None, load: Callable[[Path, Mapping[str, str]], Settings]) -> Settings:

@@ -88,7 +88,6 @@ def _settings_of(odir: str) -> Settings:
 
 def _from_files(settings: Settings, options: argparse.Namespace) -> list[MeterReport]:
     if options.fix:
-        starting.act_as_owner(settings.archive)
         starting.set_up_logs(settings, sys.stderr)
     return [_report(settings, meter, options) for meter in settings.meters]
 
@@ -119,7 +118,6 @@ def _beside_the_cloud(settings: Settings, options: argparse.Namespace) -> list[M
     from collector.energy.days import wall_clock
     from collector.service.verification import verified
 
-    starting.act_as_owner(settings.archive)
     starting.set_up_logs(settings, sys.stderr)
     try:
         found = asyncio.run(verified(settings, wall_clock, _tell_progress, fix=options.fix))
