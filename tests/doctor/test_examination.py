@@ -30,7 +30,7 @@ from collector.service.standing import (
 )
 from collector.simulator import KINDS, Device, Fault, Limit, Scenario
 from collector.simulator import Account as CloudAccount
-from tests.service.test_secrets import KEY as AWKWARD
+from tests.key_forms import AWKWARD_KEY as AWKWARD
 from tests.service.test_secrets import assert_no_key_in
 from tests.world import DEVICE, KEY, World, cloud_of, world
 
