@@ -48,4 +48,5 @@ def _newest(changelog: str) -> str:
 def _changes(text: str) -> list[str]:
     """Each paragraph and each list item, its further lines indented."""
     starts = re.split(r"\n(?:\n|(?=- ))", text.strip())
-    return [textwrap.fill(each.removeprefix("- "), 74, subsequent_indent="    ") for each in starts if each]
+    lines = (" ".join(each.removeprefix("- ").split()) for each in starts)
+    return [textwrap.fill(line, 74, subsequent_indent="    ") for line in lines if line]

@@ -70,9 +70,7 @@ def _sections(day: date) -> Iterator[str]:
     yield roff.prose(_ABOUT[0])
     yield from (roff.paragraph(each) for each in _ABOUT[1:])
     yield roff.heading("FIRST STEPS")
-    yield roff.paragraph(
-        "As root: host, meter and device id go into the first file, the key into the second."
-    )
+    yield roff.prose("As root: host, meter and device id go into the first file, the key into the second.")
     yield roff.example(_STEPS)
     yield roff.heading("COMMANDS")
     for verb in verbs():
