@@ -48,12 +48,12 @@ WantedBy=multi-user.target
 def needed() -> None:
     """Skips the test where there can be no machines, and says why; fails it under CI."""
     if os.geteuid() != 0:
-        _without("only root can make and boot machines")
+        without("only root can make and boot machines")
     for tool in _TOOLS:
         if shutil.which(tool) is None:
-            _without(f"no {tool} here (apt-get install systemd-container mmdebstrap)")
+            without(f"no {tool} here (apt-get install systemd-container mmdebstrap)")
     if subprocess.run(["unshare", "--mount", "true"], capture_output=True, check=False).returncode:
-        _without("this root cannot mount")
+        without("this root cannot mount")
 
 
 def unpacked(suite: str, folder: Path) -> Path:
@@ -115,7 +115,7 @@ def booted(
     return results
 
 
-def _without(reason: str) -> NoReturn:
+def without(reason: str) -> NoReturn:
     if os.environ.get("CI"):
         pytest.fail(f"CI must try the program on whole machines: {reason}")
     pytest.skip(reason)
@@ -134,9 +134,9 @@ def _built(suite: str) -> Path:
     try:
         made = subprocess.run(words, capture_output=True, text=True, timeout=_BUILD_S, check=False)
     except subprocess.TimeoutExpired:
-        _without(f"no {suite} machine could be built within {_BUILD_S} s")
+        without(f"no {suite} machine could be built within {_BUILD_S} s")
     if made.returncode:
-        _without(f"no {suite} machine can be built here: {made.stderr[-2000:]}")
+        without(f"no {suite} machine can be built here: {made.stderr[-2000:]}")
     new.replace(archive)
     return archive
 
@@ -172,9 +172,3 @@ def _container(
         ],
         capture_output=True, text=True, errors="replace", check=False, stdin=subprocess.DEVNULL,
     )  # fmt: skip
-
-
-if __name__ == "__main__":
-    for each in SUITES:
-        with _locked(_cache()):
-            _built(each)

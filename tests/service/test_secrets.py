@@ -2,32 +2,21 @@
 
 from __future__ import annotations
 
-import base64
 import io
 import json
 from datetime import UTC, datetime
 from pathlib import Path
-from urllib.parse import quote, quote_plus
+from urllib.parse import quote
 
 import pytest
 
 from collector import logs
 from collector.simulator import KINDS, Device, Fault
+from tests.key_forms import AWKWARD_KEY as KEY
+from tests.key_forms import forms_of
 from tests.world import DEVICE, cloud_of, world
 
-KEY = "Zq9/+=&%\"\\'{}$;<>~:awkward0KEY"
 START = datetime(2026, 3, 20, 14, 30, tzinfo=UTC)
-
-
-def forms_of(secret: str) -> list[bytes]:
-    """The secret in every encoding that a careless line could give it."""
-    forms = {secret, quote(secret), quote(secret, safe=""), quote_plus(secret), json.dumps(secret)[1:-1]}
-    forms |= {repr(secret)[1:-1], json.dumps(json.dumps(secret)[1:-1])[1:-1]}
-    encoded = [form.encode() for form in forms]
-    for shift in range(3):  # where it stands among other bytes decides its base64
-        for encode in (base64.b64encode, base64.urlsafe_b64encode):
-            encoded.append(encode(b"x" * shift + secret.encode())[4 if shift else 0 : -4])
-    return encoded
 
 
 def assert_no_key_in(data: bytes) -> None:

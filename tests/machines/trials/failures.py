@@ -1,0 +1,83 @@
+"""Ends that nobody ordered: which of them systemd begins anew, and which it leaves at that."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+from tests.machines.trials import watching
+from tests.machines.trials.watching import (
+    CONFIG,
+    PROGRAM,
+    UNIT,
+    is_ready,
+    ran,
+    shown,
+    tell,
+    timed,
+    wait_until,
+)
+
+_QUICK = ("WatchdogSec=3", "RestartSec=1")
+_HANGING = Path("/opt/hanging.py")  # where the service's user can read it, wherever the clone lies
+_FIRST_FAILS = f"/bin/sh -c 'mkdir /run/trial/began && exit 1; exec {PROGRAM} run'"
+
+
+def main() -> None:
+    """Each fact under the name that the tests ask for."""
+    ran("systemctl", "start", "cloud")
+    watching.drop_in(*_QUICK)
+    _mistake()
+    _crash()
+    _hang("stopped", "STOP")
+    _HANGING.write_text(Path(__file__).with_name(_HANGING.name).read_text())
+    watching.drop_in(*_QUICK, "ExecStart=", f"ExecStart=/opt/shelly-collector/bin/python {_HANGING} run")
+    _hang("looping", "USR1")
+    _first_start_fails()
+
+
+def _mistake() -> None:
+    good = CONFIG.read_text()
+    CONFIG.write_text(good.replace("refresh_minute = 12", 'refresh_minute = "often"').replace("heal", "hael"))
+    start = timed("systemctl", "start", UNIT)
+    time.sleep(2.5)  # more than twice RestartSec
+    tell("mistake", {**start, "after": shown(), "journal": watching.journal()})
+    CONFIG.write_text(good)
+    ran("systemctl", "reset-failed", UNIT)
+
+
+def _crash() -> None:
+    ran("systemctl", "start", UNIT)
+    before = shown()
+    ran("kill", "-KILL", before["MainPID"])
+    took_s = wait_until(lambda: is_ready(again_after=before["MainPID"]), "a start after a crash")
+    tell("crash", {"before": before, "after": shown(), "took_s": took_s})
+
+
+def _hang(name: str, signal: str) -> None:
+    ran("systemctl", "restart", UNIT)
+    before = shown()
+    said = len(watching.journal())
+    ran("kill", f"-{signal}", before["MainPID"])
+    took_s = wait_until(lambda: is_ready(again_after=before["MainPID"]), f"a start after a hang: {name}")
+    journal = watching.journal()[said:]
+    tell(name, {"before": before, "after": shown(), "took_s": took_s, "journal": journal})
+
+
+def _first_start_fails() -> None:
+    ran("systemctl", "stop", UNIT)
+    once = (
+        "RuntimeDirectory=trial",
+        "RuntimeDirectoryPreserve=yes",
+        "ExecStart=",
+        f"ExecStart={_FIRST_FAILS}",
+    )
+    watching.drop_in(*_QUICK, *once)
+    said = len(watching.journal())
+    ran("systemctl", "start", "--no-block", UNIT)
+    took_s = wait_until(is_ready, "a start after exit 1")
+    tell("exit_1", {"after": shown(), "took_s": took_s, "journal": watching.journal()[said:]})
+
+
+if __name__ == "__main__":
+    main()
