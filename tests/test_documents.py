@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import ast
-import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from collector.cli import COMMANDS, exits, parser_of
-from collector.energy.planning import Outcome
+from collector.energy.knowledge import Outcome
 from collector.events import EVENTS
 from collector.service import troubles
+from collector.settings.schema import TABLES
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
+EXAMPLE = (ROOT / "config" / "collector.toml").read_text()
 LEVELS = {"debug", "info", "warning", "error", "exception"}
 
 
@@ -70,19 +71,13 @@ def test_every_command_and_flag_is_explained(name: str) -> None:
     assert all(f"`{flag}" in README for flag in flags), flags
 
 
-def test_every_setting_is_explained() -> None:
-    """Each key of the example configuration, commented ones included."""
-    text = (ROOT / "config" / "collector.toml").read_text()
-    whole = text.replace("# auth_key_file", "auth_key_file").replace("# since", "since")
-    settings = tomllib.loads(whole)
-    account = settings.pop("account")[0]
-    meter = account.pop("meter")[0]
-    tables = {**settings, "account": account, "meter": meter}
-    for table, keys in tables.items():
-        for key in keys:
-            assert f"`{key}`" in README, f"{table}.{key}"
-    for key in ("auth_key", "pv_id", "timezone"):
-        assert f"`{key}`" in README
+@pytest.mark.parametrize(
+    ("kind", "key"), [(kind, setting.key) for kind, table in TABLES.items() for setting in table]
+)
+def test_every_setting_is_explained(kind: str, key: str) -> None:
+    """In the README's table and, with its default, in the example configuration."""
+    assert f"`{key}`" in README
+    assert f"\n{key} = " in EXAMPLE or f"\n# {key} = " in EXAMPLE, kind
 
 
 def test_the_release_is_in_the_changelog() -> None:

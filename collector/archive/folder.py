@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import os
 import re
-from collections.abc import Mapping
 from contextlib import suppress
 from datetime import date
 from pathlib import Path
@@ -13,9 +12,8 @@ from zoneinfo import ZoneInfo
 
 from collector.archive.dayfile import MAX_BYTES, DayFile, DayFormat, decode
 from collector.archive.files import read_at_most
-from collector.archive.ledger import Ledger
-from collector.energy.days import local_day, zone_named
-from collector.energy.planning import NOTHING, Known
+from collector.energy.days import local_day
+from collector.energy.knowledge import Known
 from collector.errors import DamagedFile
 
 OWN_FOLDER = ".collector"
@@ -23,21 +21,6 @@ COMPLETE = Known(stored=True, complete=True)
 PARTIAL = Known(stored=True, complete=False)
 
 _DAY_FILE = re.compile(r"(\d{4}-\d\d-\d\d)\.jsonl")
-
-
-def survey(folder: Path, day_format: DayFormat) -> tuple[Mapping[date, Known], ZoneInfo | None]:
-    """What a folder holds, and its zone where that is known. Takes no lock and changes nothing."""
-    known: dict[date, Known] = {}
-    if not folder.is_dir():
-        return known, None
-    ledger = Ledger(folder / OWN_FOLDER / "ledger.jsonl")
-    zone = None if ledger.zone is None else zone_named(ledger.zone)
-    for day in day_files(folder):
-        with suppress(DamagedFile):
-            known[day] = state_of_file(folder / f"{day}.jsonl", day, zone, day_format)
-    for day, asked in ledger.asked.items():
-        known[day] = known.get(day, NOTHING)._replace(asked=asked)
-    return known, zone
 
 
 def day_files(folder: Path) -> dict[date, int]:

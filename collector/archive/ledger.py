@@ -17,7 +17,7 @@ from typing import Any
 
 from collector.archive.files import read_at_most, replace_file
 from collector.energy.days import zone_named
-from collector.energy.planning import Asked, Outcome
+from collector.energy.knowledge import Asked, Outcome
 from collector.errors import ArchiveError
 
 _MAX_BYTES = 8 * 1024 * 1024

@@ -30,7 +30,7 @@ from collector.archive.folder import (
 )
 from collector.archive.ledger import Ledger
 from collector.energy.days import LocalDay, local_day, zone_named
-from collector.energy.planning import NOTHING, Asked, Known, Outcome
+from collector.energy.knowledge import NOTHING, Asked, Known, Outcome
 from collector.energy.readings import EnergyDay, Revision, merged
 from collector.errors import DamagedFile
 
@@ -75,7 +75,7 @@ class Archive:
         """
         self.folder = folder
         self._format = day_format
-        self._no_solar = no_solar
+        self.no_solar = no_solar
         self._remember_s = remember_days * 86400
         self._own = folder / OWN_FOLDER
         make_folder(folder)
@@ -216,7 +216,7 @@ class Archive:
             return None, EnergyDay(day, {}), ()
         try:
             file = decode_file(path, day.date)
-            whole = stored_day(file, local_day(day.date, day.zone), no_solar=self._no_solar)
+            whole = stored_day(file, local_day(day.date, day.zone), no_solar=self.no_solar)
         except DamagedFile as damage:
             return None, EnergyDay(day, {}), (self._move_aside(day.date, damage),)
         if not self._format.merge_repeated_hour:

@@ -136,6 +136,7 @@ def _collect(settings: Settings, scope: Scope, *, verbose: bool) -> Report:
     )
     level: LogLevel | None = "debug" if verbose else "warning" if progress.shown else None
     starting.set_up_logs(settings, progress.as_text(), level)
+    starting.act_as_owner(settings.archive)
 
     async def main() -> Report:
         interrupt = asyncio.Event()

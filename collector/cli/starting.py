@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
@@ -37,7 +37,36 @@ class Refused(Exception):
 
 def settings_from_file(flag: Path | None) -> Settings:
     """The settings in the configuration file; `Refused` with all that is wrong."""
-    from collector.settings import load, locate, places
+    from collector.settings import load
+
+    return _settings(flag, load)
+
+
+def settings_without_keys(flag: Path | None) -> Settings:
+    """The same for commands that only read files: a key that this user may not read does not matter."""
+    from collector.settings import load_without_keys
+
+    return _settings(flag, load_without_keys)
+
+
+def act_as_owner(folder: Path) -> None:
+    """Root goes on as the user whose folder it is: a file of root's in there would lock the service out.
+
+    For good, and before anything is opened. Nothing happens for other users, or where root owns it.
+    """
+    if os.geteuid() != 0 or not folder.exists():
+        return
+    owner = folder.stat()
+    if owner.st_uid == 0:
+        return
+    os.setgroups([owner.st_gid])
+    os.setgid(owner.st_gid)
+    os.setuid(owner.st_uid)
+    os.umask(0o027)
+
+
+def _settings(flag: Path | None, load: Callable[[Path, Mapping[str, str]], Settings]) -> Settings:
+    from collector.settings import locate, places
 
     path = locate(flag, os.environ)
     if path is None:

@@ -92,7 +92,7 @@ class LocalDay:
 @lru_cache(maxsize=64)
 def local_day(day: date, zone: ZoneInfo) -> LocalDay:
     """That date in that zone. Its length may be anything: 23, 24, 25 hours, or none at all."""
-    start, end = _first_moment(day, zone), _first_moment(day + timedelta(days=1), zone)
+    start, end = local_span(day, zone)
     hours: list[int] = []
     labels: list[int] = []
     for ts in range(start, end, _QUARTER_S):
@@ -102,6 +102,11 @@ def local_day(day: date, zone: ZoneInfo) -> LocalDay:
             hours.append(ts)
             labels.append(local.hour)
     return LocalDay(day, zone, start, end, tuple(hours), tuple(labels))
+
+
+def local_span(day: date, zone: ZoneInfo) -> tuple[int, int]:
+    """The day's first moment and the next day's, epoch seconds: its length without its hours."""
+    return _first_moment(day, zone), _first_moment(day + timedelta(days=1), zone)
 
 
 def _first_moment(day: date, zone: ZoneInfo) -> int:

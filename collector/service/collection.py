@@ -17,16 +17,9 @@ from collector.cloud.answers import read_day
 from collector.cloud.client import CloudClient
 from collector.cloud.meters import Meter
 from collector.energy.days import Clock, LocalDay, date_in, local_day, zone_named
-from collector.energy.planning import (
-    Knowledge,
-    Outcome,
-    PlanPolicy,
-    backfill_days,
-    first_day,
-    heal_days,
-    lost_days,
-    refresh_days,
-)
+from collector.energy.knowledge import Knowledge, Outcome
+from collector.energy.planning import PlanPolicy, backfill_days, heal_days, refresh_days
+from collector.energy.retention import first_day, lost_days
 from collector.errors import AnswerError, Rejected
 from collector.service.trust import check_clock
 from collector.threads import DaemonThreads

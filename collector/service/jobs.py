@@ -10,7 +10,7 @@ from datetime import date
 
 from collector import logs
 from collector.archive.store import DayOutcome
-from collector.energy.planning import Outcome
+from collector.energy.knowledge import Outcome
 from collector.service.collection import Collection, Lane
 
 _log = logs.get_logger("jobs")

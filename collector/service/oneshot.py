@@ -9,11 +9,13 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import date, datetime
 
-from collector.archive.folder import survey
 from collector.archive.store import DayOutcome
+from collector.archive.survey import survey
 from collector.cloud.meters import Meter
 from collector.energy.days import Clock, date_in, zone_named
-from collector.energy.planning import Knowledge, Outcome, first_day, wanted_days
+from collector.energy.knowledge import Knowledge, Outcome
+from collector.energy.planning import wanted_days
+from collector.energy.retention import first_day
 from collector.service.assembly import AccountAtWork, Pacers, assembled, home_zone
 from collector.service.collection import Collection, Lane
 from collector.service.jobs import Job

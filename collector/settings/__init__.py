@@ -12,7 +12,7 @@ from collector.settings.files import locate, places, read
 from collector.settings.flags import from_flags
 from collector.settings.masking import masked
 from collector.settings.model import AccountSettings, LogLevel, LogSettings, Settings
-from collector.settings.parsing import parse
+from collector.settings.parsing import parse, parse_without_keys
 
 __all__ = [
     "AccountSettings",
@@ -21,6 +21,7 @@ __all__ = [
     "Settings",
     "from_flags",
     "load",
+    "load_without_keys",
     "locate",
     "masked",
     "parse",
@@ -31,3 +32,8 @@ __all__ = [
 def load(path: Path, environ: Mapping[str, str]) -> Settings:
     """The settings in that file; `SettingsError` with everything that is wrong with it."""
     return parse(read(path), environ, path)
+
+
+def load_without_keys(path: Path, environ: Mapping[str, str]) -> Settings:
+    """The same for who only reads files: keys are neither needed nor read, and not in the settings."""
+    return parse_without_keys(read(path), environ, path)

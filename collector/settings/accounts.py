@@ -101,7 +101,7 @@ def _key(
     if by_flag and auth_key is not None:
         offered = [keys.Offer(label, value=auth_key)]
     else:
-        offered = keys.offers(account, auth_key, key_file, environ)
+        offered = keys.offers(account, auth_key, key_file, environ, source)
     if not offered:
         cure = "give auth_key_file, the credential auth_key, or SHELLY_COLLECTOR_AUTH_KEY"
         if not table.has(schema.AUTH_KEY) and not table.has(schema.AUTH_KEY_FILE):

@@ -35,9 +35,14 @@ def offers(
     auth_key: str | None,
     auth_key_file: Path | None,
     environ: Mapping[str, str],
+    source: Path | None = None,
 ) -> list[Offer]:
     """The places that offer a key for the account, best first. The first one counts, right or wrong:
-    going on to the next where one is damaged would use a key that nobody meant."""
+    going on to the next where one is damaged would use a key that nobody meant.
+
+    `source` is the configuration file: the file `auth_key` beside it is what the unit's credential is
+    made of, so that root need not name it to check what the service will use.
+    """
     found = []
     for file_name, shared in ((f"auth_key.{account}", False), ("auth_key", True)):
         directory = environ.get("CREDENTIALS_DIRECTORY")
@@ -49,6 +54,8 @@ def offers(
         found.append(Offer(f"${ENVIRONMENT}", value=environ[ENVIRONMENT], shared=True))
     if auth_key is not None:
         found.append(Offer("auth_key", value=auth_key))
+    if source is not None and (beside := source.parent / "auth_key").is_file():
+        found.append(Offer(str(beside), path=beside, shared=True))
     return found
 
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from collector.cloud.meters import Kind, Meter
 from collector.redaction import MASK, redactor
+from collector.service.health import Listen
 from collector.settings import schema
 from collector.settings.model import AccountSettings, Settings
 from collector.settings.schema import Setting
@@ -54,6 +55,12 @@ def _tables(settings: Settings) -> dict[str, list[Row]]:
             (schema.HEAL, plan.heal),
             (schema.BACKFILL_DAYS, "all" if plan.backfill_days is None else plan.backfill_days),
         ],
+        "health": [
+            (schema.MAX_AGE_H, settings.health.max_age_s / 3600),
+            (schema.PING_URL, settings.alarms.ping_url),
+            (schema.ON_CHANGE, settings.alarms.on_change),
+        ],
+        "web": [(schema.LISTEN, settings.listen)],
         "log": [
             (schema.LOG_FORMAT, settings.log.format),
             (schema.LOG_LEVEL, settings.log.level),
@@ -107,5 +114,7 @@ def _toml(value: object) -> str:
         return f"{value:g}" if isinstance(value, float) and value.is_integer() else repr(value)
     if isinstance(value, date):
         return value.isoformat()
+    if isinstance(value, Listen):
+        value = f"[{value.host}]:{value.port}" if ":" in value.host else f"{value.host}:{value.port}"
     text = str(value)  # JSON's escapes are TOML's too
     return json.dumps(text, ensure_ascii=not text.isprintable())

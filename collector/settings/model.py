@@ -11,6 +11,7 @@ from collector.cloud.meters import Account, Meter
 from collector.cloud.pacing import Pacing
 from collector.cloud.retrying import RetryPolicy
 from collector.energy.planning import PlanPolicy
+from collector.service.health import Alarms, HealthPolicy, Listen
 from collector.service.timetable import Timetable
 
 LogFormat = Literal["auto", "json", "console"]
@@ -49,6 +50,9 @@ class Settings:
     retry: RetryPolicy
     plan: PlanPolicy
     timetable: Timetable
+    health: HealthPolicy
+    alarms: Alarms
+    listen: Listen | None
     log: LogSettings
     source: Path | None
     warnings: tuple[str, ...]
@@ -62,7 +66,7 @@ class Settings:
     @property
     def secrets(self) -> tuple[str, ...]:
         """What must never be shown: for the redaction, and for nothing else."""
-        return tuple(each.account.auth_key for each in self.accounts)
+        return (*(each.account.auth_key for each in self.accounts), *self.alarms.secrets)
 
     def folder_of(self, meter: Meter) -> Path:
         """Where that meter's day files lie."""

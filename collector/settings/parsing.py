@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from ipaddress import ip_address
 from pathlib import Path
 
 from collector.archive.dayfile import DayFormat
@@ -12,6 +13,7 @@ from collector.cloud.retrying import RetryPolicy
 from collector.energy.planning import PlanPolicy
 from collector.errors import Problem, SettingsError
 from collector.redaction import redactor
+from collector.service.health import Alarms, HealthPolicy, Listen
 from collector.service.timetable import Timetable
 from collector.settings import hosts, keys, schema
 from collector.settings.accounts import placed, read_accounts
@@ -23,6 +25,7 @@ _OVERRIDES = {
     "SHELLY_COLLECTOR_LOG_FORMAT": ("log", schema.LOG_FORMAT.key),
     "SHELLY_COLLECTOR_LOG_LEVEL": ("log", schema.LOG_LEVEL.key),
 }
+_NO_KEY = "no-key-was-read"
 _MIN_INTERVAL_S = 1.0  # the cloud's own limit; a simulator on this machine has none
 
 
@@ -43,6 +46,23 @@ def parse(
     if findings.problems:
         raise SettingsError(_without_keys(findings.problems, raw, environ, settings))
     return replace(settings, warnings=tuple(findings.warnings))
+
+
+def parse_without_keys(raw: Mapping[str, object], environ: Mapping[str, str], source: Path) -> Settings:
+    """The settings of a raw table for who does not ask the cloud: every account's key is a stand-in."""
+    accounts = raw.get("account", [])
+    if isinstance(accounts, list):
+        bare = [_without(each, "auth_key", "auth_key_file") for each in accounts]
+        raw = {**raw, "account": bare}
+    environ = {**environ, keys.ENVIRONMENT: _NO_KEY}
+    environ.pop("CREDENTIALS_DIRECTORY", None)
+    return parse(raw, environ, source)
+
+
+def _without(table: object, *names: str) -> object:
+    if not isinstance(table, dict):
+        return table
+    return {key: value for key, value in table.items() if key not in names}
 
 
 def _overridden(
@@ -70,11 +90,11 @@ def _settings(
             tables = [each for each in schema.TABLES if each != "meter"]
             reason = unknown(key, tables) if key != "meter" else "unknown key; write [[account.meter]]"
             findings.wrong(shown(key), None, reason)
-    archive, pacing, retry, schedule, log = (
+    given = archive, pacing, retry, schedule, health, web, log = [
         Table(kind, kind, raw.get(kind, {}), findings)
-        for kind in ("archive", "pacing", "retry", "schedule", "log")
-    )
-    for table in (archive, pacing, retry, schedule, log):
+        for kind in ("archive", "pacing", "retry", "schedule", "health", "web", "log")
+    ]
+    for table in given:
         table.refuse_unknown()
     accounts = read_accounts(raw.get("account", []), environ, source, findings)
     backfill_days = schedule.take(schema.BACKFILL_DAYS)
@@ -96,6 +116,9 @@ def _settings(
             refresh_minute=schedule.take(schema.REFRESH_MINUTE),
             refresh_jitter_s=schedule.take(schema.REFRESH_JITTER_S),
         ),
+        health=HealthPolicy(max_age_s=health.take(schema.MAX_AGE_H) * 3600),
+        alarms=Alarms(health.take(schema.PING_URL), health.take(schema.ON_CHANGE)),
+        listen=_listen(web, findings),
         log=LogSettings(format=log.take(schema.LOG_FORMAT), level=log.take(schema.LOG_LEVEL)),
         source=source,
         warnings=(),
@@ -118,6 +141,15 @@ def _pacing(table: Table, accounts: tuple[AccountSettings, ...]) -> Pacing:
             "must be at least 1 second, the cloud's limit (less is for a simulator on this machine)",
         )
     return pacing
+
+
+def _listen(table: Table, findings: Findings) -> Listen | None:
+    listen = table.take(schema.LISTEN)
+    if listen is not None and not ip_address(listen.host).is_loopback:
+        findings.warnings.append(
+            f"{table.label(schema.LISTEN)}: whoever reaches {listen.host} can read when you are at home"
+        )
+    return listen
 
 
 def _retry(table: Table) -> RetryPolicy:

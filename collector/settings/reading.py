@@ -6,10 +6,12 @@ import re
 from collections.abc import Callable
 from datetime import date, datetime
 from decimal import Decimal, InvalidOperation
+from ipaddress import ip_address
 from pathlib import Path
 from typing import TypeVar
 
 from collector.energy.days import zone_named
+from collector.service.health import Listen
 
 T = TypeVar("T", bound=str)
 
@@ -18,6 +20,10 @@ _DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _DEVICE_ID = re.compile(r"[0-9a-f]{6}|[0-9a-f]{12}")
 _SINCE, _UNTIL = date(2010, 1, 1), date(2099, 12, 31)
 _MOST_SETTLE_DAYS = 10
+_URL = re.compile(r"https?://[A-Za-z0-9.\[\]:-]+(/[A-Za-z0-9._~!$&'()*+,;=:@%/?-]*)?")
+_LONGEST_URL = 500
+_MOST_WORDS = 20
+_PORT = re.compile(r"[1-9][0-9]{0,4}")
 
 
 def text(value: object) -> str:
@@ -127,6 +133,40 @@ def zone(value: object) -> str:
     except ValueError:
         raise ValueError('must be a time zone of the IANA list, like "Europe/Dublin"') from None
     return text(value)
+
+
+def url(value: object) -> str:
+    """An http or https address; the reason never shows it, for it is a secret."""
+    string = text(value)
+    if not _URL.fullmatch(string) or len(string) > _LONGEST_URL:
+        raise ValueError("must be an address like https://hc-ping.com/0c1f…, without user name or #")
+    return string
+
+
+def command(value: object) -> tuple[str, ...]:
+    """A program with its arguments, which no shell reads; empty for none."""
+    if not isinstance(value, list) or len(value) > _MOST_WORDS:
+        raise ValueError('must be a list of words, like ["/usr/local/bin/tell", "me"]')
+    words = tuple(text(each) for each in value)
+    if words and not words[0].startswith("/"):
+        raise ValueError("must begin with the full path of a program")
+    return words
+
+
+def listen(value: object) -> Listen:
+    """A port of this machine alone, or `address:port` with an IP address."""
+    reason = 'must be a port, like 9787, or an address and a port, like "192.168.1.5:9787" or "[::1]:9787"'
+    host, _, port = (
+        f"127.0.0.1:{value}".rpartition(":") if type(value) is int else text(value).rpartition(":")
+    )
+    bare = host[1:-1] if host.startswith("[") and host.endswith("]") else host
+    try:
+        address = ip_address("127.0.0.1" if host == "localhost" else bare)
+    except ValueError:
+        raise ValueError(reason) from None
+    if (address.version == 6) != (bare != host) or not _PORT.fullmatch(port) or int(port) > 65535:
+        raise ValueError(reason)
+    return Listen(str(address), int(port))
 
 
 def settle_days(value: object) -> tuple[int, ...]:

@@ -14,6 +14,7 @@ from collector.cloud.meters import Kind, Meter
 from collector.cloud.pacing import Pacing
 from collector.cloud.retrying import RetryPolicy
 from collector.energy.planning import PlanPolicy
+from collector.service.health import HealthPolicy, Listen
 from collector.service.timetable import Timetable
 from collector.settings import reading
 from collector.settings.model import LogFormat, LogLevel, LogSettings
@@ -53,6 +54,12 @@ SETTLE_DAYS = Setting("settle_days", PlanPolicy().settle_days, reading.settle_da
 HEAL = Setting("heal", PlanPolicy().heal, reading.flag)
 BACKFILL_DAYS: Setting[int | str] = Setting("backfill_days", "all", reading.backfill_days)
 
+MAX_AGE_H = Setting("max_age_h", HealthPolicy().max_age_s / 3600, reading.seconds("2", "8760"))
+PING_URL: Setting[str | None] = Setting("ping_url", None, reading.url, secret=True)
+ON_CHANGE: Setting[tuple[str, ...]] = Setting("on_change", (), reading.command)
+
+LISTEN: Setting[Listen | None] = Setting("listen", None, reading.listen)
+
 LOG_FORMAT: Setting[LogFormat] = Setting(
     "format", LogSettings().format, reading.choice("auto", "json", "console")
 )
@@ -85,6 +92,8 @@ TABLES: dict[str, tuple[Setting[Any], ...]] = {
     "pacing": (MIN_INTERVAL_S, MAX_IN_FLIGHT),
     "retry": (ATTEMPTS, WAIT_INITIAL_S, WAIT_MAX_S, WAIT_JITTER_S, TIMEOUT_S),
     "schedule": (REFRESH_MINUTE, REFRESH_JITTER_S, SETTLE_DAYS, HEAL, BACKFILL_DAYS),
+    "health": (MAX_AGE_H, PING_URL, ON_CHANGE),
+    "web": (LISTEN,),
     "log": (LOG_FORMAT, LOG_LEVEL),
     "account": (ACCOUNT_NAME, HOST, AUTH_KEY, AUTH_KEY_FILE),
     "meter": (

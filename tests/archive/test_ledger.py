@@ -15,7 +15,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from collector.archive.ledger import Ledger
-from collector.energy.planning import Asked, Outcome, is_due
+from collector.energy.knowledge import Asked, Outcome
+from collector.energy.planning import is_due
 from collector.errors import ArchiveError
 
 DAY = date(2024, 6, 12)

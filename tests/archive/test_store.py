@@ -19,11 +19,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from collector.archive.dayfile import DayFormat, decode, encode, stored_day
-from collector.archive.folder import survey
 from collector.archive.store import Archive, DayOutcome
+from collector.archive.survey import survey
 from collector.energy.days import local_day
-from collector.energy.planning import Asked, Known, Outcome, heal_days
+from collector.energy.knowledge import Asked, Known, Outcome
 from collector.energy.planning import PlanPolicy as Policy
+from collector.energy.planning import heal_days
 from collector.energy.readings import EnergyDay, Revision
 from collector.errors import ArchiveLocked
 from tests.archive.making import MEASURED, everything_in, older_file

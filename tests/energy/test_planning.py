@@ -11,25 +11,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from collector.energy.days import local_day
+from collector.energy.knowledge import NOTHING, Asked, Known, Outcome
 from collector.energy.planning import (
-    EMPTY_RUN,
-    NOTHING,
-    RETENTION_DAYS,
-    Asked,
-    Known,
-    Outcome,
     PlanPolicy,
     backfill_days,
-    first_day,
     heal_days,
     is_due,
-    lost_days,
-    old_end,
     refresh_days,
     settles,
     wait_after,
     wanted_days,
 )
+from collector.energy.retention import EMPTY_RUN, EXPIRING_DAYS, RETENTION_DAYS, first_day, lost_days, old_end
 from tests.energy.making import BERLIN, after
 
 NOW = datetime(2024, 6, 15, 10, 5, tzinfo=UTC)
@@ -165,7 +158,7 @@ def test_a_backfill_ends_after_fourteen_empty_days() -> None:
     """The meter was not installed before."""
     known: dict[date, Known] = {}
     taken = []
-    for day in backfill_days(TODAY, OLDEST, lambda: known):
+    for day in backfill_days(TODAY, OLDEST + timedelta(days=EXPIRING_DAYS), lambda: known):
         taken.append(day)
         known[day] = COMPLETE if day > ago(11) else NOTHING._replace(asked=asked(Outcome.EMPTY, 0))
     assert taken == [ago(days) for days in range(1, 11 + EMPTY_RUN)]
@@ -330,7 +323,7 @@ def test_two_months_of_life_cost_few_requests() -> None:
     for hours in range(24 * 61):
         life.hour(start + timedelta(hours=hours))
     history = (start.date() - installed).days
-    first_morning = history + EMPTY_RUN + 1
+    first_morning = history + EMPTY_RUN + 1 + EMPTY_RUN  # below the meter's first day, and at the old end
     retries = 2 * (EMPTY_RUN + 1)  # after 1 h and 6 h
     assert life.requests[start.date()] <= first_morning + 15 + retries + 2 * 3
     ordinary = [life.requests[date(2024, 4, number)] for number in range(1, 30)]

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from collector.energy.planning import Outcome
+from collector.energy.knowledge import Outcome
 from collector.simulator import Device, Hole, Revision, Shrink
 from tests.numbers.test_whole_years import check_day
 from tests.world import DEVICE, World, cloud_of, hours_of_day, kwh, records_of, world

@@ -278,3 +278,18 @@ def test_the_demo_leaves_other_peoples_files_alone(tmp_path: Path) -> None:
     done = collector("demo", "--once", "--dir", str(tmp_path))
     assert done.returncode == 73
     assert (tmp_path / "config.toml").read_text() == "mine"
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can act as somebody else")
+def test_a_backfill_by_root_leaves_no_file_that_the_service_cannot_read(cloud: Cloud, tmp_path: Path) -> None:
+    """In an archive of another user root acts as that user: a file of root's would lock the service out."""
+    config = configuration(tmp_path, cloud)
+    archive = tmp_path / "archive"
+    archive.mkdir()
+    for folder in (tmp_path, *tmp_path.parents[:2]):  # pytest's own, for root's eyes only
+        folder.chmod(0o755)
+    os.chown(archive, 65534, 65534)
+    done = collector("backfill", "--config", str(config), "--days", "1")
+    assert done.returncode == 0, done.stderr
+    owners = {path.stat().st_uid for path in archive.rglob("*")}
+    assert owners == {65534}

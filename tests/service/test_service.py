@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from collector.energy.retention import EXPIRING_DAYS, RETENTION_DAYS
 from collector.simulator import Device, Fault, Hole
 from tests.numbers.test_whole_years import check_day
 from tests.service.living import Living, events_in, living
@@ -113,15 +114,23 @@ async def test_no_two_jobs_ask_for_the_same_day(tmp_path: Path) -> None:
 
 
 async def test_days_before_the_meter_was_there_are_not_asked_for_again(tmp_path: Path) -> None:
-    """Fourteen empty days end a backfill; older days are never asked for, the empty ones rarely."""
+    """Fourteen empty days end a backfill; older days are never asked for, the empty ones rarely.
+
+    But for fourteen of those that the cloud is about to forget: the meter might have been there.
+    """
     device = Device(DEVICE, installed_since=TODAY - timedelta(days=10))
     async with living(cloud_of(device), tmp_path, START) as service:
         await service.pass_time(hours=2)
         asked = {date.fromisoformat(day) for _, day, _ in service.world.cloud.counts.days}
-        assert min(asked) >= TODAY - timedelta(days=10 + 14 + 4)
+        at_risk = {day for day in asked if day < TODAY - timedelta(days=RETENTION_DAYS - EXPIRING_DAYS)}
+        assert len(at_risk) in range(14, 14 + 5)
+        assert min(asked - at_risk) >= TODAY - timedelta(days=10 + 14 + 4)
         before = service.world.cloud.counts.total.requests
         await service.pass_time(hours=20)
         assert service.world.cloud.counts.total.requests - before < 2 * (20 + 3 * 18)
+        await service.pass_time(days=3)  # the next days at risk are not asked for: the old end is known
+        asked = {date.fromisoformat(day) for _, day, _ in service.world.cloud.counts.days}
+        assert {day for day in asked if day < min(asked - at_risk)} == at_risk
 
 
 async def test_a_dead_line_is_told_once_and_asked_rarely(tmp_path: Path, log_lines: io.StringIO) -> None:

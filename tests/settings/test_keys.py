@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from collector.errors import SettingsError
-from collector.settings import Settings, from_flags, load, masked
+from collector.settings import Settings, from_flags, load, load_without_keys, masked
 
 KEY = "S3cretKey" * 9
 CONFIG = """
@@ -164,3 +164,31 @@ def test_a_key_for_all_accounts_in_the_place_of_an_own_one_is_warned_about(folde
     (folder / "config.toml").write_text(both)
     settings = load(folder / "config.toml", {"CREDENTIALS_DIRECTORY": str(folder)})
     assert len(settings.warnings) == 2
+
+
+def test_the_key_file_beside_the_configuration_is_the_last_one_looked_at(folder: Path) -> None:
+    """Root checks what the service will use without naming the file that its credential is made of."""
+    (folder / "auth_key").write_text("key-beside-it\n")
+    assert key_of(loaded(folder)) == "key-beside-it"
+    assert key_of(loaded(folder, 'auth_key = "key-from-conf"')) == "key-from-conf"
+    assert key_of(loaded(folder, "", {"SHELLY_COLLECTOR_AUTH_KEY": "key-from-env"})) == "key-from-env"
+
+
+def test_who_only_reads_files_needs_no_key(folder: Path) -> None:
+    """`status` works for a user who may not read the key, and where there is none; keys are not read."""
+    for key in ("", 'auth_key = "key-from-conf"', 'auth_key_file = "not-there"'):
+        (folder / "config.toml").write_text(CONFIG.format(key=key))
+        settings = load_without_keys(folder / "config.toml", {"CREDENTIALS_DIRECTORY": str(folder)})
+        assert [meter.name for meter in settings.meters] == ["grid"]
+        assert "key-from-conf" not in settings.secrets
+
+
+def test_who_only_reads_files_is_told_of_every_other_mistake(folder: Path) -> None:
+    """The stand-in for the key hides no other problem."""
+    (folder / "config.toml").write_text(CONFIG.format(key="") + 'kind = "5em"\nnonsense = 1\n')
+    with pytest.raises(SettingsError) as caught:
+        load_without_keys(folder / "config.toml", {})
+    assert len(caught.value.problems) == 2
+    (folder / "config.toml").write_text('account = "home"')
+    with pytest.raises(SettingsError):
+        load_without_keys(folder / "config.toml", {})

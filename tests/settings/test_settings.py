@@ -20,6 +20,7 @@ from collector.cloud.pacing import Pacing
 from collector.cloud.retrying import RetryPolicy
 from collector.energy.planning import PlanPolicy
 from collector.errors import Problem, SettingsError
+from collector.service.health import HealthPolicy, Listen
 from collector.service.timetable import Timetable
 from collector.settings import LogSettings, Settings, from_flags, load, masked, parse
 
@@ -88,6 +89,12 @@ def test_every_setting_reaches_its_value_object() -> None:
         settle_days = [7, 2]
         heal = false
         backfill_days = 30
+        [health]
+        max_age_h = 5.5
+        ping_url = "http://192.168.1.5:8000/ping/0c1f-22"
+        on_change = ["/usr/bin/logger", "-t", "shelly collector"]
+        [web]
+        listen = 9787
         [log]
         format = "json"
         level = "DEBUG"
@@ -114,6 +121,10 @@ def test_every_setting_reaches_its_value_object() -> None:
     assert settings.retry == RetryPolicy(2, 1.5, 90.0, 0.0, 12.5)
     assert settings.plan == PlanPolicy(30, (2, 7), heal=False)
     assert settings.timetable == Timetable(20, 5.0)
+    assert settings.health == HealthPolicy(max_age_s=5.5 * 3600)
+    assert settings.alarms.ping_url == "http://192.168.1.5:8000/ping/0c1f-22"
+    assert settings.alarms.on_change == ("/usr/bin/logger", "-t", "shelly collector")
+    assert settings.listen == Listen("127.0.0.1", 9787)
     assert settings.log == LogSettings("json", "debug")
     assert settings.meters[0].grid_scale_factor == Decimal("1.035")
     assert settings.meters[0].pv_kwh_discard == Decimal("0.003")
@@ -124,6 +135,7 @@ def test_every_setting_reaches_its_value_object() -> None:
     assert settings.meters[1].since == date(2024, 3, 2)
 
 
+LONG_URLS = ['"https://a/b#c"', f'"https://a/{"x" * 500}"', '"https://a/\\u0007"']
 WRONG = {
     "archive.path": ["5", '""', '"a\\u0000b"'],
     "archive.decimals": ["3", "7", "4.0", "true", '"4"', "0x" + "f" * 6000],
@@ -140,6 +152,17 @@ WRONG = {
     "schedule.settle_days": ["[0]", "[1, 1]", "[31]", "[true]", "1", '["1"]', str(list(range(1, 12)))],
     "schedule.heal": ["1", '"true"'],
     "schedule.backfill_days": ['"most"', "-1", "1096", "true", "1.5"],
+    "health.max_age_h": ["1.9", "8761", "nan", '"26"'],
+    "health.ping_url": [
+        "5",
+        '"hc-ping.com/x"',
+        '"ftp://a/b"',
+        '"https://a b/c"',
+        '"https://u@a/b"',
+        *LONG_URLS,
+    ],
+    "health.on_change": ['"/bin/true"', '["true"]', "[1]", '[""]', '["/x", "a\\u0000b"]', str(["/x"] * 21)],
+    "web.listen": ["0", "65536", "true", '"9787"', '"nas:80"', '"[127.0.0.1]:80"', '"::1:80"', '"1.2.3.4:"'],
     "log.format": ['"xml"', "1"],
     "log.level": ['"loud"', "10"],
 }
@@ -343,6 +366,30 @@ def test_the_masked_text_gives_the_same_settings_again() -> None:
     assert 'level = "debug"\n' in shown
     assert "decimals = 4  # default\n" in shown
     assert shown == masked(settings_of(text))
+
+
+def test_the_masked_text_tells_whom_health_is_told_and_not_the_address() -> None:
+    """Who knows the ping address can say that all is well: it is a secret like a key."""
+    web = '[health]\nping_url = "https://hc-ping.com/0c1f-secret"\non_change = ["/x", "y\\"z"]\n[web]\n'
+    settings = settings_of(web + 'listen = "[::1]:80"\n' + MINIMAL)
+    shown = masked(settings)
+    assert "0c1f-secret" not in shown + repr(settings)
+    again = settings_of(shown)
+    assert again.alarms.on_change == settings.alarms.on_change == ("/x", 'y"z')
+    assert again.listen == settings.listen == Listen("::1", 80)
+
+
+@pytest.mark.parametrize("place", ["0.0.0.0:80", "192.168.1.5:9787", "[fd00::5]:80"])
+def test_an_endpoint_that_others_can_reach_is_warned_about(place: str) -> None:
+    (warning,) = settings_of(f'[web]\nlisten = "{place}"\n{MINIMAL}').warnings
+    assert "web.listen" in warning
+
+
+@pytest.mark.parametrize("place", ["127.0.0.1:80", "localhost:80", "[::1]:80"])
+def test_an_endpoint_of_this_machine_alone_is_not(place: str) -> None:
+    settings = settings_of(f'[web]\nlisten = "{place}"\n{MINIMAL}')
+    assert settings.warnings == ()
+    assert settings.listen is not None
 
 
 def test_the_masked_text_of_a_3em_is_a_configuration_too() -> None:

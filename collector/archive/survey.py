@@ -1,0 +1,110 @@
+"""What a meter's folder tells those who only look: no lock is taken and nothing is changed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
+from datetime import date, datetime
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+from collector.archive.dayfile import MAX_BYTES, DayFormat, stored_day
+from collector.archive.files import read_at_most
+from collector.archive.folder import COMPLETE, OWN_FOLDER, day_files, decode_file, state_of_file
+from collector.archive.ledger import Ledger
+from collector.energy.days import local_day, local_span, zone_named
+from collector.energy.knowledge import NOTHING, Known
+from collector.energy.readings import HourReading
+from collector.errors import DamagedFile
+
+_ORDINARY_S = 86400
+
+
+def survey(folder: Path, day_format: DayFormat) -> tuple[Mapping[date, Known], ZoneInfo | None]:
+    """What a folder holds, and its zone where that is known."""
+    known: dict[date, Known] = {}
+    if not folder.is_dir():
+        return known, None
+    ledger = Ledger(folder / OWN_FOLDER / "ledger.jsonl")
+    zone = None if ledger.zone is None else zone_named(ledger.zone)
+    for day in day_files(folder):
+        path = folder / f"{day}.jsonl"
+        with suppress(DamagedFile):
+            whole = _looks_complete(path, day, zone)
+            known[day] = COMPLETE if whole else state_of_file(path, day, zone, day_format)
+    for day, asked in ledger.asked.items():
+        known[day] = known.get(day, NOTHING)._replace(asked=asked)
+    return known, zone
+
+
+def newest_whole_hour(
+    folder: Path, known: Mapping[date, Known], zone: ZoneInfo, now: datetime, *, no_solar: bool
+) -> int | None:
+    """The start of the newest hour that is known on every channel, epoch seconds; `None` without one."""
+    for day in sorted((day for day, state in known.items() if state.stored), reverse=True):
+        whole = _whole_hours(folder, day, zone, no_solar=no_solar)
+        if over := [ts for ts in whole if ts < now.timestamp()]:
+            return max(over)
+    return None
+
+
+def missing_hours(
+    folder: Path,
+    known: Mapping[date, Known],
+    zone: ZoneInfo,
+    days: Iterable[date],
+    now: datetime,
+    *,
+    no_solar: bool,
+) -> int:
+    """How many hours of these days are over and not known on every channel."""
+    count = 0
+    for day in days:
+        state = known.get(day, NOTHING)
+        if not state.complete:
+            local = local_day(day, zone)
+            over = {ts for ts in local.hours if local.end_of(ts) <= now.timestamp()}
+            if state.stored:
+                over -= _whole_hours(folder, day, zone, no_solar=no_solar)
+            count += len(over)
+    return count
+
+
+def hours_of_today(
+    folder: Path, today: date, zone: ZoneInfo, now: datetime, *, no_solar: bool
+) -> tuple[int, int]:
+    """How many hours of today are known whole, and how many are over."""
+    local = local_day(today, zone)
+    over = sum(local.end_of(ts) <= now.timestamp() for ts in local.hours)
+    return len(_whole_hours(folder, today, zone, no_solar=no_solar)), over
+
+
+def _whole_hours(folder: Path, day: date, zone: ZoneInfo, *, no_solar: bool) -> set[int]:
+    readings: Mapping[int, HourReading] = {}
+    path = folder / f"{day}.jsonl"
+    with suppress(DamagedFile):
+        readings = stored_day(decode_file(path, day), local_day(day, zone), no_solar=no_solar).readings
+    return {ts for ts, reading in readings.items() if reading.solar_kwh is not None}
+
+
+def _looks_complete(path: Path, day: date, zone: ZoneInfo | None) -> bool:
+    """Whether the file of an ordinary day of 24 hours has all signs of a complete one of ours.
+
+    A glance, so that three years are seen in a moment; what has not all signs is read in full.
+    """
+    if zone is None:
+        return False
+    start, end = local_span(day, zone)
+    if end - start != _ORDINARY_S:
+        return False
+    try:
+        data = read_at_most(path, MAX_BYTES)
+    except OSError:
+        return False
+    return (
+        data.startswith(f'{{"ts": {start}, '.encode())
+        and f'\n{{"ts": {end - 3600}, '.encode() in data
+        and data.endswith(b"}\n")
+        and data.count(b"\n") == data.count(b', "solar_consumed": ') == 24
+        and b'"partial"' not in data
+    )

@@ -1,0 +1,178 @@
+"""Standing: what the service says of itself, for those who ask from outside: `status`, `doctor`, a web page.
+
+Lies in memory (`/run`) where systemd gives a folder there, and so costs the card nothing; else beside
+the archive. Losing it loses nothing.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import zlib
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from collector.archive.files import read_at_most
+
+_FOLDER = "shelly-collector"
+_SYSTEM = Path("/run") / _FOLDER  # what RuntimeDirectory= of the unit makes
+_MAX_BYTES = 1024 * 1024
+_MAX_REASON = 500
+
+
+class Failure(NamedTuple):
+    """What went wrong: the event's name, when it was last seen (epoch seconds), and why."""
+
+    event: str
+    at: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class MeterStanding:
+    """One meter. Times are epoch seconds; `newest_hour` is the start of the newest hour known whole.
+
+    `answered_at`: when the cloud last answered and the answer was kept. `missing_hours`: hours that
+    are over and not known on every channel, since the meter began. `expiring_days`: incomplete or
+    missing days that the cloud will forget within 30 days. `failure` is the last one, over or not.
+    """
+
+    state: str = "starting"
+    age_s: int | None = None
+    reason: str = ""
+    newest_hour: int | None = None
+    answered_at: int | None = None
+    missing_hours: int = 0
+    expiring_days: int = 0
+    failure: Failure | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class AccountStanding:
+    """One account: requests since this machine's midnight and since the start, and the pace learned.
+
+    `outcomes`: requests since the start by how they ended (`answered`, `rejected`, `failed`).
+    `trouble` is what keeps it from working now.
+    """
+
+    meters: tuple[str, ...] = ()
+    requests_today: int = 0
+    holds_today: int = 0
+    outcomes: Mapping[str, int] = field(default_factory=dict)
+    holds: int = 0
+    gap_s: float = 0.0
+    trouble: Failure | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """The whole service at one moment. Times are epoch seconds, `today` is this machine's date."""
+
+    version: str
+    pid: int
+    started_at: int
+    written_at: int
+    today: str
+    state: str = "starting"
+    age_s: int | None = None
+    jobs: int = 0
+    next_run_at: int | None = None
+    accounts: Mapping[str, AccountStanding] = field(default_factory=dict)
+    meters: Mapping[str, MeterStanding] = field(default_factory=dict)
+
+
+def place_for(archive: Path, environ: Mapping[str, str]) -> Path:
+    """Where the service of that archive writes its standing."""
+    runtime = environ.get("RUNTIME_DIRECTORY", "").split(":")[0]
+    user = environ.get("XDG_RUNTIME_DIR", "")
+    if runtime:
+        return Path(runtime, _name(archive))
+    if user and os.access(user, os.W_OK):
+        return Path(user, _FOLDER, _name(archive))
+    return archive / ".collector" / _name(archive)
+
+
+def write_standing(place: Path, standing: Standing) -> None:
+    """Replaces what stands there. No `fsync`: it may be lost, and must not wear a card. Raises `OSError`."""
+    place.parent.mkdir(mode=0o750, parents=True, exist_ok=True)
+    temporary = place.with_suffix(".new")
+    temporary.write_text(json.dumps(asdict(standing)), encoding="ascii")
+    temporary.replace(place)
+
+
+def read_standing(archive: Path, environ: Mapping[str, str]) -> Standing | None:
+    """What the service of that archive last said, wherever it did; `None` where nothing can be read."""
+    places = {
+        place_for(archive, environ),
+        _SYSTEM / _name(archive),
+        archive / ".collector" / _name(archive),
+    }
+    found = [standing for place in places if (standing := _read(place)) is not None]
+    return max(found, key=lambda each: each.written_at, default=None)
+
+
+def _name(archive: Path) -> str:
+    """One file an archive: several services may share a folder of the system's."""
+    return f"{zlib.crc32(str(archive.resolve()).encode()):08x}.json"
+
+
+def _read(place: Path) -> Standing | None:
+    with suppress(OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError):
+        data = read_at_most(place, _MAX_BYTES)
+        return _standing(json.loads(data)) if len(data) <= _MAX_BYTES else None
+    return None
+
+
+def _standing(raw: dict[str, Any]) -> Standing:
+    accounts = {
+        str(name): AccountStanding(
+            meters=tuple(map(str, each["meters"])),
+            requests_today=int(each["requests_today"]),
+            holds_today=int(each["holds_today"]),
+            outcomes={str(outcome): int(count) for outcome, count in each["outcomes"].items()},
+            holds=int(each["holds"]),
+            gap_s=float(each["gap_s"]),
+            trouble=_failure(each["trouble"]),
+        )
+        for name, each in raw["accounts"].items()
+    }
+    meters = {
+        str(name): MeterStanding(
+            state=str(each["state"]),
+            age_s=_whole(each["age_s"]),
+            reason=str(each["reason"])[:_MAX_REASON],
+            newest_hour=_whole(each["newest_hour"]),
+            answered_at=_whole(each["answered_at"]),
+            missing_hours=int(each["missing_hours"]),
+            expiring_days=int(each["expiring_days"]),
+            failure=_failure(each["failure"]),
+        )
+        for name, each in raw["meters"].items()
+    }
+    return Standing(
+        version=str(raw["version"]),
+        pid=int(raw["pid"]),
+        started_at=int(raw["started_at"]),
+        written_at=int(raw["written_at"]),
+        today=str(raw["today"]),
+        state=str(raw["state"]),
+        age_s=_whole(raw["age_s"]),
+        jobs=int(raw["jobs"]),
+        next_run_at=_whole(raw["next_run_at"]),
+        accounts=accounts,
+        meters=meters,
+    )
+
+
+def _failure(raw: Any) -> Failure | None:
+    if raw is None:
+        return None
+    event, at, reason = raw
+    return Failure(str(event), int(at), str(reason)[:_MAX_REASON])
+
+
+def _whole(value: Any) -> int | None:
+    return None if value is None else int(value)
