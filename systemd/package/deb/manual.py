@@ -23,7 +23,7 @@ _STEPS = f"""\
 install -m 640 -g {PROGRAM} /usr/share/doc/{PROGRAM}/examples/config.toml /etc/{PROGRAM}/
 install -m 600 /dev/null /etc/{PROGRAM}/auth_key
 editor /etc/{PROGRAM}/config.toml /etc/{PROGRAM}/auth_key
-SHELLY_COLLECTOR_AUTH_KEY=$(cat /etc/{PROGRAM}/auth_key) {PROGRAM} config check
+{PROGRAM} config check
 systemctl start {PROGRAM}"""
 ENVIRONMENT = {
     "SHELLY_COLLECTOR_CONFIG": "The configuration file, where `--config` does not name one.",
