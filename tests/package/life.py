@@ -153,6 +153,12 @@ def purged_with_something_of_the_administrators() -> dict[str, Any]:
     return dpkg("--purge", NAME)
 
 
+def installed_beside_a_unit_of_the_administrators() -> dict[str, Any]:
+    """As who has installed it by hand before."""
+    Path(f"/etc/systemd/system/{NAME}.service").write_text("[Service]\nExecStart=/bin/true\n")
+    return dpkg("--install", NEW)
+
+
 STEPS = (
     installed,
     started_without_a_configuration,
@@ -168,6 +174,7 @@ STEPS = (
     purged_while_it_runs,
     installed_on_the_old_data,
     purged_with_something_of_the_administrators,
+    installed_beside_a_unit_of_the_administrators,
 )
 
 

@@ -26,7 +26,7 @@ _CONFIGURATION, _KEY_FILE = "/etc/shelly-collector/config.toml", "/etc/shelly-co
 _LINK = "/etc/credstore/shelly-collector.auth_key"
 _IMAGE = f"""\
 set -eu
-dpkg --install /packages/old.deb
+apt-get install --yes /packages/old.deb
 cd /etc/shelly-collector
 install -m 640 -g shelly-collector /usr/share/doc/shelly-collector/examples/config.toml .
 sed -i 's|shelly-12-eu.shelly.cloud|http://127.0.0.1:8765|' config.toml
@@ -146,10 +146,9 @@ def test_the_steps_that_are_printed_lead_to_a_service_that_collects(life: Life) 
     assert '"job": "backfill"' in facts["journal"][-1]
     assert facts["files"][_CONFIGURATION].startswith("640 root:shelly-collector ")
     assert facts["files"][_KEY_FILE].startswith("600 root:root ")
-    assert all(
-        what.startswith("640 shelly-collector:shelly-collector ")
-        for what in life.data(STEPS[-1].__name__).values()
-    )
+    stored = life.data("configured_and_started").values()
+    assert stored
+    assert all(what.startswith("640 shelly-collector:shelly-collector ") for what in stored)
 
 
 @pytest.mark.parametrize("who", ["anna", "service"])
@@ -238,6 +237,13 @@ def test_a_purge_keeps_what_an_administrator_has_put_beside_the_configuration(li
     files = life.after("purged_with_something_of_the_administrators")["files"]
     assert "/etc/shelly-collector/notes" in files
     assert _CONFIGURATION not in files
+
+
+def test_a_unit_that_hides_the_packages_is_told(life: Life) -> None:
+    """Who installed it by hand would go on with the old program and not know it."""
+    after = life.after("installed_beside_a_unit_of_the_administrators")
+    assert "/etc/systemd/system/shelly-collector.service hides the unit of the package" in after["err"]
+    assert "hides" not in life.after("installed")["err"]
 
 
 def test_an_image_that_is_made_without_a_running_system_collects_from_its_first_boot(life: Life) -> None:
