@@ -9,6 +9,7 @@ from contextlib import suppress
 from itertools import count
 from pathlib import Path
 
+from collector.archive.ownership import give_to_owner_of
 from collector.errors import ArchiveLocked
 
 _TEMPORARY_SUFFIX = ".shelly-tmp"  # ours to remove; never ends in .jsonl
@@ -28,6 +29,7 @@ def replace_file(path: Path, data: bytes) -> None:
     try:
         descriptor = os.open(temporary, flags, _MODE)
         try:
+            give_to_owner_of(path.parent, descriptor)
             _write_all(descriptor, data)
             os.fsync(descriptor)
         finally:
@@ -57,6 +59,11 @@ def make_folder(folder: Path) -> None:
         if not folder.is_dir():
             raise NotADirectoryError(errno.ENOTDIR, "a file is in the way", str(folder)) from None
     else:
+        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        try:
+            give_to_owner_of(folder.parent, descriptor)
+        finally:
+            os.close(descriptor)
         sync_folder(folder.parent)
 
 
@@ -99,6 +106,7 @@ class FolderLock:
         """Takes the lock or raises `ArchiveLocked` at once."""
         self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, _MODE)
         try:
+            give_to_owner_of(path.parent, self._descriptor)
             fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
             os.close(self._descriptor)

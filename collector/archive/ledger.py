@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from collector.archive.files import read_at_most, replace_file
+from collector.archive.ownership import give_to_owner_of
 from collector.energy.days import zone_named
 from collector.energy.knowledge import Asked, Outcome
 from collector.errors import ArchiveError
@@ -91,6 +92,7 @@ class Ledger:
         flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
         descriptor = os.open(self._path, flags, 0o640)
         try:
+            give_to_owner_of(self._path.parent, descriptor)
             size = os.fstat(descriptor).st_size
             if os.write(descriptor, line) != len(line):  # the disk is full: leave no half line
                 with suppress(OSError):

@@ -24,6 +24,7 @@ from collector.archive.files import (
     replace_file,
     sync_folder,
 )
+from collector.archive.ledger import Ledger
 from collector.errors import ArchiveLocked
 
 STRACE = shutil.which("strace")
@@ -239,6 +240,31 @@ def test_a_folder_is_made_once(tmp_path: Path) -> None:
         make_folder(tmp_path / "file")
     with pytest.raises(NotADirectoryError):
         sync_folder(tmp_path / "file")
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root makes files for others")
+def test_what_root_makes_belongs_to_the_owner_of_its_folder(tmp_path: Path) -> None:
+    """Bug: after a backfill by root the service could not read its files, and moved them aside."""
+    os.chown(tmp_path, 12345, 23456)
+    make_folder(tmp_path / "own")
+    FolderLock(tmp_path / "own" / "lock").release()
+    replace_file(tmp_path / "2024-06-12.jsonl", b"new")
+    Ledger(tmp_path / "own" / "ledger.jsonl").note_zone("Europe/Dublin")
+    made = [*tmp_path.rglob("*")]
+    assert len(made) == 4
+    assert {(path.stat().st_uid, path.stat().st_gid) for path in made} == {(12345, 23456)}
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root makes files for others")
+def test_a_file_with_a_second_name_elsewhere_is_not_given_away(tmp_path: Path) -> None:
+    """The folder's owner must not get what is root's by linking it into the folder."""
+    secret = tmp_path / "secret"
+    secret.write_bytes(b"")
+    (tmp_path / "house").mkdir()
+    os.chown(tmp_path / "house", 12345, 23456)
+    os.link(secret, tmp_path / "house" / "lock")
+    FolderLock(tmp_path / "house" / "lock").release()
+    assert secret.stat().st_uid == 0
 
 
 def start_locker(path: Path) -> subprocess.Popen[bytes]:

@@ -32,12 +32,12 @@ _BUILD_S = 300
 _TRIAL = """\
 [Unit]
 Description=What is tried on this machine
+RequiresMountsFor=/results
 SuccessAction=poweroff
 FailureAction=poweroff
 [Service]
 Type=exec
-ExecStart=/results/script
-ExecStopPost=/bin/sh -c 'echo "$$EXIT_CODE $$EXIT_STATUS" > /results/end'
+ExecStart=/bin/sh -c '/results/script; echo $$? > /results/code'
 StandardOutput=file:/results/output
 StandardError=file:/results/output
 [Install]
@@ -61,7 +61,7 @@ def unpacked(suite: str, folder: Path) -> Path:
 
     The first call on a computer builds it, which takes half a minute and needs Debian's archive.
     """
-    with _locked(_cache()):
+    with _locked(_cache() / f"{suite}.lock"):
         archive = _built(suite)
     root = folder / suite
     root.mkdir(parents=True)
@@ -107,11 +107,12 @@ def booted(
     (results / "script").chmod(0o755)
     words = ["--boot", "--volatile=overlay", f"--bind={results}:/results", *_bound(binds)]
     console = _container(root, words, (), timeout_s)
-    end, output = results / "end", results / "output"
-    told = end.read_text().strip() if end.exists() else "it never ended"
-    if told != "exited 0":
-        lines = output.read_text(errors="replace")[-6000:] if output.exists() else console.stdout[-6000:]
-        pytest.fail(f"The trial on {root.name}: {told}; container: {console.returncode}\n{lines}")
+    code, output = results / "code", results / "output"
+    if not code.exists() or code.read_text() != "0\n":
+        how = f"ended with {code.read_text()}" if code.exists() else "did not come to its end\n"
+        said = output.read_text(errors="replace") if output.exists() else ""
+        ended = f"container: {console.returncode}, {console.stderr}\n{console.stdout[-4000:]}"
+        pytest.fail(f"The trial on {root.name} {how}{said[-6000:]}\n{ended}")
     return results
 
 
@@ -148,8 +149,8 @@ def _cache() -> Path:
 
 
 @contextmanager
-def _locked(cache: Path) -> Iterator[None]:
-    with (cache / "lock").open("w") as lock:
+def _locked(path: Path) -> Iterator[None]:
+    with path.open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
 
@@ -166,7 +167,7 @@ def _container(
         [
             *("timeout", "--kill-after=10", str(timeout_s), "systemd-nspawn", "--quiet"),
             *("--register=no", "--keep-unit", "--private-network", "--resolv-conf=off", "--timezone=off"),
-            *(f"--machine=trial-{os.getpid()}", f"--hostname={root.name}", f"--directory={root}"),
+            *(f"--machine={root.name}-{os.getpid()}", f"--hostname={root.name}", f"--directory={root}"),
             *words,
             *command,
         ],

@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import re
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack
 from datetime import date, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -23,20 +25,35 @@ pytestmark = [pytest.mark.machines, pytest.mark.timeout(700)]  # the first one m
 
 _STOP_S = 5
 Facts = Callable[[str], Any]
-
-
-@pytest.fixture(scope="module", params=roots.SUITES)
-def machine(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """A machine with the program on it; whatever is tried, the next trial finds it as it was."""
-    folder = tmp_path_factory.mktemp("machine")
-    yield installing.installed(request.param, folder)
-    shutil.rmtree(folder)
+UnderWay = Mapping[tuple[str, str], Future[Path]]
+_TRIALS = ("life", "failures", "stops")
 
 
 @pytest.fixture(scope="module")
-def lived(machine: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def under_way(tmp_path_factory: pytest.TempPathFactory) -> Iterator[UnderWay]:
+    """The results of each trial on each machine; the machines run side by side, for most of it is waiting."""
+    folder = tmp_path_factory.mktemp("machines")
+    with ExitStack() as stack:
+        stack.callback(shutil.rmtree, folder)
+        results = {}
+        for suite in roots.SUITES:
+            line = stack.enter_context(ThreadPoolExecutor(1))  # a machine boots once at a time
+            machine = line.submit(installing.installed, suite, folder / suite)
+            for trial in _TRIALS:
+                results[suite, trial] = line.submit(_tried, machine, trial, folder / f"{suite}-{trial}")
+        yield results
+
+
+@pytest.fixture(scope="module", params=roots.SUITES)
+def suite(request: pytest.FixtureRequest) -> str:
+    """The machine's Debian: 12 with systemd 252, as Raspberry Pi OS Bookworm has it, and 13 with 257."""
+    return str(request.param)
+
+
+@pytest.fixture(scope="module")
+def lived(suite: str, under_way: UnderWay) -> Path:
     """The results of a whole life."""
-    return installing.tried(machine, "life", tmp_path_factory.mktemp("life") / "results")
+    return under_way[suite, "life"].result()
 
 
 @pytest.fixture(scope="module")
@@ -46,17 +63,21 @@ def life(lived: Path) -> Facts:
 
 
 @pytest.fixture(scope="module")
-def failures(machine: Path, tmp_path_factory: pytest.TempPathFactory) -> Facts:
+def failures(suite: str, under_way: UnderWay) -> Facts:
     """The facts of ends that nobody ordered."""
-    results = installing.tried(machine, "failures", tmp_path_factory.mktemp("failures") / "results")
+    results = under_way[suite, "failures"].result()
     return lambda name: json.loads((results / f"{name}.json").read_text())
 
 
 @pytest.fixture(scope="module")
-def stops(machine: Path, tmp_path_factory: pytest.TempPathFactory) -> Facts:
+def stops(suite: str, under_way: UnderWay) -> Facts:
     """The facts of stops at bad moments."""
-    results = installing.tried(machine, "stops", tmp_path_factory.mktemp("stops") / "results")
+    results = under_way[suite, "stops"].result()
     return lambda name: json.loads((results / f"{name}.json").read_text())
+
+
+def _tried(machine: Future[Path], trial: str, results: Path) -> Path:
+    return installing.tried(machine.result(), trial, results)
 
 
 def _hold(folder: Path, secret: str) -> list[str]:
@@ -108,7 +129,7 @@ def test_the_lines_of_the_readme_show_the_service(life: Facts) -> None:
 def test_the_status_says_what_it_does(life: Facts) -> None:
     """In a line for a person, which changes with the work."""
     assert re.fullmatch(
-        r"Collecting 1 meter, \d jobs? under way, next at \d\d:12 UTC", life("collecting")["StatusText"]
+        r"Collecting 1 meter, \d jobs? under way, next at \d\d:\d\d UTC", life("collecting")["StatusText"]
     )
     assert life("good_reload")["after"]["StatusText"].startswith("Collecting 2 meters, ")
 
@@ -140,6 +161,14 @@ def test_the_files_are_the_services_own_and_their_readers_are_its_group(life: Fa
         assert (user, group) == ("shelly-collector", "shelly-collector"), name
         assert (kind, mode) in {("d", "750"), ("f", "640")}, f"{name}: {mode}"
     assert any(name.endswith(".jsonl") for *_, name in life("archive"))
+
+
+def test_what_root_fetched_while_the_service_was_down_is_the_services(life: Facts) -> None:
+    """Bug: root's files could not be read, and were moved aside as damaged at the next start."""
+    assert life("root_fills_in")["code"] == 0, life("root_fills_in")["said"]
+    files = {name for *_, name in life("archive") if name.startswith("house/") and name.endswith(".jsonl")}
+    assert len(files) >= len(life("root_fills_in")["before"]) + 3
+    assert life("beside_roots_files") == []
 
 
 def test_a_reload_with_a_mistake_leaves_the_old_configuration_in_force(life: Facts) -> None:

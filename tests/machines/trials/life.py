@@ -1,4 +1,4 @@
-"""A whole life: started as the README says, a backfill, two reloads, a rival, a stop."""
+"""A whole life: started as the README says, backfill, reloads, rivals, a stop, a backfill by root."""
 
 from __future__ import annotations
 
@@ -28,8 +28,9 @@ def main() -> None:
     tell("as_ready_as_ever", {**shown(), "events": [line for line in watching.journal() if "{" in line]})
     watching.dump("running")
     tell("stop", {**timed("systemctl", "stop", UNIT), **_end()})
-    watching.keep_archive()
     watching.dump("stopped")
+    _root_fills_in()
+    watching.keep_archive()
     _control()
 
 
@@ -72,6 +73,18 @@ def _rivals() -> None:
     tell("root_rival", timed(*run, env={_KEY: AWKWARD_KEY}))
     tell("rival", timed("runuser", "-u", "shelly-collector", "--", *run, env={_KEY: AWKWARD_KEY}))
     tell("beside_rivals", {"before": before, "after": shown()})
+
+
+def _root_fills_in() -> None:
+    """While the service is down, root fetches older days; then it goes on among them."""
+    backfill = (PROGRAM, "backfill", "--config", str(CONFIG), "--days", "9")
+    before = [path.name for path in watching.day_files("house")]
+    tell("root_fills_in", {**timed(*backfill, env={_KEY: AWKWARD_KEY}), "before": before})
+    jobs = len(events("job.finished"))
+    ran("systemctl", "start", UNIT)
+    wait_until(lambda: len(events("job.finished")) > jobs, "a job after root's backfill")
+    ran("systemctl", "stop", UNIT)
+    tell("beside_roots_files", events("file.quarantined"))
 
 
 def _end() -> dict[str, object]:
