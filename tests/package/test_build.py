@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import io
 import os
+import re
 import shutil
 import stat
 import subprocess
+import sys
 import tarfile
 import tomllib
 from datetime import UTC, datetime
@@ -23,6 +25,7 @@ from deb.contents import contents
 
 MADE = datetime(2026, 11, 24, tzinfo=UTC)
 SCRIPTS = ("preinst", "postinst", "prerm", "postrm")
+README = (TREE / "README.md").read_text()
 UNIT = (TREE / "systemd" / f"{PROGRAM}.service").read_text()
 
 
@@ -69,6 +72,24 @@ def test_the_same_tree_gives_the_same_bytes(package: Path, tmp_path: Path) -> No
         os.umask(before)
     assert again.name == package.name
     assert again.read_bytes() == package.read_bytes()
+
+
+@_needs("nfpm")
+def test_the_line_of_the_readme_builds_it(package: Path, tmp_path: Path) -> None:
+    """And prints where it is."""
+    (line,) = re.findall(r"^\.venv/bin/python (systemd/package/build\.py .*)$", README, re.MULTILINE)
+    words = line.replace(" dist", f" {tmp_path}").split()
+    done = subprocess.run([sys.executable, *words], cwd=TREE, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert Path(done.stdout.strip()).read_bytes() == package.read_bytes()
+
+
+def test_what_is_not_a_version_is_refused(tmp_path: Path) -> None:
+    """nfpm would pack it, and dpkg refuse it. Exit code 1, and the reason."""
+    words = [sys.executable, "systemd/package/build.py", "--out", str(tmp_path), "--version", "1 beta"]
+    done = subprocess.run(words, cwd=TREE, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "'1 beta' is not a version" in done.stderr
 
 
 @_needs("nfpm")

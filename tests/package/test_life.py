@@ -19,7 +19,7 @@ from tests.machines import roots
 from tests.package.life import DEVICE, KEY, STEPS
 from tests.world import hours_of_day, kwh, records_of
 
-pytestmark = [pytest.mark.machines, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.machines, pytest.mark.timeout(700)]  # the first one may build a machine
 
 _NEWER = f"{collector.__version__}+1"
 _CONFIGURATION, _KEY_FILE = "/etc/shelly-collector/config.toml", "/etc/shelly-collector/auth_key"
@@ -80,7 +80,7 @@ def life(
     root = roots.unpacked(request.param, folder)
     binds = {"/packages": packages, "/repository": TREE}
     script = "#!/bin/sh\nexec python3 -B /repository/tests/package/life.py\n"
-    lived = roots.booted(root, script, folder / "life", binds=binds)
+    lived = roots.booted(root, script, folder / "life", binds=binds, timeout_s=200)
     made = roots.inside(root, "sh", "-c", _IMAGE, binds={"/packages": packages})
     assert made.returncode == 0, made.stdout + made.stderr
     image = made.stdout + made.stderr + (root / "root/compiled").read_text()

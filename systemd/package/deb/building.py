@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -30,6 +31,8 @@ def build(out: Path, version: str = collector.__version__, environ: Mapping[str,
             f"{collector.__file__} is not the collector of {TREE}: build with this clone's own environment, "
             "made by python3 -m venv .venv && .venv/bin/pip install -e '.[dev]'"
         )
+    if not re.fullmatch(r"[0-9][0-9A-Za-z.+~]*", version):
+        raise BuildError(f"{version!r} is not a version: a digit first, then letters, digits, and . + ~")
     made = made_at((TREE / "CHANGELOG.md").read_text(encoding="utf-8"), environ)
     version = debian_version(version)
     out.mkdir(parents=True, exist_ok=True)

@@ -57,10 +57,11 @@ class Verb:
 
 def verbs() -> list[Verb]:
     """Every command, each followed by its actions."""
-    return [verb for name in COMMANDS for verb in _verbs((name,), parser_of(name), COMMANDS[name].help)]
+    return [verb for name in COMMANDS for verb in verbs_of((name,), parser_of(name), COMMANDS[name].help)]
 
 
-def _verbs(words: tuple[str, ...], parser: argparse.ArgumentParser, text: str) -> Iterator[Verb]:
+def verbs_of(words: tuple[str, ...], parser: argparse.ArgumentParser, text: str) -> Iterator[Verb]:
+    """What those words mean, by their parser, followed by their actions; `text` is what they are for."""
     options, operands = [], []
     nested: dict[str, argparse.ArgumentParser] = {}
     for action in parser._actions:
@@ -74,7 +75,7 @@ def _verbs(words: tuple[str, ...], parser: argparse.ArgumentParser, text: str) -
             operands.append(Operand(_usage(action), _choices(action), _help(action, parser)))
     yield Verb(words, text, tuple(options), tuple(operands), tuple(nested))
     for name, each in nested.items():
-        yield from _verbs((*words, name), each, each.description or "")
+        yield from verbs_of((*words, name), each, each.description or "")
 
 
 def _option(action: argparse.Action, parser: argparse.ArgumentParser) -> Option:
