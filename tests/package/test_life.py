@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import json
-import shutil
 from collections.abc import Iterator
-from dataclasses import dataclass
+from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import date
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 import collector
 from collector.simulator import Device
-from deb.building import TREE, build
+from deb.building import build
 from tests.machines import roots
-from tests.package.life import DEVICE, KEY, STEPS
+from tests.package.life import DEVICE, STEPS
+from tests.package.machine import Life, lived
 from tests.world import hours_of_day, kwh, records_of
 
 pytestmark = [pytest.mark.machines, pytest.mark.timeout(700)]  # the first one may build a machine
@@ -24,42 +22,6 @@ pytestmark = [pytest.mark.machines, pytest.mark.timeout(700)]  # the first one m
 _NEWER = f"{collector.__version__}+1"
 _CONFIGURATION, _KEY_FILE = "/etc/shelly-collector/config.toml", "/etc/shelly-collector/auth_key"
 _LINK = "/etc/credstore/shelly-collector.auth_key"
-_IMAGE = f"""\
-set -eu
-apt-get install --yes /packages/old.deb
-cd /etc/shelly-collector
-install -m 640 -g shelly-collector /usr/share/doc/shelly-collector/examples/config.toml .
-sed -i 's|shelly-12-eu.shelly.cloud|http://127.0.0.1:8765|' config.toml
-install -m 600 /dev/null auth_key
-printf %s {KEY} > auth_key
-find /usr/share/shelly-collector -name '*.pyc' | wc -l > /root/compiled
-"""
-_FIRST_BOOT = """\
-#!/bin/sh
-# After the start of the boot itself, which is none of ours.
-systemd-run --quiet --wait --pipe --property=After=shelly-collector.service systemctl show shelly-collector \
-    --property=ActiveState --property=Result --property=StatusText > /results/unit
-"""
-
-
-@dataclass(frozen=True)
-class Life:
-    """What was seen on one machine."""
-
-    steps: dict[str, Any]
-    archive: Path
-    first_boot: str
-    image: str
-
-    def after(self, step: str) -> dict[str, Any]:
-        """The facts of that step."""
-        facts: dict[str, Any] = self.steps[step]
-        return facts
-
-    def data(self, step: str) -> dict[str, str]:
-        """The day files as they were then, and who owned them."""
-        files: dict[str, str] = self.steps[step]["files"]
-        return {path: what for path, what in files.items() if path.endswith(".jsonl")}
 
 
 @pytest.fixture(scope="module")
@@ -71,27 +33,18 @@ def packages(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.fixture(scope="module")
+def lives(packages: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Future[Life]]]:
+    """A machine of each suite; they live side by side."""
+    folder = tmp_path_factory.mktemp("machines")
+    with ThreadPoolExecutor(len(roots.SUITES)) as pool:
+        yield {suite: pool.submit(lived, suite, packages, folder / f"of-{suite}") for suite in roots.SUITES}
+
+
 @pytest.fixture(scope="module", params=roots.SUITES)
-def life(
-    request: pytest.FixtureRequest, packages: Path, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Life]:
-    """One machine that lives through every step; then the same files as an image, and its first boot."""
-    folder = tmp_path_factory.mktemp("machine")
-    root = roots.unpacked(request.param, folder)
-    binds = {"/packages": packages, "/repository": TREE}
-    script = "#!/bin/sh\nexec python3 -B /repository/tests/package/life.py\n"
-    lived = roots.booted(root, script, folder / "life", binds=binds, timeout_s=200)
-    made = roots.inside(root, "sh", "-c", _IMAGE, binds={"/packages": packages})
-    assert made.returncode == 0, made.stdout + made.stderr
-    image = made.stdout + made.stderr + (root / "root/compiled").read_text()
-    booted = roots.booted(root, _FIRST_BOOT, folder / "boot")
-    yield Life(
-        json.loads((lived / "facts.json").read_text()),
-        lived / "archive",
-        (booted / "unit").read_text(),
-        image,
-    )
-    shutil.rmtree(root)
+def life(request: pytest.FixtureRequest, lives: dict[str, Future[Life]]) -> Life:
+    """What the machine of one suite has lived through."""
+    return lives[request.param].result()
 
 
 def test_every_step_ends_well(life: Life) -> None:
@@ -248,7 +201,7 @@ def test_a_unit_that_hides_the_packages_is_told(life: Life) -> None:
 
 def test_an_image_that_is_made_without_a_running_system_collects_from_its_first_boot(life: Life) -> None:
     """Installed and configured where no systemd runs."""
-    assert int(life.image.splitlines()[-1]) > 80
+    assert life.compiled_in_image > 80
     state = dict(line.split("=", 1) for line in life.first_boot.splitlines())
     assert (state["ActiveState"], state["Result"]) == ("active", "success")
     assert state["StatusText"].startswith("Collecting 1 meter")
