@@ -11,7 +11,7 @@ from datetime import date
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from collector.cli import COMMANDS, exits, main
@@ -156,6 +156,7 @@ def checked(checker: tuple[str, ...], page: str, path: Path) -> subprocess.Compl
     return subprocess.run([*checker, str(path)], capture_output=True, text=True, timeout=60, check=False)
 
 
+@settings(deadline=None)
 @given(st.text())
 def test_no_text_can_become_a_request_or_an_escape(words: str) -> None:
     """No line begins with a dot or an apostrophe, and each backslash is one of ours."""
