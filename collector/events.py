@@ -39,6 +39,25 @@ EVENTS: dict[str, str] = {
     "clock.untrusted": "this machine's clock cannot be right; nothing is stored until it is",
     "clock.trusted": "the clock is right; the work goes on",
     "clock.stepped": "the clock jumped by `step_s` seconds; the schedule was set anew",
+    "history.expiring": "days not complete that the cloud will forget within 30 days; said once a day",
     "history.lost": "days that the cloud no longer keeps were never collected",
+    "health.changed": "a meter's collecting became good, offline or broken: the newest hour's age, and why",
     "library.reported": "a warning or error of a library, in `message`",
 }
+
+
+CURES: dict[str, str] = {
+    "key.refused": "Keys change with the account's password: copy it anew from the Shelly app, "
+    "User settings, Authorization cloud key; then restart the service.",
+    "device.unknown": "Check the id, and the host: an account that has moved looks like this. "
+    "The app shows the server under User settings, Authorization cloud key.",
+    "source.unavailable": "Nothing to do if it is the network or the cloud: it goes on by itself. "
+    "If it stays, check the host and this machine's connection.",
+    "clock.untrusted": "Set this machine's clock (timedatectl); the work goes on by itself.",
+    "storage.full": "Make room on the disk; the work goes on by itself.",
+    "storage.failed": "Look at the disk (dmesg), and replace a card that has become read-only.",
+    "answer.rejected": "The day is asked for again. If it is always so, check kind in the configuration.",
+    "day.failed": "The day is asked for again; nothing to do unless it is so for every day.",
+    "job.failed": "This is a bug; the log has a traceback. The other days go on.",
+}
+"""What a person can do about what went wrong, by the event that told it."""

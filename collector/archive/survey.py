@@ -38,13 +38,12 @@ def survey(folder: Path, day_format: DayFormat) -> tuple[Mapping[date, Known], Z
 
 
 def newest_whole_hour(
-    folder: Path, known: Mapping[date, Known], zone: ZoneInfo, now: datetime, *, no_solar: bool
+    folder: Path, known: Mapping[date, Known], zone: ZoneInfo, *, no_solar: bool
 ) -> int | None:
     """The start of the newest hour that is known on every channel, epoch seconds; `None` without one."""
     for day in sorted((day for day, state in known.items() if state.stored), reverse=True):
-        whole = _whole_hours(folder, day, zone, no_solar=no_solar)
-        if over := [ts for ts in whole if ts < now.timestamp()]:
-            return max(over)
+        if whole := _whole_hours(folder, day, zone, no_solar=no_solar):
+            return max(whole)
     return None
 
 

@@ -33,6 +33,7 @@ COMMANDS = {
         "collect today and the days before it, once",
         "backfill --host shelly-12-eu.shelly.cloud --id a8032abe41fc --auth_key KEY --days 30",
     ),
+    "status": Command("show how collecting stands, from the files alone", "status"),
     "demo": Command("see it work with no account, against a simulated cloud", "demo --once"),
     "simulate": Command("serve the simulated Shelly Cloud on this machine", "simulate --port 8765"),
     "config": Command("check or show the configuration", "config check"),

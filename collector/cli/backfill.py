@@ -76,8 +76,7 @@ def run(options: argparse.Namespace) -> int:
 def _settings(options: argparse.Namespace) -> Settings:
     given = [name for name in _METER_FLAGS if getattr(options, name) is not None]
     if not given:
-        settings = starting.settings_from_file(options.config)
-        return _only(settings, options.meter) if options.meter else settings
+        return starting.only_meters(starting.settings_from_file(options.config), options.meter)
     if options.config or options.meter:
         raise starting.Refused(
             exits.USAGE,
@@ -88,22 +87,6 @@ def _settings(options: argparse.Namespace) -> Settings:
     values = {name: getattr(options, name) for name in _METER_FLAGS}
     values["odir"] = values["odir"] or _DEFAULT_ODIR
     return starting.checked(lambda: from_flags(os.environ, **values))
-
-
-def _only(settings: Settings, names: list[str]) -> Settings:
-    from dataclasses import replace
-
-    unknown = sorted(set(names) - {meter.name for meter in settings.meters})
-    if unknown:
-        known = ", ".join(meter.name for meter in settings.meters)
-        raise starting.Refused(
-            exits.USAGE, f"no meter {unknown[0]!r} in {settings.source}; there are: {known}"
-        )
-    accounts = [
-        replace(each, meters=tuple(meter for meter in each.meters if meter.name in names))
-        for each in settings.accounts
-    ]
-    return replace(settings, accounts=tuple(each for each in accounts if each.meters))
 
 
 def _rehearse(settings: Settings, scope: Scope, *, as_json: bool) -> int:

@@ -49,6 +49,23 @@ def settings_without_keys(flag: Path | None) -> Settings:
     return _settings(flag, load_without_keys)
 
 
+def only_meters(settings: Settings, names: list[str] | None) -> Settings:
+    """The settings with these meters alone, all for `None`; `Refused` where one is unknown."""
+    from dataclasses import replace
+
+    if not names:
+        return settings
+    unknown = sorted(set(names) - {meter.name for meter in settings.meters})
+    if unknown:
+        known = ", ".join(meter.name for meter in settings.meters)
+        raise Refused(exits.USAGE, f"no meter {unknown[0]!r} in {settings.source}; there are: {known}")
+    accounts = [
+        replace(each, meters=tuple(meter for meter in each.meters if meter.name in names))
+        for each in settings.accounts
+    ]
+    return replace(settings, accounts=tuple(each for each in accounts if each.meters))
+
+
 def act_as_owner(folder: Path) -> None:
     """Root goes on as the user whose folder it is: a file of root's in there would lock the service out.
 

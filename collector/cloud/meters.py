@@ -39,6 +39,11 @@ class Meter:
     timezone: str | None = None
 
     @property
+    def has_no_solar(self) -> bool:
+        """Whether nothing counts solar here, so that its zeros are true."""
+        return self.pv_id is None if self.kind is Kind.EM3 else not self.solar
+
+    @property
     def requests_per_day(self) -> int:
         """How many requests one day of this meter takes."""
         if self.kind is Kind.EM3:

@@ -68,12 +68,18 @@ class Pacer:
         self._rejections_in_a_row = 0
         self.requests = 0
         self.rejections = 0
+        self.failures = 0
         self.holds = 0
 
     @property
     def gap_s(self) -> float:
         """The gap in force, in seconds."""
         return self._gap_s
+
+    @property
+    def in_flight(self) -> int:
+        """Requests under way."""
+        return self._in_flight
 
     @property
     def serial(self) -> bool:
@@ -94,6 +100,9 @@ class Pacer:
             yield turn
         except RateLimited as refusal:
             self._learn(started_at, refusal.retry_after_s)
+            raise
+        except BaseException:
+            self.failures += 1
             raise
         else:
             if started_at > self._rejected_at:

@@ -3,31 +3,29 @@
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator
 from contextlib import ExitStack, asynccontextmanager
 from dataclasses import dataclass
-from pathlib import Path
-from zoneinfo import ZoneInfo
 
 from collector import logs
 from collector.archive.files import make_folder
 from collector.archive.store import Archive
 from collector.cloud.client import CloudClient, Session, open_session
-from collector.cloud.meters import Account, Kind, Meter
+from collector.cloud.meters import Account, Meter
 from collector.cloud.pacing import Pacer, Pacing
-from collector.energy.days import Clock, zone_named
+from collector.energy.days import Clock
 from collector.errors import ArchiveError, ArchiveLocked, RateLimited, SourceError
 from collector.service.collection import Collection
+from collector.service.home import home_zone
 from collector.service.runner import AccountRunner
 from collector.settings import Settings
-
-_LOCALTIME = Path("/etc/localtime")
 
 
 @dataclass(frozen=True, slots=True)
 class AccountAtWork:
     """One account's runner and its meters' collections."""
 
+    name: str
     runner: AccountRunner
     collections: tuple[Collection, ...]
     pacer: Pacer
@@ -72,32 +70,18 @@ async def assembled(
                     for meter in each.meters
                 )
                 runner = AccountRunner(each.account.name, settings.pacing.max_in_flight, patience_s)
-                accounts.append(AccountAtWork(runner, collections, client.pacer))
+                accounts.append(AccountAtWork(each.account.name, runner, collections, client.pacer))
             yield accounts
-
-
-def home_zone(environ: Mapping[str, str], localtime: Path = _LOCALTIME) -> ZoneInfo:
-    """Where this machine stands: `TZ`, else the system's setting, else UTC."""
-    names = [environ.get("TZ", "").lstrip(":")]
-    if localtime.is_symlink():
-        names.append(str(localtime.readlink()).rpartition("zoneinfo/")[2])
-    for name in names:
-        try:
-            return zone_named(name)
-        except ValueError:
-            continue
-    return ZoneInfo("UTC")
 
 
 def _open_archive(settings: Settings, meter: Meter, held: ExitStack) -> Archive:
     folder = settings.folder_of(meter)
-    no_solar = meter.pv_id is None if meter.kind is Kind.EM3 else not meter.solar
     try:
         make_folder(settings.archive)
         archive = Archive(
             folder,
             settings.day_format,
-            no_solar=no_solar,
+            no_solar=meter.has_no_solar,
             remember_days=max(settings.plan.settle_days, default=0),
         )
     except ArchiveLocked:

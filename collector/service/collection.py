@@ -17,10 +17,12 @@ from collector.cloud.answers import read_day
 from collector.cloud.client import CloudClient
 from collector.cloud.meters import Meter
 from collector.energy.days import Clock, LocalDay, date_in, local_day, zone_named
-from collector.energy.knowledge import Knowledge, Outcome
+from collector.energy.knowledge import Knowledge
 from collector.energy.planning import PlanPolicy, backfill_days, heal_days, refresh_days
 from collector.energy.retention import first_day, lost_days
 from collector.errors import AnswerError, Rejected
+from collector.service.standing import Failure
+from collector.service.telling import tell_day, tell_quarantined, tell_zone
 from collector.service.trust import check_clock
 from collector.threads import DaemonThreads
 
@@ -58,12 +60,14 @@ class Collection:
         self.meter = meter
         self.client = client
         self.archive = archive
-        self._policy = policy
+        self.policy = policy
         self._clock = clock
         self._home_zone = zone_named(meter.timezone) if meter.timezone else home_zone
         self._threads = DaemonThreads()
         self._one_at_a_time = asyncio.Lock()
         self._under_way: asyncio.Future[Any] | None = None
+        self.answered_at: int | None = None  # epoch seconds: the last answer that was kept
+        self.failure: Failure | None = None
         self.claimed: set[date] = set()  # days that a job has taken and not yet done
         self._losses_looked_for: date | None = None
         self._other_zones: deque[str] = deque(maxlen=_ZONE_PROOFS)
@@ -88,17 +92,20 @@ class Collection:
             self._check_zone(read.energy_day.day)
         except AnswerError as error:
             self._log.warning("answer.rejected", day=str(day), field=error.field, reason=error.reason)
+            self.note_failure("answer.rejected", str(error))
             return await self.fail_day(day, f"answer.rejected: {error}")
         except Rejected as error:
+            self.note_failure("day.failed", error.reason)
             return await self.fail_day(day, error.reason)
         kinds = Counter((anomaly.field, anomaly.reason) for anomaly in read.anomalies)
         for (name, reason), hours in kinds.items():
             self._log.warning("answer.anomaly", day=str(day), field=name, reason=reason, hours=hours)
         known_zone = self.archive.ledger.zone
         outcome = await self.blocking(self.archive.merge, read.energy_day, now)
-        self._tell(outcome, doubtful=len(read.energy_day.doubtful))
-        self._tell_zone(known_zone, read.energy_day.day.zone.key)
+        tell_day(self._log, outcome, doubtful=len(read.energy_day.doubtful))
+        tell_zone(self._log, known_zone, read.energy_day.day.zone.key)
         await self._tell_losses()
+        self.answered_at = int(self._clock().timestamp())
         return outcome
 
     def check_clock(self) -> None:
@@ -129,15 +136,14 @@ class Collection:
         self._log.warning("day.failed", day=str(day), reason=reason)
         return DayOutcome.failed(day, reason)
 
+    def note_failure(self, event: str, reason: str) -> None:
+        """Remembers what went wrong last, for those who ask from outside."""
+        self.failure = Failure(event, int(self._clock().timestamp()), reason)
+
     async def look(self) -> None:
         """Looks at the files: finds what a person changed, and moves damaged ones aside."""
         for quarantined in await self.blocking(self.archive.scan):
-            self._log.warning(
-                "file.quarantined",
-                day=str(quarantined.day),
-                reason=quarantined.reason,
-                place=str(quarantined.place),
-            )
+            tell_quarantined(self._log, quarantined)
 
     def days_for(self, lane: Lane) -> Iterator[date]:
         """The days that a job of that lane asks for; planned when the first is taken, not before."""
@@ -204,32 +210,6 @@ class Collection:
             return refresh_days(today, self.archive.known(), now)
         if lane is Lane.HEAL:
             oldest = first_day(today, None, since)
-            return heal_days(self.zone, oldest, self.archive.known(), now, self._policy)
-        oldest = first_day(today, self._policy.backfill_days, since)
+            return heal_days(self.zone, oldest, self.archive.known(), now, self.policy)
+        oldest = first_day(today, self.policy.backfill_days, since)
         return backfill_days(today, oldest, self.archive.known)
-
-    def _tell(self, outcome: DayOutcome, doubtful: int) -> None:
-        day = str(outcome.day)
-        for quarantined in outcome.quarantined:
-            self._log.warning(
-                "file.quarantined", day=day, reason=quarantined.reason, place=str(quarantined.place)
-            )
-        for revision in outcome.revisions:
-            self._log.info(
-                "hour.revised",
-                day=day,
-                ts=revision.ts,
-                column=revision.column,
-                old_kwh=str(revision.old_kwh),
-                new_kwh=str(revision.new_kwh),
-            )
-        if doubtful and not outcome.complete:
-            self._log.warning("day.doubtful", day=day, hours=doubtful)
-        level = self._log.debug if outcome.outcome in (Outcome.UNCHANGED, Outcome.EMPTY) else self._log.info
-        level(f"day.{outcome.outcome}", day=day, hours=outcome.hours, missing_hours=outcome.missing)
-
-    def _tell_zone(self, before: str | None, now: str) -> None:
-        if before is None:
-            self._log.info("zone.learned", zone=now)
-        elif before != now:
-            self._log.warning("zone.changed", old=before, zone=now)

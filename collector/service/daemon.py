@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -12,11 +13,14 @@ from zoneinfo import ZoneInfo
 
 from collector import __version__, logs
 from collector.energy.days import Clock
-from collector.errors import CollectorError, KeyRefused, SettingsError, SourceError
+from collector.errors import CollectorError, KeyRefused, SettingsError
+from collector.service.asking import Asker
 from collector.service.assembly import AccountAtWork, Pacers, assembled
 from collector.service.collection import Collection, Lane
-from collector.service.runner import AccountRunner
+from collector.service.home import home_zone
+from collector.service.observer import Observer
 from collector.service.schedule import Schedule
+from collector.service.standing import in_one_line, place_for, read_standing
 from collector.service.systemd import Notifier
 from collector.settings import Settings
 
@@ -24,6 +28,7 @@ _GRACE_S = 3.0  # for the days under way when the service is told to stop
 _SAVE_GRACE_S = 1.0  # for a file that is being saved; after that the kernel ends it, old or new
 _HEARTBEAT_S = 30.0
 _STUCK_S = 900.0  # no request and no answer for so long, and yet a day under way: the work hangs
+_IDLE_S = 3 * 3600.0  # every hour asks for today: who did nothing for three, without a reason, is broken
 _STEP_S = 60.0  # a larger jump of the wall clock against elapsed time is a step
 
 _log = logs.get_logger("service")
@@ -63,11 +68,18 @@ async def serve(
     pacers = Pacers()
     while not signals.stop.is_set():
         async with assembled(settings, clock, pacers) as accounts:
-            await _Round(accounts, settings, load, signals, clock, notifier).run()
+            observer = _observer(accounts, settings, clock)
+            await _Round(accounts, settings, load, signals, clock, notifier, observer).run()
         signals.reload.clear()
         if not signals.stop.is_set():
             settings = await _reloaded(settings, load, clock, pacers)
     _log.info("service.stopped")
+
+
+def _observer(accounts: list[AccountAtWork], settings: Settings, clock: Clock) -> Observer:
+    place = place_for(settings.archive, os.environ)
+    before = read_standing(settings.archive, os.environ)
+    return Observer(accounts, settings.health, clock, home_zone(os.environ), place, before)
 
 
 async def _reloaded(old: Settings, load: Callable[[], Settings], clock: Clock, pacers: Pacers) -> Settings:
@@ -97,6 +109,7 @@ class _Round:
         signals: Signals,
         clock: Clock,
         notifier: Notifier,
+        observer: Observer,
     ) -> None:
         self._accounts = accounts
         self._keys = {each.account.name: each.account.auth_key for each in settings.accounts}
@@ -105,13 +118,16 @@ class _Round:
         self._clock = clock
         self._notifier = notifier
         self._schedule = Schedule(settings.timetable)
-        self._status = ""
-        self._asking: dict[asyncio.Task[None], float] = {}  # since when
+        self._observer = observer
+        self._news = asyncio.Event()  # something happened that the status should say now
+        self._asker = Asker(self._news.set)
 
     async def run(self) -> None:
         """Works until a signal comes; a part that dies of a bug ends the service, loudly."""
         workers = [asyncio.create_task(account.runner.run()) for account in self._accounts]
-        others = [asyncio.create_task(self._heartbeat()), asyncio.create_task(self._signals.wait())]
+        others = [
+            asyncio.create_task(work) for work in (self._heartbeat(), self._observe(), self._signals.wait())
+        ]
         try:
             self._begin()
             await asyncio.wait([*workers, *others], return_when=asyncio.FIRST_COMPLETED)
@@ -120,7 +136,8 @@ class _Round:
                 self._notifier.stopping()
                 _log.info("service.stopping")
             self._schedule.stop()
-            for each in (*others, *self._asking):
+            self._asker.cancel()
+            for each in others:
                 each.cancel()
             await self._wind_down(workers)
         for task in (*workers, *others):
@@ -143,7 +160,9 @@ class _Round:
     def _begin(self) -> None:
         """The first jobs of each meter, at once; the schedule asks for the later ones."""
         for account, collection in self._collections():
-            self._schedule.add(partial(self._ask, account.runner, collection), partial(_zone_of, collection))
+            self._schedule.add(
+                partial(self._asker.ask, account.runner, collection), partial(_zone_of, collection)
+            )
         self._schedule.start(self._clock())
         self._notifier.ready("Starting")
         _log.info("service.ready")
@@ -152,35 +171,23 @@ class _Round:
     def _ask_all(self) -> None:
         for account, collection in self._collections():
             for lane in Lane:
-                self._ask(account.runner, collection, lane)
-
-    def _ask(self, runner: AccountRunner, collection: Collection, lane: Lane) -> None:
-        """What a trigger does: nothing that takes long, for stopping the scheduler would cancel it."""
-        task = asyncio.create_task(_look_and_request(runner, collection, lane))
-        self._asking[task] = asyncio.get_running_loop().time()
-        task.add_done_callback(self._asked)
-
-    def _asked(self, task: asyncio.Task[None]) -> None:
-        del self._asking[task]
-        if task.cancelled():
-            return
-        if (error := task.exception()) is not None:
-            _log.error("job.failed", exc_info=error)
-        if not self._asking:
-            self._tell_status()
+                self._asker.ask(account.runner, collection, lane)
 
     def _is_stuck(self) -> bool:
-        """Whether something is under way and has not moved for a quarter of an hour."""
+        """Whether something under way has not moved for a quarter of an hour, or nothing is done any more."""
         now = asyncio.get_running_loop().time()
-        if any(now - since > _STUCK_S for since in self._asking.values()):
+        if self._asker.waits_since(now) > _STUCK_S:
             return True
-        return any(each.runner.is_busy and each.pacer.quiet_s > _STUCK_S for each in self._accounts)
+        runners = [(each.runner, each.pacer) for each in self._accounts]
+        if any(runner.is_busy and pacer.quiet_s > _STUCK_S for runner, pacer in runners):
+            return True
+        return any(runner.trouble is None and now - runner.moved_at > _IDLE_S for runner, _ in runners)
 
     def _collections(self) -> list[tuple[AccountAtWork, Collection]]:
         return [(account, each) for account in self._accounts for each in account.collections]
 
     async def _heartbeat(self) -> None:
-        """Signs of life while loop and work are alive, the status line, clock steps, a changed key."""
+        """Signs of life while loop and work are alive, clock steps, a changed key."""
         loop = asyncio.get_running_loop()
         pause_s = min(_HEARTBEAT_S, (self._notifier.watchdog_s or _HEARTBEAT_S) / 3)
         checked_at, offset = loop.time(), self._clock().timestamp() - loop.time()
@@ -199,8 +206,21 @@ class _Round:
                 self._replan(now)
             elif any(account.runner.wants_new_plans for account in self._accounts):
                 self._replan(now)
-            self._tell_status()
             self._reload_for_a_new_key()
+
+    async def _observe(self) -> None:
+        """What the service says of itself, on news and twice a minute: its standing and the status line."""
+        said = ""
+        while True:
+            jobs = sum(account.runner.jobs_under_way for account in self._accounts)
+            standing = await self._observer.observe(jobs, self._schedule.next_run())
+            if (status := in_one_line(standing)) != said:
+                said = status
+                self._notifier.status(status)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_HEARTBEAT_S):
+                    await self._news.wait()
+            self._news.clear()
 
     def _replan(self, now: datetime) -> None:
         for account in self._accounts:
@@ -217,33 +237,6 @@ class _Round:
             keys = {each.account.name: each.account.auth_key for each in self._load().accounts}
             if keys != self._keys:
                 self._signals.reload.set()
-
-    def _tell_status(self) -> None:
-        status = self._describe()
-        if status != self._status:
-            self._status = status
-            self._notifier.status(status)
-
-    def _describe(self) -> str:
-        """One line for a person: what it does now, or what keeps it from doing so."""
-        for account in self._accounts:
-            trouble = account.runner.trouble
-            if trouble is not None:
-                return f"Waiting: {trouble.reason if isinstance(trouble, SourceError) else trouble}"
-        meters = sum(len(account.collections) for account in self._accounts)
-        jobs = sum(account.runner.jobs_under_way for account in self._accounts)
-        upcoming = self._schedule.next_run()
-        until = f", next at {upcoming:%H:%M} UTC" if upcoming else ""
-        return (
-            f"Collecting {meters} meter{'s' * (meters != 1)}, {jobs} job{'s' * (jobs != 1)} under way{until}"
-        )
-
-
-async def _look_and_request(runner: AccountRunner, collection: Collection, lane: Lane) -> None:
-    """Looks at the files and asks for a job. A disk in trouble is told by the work itself."""
-    with suppress(OSError):
-        await collection.look()
-    runner.request(lane, collection)
 
 
 def _zone_of(collection: Collection) -> ZoneInfo:

@@ -16,8 +16,9 @@ from collector.energy.days import Clock, date_in, zone_named
 from collector.energy.knowledge import Knowledge, Outcome
 from collector.energy.planning import wanted_days
 from collector.energy.retention import first_day
-from collector.service.assembly import AccountAtWork, Pacers, assembled, home_zone
+from collector.service.assembly import AccountAtWork, Pacers, assembled
 from collector.service.collection import Collection, Lane
+from collector.service.home import home_zone
 from collector.service.jobs import Job
 from collector.service.troubles import Cause
 from collector.settings import AccountSettings, Settings

@@ -40,6 +40,7 @@ class AccountRunner:
         self._recovery: asyncio.Task[None] | None = None
         self._answered = False
         self._unknown: set[str] = set()
+        self.moved_at = asyncio.get_running_loop().time()  # when a day was last dealt with, well or not
         self.given_up: Cause | None = None
         self.wants_new_plans = False
 
@@ -117,10 +118,12 @@ class AccountRunner:
             outcome = self._without_device(collection, day, error)
         except Exception as error:  # noqa: BLE001 - the outermost guard of one day: the others go on
             self._log.exception("job.failed", meter=collection.meter.name, day=str(day))
+            collection.note_failure("job.failed", type(error).__name__)
             return DayOutcome.failed(day, f"unexpected: {type(error).__name__}")
         else:
             self._unknown.discard(collection.meter.name)
         self._answered = True
+        self.moved_at = asyncio.get_running_loop().time()
         return outcome
 
     def _without_device(self, collection: Collection, day: date, error: DeviceUnknown) -> DayOutcome:
@@ -129,6 +132,7 @@ class AccountRunner:
         if name not in self._unknown:
             self._unknown.add(name)
             self._log.error("device.unknown", meter=name, reason=error.reason)
+        collection.note_failure("device.unknown", error.reason)
         for each in self._lanes.jobs():
             if each.collection is collection:
                 each.end()

@@ -7,20 +7,22 @@ the archive. Losing it loses nothing.
 from __future__ import annotations
 
 import json
-import os
 import zlib
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from collector.archive.files import read_at_most
+from collector.archive.folder import OWN_FOLDER
+from collector.service.health import State, age_in_words
 
-_FOLDER = "shelly-collector"
-_SYSTEM = Path("/run") / _FOLDER  # what RuntimeDirectory= of the unit makes
+_SYSTEM = Path("/run/shelly-collector")  # what RuntimeDirectory= of the unit makes
 _MAX_BYTES = 1024 * 1024
 _MAX_REASON = 500
+_MAX_WHOLE = 1 << 40  # times beyond are no dates
 
 
 class Failure(NamedTuple):
@@ -87,12 +89,8 @@ class Standing:
 def place_for(archive: Path, environ: Mapping[str, str]) -> Path:
     """Where the service of that archive writes its standing."""
     runtime = environ.get("RUNTIME_DIRECTORY", "").split(":")[0]
-    user = environ.get("XDG_RUNTIME_DIR", "")
-    if runtime:
-        return Path(runtime, _name(archive))
-    if user and os.access(user, os.W_OK):
-        return Path(user, _FOLDER, _name(archive))
-    return archive / ".collector" / _name(archive)
+    folder = Path(runtime) if runtime else archive / OWN_FOLDER
+    return folder / _name(archive)
 
 
 def write_standing(place: Path, standing: Standing) -> None:
@@ -108,10 +106,28 @@ def read_standing(archive: Path, environ: Mapping[str, str]) -> Standing | None:
     places = {
         place_for(archive, environ),
         _SYSTEM / _name(archive),
-        archive / ".collector" / _name(archive),
+        archive / OWN_FOLDER / _name(archive),
     }
     found = [standing for place in places if (standing := _read(place)) is not None]
     return max(found, key=lambda each: each.written_at, default=None)
+
+
+def in_one_line(standing: Standing) -> str:
+    """For a person: what the service does now, or what keeps it from doing so."""
+    for account in standing.accounts.values():
+        if account.trouble is not None:
+            return f"Waiting: {account.trouble.reason}"
+    for name, meter in standing.meters.items():
+        if not State(meter.state).is_well:
+            return f"{meter.state.capitalize()}: {name}: {meter.reason}"
+    meters, jobs = len(standing.meters), standing.jobs
+    newest = "no hour yet" if standing.age_s is None else f"newest hour {age_in_words(standing.age_s)} old"
+    upcoming = standing.next_run_at
+    until = "" if upcoming is None else f", next at {datetime.fromtimestamp(upcoming, UTC):%H:%M} UTC"
+    return (
+        f"Collecting {meters} meter{'s' * (meters != 1)}, {newest}, "
+        f"{jobs} job{'s' * (jobs != 1)} under way{until}"
+    )
 
 
 def _name(archive: Path) -> str:
@@ -130,10 +146,10 @@ def _standing(raw: dict[str, Any]) -> Standing:
     accounts = {
         str(name): AccountStanding(
             meters=tuple(map(str, each["meters"])),
-            requests_today=int(each["requests_today"]),
-            holds_today=int(each["holds_today"]),
-            outcomes={str(outcome): int(count) for outcome, count in each["outcomes"].items()},
-            holds=int(each["holds"]),
+            requests_today=_int(each["requests_today"]),
+            holds_today=_int(each["holds_today"]),
+            outcomes={str(outcome): _int(count) for outcome, count in each["outcomes"].items()},
+            holds=_int(each["holds"]),
             gap_s=float(each["gap_s"]),
             trouble=_failure(each["trouble"]),
         )
@@ -141,26 +157,26 @@ def _standing(raw: dict[str, Any]) -> Standing:
     }
     meters = {
         str(name): MeterStanding(
-            state=str(each["state"]),
+            state=State(each["state"]).value,
             age_s=_whole(each["age_s"]),
             reason=str(each["reason"])[:_MAX_REASON],
             newest_hour=_whole(each["newest_hour"]),
             answered_at=_whole(each["answered_at"]),
-            missing_hours=int(each["missing_hours"]),
-            expiring_days=int(each["expiring_days"]),
+            missing_hours=_int(each["missing_hours"]),
+            expiring_days=_int(each["expiring_days"]),
             failure=_failure(each["failure"]),
         )
         for name, each in raw["meters"].items()
     }
     return Standing(
         version=str(raw["version"]),
-        pid=int(raw["pid"]),
-        started_at=int(raw["started_at"]),
-        written_at=int(raw["written_at"]),
+        pid=_int(raw["pid"]),
+        started_at=_int(raw["started_at"]),
+        written_at=_int(raw["written_at"]),
         today=str(raw["today"]),
-        state=str(raw["state"]),
+        state=State(raw["state"]).value,
         age_s=_whole(raw["age_s"]),
-        jobs=int(raw["jobs"]),
+        jobs=_int(raw["jobs"]),
         next_run_at=_whole(raw["next_run_at"]),
         accounts=accounts,
         meters=meters,
@@ -171,8 +187,14 @@ def _failure(raw: Any) -> Failure | None:
     if raw is None:
         return None
     event, at, reason = raw
-    return Failure(str(event), int(at), str(reason)[:_MAX_REASON])
+    return Failure(str(event), _int(at), str(reason)[:_MAX_REASON])
 
 
 def _whole(value: Any) -> int | None:
-    return None if value is None else int(value)
+    return None if value is None else _int(value)
+
+
+def _int(value: Any) -> int:
+    if type(value) is not int or not 0 <= value < _MAX_WHOLE:
+        raise ValueError("not a whole number")
+    return value

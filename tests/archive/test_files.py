@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import os
 import re
 import shutil
@@ -12,11 +13,13 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from threading import Event, Thread, Timer
 
 import pytest
 
 from collector.archive.files import (
     FolderLock,
+    is_held,
     make_folder,
     quarantine,
     read_at_most,
@@ -295,6 +298,79 @@ def test_a_lock_is_taken_again_after_its_release(tmp_path: Path) -> None:
         FolderLock(tmp_path / "lock")
     first.release()
     FolderLock(tmp_path / "lock").release()
+
+
+def test_whether_a_folder_is_held_is_seen_from_outside_and_changes_nothing(tmp_path: Path) -> None:
+    """By another process, and until it dies; a folder that nobody ever held is free."""
+    path = tmp_path / "lock"
+    assert not is_held(path)
+    assert not is_held(tmp_path / "no" / "lock")
+    assert names_in(tmp_path) == []
+    with start_locker(path) as holder:
+        assert holder.stdout is not None
+        assert holder.stdout.readline() == b"held\n"
+        before = path.stat()
+        assert is_held(path)
+        assert is_held(path)
+        assert path.stat() == before
+        with pytest.raises(ArchiveLocked):
+            FolderLock(path)
+        holder.send_signal(signal.SIGKILL)
+        holder.wait(20)
+    assert not is_held(path)
+
+
+def test_a_lock_that_may_not_be_looked_at_is_told(tmp_path: Path) -> None:
+    """As the error that it is: nobody can say whether it is held."""
+    (tmp_path / "lock").symlink_to("elsewhere")
+    with pytest.raises(OSError, match="symbolic links"):
+        is_held(tmp_path / "lock")
+
+
+def test_whoever_only_looks_does_not_keep_a_service_from_starting(tmp_path: Path) -> None:
+    """A look is over in a moment, and is waited for."""
+    path = tmp_path / "lock"
+    path.touch()
+    looker = os.open(path, os.O_RDONLY)
+    fcntl.flock(looker, fcntl.LOCK_SH)
+    leaves = Timer(0.03, os.close, [looker])
+    leaves.start()
+    FolderLock(path).release()
+    leaves.join()
+
+
+def test_many_looks_at_once_disturb_no_start(tmp_path: Path) -> None:
+    """Looked at without a pause, the lock is taken every time; and every look while it is held sees so."""
+    path = tmp_path / "lock"
+    over = Event()
+
+    def look() -> None:
+        while not over.is_set():
+            is_held(path)
+
+    lookers = [Thread(target=look) for _ in range(2)]
+    for each in lookers:
+        each.start()
+    try:
+        for _ in range(100):
+            lock = FolderLock(path)
+            assert is_held(path)
+            lock.release()
+    finally:
+        over.set()
+        for each in lookers:
+            each.join()
+
+
+def test_a_shared_lock_that_never_ends_is_another_instance(tmp_path: Path) -> None:
+    """Whoever holds it: the start does not wait for ever."""
+    path = tmp_path / "lock"
+    path.touch()
+    looker = os.open(path, os.O_RDONLY)
+    fcntl.flock(looker, fcntl.LOCK_SH)
+    with pytest.raises(ArchiveLocked):
+        FolderLock(path)
+    os.close(looker)
 
 
 @traced

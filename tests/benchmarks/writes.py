@@ -15,6 +15,7 @@ from tests.benchmarks.processes import (
     Setup,
     cloud,
     configuration,
+    environment,
     events,
     folder,
     started,
@@ -40,7 +41,9 @@ def measure(setup: Setup) -> Iterator[Row]:
         command = setup.command("run", "--verbose", "--config", str(config))
         if strace:
             command = [strace, "-f", "-y", "-qq", "-e", f"trace={_CALLS}", "-o", str(trace), *command]
-        with log.open("wb") as output, started(command, stdout=output) as process:
+        # As the unit gives it: a folder in memory, for what the service says of itself.
+        env = environment(RUNTIME_DIRECTORY=str(place / "run"))
+        with log.open("wb") as output, started(command, stdout=output, env=env) as process:
             pid = process.pid
             wait_until(lambda: _rounds(log) >= 1)
             if strace:

@@ -95,7 +95,7 @@ def booted(
     script: str,
     results: Path,
     binds: Mapping[str, Path] | None = None,
-    timeout_s: float = 100,
+    timeout_s: float = 200,
 ) -> Path:
     """Boots the machine, runs `script` (it begins with #!) as a unit and powers off; gives `results`.
 

@@ -108,6 +108,12 @@ def _ended_well(stop: dict[str, Any]) -> bool:
     return stop["code"] == 0 and ended and stop["took_s"] <= _STOP_S
 
 
+def _was_restarted(ended: dict[str, Any]) -> bool:
+    """Whether systemd itself started it anew; on a busy computer a short watchdog may have barked twice."""
+    before, after = ended["before"], ended["after"]
+    return after["ActiveState"] == "active" and int(after["NRestarts"]) > int(before["NRestarts"])
+
+
 def test_the_lines_of_the_readme_start_the_service(life: Facts) -> None:
     """`config check` is content, `systemctl start` returns with READY, and a boot will start it as well."""
     assert life("check")["code"] == 0, life("check")["said"]
@@ -129,7 +135,8 @@ def test_the_lines_of_the_readme_show_the_service(life: Facts) -> None:
 def test_the_status_says_what_it_does(life: Facts) -> None:
     """In a line for a person, which changes with the work."""
     assert re.fullmatch(
-        r"Collecting 1 meter, \d jobs? under way, next at \d\d:\d\d UTC", life("collecting")["StatusText"]
+        r"Collecting 1 meter, newest hour .+ old, 0 jobs under way, next at \d\d:\d\d UTC",
+        life("collecting")["StatusText"],
     )
     assert life("good_reload")["after"]["StatusText"].startswith("Collecting 2 meters, ")
 
@@ -246,16 +253,13 @@ def test_a_configuration_with_a_mistake_stays_down_and_names_the_cure(failures: 
 
 def test_a_crash_is_followed_by_a_new_start(failures: Facts) -> None:
     """kill -9: after RestartSec it is ready again."""
-    crash = failures("crash")
-    assert crash["after"]["NRestarts"] == "1"
-    assert crash["after"]["ActiveState"] == "active"
+    assert _was_restarted(failures("crash"))
 
 
 def test_exit_1_is_followed_by_a_new_start(failures: Facts) -> None:
     """It failed before it was ready; the second try works."""
-    after = failures("exit_1")["after"]
     assert any("status=1/FAILURE" in line for line in failures("exit_1")["journal"])
-    assert (after["ActiveState"], after["NRestarts"]) == ("active", "1")
+    assert _was_restarted(failures("exit_1"))
 
 
 @pytest.mark.parametrize("hang", ["stopped", "looping"])
@@ -264,7 +268,7 @@ def test_a_hung_service_is_ended_and_started_anew(hang: str, failures: Facts) ->
     hung = failures(hang)
     assert any("Watchdog timeout (limit 3s)!" in line for line in hung["journal"])
     assert any("status=9/KILL" in line for line in hung["journal"])
-    assert (hung["after"]["ActiveState"], hung["after"]["NRestarts"]) == ("active", "1")
+    assert _was_restarted(hung)
 
 
 def test_a_stop_in_a_backfill_is_in_time(stops: Facts) -> None:

@@ -20,7 +20,12 @@ from tests.machines.trials.watching import (
 
 _QUICK = ("WatchdogSec=3", "RestartSec=1")
 _HANGING = Path("/opt/hanging.py")  # where the service's user can read it, wherever the clone lies
-_FIRST_FAILS = f"/bin/sh -c 'mkdir /run/trial/began && exit 1; exec {PROGRAM} run'"
+_FIRST = Path("/run/first")  # as long as it is there, the service ends with 1
+_FIRST_FAILS = (
+    "ExecStart=",
+    f"ExecStart=/bin/sh -c 'test -e {_FIRST} && exit 1; exec {PROGRAM} run'",
+    f"ExecStopPost=+rm -f {_FIRST}",
+)
 
 
 def main() -> None:
@@ -66,17 +71,14 @@ def _hang(name: str, signal: str) -> None:
 
 def _first_start_fails() -> None:
     ran("systemctl", "stop", UNIT)
-    once = (
-        "RuntimeDirectory=trial",
-        "RuntimeDirectoryPreserve=yes",
-        "ExecStart=",
-        f"ExecStart={_FIRST_FAILS}",
-    )
-    watching.drop_in(*_QUICK, *once)
-    said = len(watching.journal())
+    _FIRST.touch()
+    watching.drop_in(*_QUICK, *_FIRST_FAILS)
+    ran("systemctl", "reset-failed", UNIT)  # and with it the count of restarts
+    before, said = shown(), len(watching.journal())
     ran("systemctl", "start", "--no-block", UNIT)
     took_s = wait_until(is_ready, "a start after exit 1")
-    tell("exit_1", {"after": shown(), "took_s": took_s, "journal": watching.journal()[said:]})
+    journal = watching.journal()[said:]
+    tell("exit_1", {"before": before, "after": shown(), "took_s": took_s, "journal": journal})
 
 
 if __name__ == "__main__":

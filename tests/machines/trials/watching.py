@@ -15,6 +15,7 @@ CONFIG = Path("/etc/shelly-collector/config.toml")
 ARCHIVE = Path("/var/lib/shelly-collector")
 PROGRAM = "/opt/shelly-collector/bin/shelly-collector"
 UNIT = "shelly-collector"
+_RUNTIME = Path("/run/shelly-collector")
 _DROP_IN = Path("/etc/systemd/system/shelly-collector.service.d/trial.conf")
 _PER_PROCESS = ("cmdline", "environ", "maps", "comm")
 
@@ -88,7 +89,7 @@ def day_files(meter: str) -> list[Path]:
 
 
 def dump(name: str) -> None:
-    """All that others can see of the machine, into /results/<name>: processes, units, journal."""
+    """All that others can see of the machine, into /results/<name>: processes, journal, units, /run."""
     folder = RESULTS / name
     folder.mkdir()
     for process in Path("/proc").glob("[0-9]*"):
@@ -101,6 +102,8 @@ def dump(name: str) -> None:
     for each in ("export", "json", "verbose", "short"):
         lines = ran("journalctl", "--all", "--no-pager", f"--output={each}").stdout
         (folder / f"journal.{each}").write_text(lines)
+    if _RUNTIME.is_dir():
+        shutil.copytree(_RUNTIME, folder / "runtime")
     (folder / "units").write_text(ran("systemctl", "show", "--all", "*").stdout)
     (folder / "unit").write_text(ran("systemctl", "show", "--all", UNIT).stdout)
     (folder / "status").write_text(ran("systemctl", "status", "--full", "--no-pager", UNIT).stdout)

@@ -1,0 +1,122 @@
+"""`status` for people: a few lines a meter, and the calendar of its days."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from datetime import UTC, date, datetime
+from typing import TextIO
+
+from collector.cli.calendar import calendar, legend
+from collector.energy.coverage import DayState
+from collector.energy.days import date_in
+from collector.energy.retention import EXPIRING_DAYS
+from collector.events import CURES
+from collector.service.health import State, age_in_words
+from collector.service.overview import MeterOverview, Overview
+
+_COLOURS = {State.GOOD: "32", State.STARTING: "33", State.OFFLINE: "31", State.BROKEN: "31"}
+
+
+def lines(seen: Overview, stream: TextIO, environ: Mapping[str, str], *, whole: bool) -> Iterator[str]:
+    """What to print to `stream`; `whole` shows the days of all years."""
+    colour = stream.isatty() and not environ.get("NO_COLOR")
+    ascii_only = "utf" not in (stream.encoding or "").lower()
+    yield from _service(seen)
+    yield from _accounts(seen)
+    for meter in seen.meters:
+        first = min(meter.states) if whole else _a_year_before(max(meter.states))
+        yield ""
+        yield from _meter(meter, seen, colour=colour)
+        yield from calendar(meter.states, first, ascii_only=ascii_only, colour=colour)
+        yield _row("", legend(meter.states, ascii_only=ascii_only))
+
+
+def _service(seen: Overview) -> Iterator[str]:
+    standing = seen.standing
+    if standing is not None and seen.runs:
+        work = f", {standing.jobs} job{'s' * (standing.jobs != 1)} under way" if standing.jobs else ""
+        upcoming = "" if standing.next_run_at is None else f", next run {_time(standing.next_run_at, seen)}"
+        since = _time(standing.started_at, seen)
+        yield _row("service", f"runs since {since} (process {standing.pid}){work}{upcoming}")
+    elif any(meter.is_held for meter in seen.meters):
+        yield _row("service", "does not run; another command is collecting")
+    else:
+        yield _row("service", "does not run (systemctl status shelly-collector says why)")
+
+
+def _accounts(seen: Overview) -> Iterator[str]:
+    standing = seen.standing
+    if standing is None:
+        return
+    is_of_today = standing.today == str(date_in(seen.home_zone, seen.now))
+    for name, account in standing.accounts.items():
+        requests = account.requests_today if is_of_today else 0
+        holds = account.holds_today if is_of_today else 0
+        yield _row("account", f"{name}: {requests} requests today, {holds} holds")
+        if account.trouble is not None and seen.runs:
+            yield _row("", f"waits: {_safe(account.trouble.reason)}")
+
+
+def _meter(meter: MeterOverview, seen: Overview, *, colour: bool) -> Iterator[str]:
+    health = meter.health
+    state = f"\x1b[{_COLOURS[health.state]}m{health.state}\x1b[0m" if colour else health.state
+    yield f"{meter.name}: {state}, {_newest(meter)}"
+    if health.reason:
+        yield _row("", _safe(health.reason))
+    yield _row("today", f"{meter.hours_today} of the {meter.hours_over} hours that are over")
+    yield _row("days", _days(meter))
+    if meter.forgotten:
+        yield _row("", f"{meter.forgotten} of them are in this archive alone: the cloud has forgotten them")
+    if meter.missing_hours:
+        yield _row("missing", f"{meter.missing_hours} hours in all")
+    if meter.expiring:
+        yield _row(
+            "at risk",
+            f"{len(meter.expiring)} days, from {meter.expiring[0]} on: "
+            f"not complete, and the cloud forgets them within {EXPIRING_DAYS} days",
+        )
+    if meter.answered_at is not None:
+        yield _row("success", _time(meter.answered_at, seen))
+    if (failure := meter.failure) is not None:
+        yield _row("error", f"{_time(failure.at, seen)}, {failure.event}: {_safe(failure.reason)}")
+        if failure.event in CURES:
+            yield _row("", CURES[failure.event])
+
+
+def _newest(meter: MeterOverview) -> str:
+    if meter.newest_hour is None:
+        return "no hour stored yet"
+    ended = datetime.fromtimestamp(meter.newest_hour + 3600, UTC).astimezone(meter.zone)
+    return f"newest hour until {ended:%Y-%m-%d %H:%M}, {age_in_words(meter.health.age_s)} ago"
+
+
+def _days(meter: MeterOverview) -> str:
+    counts = meter.counts
+    told = [
+        f"{counts[state]} {state.value.replace('_', ' ')}"
+        for state in DayState
+        if state is not DayState.TODAY and (counts[state] or state is DayState.COMPLETE)
+    ]
+    return f"{', '.join(told)}, since {min(meter.states)}"
+
+
+def _time(ts: int, seen: Overview) -> str:
+    """The time on this machine's clock, with the date where it is another day than today."""
+    moment = datetime.fromtimestamp(ts, UTC).astimezone(seen.home_zone)
+    is_today = moment.date() == seen.now.astimezone(seen.home_zone).date()
+    return f"{moment:%H:%M}" if is_today else f"{moment:%Y-%m-%d %H:%M}"
+
+
+def _safe(text: str) -> str:
+    """What came from outside cannot steer the terminal."""
+    return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in text)
+
+
+def _row(label: str, text: str) -> str:
+    return f"{label:<9}{text}"
+
+
+def _a_year_before(day: date) -> date:
+    """The first day of the eleventh month before: twelve rows."""
+    months = day.year * 12 + day.month - 1 - 11
+    return date(months // 12, months % 12 + 1, 1)

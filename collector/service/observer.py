@@ -1,0 +1,230 @@
+"""Observer: what the service says of itself, gathered, kept in its place, and told where it changed."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from datetime import date, datetime
+from functools import partial
+from pathlib import Path
+from typing import NamedTuple, TypeVar
+from zoneinfo import ZoneInfo
+
+from collector import __version__, logs
+from collector.archive.survey import missing_hours, newest_whole_hour
+from collector.cloud.pacing import Pacer
+from collector.energy.coverage import DayState, coverage
+from collector.energy.days import Clock, date_in
+from collector.energy.retention import EXPIRING_DAYS, expiring_days, first_day
+from collector.errors import SourceError
+from collector.service.assembly import AccountAtWork
+from collector.service.collection import Collection
+from collector.service.health import Health, HealthPolicy, Signs, State, judge, worst
+from collector.service.standing import AccountStanding, Failure, MeterStanding, Standing, write_standing
+from collector.service.troubles import trouble_of
+from collector.threads import DaemonThreads
+
+T = TypeVar("T")
+
+_GAPS_S = 3600.0  # counting missing hours reads every partial day
+_QUIET_S = 3600.0  # so long after a start nothing is said of days at risk: they are being asked for
+
+_log = logs.get_logger("health")
+
+
+class Observer:
+    """Looks at the accounts at work. Goes on from what was said before, by this process or an earlier one."""
+
+    def __init__(
+        self,
+        accounts: Sequence[AccountAtWork],
+        policy: HealthPolicy,
+        clock: Clock,
+        home_zone: ZoneInfo,
+        place: Path,
+        before: Standing | None,
+    ) -> None:
+        """`place` is where the standing is kept, `before` what stood there; `home_zone` has its midnight."""
+        self._accounts = accounts
+        self._policy = policy
+        self._clock = clock
+        self._home_zone = home_zone
+        self._place = place
+        self._threads = DaemonThreads()
+        self._began = asyncio.get_running_loop().time()
+        now = int(clock().timestamp())
+        blank = Standing(__version__, os.getpid(), now, now, "")
+        self.standing = blank if before is None else before
+        self._started_at = self.standing.started_at if self.standing.pid == os.getpid() else now
+        self._today = {each.name: _Today.after(self.standing, each) for each in accounts}
+        self._gaps: dict[str, _Gaps] = {}
+        self._warned: dict[str, date] = {}
+
+    async def observe(self, jobs: int, next_run: datetime | None) -> Standing:
+        """The standing now; written to its place where something changed since the last time."""
+        now = self._clock()
+        at = int(now.timestamp())
+        today = str(date_in(self._home_zone, now))
+        accounts: dict[str, AccountStanding] = {}
+        meters: dict[str, MeterStanding] = {}
+        for account in self._accounts:
+            trouble = _trouble_of(account, at)
+            accounts[account.name] = self._account(account, trouble, today)
+            for each in account.collections:
+                meters[each.meter.name] = await self._meter(each, trouble, now)
+        whole = worst(Health(State(each.state), each.age_s, each.reason) for each in meters.values())
+        standing = Standing(
+            version=__version__,
+            pid=os.getpid(),
+            started_at=self._started_at,
+            written_at=at,
+            today=today,
+            state=whole.state.value,
+            age_s=whole.age_s,
+            jobs=jobs,
+            next_run_at=None if next_run is None else int(next_run.timestamp()),
+            accounts=accounts,
+            meters=meters,
+        )
+        if _timeless(standing) != _timeless(self.standing):
+            with suppress(OSError):  # a disk in trouble is told by the work itself
+                await self._in_thread(partial(write_standing, self._place, standing))
+        self._tell_changes(standing)
+        self.standing = standing
+        return standing
+
+    def _account(self, account: AccountAtWork, trouble: Failure | None, today: str) -> AccountStanding:
+        pacer = account.pacer
+        requests_today, holds_today = self._today[account.name].counts(pacer, today)
+        return AccountStanding(
+            meters=tuple(each.meter.name for each in account.collections),
+            requests_today=requests_today,
+            holds_today=holds_today,
+            outcomes={
+                "answered": pacer.requests - pacer.in_flight - pacer.rejections - pacer.failures,
+                "rejected": pacer.rejections,
+                "failed": pacer.failures,
+            },
+            holds=pacer.holds,
+            gap_s=round(pacer.gap_s, 3),
+            trouble=trouble,
+        )
+
+    async def _meter(self, collection: Collection, trouble: Failure | None, now: datetime) -> MeterStanding:
+        before = self.standing.meters.get(collection.meter.name, MeterStanding())
+        known, archive = collection.archive.known(), collection.archive
+        newest = await self._in_thread(
+            partial(newest_whole_hour, archive.folder, known, collection.zone, no_solar=archive.no_solar)
+        )
+        answered_at = collection.answered_at or before.answered_at
+        signs = Signs(newest, answered_at, self._started_at, trouble.reason if trouble else "")
+        health = judge(signs, now.timestamp(), self._policy)
+        gaps = await self._gaps_of(collection, newest, now)
+        return MeterStanding(
+            state=health.state.value,
+            age_s=health.age_s,
+            reason=health.reason,
+            newest_hour=newest,
+            answered_at=answered_at,
+            missing_hours=gaps.missing_hours,
+            expiring_days=len(gaps.expiring),
+            failure=trouble or collection.failure or before.failure,
+        )
+
+    async def _gaps_of(self, collection: Collection, newest: int | None, now: datetime) -> _Gaps:
+        """What is missing, counted anew with each new hour, and once an hour without one."""
+        name, at = collection.meter.name, asyncio.get_running_loop().time()
+        gaps = self._gaps.get(name)
+        if gaps is None or gaps.newest != newest or at - gaps.counted_at >= _GAPS_S:
+            archive, today = collection.archive, collection.today()
+            known, policy, since = archive.known(), collection.policy, collection.meter.since
+            states = coverage(today, known, policy, since)
+            days = [day for day, state in states.items() if state is not DayState.COMPLETE]
+            zone, no_solar = collection.zone, archive.no_solar
+            hours = await self._in_thread(
+                partial(missing_hours, archive.folder, known, zone, days, now, no_solar=no_solar)
+            )
+            expiring = expiring_days(today, first_day(today, policy.backfill_days, since), known)
+            gaps = self._gaps[name] = _Gaps(at, newest, hours, expiring)
+            self._warn(collection, gaps.expiring, today)
+        return gaps
+
+    async def _in_thread(self, call: Callable[[], T]) -> T:
+        """Off the loop, and not in the queue of what is saved: a card that stalls delays only this."""
+        return await asyncio.get_running_loop().run_in_executor(self._threads, call)
+
+    def _warn(self, collection: Collection, expiring: list[date], today: date) -> None:
+        """Says, once a day, what will be lost unless it is had soon."""
+        name = collection.meter.name
+        asked_for = asyncio.get_running_loop().time() - self._began >= _QUIET_S
+        if expiring and asked_for and self._warned.get(name) != today:
+            self._warned[name] = today
+            days = [str(day) for day in expiring]
+            _log.warning(
+                "history.expiring", meter=name, count=len(days), within_days=EXPIRING_DAYS,
+                oldest=days[0], newest=days[-1], days=days,
+            )  # fmt: skip
+
+    def _tell_changes(self, standing: Standing) -> None:
+        for name, meter in standing.meters.items():
+            old = self.standing.meters.get(name, MeterStanding()).state
+            if old == meter.state or (State(old).is_well and State(meter.state).is_well):
+                continue
+            tell = _log.info if State(meter.state).is_well else _log.error
+            tell(
+                "health.changed", meter=name, state=meter.state, before=old,
+                reason=meter.reason, newest_hour_age_s=meter.age_s,
+            )  # fmt: skip
+
+
+class _Gaps(NamedTuple):
+    """What a meter lacks, when it was counted (loop time), and the newest hour then."""
+
+    counted_at: float
+    newest: int | None
+    missing_hours: int
+    expiring: list[date]
+
+
+@dataclass(slots=True)
+class _Today:
+    """What the pacer had counted when the day began; less, where an earlier process counted a part of it."""
+
+    date: str
+    requests: int
+    holds: int
+
+    @classmethod
+    def after(cls, before: Standing, account: AccountAtWork) -> _Today:
+        told = before.accounts.get(account.name, AccountStanding())
+        pacer = account.pacer
+        return cls(before.today, pacer.requests - told.requests_today, pacer.holds - told.holds_today)
+
+    def counts(self, pacer: Pacer, today: str) -> tuple[int, int]:
+        """Requests and holds of that date so far."""
+        if today != self.date:
+            self.date, self.requests, self.holds = today, pacer.requests, pacer.holds
+        return pacer.requests - self.requests, pacer.holds - self.holds
+
+
+def _trouble_of(account: AccountAtWork, at: int) -> Failure | None:
+    cause = account.runner.trouble
+    if cause is None:
+        return None
+    return Failure(trouble_of(cause).down, at, cause.reason if isinstance(cause, SourceError) else str(cause))
+
+
+def _timeless(standing: Standing) -> Standing:
+    """What is worth being written: without what changes by the mere passing of time."""
+    meters = {
+        name: replace(each, age_s=None, failure=each.failure and each.failure._replace(at=0))
+        for name, each in standing.meters.items()
+    }
+    accounts = {
+        name: replace(each, trouble=each.trouble and each.trouble._replace(at=0))
+        for name, each in standing.accounts.items()
+    }
+    return replace(standing, written_at=0, age_s=None, accounts=accounts, meters=meters)

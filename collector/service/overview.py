@@ -1,0 +1,146 @@
+"""Overview: how collecting stands, from the files alone; whether the service runs or not."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import date, datetime
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+from collector.archive.files import is_held
+from collector.archive.folder import OWN_FOLDER
+from collector.archive.survey import hours_of_today, missing_hours, newest_whole_hour, survey
+from collector.cloud.meters import Meter
+from collector.energy.coverage import DayState, coverage, forgotten
+from collector.energy.days import date_in, zone_named
+from collector.energy.knowledge import Known
+from collector.energy.retention import expiring_days, first_day
+from collector.service.health import Health, Signs, judge
+from collector.service.home import home_zone
+from collector.service.standing import Failure, MeterStanding, Standing, read_standing
+from collector.settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class MeterOverview:
+    """One meter. `newest_hour` and `answered_at` are epoch seconds.
+
+    `hours_today` of the `hours_over` hours that are over are stored whole. `missing_hours`: all that
+    are over since the meter began and not known on every channel. `states` has each day since then,
+    oldest first; `forgotten` of the complete ones the cloud no longer keeps. `is_held`: a process
+    collects into its folder now.
+    """
+
+    name: str
+    zone: ZoneInfo
+    health: Health
+    newest_hour: int | None
+    hours_today: int
+    hours_over: int
+    missing_hours: int
+    states: Mapping[date, DayState]
+    forgotten: int
+    expiring: tuple[date, ...]
+    answered_at: int | None
+    failure: Failure | None
+    is_held: bool
+
+    @property
+    def counts(self) -> Counter[DayState]:
+        """How many days are in each state."""
+        return Counter(self.states.values())
+
+
+@dataclass(frozen=True, slots=True)
+class Overview:
+    """All meters, and what the service said last; `runs` tells whether it is that service that works now."""
+
+    now: datetime
+    home_zone: ZoneInfo
+    runs: bool
+    standing: Standing | None
+    meters: tuple[MeterOverview, ...]
+
+
+def overview(settings: Settings, now: datetime, environ: Mapping[str, str]) -> Overview:
+    """How collecting stands at `now`. Raises `OSError` where this user may not read the files."""
+    home = home_zone(environ)
+    standing = read_standing(settings.archive, environ)
+    held = {meter.name: is_held(settings.folder_of(meter) / OWN_FOLDER / "lock") for meter in settings.meters}
+    runs = standing is not None and _is_alive(standing.pid) and any(held.values())
+    watched_since = standing.started_at if standing is not None and runs else None
+    meters = []
+    for meter in settings.meters:
+        told = MeterStanding() if standing is None else standing.meters.get(meter.name, MeterStanding())
+        trouble = _trouble(standing, meter.name) if runs else ""
+        seen = _Seen(now, home, told, watched_since, trouble, is_held=held[meter.name])
+        meters.append(_meter(settings, meter, seen))
+    return Overview(now, home, runs, standing, tuple(meters))
+
+
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """What is known of a meter besides its files."""
+
+    now: datetime
+    home: ZoneInfo
+    told: MeterStanding
+    watched_since: int | None
+    trouble: str
+    is_held: bool
+
+
+def _meter(settings: Settings, meter: Meter, seen: _Seen) -> MeterOverview:
+    folder, now = settings.folder_of(meter), seen.now
+    known, zone = survey(folder, settings.day_format)
+    if zone is None:
+        zone = zone_named(meter.timezone) if meter.timezone else seen.home
+    today = date_in(zone, now)
+    newest = newest_whole_hour(folder, known, zone, no_solar=meter.has_no_solar)
+    states = coverage(today, known, settings.plan, meter.since)
+    incomplete = [day for day, state in states.items() if state is not DayState.COMPLETE]
+    hours_today, hours_over = hours_of_today(folder, today, zone, now, no_solar=meter.has_no_solar)
+    answered_at = seen.told.answered_at or _saved_at(folder, known)
+    signs = Signs(newest, answered_at, seen.watched_since, seen.trouble)
+    return MeterOverview(
+        name=meter.name,
+        zone=zone,
+        health=judge(signs, now.timestamp(), settings.health),
+        newest_hour=newest,
+        hours_today=hours_today,
+        hours_over=hours_over,
+        missing_hours=missing_hours(folder, known, zone, incomplete, now, no_solar=meter.has_no_solar),
+        states=states,
+        forgotten=forgotten(today, states),
+        expiring=tuple(
+            expiring_days(today, first_day(today, settings.plan.backfill_days, meter.since), known)
+        ),
+        answered_at=answered_at,
+        failure=seen.told.failure,
+        is_held=seen.is_held,
+    )
+
+
+def _trouble(standing: Standing | None, meter: str) -> str:
+    """What keeps the meter's account from working, as the service said it last."""
+    for account in standing.accounts.values() if standing is not None else ():
+        if meter in account.meters and account.trouble is not None:
+            return account.trouble.reason
+    return ""
+
+
+def _saved_at(folder: Path, known: Mapping[date, Known]) -> int | None:
+    """When the newest day was last saved: all there is where no service has said more."""
+    newest = max((day for day, state in known.items() if state.stored), default=None)
+    if newest is None:
+        return None
+    with suppress(FileNotFoundError):
+        return int((folder / f"{newest}.jsonl").stat().st_mtime)
+    return None
+
+
+def _is_alive(pid: int) -> bool:
+    return Path(f"/proc/{pid}").exists()

@@ -1,0 +1,45 @@
+"""What is said of a day that was collected: one event a fact."""
+
+from __future__ import annotations
+
+from collector.archive.store import DayOutcome, Quarantined
+from collector.energy.knowledge import Outcome
+from collector.logs import Logger
+
+
+def tell_day(log: Logger, outcome: DayOutcome, doubtful: int) -> None:
+    """How the day ended, the files moved aside and the hours revised; `doubtful` hours it came with."""
+    day = str(outcome.day)
+    for quarantined in outcome.quarantined:
+        tell_quarantined(log, quarantined)
+    for revision in outcome.revisions:
+        log.info(
+            "hour.revised",
+            day=day,
+            ts=revision.ts,
+            column=revision.column,
+            old_kwh=str(revision.old_kwh),
+            new_kwh=str(revision.new_kwh),
+        )
+    if doubtful and not outcome.complete:
+        log.warning("day.doubtful", day=day, hours=doubtful)
+    level = log.debug if outcome.outcome in (Outcome.UNCHANGED, Outcome.EMPTY) else log.info
+    level(f"day.{outcome.outcome}", day=day, hours=outcome.hours, missing_hours=outcome.missing)
+
+
+def tell_quarantined(log: Logger, quarantined: Quarantined) -> None:
+    """A file was moved aside."""
+    log.warning(
+        "file.quarantined",
+        day=str(quarantined.day),
+        reason=quarantined.reason,
+        place=str(quarantined.place),
+    )
+
+
+def tell_zone(log: Logger, before: str | None, now: str) -> None:
+    """The meter's zone became known, or is another one than before."""
+    if before is None:
+        log.info("zone.learned", zone=now)
+    elif before != now:
+        log.warning("zone.changed", old=before, zone=now)

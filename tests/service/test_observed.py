@@ -1,0 +1,161 @@
+"""What a living service says of itself: its standing, its status line, and changes of health."""
+
+from __future__ import annotations
+
+import io
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from collector.service.standing import MeterStanding, Standing, read_standing
+from collector.simulator import Device, Fault, Hole
+from tests.service.living import Living, events_in, living
+from tests.world import DEVICE, cloud_of
+
+START = datetime(2026, 3, 20, 14, 5, tzinfo=UTC)
+TODAY = date(2026, 3, 20)
+SHALLOW: dict[str, Any] = {"schedule": {"backfill_days": 3, "refresh_jitter_s": 0}}
+
+
+def standing_of(service: Living) -> Standing:
+    standing = read_standing(service.world.archive, {})
+    assert standing is not None
+    return standing
+
+
+def house(service: Living) -> MeterStanding:
+    return standing_of(service).meters["house"]
+
+
+def status(service: Living) -> str:
+    return next(told for told in reversed(service.told) if told.startswith("STATUS=")).removeprefix("STATUS=")
+
+
+def changes(log: io.StringIO) -> list[tuple[str, str]]:
+    return [(event["before"], event["state"]) for event in events_in(log.getvalue(), "health.changed")]
+
+
+async def test_the_standing_says_what_files_cannot(tmp_path: Path) -> None:
+    """Last success, requests of today, the next run; and the newest hour with its age."""
+    async with living(cloud_of(), tmp_path, START, **SHALLOW) as service:
+        await service.pass_time(minutes=20, seconds=10)
+        standing = standing_of(service)
+        assert house(service).newest_hour == datetime(2026, 3, 20, 13, tzinfo=UTC).timestamp()
+        assert house(service).answered_at == pytest.approx(START.timestamp() + 7 * 60, abs=120)
+        account = standing.accounts["home"]
+        assert account.requests_today == service.world.cloud.counts.total.requests == 2 * 5
+        assert account.outcomes == {"answered": 10, "rejected": 0, "failed": 0}
+        assert standing.next_run_at == datetime(2026, 3, 20, 14, 32, tzinfo=UTC).timestamp()
+        line = "Collecting 1 meter, newest hour 25 min old, 0 jobs under way, next at 14:32 UTC"
+        assert status(service) == line
+
+
+async def test_requests_are_counted_from_midnight_and_over_a_restart(tmp_path: Path) -> None:
+    """A new process goes on with what the one before had counted of the day."""
+    async with living(cloud_of(), tmp_path, START, **SHALLOW) as service:
+        await service.pass_time(minutes=20)
+        await service.stop()
+    async with living(cloud_of(), tmp_path, START + timedelta(hours=1), **SHALLOW) as service:
+        await service.pass_time(minutes=2)
+        assert standing_of(service).accounts["home"].requests_today == 10 + 2
+        await service.pass_time(hours=9)
+        assert standing_of(service).accounts["home"].requests_today < 10
+
+
+async def test_a_refresh_that_changes_nothing_is_no_reason_to_write(tmp_path: Path) -> None:
+    """The passing of time alone writes nothing."""
+    async with living(cloud_of(), tmp_path, START, **SHALLOW) as service:
+        await service.pass_time(minutes=40)
+        (place,) = (tmp_path / ".collector").glob("*.json")
+        before = place.stat().st_mtime_ns
+        await service.pass_time(minutes=25)
+        assert place.stat().st_mtime_ns == before
+
+
+async def test_a_meter_that_is_offline_is_told_once_and_again_when_it_is_back(
+    tmp_path: Path, log_lines: io.StringIO
+) -> None:
+    """The cloud answers and has nothing newer: after 26 hours somebody should look."""
+    hole = Hole(datetime(2026, 3, 20, 15), datetime(2026, 3, 22, 12))
+    async with living(cloud_of(Device(DEVICE, hole=(hole,))), tmp_path, START, **SHALLOW) as service:
+        await service.pass_time(hours=26)
+        assert house(service).state == "good"
+        await service.pass_time(hours=2)
+        assert (house(service).state, standing_of(service).state) == ("offline", "offline")
+        assert status(service).startswith("Offline: house: the cloud answers and has nothing newer")
+        await service.pass_time(hours=20)
+        assert house(service).state == "good"
+        assert changes(log_lines) == [("good", "offline"), ("offline", "good")]
+
+
+async def test_a_collector_that_cannot_work_is_broken_after_the_same_time(
+    tmp_path: Path, log_lines: io.StringIO
+) -> None:
+    """With the reason why; the last failure stays to be read when it is over."""
+    fault = Fault("status_503", since=START + timedelta(hours=1), until=START + timedelta(hours=40))
+    async with living(cloud_of(fault=(fault,)), tmp_path, START, **SHALLOW) as service:
+        await service.pass_time(hours=10)
+        assert house(service).state == "good"
+        assert status(service) == "Waiting: the cloud answered 503"
+        trouble = standing_of(service).accounts["home"].trouble
+        assert trouble is not None
+        assert trouble.event == "source.unavailable"
+        await service.pass_time(hours=20)
+        assert (house(service).state, house(service).reason) == ("broken", "the cloud answered 503")
+        await service.pass_time(hours=12)
+        assert house(service).state == "good"
+        assert standing_of(service).accounts["home"].trouble is None
+        failure = house(service).failure
+        assert failure is not None
+        assert (failure.event, failure.reason) == ("source.unavailable", "the cloud answered 503")
+        assert changes(log_lines) == [("good", "broken"), ("broken", "good")]
+
+
+async def test_an_unknown_device_is_the_meters_last_failure(tmp_path: Path) -> None:
+    """The others are well; this one says what is wrong with it, and is broken after an hour without data."""
+    meters = ({"name": "gone", "id": "aaaaaaaaaaaa"}, {"name": "house", "id": DEVICE})
+    async with living(cloud_of(), tmp_path, START, stand={"meters": meters}, **SHALLOW) as service:
+        await service.pass_time(hours=2)
+        gone = standing_of(service).meters["gone"]
+        assert gone.failure is not None
+        assert gone.failure.event == "device.unknown"
+        assert (gone.state, house(service).state, standing_of(service).state) == ("broken", "good", "broken")
+
+
+async def test_days_that_the_cloud_will_forget_are_told_once_a_day(
+    tmp_path: Path, log_lines: io.StringIO
+) -> None:
+    """A hole three years old: how many days, and which, before they are lost."""
+    old = TODAY - timedelta(days=3 * 365 - 10)
+    hole = Hole(datetime(old.year, old.month, old.day, 6), datetime(old.year, old.month, old.day, 9))
+    async with living(cloud_of(Device(DEVICE, hole=(hole,))), tmp_path, START) as service:
+        await service.pass_time(minutes=30)
+        assert events_in(log_lines.getvalue(), "history.expiring") == []
+        await service.pass_time(hours=30)
+        first, second = events_in(log_lines.getvalue(), "history.expiring")
+        assert (first["count"], first["days"], first["within_days"]) == (1, [str(old)], 30)
+        assert second["days"] == [str(old)]
+        assert house(service).expiring_days == 1
+        assert house(service).missing_hours == 3
+
+
+async def test_a_runtime_folder_takes_the_standing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As the unit gives one, in memory: then nothing of it is written beside the archive."""
+    monkeypatch.setenv("RUNTIME_DIRECTORY", str(tmp_path / "run"))
+    archive = tmp_path / "archive"
+    async with living(cloud_of(), archive, START, **SHALLOW) as service:
+        await service.pass_time(minutes=5)
+        assert read_standing(archive, {"RUNTIME_DIRECTORY": str(tmp_path / "run")}) is not None
+        assert read_standing(archive, {}) is None
+
+
+async def test_a_standing_that_cannot_be_kept_stops_nothing(tmp_path: Path) -> None:
+    """A file in the way of its folder: the collecting goes on."""
+    (tmp_path / ".collector").write_text("in the way")
+    async with living(cloud_of(), tmp_path, START, **SHALLOW) as service:
+        await service.pass_time(hours=2)
+        assert not service.task.done()
+        assert (service.world.folder() / f"{TODAY}.jsonl").exists()
+        assert status(service).startswith("Collecting 1 meter, newest hour ")
