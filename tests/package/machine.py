@@ -30,7 +30,7 @@ _FIRST_BOOT = """\
 #!/bin/sh
 # After the start of the boot itself, which is none of ours.
 systemd-run --quiet --wait --pipe --property=After=shelly-collector.service systemctl show shelly-collector \
-    --property=ActiveState --property=Result --property=StatusText > /results/unit
+    --property=ActiveState --property=Result > /results/unit
 """
 
 

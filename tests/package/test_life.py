@@ -200,8 +200,7 @@ def test_a_unit_that_hides_the_packages_is_told(life: Life) -> None:
 
 
 def test_an_image_that_is_made_without_a_running_system_collects_from_its_first_boot(life: Life) -> None:
-    """Installed and configured where no systemd runs."""
+    """Installed and configured where no systemd runs. Active is what has said that it is ready."""
     assert life.compiled_in_image > 80
     state = dict(line.split("=", 1) for line in life.first_boot.splitlines())
-    assert (state["ActiveState"], state["Result"]) == ("active", "success")
-    assert state["StatusText"].startswith("Collecting 1 meter")
+    assert state == {"ActiveState": "active", "Result": "success"}
