@@ -1,0 +1,121 @@
+"""shelly-collector(1): the manual page of the program."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import date
+
+from collector import __version__
+from collector.cli import COMMANDS, PROGRAM, exits
+from collector.events import EVENTS
+from collector.settings.schema import ARCHIVE_PATH
+from deb import roff
+from deb.commands import Option, Verb, verbs
+
+_ABOUT = (
+    "The Shelly Cloud keeps the hourly history of an energy meter for three years, and then forgets. "
+    "`shelly-collector` fetches that history and keeps it as plain files: one JSONL file a day, complete "
+    "and right. It is set up once and forgotten: gaps heal by themselves, the rate limit is respected, "
+    "and what is missing is missing and never a zero.",
+    "As a service it runs under systemd. Data goes to standard output, logs and progress to standard error.",
+)
+_STEPS = f"""\
+install -m 640 -g {PROGRAM} /usr/share/doc/{PROGRAM}/examples/config.toml /etc/{PROGRAM}/
+install -m 600 /dev/null /etc/{PROGRAM}/auth_key
+editor /etc/{PROGRAM}/config.toml /etc/{PROGRAM}/auth_key
+{PROGRAM} config check
+systemctl start {PROGRAM}"""
+ENVIRONMENT = {
+    "SHELLY_COLLECTOR_CONFIG": "The configuration file, where `--config` does not name one.",
+    "SHELLY_COLLECTOR_AUTH_KEY": "The account's key, unless a credential or `auth_key_file` gives it.",
+    "SHELLY_COLLECTOR_ARCHIVE": "Overrides `path` of `[archive]`.",
+    "SHELLY_COLLECTOR_LOG_FORMAT": "Overrides `format` of `[log]`.",
+    "SHELLY_COLLECTOR_LOG_LEVEL": "Overrides `level` of `[log]`.",
+    "CONFIGURATION_DIRECTORY": "A folder with a `config.toml`; systemd sets it.",
+    "CREDENTIALS_DIRECTORY": "A folder with the key as `auth_key` or `auth_key.ACCOUNT`; systemd sets it.",
+    "XDG_CONFIG_HOME": "Where your own `shelly-collector/config.toml` is looked for; else in `~/.config`.",
+    "NO_COLOR": "No colours in the log, whatever the terminal.",
+}
+"""The variables that the program reads, each with what it does."""
+_FILES = {
+    f"/etc/{PROGRAM}/config.toml": "The configuration of the service: `0640`, root and the group "
+    f"`{PROGRAM}`. The service does not start until it is there.",
+    f"/etc/{PROGRAM}/auth_key": "The account's key, alone: `0600`, root. systemd hands the service a copy at "
+    f"its start: after a change of the key, `systemctl restart {PROGRAM}`.",
+    f"{ARCHIVE_PATH.default}/METER/YYYY-MM-DD.jsonl": "A day, one JSON object an hour. Neither removing "
+    f"nor purging the package touches it. To let a user read the files: `adduser USER {PROGRAM}`.",
+    f"{ARCHIVE_PATH.default}/METER/.collector/": "What the collector keeps for itself.",
+    f"/usr/share/doc/{PROGRAM}/examples/config.toml": "Every setting with its default, to begin with.",
+}
+_SIGNALS = {
+    "SIGTERM, SIGINT": "Ends it after the days under way, at most five seconds later; a second one at once.",
+    "SIGHUP": "Reads the configuration again. The old one stays in force where the new one is wrong.",
+}
+
+
+def page(day: date) -> str:
+    """The whole page, in roff."""
+    return "".join(_sections(day))
+
+
+def _sections(day: date) -> Iterator[str]:
+    yield roff.title(PROGRAM, 1, day, f"{PROGRAM} {__version__}", "User Commands")
+    yield roff.heading("NAME")
+    yield (
+        rf"{roff.escaped(PROGRAM)} \- keeps the hourly history of Shelly energy meters as plain files" + "\n"
+    )
+    yield roff.heading("SYNOPSIS")
+    yield f"{roff.bold(PROGRAM)} \\fICOMMAND\\fR [\\fIOPTION\\fR ...]\n"
+    yield roff.heading("DESCRIPTION")
+    yield roff.prose(_ABOUT[0])
+    yield from (roff.paragraph(each) for each in _ABOUT[1:])
+    yield roff.heading("FIRST STEPS")
+    yield roff.prose("As root: host, meter and device id go into the first file, the key into the second.")
+    yield roff.example(_STEPS)
+    yield roff.heading("COMMANDS")
+    for verb in verbs():
+        yield from _command(verb)
+    yield roff.subheading(f"{PROGRAM} --version, --help")
+    yield roff.prose("Tells the version, or what there is. `--help` after a command tells more of it.")
+    yield from _list("SIGNALS", _SIGNALS)
+    yield from _list("EXIT STATUS", {str(code): meaning for code, meaning in exits.MEANINGS.items()})
+    yield from _list("ENVIRONMENT", ENVIRONMENT)
+    yield from _list("FILES", _FILES)
+    yield from _list("EVENTS", EVENTS)
+    yield roff.heading("EXAMPLES")
+    yield roff.prose("One for each command:")
+    yield roff.example("\n".join(f"{PROGRAM} {command.example}" for command in COMMANDS.values()))
+    yield roff.heading("SEE ALSO")
+    yield ".BR shelly\\-collector.toml (5),\n.BR systemctl (1),\n.BR journalctl (1)\n"
+
+
+def _command(verb: Verb) -> Iterator[str]:
+    yield roff.subheading(" ".join((PROGRAM, *verb.words)))
+    yield roff.prose(f"{verb.help[0].upper()}{verb.help[1:]}.")
+    yield roff.paragraph(f"Usage: `{_usage(verb)}`")
+    for operand in verb.operands:
+        yield roff.item(operand.usage, operand.help or "See above.")
+    for option in verb.options:
+        if option.offered == "--help":  # said once, for all
+            continue
+        yield roff.item(_spelled(option), option.help)
+
+
+def _usage(verb: Verb) -> str:
+    words = [PROGRAM, *verb.words]
+    if verb.actions:
+        return " ".join((*words, "|".join(verb.actions)))
+    if len(verb.options) > 1:  # --help is always there
+        words.append("[OPTION ...]")
+    return " ".join((*words, *(operand.usage for operand in verb.operands)))
+
+
+def _spelled(option: Option) -> str:
+    spellings = ", ".join(option.flags)
+    return spellings if option.value is None else f"{spellings} {option.value}"
+
+
+def _list(name: str, meanings: dict[str, str]) -> Iterator[str]:
+    yield roff.heading(name)
+    for term, meaning in meanings.items():
+        yield roff.item(term, meaning)

@@ -1,0 +1,184 @@
+"""The manual pages: everything that there is stands in them, and they are good roff."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import re
+import shutil
+import subprocess
+from datetime import date
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from collector.cli import COMMANDS, exits, main
+from collector.events import EVENTS
+from collector.settings.schema import LISTS, TABLES
+from deb import manual, roff, settings_page
+from deb.building import TREE
+from deb.commands import verbs
+from deb.explained import explanations
+
+DAY = date(2026, 11, 24)
+EXAMPLE = (TREE / "config" / "collector.toml").read_text()
+PAGES = {"shelly-collector.1": manual.page(DAY), "shelly-collector.toml.5": settings_page.page(EXAMPLE, DAY)}
+PROGRAM_PAGE, SETTINGS_PAGE = PAGES.values()
+CHECKERS = (
+    ("mandoc", "-T", "lint", "-W", "warning"),
+    ("man", "--warnings", "--encoding=UTF-8", "--local-file"),
+    ("groff", "-man", "-ww", "-z"),
+)
+
+
+def section(page: str, name: str) -> str:
+    """What stands below a heading or a subheading, up to the next one of its kind."""
+    _, _, rest = page.partition(f' "{roff.escaped(name)}"\n')
+    assert rest, f"no {name}"
+    return re.split(r"^\.S[HS] ", rest, maxsplit=1, flags=re.MULTILINE)[0]
+
+
+def spoken(words: str) -> str:
+    """Text as it stands in a page, without its lines."""
+    return " ".join(roff.prose(words).split())
+
+
+def read(page: str) -> str:
+    """A page or a part of it, without its lines."""
+    return " ".join(page.split())
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_and_flag_stands_in_the_manual(name: str) -> None:
+    """Also those of its actions: the flags are looked for in what `--help` prints."""
+    help_of = {
+        " ".join(("shelly-collector", *verb.words)): help_after(*verb.words)
+        for verb in verbs()
+        if verb.words[0] == name
+    }
+    for command, text in help_of.items():
+        told = section(PROGRAM_PAGE, command)
+        flags = set(re.findall(r"(?<![\w-])--[a-z][\w-]*", text.partition("example:")[0])) - {"--help"}
+        assert [flag for flag in sorted(flags) if roff.escaped(flag) not in told] == [], command
+
+
+def help_after(*words: str) -> str:
+    """What the program prints with `--help` after these words."""
+    told = io.StringIO()
+    with contextlib.redirect_stdout(told), pytest.raises(SystemExit):
+        main([*words, "--help"])
+    return told.getvalue()
+
+
+def test_the_actions_of_a_command_are_known() -> None:
+    """Or their flags would be looked for nowhere."""
+    assert {("config", "check"), ("config", "show")} <= {verb.words for verb in verbs()}
+
+
+@pytest.mark.parametrize("event", EVENTS)
+def test_every_event_stands_in_the_manual(event: str) -> None:
+    """In the words of the list."""
+    assert f"{roff.bold(event)} {spoken(EVENTS[event])}" in read(section(PROGRAM_PAGE, "EVENTS"))
+
+
+def test_every_exit_code_stands_in_the_manual() -> None:
+    """With its meaning."""
+    told = read(section(PROGRAM_PAGE, "EXIT STATUS"))
+    assert [
+        code for code, text in exits.MEANINGS.items() if f"{roff.bold(str(code))} {spoken(text)}" not in told
+    ] == []
+
+
+def test_every_variable_that_the_program_reads_stands_in_the_manual() -> None:
+    """Those with the program's own prefix, found where settings are read."""
+    source = "".join(path.read_text() for path in (TREE / "collector" / "settings").rglob("*.py"))
+    variables = set(re.findall(r"\bSHELLY_COLLECTOR_[A-Z_]*[A-Z]\b", source))
+    assert variables == {name for name in manual.ENVIRONMENT if name.startswith("SHELLY_COLLECTOR_")}
+    told = section(PROGRAM_PAGE, "ENVIRONMENT")
+    assert [name for name in manual.ENVIRONMENT if f"{roff.bold(name)}\n" not in told] == []
+
+
+@pytest.mark.parametrize("kind", TABLES)
+def test_every_setting_stands_in_the_manual_with_its_explanation(kind: str) -> None:
+    """The explanation is the comment above it in the example, so that it is written once."""
+    texts = explanations(EXAMPLE)
+    told = read(section(SETTINGS_PAGE, LISTS.get(kind, f"[{kind}]")))
+    for setting in TABLES[kind]:
+        assert texts.get((kind, setting.key)), f"config/collector.toml does not explain {kind}.{setting.key}"
+        assert f"{roff.bold(setting.key)} {spoken(texts[kind, setting.key])}" in told
+
+
+def test_defaults_are_told_as_they_are_written_in_the_file() -> None:
+    """Numbers, lists, words and switches in TOML."""
+    told = read(SETTINGS_PAGE)
+    for default in ("1.05", "[1, 3]", '"all"', "true", "1"):
+        assert f"Default: {roff.bold(default)}." in told
+
+
+def test_a_comment_holds_for_all_settings_up_to_the_next_one() -> None:
+    """Tables and settings may be commented out; other comments are not taken for settings."""
+    example = (
+        '# Head.\n[log]\n# One\n# two.\nformat = "auto"\nlevel = 1\n# [archive]\n# Where = there.\n# path = 1'
+    )
+    assert explanations(example) == {
+        ("log", "format"): "One two.",
+        ("log", "level"): "One two.",
+        ("archive", "path"): "Where = there.",
+    }
+
+
+@pytest.mark.parametrize("checker", CHECKERS, ids=lambda words: words[0])
+@pytest.mark.parametrize("name", PAGES)
+def test_the_tools_find_nothing_wrong_with_a_page(
+    name: str, checker: tuple[str, ...], tmp_path: Path
+) -> None:
+    """Whichever of them there are."""
+    verdict = checked(checker, PAGES[name], tmp_path / name)
+    assert (verdict.stderr, verdict.returncode) == ("", 0), verdict.stdout
+    if checker[0] == "mandoc":
+        assert verdict.stdout == ""
+
+
+@pytest.mark.parametrize("checker", CHECKERS, ids=lambda words: words[0])
+def test_a_mistake_in_a_page_would_be_noticed(checker: tuple[str, ...], tmp_path: Path) -> None:
+    """A request that there is not."""
+    verdict = checked(checker, PROGRAM_PAGE.replace(".TP", ".TPP", 1), tmp_path / "page.1")
+    assert "TPP" in verdict.stdout + verdict.stderr
+
+
+def checked(checker: tuple[str, ...], page: str, path: Path) -> subprocess.CompletedProcess[str]:
+    """What a tool says of a page."""
+    if shutil.which(checker[0]) is None:
+        pytest.skip(f"no {checker[0]} here")
+    path.write_text(page, encoding="ascii")
+    return subprocess.run([*checker, str(path)], capture_output=True, text=True, timeout=60, check=False)
+
+
+@settings(deadline=None)
+@given(st.text())
+def test_no_text_can_become_a_request_or_an_escape(words: str) -> None:
+    """No line begins with a dot or an apostrophe, and each backslash is one of ours."""
+    shown = roff.prose(words)
+    assert shown.isascii()
+    for line in shown.splitlines():
+        assert not line.startswith((".", "'"))
+        assert (
+            re.sub(r"\\(?:[e&-]|\((?:aq|ga|ha|ti|dq|en|>=)|f[BR]|\[u[0-9A-F]{4,6}\])", "", line).count("\\")
+            == 0
+        )
+
+
+@pytest.mark.parametrize(
+    "words", [".so /etc/passwd", "'br", r"\fBbold\fR and \n(.x", "a-b --c ~d ^e 'f' \"g\"", r"C:\new .x \" y"]
+)
+def test_text_comes_out_as_it_went_in(words: str) -> None:
+    """Rendered for a terminal."""
+    if shutil.which("groff") is None:
+        pytest.skip("no groff here")
+    page = roff.title("x", 1, DAY, "x", "x") + roff.heading("X") + roff.prose(words) + roff.example(words)
+    rendered = subprocess.run(
+        ["groff", "-man", "-Tascii", "-P-cbou"], input=page, capture_output=True, text=True, check=True
+    ).stdout
+    assert read(rendered).count(read(words)) == 2
