@@ -124,12 +124,21 @@ def test_the_lines_of_the_readme_start_the_service(life: Facts) -> None:
     assert life("started")["enabled"] == "enabled"
 
 
-def test_the_lines_of_the_readme_show_the_service(life: Facts) -> None:
-    """Its state and its log; the latter goes on until Ctrl-C."""
-    assert "active (running)" in life("status")["said"]
-    assert "shelly-collector[" in life("follow")["said"]
-    assert '"event": "job.finished"' in life("follow")["said"]
-    assert life("follow")["code"] == 124
+def test_the_lines_of_the_readme_show_that_it_works(life: Facts) -> None:
+    """`doctor` finds nothing that fails, and `status` sees the service."""
+    assert life("doctor")["code"] == 0, life("doctor")["said"]
+    assert "FAIL" not in life("doctor")["said"]
+    assert "service  runs since " in life("status")["said"]
+
+
+def test_a_reader_sees_the_service_and_its_files(life: Facts) -> None:
+    """Who may read the files, and not the key, has `status` and `verify`: all is well."""
+    assert life("looked_at")["code"] == 0, life("looked_at")["said"]
+    seen = json.loads(life("looked_at")["said"])
+    assert seen["service"]["running"] is True
+    assert seen["accounts"][0]["requests_today"] >= 14
+    assert [meter["health"] for meter in seen["meters"]] == ["good"]
+    assert life("verified")["code"] == 0, life("verified")["said"]
 
 
 def test_the_status_says_what_it_does(life: Facts) -> None:

@@ -35,12 +35,13 @@ def main() -> None:
 
 
 def _start() -> None:
-    check, start, status, follow = documented.starting()
+    check, start, doctor, status = documented.starting()
     tell("check", timed("sh", "-c", check))
     tell("start", timed("sh", "-c", start))
     tell("started", {**shown(), "enabled": ran("systemctl", "is-enabled", UNIT).stdout.strip()})
+    tell("doctor", timed("sh", "-c", doctor))
+    wait_until(lambda: shown()["StatusText"] != "Starting", "the first status")
     tell("status", timed("sh", "-c", status))
-    tell("follow", timed("timeout", "2", "sh", "-c", follow))
 
 
 def _backfill() -> None:
@@ -49,6 +50,9 @@ def _backfill() -> None:
     )
     wait_until(lambda: " 0 jobs under way" in shown()["StatusText"], "the backfill's end in the status")
     tell("collecting", shown())
+    as_reader = ("runuser", "-u", "shelly-collector", "--", PROGRAM)
+    tell("looked_at", timed(*as_reader, "status", "--json", "--config", str(CONFIG)))
+    tell("verified", timed(*as_reader, "verify", "--config", str(CONFIG)))
 
 
 def _reloads() -> None:
