@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import date, timedelta
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from collector.energy.coverage import DayState, coverage, forgotten
@@ -67,6 +67,7 @@ def test_what_the_cloud_has_forgotten_is_lost_or_in_this_archive_alone() -> None
     assert states[ago(RETENTION_DAYS)] is DayState.MISSING
 
 
+@settings(deadline=None)  # three years each
 @given(
     st.dictionaries(
         st.integers(-3, RETENTION_DAYS + 40).map(ago), st.sampled_from([COMPLETE, PARTIAL, EMPTY, FAILED])

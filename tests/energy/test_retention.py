@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, date, datetime, timedelta
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from collector.energy.knowledge import NOTHING, Asked, Known, Outcome
@@ -101,6 +101,7 @@ def test_a_gap_of_a_month_does_not_end_the_backfill_of_an_old_meter() -> None:
     assert len(known) == RETENTION_DAYS
 
 
+@settings(deadline=None)  # three years are planned twice
 @given(st.dictionaries(st.integers(1, RETENTION_DAYS).map(ago), st.sampled_from([COMPLETE, PARTIAL, EMPTY])))
 def test_every_day_comes_once_and_within_bounds(known: dict[date, Known]) -> None:
     """Whatever is known."""
