@@ -17,7 +17,8 @@ from collector.energy.knowledge import NOTHING, Known
 from collector.energy.readings import HourReading
 from collector.errors import DamagedFile
 
-_ORDINARY_S = 86400
+_HOUR_S = 3600
+_ORDINARY_S = 24 * _HOUR_S
 
 
 def survey(folder: Path, day_format: DayFormat) -> tuple[Mapping[date, Known], ZoneInfo | None]:
@@ -60,7 +61,10 @@ def missing_hours(
     count = 0
     for day in days:
         state = known.get(day, NOTHING)
-        if not state.complete:
+        start, end = local_span(day, zone)
+        if not state.stored and end <= now.timestamp() and (end - start) % _HOUR_S == 0:
+            count += (end - start) // _HOUR_S  # without laying out its hours: there may be a thousand
+        elif not state.complete:
             local = local_day(day, zone)
             over = {ts for ts in local.hours if local.end_of(ts) <= now.timestamp()}
             if state.stored:

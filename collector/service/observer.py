@@ -135,12 +135,18 @@ class Observer:
         )
 
     async def _gaps_of(self, collection: Collection, newest: int | None, now: datetime) -> _Gaps:
-        """What is missing, counted anew with each new hour, and once an hour without one."""
+        """What is missing, counted anew when something was stored, and once an hour without that."""
         name, at = collection.meter.name, asyncio.get_running_loop().time()
+        archive, today = collection.archive, collection.today()
+        known, policy, since = archive.known(), collection.policy, collection.meter.since
+        states_known = known.values()
+        stored = (
+            newest,
+            sum(each.stored for each in states_known),
+            sum(each.complete for each in states_known),
+        )
         gaps = self._gaps.get(name)
-        if gaps is None or gaps.newest != newest or at - gaps.counted_at >= _GAPS_S:
-            archive, today = collection.archive, collection.today()
-            known, policy, since = archive.known(), collection.policy, collection.meter.since
+        if gaps is None or gaps.stored != stored or at - gaps.counted_at >= _GAPS_S:
             states = coverage(today, known, policy, since)
             days = [day for day, state in states.items() if state is not DayState.COMPLETE]
             zone, no_solar = collection.zone, archive.no_solar
@@ -148,8 +154,8 @@ class Observer:
                 partial(missing_hours, archive.folder, known, zone, days, now, no_solar=no_solar)
             )
             expiring = expiring_days(today, first_day(today, policy.backfill_days, since), known)
-            gaps = self._gaps[name] = _Gaps(at, newest, hours, expiring)
-            self._warn(collection, gaps.expiring, today)
+            gaps = self._gaps[name] = _Gaps(at, stored, hours, expiring)
+        self._warn(collection, gaps.expiring, today)
         return gaps
 
     async def _in_thread(self, call: Callable[[], T]) -> T:
@@ -181,10 +187,10 @@ class Observer:
 
 
 class _Gaps(NamedTuple):
-    """What a meter lacks, when it was counted (loop time), and the newest hour then."""
+    """What a meter lacks, when it was counted (loop time), and what was stored then."""
 
     counted_at: float
-    newest: int | None
+    stored: tuple[int | None, ...]
     missing_hours: int
     expiring: list[date]
 

@@ -64,6 +64,19 @@ async def test_requests_are_counted_from_midnight_and_over_a_restart(tmp_path: P
         assert standing_of(service).accounts["home"].requests_today < 10
 
 
+async def test_what_is_missing_is_counted_as_the_backfill_goes_on(tmp_path: Path) -> None:
+    """Bug: it was counted once an hour, and three years seemed to be missing long after they were had."""
+    tables: dict[str, Any] = {
+        "schedule": {"backfill_days": 60, "refresh_jitter_s": 0},
+        "pacing": {"min_interval_s": 1.05},
+    }
+    async with living(cloud_of(), tmp_path, START, **tables) as service:
+        await service.pass_time(minutes=1)
+        assert house(service).missing_hours > 24
+        await service.pass_time(minutes=3)
+        assert house(service).missing_hours == 1  # until ten past, the hour just over has not arrived
+
+
 async def test_a_refresh_that_changes_nothing_is_no_reason_to_write(tmp_path: Path) -> None:
     """The passing of time alone writes nothing."""
     async with living(cloud_of(), tmp_path, START, **SHALLOW) as service:
