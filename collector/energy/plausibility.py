@@ -113,9 +113,9 @@ def _is_always_dark(days: Sequence[EnergyDay], clamps: Clamps) -> bool:
 
 
 def _nights(days: Sequence[EnergyDay]) -> list[list[HourReading]]:
-    """The dark hours of each date, where it has all of them."""
-    nights = [_labelled(day, NIGHT_LABELS) for day in days]
-    return [night for night in nights if len(night) >= len(NIGHT_LABELS)]
+    """The dark hours of each date, where all that it has of them are known: in spring one is skipped."""
+    nights = [(_labelled(day, NIGHT_LABELS), sum(map(day.day.labels.count, NIGHT_LABELS))) for day in days]
+    return [night for night, hours in nights if len(night) == hours]
 
 
 def _labelled(day: EnergyDay, labels: Iterable[int]) -> list[HourReading]:

@@ -8,6 +8,7 @@ from contextlib import suppress
 
 from collector import logs
 from collector.service.collection import Collection, Lane
+from collector.service.jobs import Job
 from collector.service.runner import AccountRunner
 
 _log = logs.get_logger("service")
@@ -17,13 +18,14 @@ class Asker:
     """Does what a trigger must not: stopping the scheduler would cancel it."""
 
     def __init__(self, idle: Callable[[], None]) -> None:
-        """`idle` is called whenever all that was due has been asked for."""
+        """`idle` is called whenever all that was due has been asked for, and when a job is done."""
         self._idle = idle
         self._tasks: dict[asyncio.Task[None], float] = {}  # since when
+        self._jobs: set[asyncio.Task[None]] = set()
 
     def ask(self, runner: AccountRunner, collection: Collection, lane: Lane) -> None:
         """Looks at the files and asks for a job; comes back at once."""
-        task = asyncio.create_task(_look_and_request(runner, collection, lane))
+        task = asyncio.create_task(self._look_and_request(runner, collection, lane))
         self._tasks[task] = asyncio.get_running_loop().time()
         task.add_done_callback(self._asked)
 
@@ -33,7 +35,7 @@ class Asker:
 
     def cancel(self) -> None:
         """Asks for nothing more."""
-        for task in self._tasks:
+        for task in (*self._tasks, *self._jobs):
             task.cancel()
 
     def _asked(self, task: asyncio.Task[None]) -> None:
@@ -45,8 +47,14 @@ class Asker:
         if not self._tasks:
             self._idle()
 
+    async def _look_and_request(self, runner: AccountRunner, collection: Collection, lane: Lane) -> None:
+        with suppress(OSError):  # a disk in trouble is told by the work itself
+            await collection.look()
+        if (job := runner.request(lane, collection)) is not None:
+            task = asyncio.create_task(self._until_done(job))
+            self._jobs.add(task)
+            task.add_done_callback(self._jobs.discard)
 
-async def _look_and_request(runner: AccountRunner, collection: Collection, lane: Lane) -> None:
-    with suppress(OSError):  # a disk in trouble is told by the work itself
-        await collection.look()
-    runner.request(lane, collection)
+    async def _until_done(self, job: Job) -> None:
+        await job.done.wait()
+        self._idle()

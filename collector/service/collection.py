@@ -17,7 +17,7 @@ from collector.cloud.answers import read_day
 from collector.cloud.client import CloudClient
 from collector.cloud.meters import Meter
 from collector.energy.days import Clock, LocalDay, date_in, local_day, zone_named
-from collector.energy.knowledge import Knowledge
+from collector.energy.knowledge import Knowledge, Outcome
 from collector.energy.planning import PlanPolicy, backfill_days, heal_days, refresh_days
 from collector.energy.retention import first_day, lost_days
 from collector.errors import AnswerError, Rejected
@@ -66,6 +66,7 @@ class Collection:
         self._threads = DaemonThreads()
         self._one_at_a_time = asyncio.Lock()
         self._under_way: asyncio.Future[Any] | None = None
+        self.writes = 0  # how often a day was saved
         self.answered_at: int | None = None  # epoch seconds: the last answer that was kept
         self.failure: Failure | None = None
         self.claimed: set[date] = set()  # days that a job has taken and not yet done
@@ -106,6 +107,7 @@ class Collection:
         tell_zone(self._log, known_zone, read.energy_day.day.zone.key)
         await self._tell_losses()
         self.answered_at = int(self._clock().timestamp())
+        self.writes += outcome.outcome in (Outcome.WRITTEN, Outcome.PARTIAL)
         return outcome
 
     def check_clock(self) -> None:

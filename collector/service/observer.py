@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import date, datetime
@@ -18,6 +18,7 @@ from collector.archive.survey import missing_hours, newest_whole_hour
 from collector.cloud.pacing import Pacer
 from collector.energy.coverage import DayState, coverage
 from collector.energy.days import Clock, date_in
+from collector.energy.knowledge import Known
 from collector.energy.retention import EXPIRING_DAYS, expiring_days, first_day
 from collector.errors import SourceError
 from collector.service.assembly import AccountAtWork
@@ -29,7 +30,7 @@ from collector.threads import DaemonThreads
 
 T = TypeVar("T")
 
-_GAPS_S = 3600.0  # counting missing hours reads every partial day
+_LOOK_S = 3600.0  # so often files are read that nothing of ours has changed
 _QUIET_S = 3600.0  # so long after a start nothing is said of days at risk: they are being asked for
 
 _log = logs.get_logger("health")
@@ -60,7 +61,7 @@ class Observer:
         self.standing = blank if before is None else before
         self._started_at = self.standing.started_at if self.standing.pid == os.getpid() else now
         self._today = {each.name: _Today.after(self.standing, each) for each in accounts}
-        self._gaps: dict[str, _Gaps] = {}
+        self._files: dict[str, _Found] = {}
         self._warned: dict[str, date] = {}
 
     async def observe(self, jobs: int, next_run: datetime | None) -> Standing:
@@ -115,56 +116,47 @@ class Observer:
 
     async def _meter(self, collection: Collection, trouble: Failure | None, now: datetime) -> MeterStanding:
         before = self.standing.meters.get(collection.meter.name, MeterStanding())
-        known, archive = collection.archive.known(), collection.archive
-        newest = await self._in_thread(
-            partial(newest_whole_hour, archive.folder, known, collection.zone, no_solar=archive.no_solar)
-        )
+        found = await self._found(collection, now)
         answered_at = collection.answered_at or before.answered_at
-        signs = Signs(newest, answered_at, self._started_at, trouble.reason if trouble else "")
+        signs = Signs(found.newest, answered_at, self._started_at, trouble.reason if trouble else "")
         health = judge(signs, now.timestamp(), self._policy)
-        gaps = await self._gaps_of(collection, newest, now)
+        self._warn(collection, found.expiring)
         return MeterStanding(
             state=health.state.value,
             age_s=health.age_s,
             reason=health.reason,
-            newest_hour=newest,
+            newest_hour=found.newest,
             answered_at=answered_at,
-            missing_hours=gaps.missing_hours,
-            expiring_days=len(gaps.expiring),
+            missing_hours=found.missing_hours,
+            expiring_days=len(found.expiring),
             failure=trouble or collection.failure or before.failure,
         )
 
-    async def _gaps_of(self, collection: Collection, newest: int | None, now: datetime) -> _Gaps:
-        """What is missing, counted anew when something was stored, and once an hour without that."""
+    async def _found(self, collection: Collection, now: datetime) -> _Found:
+        """What the files say; they are read when something was stored, and once an hour without that."""
         name, at = collection.meter.name, asyncio.get_running_loop().time()
-        archive, today = collection.archive, collection.today()
-        known, policy, since = archive.known(), collection.policy, collection.meter.since
-        states_known = known.values()
-        stored = (
-            newest,
-            sum(each.stored for each in states_known),
-            sum(each.complete for each in states_known),
+        known = collection.archive.known()
+        counts = (
+            sum(state.stored for state in known.values()),
+            sum(state.complete for state in known.values()),
         )
-        gaps = self._gaps.get(name)
-        if gaps is None or gaps.stored != stored or at - gaps.counted_at >= _GAPS_S:
-            states = coverage(today, known, policy, since)
-            days = [day for day, state in states.items() if state is not DayState.COMPLETE]
-            zone, no_solar = collection.zone, archive.no_solar
-            hours = await self._in_thread(
-                partial(missing_hours, archive.folder, known, zone, days, now, no_solar=no_solar)
-            )
-            expiring = expiring_days(today, first_day(today, policy.backfill_days, since), known)
-            gaps = self._gaps[name] = _Gaps(at, stored, hours, expiring)
-        self._warn(collection, gaps.expiring, today)
-        return gaps
+        stored = collection.writes, *counts
+        found = self._files.get(name)
+        if found is None or found.stored != stored or at - found.at >= _LOOK_S:
+            today, since = collection.today(), collection.meter.since
+            newest, missing = await self._in_thread(partial(_read, collection, known, today, now))
+            first = first_day(today, collection.policy.backfill_days, since)
+            found = _Found(at, stored, newest, missing, expiring_days(today, first, known))
+            self._files[name] = found
+        return found
 
     async def _in_thread(self, call: Callable[[], T]) -> T:
         """Off the loop, and not in the queue of what is saved: a card that stalls delays only this."""
         return await asyncio.get_running_loop().run_in_executor(self._threads, call)
 
-    def _warn(self, collection: Collection, expiring: list[date], today: date) -> None:
+    def _warn(self, collection: Collection, expiring: list[date]) -> None:
         """Says, once a day, what will be lost unless it is had soon."""
-        name = collection.meter.name
+        name, today = collection.meter.name, collection.today()
         asked_for = asyncio.get_running_loop().time() - self._began >= _QUIET_S
         if expiring and asked_for and self._warned.get(name) != today:
             self._warned[name] = today
@@ -186,11 +178,12 @@ class Observer:
             )  # fmt: skip
 
 
-class _Gaps(NamedTuple):
-    """What a meter lacks, when it was counted (loop time), and what was stored then."""
+class _Found(NamedTuple):
+    """What a meter's files said, when they were read (loop time), and what was stored then."""
 
-    counted_at: float
-    stored: tuple[int | None, ...]
+    at: float
+    stored: tuple[int, ...]
+    newest: int | None
     missing_hours: int
     expiring: list[date]
 
@@ -214,6 +207,19 @@ class _Today:
         if today != self.date:
             self.date, self.requests, self.holds = today, pacer.requests, pacer.holds
         return pacer.requests - self.requests, pacer.holds - self.holds
+
+
+def _read(
+    collection: Collection, known: Mapping[date, Known], today: date, now: datetime
+) -> tuple[int | None, int]:
+    """The newest hour known whole, and how many are missing."""
+    folder, no_solar, zone = collection.archive.folder, collection.archive.no_solar, collection.zone
+    states = coverage(today, known, collection.policy, collection.meter.since)
+    days = [day for day, state in states.items() if state is not DayState.COMPLETE]
+    return (
+        newest_whole_hour(folder, known, zone, no_solar=no_solar),
+        missing_hours(folder, known, zone, days, now, no_solar=no_solar),
+    )
 
 
 def _trouble_of(account: AccountAtWork, at: int) -> Failure | None:

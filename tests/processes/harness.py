@@ -124,6 +124,11 @@ id = "{DEVICE}"
     return path
 
 
+def pytests_own(folder: Path) -> list[Path]:
+    """The folders around a test's own one that pytest made, for the eyes of its user only."""
+    return [each for each in folder.parents if each.name.startswith(("pytest-", "popen-"))]
+
+
 def wait_for(process: subprocess.Popen[str], text: str) -> list[str]:
     """Reads the process's lines up to the first that holds `text`."""
     assert process.stdout is not None

@@ -18,6 +18,7 @@ from tests.processes.harness import (
     cloud_process,
     collector,
     configuration,
+    pytests_own,
     started,
     stop,
     wait_for,
@@ -286,7 +287,7 @@ def test_a_backfill_by_root_leaves_no_file_that_the_service_cannot_read(cloud: C
     config = configuration(tmp_path, cloud)
     archive = tmp_path / "archive"
     archive.mkdir()
-    for folder in (tmp_path, *tmp_path.parents[:2]):  # pytest's own, for root's eyes only
+    for folder in (tmp_path, *pytests_own(tmp_path)):
         folder.chmod(0o755)
     os.chown(archive, 65534, 65534)
     done = collector("backfill", "--config", str(config), "--days", "1")

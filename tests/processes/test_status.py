@@ -20,6 +20,7 @@ from tests.processes.harness import (
     collector,
     configuration,
     environment,
+    pytests_own,
     started,
     stop,
     wait_for,
@@ -187,7 +188,7 @@ def test_odd_words_and_configurations_have_one_clear_answer(config: Path, tmp_pa
 @pytest.mark.skipif(os.geteuid() != 0, reason="root alone can become somebody who may not look")
 def test_who_may_not_read_the_files_is_told_so(config: Path) -> None:
     """Exit 73 with one line, and no traceback."""
-    for folder in (config.parent, *config.parent.parents[:2]):
+    for folder in (config.parent, *pytests_own(config.parent)):
         folder.chmod(0o755)
     config.chmod(0o644)
     folder_of(config).chmod(0o700)
