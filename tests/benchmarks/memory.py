@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import socket
 import statistics
 import time
+import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -41,12 +43,29 @@ def measure(setup: Setup) -> Iterator[Row]:
             time.sleep(2)
             idle = rss_mb(process.pid)
             peak = _status_mb(process.pid, "VmHWM")
+        with_page = _with_page(setup, place, server)
     requests = samples[-1][0]
     begin, end = (_around(samples, requests * share) for share in (1 / 3, 1 - _WINDOW / 2))
     what = f"`run` after {days} days ({requests} requests)"
     yield Row.at_most(f"{what}: RSS, idle", idle, _RSS_MB, "MB")
     yield Row(f"{what}: RSS, most", f"{peak:.1f} MB")
+    yield Row(f"`run` on these {days} days with the page on and read: RSS", f"{with_page:.1f} MB")
     yield Row.at_most(f"{what}: RSS growth over the last two thirds", end - begin, _GROWTH_MB, "MB", 2)
+
+
+def _with_page(setup: Setup, place: Path, server: Cloud) -> float:
+    """RSS of a new start on the same archive, with the page on and read once."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    config = configuration(place, server.port, "home", UNPACED, f"[web]\nlisten = {port}")
+    log = place / "log-with-page"
+    with (
+        log.open("wb") as output,
+        started(setup.command("run", "--config", str(config)), stdout=output) as process,
+    ):
+        wait_until(lambda: any(each["job"] == "refresh" for each in events(log, "job.finished")))
+        urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10).read()
+        return rss_mb(process.pid)
 
 
 def rss_mb(pid: int) -> float:
