@@ -14,9 +14,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from collector.archive.findings import CODES
 from collector.cli import COMMANDS, exits, main
 from collector.events import EVENTS
 from collector.settings.schema import LISTS, TABLES
+from collector.web.metrics import METRICS
 from deb import manual, roff, settings_page
 from deb.building import TREE
 from deb.commands import verbs
@@ -75,6 +77,18 @@ def help_after(*words: str) -> str:
 def test_the_actions_of_a_command_are_known() -> None:
     """Or their flags would be looked for nowhere."""
     assert {("config", "check"), ("config", "show")} <= {verb.words for verb in verbs()}
+
+
+@pytest.mark.parametrize("name", METRICS)
+def test_every_metric_is_in_the_manual(name: str) -> None:
+    """In the words of the list."""
+    assert f"{roff.bold(name)} {spoken(METRICS[name].help)}" in read(section(PROGRAM_PAGE, "METRICS"))
+
+
+@pytest.mark.parametrize("code", CODES)
+def test_every_finding_is_in_the_manual(code: str) -> None:
+    """In the words of the list."""
+    assert f"{roff.bold(code)} {spoken(CODES[code])}" in read(section(PROGRAM_PAGE, "FINDINGS"))
 
 
 @pytest.mark.parametrize("event", EVENTS)

@@ -6,9 +6,11 @@ from collections.abc import Iterator
 from datetime import date
 
 from collector import __version__
+from collector.archive.findings import CODES
 from collector.cli import COMMANDS, PROGRAM, exits
 from collector.events import EVENTS
 from collector.settings.schema import ARCHIVE_PATH
+from collector.web.metrics import METRICS
 from deb import roff
 from deb.commands import Option, Verb, verbs
 
@@ -33,6 +35,8 @@ ENVIRONMENT = {
     "SHELLY_COLLECTOR_LOG_LEVEL": "Overrides `level` of `[log]`.",
     "CONFIGURATION_DIRECTORY": "A folder with a `config.toml`; systemd sets it.",
     "CREDENTIALS_DIRECTORY": "A folder with the key as `auth_key` or `auth_key.ACCOUNT`; systemd sets it.",
+    "RUNTIME_DIRECTORY": "Where the service keeps what `status` reads; systemd sets it, in memory. "
+    "Else that lies beside the archive.",
     "XDG_CONFIG_HOME": "Where your own `shelly-collector/config.toml` is looked for; else in `~/.config`.",
     "NO_COLOR": "No colours in the log, whatever the terminal.",
 }
@@ -82,6 +86,8 @@ def _sections(day: date) -> Iterator[str]:
     yield from _list("ENVIRONMENT", ENVIRONMENT)
     yield from _list("FILES", _FILES)
     yield from _list("EVENTS", EVENTS)
+    yield from _list("METRICS", {name: f"{metric.help}." for name, metric in METRICS.items()})
+    yield from _list("FINDINGS", CODES)
     yield roff.heading("EXAMPLES")
     yield roff.prose("One for each command:")
     yield roff.example("\n".join(f"{PROGRAM} {command.example}" for command in COMMANDS.values()))
