@@ -144,7 +144,10 @@ class Observer:
         found = self._files.get(name)
         if found is None or found.stored != stored or at - found.at >= _LOOK_S:
             today, since = collection.today(), collection.meter.since
-            newest, missing = await self._in_thread(partial(_read, collection, known, today, now))
+            try:
+                newest, missing = await self._in_thread(partial(_read, collection, known, today, now))
+            except OSError:  # too many open files: the work itself tells it, and the next look may do
+                return found or _Found(at, (), None, 0, [])
             first = first_day(today, collection.policy.backfill_days, since)
             found = _Found(at, stored, newest, missing, expiring_days(today, first, known))
             self._files[name] = found

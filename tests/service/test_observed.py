@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -162,6 +163,23 @@ async def test_a_runtime_folder_takes_the_standing(tmp_path: Path, monkeypatch: 
         await service.pass_time(minutes=5)
         assert read_standing(archive, {"RUNTIME_DIRECTORY": str(tmp_path / "run")}) is not None
         assert read_standing(archive, {}) is None
+
+
+async def test_too_many_open_files_end_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Bug: a look at the files that failed for want of a descriptor ended the whole service."""
+
+    def refused(*_: object) -> bytes:
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    async with living(cloud_of(), tmp_path, START, **SHALLOW) as service:
+        await service.pass_time(minutes=20)
+        with monkeypatch.context() as broken:
+            broken.setattr("collector.archive.folder.read_at_most", refused)
+            await service.pass_time(hours=2)
+            assert not service.task.done()
+        await service.pass_time(hours=1)
+        assert house(service).state == "good"
+        assert status(service).startswith("Collecting 1 meter, newest hour ")
 
 
 async def test_a_standing_that_cannot_be_kept_stops_nothing(tmp_path: Path) -> None:
