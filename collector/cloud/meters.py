@@ -6,6 +6,9 @@ from dataclasses import dataclass, field
 from datetime import date
 from decimal import Decimal
 from enum import StrEnum
+from zoneinfo import ZoneInfo
+
+from collector.energy.days import zone_named
 
 
 class Kind(StrEnum):
@@ -37,6 +40,10 @@ class Meter:
     pv_kwh_discard: Decimal = Decimal(0)
     since: date | None = None
     timezone: str | None = None
+
+    def zone_or(self, home: ZoneInfo) -> ZoneInfo:
+        """Its zone until its answers tell it: the configured one, else this machine's, `home`."""
+        return home if self.timezone is None else zone_named(self.timezone)
 
     @property
     def has_no_solar(self) -> bool:

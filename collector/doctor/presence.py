@@ -14,12 +14,11 @@ from collector.archive.files import is_held
 from collector.archive.folder import OWN_FOLDER
 from collector.doctor.checks import Check, fail, ok, skip, warn
 from collector.service.health import State, age_in_words
-from collector.service.standing import Standing, read_standing
+from collector.service.standing import Standing, is_alive, read_standing
 
 QUIET_S = 45  # nothing may be due so soon: a request that began now must be over by then
 _LATE_S = 600  # so long after a run was due, a service that has said nothing hangs
 _START = "systemctl start shelly-collector"
-_PROC = Path("/proc")
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +66,7 @@ def presence_of(archive: Path, folders: Mapping[str, Path], environ: Mapping[str
         except OSError:
             unseen.append(name)
     standing = read_standing(archive, environ)
-    lives = standing is not None and bool(held) and (_PROC / str(standing.pid)).exists()
+    lives = standing is not None and bool(held) and is_alive(standing)
     return Presence(
         tuple(held), tuple(free), tuple(unseen), standing if lives else None, None if lives else standing
     )

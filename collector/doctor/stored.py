@@ -12,7 +12,7 @@ from collector.archive.dayfile import stored_day
 from collector.archive.folder import decode_file
 from collector.archive.survey import survey
 from collector.cloud.meters import Meter
-from collector.energy.days import date_in, local_day, zone_named
+from collector.energy.days import date_in, local_day
 from collector.energy.knowledge import Known
 from collector.energy.readings import EnergyDay
 from collector.errors import CollectorError, DamagedFile
@@ -48,12 +48,10 @@ def look_at(settings: Settings, meter: Meter, home: ZoneInfo, now: datetime) -> 
     for day in complete[-_RECENT_DAYS:]:
         with suppress(DamagedFile, OSError):
             file = decode_file(folder / f"{day}.jsonl", day)
-            recent.append(stored_day(file, local_day(day, zone or home), no_solar=not meter.solar))
+            recent.append(stored_day(file, local_day(day, zone or home), no_solar=meter.has_no_solar))
     return Stored(known, zone, tuple(recent))
 
 
 def zone_of(stored: Stored, meter: Meter, home: ZoneInfo) -> ZoneInfo:
     """The meter's zone as well as it is known: from its answers, the configuration, this machine."""
-    if stored.zone is not None:
-        return stored.zone
-    return zone_named(meter.timezone) if meter.timezone else home
+    return stored.zone or meter.zone_or(home)

@@ -16,7 +16,7 @@ from collector.archive.store import Archive, DayOutcome
 from collector.cloud.answers import read_day
 from collector.cloud.client import CloudClient
 from collector.cloud.meters import Meter
-from collector.energy.days import Clock, LocalDay, date_in, local_day, zone_named
+from collector.energy.days import Clock, LocalDay, date_in, local_day
 from collector.energy.knowledge import Knowledge, Outcome
 from collector.energy.planning import PlanPolicy, backfill_days, heal_days, refresh_days
 from collector.energy.retention import first_day, lost_days
@@ -62,7 +62,7 @@ class Collection:
         self.archive = archive
         self.policy = policy
         self._clock = clock
-        self._home_zone = zone_named(meter.timezone) if meter.timezone else home_zone
+        self._home_zone = meter.zone_or(home_zone)
         self._threads = DaemonThreads()
         self._one_at_a_time = asyncio.Lock()
         self._under_way: asyncio.Future[Any] | None = None

@@ -12,7 +12,7 @@ from datetime import date, datetime
 from collector.archive.store import DayOutcome
 from collector.archive.survey import survey
 from collector.cloud.meters import Meter
-from collector.energy.days import Clock, date_in, zone_named
+from collector.energy.days import Clock, date_in
 from collector.energy.knowledge import Knowledge, Outcome
 from collector.energy.planning import wanted_days
 from collector.energy.retention import first_day
@@ -84,7 +84,7 @@ def rehearsed(settings: Settings, account: AccountSettings, scope: Scope, now: d
 def _rehearsed(settings: Settings, meter: Meter, scope: Scope, now: datetime) -> Rehearsal:
     known, zone = survey(settings.folder_of(meter), settings.day_format)
     if zone is None:
-        zone = zone_named(meter.timezone) if meter.timezone else home_zone(os.environ)
+        zone = meter.zone_or(home_zone(os.environ))
     days = list(scope.plan(date_in(zone, now), meter.since, lambda: known, now))
     requests = len(days) * meter.requests_per_day
     return Rehearsal(meter.name, days, requests, requests * settings.pacing.min_interval_s)

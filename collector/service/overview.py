@@ -15,12 +15,12 @@ from collector.archive.folder import OWN_FOLDER
 from collector.archive.survey import hours_of_today, missing_hours, newest_whole_hour, survey
 from collector.cloud.meters import Meter
 from collector.energy.coverage import DayState, coverage, forgotten
-from collector.energy.days import date_in, zone_named
+from collector.energy.days import date_in
 from collector.energy.knowledge import Known
 from collector.energy.retention import expiring_days, first_day
 from collector.service.health import Health, Signs, judge
 from collector.service.home import home_zone
-from collector.service.standing import Failure, MeterStanding, Standing, read_standing
+from collector.service.standing import Failure, MeterStanding, Standing, is_alive, read_standing
 from collector.settings import Settings
 
 
@@ -70,7 +70,7 @@ def overview(settings: Settings, now: datetime, environ: Mapping[str, str]) -> O
     home = home_zone(environ)
     standing = read_standing(settings.archive, environ)
     held = {meter.name: is_held(settings.folder_of(meter) / OWN_FOLDER / "lock") for meter in settings.meters}
-    runs = standing is not None and _is_alive(standing.pid) and any(held.values())
+    runs = standing is not None and is_alive(standing) and any(held.values())
     watched_since = standing.started_at if standing is not None and runs else None
     meters = []
     for meter in settings.meters:
@@ -96,8 +96,7 @@ class _Seen:
 def _meter(settings: Settings, meter: Meter, seen: _Seen) -> MeterOverview:
     folder, now = settings.folder_of(meter), seen.now
     known, zone = survey(folder, settings.day_format)
-    if zone is None:
-        zone = zone_named(meter.timezone) if meter.timezone else seen.home
+    zone = zone or meter.zone_or(seen.home)
     today = date_in(zone, now)
     newest = newest_whole_hour(folder, known, zone, no_solar=meter.has_no_solar)
     states = coverage(today, known, settings.plan, meter.since)
@@ -140,7 +139,3 @@ def _saved_at(folder: Path, known: Mapping[date, Known]) -> int | None:
     with suppress(FileNotFoundError):
         return int((folder / f"{newest}.jsonl").stat().st_mtime)
     return None
-
-
-def _is_alive(pid: int) -> bool:
-    return Path(f"/proc/{pid}").exists()

@@ -112,6 +112,11 @@ def read_standing(archive: Path, environ: Mapping[str, str]) -> Standing | None:
     return max(found, key=lambda each: each.written_at, default=None)
 
 
+def is_alive(standing: Standing) -> bool:
+    """Whether the process that said it, or one with its number, lives; the archive's lock tells the rest."""
+    return Path("/proc", str(standing.pid)).exists()
+
+
 def in_one_line(standing: Standing) -> str:
     """For a person: what the service does now, or what keeps it from doing so."""
     for account in standing.accounts.values():

@@ -15,7 +15,6 @@ from collector.simulator import Scenario
 from tests.processes.harness import (
     SCENARIO,
     Cloud,
-    cloud_process,
     collector,
     configuration,
     pytests_own,
@@ -24,12 +23,6 @@ from tests.processes.harness import (
     wait_for,
 )
 from tests.world import DEVICE, KEY, kwh, records_of
-
-
-@pytest.fixture
-def cloud(tmp_path: Path) -> object:
-    with cloud_process(tmp_path) as running:
-        yield running
 
 
 def flags(cloud: Cloud, odir: Path, *more: str) -> list[str]:

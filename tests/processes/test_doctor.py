@@ -29,7 +29,6 @@ from tests.processes.harness import (
     PROGRAM,
     SCENARIO,
     Cloud,
-    cloud_process,
     collector,
     configuration,
     environment,
@@ -42,12 +41,6 @@ from tests.world import DEVICE, KEY
 
 OPENSSL = shutil.which("openssl")
 FAR_MINUTE = (datetime.now(UTC).minute + 30) % 60  # noqa: TID251 - the service's schedule is on the real clock
-
-
-@pytest.fixture
-def cloud(tmp_path: Path) -> Iterator[Cloud]:
-    with cloud_process(tmp_path) as running:
-        yield running
 
 
 def examined(config: Path, *words: str, **env: str) -> tuple[dict[str, dict[str, Any]], dict[str, Any], int]:

@@ -6,7 +6,6 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -16,7 +15,6 @@ import pytest
 from tests.processes.harness import (
     ROOT,
     Cloud,
-    cloud_process,
     collector,
     configuration,
     environment,
@@ -25,12 +23,6 @@ from tests.processes.harness import (
     stop,
     wait_for,
 )
-
-
-@pytest.fixture
-def cloud(tmp_path: Path) -> Iterator[Cloud]:
-    with cloud_process(tmp_path) as running:
-        yield running
 
 
 @pytest.fixture

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -16,7 +15,6 @@ from tests.energy.making import AUTUMN, ORDINARY, SPRING
 from tests.processes.harness import (
     SCENARIO,
     Cloud,
-    cloud_process,
     collector,
     configuration,
     started,
@@ -24,12 +22,6 @@ from tests.processes.harness import (
     wait_for,
 )
 from tests.world import KEY
-
-
-@pytest.fixture
-def cloud(tmp_path: Path) -> Iterator[Cloud]:
-    with cloud_process(tmp_path) as running:
-        yield running
 
 
 @pytest.fixture
