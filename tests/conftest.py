@@ -9,15 +9,23 @@ from collections.abc import Callable, Mapping
 import pytest
 
 from collector import logs
+from tests.faults import amounts
 from tests.machines import roots
 from tests.virtual_time import VirtualTimeLoop
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    amounts.set_seed()
+    config.addinivalue_line("markers", "needs(*programs): a rig of tests/faults that needs root and these")
     config.addinivalue_line("markers", "real_time: runs on a real clock, for work with other processes")
     config.addinivalue_line(
         "markers", "machines: boots whole machines; needs root, mmdebstrap, systemd-nspawn"
     )
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    form = "long" if amounts.is_long() else "short"
+    terminalreporter.write_line(f"faults: the {form} form, FAULTS_SEED={amounts.seed()}")
 
 
 @pytest.hookimpl(tryfirst=True)

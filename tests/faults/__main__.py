@@ -1,0 +1,38 @@
+"""`python -m tests.faults [--long] [--seed N] [WORDS FOR PYTEST]`: the fault programme, and its figures."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from tests.faults import amounts, figures
+
+FOLDER = Path(__file__).parent
+
+
+def main() -> int:
+    """pytest's exit code."""
+    parser = argparse.ArgumentParser(prog="python -m tests.faults", description=__doc__)
+    parser.add_argument("--long", action="store_true", help="the long form: within an hour, on two cores")
+    parser.add_argument("--seed", type=int, metavar="N", help="repeats the run of that seed")
+    options, words = parser.parse_known_args()
+    if options.long:
+        os.environ[amounts.FORM_VARIABLE] = "long"
+    if options.seed is not None:
+        os.environ[amounts.SEED_VARIABLE] = str(options.seed)
+    print(f"{amounts.SEED_VARIABLE}={amounts.set_seed()}", flush=True)
+    places = [] if any(Path(word.partition("::")[0]).exists() for word in words) else [str(FOLDER)]
+    with tempfile.NamedTemporaryFile("r") as file:
+        os.environ[figures.FILE_VARIABLE] = file.name
+        pytest = [sys.executable, "-m", "pytest", "-n", "2", "--dist", "loadfile", *places, *words]
+        code = subprocess.run(pytest, check=False).returncode
+        print(figures.table(file))
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(main())
