@@ -61,6 +61,8 @@ _waiting = []
 
 def replace_file(path, data):
     """Says that it is saved, and saves it when the next one comes."""
+    if not path.exists():
+        return _replace_file(path, data)
     _waiting.append((path, data))
     if len(_waiting) > 1:
         _replace_file(*_waiting.pop(0))

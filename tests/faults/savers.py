@@ -1,0 +1,138 @@
+"""Processes that save for ever and say what is saved, and what must be true once they are dead."""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
+from datetime import date
+from decimal import Decimal
+from pathlib import Path
+from typing import NamedTuple
+
+from collector.archive.dayfile import DayFormat, decode
+from collector.archive.store import Archive
+from collector.energy.days import local_day
+from collector.energy.readings import EnergyDay, HourReading
+from collector.errors import DamagedFile
+from tests.energy.making import BERLIN, after
+from tests.faults.mutants import Save, saving_by
+
+DAYS = [date(2024, 6, number) for number in range(1, 6)]
+
+
+class Saver(NamedTuple):
+    """A process that saves; its acknowledgements come through a pipe."""
+
+    process: int
+    pipe: int
+
+
+class Loss(NamedTuple):
+    """What a day's file should have been, and is not."""
+
+    day: date
+    what: str
+
+
+def version_of(day: date, version: int) -> EnergyDay:
+    """A day all of whose hours say the version."""
+    local = local_day(day, BERLIN)
+    each = HourReading(Decimal(version), Decimal(0), Decimal(0))
+    return EnergyDay(local, dict.fromkeys(local.hours, each))
+
+
+def started(folder: Path, version: int, save: Save | None = None) -> Saver:
+    """Forks a process that saves ever newer versions into a meter's folder, by `save` or as we do."""
+    reader, writer = os.pipe()
+    child = os.fork()
+    if child == 0:
+        os.close(reader)
+        try:
+            with saving_by(save) if save else nullcontext():
+                _save_for_ever(folder, version, writer)
+        finally:
+            os._exit(1)
+    os.close(writer)
+    return Saver(child, reader)
+
+
+def await_begun(saver: Saver) -> None:
+    """Waits until it has acknowledged something."""
+    ready, _, _ = select.select([saver.pipe], [], [], 20)
+    assert ready, "it never saved anything"
+
+
+def killed(saver: Saver) -> dict[date, int]:
+    """Kills it, and says which version of each day it had acknowledged."""
+    os.kill(saver.process, signal.SIGKILL)
+    os.waitpid(saver.process, 0)
+    received = b""
+    while part := os.read(saver.pipe, 65536):
+        received += part
+    os.close(saver.pipe)
+    assert received, "it died by itself"
+    lines = received.decode().split("\n")[:-1]
+    return {date.fromisoformat(day): int(number) for day, number in map(str.split, lines)}
+
+
+@contextmanager
+def saving(folders: Sequence[Path], save: Save | None = None) -> Iterator[None]:
+    """Savers in all of these folders at once, until the context ends."""
+    savers = [started(folder, 0, save) for folder in folders]
+    try:
+        for saver in savers:
+            await_begun(saver)
+        yield
+    finally:
+        for saver in savers:
+            killed(saver)
+
+
+def losses(folder: Path, acknowledged: Mapping[date, int]) -> Iterator[Loss]:
+    """The day files that are torn, mixed, or older than what was acknowledged."""
+    for day in DAYS:
+        path = folder / f"{day}.jsonl"
+        try:
+            found = version_in(path.read_bytes(), day)
+        except FileNotFoundError:
+            if day in acknowledged:
+                yield Loss(day, "lost")
+        except DamagedFile as damage:
+            yield Loss(day, f"torn: {damage.reason}")
+        else:
+            if found < acknowledged.get(day, 0):
+                yield Loss(day, "lost")
+
+
+def version_in(data: bytes, day: date) -> int:
+    """The one version that all the hours of a day file say. Raises `DamagedFile`."""
+    file = decode(data, day)
+    versions = {int(reading.import_kwh) for reading in file.readings.values()}
+    if len(file.readings) != 24 or len(versions) != 1:
+        raise DamagedFile("a mixture")
+    return versions.pop()
+
+
+def newest(folder: Path) -> int:
+    """The newest version that is stored; torn files do not count."""
+    found = [0]
+    for day in DAYS:
+        try:
+            found.append(version_in((folder / f"{day}.jsonl").read_bytes(), day))
+        except (FileNotFoundError, DamagedFile):
+            continue
+    return max(found)
+
+
+def _save_for_ever(folder: Path, version: int, acknowledgements: int) -> None:
+    archive = Archive(folder, DayFormat())
+    while True:
+        version += 1
+        for place in range(len(DAYS)):
+            day = DAYS[(version + place) % len(DAYS)]
+            answered = version_of(day, version)
+            archive.merge(answered, after(answered.day))
+            os.write(acknowledgements, f"{day} {version}\n".encode())

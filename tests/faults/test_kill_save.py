@@ -1,0 +1,70 @@
+"""S1. kill -9 of a process that saves, at random moments: every file is the old one or the new one."""
+
+from __future__ import annotations
+
+import select
+import shutil
+from collections.abc import Iterator, Sequence
+from datetime import date
+from pathlib import Path
+from random import Random
+
+import pytest
+
+from collector.archive.dayfile import DayFormat
+from collector.archive.store import Archive
+from tests.faults import figures
+from tests.faults.amounts import amount, dice
+from tests.faults.mutants import Save, mutant
+from tests.faults.savers import DAYS, await_begun, killed, losses, newest, started
+
+CAUGHT = ("in place", "acknowledge first")
+_AT_ONCE = 5
+_LONGEST_S = 0.01
+
+
+@pytest.mark.timeout(900)
+def test_kill_9_tears_no_file_and_loses_nothing_acknowledged(tmp_path: Path) -> None:
+    """After each death every day file is one version, whole, and not older than what was acknowledged."""
+    chance = dice("S1")
+    folders = [tmp_path / f"meter{number}" for number in range(_AT_ONCE)]
+    kills, mid_save, saved = amount(2_000, 10_000), 0, 0
+    for _ in range(kills // _AT_ONCE):
+        for folder, acknowledged in _deaths(folders, chance):
+            assert list(losses(folder, acknowledged)) == []
+            mid_save += any(folder.rglob("*.shelly-tmp"))
+            saved += len(acknowledged)
+            assert {path.suffix for path in folder.iterdir() if path.is_file()} <= {".jsonl", ".shelly-tmp"}
+    for folder in folders:
+        archive = Archive(folder, DayFormat())
+        assert archive.scan() == ()
+        assert not archive.ledger.rebuilt
+        assert not list(folder.rglob("*.shelly-tmp"))
+        assert [known.complete for known in archive.known().values()] == [True] * len(DAYS)
+        archive.close()
+    assert mid_save > kills // 20  # or the rig hits nothing
+    figures.note("S1", kills=kills, in_the_middle_of_a_save=mid_save, days_acknowledged=saved, harmed=0)
+
+
+@pytest.mark.parametrize("name", CAUGHT)
+def test_this_rig_notices(name: str, tmp_path: Path) -> None:
+    """A save with that mistake is found out in a few hundred deaths."""
+    chance = dice("S1", name)
+    folders = [tmp_path / f"meter{number}" for number in range(_AT_ONCE)]
+    for _ in range(200):
+        if any(list(losses(*death)) for death in _deaths(folders, chance, mutant(name))):
+            return
+        for folder in folders:
+            shutil.rmtree(folder)
+    pytest.fail(f"{name} was not noticed")
+
+
+def _deaths(
+    folders: Sequence[Path], chance: Random, save: Save | None = None
+) -> Iterator[tuple[Path, dict[date, int]]]:
+    """A saver in each folder, killed at some moment; what each had acknowledged."""
+    savers = [started(folder, newest(folder), save) for folder in folders]
+    for folder, saver in zip(folders, savers, strict=True):
+        await_begun(saver)
+        select.select([], [], [], chance.uniform(0, _LONGEST_S))
+        yield folder, killed(saver)
