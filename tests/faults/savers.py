@@ -9,10 +9,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from datetime import date
 from decimal import Decimal
+from hashlib import sha256
 from pathlib import Path
 from typing import NamedTuple
 
+from collector.archive.checksums import FILE_NAME, Checksums
 from collector.archive.dayfile import DayFormat, decode
+from collector.archive.folder import OWN_FOLDER
 from collector.archive.store import Archive
 from collector.energy.days import local_day
 from collector.energy.readings import EnergyDay, HourReading
@@ -111,6 +114,24 @@ def losses(folder: Path, acknowledged: Mapping[date, int]) -> Iterator[Loss]:
         else:
             if found < acknowledged.get(day, 0):
                 yield Loss(day, "lost")
+
+
+def unsettled(folder: Path) -> Iterator[Loss]:
+    """What an archive that opens the folder finds wrong; it mends what a crash may leave."""
+    archive = Archive(folder, DayFormat())
+    try:
+        for quarantined in archive.scan():
+            yield Loss(quarantined.day, quarantined.reason)
+        if archive.ledger.rebuilt:
+            yield Loss(date.min, "the ledger was damaged")
+    finally:
+        archive.close()
+    checksums = Checksums(folder / OWN_FOLDER / FILE_NAME)
+    for day in DAYS:
+        path = folder / f"{day}.jsonl"
+        digest = sha256(path.read_bytes()).digest() if path.exists() else None
+        if digest and digest not in [recorded.digest for recorded in checksums.of(day)]:
+            yield Loss(day, "not what its checksum says")
 
 
 def version_in(data: bytes, day: date) -> int:

@@ -70,7 +70,7 @@ class _SaverDiedError(Exception):
 
 
 def _read(folder: Path, times: int, save: Save | None = None) -> Iterator[int]:
-    """The versions that a reader of two meters' files sees meanwhile. Raises `DamagedFile` on a partial one."""
+    """The versions that a reader of two meters' files sees. Raises `DamagedFile` on a partial one."""
     folders = [folder / "one", folder / "two"]
     with saving(folders, apart=_APART, save=save) as savers:
         places = cycle([(number, day) for day in DAYS for number in range(2)])
