@@ -42,14 +42,24 @@ class Running:
         return time.perf_counter() - began
 
     def terminate(self, *after_s: float) -> tuple[int, float]:
-        """SIGTERM, and one more after each of these pauses; the exit code, and the seconds until the end."""
+        """SIGTERM, and one more after each of these pauses; the exit code, and the seconds until the end.
+
+        That is when all is done and said: a thread in the middle of a sync is the kernel's, which lets go
+        of it when the sync returns, also of a process that was killed.
+        """
         began = time.perf_counter()
         self.process.send_signal(signal.SIGTERM)
         for pause_s in after_s:
             time.sleep(pause_s)
             self.process.send_signal(signal.SIGTERM)
-        code = self.process.wait(timeout=30)
-        return code, time.perf_counter() - began
+        while self._lives():
+            time.sleep(0.01)
+        seconds = time.perf_counter() - began
+        return self.process.wait(timeout=30), seconds
+
+    def _lives(self) -> bool:
+        stat = Path(f"/proc/{self.process.pid}/stat").read_text()
+        return stat.rpartition(")")[2].split()[0] != "Z"
 
 
 @contextmanager

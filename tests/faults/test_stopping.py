@@ -47,7 +47,7 @@ def check_files(folder: Path) -> int:
     for path in files:
         decode(path.read_bytes(), date.fromisoformat(path.stem))
     others = {path.name for path in house.glob("*") if path.is_file()} - {path.name for path in files}
-    assert all(name.endswith(".tmp") for name in others), others
+    assert all(name.endswith(".shelly-tmp") for name in others), others
     return len(files)
 
 
@@ -107,13 +107,22 @@ def test_a_service_stops_before_a_host_that_takes_no_connection(tmp_path: Path) 
 
 
 @pytest.mark.needs("strace")
-def test_a_service_stops_while_a_card_takes_ten_seconds_to_sync(tmp_path: Path) -> None:
+def test_a_service_stops_while_a_card_takes_eight_seconds_to_sync(tmp_path: Path) -> None:
+    """The file that is being saved is the old one or the new one."""
     trace = tmp_path / "trace"
-    strace = ("strace", "-D", "-f", "-qq", "-o", str(trace), "-e", "trace=fsync,fdatasync")
-    slow = ("-e", "inject=fsync,fdatasync:delay_enter=10000000")
+    syncs = "fsync,fdatasync"
+    strace = ("strace", "-D", "-f", "-qq", "-o", str(trace), "-e", f"trace={syncs}")
+    slow = ("-e", f"inject={syncs}:delay_enter=8000000")
     with cloud_process(tmp_path) as cloud:
-        with running(configuration(tmp_path, cloud, FEW), [*strace, *slow]) as started:
-            started.wait_until(lambda: trace.exists() and "sync(" in trace.read_text(), "sync", 60)
+        config = configuration(tmp_path, cloud, FEW)
+        with running(config) as before:
+            before.wait_for("job.finished", times=2)
+            assert before.terminate()[0] == 0
+        for path in (tmp_path / "archive" / "house").glob("*.jsonl"):
+            path.unlink()
+        with running(config, [*strace, *slow]) as started:
+            started.wait_for("service.ready")
+            started.wait_until(lambda: "sync(" in trace.read_text(), "sync", 60)
             check_stop("slow fsync", started, tmp_path)
 
 
