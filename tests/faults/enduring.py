@@ -51,7 +51,7 @@ def _sample(requests: int) -> dict[str, float]:
     return {
         "requests": requests,
         "rss_mb": _rss_mb(),
-        "descriptors": len(os.listdir("/proc/self/fd")),
+        "descriptors": len(list(Path("/proc/self/fd").iterdir())),
         "tasks": len(asyncio.all_tasks()),
     }
 

@@ -62,26 +62,26 @@ class Found:
     wrong: int
 
 
-async def months_are_whole(months: Months, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The rig: each hour of that zone's months is on disk once, truly, and today's in time."""
+async def months_are_whole(zones: list[Months], folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The rig: each hour of those months is on disk once, truly, and today's in time."""
     monkeypatch.setattr(daemon, "_HEARTBEAT_S", _SIGNS_OF_LIFE_S)
-    whole, looked_at = [], []
-    for first, days in months.stretches():
-        archive = folder / str(first)
-        rolls = dice("T1", months.zone, first)
-        looked_at.append(await _live(months.zone, first, days, archive, rolls))
-        whole.append(_found(months.zone, first, days, archive / "house"))
-    late = [each for life in looked_at for each in life.late]
-    counts = {
-        name: sum(getattr(each, name) for each in whole) for name in ("hours", "missed", "doubled", "wrong")
-    }
-    assert not late
-    assert counts["missed"] == counts["doubled"] == counts["wrong"] == 0, counts
+    lives, founds, days_lived = [], [], 0
+    for months in zones:
+        for first, days in months.stretches():
+            archive = folder / f"{months.zone.replace('/', '-')}-{first}"
+            life = await _live(months.zone, first, days, archive, dice("T1", months.zone, first))
+            found = _found(months.zone, first, days, archive / "house")
+            assert not life.late, months.zone
+            assert (found.missed, found.doubled, found.wrong) == (0, 0, 0), (months.zone, found)
+            lives.append(life)
+            founds.append(found)
+            days_lived += days
     figures.note(
         "T1",
-        **{f"hours of {months.zone}": counts["hours"]},
-        missed=counts["missed"], doubled=counts["doubled"], late=len(late),
-        restarts=sum(life.restarts for life in looked_at), looks=sum(life.looks for life in looked_at),
+        zones=len(zones), days=days_lived, hours=sum(found.hours for found in founds),
+        missed=sum(found.missed for found in founds), doubled=sum(found.doubled for found in founds),
+        wrong=sum(found.wrong for found in founds), late=sum(len(life.late) for life in lives),
+        restarts=sum(life.restarts for life in lives), looks=sum(life.looks for life in lives),
     )  # fmt: skip
 
 
@@ -106,7 +106,9 @@ async def _live(zone: str, first: date, days: int, archive: Path, rolls: random.
                 await service.pass_time(seconds=_LAST_S)
                 return life
         life.restarts += 1
-        now += timedelta(hours=rolls.choice((0.01, 0.3, rolls.uniform(0, 6), rolls.uniform(0, amount(12, 90)))))
+        now += timedelta(
+            hours=rolls.choice((0.01, 0.3, rolls.uniform(0, 6), rolls.uniform(0, amount(12, 90))))
+        )
 
 
 def _next_look(now: datetime, rolls: random.Random) -> datetime:
@@ -126,7 +128,9 @@ def _late(folder: Path, zone: ZoneInfo, now: datetime) -> list[str]:
     path = folder / f"{today}.jsonl"
     had = {record["ts"] for record in records_of(path)} if path.exists() else set()
     # The last one that has begun is not over yet.
-    return [f"at {now:%F %T} UTC not {datetime.fromtimestamp(ts, zone)}" for ts in starts[:-1] if ts not in had]
+    return [
+        f"at {now:%F %T} UTC not {datetime.fromtimestamp(ts, zone)}" for ts in starts[:-1] if ts not in had
+    ]
 
 
 def _found(zone: str, first: date, days: int, folder: Path) -> Found:

@@ -25,7 +25,7 @@ FEW = "[schedule]\nbackfill_days = 3\n"
 @contextmanager
 def service(folder: Path, scenario: str, *changes: tuple[str, str]) -> Iterator[Running]:
     """`run` before a cloud that plays that; `changes` are made to its configuration."""
-    with cloud_process(folder, scenario) as cloud:
+    with cloud_process(folder, scenario) as cloud:  # noqa: SIM117  the service ends first
         with running(changed(configuration(folder, cloud, FEW), *changes)) as started:
             yield started
 
@@ -71,7 +71,7 @@ def test_an_idle_service_stops(tmp_path: Path) -> None:
 
 
 def test_a_service_stops_while_a_request_is_under_way(tmp_path: Path) -> None:
-    with cloud_process(tmp_path, "latency_s = 20\n" + SCENARIO) as cloud:
+    with cloud_process(tmp_path, "latency_s = 20\n" + SCENARIO) as cloud:  # noqa: SIM117  the service ends first
         with running(configuration(tmp_path, cloud, FEW)) as started:
             started.wait_until(lambda: cloud.counts()["total"]["requests"] > 0, "request")
             check_stop("request under way", started, tmp_path)
@@ -149,7 +149,7 @@ def test_a_service_stops_while_it_starts(tmp_path: Path) -> None:
 
 
 def test_a_service_that_is_told_twice_stops_at_once(tmp_path: Path) -> None:
-    with cloud_process(tmp_path, "latency_s = 20\n" + SCENARIO) as cloud:
+    with cloud_process(tmp_path, "latency_s = 20\n" + SCENARIO) as cloud:  # noqa: SIM117  the service ends first
         with running(configuration(tmp_path, cloud, FEW)) as started:
             started.wait_until(lambda: cloud.counts()["total"]["requests"] > 0, "request")
             check_stop("told twice", started, tmp_path, 0.3)
