@@ -51,11 +51,12 @@ class Calls:
     fault: Fault | None = None
     made: list[tuple[str, str]] = field(default_factory=list)
     failed: int = 0
+    _now: bool = False
     _open: dict[int, str] = field(default_factory=dict)
 
     @contextmanager
-    def watched(self) -> Iterator[Calls]:
-        """Counts, and lets fail, meanwhile."""
+    def wrapped(self) -> Iterator[Calls]:
+        """Has the calls come by here meanwhile; they count, and fail, while `watched`."""
         with pytest.MonkeyPatch.context() as patch:
             for name in BY_PATH:
                 patch.setattr(os, name, self._by_path(name, getattr(os, name)))
@@ -64,9 +65,18 @@ class Calls:
             patch.setattr(fcntl, "flock", self._by_descriptor("flock", fcntl.flock))
             yield self
 
+    @contextmanager
+    def watched(self) -> Iterator[None]:
+        """Counts, and lets fail, meanwhile."""
+        self._now = True
+        try:
+            yield
+        finally:
+            self._now = False
+
     def _by_path(self, name: str, real: Callable[..., Any]) -> Callable[..., Any]:
         def call(path: Any, *args: Any, **kwargs: Any) -> Any:
-            if not self._is_inside(path):
+            if not self._now or not self._is_inside(path):
                 return real(path, *args, **kwargs)
             shown = "lstat" if name == "stat" and not kwargs.get("follow_symlinks", True) else name
             self._enter(shown, os.fspath(path))
@@ -79,7 +89,7 @@ class Calls:
 
     def _by_descriptor(self, name: str, real: Callable[..., Any]) -> Callable[..., Any]:
         def call(descriptor: int, *args: Any) -> Any:
-            path = self._open.get(descriptor)
+            path = self._open.get(descriptor) if self._now else None
             if path is None:
                 return real(descriptor, *args)
             if name == "close":  # it is closed, whatever it says
@@ -105,7 +115,7 @@ class Calls:
             yield (_Entry(self, entry) for entry in entries)
 
     def _is_inside(self, path: Any) -> bool:
-        return not isinstance(path, int) and Path(os.fspath(path)).is_relative_to(self.folder)
+        return not isinstance(path, int) and os.fspath(path).startswith(str(self.folder))
 
     def _enter(self, name: str, path: str) -> bool:
         """Counts the call. Raises where it is to fail; says whether it is to write only a part."""

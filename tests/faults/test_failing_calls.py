@@ -20,9 +20,9 @@ from collector.archive.ledger import Ledger
 from collector.archive.store import Archive, DayOutcome
 from collector.energy.knowledge import Outcome
 from collector.energy.readings import EnergyDay
-from collector.errors import CollectorError, UnreadableFile
+from collector.errors import UnreadableFile
 from tests.energy.making import BERLIN, ORDINARY, after, filled, reading
-from tests.faults import figures
+from tests.faults import amounts, figures
 from tests.faults.failing_calls import WRITES, Calls, Fault
 from tests.faults.mutants import mutant, saving_by
 
@@ -75,16 +75,14 @@ def prepare(start: str, folder: Path) -> None:
         for name, torn in (("ledger.jsonl", b'{"day": "20'), ("checksums", b"0123")):
             with (own / name).open("ab") as file:
                 file.write(torn)
-    for path in (folder, own):
-        os.chown(path, 12345, 12345)  # so that what root makes is given to its owner
 
 
 class Life:
     """All that the service does with an archive; each step goes on where another one failed."""
 
-    def __init__(self, folder: Path, fault: Fault | None = None) -> None:
+    def __init__(self, folder: Path, calls: Calls) -> None:
         self.folder = folder
-        self.calls = Calls(folder, fault)
+        self.calls = calls
         self.saved: set[date] = set()
         self.errors: list[Exception] = []
         self.seen: dict[date, set[bytes | None]] = {day: {bytes_of(folder, day)} for day in DAYS}
@@ -92,20 +90,31 @@ class Life:
 
     def live(self) -> None:
         """Opens the archive, unless it is open, and does everything once."""
-        if not self._archive:
-            self._attempt(lambda: self._archive.append(Archive(self.folder, DayFormat())))
+        self.look()
         for archive in self._archive:
-            self._attempt(archive.scan)
             if not list(self.folder.rglob(f"{TRODDEN}.jsonl*")):
                 (self.folder / f"{TRODDEN}.jsonl").write_bytes(RUBBISH)
+                self.seen[TRODDEN].add(RUBBISH)
             for answered in ANSWERS:
                 self._attempt(partial(archive.merge, answered, NOW))
+                self.seen[answered.day.date].add(bytes_of(self.folder, answered.day.date))
             self._attempt(partial(archive.note_failure, filled(FAILED).day, "no answer", NOW))
             self._attempt(partial(archive.want_again, WANTED, "verify"))
             self._attempt(archive.scan)
             if bytes_of(self.folder, ASIDE) is not None:
                 self._attempt(partial(archive.set_aside, ASIDE, "verify"))
             self._attempt(archive.probe)
+        for day in DAYS:
+            self.seen[day].add(bytes_of(self.folder, day))
+
+    def look(self) -> None:
+        """Opens the archive, unless it is open, and looks at what is there."""
+        if not self._archive:
+            self._attempt(lambda: self._archive.append(Archive(self.folder, DayFormat())))
+        for archive in self._archive:
+            self._attempt(archive.scan)
+        for day in DAYS:
+            self.seen[day].add(bytes_of(self.folder, day))
 
     def end(self) -> None:
         while self._archive:
@@ -115,13 +124,11 @@ class Life:
         try:
             with self.calls.watched():
                 outcome = step()
-        except (OSError, CollectorError) as error:
+        except (OSError, UnreadableFile) as error:
             self.errors.append(error)
         else:
             if isinstance(outcome, DayOutcome) and outcome.outcome is not Outcome.EMPTY:
                 self.saved.add(outcome.day)
-        for day in DAYS:
-            self.seen[day].add(bytes_of(self.folder, day))
 
 
 def bytes_of(folder: Path, day: date) -> bytes | None:
@@ -141,7 +148,7 @@ def descriptors() -> int:
 class Undisturbed:
     """What a start becomes where nothing fails: each day's bytes on the way, and in the end."""
 
-    start: str
+    before: Path
     made: Sequence[tuple[str, str]]
     seen: Mapping[date, set[bytes | None]]
     final: Mapping[date, bytes | None]
@@ -149,42 +156,53 @@ class Undisturbed:
 
 
 def undisturbed(start: str, folder: Path) -> Undisturbed:
-    prepare(start, folder)
-    life = Life(folder)
-    life.live()
-    assert life.errors == []
-    made = list(life.calls.made)
-    life.live()
-    life.end()
+    before = folder.with_name(f"{start}.before")
+    prepare(start, before)
+    begin(before, folder)
+    with Calls(folder).wrapped() as calls:
+        life = Life(folder, calls)
+        life.live()
+        assert life.errors == []
+        made = list(calls.made)
+        life.live()
+        life.end()
     final = {day: bytes_of(folder, day) for day in DAYS}
-    return Undisturbed(start, made, life.seen, final, quarantined(folder))
+    return Undisturbed(before, made, life.seen, final, quarantined(folder))
+
+
+def begin(before: Path, folder: Path) -> None:
+    if before.exists():
+        shutil.copytree(before, folder)
+        for each in (folder, folder / ".collector"):
+            os.chown(each, 12345, 12345)  # so that what root makes is given to its owner
 
 
 def disturbed(whole: Undisturbed, folder: Path, fault: Fault) -> int:
     """One life with that fault, and one after it; gives how many calls failed."""
-    prepare(whole.start, folder)
+    begin(whole.before, folder)
     before = descriptors()
-    life = Life(folder, fault)
-    life.live()
-    assert all(type(error) in (UnreadableFile,) or isinstance(error, OSError) for error in life.errors)
-    for day in DAYS:
-        assert life.seen[day] <= whole.seen[day], f"{day} is neither old nor new"
-        if day in life.saved:
-            assert bytes_of(folder, day) == whole.final[day], f"{day} was told as saved, and is not"
-    assert not set(quarantined(folder)) - set(whole.aside), "a good file was moved aside"
-    life.calls.fault = None
-    life.errors.clear()
-    life.live()  # with the same object, where it could be opened
-    assert life.errors == []
-    check_final(whole, folder)
-    life.end()
+    with Calls(folder, fault).wrapped() as calls:
+        life = Life(folder, calls)
+        life.live()
+        for day in DAYS:
+            assert life.seen[day] <= whole.seen[day], f"{day} is neither old nor new"
+            if day in life.saved:
+                assert bytes_of(folder, day) == whole.final[day], f"{day} was told as saved, and is not"
+        assert not set(quarantined(folder)) - set(whole.aside), "a good file was moved aside"
+        failed, calls.fault = calls.failed, None
+        life.errors.clear()
+        life.live()  # with the same object, where it could be opened
+        assert life.errors == []
+        check_final(whole, folder)
+        life.end()
+        fresh = Life(folder, calls)
+        fresh.look()
+        fresh.end()
+        assert fresh.errors == []
     assert descriptors() == before
-    fresh = Life(folder)
-    fresh.live()
-    assert fresh.errors == []
-    fresh.end()
     check_final(whole, folder)
-    return life.calls.failed
+    assert inspect(folder, None, NOW).findings == ()
+    return failed
 
 
 def check_final(whole: Undisturbed, folder: Path) -> None:
@@ -193,7 +211,6 @@ def check_final(whole: Undisturbed, folder: Path) -> None:
         assert bytes_of(folder, day) == whole.final[day], day
     assert quarantined(folder) == whole.aside
     assert not list(folder.rglob("*.shelly-tmp"))
-    assert inspect(folder, None, NOW).findings == ()
     assert Ledger(folder / ".collector" / "ledger.jsonl").zone == BERLIN.key
 
 
@@ -202,7 +219,7 @@ def test_any_call_may_fail(start: str, tmp_path: Path) -> None:
     """Old or new, told as it is, nothing moved aside that is whole; and all is well once it is over."""
     whole = undisturbed(start, tmp_path / "whole")
     lives = failures = 0
-    for fault in faults_for(whole):
+    for fault in some_of(faults_for(whole), start):
         failures += disturbed(whole, tmp_path / str(lives), fault)
         shutil.rmtree(tmp_path / str(lives))
         lives += 1
@@ -210,12 +227,29 @@ def test_any_call_may_fail(start: str, tmp_path: Path) -> None:
     figures.note("S7", calls=len(whole.made), lives=lives, failures=failures, harm=0)
 
 
-def faults_for(whole: Undisturbed) -> Iterator[Fault]:
-    for number, (name, _) in enumerate(whole.made):
-        for error in ERRORS:
-            if error is not None or name in WRITES:
-                yield Fault.once(number, error)
-                yield Fault.lasting(number, error)
+def faults_for(whole: Undisturbed) -> list[list[Fault]]:
+    """For each call all ways in which it may fail: first those once, then those for ever after."""
+    return [
+        [
+            make(number, error)
+            for make in (Fault.once, Fault.lasting)
+            for error in ERRORS
+            if error is not None or name in WRITES
+        ]
+        for number, (name, _) in enumerate(whole.made)
+    ]
+
+
+def some_of(faults: list[list[Fault]], start: str) -> list[Fault]:
+    """All of them in the long form; in the short one each call fails once and for ever, in a way of the dice."""
+    if amounts.is_long():
+        return [fault for each in faults for fault in each]
+    dice = amounts.dice("S7", start)
+    return [
+        dice.choice(half)
+        for each in faults
+        for half in (each[: len(each) // 2], each[len(each) // 2 :])
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize("name", CAUGHT)
@@ -224,7 +258,7 @@ def test_this_rig_notices(name: str, tmp_path: Path) -> None:
     with saving_by(mutant(name)):
         whole = undisturbed("stored", tmp_path / "whole")
         faults = [
-            fault for fault in faults_for(whole)
+            fault for each in faults_for(whole) for fault in each
             if fault.error == (None if "short" in name else errno.EIO)
         ]  # fmt: skip
         with pytest.raises(AssertionError, match="neither old nor new"):
