@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import shutil
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from functools import partial
@@ -184,11 +184,7 @@ def disturbed(whole: Undisturbed, folder: Path, fault: Fault) -> int:
     with Calls(folder, fault).wrapped() as calls:
         life = Life(folder, calls)
         life.live()
-        for day in DAYS:
-            assert life.seen[day] <= whole.seen[day], f"{day} is neither old nor new"
-            if day in life.saved:
-                assert bytes_of(folder, day) == whole.final[day], f"{day} was told as saved, and is not"
-        assert not set(quarantined(folder)) - set(whole.aside), "a good file was moved aside"
+        check_kept(whole, life)
         failed, calls.fault = calls.failed, None
         life.errors.clear()
         life.live()  # with the same object, where it could be opened
@@ -203,6 +199,15 @@ def disturbed(whole: Undisturbed, folder: Path, fault: Fault) -> int:
     check_final(whole, folder)
     assert inspect(folder, None, NOW).findings == ()
     return failed
+
+
+def check_kept(whole: Undisturbed, life: Life) -> None:
+    """After the failure: nothing torn, nothing lost that was told as saved, nothing good moved aside."""
+    for day in DAYS:
+        assert life.seen[day] <= whole.seen[day], f"{day} is neither old nor new"
+        if day in life.saved:
+            assert bytes_of(life.folder, day) == whole.final[day], f"{day} was told as saved, and is not"
+    assert not set(quarantined(life.folder)) - set(whole.aside), "a good file was moved aside"
 
 
 def check_final(whole: Undisturbed, folder: Path) -> None:
