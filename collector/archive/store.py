@@ -88,8 +88,7 @@ class Archive:
     def scan(self) -> tuple[Quarantined, ...]:
         """Looks at what is there now; files that cannot be trusted are moved aside and returned.
 
-        Only files that changed since the last look are read, and those that are `unreadable`, which
-        stay where they are: of such a day nothing is known.
+        Files that changed since the last look are read, and the `unreadable` ones, which stay in place.
         """
         present = day_files(self.folder)
         for day in self._known.keys() - present.keys():
@@ -105,7 +104,7 @@ class Archive:
                 state = state_of(data, day, self.zone, self._format)
             except UnreadableFile as error:
                 unreadable[day] = error.reason
-                self._known[day] = NOTHING._replace(asked=self.ledger.asked.get(day))
+                self._known[day] = NOTHING  # and it is not asked for
             except DamagedFile as damage:
                 damaged.append(self.set_aside(day, damage.reason))
             else:
@@ -127,7 +126,7 @@ class Archive:
         """Adds what was answered at `now` to what is stored; durable when it returns.
 
         Writes nothing where nothing changes. Raises `OSError` where it could not be saved, and
-        `UnreadableFile` where nobody knows what is stored; the old file then stands.
+        `UnreadableFile` where nobody knows what is stored: the old file then stands.
         """
         if self._format.merge_repeated_hour:
             answered = answered.with_twins_as_one()
@@ -192,20 +191,20 @@ class Archive:
     def _save(self, day: date, data: bytes, *, complete: bool) -> None:
         """Saves a day's file, its checksum first: cut off in between, the file is one of the two recorded."""
         self._unrecorded.pop(day, None)
-        if not complete:
+        if complete:
+            self._checksums.note(day, data)
+        else:
             self._checksums.forget(day)
-            replace_file(self._path(day), data)
-            return
-        self._checksums.note(day, data)
         replace_file(self._path(day), data)
-        self._checksums.settle(day)
+        if complete:
+            self._checksums.settle(day)
 
     def _know(self, day: date, state: Known) -> None:
         asked = self.ledger.asked.get(day)
-        if state.stored or asked is not None:
-            self._known[day] = state if asked == state.asked else state._replace(asked=asked)
-        else:
+        if not state.stored and asked is None:
             self._known.pop(day, None)
+        else:
+            self._known[day] = state if asked == state.asked else state._replace(asked=asked)
 
     def _forget(self, day: date) -> None:
         """The file is gone: a gap, to be collected anew without waiting."""

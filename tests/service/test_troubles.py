@@ -160,6 +160,38 @@ async def test_a_ledger_that_cannot_be_written_does_not_end_the_service(
         assert not service.task.done()
 
 
+async def test_files_that_cannot_be_read_are_told_once_and_left_alone(
+    tmp_path: Path, log_lines: io.StringIO, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Bug: files that only root may read were moved aside. They are neither moved, replaced nor asked for."""
+    async with living(cloud_of(), tmp_path, START, **SHALLOW) as service:
+        await service.pass_time(minutes=30)
+        folder = service.world.folder()
+        await service.stop()
+    before = {path.name: path.read_bytes() for path in folder.glob("*.jsonl")}
+    really = os.open
+
+    def refused(path: Any, *args: Any, **more: Any) -> int:
+        if str(path).endswith(".jsonl") and Path(path).parent == folder:
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+        return really(path, *args, **more)
+
+    async with living(cloud_of(), tmp_path, START + timedelta(hours=1), **SHALLOW) as service:
+        monkeypatch.setattr(os, "open", refused)
+        await service.pass_time(hours=4)
+        [told] = events_in(log_lines.getvalue(), "file.unreadable")
+        assert (told["count"], told["newest"]) == (4, str(TODAY))
+        assert {path.name: path.read_bytes() for path in folder.glob("*.jsonl")} == before
+        asked = service.world.cloud.counts.days
+        assert {day for _, day, _ in asked} <= {str(TODAY), str(TODAY - timedelta(days=1))}
+        assert sum(asked.values()) <= 2 * 2 * 5  # both clamps of two days, in each of five rounds
+        assert not events_in(log_lines.getvalue(), "storage.failed")
+        monkeypatch.setattr(os, "open", really)
+        await service.pass_time(hours=1)
+        assert len(records_of(folder / f"{TODAY}.jsonl")) == 20
+        assert not list((folder / ".collector").glob("quarantine/*"))
+
+
 async def test_a_bug_while_asking_for_a_job_is_told_and_the_next_one_is_unaffected(
     tmp_path: Path, log_lines: io.StringIO, monkeypatch: pytest.MonkeyPatch
 ) -> None:
