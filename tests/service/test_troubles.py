@@ -188,7 +188,7 @@ async def test_files_that_cannot_be_read_are_told_once_and_left_alone(
         assert not events_in(log_lines.getvalue(), "storage.failed")
         monkeypatch.setattr(os, "open", really)
         await service.pass_time(hours=1)
-        assert len(records_of(folder / f"{TODAY}.jsonl")) == 20
+        assert len(records_of(folder / f"{TODAY}.jsonl")) == 19
         assert not list((folder / ".collector").glob("quarantine/*"))
 
 
