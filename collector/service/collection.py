@@ -106,6 +106,7 @@ class Collection:
         try:
             outcome = await self.blocking(self.archive.merge, read.energy_day, now)
         except UnreadableFile as error:  # nobody knows what an answer would replace
+            await self.blocking(self.archive.probe)  # raises where it is the disk, not the file
             self.note_failure("file.unreadable", error.reason)
             return await self.fail_day(day, f"file.unreadable: {error.reason}")
         tell_day(self._log, outcome, doubtful=len(read.energy_day.doubtful))
@@ -148,9 +149,14 @@ class Collection:
         self.failure = Failure(event, int(self._clock().timestamp()), reason)
 
     async def look(self) -> None:
-        """Looks at the files: finds what a person changed, and moves damaged ones aside."""
+        """Looks at the files: finds what a person changed, and moves damaged ones aside.
+
+        Raises `OSError` where the disk is in trouble.
+        """
         for quarantined in await self.blocking(self.archive.scan):
             tell_quarantined(self._log, quarantined)
+        if self.archive.unreadable.keys() - self._unreadable:
+            await self.blocking(self.archive.probe)  # a disk in trouble is told as that
         unreadable = self.archive.unreadable
         if news := {day: reason for day, reason in unreadable.items() if day not in self._unreadable}:
             tell_unreadable(self._log, news)

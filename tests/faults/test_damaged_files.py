@@ -77,7 +77,7 @@ def test_damaged_files_are_found_kept_and_collected_anew(
     kinds = list(DAMAGES)
     seen: Counter[str] = Counter()
     harmless = 0
-    for number in range(amounts.amount(20, 100)):
+    for number in range(amounts.amount(21, 101)):
         folder = tmp_path / str(number)
         stored(folder, answered)
         dice = amounts.dice("S9", number)
