@@ -50,7 +50,7 @@ class Archive:
     ) -> None:
         """Takes the folder, creating it where only it is missing.
 
-        `remember_days`: for how many days after its end a complete day's last reading is remembered.
+        `remember_days` after its end a complete day's last reading is forgotten.
         Raises `ArchiveLocked`, `ArchiveError`, `OSError`.
         """
         self.folder = folder
@@ -112,10 +112,10 @@ class Archive:
                 self._know(day, state)
                 if state.complete and not self._checksums.of(day):
                     self._unrecorded[day] = sha256(data).digest()
+        self.unreadable = unreadable
         with suppress(OSError):  # a disk in trouble is told by the next save; the next look tries again
             self._checksums.adopt(self._unrecorded)
             self._unrecorded.clear()
-        self.unreadable = unreadable
         return tuple(damaged)
 
     def known(self) -> Mapping[date, Known]:
@@ -183,9 +183,8 @@ class Archive:
 
     def probe(self) -> None:
         """Raises `OSError` as long as nothing can be saved."""
-        place = self._own / "probe"
-        replace_file(place, b"\0" * 8192)
-        place.unlink()
+        replace_file(self._own / "probe", b"\0" * 8192)
+        (self._own / "probe").unlink()
         sync_folder(self.folder)  # a file may have been replaced there, and its name not made durable
 
     def _save(self, day: date, data: bytes, *, complete: bool) -> None:
@@ -201,10 +200,10 @@ class Archive:
 
     def _know(self, day: date, state: Known) -> None:
         asked = self.ledger.asked.get(day)
-        if not state.stored and asked is None:
-            self._known.pop(day, None)
-        else:
+        if state.stored or asked is not None:
             self._known[day] = state if asked == state.asked else state._replace(asked=asked)
+        else:
+            self._known.pop(day, None)
 
     def _forget(self, day: date) -> None:
         """The file is gone: a gap, to be collected anew without waiting."""

@@ -29,7 +29,7 @@ from collector.energy.readings import EnergyDay, Revision
 from collector.errors import ArchiveLocked, UnreadableFile
 from tests.archive.making import MEASURED, everything_in, older_file
 from tests.energy.making import AUTUMN, BERLIN, LONDON, ORDINARY, after, energy_days, filled, reading
-from tests.faults.failing_calls import Calls, Fault
+from tests.faults.failing_calls import Calls, Failure
 
 KEEP, MERGE = DayFormat(), DayFormat(merge_repeated_hour=True)
 NAME = f"{ORDINARY}.jsonl"
@@ -562,7 +562,7 @@ def test_a_file_that_cannot_be_read_stays_where_it_is(folder: Path, error: str) 
 def test_of_a_day_that_cannot_be_read_nothing_is_known_and_nothing_replaced(archive: Archive) -> None:
     """It is no gap to be filled by the backfill; and it is known again as soon as it can be read."""
     path = put(archive.folder, encode(WHOLE, 4, complete=True))
-    refused = Fault(range(sys.maxsize), errno.EACCES, frozenset({"read"}))
+    refused = Failure(range(sys.maxsize), errno.EACCES, frozenset({"read"}))
     with Calls(path, refused).wrapped() as calls, calls.watched():
         assert archive.scan() == ()
         assert archive.unreadable == {ORDINARY: "it cannot be read: Permission denied"}
@@ -576,7 +576,7 @@ def test_of_a_day_that_cannot_be_read_nothing_is_known_and_nothing_replaced(arch
 def test_a_file_that_could_not_be_read_and_is_gone_is_a_gap(archive: Archive) -> None:
     """Whoever moved it away wants its day anew."""
     path = put(archive.folder, encode(WHOLE, 4, complete=True))
-    refused = Fault(range(sys.maxsize), errno.EACCES, frozenset({"read"}))
+    refused = Failure(range(sys.maxsize), errno.EACCES, frozenset({"read"}))
     with Calls(path, refused).wrapped() as calls, calls.watched():
         archive.scan()
     path.unlink()
@@ -588,7 +588,7 @@ def test_a_file_that_cannot_be_looked_at_is_not_absent(archive: Archive) -> None
     """Bug: when `lstat` failed, a shorter answer was written over the file as if there were none."""
     archive.merge(WHOLE, END)
     before = (archive.folder / NAME).read_bytes()
-    fault = Fault(range(sys.maxsize), errno.EIO, frozenset({"lstat"}))
+    fault = Failure(range(sys.maxsize), errno.EIO, frozenset({"lstat"}))
     with (
         Calls(archive.folder, fault).wrapped() as calls,
         calls.watched(),

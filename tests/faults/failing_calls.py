@@ -25,7 +25,7 @@ WRITES = ("write", "pwrite")
 
 
 @dataclass(frozen=True, slots=True)
-class Fault:
+class Failure:
     """Which calls fail, counted from 0, and how: an `errno`, or `None` for a write of only a part."""
 
     when: range
@@ -33,12 +33,12 @@ class Fault:
     names: frozenset[str] | None = None  # only these calls, where not all
 
     @classmethod
-    def once(cls, number: int, error: int | None) -> Fault:
+    def once(cls, number: int, error: int | None) -> Failure:
         """That call fails."""
         return cls(range(number, number + 1), error)
 
     @classmethod
-    def lasting(cls, number: int, error: int | None) -> Fault:
+    def lasting(cls, number: int, error: int | None) -> Failure:
         """That call and all after it fail."""
         return cls(range(number, sys.maxsize), error)
 
@@ -48,7 +48,7 @@ class Calls:
     """The calls made on what lies in a folder, by name and path; those that `fault` names fail."""
 
     folder: Path
-    fault: Fault | None = None
+    fault: Failure | None = None
     made: list[tuple[str, str]] = field(default_factory=list)
     failed: int = 0
     _now: bool = False

@@ -6,7 +6,9 @@ import os
 import subprocess
 import sys
 from collections import Counter
-from datetime import timedelta
+from collections.abc import Mapping
+from datetime import date, timedelta
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
@@ -81,7 +83,7 @@ def test_damaged_files_are_found_kept_and_collected_anew(
         folder = tmp_path / str(number)
         stored(folder, answered)
         dice = amounts.dice("S9", number)
-        damaged = {}
+        damaged: dict[date, bytes] = {}
         for place, day in enumerate(DAYS):
             kind = kinds[(place + number) % len(kinds)]
             data = DAMAGES[kind](dice, whole[place], whole[place - 1])
@@ -109,7 +111,7 @@ def stored(folder: Path, answered: list[EnergyDay]) -> None:
     archive.close()
 
 
-def found_and_mended(folder: Path, damaged: dict[object, bytes]) -> Counter[str]:
+def found_and_mended(folder: Path, damaged: Mapping[date, bytes]) -> Counter[str]:
     """Looks as the service does at its start, then as `verify --fix`; every damaged file is aside then."""
     archive = Archive(folder, DayFormat())
     moved = {each.day: each.place for each in archive.scan()}
@@ -169,6 +171,4 @@ def test_a_line_of_a_gigabyte_costs_no_memory(begin: bytes, tmp_path: Path) -> N
 
 
 def _digest(data: bytes) -> bytes:
-    from hashlib import sha256
-
     return sha256(data).digest()

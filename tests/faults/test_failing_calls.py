@@ -23,7 +23,7 @@ from collector.energy.readings import EnergyDay
 from collector.errors import UnreadableFile
 from tests.energy.making import BERLIN, ORDINARY, after, filled, reading
 from tests.faults import amounts, figures
-from tests.faults.failing_calls import WRITES, Calls, Fault
+from tests.faults.failing_calls import WRITES, Calls, Failure
 from tests.faults.mutants import mutant, saving_by
 
 CAUGHT = ("no loop on short writes", "second fsync on the same descriptor")
@@ -141,7 +141,7 @@ def quarantined(folder: Path) -> list[bytes]:
 
 
 def descriptors() -> int:
-    return len(os.listdir("/proc/self/fd"))
+    return sum(1 for _ in Path("/proc/self/fd").iterdir())
 
 
 @dataclass(frozen=True)
@@ -177,7 +177,7 @@ def begin(before: Path, folder: Path) -> None:
             os.chown(each, 12345, 12345)  # so that what root makes is given to its owner
 
 
-def disturbed(whole: Undisturbed, folder: Path, fault: Fault) -> int:
+def disturbed(whole: Undisturbed, folder: Path, fault: Failure) -> int:
     """One life with that fault, and one after it; gives how many calls failed."""
     begin(whole.before, folder)
     before = descriptors()
@@ -232,12 +232,12 @@ def test_any_call_may_fail(start: str, tmp_path: Path) -> None:
     figures.note("S7", calls=len(whole.made), lives=lives, failures=failures, harm=0)
 
 
-def faults_for(whole: Undisturbed) -> list[list[Fault]]:
+def faults_for(whole: Undisturbed) -> list[list[Failure]]:
     """For each call all ways in which it may fail: first those once, then those for ever after."""
     return [
         [
             make(number, error)
-            for make in (Fault.once, Fault.lasting)
+            for make in (Failure.once, Failure.lasting)
             for error in ERRORS
             if error is not None or name in WRITES
         ]
@@ -245,8 +245,8 @@ def faults_for(whole: Undisturbed) -> list[list[Fault]]:
     ]
 
 
-def some_of(faults: list[list[Fault]], start: str) -> list[Fault]:
-    """All of them in the long form; in the short one each call fails once and for ever, in a way of the dice."""
+def some_of(faults: list[list[Failure]], start: str) -> list[Failure]:
+    """All of them in the long form; else each call fails once, and for ever, in a way of the dice."""
     if amounts.is_long():
         return [fault for each in faults for fault in each]
     dice = amounts.dice("S7", start)

@@ -55,7 +55,7 @@ async def outage(
         comes_back()
         assert {path.name: path.read_bytes() for path in folder.glob("*.jsonl")} == before
         await service.pass_time(seconds=60)
-        [recovered] = events_in(log_lines.getvalue(), "storage.recovered")
+        assert len(events_in(log_lines.getvalue(), "storage.recovered")) == 1
         await service.pass_time(hours=8)
         assert not list(folder.glob(".collector/quarantine/*"))
         for number in range(4):
@@ -128,9 +128,10 @@ async def test_a_disk_without_inodes(tmp_path: Path, log_lines: io.StringIO) -> 
                 for number in range(100):
                     (fillers / str(number)).touch()
 
-        await outage(
-            disk / "archive", log_lines, "storage.full", take, lambda: run("rm", "-r", fillers) and None
-        )
+        def give() -> None:
+            run("rm", "-r", fillers)
+
+        await outage(disk / "archive", log_lines, "storage.full", take, give)
 
 
 @pytest.mark.needs("mkfs.ext4", "losetup")

@@ -40,7 +40,12 @@ SYSCALLS = {
     "fchown": "fchown", "ftruncate": "ftruncate", "pread": "pread64", "pwrite": "pwrite64",
     "mkdir": "mkdir", "unlink": "unlink", "rename": "rename", "replace": "rename", "flock": "flock",
 }  # fmt: skip
-WORK = "from tests.faults.test_traced_calls import work; work(__import__('pathlib').Path(__import__('sys').argv[1]))"
+WORK = """
+import sys
+from pathlib import Path
+from tests.faults.test_traced_calls import work
+work(Path(sys.argv[1]))
+"""
 LIVE = """
 import json, sys
 from pathlib import Path
@@ -49,7 +54,9 @@ from tests.faults.test_failing_calls import Life
 life = Life(Path(sys.argv[1]), Calls(Path(sys.argv[1])))
 life.live()
 life.end()
-seen = {str(day): [None if each is None else each.decode() for each in found] for day, found in life.seen.items()}
+seen = {
+    str(day): [None if each is None else each.decode() for each in found] for day, found in life.seen.items()
+}
 print(json.dumps([[str(day) for day in life.saved], [error.errno for error in life.errors], seen]))
 """
 INJECTED = [
