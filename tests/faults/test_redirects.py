@@ -121,8 +121,11 @@ async def test_a_client_that_follows_is_noticed(status: int) -> None:
         def answer(head: bytes) -> bytes:
             return _redirect(status, TARGETS["to http on another port"], 0, there.port, head)
 
-        async with recording(answer) as here, aiohttp.ClientSession() as session:
-            async with session.get(f"http://127.0.0.1:{here.port}/", params={"auth_key": KEY}) as response:
-                assert response.status == 200
+        async with (
+            recording(answer) as here,
+            aiohttp.ClientSession() as session,
+            session.get(f"http://127.0.0.1:{here.port}/", params={"auth_key": KEY}) as response,
+        ):
+            assert response.status == 200
     assert there.connections == 1
     assert found_in(bytes(there.received))
