@@ -38,8 +38,8 @@ async def asked(url):
         policy = RetryPolicy(attempts=1, timeout_s=5)
         client = CloudClient(session, Account("home", url, KEY), Pacer(Pacing(0)), policy)
         try:
-            body = (await client.fetch_day(Meter("house", "e8db84d2a1b3", solar=False), date(2026, 6, 1))).grid
-            return ["answered", str(body)]
+            meter = Meter("house", "e8db84d2a1b3", solar=False)
+            return ["answered", str((await client.fetch_day(meter, date(2026, 6, 1))).grid)]
         except CollectorError as error:
             return [type(error).__name__, str(error)]
 
@@ -118,11 +118,9 @@ def test_a_protocol_that_is_broken_is_not_spoken(version: ssl.TLSVersion, author
         context = offering(pair, only=version)
     with serving(context) as heard:
         assert lenient_handshake(heard.port, authority.certificate, version) == str(version.name)[:5]
-        assert heard.handshakes == 1
-        heard.connections = 0
         (outcome,) = asked([f"https://localhost:{heard.port}"], authority.certificate)
     assert outcome == ("Unavailable", NO_TLS)
-    assert heard.handshakes == 1
+    assert (heard.connections, heard.handshakes) == (2, 1)
     assert_nothing_was_sent(heard, version.name)
 
 

@@ -51,7 +51,7 @@ class Authority:
     def issue(
         self, name: str, *, alt: str = "DNS:localhost,IP:127.0.0.1", use: str = "serverAuth", **dates: str
     ) -> Path:
-        """A file with a server's certificate and key. `dates`: `startdate`, `enddate`, as openssl has them."""
+        """A file with a server's certificate and key; `dates`: openssl's `startdate` and `enddate`."""
         (self.folder / "wanted").write_text(f"extendedKeyUsage={use}\nsubjectAltName={alt}\n")
         self._run("req", "-new", "-key", "server.key", "-subj", "/CN=A server", "-out", "server.csr")
         span = [word for option, date in dates.items() for word in (f"-{option}", date)] or ["-days", "7"]
@@ -75,6 +75,11 @@ class Authority:
         pair.write_bytes(
             (self.folder / "server.pem").read_bytes() + (self.folder / "server.key").read_bytes()
         )
+        return pair
+
+    def _paired(self, name: str) -> Path:
+        pair = self.folder / f"{name}.pem"
+        pair.write_bytes(b"".join((self.folder / f"server.{part}").read_bytes() for part in ("pem", "key")))
         return pair
 
     def _run(self, *words: str) -> None:
