@@ -158,9 +158,9 @@ FAILURES = (*KINDS, *OTHERS)
 """All names."""
 
 
-def scenario_of(name: str) -> Scenario:
-    """The cloud for that failure: one that plays it, or one that works."""
-    faults = (Fault(name, times=9),) if name in KINDS else ()
+def scenario_of(name: str, times: int | None = 9) -> Scenario:
+    """The cloud for that failure: one that plays it so often, or one that works."""
+    faults = (Fault(name, times=times),) if name in KINDS else ()
     return cloud_of(Device(DEVICE), key=KEY, fault=faults)
 
 

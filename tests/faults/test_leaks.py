@@ -1,27 +1,21 @@
-"""X1, the key: nowhere but in the request, whatever goes wrong."""
+"""X1, the key: nowhere but in the request, whatever goes wrong while it collects."""
 
 from __future__ import annotations
 
-import io
 import json
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from collector import logs
-from collector.cli.starting import advice_on
 from tests.faults import figures
 from tests.faults.amounts import amount
-from tests.faults.failures import FAILURES, OTHERS, bring_about, scenario_of
-from tests.faults.scanner import assert_no_key_in, found_in, found_under
+from tests.faults.failures import FAILURES, OTHERS
+from tests.faults.scanner import assert_no_key_in
+from tests.faults.showing import backfilled, lived
 from tests.key_forms import AWKWARD_KEY as KEY
 from tests.key_forms import forms_of
-from tests.world import world
 
-START = datetime(2026, 3, 20, 14, 30, tzinfo=UTC)
-RETRY = {"attempts": 2, "timeout_s": 5, "wait_initial_s": 1, "wait_max_s": 1, "wait_jitter_s": 0}
 SHAPES: list[tuple[Any, Any]] = [
     *(("json", "debug"), ("console", "debug"), ("json", "warning"), ("console", "info")),
     *(("json", "info"), ("console", "warning"), ("json", "error"), ("console", "error")),
@@ -36,27 +30,6 @@ def test_the_scanner_finds_a_key_in_every_form(before: bytes) -> None:
             assert_no_key_in(before + form + b" after")
 
 
-async def backfilled(name: str, folder: Path, form: Any, level: Any) -> tuple[dict[str, list[bytes]], str]:
-    """Where the key is after a backfill with that failure: by place, how; and the log."""
-    stream = io.StringIO()
-    with pytest.MonkeyPatch.context() as patch:
-        async with world(scenario_of(name), folder, START) as here:
-            bring_about(name, here, patch)
-            settings = here.settings(retry=RETRY)
-            logs.configure(format=form, level=level, stream=stream, secrets=settings.secrets)
-            report = await here.backfill(2, retry=RETRY)
-            assert here.cloud.counts.total.keys_outside_query == 0
-            assert here.cloud.counts.trap_hits == 0
-    told = {
-        "log": stream.getvalue(),
-        "report": f"{report.failures} {report.gave_up and advice_on(report.gave_up)}",
-        "settings": f"{settings!r} {settings.accounts}",
-    }
-    found = {place: found_in(text.encode()) for place, text in told.items()}
-    found |= {str(path): forms for path, forms in found_under([folder]).items()}
-    return {place: forms for place, forms in found.items() if forms}, stream.getvalue()
-
-
 @pytest.mark.timeout(300)
 async def test_no_failure_shows_the_key(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     """Every failure: no log line, no output, no file and no report holds it; an event is a line."""
@@ -68,11 +41,11 @@ async def test_no_failure_shows_the_key(tmp_path: Path, capfd: pytest.CaptureFix
             out, err = capfd.readouterr()
             assert found == {}, (form, level, name)
             assert_no_key_in((out + err).encode())
-            assert all(line.isprintable() for line in log.splitlines()), name
             assert name not in OTHERS or level == "error" or said_of(name) in log, name
-            lines += len(
-                [json.loads(line) for line in log.splitlines()] if form == "json" else log.splitlines()
-            )
+            for line in log.splitlines():
+                lines += 1
+                assert line.isprintable(), name
+                assert form == "console" or json.loads(line)["event"], name
     assert len(FAILURES) >= 80
     figures.note("X1", failures=len(FAILURES), shapes_of_the_log=len(shapes), lines=lines, keys=0)
 
@@ -86,3 +59,19 @@ def said_of(name: str) -> str:
     if "key" in name:
         return "key.refused"
     return "source.unavailable" if "name" in name or name.startswith(("nobody", "no TLS")) else "storage."
+
+
+@pytest.mark.timeout(300)
+async def test_no_service_shows_the_key(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    """Its standing, ledger and page, what it tells systemd, and what the command of the alarm gets."""
+    names = FAILURES[:: amount(8, 1)]
+    places = children = 0
+    for number, name in enumerate(names):
+        found, told = await lived(name, tmp_path / str(number))
+        out, err = capfd.readouterr()
+        assert found == {}, name
+        assert_no_key_in((out + err).encode())
+        places += len(told)
+        children += "environ" in told
+    assert children >= len(names) // 2
+    figures.note("X1", services=len(names), places=places, children=children, keys=0)
