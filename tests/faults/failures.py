@@ -148,6 +148,8 @@ OTHERS: Mapping[str, Go] = {
     "a bug that cannot be said": _bug(_Unspeakable),
     "a bug in the client": _bug(lambda: AttributeError(URL), "collector.cloud.client.read_answer"),
     "a bug in the archive": _bug(lambda: ZeroDivisionError(URL), "collector.archive.store.merged"),
+    "a bug that says nothing": _bug(lambda: ValueError("nothing")),
+    "a bug with a long text": _bug(lambda: ValueError(f"{'x' * (8192 - 90)} {KEY}")),
     "a bug too deep": _bug(lambda: RecursionError(URL * 50)),
     "a lost task": _lost(_lost_task),
     "a lost future": _lost(_lost_future),
