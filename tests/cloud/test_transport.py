@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import gzip
 import socket
 import zlib
@@ -213,3 +214,17 @@ async def test_a_port_that_nobody_listens_on_is_an_outage() -> None:
         error = await _asked(f"http://127.0.0.1:{unused.getsockname()[1]}")
     assert isinstance(error, Unavailable)
     assert error.reason.startswith("no connection: ")
+
+
+async def test_what_the_system_says_of_a_lost_connection_is_not_passed_on(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Bug: the error's own text was told, which is anybody's; the number's meaning is the system's."""
+
+    def away(*told: Any, **more: Any) -> Any:
+        raise OSError(errno.ENETUNREACH, f"no way to ?auth_key={KEY}")
+
+    monkeypatch.setattr(socket, "getaddrinfo", away)
+    error = await _asked("https://cloud.example")
+    assert isinstance(error, Unavailable)
+    assert error.reason == "no connection: Network is unreachable"

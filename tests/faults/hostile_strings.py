@@ -47,8 +47,9 @@ _FORGED = [
     '\n{"event":"forged"}', '"}\n{"event":"forged"}', '", "event": "forged', '\\", "event": "forged',
     '\r\n2026-01-01T00:00:00Z [error] forged', "\n<3>forged", "<0>forged", "\nMESSAGE=forged\nPRIORITY=0",
     "\nREADY=1", "\nSTATUS=forged", "\nshelly_collector_up 1", '"} 1\nforged{x="', "# HELP forged\n",
-    "\r\nSet-Cookie: forged=1", "\r\n\r\nHTTP/1.1 200 OK\r\n\r\n{}", "\\n\\u000a", "\\", '\\"', "\\\\n", "\\x1b[31m",
-    "null", "true", "NaN", "-0", "1e999", "[]", "{}", "[[[[", '{"a":', "__proto__", "constructor", "__class__",
+    "\r\nSet-Cookie: forged=1", "\r\n\r\nHTTP/1.1 200 OK\r\n\r\n{}", "\\n\\u000a", "\\", '\\"', "\\\\n",
+    "\\x1b[31m", "null", "true", "NaN", "-0", "1e999", "[]", "{}", "[[[[", '{"a":', "__proto__",
+    "constructor", "__class__",
 ]  # fmt: skip
 _ODD = [
     *("", " ", "\t", "\u3000", "x" * 10_000, "\u202e" * 3_000, "\n" * 5_000, "\x1b[31m" * 2_000, "é" * 9_000),
@@ -64,13 +65,11 @@ _ODD = [
     *("0", "-1", "9" * 5_000, "1970-01-01 00:00:00", "2026-02-30 00:00:00", "9999-12-31 23:59:59", "24:00"),
 ]
 
+_CHARACTERS = (*_CONTROLS, *_TURNING, *_INVISIBLE, *_BREAKING, *_NO_CHARACTERS)
 STRINGS: tuple[str, ...] = tuple(
     dict.fromkeys(
         [
-            *(
-                f"before{each}after"
-                for each in (*_CONTROLS, *_TURNING, *_INVISIBLE, *_BREAKING, *_NO_CHARACTERS)
-            ),
+            *(f"before{each}after" for each in _CHARACTERS),
             *(*_STEERING, *_PATHS, *_FORMATS, *_MARKUP, *_FORGED, *_ODD),
         ]
     )
@@ -83,6 +82,10 @@ def answer(body: Any, status: bytes = b"200 OK", *headers: bytes) -> bytes:
     data = body if isinstance(body, bytes) else json.dumps(body).encode()
     lines = [b"HTTP/1.1 " + status, b"Content-Length: %d" % len(data), *headers, b"", b""]
     return b"\r\n".join(lines) + data
+
+
+def _refusal(errors: Any, status: bytes) -> bytes:
+    return answer({"isok": False, "errors": errors}, status)
 
 
 def _bytes(text: str) -> bytes:
@@ -110,16 +113,12 @@ PLACES: dict[str, Place] = {
     "a row": lambda body, text: answer(body | {"history": [text]}),
     "the name of the device": lambda body, text: answer(body | {"device": {"name": text, "id": text}}),
     "isok": lambda body, text: answer(body | {"isok": text}),
-    "an error's text": lambda body, text: answer({"isok": False, "errors": {"x": text}}, b"400 Bad Request"),
-    "an error's name": lambda body, text: answer({"isok": False, "errors": {text: 1}}, b"403 Forbidden"),
-    "a text for the device's": lambda body, text: answer(
-        {"isok": False, "errors": {"wrong": text}}, b"404 x"
-    ),
-    "a text for the key's": lambda body, text: answer({"isok": False, "errors": {text: text}}, b"401 No"),
-    "a text for the pace's": lambda body, text: answer(
-        {"isok": False, "errors": {"max_req": text}}, b"401 No"
-    ),
-    "the errors": lambda body, text: answer({"isok": False, "errors": text}, b"500 Oh"),
+    "an error's text": lambda body, text: _refusal({"x": text}, b"400 Bad Request"),
+    "an error's name": lambda body, text: _refusal({text: 1}, b"403 Forbidden"),
+    "a text for the device's": lambda body, text: _refusal({"wrong": text}, b"404 x"),
+    "a text for the key's": lambda body, text: _refusal({text: text}, b"401 No"),
+    "a text for the pace's": lambda body, text: _refusal({"max_req": text}, b"401 No"),
+    "the errors": lambda body, text: _refusal(text, b"500 Oh"),
     "a message": lambda body, text: answer({"isok": False, "message": text, "errors": [text]}),
     "Retry-After": lambda body, text: answer(b"", b"503 Busy", b"Retry-After: " + _bytes(text)),
     "Date": lambda body, text: answer(body, b"200 OK", b"Date: " + _bytes(text)),
