@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import socket
 import ssl
 from collections.abc import Iterable
@@ -41,7 +42,7 @@ def in_words(error: Exception) -> str:
         cause = error.os_error
         if isinstance(cause, socket.gaierror):
             return "the host's name does not resolve (no network, or a wrong host?)"
-        return f"no connection: {cause.strerror or type(cause).__name__}"
+        return f"no connection: {os.strerror(cause.errno) if cause.errno else type(cause).__name__}"
     if isinstance(error, aiohttp.ClientPayloadError | aiohttp.ClientConnectionError | ConnectionError):
         return "the connection broke before the answer was whole"
     return f"the answer could not be read ({type(error).__name__})"

@@ -14,6 +14,7 @@ def forms_of(secret: str) -> list[bytes]:
     """The secret in every encoding that a careless line could give it."""
     forms = {secret, quote(secret), quote(secret, safe=""), quote_plus(secret), json.dumps(secret)[1:-1]}
     forms |= {repr(secret)[1:-1], json.dumps(json.dumps(secret)[1:-1])[1:-1]}
+    forms |= {re.sub("%..", lambda match: match[0].lower(), form) for form in forms if "%2" in form}
     forms.add(re.sub(r'(["\\$`])', r"\\\1", secret))  # as `systemctl show` and shells quote it
     encoded = [form.encode() for form in forms]
     for shift in range(3):  # where it stands among other bytes decides its base64

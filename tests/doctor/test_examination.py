@@ -30,8 +30,8 @@ from collector.service.standing import (
 )
 from collector.simulator import KINDS, Device, Fault, Limit, Scenario
 from collector.simulator import Account as CloudAccount
+from tests.faults.scanner import assert_no_key_in
 from tests.key_forms import AWKWARD_KEY as AWKWARD
-from tests.service.test_secrets import assert_no_key_in
 from tests.world import DEVICE, KEY, World, cloud_of, world
 
 START = datetime(2026, 6, 20, 14, 30, tzinfo=UTC)

@@ -24,6 +24,7 @@ import pytest
 
 from collector.doctor.checks import NAMES
 from collector.service.standing import AccountStanding, MeterStanding, Standing, place_for, write_standing
+from tests.faults.scanner import assert_no_key_in
 from tests.key_forms import AWKWARD_KEY as AWKWARD
 from tests.processes.harness import (
     PROGRAM,
@@ -36,7 +37,6 @@ from tests.processes.harness import (
     stop,
     wait_for,
 )
-from tests.service.test_secrets import assert_no_key_in
 from tests.world import DEVICE, KEY
 
 OPENSSL = shutil.which("openssl")
