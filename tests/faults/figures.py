@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 FILE_VARIABLE = "FAULTS_FIGURES"
@@ -23,20 +23,26 @@ def note(rig: str, **figures: float | str) -> None:
 
 
 def table(lines: Iterable[str]) -> str:
-    """The list as a Markdown table, a row for each rig."""
-    found: dict[str, list[str]] = {}
+    """The list as a Markdown table, a row for each rig: counts added up, all else beside one another."""
+    found: dict[str, dict[str, list[float | str]]] = {}
     for line in lines:
         rig, figures = json.loads(line)
-        text = ", ".join(f"{_figure(value)} {name}" for name, value in figures.items())
-        found.setdefault(rig, []).append(text)
-    rows = [f"| {rig} | {'; '.join(texts)} |" for rig, texts in sorted(found.items(), key=_place)]
+        for name, value in figures.items():
+            found.setdefault(rig, {}).setdefault(name, []).append(value)
+    rows = [f"| {rig} | {', '.join(_texts(found[rig]))} |" for rig in sorted(found, key=_place)]
     return "\n".join(["| rig | figures |", "|---|---|", *rows])
 
 
-def _place(item: tuple[str, list[str]]) -> tuple[str, int]:
-    rig = item[0]
+def _texts(figures: dict[str, list[float | str]]) -> Iterator[str]:
+    for name, values in figures.items():
+        counts = [value for value in values if isinstance(value, int)]
+        others = [_figure(value) for value in values if not isinstance(value, int)]
+        yield " / ".join(dict.fromkeys([f"{sum(counts):,}"] * bool(counts) + others)) + f" {name}"
+
+
+def _place(rig: str) -> tuple[str, int]:
     return rig[:1], int("0" + "".join(filter(str.isdigit, rig)))
 
 
 def _figure(value: float | str) -> str:
-    return f"{value:,}" if isinstance(value, int) else f"{value:,.3g}" if isinstance(value, float) else value
+    return f"{value:,.3g}" if isinstance(value, float) else value
