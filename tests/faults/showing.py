@@ -44,7 +44,7 @@ async def backfilled(name: str, folder: Path, form: Any = "json", level: Any = "
             assert here.cloud.counts.trap_hits == 0
     told = {
         "log": stream.getvalue(),
-        "report": f"{report.failures} {report.gave_up and advice_on(report.gave_up)}",
+        "report": f"{report!r} {report.gave_up} {report.gave_up and advice_on(report.gave_up)}",
         "settings": f"{settings!r} {settings.accounts}",
     }
     return _shown(told, folder), stream.getvalue()
