@@ -67,10 +67,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def parser_of(name: str) -> argparse.ArgumentParser:
     """The parser of one command."""
-    import argparse
+    from collector.cli.parsing import Parser
 
     command = COMMANDS[name]
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog=f"{PROGRAM} {name}",
         description=f"{command.help[0].upper()}{command.help[1:]}.",
         epilog=f"example: {PROGRAM} {command.example}",
@@ -83,8 +83,10 @@ def parser_of(name: str) -> argparse.ArgumentParser:
 def _without_command(words: list[str]) -> int:
     import argparse
 
+    from collector.cli.parsing import Parser
+
     lines = "\n".join(f"  {name:10} {command.help}" for name, command in COMMANDS.items())
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog=PROGRAM,
         description="Keeps the hourly history of Shelly energy meters as plain files of your own.",
         usage=f"{PROGRAM} COMMAND [OPTION ...]",

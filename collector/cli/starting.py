@@ -54,12 +54,15 @@ def only_meters(settings: Settings, names: list[str] | None) -> Settings:
     """The settings with these meters alone, all for `None`; `Refused` where one is unknown."""
     from dataclasses import replace
 
+    from collector.cli.parsing import without_keys
+
     if not names:
         return settings
     unknown = sorted(set(names) - {meter.name for meter in settings.meters})
     if unknown:
         known = ", ".join(meter.name for meter in settings.meters)
-        raise Refused(exits.USAGE, f"no meter {unknown[0]!r} in {settings.source}; there are: {known}")
+        named = without_keys(repr(unknown[0]), unknown)
+        raise Refused(exits.USAGE, f"no meter {named} in {settings.source}; there are: {known}")
     accounts = [
         replace(each, meters=tuple(meter for meter in each.meters if meter.name in names))
         for each in settings.accounts
