@@ -6,6 +6,7 @@ CollectorError
 ├── AnswerError              a body that is not what the contract says; names the field
 ├── ArchiveError             the archive cannot be used
 │   ├── DamagedFile          a day file that cannot be trusted
+│   │   └── UnreadableFile   one that may not, or could not, be read now; it may be whole
 │   └── ArchiveLocked        another instance holds the archive
 └── SourceError              the cloud did not give the day
     ├── Unavailable          5xx, timeouts, connection, HTML, unexplained 401   retryable
@@ -79,6 +80,10 @@ class DamagedFile(ArchiveError):
         self.fault = fault
         self.line = line
         self.code = code
+
+
+class UnreadableFile(DamagedFile):
+    """A day file that this user may not read, or that the disk did not give: it may be whole."""
 
 
 class ArchiveLocked(ArchiveError):

@@ -33,6 +33,7 @@ EVENTS: dict[str, str] = {
     "storage.failed": "the archive cannot be written; nothing is fetched that cannot be kept",
     "storage.recovered": "the archive can be written again",
     "file.quarantined": "a file that cannot be trusted was moved aside and is collected anew",
+    "file.unreadable": "one or more day files cannot be read; they stay where they are, and their days wait",
     "ledger.rebuilt": "the ledger was damaged and was made anew from the files",
     "zone.learned": "a meter's time zone became known",
     "zone.changed": "a meter's time zone is another one than before",
@@ -61,6 +62,8 @@ CURES: dict[str, str] = {
     "clock.untrusted": "Set this machine's clock (timedatectl); the work goes on by itself.",
     "storage.full": "Make room on the disk; the work goes on by itself.",
     "storage.failed": "Look at the disk (dmesg), and replace a card that has become read-only.",
+    "file.unreadable": "Look at the files' owner and permissions, and at the disk (dmesg). "
+    "A file that stays unreadable can be moved away by hand: its day is collected anew.",
     "answer.rejected": "The day is asked for again. If it is always so, check kind in the configuration.",
     "day.failed": "The day is asked for again; nothing to do unless it is so for every day.",
     "job.failed": "This is a bug; the log has a traceback. The other days go on.",

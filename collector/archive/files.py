@@ -78,12 +78,21 @@ def make_folder(folder: Path) -> None:
         if not folder.is_dir():
             raise NotADirectoryError(errno.ENOTDIR, "a file is in the way", str(folder)) from None
     else:
-        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
         try:
-            give_to_owner_of(folder.parent, descriptor)
-        finally:
-            os.close(descriptor)
-        sync_folder(folder.parent)
+            _begin_folder(folder)
+        except OSError:
+            with suppress(OSError):  # else the next one finds it, and takes its name for durable
+                folder.rmdir()
+            raise
+
+
+def _begin_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    try:
+        give_to_owner_of(folder.parent, descriptor)
+    finally:
+        os.close(descriptor)
+    sync_folder(folder.parent)
 
 
 def remove_stale_temporaries(folder: Path) -> None:
@@ -99,19 +108,33 @@ def read_at_most(path: Path, limit: int) -> bytes:
     A named pipe that somebody put there must not stop us: it reads as empty.
     """
     descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-    with open(descriptor, "rb", buffering=0) as file:  # noqa: PTH123
+    try:
         parts, size = [], 0
-        while size <= limit and (part := file.read(limit + 1 - size)):
+        while size <= limit and (part := os.read(descriptor, limit + 1 - size)):
             parts.append(part)
             size += len(part)
+    finally:
+        os.close(descriptor)
     return b"".join(parts)
+
+
+def is_there(path: Path) -> bool:
+    """Whether something has that name, be it a link to nowhere.
+
+    Raises `OSError` where nobody can say: what is taken for absent is written over.
+    """
+    try:
+        path.lstat()
+    except FileNotFoundError:
+        return False
+    return True
 
 
 def quarantine(path: Path, folder: Path) -> Path:
     """Moves a file aside into `folder`, beside earlier ones of its name; nothing is overwritten."""
     make_folder(folder)
     places = (folder / f"{path.name}.{number}" for number in count(1))
-    place = next(place for place in places if not os.path.lexists(place))
+    place = next(place for place in places if not is_there(place))
     path.rename(place)
     sync_folder(folder)
     sync_folder(path.parent)

@@ -14,13 +14,15 @@ from collector.archive.dayfile import MAX_BYTES, DayFile, DayFormat, decode
 from collector.archive.files import read_at_most
 from collector.energy.days import local_day
 from collector.energy.knowledge import Known
-from collector.errors import DamagedFile
+from collector.errors import DamagedFile, UnreadableFile
 
 OWN_FOLDER = ".collector"
 LEDGER_NAME = "ledger.jsonl"
 COMPLETE = Known(stored=True, complete=True)
 PARTIAL = Known(stored=True, complete=False)
 
+_OURS = (errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EINTR)  # this process's trouble, not the file's
+_NO_FILE = (errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.ENXIO, errno.ENODEV, errno.ELOOP)
 _DAY_FILE = re.compile(r"(\d{4}-\d\d-\d\d)\.jsonl")
 
 
@@ -59,13 +61,17 @@ def decode_file(path: Path, day: date) -> DayFile:
 
 
 def read_day_file(path: Path) -> bytes:
-    """The file's bytes; what cannot be read is as damaged as what cannot be understood."""
+    """The file's bytes. Raises `DamagedFile` where it is none: a folder, a socket, a link to nowhere.
+
+    Raises `UnreadableFile` where it may be a whole one: it is another user's, or the disk is in trouble.
+    """
     try:
         return read_at_most(path, MAX_BYTES)
     except OSError as error:
-        if error.errno in (errno.EMFILE, errno.ENFILE, errno.ENOMEM):
-            raise  # that is our trouble, not the file's
-        raise DamagedFile(f"it cannot be read: {error.strerror}") from error
+        if error.errno in _OURS:
+            raise
+        kind = DamagedFile if error.errno in _NO_FILE else UnreadableFile
+        raise kind(f"it cannot be read: {error.strerror}") from error
 
 
 def stamp_of(stat: os.stat_result) -> int:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import replace
@@ -15,6 +14,7 @@ from collector.archive.checksums import FILE_NAME, Checksums
 from collector.archive.dayfile import DayFile, DayFormat, encode, stored_day
 from collector.archive.files import (
     FolderLock,
+    is_there,
     make_folder,
     quarantine,
     remove_stale_temporaries,
@@ -37,7 +37,7 @@ from collector.archive.outcomes import DayOutcome, Quarantined
 from collector.energy.days import LocalDay, local_day, zone_named
 from collector.energy.knowledge import NOTHING, Asked, Known, Outcome
 from collector.energy.readings import EnergyDay, merged
-from collector.errors import DamagedFile
+from collector.errors import DamagedFile, UnreadableFile
 
 __all__ = ["Archive", "DayOutcome", "Quarantined"]
 
@@ -50,7 +50,7 @@ class Archive:
     ) -> None:
         """Takes the folder, creating it where only it is missing.
 
-        `remember_days`: for how many days after its end a complete day's last reading is remembered.
+        `remember_days` after its end a complete day's last reading is forgotten.
         Raises `ArchiveLocked`, `ArchiveError`, `OSError`.
         """
         self.folder = folder
@@ -74,6 +74,7 @@ class Archive:
         self._stamps: dict[date, int] = {}  # of each day file, as last read
         self._unrecorded: dict[date, bytes] = {}  # complete files without a checksum: their SHA-256
         self._known = {day: NOTHING._replace(asked=asked) for day, asked in self.ledger.asked.items()}
+        self.unreadable: Mapping[date, str] = {}  # files that could not be read at the last look, and why
 
     def close(self) -> None:
         """Lets go of the folder."""
@@ -87,18 +88,23 @@ class Archive:
     def scan(self) -> tuple[Quarantined, ...]:
         """Looks at what is there now; files that cannot be trusted are moved aside and returned.
 
-        Only files that changed since the last look are read.
+        Files that changed since the last look are read, and the `unreadable` ones, which stay in place.
         """
         present = day_files(self.folder)
-        for gone in [day for day, state in self._known.items() if _had_file(state) and day not in present]:
-            self._forget(gone)
+        for day in self._known.keys() - present.keys():
+            if _had_file(self._known[day]) or day in self.unreadable:
+                self._forget(day)
         damaged: list[Quarantined] = []
+        unreadable: dict[date, str] = {}
         for day, stamp in present.items():
             if self._stamps.get(day) == stamp:
                 continue
             try:
                 data = read_day_file(self._path(day))
                 state = state_of(data, day, self.zone, self._format)
+            except UnreadableFile as error:
+                unreadable[day] = error.reason
+                self._known[day] = NOTHING  # and it is not asked for
             except DamagedFile as damage:
                 damaged.append(self.set_aside(day, damage.reason))
             else:
@@ -106,6 +112,7 @@ class Archive:
                 self._know(day, state)
                 if state.complete and not self._checksums.of(day):
                     self._unrecorded[day] = sha256(data).digest()
+        self.unreadable = unreadable
         with suppress(OSError):  # a disk in trouble is told by the next save; the next look tries again
             self._checksums.adopt(self._unrecorded)
             self._unrecorded.clear()
@@ -118,8 +125,8 @@ class Archive:
     def merge(self, answered: EnergyDay, now: datetime) -> DayOutcome:
         """Adds what was answered at `now` to what is stored; durable when it returns.
 
-        Writes nothing where nothing changes. Raises `OSError` where it could not be saved; the old
-        file then stands.
+        Writes nothing where nothing changes. Raises `OSError` where it could not be saved, and
+        `UnreadableFile` where nobody knows what is stored: the old file then stands.
         """
         if self._format.merge_repeated_hour:
             answered = answered.with_twins_as_one()
@@ -176,21 +183,20 @@ class Archive:
 
     def probe(self) -> None:
         """Raises `OSError` as long as nothing can be saved."""
-        place = self._own / "probe"
-        replace_file(place, b"\0" * 8192)
-        place.unlink()
+        replace_file(self._own / "probe", b"\0" * 8192)
+        (self._own / "probe").unlink()
         sync_folder(self.folder)  # a file may have been replaced there, and its name not made durable
 
     def _save(self, day: date, data: bytes, *, complete: bool) -> None:
         """Saves a day's file, its checksum first: cut off in between, the file is one of the two recorded."""
         self._unrecorded.pop(day, None)
-        if not complete:
+        if complete:
+            self._checksums.note(day, data)
+        else:
             self._checksums.forget(day)
-            replace_file(self._path(day), data)
-            return
-        self._checksums.note(day, data)
         replace_file(self._path(day), data)
-        self._checksums.settle(day)
+        if complete:
+            self._checksums.settle(day)
 
     def _know(self, day: date, state: Known) -> None:
         asked = self.ledger.asked.get(day)
@@ -210,11 +216,13 @@ class Archive:
     def _read(self, day: LocalDay) -> tuple[DayFile | None, EnergyDay, tuple[Quarantined, ...]]:
         """The file as it is, and what it says of that day."""
         path = self._path(day.date)
-        if not os.path.lexists(path):
+        if not is_there(path):
             return None, EnergyDay(day, {}), ()
         try:
             file = decode_file(path, day.date)
             whole = stored_day(file, local_day(day.date, day.zone), no_solar=self.no_solar)
+        except UnreadableFile:
+            raise
         except DamagedFile as damage:
             return None, EnergyDay(day, {}), (self._move_aside(day.date, damage.reason),)
         if not self._format.merge_repeated_hour:

@@ -46,7 +46,7 @@ def run(options: argparse.Namespace) -> int:
 
     async def service() -> None:
         signals = Signals()
-        starting.on_signals(signals.stop, signals.reload)
+        starting.on_signals(signals.stop, signals.reload, terminated=exits.DONE)
         await serve(settings, load_again, signals, wall_clock, Notifier(os.environ))
 
     try:

@@ -128,18 +128,23 @@ def set_up_logs(
     )
 
 
-def on_signals(stop: asyncio.Event, reload: asyncio.Event | None = None) -> None:
-    """The first SIGTERM or SIGINT sets `stop`, the second ends the process at once."""
+def on_signals(
+    stop: asyncio.Event, reload: asyncio.Event | None = None, *, terminated: int = exits.INTERRUPTED
+) -> None:
+    """The first SIGTERM or SIGINT sets `stop`, the second ends the process at once.
+
+    `terminated` is the exit code where that was a SIGTERM.
+    """
     import asyncio
 
-    def stopped() -> None:
+    def stopped(code: int) -> None:
         if stop.is_set():
-            os._exit(exits.INTERRUPTED)
+            os._exit(code)
         stop.set()
 
     loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, stopped)
+    loop.add_signal_handler(signal.SIGINT, stopped, exits.INTERRUPTED)
+    loop.add_signal_handler(signal.SIGTERM, stopped, terminated)
     if reload is not None:
         loop.add_signal_handler(signal.SIGHUP, reload.set)
 

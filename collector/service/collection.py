@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter, deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Set
 from datetime import date, datetime
 from enum import StrEnum
 from functools import partial
@@ -20,9 +20,9 @@ from collector.energy.days import Clock, LocalDay, date_in, local_day
 from collector.energy.knowledge import Knowledge, Outcome
 from collector.energy.planning import PlanPolicy, backfill_days, heal_days, refresh_days
 from collector.energy.retention import first_day, lost_days
-from collector.errors import AnswerError, Rejected
+from collector.errors import AnswerError, Rejected, UnreadableFile
 from collector.service.standing import Failure
-from collector.service.telling import tell_day, tell_quarantined, tell_zone
+from collector.service.telling import tell_day, tell_quarantined, tell_unreadable, tell_zone
 from collector.service.trust import check_clock
 from collector.threads import DaemonThreads
 
@@ -71,6 +71,7 @@ class Collection:
         self.failure: Failure | None = None
         self.claimed: set[date] = set()  # days that a job has taken and not yet done
         self._losses_looked_for: date | None = None
+        self._unreadable: Set[date] = frozenset()  # told already
         self._other_zones: deque[str] = deque(maxlen=_ZONE_PROOFS)
         self._log = _log.bind(meter=meter.name)
 
@@ -102,7 +103,12 @@ class Collection:
         for (name, reason), hours in kinds.items():
             self._log.warning("answer.anomaly", day=str(day), field=name, reason=reason, hours=hours)
         known_zone = self.archive.ledger.zone
-        outcome = await self.blocking(self.archive.merge, read.energy_day, now)
+        try:
+            outcome = await self.blocking(self.archive.merge, read.energy_day, now)
+        except UnreadableFile as error:  # nobody knows what an answer would replace
+            await self.blocking(self.archive.probe)  # raises where it is the disk, not the file
+            self.note_failure("file.unreadable", error.reason)
+            return await self.fail_day(day, f"file.unreadable: {error.reason}")
         tell_day(self._log, outcome, doubtful=len(read.energy_day.doubtful))
         tell_zone(self._log, known_zone, read.energy_day.day.zone.key)
         await self._tell_losses()
@@ -143,9 +149,18 @@ class Collection:
         self.failure = Failure(event, int(self._clock().timestamp()), reason)
 
     async def look(self) -> None:
-        """Looks at the files: finds what a person changed, and moves damaged ones aside."""
+        """Looks at the files: finds what a person changed, and moves damaged ones aside.
+
+        Raises `OSError` where the disk is in trouble.
+        """
         for quarantined in await self.blocking(self.archive.scan):
             tell_quarantined(self._log, quarantined)
+        if self.archive.unreadable.keys() - self._unreadable:
+            await self.blocking(self.archive.probe)  # a disk in trouble is told as that
+        unreadable = self.archive.unreadable
+        if news := {day: reason for day, reason in unreadable.items() if day not in self._unreadable}:
+            tell_unreadable(self._log, news)
+        self._unreadable = unreadable.keys()
 
     def days_for(self, lane: Lane) -> Iterator[date]:
         """The days that a job of that lane asks for; planned when the first is taken, not before."""

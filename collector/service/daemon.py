@@ -210,6 +210,8 @@ class _Round:
                 self._replan(now)
             elif any(account.runner.wants_new_plans for account in self._accounts):
                 self._replan(now)
+            elif self._schedule.is_outdated(now):
+                self._schedule.replan(now)
             self._reload_for_a_new_key()
 
     async def _observe(self) -> None:

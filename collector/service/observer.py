@@ -31,6 +31,7 @@ from collector.threads import DaemonThreads
 T = TypeVar("T")
 
 _LOOK_S = 3600.0  # so often files are read that nothing of ours has changed
+_STEP_S = 60.0  # by so much the clock was set, and not slewed
 _QUIET_S = 3600.0  # so long after a start nothing is said of days at risk: they are being asked for
 
 _log = logs.get_logger("health")
@@ -60,6 +61,7 @@ class Observer:
         blank = Standing(__version__, os.getpid(), now, now, "")
         self.standing = blank if before is None else before
         self._started_at = self.standing.started_at if self.standing.pid == os.getpid() else now
+        self._up_since = self._began - (now - self._started_at)  # loop time
         self._today = {each.name: _Today.after(self.standing, each) for each in accounts}
         self._files: dict[str, _Found] = {}
         self._warned: dict[str, date] = {}
@@ -68,6 +70,9 @@ class Observer:
         """The standing now; written to its place where something changed since the last time."""
         now = self._clock()
         at = int(now.timestamp())
+        started_at = at - int(asyncio.get_running_loop().time() - self._up_since)
+        if abs(started_at - self._started_at) > _STEP_S:
+            self._started_at = started_at  # the clock was set: nobody has been up for the years in between
         today = str(date_in(self._home_zone, now))
         accounts: dict[str, AccountStanding] = {}
         meters: dict[str, MeterStanding] = {}

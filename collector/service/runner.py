@@ -140,7 +140,7 @@ class AccountRunner:
 
     async def _strike(self, job: Job, day: date, error: Cause) -> None:
         """The day waits; where all others would fail as well, or there are none, they wait too."""
-        if trouble_of(error) is SOURCE and day in job.tried_twice:
+        if (trouble_of(error) is SOURCE or isinstance(error, OSError)) and day in job.tried_twice:
             try:
                 job.record(await job.collection.fail_day(day, str(error)))
                 return

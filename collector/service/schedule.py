@@ -29,6 +29,7 @@ class Schedule:
     def __init__(self, timetable: Timetable) -> None:
         self._timetable = timetable
         self._asks: list[tuple[Ask, Callable[[], ZoneInfo]]] = []
+        self._offsets: list[int] = []
         self._scheduler = AsyncIOScheduler(
             timezone=UTC,
             job_defaults={"coalesce": True, "misfire_grace_time": _MISFIRE_GRACE_S, "max_instances": 1},
@@ -46,8 +47,9 @@ class Schedule:
     def replan(self, now: datetime) -> None:
         """Sets all triggers anew: after a step of the clock the old ones may be years away."""
         self._scheduler.remove_all_jobs()
-        for ask, zone in self._asks:
-            minute = (self._timetable.refresh_minute - _offset_minutes(zone(), now)) % 60
+        self._offsets = self._offsets_at(now)
+        for (ask, _), offset in zip(self._asks, self._offsets, strict=True):
+            minute = (self._timetable.refresh_minute - offset) % 60
             hourly = CronTrigger(minute=minute, jitter=self._jitter_s, timezone=UTC)
             healing = CronTrigger(minute=(minute + 20) % 60, jitter=self._jitter_s, timezone=UTC)
             daily = CronTrigger(hour=4, minute=(minute + 40) % 60, jitter=self._jitter_s, timezone=UTC)
@@ -56,6 +58,13 @@ class Schedule:
         # After a clock step a timer of APScheduler sleeps on until its old end: a job that is due
         # every minute wakes it up.
         self._scheduler.add_job(_nothing, IntervalTrigger(seconds=_HEARTBEAT_S, timezone=UTC))
+
+    def is_outdated(self, now: datetime) -> bool:
+        """Whether a meter's hours begin at another minute than was planned for.
+
+        Its zone was not known yet, or has moved by half an hour, as Lord Howe's does.
+        """
+        return self._offsets != self._offsets_at(now)
 
     def next_run(self) -> datetime | None:
         """When the next job of any meter is due."""
@@ -66,6 +75,9 @@ class Schedule:
         """Removes all triggers."""
         if self._scheduler.running:
             self._scheduler.shutdown(wait=False)
+
+    def _offsets_at(self, now: datetime) -> list[int]:
+        return [_offset_minutes(zone(), now) for _, zone in self._asks]
 
     @property
     def _jitter_s(self) -> int | None:

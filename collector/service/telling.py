@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from datetime import date
+
 from collector.archive.store import DayOutcome, Quarantined
 from collector.energy.knowledge import Outcome
 from collector.logs import Logger
@@ -34,6 +37,15 @@ def tell_quarantined(log: Logger, quarantined: Quarantined) -> None:
         day=str(quarantined.day),
         reason=quarantined.reason,
         place=str(quarantined.place),
+    )
+
+
+def tell_unreadable(log: Logger, unreadable: Mapping[date, str]) -> None:
+    """Files that cannot be read stay where they are; their days, and why."""
+    days = [str(day) for day in sorted(unreadable)]
+    reason = unreadable[max(unreadable)]
+    log.error(
+        "file.unreadable", count=len(days), oldest=days[0], newest=days[-1], reason=reason, days=days[:40]
     )
 
 

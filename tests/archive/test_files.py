@@ -29,6 +29,7 @@ from collector.archive.files import (
 )
 from collector.archive.ledger import Ledger
 from collector.errors import ArchiveLocked
+from tests.faults.failing_calls import Calls, Failure
 
 STRACE = shutil.which("strace")
 traced = pytest.mark.skipif(STRACE is None, reason="needs strace")
@@ -215,6 +216,36 @@ def test_quarantine_overwrites_nothing(tmp_path: Path) -> None:
         assert place == aside / f"day.jsonl.{number}"
     assert [(aside / f"day.jsonl.{number}").read_bytes() for number in (1, 2, 3)] == [b"1", b"2", b"3"]
     assert names_in(tmp_path) == ["quarantine"]
+
+
+def test_what_cannot_be_looked_at_in_quarantine_is_not_written_over(tmp_path: Path) -> None:
+    """Bug: when `lstat` failed, a place counted as free, and an earlier damaged file was destroyed."""
+    aside = tmp_path / "quarantine"
+    for data in (b"earlier", b"later"):
+        (tmp_path / "day.jsonl").write_bytes(data)
+        if data == b"earlier":
+            quarantine(tmp_path / "day.jsonl", aside)
+    fault = Failure(range(sys.maxsize), errno.EIO, frozenset({"lstat"}))
+    with Calls(aside, fault).wrapped() as calls, calls.watched(), pytest.raises(OSError, match="Input"):
+        quarantine(tmp_path / "day.jsonl", aside)
+    assert (aside / "day.jsonl.1").read_bytes() == b"earlier"
+    assert (tmp_path / "day.jsonl").read_bytes() == b"later"
+
+
+def test_a_folder_in_place_of_a_file_costs_no_descriptor(tmp_path: Path) -> None:
+    """Bug: it was opened, could not be read, and stayed open."""
+    before = sum(1 for _ in Path("/proc/self/fd").iterdir())
+    with pytest.raises(IsADirectoryError):
+        read_at_most(tmp_path, 10)
+    assert sum(1 for _ in Path("/proc/self/fd").iterdir()) == before
+
+
+def test_a_folder_whose_name_is_not_durable_is_not_left(tmp_path: Path) -> None:
+    """Bug: the next try found it, and never made its name durable; days in it could go with a power cut."""
+    fault = Failure(range(sys.maxsize), errno.EIO, frozenset({"fsync"}))
+    with Calls(tmp_path, fault).wrapped() as calls, calls.watched(), pytest.raises(OSError, match="Input"):
+        make_folder(tmp_path / "new")
+    assert not (tmp_path / "new").exists()
 
 
 def test_reading_is_bounded(tmp_path: Path) -> None:

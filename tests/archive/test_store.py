@@ -22,13 +22,14 @@ from collector.archive.dayfile import DayFormat, decode, encode, stored_day
 from collector.archive.store import Archive, DayOutcome
 from collector.archive.survey import survey
 from collector.energy.days import local_day
-from collector.energy.knowledge import Asked, Known, Outcome
+from collector.energy.knowledge import NOTHING, Asked, Known, Outcome
 from collector.energy.planning import PlanPolicy as Policy
 from collector.energy.planning import heal_days
 from collector.energy.readings import EnergyDay, Revision
-from collector.errors import ArchiveLocked
+from collector.errors import ArchiveLocked, UnreadableFile
 from tests.archive.making import MEASURED, everything_in, older_file
 from tests.energy.making import AUTUMN, BERLIN, LONDON, ORDINARY, after, energy_days, filled, reading
+from tests.faults.failing_calls import Calls, Failure
 
 KEEP, MERGE = DayFormat(), DayFormat(merge_repeated_hour=True)
 NAME = f"{ORDINARY}.jsonl"
@@ -548,12 +549,53 @@ def test_a_process_out_of_descriptors_moves_nothing_aside(folder: Path) -> None:
 
 
 @needs_strace
-def test_a_file_that_cannot_be_read_is_moved_aside(folder: Path) -> None:
-    """What cannot be read is as damaged as what cannot be understood."""
+@pytest.mark.parametrize("error", ["EACCES", "EIO"])
+def test_a_file_that_cannot_be_read_stays_where_it_is(folder: Path, error: str) -> None:
+    """Bug: it was moved aside as damaged, though it may be whole: another user's, or on a disk in trouble."""
     path = put(folder, encode(WHOLE, 4, complete=True))
-    inject = ["-P", str(path), "-e", "trace=openat", "-e", "inject=openat:error=EACCES"]
+    inject = ["-P", str(path), "-e", "trace=openat", "-e", f"inject=openat:error={error}"]
     assert traced(folder, "scan", *inject).returncode == 0
-    assert (folder / ".collector" / "quarantine" / f"{NAME}.1").exists()
+    assert path.read_bytes() == encode(WHOLE, 4, complete=True)
+    assert not (folder / ".collector" / "quarantine").exists()
+
+
+def test_of_a_day_that_cannot_be_read_nothing_is_known_and_nothing_replaced(archive: Archive) -> None:
+    """It is no gap to be filled by the backfill; and it is known again as soon as it can be read."""
+    path = put(archive.folder, encode(WHOLE, 4, complete=True))
+    refused = Failure(range(sys.maxsize), errno.EACCES, frozenset({"read"}))
+    with Calls(path, refused).wrapped() as calls, calls.watched():
+        assert archive.scan() == ()
+        assert archive.unreadable == {ORDINARY: "it cannot be read: Permission denied"}
+        assert archive.known() == {ORDINARY: NOTHING}
+        with pytest.raises(UnreadableFile):
+            archive.merge(filled(without=[3]), END)
+    assert archive.scan() == ()
+    assert (archive.unreadable, archive.known()) == ({}, {ORDINARY: COMPLETE})
+
+
+def test_a_file_that_could_not_be_read_and_is_gone_is_a_gap(archive: Archive) -> None:
+    """Whoever moved it away wants its day anew."""
+    path = put(archive.folder, encode(WHOLE, 4, complete=True))
+    refused = Failure(range(sys.maxsize), errno.EACCES, frozenset({"read"}))
+    with Calls(path, refused).wrapped() as calls, calls.watched():
+        archive.scan()
+    path.unlink()
+    archive.scan()
+    assert archive.known() == {}
+
+
+def test_a_file_that_cannot_be_looked_at_is_not_absent(archive: Archive) -> None:
+    """Bug: when `lstat` failed, a shorter answer was written over the file as if there were none."""
+    archive.merge(WHOLE, END)
+    before = (archive.folder / NAME).read_bytes()
+    fault = Failure(range(sys.maxsize), errno.EIO, frozenset({"lstat"}))
+    with (
+        Calls(archive.folder, fault).wrapped() as calls,
+        calls.watched(),
+        pytest.raises(OSError, match="Input"),
+    ):
+        archive.merge(filled(without=[3]), END)
+    assert (archive.folder / NAME).read_bytes() == before
 
 
 def test_another_zones_day_is_moved_aside(archive: Archive) -> None:

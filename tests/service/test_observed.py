@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from collector.service import trust
 from collector.service.standing import MeterStanding, Standing, read_standing
 from collector.simulator import Device, Fault, Hole
 from tests.service.living import Living, events_in, living
@@ -190,3 +191,17 @@ async def test_a_standing_that_cannot_be_kept_stops_nothing(tmp_path: Path) -> N
         assert not service.task.done()
         assert (service.world.folder() / f"{TODAY}.jsonl").exists()
         assert status(service).startswith("Collecting 1 meter, newest hour ")
+
+
+async def test_a_clock_that_is_set_after_the_start_alarms_nobody(
+    tmp_path: Path, log_lines: io.StringIO, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The service has not been up, and collected nothing, for all the years that the clock jumps over."""
+    monkeypatch.setattr(trust, "SYNCHRONIZED", tmp_path / "synchronized")
+    async with living(cloud_of(), tmp_path, START, skew=timedelta(days=-1000), **SHALLOW) as service:
+        await service.pass_time(minutes=2)
+        service.skew[0] = timedelta(0)
+        await service.pass_time(minutes=5)
+        assert house(service).state == "good"
+        assert "broken" not in {state for _, state in changes(log_lines)}
+        assert standing_of(service).started_at == pytest.approx(START.timestamp(), abs=2)

@@ -33,6 +33,29 @@ async def test_a_new_hour_is_in_the_file_a_quarter_past(tmp_path: Path) -> None:
             await service.pass_time(minutes=50)
 
 
+@pytest.mark.parametrize(
+    ("zone", "start"),
+    [
+        ("Asia/Kathmandu", datetime(2026, 3, 20, 14, 5, tzinfo=UTC)),  # 19:50 there
+        ("Australia/Lord_Howe", datetime(2026, 4, 4, 14, 5, tzinfo=UTC)),  # half an hour back at 15:00 UTC
+    ],
+)
+async def test_the_schedule_follows_the_minute_at_which_a_zones_hours_begin(
+    zone: str, start: datetime, tmp_path: Path
+) -> None:
+    """Also where it is learned only by the first answer, and where it moves by half an hour."""
+    device = Device(DEVICE, timezone=zone, late_minutes=8)
+    async with living(cloud_of(device), tmp_path, start, **SHALLOW) as service:
+        await service.pass_time(hours=1, minutes=25)
+        for _ in range(3 * 4):
+            await service.pass_time(minutes=15)
+            now = start.timestamp() + asyncio.get_running_loop().time()
+            local = datetime.fromtimestamp(now - 15 * 60, device.zone)
+            if local.hour:  # fifteen minutes ago this one was under way, and the one before it over
+                records = records_of(service.world.folder() / f"{local.date()}.jsonl")
+                assert records[-1]["hour"] == local.hour - 1
+
+
 async def test_days_follow_days(tmp_path: Path) -> None:
     """A month of days is complete soon after each midnight, across a change of the clocks."""
     device = Device(DEVICE, late_minutes=8)
@@ -194,23 +217,6 @@ async def test_a_reload_with_a_broken_configuration_changes_nothing(
         await service.pass_time(minutes=1)
         assert len(events_in(log_lines.getvalue(), "config.reloaded")) == 1
         assert not service.task.done()
-
-
-@pytest.mark.parametrize("minutes", [0.0, 0.01, 5])
-async def test_it_stops_within_five_seconds(minutes: float, tmp_path: Path) -> None:
-    """In any state: at the start, in the middle of requests, idle."""
-    scenario = cloud_of(latency_s=2.0)
-    async with living(scenario, tmp_path, START, **SHALLOW) as service:
-        await service.pass_time(minutes=minutes)
-        assert await service.stop() <= 5
-        assert service.told[-1] == "STOPPING=1"
-
-
-async def test_it_stops_within_five_seconds_while_the_line_is_dead(tmp_path: Path) -> None:
-    """Back-off, probes and stalled requests hold nothing up."""
-    async with living(cloud_of(fault=(Fault("stall"),)), tmp_path, START, **SHALLOW) as service:
-        await service.pass_time(minutes=7)
-        assert await service.stop() <= 5
 
 
 async def test_a_step_of_the_clock_is_noticed_and_replanned(tmp_path: Path, log_lines: io.StringIO) -> None:

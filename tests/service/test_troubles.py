@@ -6,6 +6,7 @@ import asyncio
 import errno
 import io
 import os
+import sys
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from typing import Any
 import pytest
 
 from collector.simulator import Account, Device, Fault, Limit, Scenario
+from tests.faults.failing_calls import Calls, Failure
 from tests.numbers.test_whole_years import check_day
 from tests.service.living import events_in, living
 from tests.service.test_service import SHALLOW, START, TODAY
@@ -158,6 +160,55 @@ async def test_a_ledger_that_cannot_be_written_does_not_end_the_service(
         await service.pass_time(minutes=10)
         assert len(list(service.world.folder().glob("*.jsonl"))) == 3
         assert not service.task.done()
+
+
+async def test_one_file_that_cannot_be_looked_at_makes_nothing_spin(
+    tmp_path: Path, log_lines: io.StringIO
+) -> None:
+    """Bug: a damaged inode, on a disk that else works: told, ended and asked again, every five seconds."""
+    async with living(cloud_of(), tmp_path, START, **SHALLOW) as service:
+        await service.pass_time(minutes=30)
+        path = service.world.folder() / f"{TODAY}.jsonl"
+        service.world.cloud.reset()
+        broken = Failure(range(sys.maxsize), errno.EIO, frozenset({"lstat"}))
+        with Calls(path, broken).wrapped() as calls, calls.watched():
+            await service.pass_time(hours=4)
+        assert service.world.cloud.counts.total.requests <= 4 * 2 * 2  # each hour twice, on two clamps
+        assert len(events_in(log_lines.getvalue(), "storage.failed")) <= 4
+        await service.pass_time(hours=1)
+        assert len(records_of(path)) == 19
+
+
+async def test_files_that_cannot_be_read_are_told_once_and_left_alone(
+    tmp_path: Path, log_lines: io.StringIO, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Bug: files that only root may read were moved aside. They are neither moved, replaced nor asked for."""
+    async with living(cloud_of(), tmp_path, START, **SHALLOW) as service:
+        await service.pass_time(minutes=30)
+        folder = service.world.folder()
+        await service.stop()
+    before = {path.name: path.read_bytes() for path in folder.glob("*.jsonl")}
+    really = os.open
+
+    def refused(path: Any, *args: Any, **more: Any) -> int:
+        if str(path).endswith(".jsonl") and Path(path).parent == folder:
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+        return really(path, *args, **more)
+
+    async with living(cloud_of(), tmp_path, START + timedelta(hours=1), **SHALLOW) as service:
+        monkeypatch.setattr(os, "open", refused)
+        await service.pass_time(hours=4)
+        [told] = events_in(log_lines.getvalue(), "file.unreadable")
+        assert (told["count"], told["newest"]) == (4, str(TODAY))
+        assert {path.name: path.read_bytes() for path in folder.glob("*.jsonl")} == before
+        asked = service.world.cloud.counts.days
+        assert {day for _, day, _ in asked} <= {str(TODAY), str(TODAY - timedelta(days=1))}
+        assert sum(asked.values()) <= 2 * 2 * 5  # both clamps of two days, in each of five rounds
+        assert not events_in(log_lines.getvalue(), "storage.failed")
+        monkeypatch.setattr(os, "open", really)
+        await service.pass_time(hours=1)
+        assert len(records_of(folder / f"{TODAY}.jsonl")) == 19
+        assert not list((folder / ".collector").glob("quarantine/*"))
 
 
 async def test_a_bug_while_asking_for_a_job_is_told_and_the_next_one_is_unaffected(

@@ -1,0 +1,271 @@
+"""S7: the k-th storage call fails, for every k, in every way, once and for ever after."""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, timedelta
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from collector.archive.checksums import Checksums
+from collector.archive.dayfile import DayFormat, encode
+from collector.archive.inspection import inspect
+from collector.archive.ledger import Ledger
+from collector.archive.store import Archive, DayOutcome
+from collector.energy.knowledge import Outcome
+from collector.energy.readings import EnergyDay
+from collector.errors import UnreadableFile
+from tests.energy.making import BERLIN, ORDINARY, after, filled, reading
+from tests.faults import amounts, figures
+from tests.faults.failing_calls import WRITES, Calls, Failure
+from tests.faults.mutants import mutant, saving_by
+
+CAUGHT = ("no loop on short writes", "second fsync on the same descriptor")
+
+ERRORS = (
+    errno.ENOSPC, errno.EROFS, errno.EIO, errno.EACCES, errno.EDQUOT, errno.EMFILE, errno.EINTR, None,
+)  # fmt: skip
+
+REVISED, HALF, NEW, SHRUNKEN, DAMAGED, TRODDEN, ASIDE, EMPTY, FAILED, WANTED = (
+    ORDINARY + timedelta(days=number) for number in range(10)
+)
+NOW = after(filled(WANTED).day, hours=0.5)
+GARBAGE, PRECIOUS, RUBBISH = b"\0" * 4096, b"an earlier damaged file", b"{}\n"
+NEWER = reading("9.0000")
+DAYS = [ORDINARY + timedelta(days=number) for number in range(10)]
+ANSWERS = (
+    filled(REVISED, each=NEWER),
+    filled(HALF),
+    filled(NEW),
+    filled(SHRUNKEN, without=range(5, 24)),
+    filled(DAMAGED),
+    filled(TRODDEN),
+    filled(EMPTY, without=range(24)),
+)
+STARTS = ("fresh", "stored", "crash")
+
+
+def written(day: EnergyDay) -> bytes:
+    return encode(day, 4, complete=day.is_complete(NOW))
+
+
+def prepare(start: str, folder: Path) -> None:
+    """A folder as it may be found: `fresh`, `stored`, or as a `crash` left it."""
+    if start == "fresh":
+        return
+    archive = Archive(folder, DayFormat())
+    for day in (REVISED, SHRUNKEN, ASIDE, WANTED):
+        archive.merge(filled(day), NOW)
+    archive.merge(filled(HALF, without=range(12, 24)), NOW)
+    archive.close()
+    own = folder / ".collector"
+    (own / "quarantine").mkdir()
+    (own / "quarantine" / f"{DAMAGED}.jsonl.1").write_bytes(PRECIOUS)
+    (folder / f"{DAMAGED}.jsonl").write_bytes(GARBAGE)
+    if start == "crash":
+        for each in (folder / f"{HALF}.jsonl", own / "ledger.jsonl", own / "checksums"):
+            each.with_name(each.name + ".shelly-tmp").write_bytes(b"half")
+        Checksums(own / "checksums").note(REVISED, written(filled(REVISED, each=NEWER)))
+        for name, torn in (("ledger.jsonl", b'{"day": "20'), ("checksums", b"0123")):
+            with (own / name).open("ab") as file:
+                file.write(torn)
+
+
+class Life:
+    """All that the service does with an archive; each step goes on where another one failed."""
+
+    def __init__(self, folder: Path, calls: Calls) -> None:
+        self.folder = folder
+        self.calls = calls
+        self.saved: set[date] = set()
+        self.errors: list[Exception] = []
+        self.seen: dict[date, set[bytes | None]] = {day: {bytes_of(folder, day)} for day in DAYS}
+        self._archive: list[Archive] = []
+
+    def live(self) -> None:
+        """Opens the archive, unless it is open, and does everything once."""
+        self.look()
+        for archive in self._archive:
+            if not list(self.folder.rglob(f"{TRODDEN}.jsonl*")):
+                (self.folder / f"{TRODDEN}.jsonl").write_bytes(RUBBISH)
+                self.seen[TRODDEN].add(RUBBISH)
+            for answered in ANSWERS:
+                self._attempt(partial(archive.merge, answered, NOW))
+                self.seen[answered.day.date].add(bytes_of(self.folder, answered.day.date))
+            self._attempt(partial(archive.note_failure, filled(FAILED).day, "no answer", NOW))
+            self._attempt(partial(archive.want_again, WANTED, "verify"))
+            self._attempt(archive.scan)
+            if bytes_of(self.folder, ASIDE) is not None:
+                self._attempt(partial(archive.set_aside, ASIDE, "verify"))
+            self._attempt(archive.probe)
+        for day in DAYS:
+            self.seen[day].add(bytes_of(self.folder, day))
+
+    def look(self) -> None:
+        """Opens the archive, unless it is open, and looks at what is there."""
+        if not self._archive:
+            self._attempt(lambda: self._archive.append(Archive(self.folder, DayFormat())))
+        for archive in self._archive:
+            self._attempt(archive.scan)
+        for day in DAYS:
+            self.seen[day].add(bytes_of(self.folder, day))
+
+    def end(self) -> None:
+        while self._archive:
+            self._attempt(self._archive.pop().close)
+
+    def _attempt(self, step: Callable[[], object]) -> None:
+        try:
+            with self.calls.watched():
+                outcome = step()
+        except (OSError, UnreadableFile) as error:
+            self.errors.append(error)
+        else:
+            if isinstance(outcome, DayOutcome) and outcome.outcome is not Outcome.EMPTY:
+                self.saved.add(outcome.day)
+
+
+def bytes_of(folder: Path, day: date) -> bytes | None:
+    path = folder / f"{day}.jsonl"
+    return path.read_bytes() if path.exists() else None
+
+
+def quarantined(folder: Path) -> list[bytes]:
+    return sorted(path.read_bytes() for path in (folder / ".collector" / "quarantine").glob("*"))
+
+
+def descriptors() -> int:
+    return sum(1 for _ in Path("/proc/self/fd").iterdir())
+
+
+@dataclass(frozen=True)
+class Undisturbed:
+    """What a start becomes where nothing fails: each day's bytes on the way, and in the end."""
+
+    before: Path
+    made: Sequence[tuple[str, str]]
+    seen: Mapping[date, set[bytes | None]]
+    final: Mapping[date, bytes | None]
+    aside: list[bytes]
+
+
+def undisturbed(start: str, folder: Path) -> Undisturbed:
+    before = folder.with_name(f"{start}.before")
+    prepare(start, before)
+    begin(before, folder)
+    with Calls(folder).wrapped() as calls:
+        life = Life(folder, calls)
+        life.live()
+        assert life.errors == []
+        made = list(calls.made)
+        life.live()
+        life.end()
+    final = {day: bytes_of(folder, day) for day in DAYS}
+    return Undisturbed(before, made, life.seen, final, quarantined(folder))
+
+
+def begin(before: Path, folder: Path) -> None:
+    if before.exists():
+        shutil.copytree(before, folder)
+        for each in (folder, folder / ".collector"):
+            os.chown(each, 12345, 12345)  # so that what root makes is given to its owner
+
+
+def disturbed(whole: Undisturbed, folder: Path, fault: Failure) -> int:
+    """One life with that fault, and one after it; gives how many calls failed."""
+    begin(whole.before, folder)
+    before = descriptors()
+    with Calls(folder, fault).wrapped() as calls:
+        life = Life(folder, calls)
+        life.live()
+        check_kept(whole, life)
+        failed, calls.fault = calls.failed, None
+        life.errors.clear()
+        life.live()  # with the same object, where it could be opened
+        assert life.errors == []
+        check_final(whole, folder)
+        life.end()
+        fresh = Life(folder, calls)
+        fresh.look()
+        fresh.end()
+        assert fresh.errors == []
+    assert descriptors() == before
+    check_final(whole, folder)
+    assert inspect(folder, None, NOW).findings == ()
+    return failed
+
+
+def check_kept(whole: Undisturbed, life: Life) -> None:
+    """After the failure: nothing torn, nothing lost that was told as saved, nothing good moved aside."""
+    for day in DAYS:
+        assert life.seen[day] <= whole.seen[day], f"{day} is neither old nor new"
+        if day in life.saved:
+            assert bytes_of(life.folder, day) == whole.final[day], f"{day} was told as saved, and is not"
+    assert not set(quarantined(life.folder)) - set(whole.aside), "a good file was moved aside"
+
+
+def check_final(whole: Undisturbed, folder: Path) -> None:
+    """Every day as if nothing had happened; what was damaged is still there, and nothing beside it."""
+    for day in DAYS:
+        assert bytes_of(folder, day) == whole.final[day], day
+    assert quarantined(folder) == whole.aside
+    assert not list(folder.rglob("*.shelly-tmp"))
+    assert Ledger(folder / ".collector" / "ledger.jsonl").zone == BERLIN.key
+
+
+@pytest.mark.parametrize("start", STARTS)
+def test_any_call_may_fail(start: str, tmp_path: Path) -> None:
+    """Old or new, told as it is, nothing moved aside that is whole; and all is well once it is over."""
+    whole = undisturbed(start, tmp_path / "whole")
+    lives = failures = 0
+    for fault in some_of(faults_for(whole), start):
+        failures += disturbed(whole, tmp_path / str(lives), fault)
+        shutil.rmtree(tmp_path / str(lives))
+        lives += 1
+    assert failures >= lives
+    figures.note("S7", calls=len(whole.made), lives=lives, failures=failures, harm=0)
+
+
+def faults_for(whole: Undisturbed) -> list[list[Failure]]:
+    """For each call all ways in which it may fail: first those once, then those for ever after."""
+    return [
+        [
+            make(number, error)
+            for make in (Failure.once, Failure.lasting)
+            for error in ERRORS
+            if error is not None or name in WRITES
+        ]
+        for number, (name, _) in enumerate(whole.made)
+    ]
+
+
+def some_of(faults: list[list[Failure]], start: str) -> list[Failure]:
+    """All of them in the long form; else each call fails once, and for ever, in a way of the dice."""
+    if amounts.is_long():
+        return [fault for each in faults for fault in each]
+    dice = amounts.dice("S7", start)
+    return [
+        dice.choice(half)
+        for each in faults
+        for half in (each[: len(each) // 2], each[len(each) // 2 :])
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", CAUGHT)
+def test_this_rig_notices(name: str, tmp_path: Path) -> None:
+    """A save with that mistake does harm when a call fails."""
+    with saving_by(mutant(name)):
+        whole = undisturbed("stored", tmp_path / "whole")
+        faults = [
+            fault for each in faults_for(whole) for fault in each
+            if fault.error == (None if "short" in name else errno.EIO)
+        ]  # fmt: skip
+        with pytest.raises(AssertionError, match="neither old nor new"):
+            for number, fault in enumerate(faults):
+                disturbed(whole, tmp_path / str(number), fault)

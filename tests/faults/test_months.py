@@ -1,0 +1,25 @@
+"""T1: nine months each of zones whose clocks change by an hour, at night or at midnight itself."""
+
+from __future__ import annotations
+
+from datetime import date
+from pathlib import Path
+
+import pytest
+
+from tests.faults.months import Months, months_are_whole
+
+MONTHS = [
+    Months("Europe/Dublin", date(2025, 9, 1), (date(2025, 10, 26), date(2026, 3, 29))),
+    Months("Europe/Berlin", date(2026, 2, 15), (date(2026, 3, 29), date(2026, 10, 25))),
+    Months("America/Havana", date(2026, 2, 15), (date(2026, 3, 8), date(2026, 11, 1))),
+    Months("Africa/Cairo", date(2026, 2, 15), (date(2026, 4, 24), date(2026, 10, 30))),
+]
+
+
+@pytest.mark.timeout(1800)
+async def test_each_hour_of_the_months_is_there_once_and_in_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever the clocks do, and whenever the service is restarted."""
+    await months_are_whole(MONTHS, tmp_path, monkeypatch)
