@@ -66,6 +66,7 @@ class Collection:
         self._threads = DaemonThreads()
         self._one_at_a_time = asyncio.Lock()
         self._under_way: asyncio.Future[Any] | None = None
+        self.is_looked_at = False  # whether the files were; until then nothing is known of them
         self.writes = 0  # how often a day was saved
         self.answered_at: int | None = None  # epoch seconds: the last answer that was kept
         self.failure: Failure | None = None
@@ -153,7 +154,9 @@ class Collection:
 
         Raises `OSError` where the disk is in trouble.
         """
-        for quarantined in await self.blocking(self.archive.scan):
+        damaged = await self.blocking(self.archive.scan)
+        self.is_looked_at = True
+        for quarantined in damaged:
             tell_quarantined(self._log, quarantined)
         if self.archive.unreadable.keys() - self._unreadable:
             await self.blocking(self.archive.probe)  # a disk in trouble is told as that

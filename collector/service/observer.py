@@ -121,7 +121,9 @@ class Observer:
 
     async def _meter(self, collection: Collection, trouble: Failure | None, now: datetime) -> MeterStanding:
         before = self.standing.meters.get(collection.meter.name, MeterStanding())
-        found = await self._found(collection, now)
+        found = _Found(0, (), before.newest_hour, before.missing_hours, [])
+        if collection.is_looked_at:  # until then no file seems to be there: what was said before counts
+            found = await self._found(collection, now)
         answered_at = collection.answered_at or before.answered_at
         signs = Signs(found.newest, answered_at, self._started_at, trouble.reason if trouble else "")
         health = judge(signs, now.timestamp(), self._policy)
@@ -141,11 +143,8 @@ class Observer:
         """What the files say; they are read when something was stored, and once an hour without that."""
         name, at = collection.meter.name, asyncio.get_running_loop().time()
         known = collection.archive.known()
-        counts = (
-            sum(state.stored for state in known.values()),
-            sum(state.complete for state in known.values()),
-        )
-        stored = collection.writes, *counts
+        states = known.values()
+        stored = collection.writes, sum(each.stored for each in states), sum(each.complete for each in states)
         found = self._files.get(name)
         if found is None or found.stored != stored or at - found.at >= _LOOK_S:
             today, since = collection.today(), collection.meter.since

@@ -66,6 +66,22 @@ async def test_requests_are_counted_from_midnight_and_over_a_restart(tmp_path: P
         assert standing_of(service).accounts["home"].requests_today < 10
 
 
+@pytest.mark.parametrize("away", [timedelta(seconds=15), timedelta(hours=2)])
+async def test_a_restart_is_no_change_of_health(
+    tmp_path: Path, log_lines: io.StringIO, away: timedelta
+) -> None:
+    """Bug: until the files were looked at, a meter seemed to have none, and was told to be offline."""
+    async with living(cloud_of(), tmp_path, START, **SHALLOW) as service:
+        await service.pass_time(minutes=20)
+        await service.stop()
+    async with living(cloud_of(), tmp_path, START + timedelta(minutes=20) + away, **SHALLOW) as service:
+        await service.pass_time(hours=2)
+        service.signals.reload.set()
+        await service.pass_time(minutes=5)
+        assert house(service).state == "good"
+    assert changes(log_lines) == []
+
+
 async def test_what_is_missing_is_counted_as_the_backfill_goes_on(tmp_path: Path) -> None:
     """Bug: it was counted once an hour, and three years seemed to be missing long after they were had."""
     tables: dict[str, Any] = {
