@@ -29,8 +29,8 @@ def test_a_stop_while_a_name_is_looked_up_is_in_time(tmp_path: Path) -> None:
     rounds = amount(3, 6)
     with namespace() as home:
         home.rules("udp dport 53 drop", "tcp dport 53 drop")
-        for round in range(rounds):
-            moment = dice("N7", round)
+        for number in range(rounds):
+            moment = dice("N7", number)
             with _running(home, config, tmp_path) as process:
                 wait_for(process, "service.started")
                 _wait_for_a_look_up(process.pid)
