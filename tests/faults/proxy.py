@@ -13,48 +13,12 @@ import ssl
 import struct
 from contextlib import suppress
 from dataclasses import dataclass, field
-from enum import StrEnum
 from types import TracebackType
+
+from tests.faults.troubles import Kind, Phase, Trouble, is_once, paced
 
 _RESET_ON_CLOSE = struct.pack("ii", 1, 0)
 _HERE = "127.0.0.1"
-
-
-class Kind(StrEnum):
-    """What goes wrong."""
-
-    LATENCY = "latency"
-    BANDWIDTH = "bandwidth"
-    STALL = "stall"
-    RESET = "reset"
-    SLICE = "slice"
-    CUT = "cut"
-    DOWN = "down"
-
-
-class Phase(StrEnum):
-    """When, in the life of a connection."""
-
-    CONNECT = "connect"
-    TLS = "TLS handshake"
-    HEADERS = "headers"
-    BODY = "body"
-    BETWEEN = "between two requests"
-
-
-@dataclass(frozen=True)
-class Trouble:
-    """One of these, at one of those: `share` of the phase's bytes pass before it.
-
-    `latency_s` once; `rate` in bytes a second; `piece` in bytes.
-    """
-
-    kind: Kind
-    phase: Phase
-    share: float = 0.5
-    latency_s: float = 2.0
-    rate: float = 500.0
-    piece: int = 3
 
 
 @dataclass(eq=False)
@@ -141,8 +105,9 @@ class Proxy:
                 await self._strike(connection, trouble)
             if not connection.is_over.is_set():
                 await self._relay(reader, connection)
-        if not connection.is_over.is_set():
-            writer.close()
+            await asyncio.sleep(0.1)  # so that a cut is seen as one
+        connection.is_over.set()
+        writer.close()
 
     async def _relay(self, reader: asyncio.StreamReader, connection: _Connection) -> None:
         """Raw bytes between the client and the back."""
@@ -168,10 +133,10 @@ class Proxy:
         while data := await answers.read(65_536):
             if trouble is not None and not connection.is_encrypted:
                 await self._send_troubled(connection, connection.client, data, trouble)
-                trouble = None if _is_once(trouble) else trouble
+                trouble = None if is_once(trouble) else trouble
             else:
                 whole = connection.has(Phase.CONNECT)
-                await _paced(connection.client, data, whole)
+                await paced(connection.client, data, whole)
             if connection.is_over.is_set():
                 return
 
@@ -184,12 +149,13 @@ class Proxy:
             request = await reader.readuntil(b"\r\n\r\n")
             answers, cloud = await asyncio.open_connection(_HERE, self.cloud_port)
             self.requests += 1
-            cloud.write(request)
-            answer = await answers.read(-1)
-            cloud.close()
+            try:
+                cloud.write(request)
+                answer = await answers.read(-1)
+            finally:
+                cloud.close()
             await self._answer(connection, writer, answer)
-        if not connection.is_over.is_set():
-            writer.close()
+        writer.close()
 
     async def _answer(self, connection: _Connection, writer: asyncio.StreamWriter, answer: bytes) -> None:
         head, end, body = answer.partition(b"\r\n\r\n")
@@ -207,11 +173,11 @@ class Proxy:
     ) -> None:
         """A part of it, then the trouble, then the rest where there can be one."""
         passed = int(len(data) * trouble.share)
-        await _paced(writer, data[:passed], trouble)
+        await paced(writer, data[:passed], trouble)
         await asyncio.sleep(0.01)  # so that it arrives
         await self._strike(connection, trouble)
         if not connection.is_over.is_set():
-            await _paced(writer, data[passed:], trouble)
+            await paced(writer, data[passed:], trouble)
 
     async def _strike(self, connection: _Connection, trouble: Trouble) -> None:
         match trouble.kind:
@@ -233,25 +199,6 @@ class Proxy:
         assert task is not None
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
-
-
-def _is_once(trouble: Trouble) -> bool:
-    return trouble.kind not in (Kind.SLICE, Kind.BANDWIDTH)
-
-
-async def _paced(writer: asyncio.StreamWriter, data: bytes, trouble: Trouble | None) -> None:
-    """Sends as the trouble lets it: in pieces, or slowly."""
-    size, wait_s = len(data) or 1, 0.0
-    if trouble is not None and trouble.kind is Kind.SLICE:
-        size, wait_s = trouble.piece, 0.001
-    elif trouble is not None and trouble.kind is Kind.BANDWIDTH:
-        size = 100
-        wait_s = size / trouble.rate
-    for place in range(0, len(data), size):
-        writer.write(data[place : place + size])
-        await writer.drain()
-        if wait_s:
-            await asyncio.sleep(wait_s)
 
 
 async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

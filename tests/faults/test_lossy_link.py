@@ -42,7 +42,11 @@ _RATE = [
 @pytest.mark.needs("ip", "nft", "tc", "openssl")
 @pytest.mark.timeout(400)
 def test_a_backfill_over_a_bad_link_completes(tmp_path: Path) -> None:
-    """All hours, each with its value; no request too many."""
+    """All hours, each with its value; no request too many.
+
+    Requests leave at their pace. The line may hold one back until the next is close behind it, which
+    nobody at home sees: the smallest gap at the cloud is told, and not judged.
+    """
     days = amount(3, 15)
     shown = certificate(tmp_path, _CLOUD)
     with connected(_HOME, _CLOUD) as (home, cloud):
