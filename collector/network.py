@@ -13,6 +13,7 @@ import aiohttp
 from aiohttp.abc import AbstractResolver
 
 from collector import __version__
+from collector.bounds import AnswerTooLong, BoundedResponse
 from collector.threads import DaemonThreads
 
 
@@ -24,6 +25,7 @@ def new_session(trace_configs: Iterable[aiohttp.TraceConfig] = ()) -> aiohttp.Cl
     return aiohttp.ClientSession(
         connector=aiohttp.TCPConnector(force_close=True, resolver=_ThreadResolver(), limit=0),
         cookie_jar=aiohttp.DummyCookieJar(),
+        response_class=BoundedResponse,
         headers={"User-Agent": f"shelly-collector/{__version__}", "Accept-Encoding": "identity"},
         auto_decompress=False,
         timeout=aiohttp.ClientTimeout(),
@@ -43,6 +45,8 @@ def in_words(error: Exception) -> str:
         if isinstance(cause, socket.gaierror):
             return "the host's name does not resolve (no network, or a wrong host?)"
         return f"no connection: {os.strerror(cause.errno) if cause.errno else type(cause).__name__}"
+    if isinstance(error, AnswerTooLong):
+        return "the answer's headers have no end"
     if isinstance(error, aiohttp.ClientPayloadError | aiohttp.ClientConnectionError | ConnectionError):
         return "the connection broke before the answer was whole"
     return f"the answer could not be read ({type(error).__name__})"

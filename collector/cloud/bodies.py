@@ -9,10 +9,13 @@ from typing import Any
 from collector.errors import AnswerError
 
 _MAX_DIGITS = 40
+_MAX_PARTS = 50_000  # three phases of a long day in many tariffs have 20,000; an object takes a hundred bytes
 
 
 def parse_body(data: bytes) -> dict[str, Any]:
     """The JSON object in `data`. Numbers with a point are `Decimal`; `AnswerError` for anything else."""
+    if sum(map(data.count, (b",", b"[", b"{"))) > _MAX_PARTS:
+        raise AnswerError("body", "more values than any answer has")
     try:
         body = json.loads(
             data.decode("utf-8"),

@@ -178,7 +178,7 @@ async def test_each_fault_is_the_error_that_it_means_within_the_timeout(kind: st
     "kind", ["gzip_bomb", "endless_body", "endless_headers", "huge_header", "deep_nesting"]
 )
 async def test_a_flood_stays_out_of_memory(kind: str) -> None:
-    """Four megabytes of a body and no more, whatever is sent."""
+    """A megabyte of a body and no more, whatever is sent."""
     async with Simulator(with_fault(kind)) as simulator:
         await _outcome(simulator)  # what is made once is not what is measured
         gc.collect()
