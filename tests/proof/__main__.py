@@ -19,8 +19,12 @@ def main() -> int:
     commands = parser.add_subparsers(required=True, dest="command")
     commands.add_parser("coverage", help="the suite, and the branches that it takes")
     mutants = commands.add_parser("mutants", help="small mistakes made one by one, and whether a test fails")
-    mutants.add_argument("--module", action="append", choices=FIVE, help="may be repeated (default: all five)")
-    mutants.add_argument("--only", default="", metavar="TEXT", help="the mistakes whose names have that in them")
+    mutants.add_argument(
+        "--module", action="append", choices=FIVE, help="may be repeated (default: all five)"
+    )
+    mutants.add_argument(
+        "--only", default="", metavar="TEXT", help="the mistakes whose names have that in them"
+    )
     options, words = parser.parse_known_args()
     if options.command == "coverage":
         return branches.measure(words)

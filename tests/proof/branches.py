@@ -24,6 +24,7 @@ def measure(words: Sequence[str]) -> int:
     `words` are pytest's.
     """
     with TemporaryDirectory(prefix="coverage-") as folder:
+        Path(folder).chmod(0o1777)  # some processes become other users
         os.environ["COVERAGE_FILE"] = f"{folder}/data"
         code = _coverage("run", "-m", "pytest", *_SUITE, *words)
         _coverage("combine", "--quiet")

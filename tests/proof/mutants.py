@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import os
+import shlex
 import shutil
-import signal
 import subprocess
 import sys
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
@@ -19,21 +19,29 @@ from tempfile import TemporaryDirectory
 
 from tests.proof.five import FIVE, ROOT
 from tests.proof.mistakes import Mistake, mistakes_in
+from tests.proof.trier import NO_END, RUN_S
 
 _WORKERS = 2
 _TEST_S = 10  # the slowest test takes two seconds; some mistakes hang
-_RUN_S = 120
-_PARTS = ("collector", "tests", "systemd", "config", "pyproject.toml", "README.md", "CHANGELOG.md")
+_FOLDERS, _FILES = ("collector", "tests", "systemd"), ("pyproject.toml",)
 _FIXED = {"PYTHONHASHSEED": "0", "PYTHONDONTWRITEBYTECODE": "1", "FAULTS_SEED": "1"}
-_PYTEST = ["-m", "pytest", "-x", "-p", "no:cacheprovider", "-p", "tests.proof.bounded"]
+_PYTEST = [
+    "-x",
+    "-p",
+    "no:cacheprovider",
+    "-p",
+    "tests.proof.bounded",
+    "-W",
+    "ignore::pytest.PytestAssertRewriteWarning",
+]
 
 
 class Verdict(Enum):
-    """What became of a mistake. One that cannot even be imported needs no test to be noticed."""
+    """What became of a mistake, by pytest's exit code. One that cannot be imported needs no test."""
 
-    MISSED = (0,)
-    SEEN = (1, None)
-    UNREADABLE = (2, 4)
+    MISSED = ("0",)
+    SEEN = ("1", NO_END)
+    UNREADABLE = ("2", "4")
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,10 +62,12 @@ def tried(modules: Sequence[str], only: str) -> Iterator[Trial]:
         for mistake in mistakes_in((ROOT / module).read_text())
         if only in mistake.name
     ]
-    with TemporaryDirectory(prefix="mutants-") as folder, ThreadPoolExecutor(_WORKERS) as pool:
+    with ExitStack() as stack:
+        folder = stack.enter_context(TemporaryDirectory(prefix="mutants-"))
         trees: SimpleQueue[_Tree] = SimpleQueue()
         for number in range(_WORKERS):
-            trees.put(_Tree(Path(folder) / str(number)))
+            trees.put(stack.enter_context(closing(_Tree(Path(folder) / str(number)))))
+        pool = stack.enter_context(ThreadPoolExecutor(_WORKERS))
         tree = trees.get()
         for module in modules:
             tree.must_pass(module)
@@ -77,31 +87,35 @@ def tried(modules: Sequence[str], only: str) -> Iterator[Trial]:
 
 
 class _Tree:
-    """A copy of the working tree."""
+    """A copy of the working tree, and the process in it that tries."""
 
     def __init__(self, root: Path) -> None:
-        self._root = root / "tree"
-        self._scratch = root / "scratch"
-        ignored = shutil.ignore_patterns("__pycache__")
-        for part in _PARTS:
-            copy = shutil.copytree if (ROOT / part).is_dir() else shutil.copy
-            self._root.mkdir(parents=True, exist_ok=True)
-            if copy is shutil.copytree:
-                shutil.copytree(ROOT / part, self._root / part, ignore=ignored)
-            else:
-                shutil.copy(ROOT / part, self._root / part)
+        self._root, self._scratch = root / "tree", root / "scratch"
+        self._root.mkdir(parents=True)
+        for part in _FOLDERS:
+            shutil.copytree(ROOT / part, self._root / part, ignore=shutil.ignore_patterns("__pycache__"))
+        for part in _FILES:
+            shutil.copy(ROOT / part, self._root / part)
         # Read faster; but never an old reading of a module that is changed.
-        subprocess.run([sys.executable, "-m", "compileall", "-q", "collector"], cwd=self._root, check=True)
+        subprocess.run([sys.executable, "-m", "compileall", "-q", "."], cwd=self._root, check=True)
         for module in FIVE:
             path = self._root / module
             for compiled in path.parent.glob(f"__pycache__/{path.stem}.*"):
                 compiled.unlink()
+        self._trier = subprocess.Popen(
+            [sys.executable, "-m", "tests.proof.trier"],
+            cwd=self._root, env=os.environ | _FIXED, text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+        )  # fmt: skip
+
+    def close(self) -> None:
+        """Ends the process."""
+        self._trier.communicate(timeout=RUN_S)
 
     def must_pass(self, module: str) -> None:
         """Fails where the tests do without any mistake."""
-        code, output = self._run(module)
-        if code != 0:
-            raise SystemExit(f"{module}: its tests fail as it is\n{output}")
+        if (verdict := self._run(module)) is not Verdict.MISSED:
+            words = " ".join(FIVE[module])
+            raise SystemExit(f"a test fails as it is ({verdict.name.lower()}): pytest {words}")
 
     def judge(self, module: str, source: str) -> Verdict:
         """What the module's tests say where it is that."""
@@ -109,27 +123,17 @@ class _Tree:
         whole = path.read_text()
         try:
             path.write_text(source)
-            code, output = self._run(module)
+            return self._run(module)
         finally:
             path.write_text(whole)
-        for verdict in Verdict:
-            if code in verdict.value:
-                return verdict
-        raise SystemExit(f"pytest ended with {code}\n{output}")
 
-    def _run(self, module: str) -> tuple[int | None, str]:
-        """pytest's exit code, None where it had to be ended, and what it printed."""
-        limits = [f"--timeout={_TEST_S}", f"--basetemp={self._scratch}"]
-        command = [sys.executable, *_PYTEST, *limits, *FIVE[module]]
-        with subprocess.Popen(
-            command, cwd=self._root, env=os.environ | _FIXED, text=True, start_new_session=True,
-            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-        ) as process:  # fmt: skip
-            try:
-                output, _ = process.communicate(timeout=_RUN_S)
-            except subprocess.TimeoutExpired:
-                return None, ""
-            finally:
-                with suppress(ProcessLookupError):
-                    os.killpg(process.pid, signal.SIGKILL)
-        return process.returncode, output
+    def _run(self, module: str) -> Verdict:
+        words = [*_PYTEST, f"--timeout={_TEST_S}", f"--basetemp={self._scratch}", *FIVE[module]]
+        assert self._trier.stdin is not None and self._trier.stdout is not None
+        self._trier.stdin.write(f"{shlex.join(words)}\n")
+        self._trier.stdin.flush()
+        answer = self._trier.stdout.readline().strip()
+        for verdict in Verdict:
+            if answer in verdict.value:
+                return verdict
+        raise SystemExit(f"pytest {shlex.join(words)}: ended with {answer or 'nothing'}")

@@ -42,12 +42,14 @@ def measure(modules: Sequence[str], only: str) -> int:
         wrong = wrong or score < BOUND
         rows.append(f"| `{module}` | {len(done)} | {seen} | {len(done) - len(counted)} | {score:.1%} |")
     print("\n".join(rows))
-    print(f"\n{time.perf_counter() - began:.0f} s; at least {BOUND:.0%} of the mistakes in each must be noticed")
+    print(
+        f"\n{time.perf_counter() - began:.0f} s; at least {BOUND:.0%} of the mistakes in each must be noticed"
+    )
     return int(wrong)
 
 
 def equivalents(text: str) -> Mapping[str, Mapping[str, str]]:
-    """The mistakes that are none, module by module, and why: a line that names it, the reason indented below."""
+    """The mistakes that are none, module by module, and why: indented below the line that names it."""
     found: dict[str, dict[str, str]] = {}
     names: dict[str, str] = {}
     name = ""
