@@ -31,9 +31,12 @@ timezone = "Europe/Dublin"
 """
 
 
+_KEPT = ("PATH", "HOME", "LANG", "TMPDIR", "COVERAGE_PROCESS_CONFIG")  # the last: `python -m tests.proof`
+
+
 def environment(**more: str) -> dict[str, str]:
     """A clean environment: none of the collector's variables, no terminal's, no unit's."""
-    kept = {key: os.environ[key] for key in ("PATH", "HOME", "LANG", "TMPDIR") if key in os.environ}
+    kept = {key: os.environ[key] for key in _KEPT if key in os.environ}
     return {**kept, "PYTHONPATH": str(ROOT), "PYTHONWARNINGS": "error", **more}
 
 
