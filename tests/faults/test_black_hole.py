@@ -23,7 +23,7 @@ _STOP_S = 5.0
 @pytest.mark.needs("ip", "nft")
 @pytest.mark.timeout(300)
 def test_a_stop_while_a_name_is_looked_up_is_in_time(tmp_path: Path) -> None:
-    """In the first look-up, in a later one, in the wait between two: exit code 0 within 5 seconds."""
+    """At its start or within it; it would go on for half a minute. Exit code 0 within 5 seconds."""
     config = _configuration(tmp_path)
     slowest_s = 0.0
     rounds = amount(3, 6)
@@ -34,7 +34,7 @@ def test_a_stop_while_a_name_is_looked_up_is_in_time(tmp_path: Path) -> None:
             with _running(home, config, tmp_path) as process:
                 wait_for(process, "service.started")
                 _wait_for_a_look_up(process.pid)
-                time.sleep(moment.choice([0, moment.uniform(0, 3.5)]))  # into its second try, at times
+                time.sleep(moment.choice([0, moment.uniform(0, 3.5)]))
                 assert _looks_up(process.pid)
                 code, took_s, output = stop(process)
             assert code == 0, output
@@ -48,7 +48,7 @@ def test_a_stop_while_a_name_is_looked_up_is_in_time(tmp_path: Path) -> None:
 def _running(home: Namespace, config: Path, folder: Path) -> Iterator[subprocess.Popen[str]]:
     """The service in that network, with a name server that is nobody."""
     resolver = folder / "resolv.conf"
-    resolver.write_text(f"nameserver {_NAME_SERVER}\noptions timeout:2 attempts:2\n")
+    resolver.write_text(f"nameserver {_NAME_SERVER}\noptions timeout:10 attempts:3\n")
     mounted = 'mount --bind "$1" /etc/resolv.conf && shift && exec "$@"'
     process = subprocess.Popen(
         home.command("unshare", "--mount", "sh", "-c", mounted, "sh", str(resolver), *PROGRAM, "run",
