@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
@@ -18,105 +21,188 @@ from tests.processes.harness import Cloud, cloud_process, configuration, started
 from tests.world import DEVICE, KEY
 
 _DAYS = 60
-_KILLS = 50
+_KILLS = 50  # of one archive
 _LIMIT_S, _INTERVAL_S = 0.05, 0.1  # shorter than the real ones; the margin is theirs
+_REAL_LIMIT_S, _REAL_INTERVAL_S = 1.0, 1.05
+_AT_ONCE = 4  # days under way: `max_in_flight`
+
+pytestmark = pytest.mark.timeout(1800)
 
 
-@pytest.mark.timeout(900)
-def test_kill_9_at_random_moments_damages_nothing_and_breaks_no_pace(tmp_path: Path) -> None:
-    """After each kill all files are whole; in the end the archive is like an undisturbed one."""
-    chance = dice("S2")
-    kills, at_work, repeated = amount(_KILLS, 10 * _KILLS), 0, 0
-    gaps: list[float] = []
-    with cloud_process(tmp_path, _scenario()) as cloud:
-        undisturbed = _finished(*_place(tmp_path / "undisturbed", cloud))
-        for number in range(kills // _KILLS):
+@dataclass(slots=True)
+class Killed:
+    """What many killed services did to their archives and to the cloud."""
+
+    kills: int = 0
+    at_work: int = 0
+    differing: int = 0
+    quarantined: int = 0
+    rejections: int = 0
+    smallest_gap_s: float = float("inf")
+    requests: int = 0
+    needed: int = 0
+    repeated: list[int] = field(default_factory=list)  # requests, for each kill
+    days_repeated: list[int] = field(default_factory=list)
+
+
+@pytest.fixture(scope="module")
+def killed(tmp_path_factory: pytest.TempPathFactory) -> Killed:
+    """All the kills, once for all the tests that look at what came of them."""
+    chance, found, today = dice("S2"), Killed(), _today()
+    place = tmp_path_factory.mktemp("S2")
+    with cloud_process(place, _scenario(_LIMIT_S, today)) as cloud:
+        undisturbed = _finished(*_place(place / "undisturbed", cloud, _INTERVAL_S), today)
+        for number in range(amount(1, 10)):
             cloud.reset()
-            config, folder = _place(tmp_path / f"killed{number}", cloud)
+            config, folder = _place(place / f"killed{number}", cloud, _INTERVAL_S)
+            lives: list[int] = []  # how many requests the cloud had seen when each ended
             for _ in range(_KILLS):
-                asks = _asking(cloud)
-                process = started("run", "--config", str(config))
-                _wait_until(asks)
-                time.sleep(chance.uniform(0, 1.2))
-                process.kill()
-                process.communicate()
-                at_work += 0 < len(_complete(folder)) < _DAYS
+                with _running(config):
+                    _wait_for_requests(cloud, lives[-1] if lives else 0)
+                    time.sleep(chance.uniform(0, 1.2))
+                lives.append(_seen(cloud))
+                found.kills += 1
+                found.at_work += 0 < len(_complete(folder, today)) < _DAYS
                 for path in folder.glob("*.jsonl"):
                     decode(path.read_bytes(), date.fromisoformat(path.stem))  # raises where it is damaged
-            assert _finished(config, folder) == undisturbed
-            assert not list((folder / ".collector").glob("quarantine/*"))
+            finished = _finished(config, folder, today)
+            found.differing += sum(
+                finished.get(name) != undisturbed.get(name) for name in finished.keys() | undisturbed.keys()
+            )
+            found.quarantined += len(list((folder / ".collector").glob("quarantine/*")))
             assert {path.suffix for path in folder.iterdir() if path.is_file()} == {".jsonl"}
-            counts = cloud.counts()
-            assert counts["total"]["rejections"] == 0
-            gaps.append(counts["total"]["smallest_start_gap_s"])
-            repeated += _repeated(counts)
-    assert at_work > kills // 2  # or the rig hits nothing
-    assert min(gaps) >= _LIMIT_S
-    assert repeated <= 4 * kills  # at most what was under way: four days, of which one clamp was answered
+            _count(found, cloud.counts(), lives, today)
+    return found
+
+
+def test_kill_9_at_random_moments_damages_nothing_and_breaks_no_pace(killed: Killed) -> None:
+    """After each kill all files are whole; in the end the archive is like an undisturbed one."""
+    assert killed.differing == 0
+    assert killed.quarantined == 0
+    assert killed.rejections == 0
+    assert killed.smallest_gap_s >= _LIMIT_S
+    assert killed.at_work > killed.kills // 2  # or the rig hits nothing
     figures.note(
-        "S2", kills=kills, in_the_middle_of_a_backfill=at_work, days_that_differ=0,
-        requests_repeated_per_kill=repeated / kills, of_the_interval_kept=f"{min(gaps) / _LIMIT_S:.2f} times",
+        "S2", kills=killed.kills, in_the_middle_of_a_backfill=killed.at_work,
+        days_that_differ=killed.differing, of_the_limit_kept=f"{killed.smallest_gap_s / _LIMIT_S:.2f} times",
     )  # fmt: skip
 
 
-def _asking(cloud: Cloud) -> Callable[[], bool]:
-    """Whether it was asked anything since."""
-    before = cloud.counts()["total"]["requests"]
+def test_a_kill_repeats_only_the_days_that_were_under_way(killed: Killed) -> None:
+    """Nothing that was saved is asked for again: requests seen are those needed and those repeated."""
+    assert killed.requests == killed.needed + sum(killed.repeated)
+    assert max(killed.days_repeated) <= _AT_ONCE
+    figures.note(
+        "S2", requests_seen=killed.requests, needed=killed.needed, repeated=sum(killed.repeated),
+        repeated_by_one_kill_at_most=max(killed.repeated),
+    )  # fmt: skip
 
-    def asks() -> bool:
-        return bool(cloud.counts()["total"]["requests"] > before)
 
-    return asks
+@pytest.mark.xfail(
+    strict=True,
+    reason="four days are asked for at once, the first clamp of each before the second of any: "
+    "a kill loses the answers for all the first clamps",
+)
+def test_a_kill_repeats_at_most_one_request(killed: Killed) -> None:
+    """The promise; not kept so far."""
+    assert max(killed.repeated) <= 1
 
 
-def _scenario() -> str:
-    since = date_in(zone_named("UTC"), wall_clock()) - timedelta(days=_DAYS)
+def test_the_pace_holds_where_the_next_service_starts_at_once(tmp_path: Path) -> None:
+    """A restart is quicker than the real interval: the first request has to wait for its turn."""
+    kills, today = amount(8, 40), _today()
+    with cloud_process(tmp_path, _scenario(_REAL_LIMIT_S, today)) as cloud:
+        config, _ = _place(tmp_path / "killed", cloud, _REAL_INTERVAL_S)
+        for _ in range(kills):
+            with _running(config):
+                _wait_for_requests(cloud, _seen(cloud))
+        total = cloud.counts()["total"]
+    assert total["rejections"] == 0
+    assert total["smallest_start_gap_s"] >= _REAL_LIMIT_S
+    figures.note("S2", restarts_at_once=kills, smallest_gap=f"{total['smallest_start_gap_s']:.3f} s")
+
+
+def _count(found: Killed, counts: dict[str, Any], lives: list[int], today: date) -> None:
+    """Adds what the cloud saw: of each killed service, what a later one had to ask for again."""
+    total = counts["total"]
+    assert total["requests"] == len(counts["log"]), "the simulator's log is too short for this rig"
+    found.rejections += total["rejections"]
+    found.smallest_gap_s = min(found.smallest_gap_s, total["smallest_start_gap_s"])
+    asked = [(each["day"], each["channel"]) for each in counts["log"]]
+    past = [each for each in asked if each[0] < today.isoformat()]  # today is asked for at every start
+    found.requests += len(past)
+    found.needed += len(set(past))
+    for first, end in zip([0, *lives], lives, strict=False):
+        again = set(asked[end:]) & {each for each in asked[first:end] if each in past}
+        found.repeated.append(len(again))
+        found.days_repeated.append(len({day for day, _ in again}))
+
+
+def _today() -> date:
+    return date_in(zone_named("UTC"), wall_clock())
+
+
+def _scenario(limit_s: float, today: date) -> str:
     return f"""
 [[account]]
 name = "home"
 auth_key = "{KEY}"
 [account.limit]
 style = "lax"
-limit_s = {_LIMIT_S}
+limit_s = {limit_s}
 [[account.device]]
 id = "{DEVICE}"
 timezone = "UTC"
-installed_since = {since}
+installed_since = {today - timedelta(days=_DAYS)}
 """
 
 
-def _place(folder: Path, cloud: Cloud) -> tuple[Path, Path]:
+def _place(folder: Path, cloud: Cloud, interval_s: float) -> tuple[Path, Path]:
     folder.mkdir()
     config = configuration(folder, cloud)
     text = config.read_text()
     assert "min_interval_s = 0\n" in text
-    config.write_text(text.replace("min_interval_s = 0\n", f"min_interval_s = {_INTERVAL_S}\n"))
+    config.write_text(text.replace("min_interval_s = 0\n", f"min_interval_s = {interval_s}\n"))
     return config, folder / "archive" / "house"
 
 
-def _finished(config: Path, folder: Path) -> dict[str, bytes]:
-    """Lets the service run until all days are there; the complete files."""
+@contextmanager
+def _running(config: Path) -> Iterator[subprocess.Popen[str]]:
+    """The service, until it is killed at the end of the context."""
     process = started("run", "--config", str(config))
-    wait_for(process, "service.ready")
-    _wait_until(lambda: len(_complete(folder)) >= _DAYS)
-    code, _, output = stop(process)
-    assert code == 0, output
-    return _complete(folder)
+    try:
+        yield process
+    finally:
+        process.kill()
+        if process.stdout is not None and not process.stdout.closed:
+            process.communicate()
 
 
-def _complete(folder: Path) -> dict[str, bytes]:
+def _finished(config: Path, folder: Path, today: date) -> dict[str, bytes]:
+    """Lets the service run until all days are there; the complete files."""
+    with _running(config) as process:
+        wait_for(process, "service.ready")
+        deadline = time.perf_counter() + 60
+        while len(_complete(folder, today)) < _DAYS:
+            assert time.perf_counter() < deadline, "it never came to its end"
+            time.sleep(0.02)
+        code, _, output = stop(process)
+        assert code == 0, output
+    return _complete(folder, today)
+
+
+def _complete(folder: Path, today: date) -> dict[str, bytes]:
+    """The complete files of the days before that one: midnight may pass meanwhile."""
     files = {path.name: path.read_bytes() for path in folder.glob("*.jsonl")}
-    return {name: data for name, data in files.items() if b"partial" not in data}
+    return {name: data for name, data in files.items() if b"partial" not in data and name < f"{today}.jsonl"}
 
 
-def _repeated(counts: dict[str, Any]) -> int:
-    """Requests for past days that were made more than once."""
-    today = date_in(zone_named("UTC"), wall_clock()).isoformat()
-    return sum(times - 1 for _, day, _, times in counts["days"] if day < today)
+def _seen(cloud: Cloud) -> int:
+    return int(cloud.counts()["total"]["requests"])
 
 
-def _wait_until(condition: Callable[[], bool]) -> None:
+def _wait_for_requests(cloud: Cloud, before: int) -> None:
     deadline = time.perf_counter() + 60
-    while not condition():
-        assert time.perf_counter() < deadline, "it never came to that"
+    while _seen(cloud) <= before:
+        assert time.perf_counter() < deadline, "it never asked"
         time.sleep(0.005)
