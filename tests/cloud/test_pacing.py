@@ -385,6 +385,15 @@ async def test_an_account_without_a_gap_learns_too() -> None:
     assert holds == [1.5, 3]
 
 
+async def test_two_rejections_of_one_moment_count_once() -> None:
+    """They ran side by side, without any gap."""
+    server = _server(Pacing(0.0, 2))
+    rejected = RateLimited("too fast")
+    await asyncio.gather(server.ask(error=rejected), server.ask(1, rejected))
+    assert server.starts == [0, 0]
+    assert (server.pacer.rejections, server.pacer.holds) == (2, 1)
+
+
 _ENDS = {"answer": None, "rejected": RateLimited("too fast"), "outage": Unavailable("502")}
 _REQUESTS = st.lists(
     st.tuples(

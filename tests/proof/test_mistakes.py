@@ -64,7 +64,7 @@ def test_what_is_listed_as_no_mistake_needs_a_reason() -> None:
     assert equivalents("# why\n[a.py]\nf: 1 => 2\n    so small\n    a change\n") == {
         "a.py": {"f: 1 => 2": "so small a change"}
     }
-    with pytest.raises(AssertionError, match="no reason given: a.py: f: 1 => 2"):
+    with pytest.raises(AssertionError, match="no reason given"):
         equivalents("[a.py]\nf: 1 => 2\n")
 
 
