@@ -72,7 +72,7 @@ def _pattern(text: str) -> str:
     would take for ever.
     """
     parts: list[str] = []
-    for run, char in re.findall(r"(\\*)([^\\]|\Z)", text, re.DOTALL):
+    for run, char in re.findall(r"(\\*)([^\\]|\Z)", text):
         begins = "" if parts else r"(?<!\\)"
         if run:
             parts.append(rf"{begins}(?:\\|%5[Cc]){{{len(run)},}}+")

@@ -40,10 +40,10 @@ class Ledger:
             try:
                 self._apply(line)
             except (KeyError, TypeError, ValueError):
-                damaged += 1
-        self.rebuilt = damaged > 0
+                damaged = True
+        self.rebuilt = damaged
         self._lines = len(lines)
-        self._is_hurt = damaged > 0 or torn
+        self._is_hurt = damaged or torn
 
     def mend(self) -> None:
         """Writes the journal anew where that is due: damaged, torn, or mostly about days forgotten."""
@@ -135,19 +135,19 @@ def _whole(value: Any) -> int:
     return value
 
 
-def _read_lines(path: Path) -> tuple[list[Mapping[str, Any]], int, bool]:
-    """The readable lines, how many are damaged, and whether a crash tore the last one."""
+def _read_lines(path: Path) -> tuple[list[Mapping[str, Any]], bool, bool]:
+    """The readable lines, whether others are damaged, and whether a crash tore the last one."""
     try:
         data = read_at_most(path, _MAX_BYTES)
     except FileNotFoundError:
-        return [], 0, False
+        return [], False, False
     except IsADirectoryError as error:
         raise ArchiveError(f"{path} is a folder; move it away") from error
     if len(data) > _MAX_BYTES:
-        return [], 1, False
+        return [], True, False
     *whole, last = data.split(b"\n")
     facts: list[Mapping[str, Any]] = []
-    damaged = 0
+    damaged = False
     for line in whole:
         try:
             fact = json.loads(line)
@@ -156,6 +156,6 @@ def _read_lines(path: Path) -> tuple[list[Mapping[str, Any]], int, bool]:
         if isinstance(fact, dict):
             facts.append(fact)
         else:
-            damaged += 1
+            damaged = True
     torn = last.startswith(b"{") and b"\0" not in last
-    return facts, damaged + (last != b"" and not torn), torn
+    return facts, damaged or (last != b"" and not torn), torn

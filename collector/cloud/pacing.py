@@ -63,7 +63,7 @@ class Pacer:
         self._unsent = 0
         # A process before this one may have asked a moment ago: the first start waits its gap too.
         self._not_before = asyncio.get_running_loop().time() + self._gap_s
-        self._last_sign = self._not_before
+        self._ended_at = self._not_before
         self._rejected_at = float("-inf")
         self._rejections_in_a_row = 0
         self.requests = 0
@@ -89,7 +89,7 @@ class Pacer:
     @property
     def quiet_s(self) -> float:
         """Seconds since a request last began or ended, or a hold was over; 0 while one is on."""
-        return max(0.0, asyncio.get_running_loop().time() - max(self._last_sign, self._not_before))
+        return max(0.0, asyncio.get_running_loop().time() - max(self._ended_at, self._not_before))
 
     @asynccontextmanager
     async def turn(self) -> AsyncIterator[Turn]:
@@ -125,7 +125,6 @@ class Pacer:
             self._in_flight += 1
             self._unsent += 1
             self.requests += 1
-            self._last_sign = loop.time()
             self._hold_until(loop.time() + self._gap_s)
             return Turn(loop.time(), self._sent)
 
@@ -137,7 +136,7 @@ class Pacer:
 
     def _finish(self) -> None:
         self._in_flight -= 1
-        self._last_sign = asyncio.get_running_loop().time()
+        self._ended_at = asyncio.get_running_loop().time()
         self._freed.set()
         if self.serial:
             self._hold_until(asyncio.get_running_loop().time() + self._gap_s)

@@ -19,6 +19,8 @@ import pytest
 
 from collector.archive.files import (
     FolderLock,
+    append_durably,
+    append_whole,
     is_held,
     make_folder,
     quarantine,
@@ -45,6 +47,34 @@ except OSError as error:
     sys.exit(error.errno)
 finally:
     os.write(2, b"END\\n")
+"""
+JOURNAL_WRITER = """
+import sys
+from pathlib import Path
+from collector.archive.files import append_durably
+path = Path(sys.argv[1])
+append_durably(path, b"first\\n")
+try:
+    append_durably(path, b"second\\n")
+except OSError as error:
+    sys.exit(error.errno)
+"""
+READER = """
+import sys
+from pathlib import Path
+from collector.archive.files import read_at_most
+sys.exit(len(read_at_most(Path(sys.argv[1]), 10)))
+"""
+OPENER = """
+import sys
+from pathlib import Path
+from collector.archive.files import FolderLock, append_whole, is_held, make_folder, read_at_most
+folder = Path(sys.argv[1], "made")
+make_folder(folder)
+append_whole(folder / "journal", b"line\\n")
+read_at_most(folder / "journal", 10)
+FolderLock(folder / "lock").release()
+is_held(folder / "lock")
 """
 LOCKER = """
 import sys
@@ -80,10 +110,15 @@ def day_file(tmp_path: Path) -> Path:
 
 def save_traced(day_file: Path, *options: str) -> tuple[int, str]:
     """Saves in a process of its own whose system calls on that folder are traced; its exit and the trace."""
-    log = day_file.parent.parent / f"{day_file.parent.name}.strace"
+    return traced_run(SAVER, day_file, *options)
+
+
+def traced_run(script: str, path: Path, *options: str) -> tuple[int, str]:
+    """Runs that script on that path; its exit and the trace."""
+    log = path.parent.parent / f"{path.parent.name}.strace"
     assert STRACE is not None
     done = subprocess.run(
-        [STRACE, "-f", "-qq", "-y", "-o", str(log), *options, sys.executable, "-c", SAVER, str(day_file)],
+        [STRACE, "-f", "-qq", "-y", "-o", str(log), *options, sys.executable, "-c", script, str(path)],
         check=False,
         capture_output=True,
         timeout=60,
@@ -97,6 +132,38 @@ def test_a_file_is_replaced(day_file: Path) -> None:
     assert day_file.read_bytes() == b"new"
     assert stat.S_IMODE(day_file.stat().st_mode) == 0o640
     assert names_in(day_file.parent) == [day_file.name]
+
+
+def test_others_may_read_nothing_whatever_the_umask_says(tmp_path: Path) -> None:
+    """They could see when somebody is at home."""
+    os.umask(0)
+    make_folder(tmp_path / "made")
+    replace_file(tmp_path / "made" / "day", b"day")
+    append_whole(tmp_path / "made" / "journal", b"line\n")
+    FolderLock(tmp_path / "made" / "lock").release()
+    modes = {path.name: stat.S_IMODE(path.stat().st_mode) for path in tmp_path.rglob("*")}
+    assert modes == {"made": 0o750, "day": 0o640, "journal": 0o640, "lock": 0o640}
+
+
+def test_nothing_stays_open(tmp_path: Path) -> None:
+    """A service that runs for years would have no descriptor left; failures happen as well."""
+    before = open_files()
+    make_folder(tmp_path / "made")
+    replace_file(tmp_path / "made" / "day", b"day")
+    append_durably(tmp_path / "made" / "journal", b"line\n")
+    read_at_most(tmp_path / "made" / "day", 10)
+    lock = FolderLock(tmp_path / "made" / "lock")
+    assert is_held(tmp_path / "made" / "lock")
+    with pytest.raises(ArchiveLocked):
+        FolderLock(tmp_path / "made" / "lock")
+    lock.release()
+    assert not is_held(tmp_path / "made" / "lock")
+    quarantine(tmp_path / "made" / "day", tmp_path / "aside")
+    assert open_files() == before
+
+
+def open_files() -> int:
+    return sum(1 for _ in Path("/proc/self/fd").iterdir())
 
 
 def test_a_file_is_created_with_everything_in_it(tmp_path: Path) -> None:
@@ -132,6 +199,61 @@ def test_the_order_of_calls_is_what_survives_a_power_cut(day_file: Path) -> None
     for flag in ("O_CREAT", "O_TRUNC", "O_NOFOLLOW", "O_CLOEXEC", "0640"):
         assert flag in opened
     assert '.jsonl"' not in opened
+
+
+@traced
+def test_what_is_appended_durably_is_there_after_a_power_cut(tmp_path: Path) -> None:
+    """Each line is synced; and once the name of the journal, which is new."""
+    journal = tmp_path / "journal"
+    code, trace = traced_run(JOURNAL_WRITER, journal, "-e", "trace=openat,write,fsync,close")
+    assert code == 0
+    calls = [line.split()[1].partition("(")[0] for line in trace.splitlines() if str(tmp_path) in line]
+    assert calls == [
+        *("openat", "write", "fsync", "close"),
+        *("openat", "fsync", "close"),  # the folder
+        *("openat", "write", "fsync", "close"),
+    ]
+    assert journal.read_bytes() == b"first\nsecond\n"
+
+
+@traced
+@pytest.mark.parametrize("more", [[], ["-e", "inject=ftruncate:error=EIO"]])
+def test_an_append_that_finds_no_room_is_told(tmp_path: Path, more: list[str]) -> None:
+    """As that, also where what was written of it cannot be taken back."""
+    journal = tmp_path / "journal"
+    inject = ["-e", "trace=write,ftruncate", "-e", "inject=write:retval=3:when=2", *more]
+    code, _ = traced_run(JOURNAL_WRITER, journal, "-P", str(journal), *inject)
+    assert code == errno.ENOSPC
+    assert journal.read_bytes() == b"first\n"
+
+
+def test_an_appended_line_stands_where_it_is_said_to(tmp_path: Path) -> None:
+    """At the end of what was there."""
+    journal = tmp_path / "journal"
+    assert append_durably(journal, b"first\n") == 0
+    append_whole(journal, b"second\n")
+    assert append_durably(journal, b"third\n") == len(b"first\nsecond\n")
+    assert journal.read_bytes() == b"first\nsecond\nthird\n"
+
+
+@traced
+def test_nothing_is_opened_through_a_link_that_somebody_planted(tmp_path: Path) -> None:
+    """And nothing waits for whoever is at the other end of a pipe. Files are read by what they are."""
+    code, trace = traced_run(OPENER, tmp_path, "-e", "trace=openat")
+    assert code == 0
+    opened = [
+        (match[1], frozenset(match[2].split("|")) - {"O_CLOEXEC"})
+        for match in re.finditer(rf'"{tmp_path}/?([a-z/]*)", ([A-Z_|]+)', trace)
+    ]
+    writing = {"O_WRONLY", "O_APPEND", "O_CREAT", "O_NOFOLLOW"}
+    assert opened == [
+        ("made", {"O_RDONLY", "O_DIRECTORY", "O_NOFOLLOW"}),
+        ("", {"O_RDONLY", "O_DIRECTORY"}),
+        ("made/journal", writing),
+        ("made/journal", {"O_RDONLY", "O_NONBLOCK"}),
+        ("made/lock", {"O_RDWR", "O_CREAT", "O_NOFOLLOW"}),
+        ("made/lock", {"O_RDONLY", "O_NONBLOCK", "O_NOFOLLOW"}),
+    ]
 
 
 @traced
@@ -234,10 +356,10 @@ def test_what_cannot_be_looked_at_in_quarantine_is_not_written_over(tmp_path: Pa
 
 def test_a_folder_in_place_of_a_file_costs_no_descriptor(tmp_path: Path) -> None:
     """Bug: it was opened, could not be read, and stayed open."""
-    before = sum(1 for _ in Path("/proc/self/fd").iterdir())
+    before = open_files()
     with pytest.raises(IsADirectoryError):
         read_at_most(tmp_path, 10)
-    assert sum(1 for _ in Path("/proc/self/fd").iterdir()) == before
+    assert open_files() == before
 
 
 def test_a_folder_whose_name_is_not_durable_is_not_left(tmp_path: Path) -> None:
@@ -248,12 +370,30 @@ def test_a_folder_whose_name_is_not_durable_is_not_left(tmp_path: Path) -> None:
     assert not (tmp_path / "new").exists()
 
 
+def test_a_folder_that_cannot_even_be_taken_back_is_told_by_its_first_error(tmp_path: Path) -> None:
+    """Which is the one that somebody can do something about."""
+    fault = Failure(range(sys.maxsize), errno.EIO, frozenset({"fsync", "rmdir"}))
+    with Calls(tmp_path, fault).wrapped() as calls, calls.watched(), pytest.raises(OSError) as told:
+        make_folder(tmp_path / "new")
+    assert (calls.failed, told.value.filename) == (2, str(tmp_path))
+
+
 def test_reading_is_bounded(tmp_path: Path) -> None:
     """One byte more than allowed is enough to see that there are too many."""
     path = tmp_path / "big"
     path.write_bytes(b"x" * 1000)
     assert len(read_at_most(path, 10)) == 11
     assert len(read_at_most(path, 1000)) == 1000
+
+
+@traced
+@pytest.mark.parametrize("size", [4, 10])
+def test_a_read_that_brings_only_a_part_goes_on(day_file: Path, size: int) -> None:
+    """Up to the one byte too many, and a part may well end just before it."""
+    day_file.write_bytes(b"x" * 1000)
+    options = ["-P", str(day_file), "-e", "trace=read", "-e", f"inject=read:retval={size}:when=1"]
+    code, trace = traced_run(READER, day_file, *options)
+    assert (code, trace.count("read(")) == (11, 2)
 
 
 def test_a_named_pipe_does_not_stop_the_reader(tmp_path: Path) -> None:
@@ -270,8 +410,10 @@ def test_a_folder_is_made_once(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
         make_folder(tmp_path / "no" / "parent")
     (tmp_path / "file").write_bytes(b"")
-    with pytest.raises(NotADirectoryError):
+    with pytest.raises(NotADirectoryError) as told:
         make_folder(tmp_path / "file")
+    assert told.value.args == (errno.ENOTDIR, "a file is in the way")
+    assert told.value.filename == str(tmp_path / "file")
     with pytest.raises(NotADirectoryError):
         sync_folder(tmp_path / "file")
 

@@ -15,11 +15,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from collector.archive.ledger import Ledger
+from collector.energy.days import local_day
 from collector.energy.knowledge import Asked, Outcome
 from collector.energy.planning import is_due
 from collector.errors import ArchiveError
+from tests.energy.making import BERLIN, after
 
 DAY = date(2024, 6, 12)
+LOCAL = local_day(DAY, BERLIN)
 ASKED = Asked(Outcome.EMPTY, 1_718_200_000, 3, "nothing there")
 LINE = (
     b'{"day": "2024-06-12", "outcome": "empty", "asked_at": 1718200000, "tries": 3, '
@@ -177,6 +180,30 @@ def test_any_bytes_are_a_ledger(tmp_path_factory: pytest.TempPathFactory, data: 
     assert not Ledger(path).rebuilt
 
 
+def test_forgetting_a_day_twice_is_no_damage(path: Path) -> None:
+    """The line that remembered it may be the one that was lost."""
+    path.write_bytes(b'{"day": "2024-06-12", "outcome": null}\n')
+    assert not Ledger(path).rebuilt
+
+
+@pytest.mark.parametrize(("stamp", "is_one"), [(0, True), (2**53 - 1, True), (2**53, False)])
+def test_a_stamp_is_exact_as_a_float(path: Path, stamp: int, is_one: bool) -> None:
+    """As times are compared."""
+    path.write_bytes(LINE.replace(b"1718200000", b"%d" % stamp))
+    ledger = Ledger(path)
+    assert (ledger.rebuilt, DAY in ledger.asked) == (not is_one, is_one)
+
+
+def test_a_ledger_of_8_megabytes_is_read(path: Path) -> None:
+    """And not one byte more."""
+    path.write_bytes(LINE[:-2] + b" " * (8 * 1024 * 1024 - len(LINE)) + LINE[-2:])
+    ledger = Ledger(path)
+    assert (ledger.rebuilt, dict(ledger.asked)) == (False, {DAY: ASKED})
+    path.write_bytes(b" " + path.read_bytes())
+    ledger = Ledger(path)
+    assert (ledger.rebuilt, dict(ledger.asked)) == (True, {})
+
+
 def test_a_ledger_without_end_is_rebuilt(path: Path) -> None:
     """In bounded memory: more than 8 MB is nothing we wrote."""
     with path.open("wb") as file:
@@ -199,6 +226,63 @@ def test_compaction_keeps_everything(path: Path) -> None:
     assert path.stat().st_size < long / 50
     assert says(Ledger(path)) == says(ledger)
     assert path.read_bytes().count(b"\n") == 7
+
+
+def test_five_hundred_lines_of_the_past_are_kept(path: Path) -> None:
+    """Writing the journal anew for each would wear out the card; with one more it is, once."""
+    Ledger(path).note(DAY, ASKED)
+    path.write_bytes(LINE * 501)
+    Ledger(path).mend()
+    assert path.read_bytes() == LINE * 501
+    path.write_bytes(LINE * 502)
+    ledger = Ledger(path)
+    ledger.mend()
+    assert path.read_bytes() == LINE
+    inode = path.stat().st_ino
+    ledger.mend()
+    assert path.stat().st_ino == inode
+
+
+def test_a_damaged_ledger_is_mended_once(path: Path) -> None:
+    """What is whole is not written again."""
+    path.write_bytes(b"garbage\n" + LINE)
+    ledger = Ledger(path)
+    ledger.mend()
+    inode = path.stat().st_ino
+    ledger.mend()
+    assert (path.read_bytes(), path.stat().st_ino) == (LINE, inode)
+
+
+def test_asking_in_vain_is_counted(path: Path) -> None:
+    """How it ended, when, how often so far, and why."""
+    ledger = Ledger(path)
+    ledger.remember(LOCAL, Outcome.EMPTY, after(LOCAL), complete=False, keep_s=0)
+    assert ledger.asked == {DAY: Asked(Outcome.EMPTY, LOCAL.end, 1)}
+    now = after(LOCAL, hours=1)
+    ledger.remember(LOCAL, Outcome.FAILED, now, complete=False, keep_s=0, reason="no answer")
+    assert ledger.asked == {DAY: Asked(Outcome.FAILED, LOCAL.end + 3600, 2, "no answer")}
+    assert says(Ledger(path)) == says(ledger)
+
+
+def test_a_complete_day_is_remembered_until_it_need_not_be_read_again(path: Path) -> None:
+    """Its tries count no more; once that time is over, its file says all there is to say."""
+    ledger = Ledger(path)
+    ledger.note(DAY, ASKED)
+    last = after(LOCAL, hours=1) - timedelta(seconds=1)
+    ledger.remember(LOCAL, Outcome.WRITTEN, last, complete=True, keep_s=3600)
+    assert ledger.asked == {DAY: Asked(Outcome.WRITTEN, LOCAL.end + 3599, 0)}
+    ledger.remember(LOCAL, Outcome.WRITTEN, after(LOCAL, hours=1), complete=True, keep_s=3600)
+    assert ledger.asked == {}
+    assert says(Ledger(path)) == says(ledger)
+
+
+def test_a_day_that_is_not_over_is_not_remembered(path: Path) -> None:
+    """Today is asked for every hour, whatever came."""
+    ledger = Ledger(path)
+    now = after(LOCAL) - timedelta(seconds=1)
+    for outcome in Outcome:
+        ledger.remember(LOCAL, outcome, now, complete=False, keep_s=3600)
+    assert (dict(ledger.asked), path.exists()) == ({}, False)
 
 
 def test_a_long_reason_is_cut(path: Path) -> None:

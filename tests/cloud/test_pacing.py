@@ -317,12 +317,81 @@ async def test_a_request_cancelled_under_way_counts_for_the_gap_when_serial() ->
     assert server.idle_gaps[-1] == pytest.approx(1.0)
 
 
-async def test_requests_and_rejections_are_counted() -> None:
-    """For the metrics."""
+async def test_requests_and_how_they_end_are_counted() -> None:
+    """For the metrics: each once, and a cancelled one has failed."""
     server = _server()
+    pacer = server.pacer
+    assert (pacer.requests, pacer.rejections, pacer.failures, pacer.holds) == (0, 0, 0, 0)
     await server.ask()
     await _reject(server, 2)
-    assert (server.pacer.requests, server.pacer.rejections, server.pacer.holds) == (3, 2, 2)
+    await server.ask(error=Unavailable("502"))
+    task = asyncio.create_task(server.ask(100))
+    await asyncio.sleep(50)
+    assert pacer.in_flight == 1
+    task.cancel()
+    await asyncio.wait([task])
+    assert (pacer.requests, pacer.rejections, pacer.failures, pacer.holds) == (5, 2, 2, 2)
+    assert pacer.in_flight == 0
+
+
+@pytest.mark.parametrize("error", [RateLimited("too fast"), Unavailable("502"), asyncio.CancelledError()])
+async def test_the_pacer_swallows_nothing(error: BaseException) -> None:
+    """Whoever asked hears how it ended; an answer that never came is not one of nothing."""
+    pacer = Pacer(Pacing(1.05, 4))
+    with pytest.raises(type(error)) as told:
+        async with pacer.turn():
+            raise error
+    assert told.value is error
+
+
+async def test_how_long_nothing_has_moved_is_known() -> None:
+    """The watchdog goes by it: since a request began or ended, or was allowed again."""
+    pacer = Pacer(Pacing(10.0, 4))
+    assert pacer.quiet_s == 0
+    await asyncio.sleep(10.25)
+    assert pacer.quiet_s == 0.25
+    async with pacer.turn() as turn:
+        assert pacer.quiet_s == 0
+        await asyncio.sleep(30)
+        turn.sent()
+        assert pacer.quiet_s == 0
+        await asyncio.sleep(30)
+        assert pacer.quiet_s == pytest.approx(30 - 9.6)
+    assert pacer.quiet_s == 0
+    await asyncio.sleep(0.5)
+    assert pacer.quiet_s == 0.5
+    with suppress(RateLimited):
+        async with pacer.turn():
+            raise RateLimited("too fast", 100)
+    await asyncio.sleep(99)
+    assert pacer.quiet_s == 0
+    await asyncio.sleep(3)
+    assert pacer.quiet_s == 2
+
+
+async def test_what_is_not_configured_is_what_the_cloud_allows() -> None:
+    """A little more than a second, and four at once."""
+    assert Pacing() == Pacing(min_interval_s=1.05, max_in_flight=4)
+
+
+async def test_an_account_without_a_gap_learns_too() -> None:
+    """A rejection at the first moment of all; and a success that began with it proves nothing."""
+    holds: list[float] = []
+    server = _Server(Pacer(Pacing(0.0, 2), holds.append))
+    await asyncio.gather(server.ask(error=RateLimited("too fast")), server.ask(1))
+    assert server.starts == [0, 0]
+    assert (server.pacer.serial, holds) == (True, [1.5])
+    await _reject(server)
+    assert holds == [1.5, 3]
+
+
+async def test_two_rejections_of_one_moment_count_once() -> None:
+    """They ran side by side, without any gap."""
+    server = _server(Pacing(0.0, 2))
+    rejected = RateLimited("too fast")
+    await asyncio.gather(server.ask(error=rejected), server.ask(1, rejected))
+    assert server.starts == [0, 0]
+    assert (server.pacer.rejections, server.pacer.holds) == (2, 1)
 
 
 _ENDS = {"answer": None, "rejected": RateLimited("too fast"), "outage": Unavailable("502")}

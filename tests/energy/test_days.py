@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import zoneinfo
 from contextlib import suppress
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from itertools import pairwise
 from zoneinfo import ZoneInfo
@@ -138,6 +139,14 @@ def test_a_label_names_none_one_or_two_hours() -> None:
     assert local_day(AUTUMN, BERLIN).hours_labelled(2) == local_day(AUTUMN, BERLIN).twins[0]
 
 
+def test_hours_and_labels_that_do_not_match_are_an_error() -> None:
+    """Rather than a day that lacks its last hour in silence."""
+    odd = replace(local_day(ORDINARY, BERLIN), labels=tuple(range(23)))
+    for asked in (lambda: odd.hours_labelled(1), lambda: odd.twins):
+        with pytest.raises(ValueError, match="shorter"):
+            asked()
+
+
 def test_twins_as_one_is_the_day_by_labels() -> None:
     """24 hours, one of them two hours long; the day is as long as it was."""
     day = local_day(AUTUMN, BERLIN)
@@ -196,6 +205,14 @@ def test_hostile_names_are_no_zones(name: str) -> None:
     """They come over the network; they are refused before they are part of a path."""
     with pytest.raises(ValueError, match="time zone"):
         zone_named(name)
+
+
+def test_a_name_of_more_than_64_characters_is_none() -> None:
+    """A shorter one is looked up; either way a person is told which it was."""
+    with pytest.raises(ValueError, match=r"^unknown time zone$"):
+        zone_named("A" * 64)
+    with pytest.raises(ValueError, match=r"^not the name of a time zone$"):
+        zone_named("A" * 65)
 
 
 @pytest.mark.parametrize("name", ["localtime", "posixrules", "right/Europe/London", "posix/Europe/London"])

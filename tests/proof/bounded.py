@@ -9,7 +9,7 @@ import resource
 
 from hypothesis import HealthCheck, Phase, settings
 
-_MEMORY = 3 << 30
+_MEMORY = 1 << 30
 
 resource.setrlimit(resource.RLIMIT_AS, (_MEMORY, _MEMORY))
 settings.register_profile(

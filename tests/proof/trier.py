@@ -12,14 +12,14 @@ import shlex
 import signal
 import sys
 from contextlib import suppress
+from importlib import import_module
 
-import _hypothesis_pytestplugin  # noqa: F401
-import aiohttp.web  # noqa: F401
-import hypothesis.strategies  # noqa: F401
 import pytest
-import pytest_asyncio.plugin  # noqa: F401
-import structlog  # noqa: F401
-import xdist.plugin  # noqa: F401
+
+_LIBRARIES = (
+    "_hypothesis_pytestplugin", "aiohttp.web", "hypothesis.strategies", "pytest_asyncio.plugin", "structlog",
+    "xdist.plugin",
+)  # fmt: skip
 
 RUN_S = 120
 NO_END = "none"
@@ -28,6 +28,8 @@ NO_END = "none"
 
 def main() -> None:
     """Until there are no more lines."""
+    for name in _LIBRARIES:
+        import_module(name)
     for line in sys.stdin:
         print(_run(shlex.split(line)), flush=True)
 
