@@ -81,6 +81,20 @@ def killed(saver: Saver) -> dict[date, int]:
     return {date.fromisoformat(day): int(number) for day, number in map(str.split, lines)}
 
 
+def saved(folder: Path, versions: Sequence[int], save: Save | None = None) -> Iterator[tuple[date, int]]:
+    """Saves these versions of each day, in this process; each is given when it is acknowledged."""
+    with saving_by(save) if save else nullcontext():
+        archive = Archive(folder, DayFormat())
+        try:
+            for version in versions:
+                for day in DAYS:
+                    answered = version_of(day, version)
+                    archive.merge(answered, after(answered.day) + timedelta(seconds=version))
+                    yield day, version
+        finally:
+            archive.close()
+
+
 def is_alive(saver: Saver) -> bool:
     """Whether it still saves. Takes its acknowledgements out of the pipe, which it would wait for else."""
     ready, _, _ = select.select([saver.pipe], [], [], 0)
