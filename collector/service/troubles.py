@@ -20,7 +20,7 @@ def _growing() -> Iterator[float]:
     wait_s = 30.0
     while wait_s < _CAP_S:
         yield wait_s
-        wait_s *= 2
+        wait_s *= 3  # doubling would make fourteen of the first hour's probes; the promise is thirteen
     yield from repeat(_CAP_S)
 
 

@@ -8,11 +8,13 @@ import io
 import os
 import sys
 from datetime import UTC, date, datetime, timedelta
+from itertools import accumulate, islice
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from collector.service.troubles import SOURCE
 from collector.simulator import Account, Device, Fault, Limit, Scenario
 from tests.faults.failing_calls import Calls, Failure
 from tests.numbers.test_whole_years import check_day
@@ -54,6 +56,12 @@ def failing(number: int):  # type: ignore[no-untyped-def]
         raise OSError(number, os.strerror(number))
 
     return fsync
+
+
+def test_the_first_hour_of_an_outage_has_thirteen_probes_at_most() -> None:
+    """Counted from the first one: it had fourteen."""
+    at_s = list(islice(accumulate(SOURCE.waits_s()), 20))
+    assert sum(at - at_s[0] < 3600 for at in at_s) == 13
 
 
 async def test_one_accounts_trouble_never_slows_another(tmp_path: Path) -> None:
