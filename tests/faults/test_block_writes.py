@@ -21,7 +21,7 @@ from tests.faults.block_device import Record, recorded_disk, records_in
 from tests.faults.mutants import Save, mutant
 from tests.faults.savers import DAYS, Loss, losses, saved, unsettled
 
-CAUGHT = ("no fsync", "no directory fsync", "in place", "replace before fsync")
+CAUGHT = ("no fsync", "no directory fsync")
 _OPTIONS = "data=writeback,noauto_da_alloc,commit=1"
 _MEGABYTES = 4
 
