@@ -23,7 +23,7 @@ from tests.world import DEVICE, KEY
 _DAYS = 60
 _KILLS = 50  # of one archive
 _LIMIT_S, _INTERVAL_S = 0.05, 0.1  # shorter than the real ones; the margin is theirs
-_REAL_LIMIT_S, _REAL_INTERVAL_S = 1.0, 1.05
+_SLOW_LIMIT_S, _SLOW_INTERVAL_S = 3.0, 3.15  # longer than a start takes, on a busy machine too
 _AT_ONCE = 4  # days under way: `max_in_flight`
 
 pytestmark = pytest.mark.timeout(1800)
@@ -57,8 +57,8 @@ def killed(tmp_path_factory: pytest.TempPathFactory) -> Killed:
             config, folder = _place(place / f"killed{number}", cloud, _INTERVAL_S)
             lives: list[int] = []  # how many requests the cloud had seen when each ended
             for _ in range(_KILLS):
-                with _running(config):
-                    _wait_for_requests(cloud, lives[-1] if lives else 0)
+                with _running(config) as process:
+                    wait_for(process, "service.ready")  # asking the cloud all the time would skew its gaps
                     time.sleep(chance.uniform(0, 1.2))
                 lives.append(_seen(cloud))
                 found.kills += 1
@@ -109,16 +109,16 @@ def test_a_kill_repeats_at_most_one_request(killed: Killed) -> None:
 
 
 def test_the_pace_holds_where_the_next_service_starts_at_once(tmp_path: Path) -> None:
-    """A restart is quicker than the real interval: the first request has to wait for its turn."""
-    kills, today = amount(8, 40), _today()
-    with cloud_process(tmp_path, _scenario(_REAL_LIMIT_S, today)) as cloud:
-        config, _ = _place(tmp_path / "killed", cloud, _REAL_INTERVAL_S)
+    """A start is quicker than this interval: the first request has to wait for its turn."""
+    kills, today = amount(4, 20), _today()
+    with cloud_process(tmp_path, _scenario(_SLOW_LIMIT_S, today)) as cloud:
+        config, _ = _place(tmp_path / "killed", cloud, _SLOW_INTERVAL_S)
         for _ in range(kills):
             with _running(config):
                 _wait_for_requests(cloud, _seen(cloud))
         total = cloud.counts()["total"]
     assert total["rejections"] == 0
-    assert total["smallest_start_gap_s"] >= _REAL_LIMIT_S
+    assert total["smallest_start_gap_s"] >= _SLOW_LIMIT_S
     figures.note("S2", restarts_at_once=kills, smallest_gap=f"{total['smallest_start_gap_s']:.3f} s")
 
 
@@ -205,4 +205,4 @@ def _wait_for_requests(cloud: Cloud, before: int) -> None:
     deadline = time.perf_counter() + 60
     while _seen(cloud) <= before:
         assert time.perf_counter() < deadline, "it never asked"
-        time.sleep(0.005)
+        time.sleep(0.02)

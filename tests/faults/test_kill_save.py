@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import select
 import shutil
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from datetime import date
 from pathlib import Path
@@ -16,7 +17,7 @@ from collector.archive.store import Archive
 from tests.faults import figures
 from tests.faults.amounts import amount, dice
 from tests.faults.mutants import Save, mutant
-from tests.faults.savers import DAYS, await_begun, killed, losses, newest, started
+from tests.faults.savers import DAYS, await_begun, killed, losses, newest, started, unsettled
 
 CAUGHT = ("in place", "acknowledge first")
 _AT_ONCE = 5
@@ -29,10 +30,16 @@ def test_kill_9_tears_no_file_and_loses_nothing_acknowledged(tmp_path: Path) -> 
     chance = dice("S1")
     folders = [tmp_path / f"meter{number}" for number in range(_AT_ONCE)]
     kills, mid_save, saved = amount(2_000, 10_000), 0, 0
-    for _ in range(kills // _AT_ONCE):
+    harm: Counter[str] = Counter()
+    for number in range(kills // _AT_ONCE):
+        opened = folders[number % _AT_ONCE]
         for folder, acknowledged in _deaths(folders, chance):
-            assert list(losses(folder, acknowledged)) == []
             mid_save += any(folder.rglob("*.shelly-tmp"))
+            found = list(losses(folder, acknowledged))
+            if folder is opened:  # reads all, and mends: one death in five
+                found += unsettled(folder)
+            harm.update("lost" if loss.what == "lost" else "torn" for loss in found)
+            assert found == []
             saved += len(acknowledged)
             assert {path.suffix for path in folder.iterdir() if path.is_file()} <= {".jsonl", ".shelly-tmp"}
     for folder in folders:
@@ -43,7 +50,14 @@ def test_kill_9_tears_no_file_and_loses_nothing_acknowledged(tmp_path: Path) -> 
         assert [known.complete for known in archive.known().values()] == [True] * len(DAYS)
         archive.close()
     assert mid_save > kills // 20  # or the rig hits nothing
-    figures.note("S1", kills=kills, in_the_middle_of_a_save=mid_save, days_acknowledged=saved, harmed=0)
+    figures.note(
+        "S1",
+        kills=kills,
+        in_the_middle_of_a_save=mid_save,
+        days_acknowledged=saved,
+        torn=harm["torn"],
+        lost=harm["lost"],
+    )
 
 
 @pytest.mark.parametrize("name", CAUGHT)
