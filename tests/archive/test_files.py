@@ -22,6 +22,7 @@ from collector.archive.files import (
     append_durably,
     append_whole,
     is_held,
+    is_there,
     make_folder,
     quarantine,
     read_at_most,
@@ -340,6 +341,26 @@ def test_quarantine_overwrites_nothing(tmp_path: Path) -> None:
     assert names_in(tmp_path) == ["quarantine"]
 
 
+def test_what_was_moved_aside_is_there_after_a_power_cut(tmp_path: Path) -> None:
+    """First in its new place, then gone from the old one: at no moment nowhere."""
+    (tmp_path / "day.jsonl").write_bytes(b"damaged")
+    make_folder(tmp_path / "quarantine")
+    with Calls(tmp_path).wrapped() as calls, calls.watched():
+        place = quarantine(tmp_path / "day.jsonl", tmp_path / "quarantine")
+    assert [call for call in calls.made if call[0] in ("rename", "fsync")] == [
+        ("rename", str(tmp_path / "day.jsonl")),
+        ("fsync", str(tmp_path / "quarantine")),
+        ("fsync", str(tmp_path)),
+    ]
+    assert place.read_bytes() == b"damaged"
+
+
+def test_a_link_to_nowhere_is_there(tmp_path: Path) -> None:
+    """Who takes it for absent writes over it."""
+    (tmp_path / "link").symlink_to("nowhere")
+    assert (is_there(tmp_path / "link"), is_there(tmp_path / "nowhere")) == (True, False)
+
+
 def test_what_cannot_be_looked_at_in_quarantine_is_not_written_over(tmp_path: Path) -> None:
     """Bug: when `lstat` failed, a place counted as free, and an earlier damaged file was destroyed."""
     aside = tmp_path / "quarantine"
@@ -476,8 +497,7 @@ def test_a_lock_is_taken_again_after_its_release(tmp_path: Path) -> None:
 def test_whether_a_folder_is_held_is_seen_from_outside_and_changes_nothing(tmp_path: Path) -> None:
     """By another process, and until it dies; a folder that nobody ever held is free."""
     path = tmp_path / "lock"
-    assert not is_held(path)
-    assert not is_held(tmp_path / "no" / "lock")
+    assert (is_held(path), is_held(tmp_path / "no" / "lock")) == (False, False)
     assert names_in(tmp_path) == []
     with start_locker(path) as holder:
         assert holder.stdout is not None
