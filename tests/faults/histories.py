@@ -1,0 +1,303 @@
+"""Histories: some days of the whole service under random faults, then quiet, and what came of it."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import io
+import json
+import os
+import random
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import time_machine
+from aiohttp import web
+
+from collector import logs
+from collector.archive import files
+from collector.energy.days import local_day, wall_clock
+from collector.service.daemon import Signals, serve
+from collector.service.systemd import Notifier
+from collector.settings.model import Pacing
+from collector.simulator import Account, Device, Fault, Hole, Limit, Scenario, Simulator
+from collector.simulator.counts import Served
+from collector.simulator.memory import known
+from collector.simulator.scenario import Revision, Shrink
+from collector.simulator.wire import Reply
+from tests.faults.checker import History, Hour, Stored, Violation, incomplete, violations
+from tests.virtual_time import VirtualTimeLoop
+from tests.world import DEVICE, KEY, World, kwh, records_of
+
+_FAULTS = ("status_503", "status_429", "reset", "stall", "truncated", "bad_key")
+_COLUMNS = ("import", "export", "solar")
+_QUIET = timedelta(days=4, hours=8)
+_ACKNOWLEDGING = ("day.written", "day.partial")
+
+
+class _Died(BaseException):
+    """The process is gone: no storage call is made any more."""
+
+
+class _Storage:
+    """`os` of the archive's files: whole, full, or dead after so many calls."""
+
+    def __init__(self) -> None:
+        self.is_full = False
+        self.calls_left: int | None = None
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(os, name)
+
+    def open(self, path: Any, flags: int, *more: Any) -> int:
+        self._call(grows=bool(flags & os.O_CREAT))
+        return os.open(path, flags, *more)
+
+    def write(self, descriptor: int, data: Any) -> int:
+        self._call(grows=True)
+        return os.write(descriptor, data)
+
+    def fsync(self, descriptor: int) -> None:
+        self._call(grows=False)
+        os.fsync(descriptor)
+
+    def replace(self, source: Any, target: Any) -> None:
+        self._call(grows=False)
+        os.replace(source, target)  # noqa: PTH105
+
+    def _call(self, *, grows: bool) -> None:
+        if self.calls_left is not None:
+            if self.calls_left <= 0:
+                raise _Died
+            self.calls_left -= 1
+        if grows and self.is_full:
+            raise OSError(errno.ENOSPC, "no space left")
+
+
+class _LoggingCloud(Simulator):
+    """Notes each hour that goes out on the wire, whole or cut off."""
+
+    def __init__(self, scenario: Scenario, history: History) -> None:
+        super().__init__(scenario, clock=wall_clock, log_size=1)
+        self._history = history
+        self._answering: dict[asyncio.Task[Any] | None, Served] = {}
+
+    async def _reply(self, request: web.BaseRequest, account: Account | None, served: Served) -> None:
+        self._history.requests.append(served.at)
+        self._answering[asyncio.current_task()] = served
+        try:
+            await super()._reply(request, account, served)
+        finally:
+            del self._answering[asyncio.current_task()]
+
+    def _dated(self, reply: Reply) -> Reply:
+        served = self._answering.get(asyncio.current_task())
+        if served is not None and reply.status == 200 and b'"history"' in reply.body:
+            self._note(served, json.loads(reply.body, parse_float=Decimal))
+        return super()._dated(reply)
+
+    def _note(self, served: Served, body: dict[str, Any]) -> None:
+        device = self.scenario.account[0].device[0]
+        at = asyncio.get_running_loop().time()
+        for row in body["history"]:
+            if row.get("consumption") is None:
+                continue
+            ts = int(datetime.fromisoformat(row["datetime"]).replace(tzinfo=device.zone).timestamp())
+            if served.channel == "0":
+                values = {"import": kwh(Decimal(row["consumption"])), "export": kwh(Decimal(row["reversed"]))}
+            else:
+                values = {"solar": kwh(Decimal(row["consumption"]))}
+            self._history.served.append(Hour(at, device.id, ts, values))
+
+
+class _Listener(io.StringIO):
+    """Hears what is acknowledged, and notes what the file says at that moment."""
+
+    def __init__(self, folder: Path, history: History) -> None:
+        super().__init__()
+        self._folder = folder
+        self._history = history
+
+    def write(self, text: str) -> int:
+        for line in text.splitlines():
+            if any(name in line for name in _ACKNOWLEDGING):
+                event = json.loads(line)
+                at = asyncio.get_running_loop().time()
+                rows = stored_in(self._folder, f"{event['day']}.jsonl")
+                self._history.acknowledged += [Hour(at, *row) for row in rows]
+        return len(text)
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What came of a history."""
+
+    violations: list[Violation]
+    kills: int
+    days: int
+    requests: int
+    acknowledged: int
+
+
+def stored_in(folder: Path, pattern: str = "*.jsonl") -> list[Stored]:
+    """What the day files say, record by record."""
+    return [
+        Stored(DEVICE, record["ts"], {name: record[name] for name in _COLUMNS if name in record})
+        for path in sorted(folder.glob(pattern))
+        for record in records_of(path)
+    ]
+
+
+async def played(dice: random.Random, archive: Path) -> Outcome:
+    """Plays one history in that empty folder."""
+    start = datetime(2026, dice.choice((2, 3, 6, 7)), dice.randint(1, 28), dice.randint(0, 23), 5, tzinfo=UTC)
+    days = dice.randint(2, 5)
+    end = start + timedelta(days=days)
+    device, faults = _device(dice, start, end), _faults(dice, start, end)
+    scenario = Scenario((Account("home", KEY, (device,), Limit("lax")),), faults, latency_s=0.1)
+    history, storage = History(), _Storage()
+    logs.configure(format="json", level="info", stream=_Listener(archive / "house", history))
+    loop = asyncio.get_running_loop()
+    assert isinstance(loop, VirtualTimeLoop)
+    with time_machine.travel(start, tick=False) as traveller, _stored_by(storage):
+        loop.on_jump = traveller.shift
+        async with _LoggingCloud(scenario, history) as cloud:
+            history_of = _Run(World(cloud, archive, wall_clock), storage, history)
+            try:
+                await history_of.under_faults(dice, end)
+                await history_of.quiet()
+            finally:
+                await history_of.stop()
+                loop.on_jump = lambda seconds: None
+        stored = stored_in(archive / "house")
+        found = [*history_of.found, *violations(history, stored)]
+        found += incomplete(_present(device, end, wall_clock()), stored)
+    return Outcome(found, history_of.kills, days, len(history.requests), len(history.acknowledged))
+
+
+class _Run:
+    """The service of one history: started, troubled, killed, started again."""
+
+    def __init__(self, world: World, storage: _Storage, history: History) -> None:
+        self._world = world
+        self._storage = storage
+        self._history = history
+        self._off = timedelta(0)
+        self.kills = 0
+        self.found: list[Violation] = []
+        self._start()
+
+    async def under_faults(self, dice: random.Random, end: datetime) -> None:
+        """Something happens every few hours, until then."""
+        while wall_clock() < end:
+            await asyncio.sleep(dice.choice((dice.uniform(0, 60), dice.uniform(60, 5 * 3600))))
+            match dice.choice(("kill", "cut", "full", "step")):
+                case "kill":
+                    await self._kill(0)
+                case "cut":
+                    await self._kill(dice.randint(1, 12))
+                case "full":
+                    self._storage.is_full = True
+                    await asyncio.sleep(dice.uniform(1, 4 * 3600))
+                    self._storage.is_full = False
+                case "step":
+                    self._off = timedelta(seconds=dice.choice((-1, 1)) * 10 ** dice.uniform(0, 6))
+                    await asyncio.sleep(dice.uniform(1, 2 * 3600))
+                    self._off = timedelta(0)
+
+    async def quiet(self) -> None:
+        """All is well, for as long as re-reading takes."""
+        await asyncio.sleep(_QUIET.total_seconds())
+
+    async def stop(self) -> None:
+        """Ends it in order."""
+        self._signals.stop.set()
+        await self._task
+
+    def _start(self) -> None:
+        self._signals = Signals()
+        settings = self._world.settings(
+            pacing={"min_interval_s": Pacing().min_interval_s}, schedule={"backfill_days": 10}
+        )
+        self._task = asyncio.create_task(
+            serve(settings, lambda: settings, self._signals, lambda: wall_clock() + self._off, Notifier({}))
+        )
+
+    async def _kill(self, calls: int) -> None:
+        """After so many storage calls nothing is written any more, and the service is gone."""
+        self._storage.calls_left = calls
+        if calls:
+            await asyncio.wait([self._task], timeout=2 * 3600)
+        self._storage.calls_left = 0
+        self._task.cancel()
+        with suppress(_Died, asyncio.CancelledError, BaseExceptionGroup):
+            await self._task
+        self.kills += 1
+        self._storage.calls_left = None
+        self.found += violations(self._history, stored_in(self._world.folder()))
+        self._start()
+
+
+@contextmanager
+def _stored_by(storage: _Storage) -> Iterator[None]:
+    files.os = storage  # type: ignore[assignment]
+    try:
+        yield
+    finally:
+        files.os = os
+
+
+def _device(dice: random.Random, start: datetime, end: datetime) -> Device:
+    """Installed a week or so before, with holes that heal, revisions, shrinks and late data."""
+
+    def moment() -> datetime:
+        return start + (end - start) * dice.random()
+
+    def hour() -> datetime:
+        return datetime.combine(moment(), datetime.min.time()) - timedelta(hours=dice.randint(0, 72))
+
+    spans = [(since, since + timedelta(hours=dice.randint(1, 30))) for since in (hour() for _ in range(5))]
+    holes = tuple(Hole(*span, dice.choice((None, 0, 1)), moment()) for span in spans[:2])
+    revised = tuple(Revision(moment(), *span, dice.choice((None, 0, 1))) for span in spans[2:4])
+    first: date = spans[4][0].date()
+    shrinks = (Shrink(moment(), first, first + timedelta(days=1), dice.randint(0, 12)),)
+    return Device(
+        DEVICE,
+        installed_since=start.date() - timedelta(days=dice.randint(5, 9)),
+        late_minutes=dice.choice((0, 8, 90)),
+        hole=holes,
+        revision=revised,
+        shrink=shrinks,
+    )
+
+
+def _faults(dice: random.Random, start: datetime, end: datetime) -> tuple[Fault, ...]:
+    rules = []
+    for kind in dice.sample(_FAULTS, 3):
+        since = start + (end - start) * dice.random()
+        until = min(end, since + timedelta(hours=dice.uniform(0.1, 8)))
+        rules.append(Fault(kind, every=dice.choice((None, 2, 3)), since=since, until=until))
+    return tuple(rules)
+
+
+def _present(device: Device, end: datetime, now: datetime) -> Iterator[Stored]:
+    """What the cloud has at `now` of the days up to `end`; revised too late to be read again: left out."""
+    day = device.installed_since
+    assert day is not None
+    while day <= end.date():
+        local = local_day(day, device.zone)
+        read_last = datetime.fromtimestamp(local.end, UTC) + timedelta(days=3)
+        settled = replace(device, revision=tuple(each for each in device.revision if each.at < read_last))
+        unsettled = len(settled.revision) < len(device.revision)
+        for ts in local.hours:
+            grid, sun = (known(device, channel, ts, local.end_of(ts), now) for channel in (0, 1))
+            if isinstance(grid, str) or isinstance(sun, str) or unsettled:
+                continue
+            values = {"import": grid.consumption, "export": grid.reversed, "solar": sun.consumption}
+            yield Stored(device.id, ts, {name: kwh(value) for name, value in values.items()})
+        day += timedelta(days=1)
