@@ -1,4 +1,4 @@
-"""What must hold of every history: of what a cloud served, what was acknowledged, and what is on disk. Pure."""
+"""What must hold of a history: of what was served, what was acknowledged, what is on disk. Pure."""
 
 from __future__ import annotations
 

@@ -21,10 +21,10 @@ from aiohttp import web
 
 from collector import logs
 from collector.archive import files
+from collector.cloud.pacing import Pacing
 from collector.energy.days import local_day, wall_clock
 from collector.service.daemon import Signals, serve
 from collector.service.systemd import Notifier
-from collector.settings.model import Pacing
 from collector.simulator import Account, Device, Fault, Hole, Limit, Scenario, Simulator
 from collector.simulator.counts import Served
 from collector.simulator.memory import known
@@ -34,9 +34,12 @@ from tests.faults.checker import History, Hour, Stored, Violation, incomplete, v
 from tests.virtual_time import VirtualTimeLoop
 from tests.world import DEVICE, KEY, World, kwh, records_of
 
-_FAULTS = ("status_503", "status_429", "reset", "stall", "truncated", "bad_key")
+_FAULTS = (
+    *("status_503", "max_req", "bad_key", "empty_body", "stall", "stall_in_body", "truncated_body"),
+    *("reset_before_headers", "reset_after_headers", "close_before_headers", "close_after_answer"),
+)
 _COLUMNS = ("import", "export", "solar")
-_QUIET = timedelta(days=4, hours=8)
+_QUIET, _OFF, _ON = timedelta(days=4, hours=12), timedelta(hours=12), timedelta(minutes=12)
 _ACKNOWLEDGING = ("day.written", "day.partial")
 
 
@@ -195,29 +198,42 @@ class _Run:
     async def under_faults(self, dice: random.Random, end: datetime) -> None:
         """Something happens every few hours, until then."""
         while wall_clock() < end:
-            await asyncio.sleep(dice.choice((dice.uniform(0, 60), dice.uniform(60, 5 * 3600))))
+            await asyncio.sleep(dice.choice((dice.uniform(0, 60), dice.uniform(60, 1800))))
             match dice.choice(("kill", "cut", "full", "step")):
                 case "kill":
-                    await self._kill(0)
+                    await self._kill(0, off_s=dice.choice((0.0, dice.uniform(0, 12 * 3600))))
                 case "cut":
-                    await self._kill(dice.randint(1, 12))
+                    await self._kill(
+                        dice.randint(1, 12), off_s=dice.choice((0.0, dice.uniform(0, 12 * 3600)))
+                    )
                 case "full":
                     self._storage.is_full = True
-                    await asyncio.sleep(dice.uniform(1, 4 * 3600))
+                    await asyncio.sleep(dice.uniform(1, 900))
                     self._storage.is_full = False
                 case "step":
                     self._off = timedelta(seconds=dice.choice((-1, 1)) * 10 ** dice.uniform(0, 6))
-                    await asyncio.sleep(dice.uniform(1, 2 * 3600))
+                    await asyncio.sleep(dice.uniform(1, 900))
                     self._off = timedelta(0)
 
     async def quiet(self) -> None:
-        """All is well, for as long as re-reading takes."""
-        await asyncio.sleep(_QUIET.total_seconds())
+        """All is well, for as long as re-reading takes; the machine is on for a while twice a day."""
+        for _ in range(_QUIET // _OFF):
+            await asyncio.sleep(_ON.total_seconds())
+            await self.stop()
+            self._let_pass((_OFF - _ON).total_seconds())
+            self._start()
+        await asyncio.sleep(_ON.total_seconds())
 
     async def stop(self) -> None:
         """Ends it in order."""
         self._signals.stop.set()
         await self._task
+
+    def _let_pass(self, seconds: float) -> None:
+        """Time passes at once: nothing runs that could notice."""
+        loop = asyncio.get_running_loop()
+        assert isinstance(loop, VirtualTimeLoop)
+        loop.jump(seconds)
 
     def _start(self) -> None:
         self._signals = Signals()
@@ -228,11 +244,11 @@ class _Run:
             serve(settings, lambda: settings, self._signals, lambda: wall_clock() + self._off, Notifier({}))
         )
 
-    async def _kill(self, calls: int) -> None:
-        """After so many storage calls nothing is written any more, and the service is gone."""
+    async def _kill(self, calls: int, off_s: float) -> None:
+        """After so many storage calls nothing is written any more; the service is gone for a while."""
         self._storage.calls_left = calls
         if calls:
-            await asyncio.wait([self._task], timeout=2 * 3600)
+            await asyncio.wait([self._task], timeout=900)
         self._storage.calls_left = 0
         self._task.cancel()
         with suppress(_Died, asyncio.CancelledError, BaseExceptionGroup):
@@ -240,16 +256,17 @@ class _Run:
         self.kills += 1
         self._storage.calls_left = None
         self.found += violations(self._history, stored_in(self._world.folder()))
+        self._let_pass(off_s)
         self._start()
 
 
 @contextmanager
 def _stored_by(storage: _Storage) -> Iterator[None]:
-    files.os = storage  # type: ignore[assignment]
+    files.os = storage  # type: ignore[assignment, attr-defined]
     try:
         yield
     finally:
-        files.os = os
+        files.os = os  # type: ignore[attr-defined]
 
 
 def _device(dice: random.Random, start: datetime, end: datetime) -> Device:

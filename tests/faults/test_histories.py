@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from decimal import Decimal
 from pathlib import Path
 
@@ -19,7 +18,7 @@ ONE, TWO = {"import": Decimal(1)}, {"import": Decimal(2)}
 @pytest.mark.timeout(3600)
 async def test_no_history_breaks_the_promise(tmp_path: Path) -> None:
     """Kills, cuts, full disks, lost answers, clock steps, revisions, holes, shrinks: 0 violations."""
-    seeds, kills, days, requests, acknowledged = amounts.amount(50, 1000), 0, 0, 0, 0
+    seeds, kills, days, requests, acknowledged = amounts.amount(8, 200), 0, 0, 0, 0
     for seed in range(seeds):
         archive = tmp_path / str(seed)
         archive.mkdir()
@@ -31,9 +30,7 @@ async def test_no_history_breaks_the_promise(tmp_path: Path) -> None:
         acknowledged += outcome.acknowledged
     assert kills > 0
     assert acknowledged > 0
-    figures.note(
-        "N8", histories=seeds, days_under_faults=days, kills=kills, requests=requests, violations=0
-    )
+    figures.note("N8", histories=seeds, days_under_faults=days, kills=kills, requests=requests, violations=0)
 
 
 def test_a_right_history_is_found_right() -> None:
