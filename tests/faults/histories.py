@@ -10,8 +10,8 @@ import os
 import random
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, replace
-from datetime import UTC, date, datetime, timedelta
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -22,22 +22,17 @@ from aiohttp import web
 from collector import logs
 from collector.archive import files
 from collector.cloud.pacing import Pacing
-from collector.energy.days import local_day, wall_clock
+from collector.energy.days import wall_clock
 from collector.service.daemon import Signals, serve
 from collector.service.systemd import Notifier
-from collector.simulator import Account, Device, Fault, Hole, Limit, Scenario, Simulator
+from collector.simulator import Account, Limit, Scenario, Simulator
 from collector.simulator.counts import Served
-from collector.simulator.memory import known
-from collector.simulator.scenario import Revision, Shrink
 from collector.simulator.wire import Reply
 from tests.faults.checker import History, Hour, Stored, Violation, incomplete, violations
+from tests.faults.clouds import device_of, faults_of, present
 from tests.virtual_time import VirtualTimeLoop
 from tests.world import DEVICE, KEY, World, kwh, records_of
 
-_FAULTS = (
-    *("status_503", "max_req", "bad_key", "empty_body", "stall", "stall_in_body", "truncated_body"),
-    *("reset_before_headers", "reset_after_headers", "close_before_headers", "close_after_answer"),
-)
 _COLUMNS = ("import", "export", "solar")
 _QUIET, _OFF, _ON = timedelta(days=4, hours=12), timedelta(hours=12), timedelta(minutes=12)
 _ACKNOWLEDGING = ("day.written", "day.partial")
@@ -161,7 +156,7 @@ async def played(dice: random.Random, archive: Path) -> Outcome:
     start = datetime(2026, dice.choice((2, 3, 6, 7)), dice.randint(1, 28), dice.randint(0, 23), 5, tzinfo=UTC)
     days = dice.randint(2, 5)
     end = start + timedelta(days=days)
-    device, faults = _device(dice, start, end), _faults(dice, start, end)
+    device, faults = device_of(dice, start, end), faults_of(dice, start, end)
     scenario = Scenario((Account("home", KEY, (device,), Limit("lax")),), faults, latency_s=0.1)
     history, storage = History(), _Storage()
     logs.configure(format="json", level="info", stream=_Listener(archive / "house", history))
@@ -172,14 +167,14 @@ async def played(dice: random.Random, archive: Path) -> Outcome:
         async with _LoggingCloud(scenario, history) as cloud:
             history_of = _Run(World(cloud, archive, wall_clock), storage, history)
             try:
-                await history_of.under_faults(dice, end)
+                await history_of.underfaults_of(dice, end)
                 await history_of.quiet()
             finally:
                 await history_of.stop()
                 loop.on_jump = lambda seconds: None
         stored = stored_in(archive / "house")
         found = [*history_of.found, *violations(history, stored)]
-        found += incomplete(_present(device, end, wall_clock()), stored)
+        found += incomplete(present(device, end, wall_clock()), stored)
     return Outcome(found, history_of.kills, days, len(history.requests), len(history.acknowledged))
 
 
@@ -195,17 +190,16 @@ class _Run:
         self.found: list[Violation] = []
         self._start()
 
-    async def under_faults(self, dice: random.Random, end: datetime) -> None:
+    async def underfaults_of(self, dice: random.Random, end: datetime) -> None:
         """Something happens every few hours, until then."""
         while wall_clock() < end:
             await asyncio.sleep(dice.choice((dice.uniform(0, 60), dice.uniform(60, 1800))))
+            off_s = dice.choice((0.0, dice.uniform(0, 12 * 3600)))
             match dice.choice(("kill", "cut", "full", "step")):
                 case "kill":
-                    await self._kill(0, off_s=dice.choice((0.0, dice.uniform(0, 12 * 3600))))
+                    await self._kill(0, off_s=off_s)
                 case "cut":
-                    await self._kill(
-                        dice.randint(1, 12), off_s=dice.choice((0.0, dice.uniform(0, 12 * 3600)))
-                    )
+                    await self._kill(dice.randint(1, 12), off_s=off_s)
                 case "full":
                     self._storage.is_full = True
                     await asyncio.sleep(dice.uniform(1, 900))
@@ -267,54 +261,3 @@ def _stored_by(storage: _Storage) -> Iterator[None]:
         yield
     finally:
         files.os = os  # type: ignore[attr-defined]
-
-
-def _device(dice: random.Random, start: datetime, end: datetime) -> Device:
-    """Installed a week or so before, with holes that heal, revisions, shrinks and late data."""
-
-    def moment() -> datetime:
-        return start + (end - start) * dice.random()
-
-    def hour() -> datetime:
-        return datetime.combine(moment(), datetime.min.time()) - timedelta(hours=dice.randint(0, 72))
-
-    spans = [(since, since + timedelta(hours=dice.randint(1, 30))) for since in (hour() for _ in range(5))]
-    holes = tuple(Hole(*span, dice.choice((None, 0, 1)), moment()) for span in spans[:2])
-    revised = tuple(Revision(moment(), *span, dice.choice((None, 0, 1))) for span in spans[2:4])
-    first: date = spans[4][0].date()
-    shrinks = (Shrink(moment(), first, first + timedelta(days=1), dice.randint(0, 12)),)
-    return Device(
-        DEVICE,
-        installed_since=start.date() - timedelta(days=dice.randint(5, 9)),
-        late_minutes=dice.choice((0, 8, 90)),
-        hole=holes,
-        revision=revised,
-        shrink=shrinks,
-    )
-
-
-def _faults(dice: random.Random, start: datetime, end: datetime) -> tuple[Fault, ...]:
-    rules = []
-    for kind in dice.sample(_FAULTS, 3):
-        since = start + (end - start) * dice.random()
-        until = min(end, since + timedelta(hours=dice.uniform(0.1, 8)))
-        rules.append(Fault(kind, every=dice.choice((None, 2, 3)), since=since, until=until))
-    return tuple(rules)
-
-
-def _present(device: Device, end: datetime, now: datetime) -> Iterator[Stored]:
-    """What the cloud has at `now` of the days up to `end`; revised too late to be read again: left out."""
-    day = device.installed_since
-    assert day is not None
-    while day <= end.date():
-        local = local_day(day, device.zone)
-        read_last = datetime.fromtimestamp(local.end, UTC) + timedelta(days=3)
-        settled = replace(device, revision=tuple(each for each in device.revision if each.at < read_last))
-        unsettled = len(settled.revision) < len(device.revision)
-        for ts in local.hours:
-            grid, sun = (known(device, channel, ts, local.end_of(ts), now) for channel in (0, 1))
-            if isinstance(grid, str) or isinstance(sun, str) or unsettled:
-                continue
-            values = {"import": grid.consumption, "export": grid.reversed, "solar": sun.consumption}
-            yield Stored(device.id, ts, {name: kwh(value) for name, value in values.items()})
-        day += timedelta(days=1)
