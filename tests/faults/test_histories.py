@@ -18,7 +18,7 @@ ONE, TWO = {"import": Decimal(1)}, {"import": Decimal(2)}
 @pytest.mark.timeout(3600)
 async def test_no_history_breaks_the_promise(tmp_path: Path) -> None:
     """Kills, cuts, full disks, lost answers, clock steps, revisions, holes, shrinks: 0 violations."""
-    seeds, kills, days, requests, acknowledged = amounts.amount(5, 200), 0, 0, 0, 0
+    seeds, kills, days, requests, acknowledged = amounts.amount(4, 200), 0, 0, 0, 0
     for seed in range(seeds):
         archive = tmp_path / str(seed)
         archive.mkdir()
