@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import errno
 import io
 import json
 import os
@@ -30,51 +29,13 @@ from collector.simulator.counts import Served
 from collector.simulator.wire import Reply
 from tests.faults.checker import History, Hour, Stored, Violation, incomplete, violations
 from tests.faults.clouds import device_of, faults_of, present
+from tests.faults.dying import Died, Storage
 from tests.virtual_time import VirtualTimeLoop
 from tests.world import DEVICE, KEY, World, kwh, records_of
 
 _COLUMNS = ("import", "export", "solar")
 _QUIET, _OFF, _ON = timedelta(days=4, hours=12), timedelta(hours=12), timedelta(minutes=12)
 _ACKNOWLEDGING = ("day.written", "day.partial")
-
-
-class _Died(BaseException):
-    """The process is gone: no storage call is made any more."""
-
-
-class _Storage:
-    """`os` of the archive's files: whole, full, or dead after so many calls."""
-
-    def __init__(self) -> None:
-        self.is_full = False
-        self.calls_left: int | None = None
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(os, name)
-
-    def open(self, path: Any, flags: int, *more: Any) -> int:
-        self._call(grows=bool(flags & os.O_CREAT))
-        return os.open(path, flags, *more)
-
-    def write(self, descriptor: int, data: Any) -> int:
-        self._call(grows=True)
-        return os.write(descriptor, data)
-
-    def fsync(self, descriptor: int) -> None:
-        self._call(grows=False)
-        os.fsync(descriptor)
-
-    def replace(self, source: Any, target: Any) -> None:
-        self._call(grows=False)
-        os.replace(source, target)  # noqa: PTH105
-
-    def _call(self, *, grows: bool) -> None:
-        if self.calls_left is not None:
-            if self.calls_left <= 0:
-                raise _Died
-            self.calls_left -= 1
-        if grows and self.is_full:
-            raise OSError(errno.ENOSPC, "no space left")
 
 
 class _LoggingCloud(Simulator):
@@ -158,7 +119,7 @@ async def played(dice: random.Random, archive: Path) -> Outcome:
     end = start + timedelta(days=days)
     device, faults = device_of(dice, start, end), faults_of(dice, start, end)
     scenario = Scenario((Account("home", KEY, (device,), Limit("lax")),), faults, latency_s=0.1)
-    history, storage = History(), _Storage()
+    history, storage = History(), Storage()
     logs.configure(format="json", level="info", stream=_Listener(archive / "house", history))
     loop = asyncio.get_running_loop()
     assert isinstance(loop, VirtualTimeLoop)
@@ -181,7 +142,7 @@ async def played(dice: random.Random, archive: Path) -> Outcome:
 class _Run:
     """The service of one history: started, troubled, killed, started again."""
 
-    def __init__(self, world: World, storage: _Storage, history: History) -> None:
+    def __init__(self, world: World, storage: Storage, history: History) -> None:
         self._world = world
         self._storage = storage
         self._history = history
@@ -245,7 +206,7 @@ class _Run:
             await asyncio.wait([self._task], timeout=900)
         self._storage.calls_left = 0
         self._task.cancel()
-        with suppress(_Died, asyncio.CancelledError, BaseExceptionGroup):
+        with suppress(Died, asyncio.CancelledError, BaseExceptionGroup):
             await self._task
         self.kills += 1
         self._storage.calls_left = None
@@ -255,7 +216,7 @@ class _Run:
 
 
 @contextmanager
-def _stored_by(storage: _Storage) -> Iterator[None]:
+def _stored_by(storage: Storage) -> Iterator[None]:
     files.os = storage  # type: ignore[assignment, attr-defined]
     try:
         yield
