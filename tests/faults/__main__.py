@@ -17,7 +17,7 @@ FOLDER = Path(__file__).parent
 def main() -> int:
     """pytest's exit code."""
     parser = argparse.ArgumentParser(prog="python -m tests.faults", description=__doc__)
-    parser.add_argument("--long", action="store_true", help="the long form: within an hour, on two cores")
+    parser.add_argument("--long", action="store_true", help="the long form: more of everything")
     parser.add_argument("--seed", type=int, metavar="N", help="repeats the run of that seed")
     options, words = parser.parse_known_args()
     if options.long:
