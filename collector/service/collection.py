@@ -68,7 +68,7 @@ class Collection:
         self._under_way: asyncio.Future[Any] | None = None
         self.is_looked_at = False  # whether the files were; until then nothing is known of them
         self.writes = 0  # how often a day was saved
-        self.answered_at: int | None = None  # epoch seconds: the last answer that was kept
+        self.answered_at: int | None = None  # epoch seconds: the last answer for today that was kept
         self.failure: Failure | None = None
         self.claimed: set[date] = set()  # days that a job has taken and not yet done
         self._losses_looked_for: date | None = None
@@ -113,7 +113,8 @@ class Collection:
         tell_day(self._log, outcome, doubtful=len(read.energy_day.doubtful))
         tell_zone(self._log, known_zone, read.energy_day.day.zone.key)
         await self._tell_losses()
-        self.answered_at = int(self._clock().timestamp())
+        if day == self.today():  # an older day says nothing of how fresh the data are
+            self.answered_at = int(self._clock().timestamp())
         self.writes += outcome.outcome in (Outcome.WRITTEN, Outcome.PARTIAL)
         return outcome
 

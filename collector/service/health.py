@@ -66,7 +66,7 @@ class Signs(NamedTuple):
     """What there is to judge a meter by; times are epoch seconds.
 
     `newest_hour`: the start of the newest hour known on every channel. `answered_at`: when the cloud
-    last answered for this meter and the answer was kept. `watched_since`: when the service started,
+    last answered for this meter's today and the answer was kept. `watched_since`: when the service started,
     `None` where none runs. `trouble`: what keeps it from working, in words.
     """
 

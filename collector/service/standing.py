@@ -37,7 +37,7 @@ class Failure(NamedTuple):
 class MeterStanding:
     """One meter. Times are epoch seconds; `newest_hour` is the start of the newest hour known whole.
 
-    `answered_at`: when the cloud last answered and the answer was kept. `missing_hours`: hours that
+    `answered_at`: when the cloud last answered for today and the answer was kept. `missing_hours`: hours that
     are over and not known on every channel, since the meter began. `expiring_days`: incomplete or
     missing days that the cloud will forget within 30 days. `failure` is the last one, over or not.
     """

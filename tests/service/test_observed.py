@@ -144,6 +144,19 @@ async def test_a_collector_that_cannot_work_is_broken_after_the_same_time(
         assert changes(log_lines) == [("good", "broken"), ("broken", "good")]
 
 
+async def test_an_older_day_that_comes_first_after_an_outage_makes_no_meter_offline(
+    tmp_path: Path, log_lines: io.StringIO
+) -> None:
+    """The probe that ends an outage may ask for yesterday: that today is not there yet says nothing."""
+    fault = Fault("status_503", since=START + timedelta(hours=1), until=START + timedelta(hours=40))
+    yesterday = (START - timedelta(days=1)).date()
+    slow = Fault("stall", days=((START + timedelta(hours=40)).date(),), times=1, since=fault.until)
+    async with living(cloud_of(fault=(fault, slow)), tmp_path, START, **SHALLOW) as service:
+        await service.pass_time(hours=44)
+        assert (service.world.folder() / f"{yesterday}.jsonl").exists()
+        assert changes(log_lines) == [("good", "broken"), ("broken", "good")]
+
+
 async def test_an_unknown_device_is_the_meters_last_failure(tmp_path: Path) -> None:
     """The others are well; this one says what is wrong with it, and is broken after an hour without data."""
     meters = ({"name": "gone", "id": "aaaaaaaaaaaa"}, {"name": "house", "id": DEVICE})
