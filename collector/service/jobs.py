@@ -31,6 +31,7 @@ class Job:
     tried_twice: set[date] = field(default_factory=set)
     open: int = 0
     exhausted: bool = False
+    ended: bool = False
     _waiting: deque[date] = field(default_factory=deque)
     _requests_before: int = 0
     _holds_before: int = 0
@@ -57,7 +58,13 @@ class Job:
         return bool(self._waiting)
 
     def give_back(self, day: date) -> None:
-        """The day could not be had now, through no fault of its own: it comes first next time."""
+        """The day could not be had now, through no fault of its own: it comes first next time.
+
+        Unless the job was ended meanwhile: then its plan is of another time, or of a device that is gone.
+        """
+        if self.ended:
+            self.release(day)
+            return
         self.open -= 1
         self.exhausted = False
         self._waiting.append(day)
@@ -80,7 +87,7 @@ class Job:
         self.days = iter(())
         self.collection.claimed.difference_update(self._waiting)
         self._waiting.clear()
-        self.exhausted = True
+        self.exhausted = self.ended = True
 
     @property
     def is_over(self) -> bool:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import io
+import os
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -116,3 +118,28 @@ async def test_one_day_that_fails_beside_a_wrong_clock_is_no_reason_to_end(tmp_p
         service.skew[0] = timedelta(0)
         await service.pass_time(minutes=6)
         assert len(list(service.world.folder().glob("*.jsonl"))) == 4
+
+
+async def test_days_that_a_wrong_clock_planned_are_let_go_although_the_disk_was_the_trouble(
+    tmp_path: Path, log_lines: io.StringIO, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A full disk hid the clock: the days that waited for it were of a plan of another time."""
+
+    def full(descriptor: int, data: bytes) -> int:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    archive = tmp_path / "archive"
+    fault = Fault("truncated_json", times=2)
+    skew = timedelta(days=-30)
+    async with living(
+        cloud_of(fault=(fault,), latency_s=0.1), archive, START, skew=skew, **SHALLOW
+    ) as service:
+        with monkeypatch.context() as broken:
+            broken.setattr(os, "write", full)
+            await service.pass_time(minutes=9)
+            assert events_in(log_lines.getvalue(), "storage.full")
+            service.skew[0] = timedelta(0)
+            await service.pass_time(minutes=1)
+        await service.pass_time(minutes=10)
+        expected = {str(TODAY - timedelta(days=number)) for number in range(4)}
+        assert {path.stem for path in service.world.folder().glob("*.jsonl")} == expected
