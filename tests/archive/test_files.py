@@ -228,6 +228,17 @@ def test_an_append_that_finds_no_room_is_told(tmp_path: Path, more: list[str]) -
     assert journal.read_bytes() == b"first\n"
 
 
+def test_an_append_that_finds_no_room_names_the_journal(tmp_path: Path) -> None:
+    """A person has to find it."""
+    journal = tmp_path / "journal"
+    short = Failure(range(sys.maxsize), None)
+    with Calls(tmp_path, short).wrapped() as calls, calls.watched(), pytest.raises(OSError) as told:
+        append_whole(journal, b"line\n")
+    assert told.value.args == (errno.ENOSPC, "no space for a journal")
+    assert told.value.filename == str(journal)
+    assert journal.read_bytes() == b""
+
+
 def test_an_appended_line_stands_where_it_is_said_to(tmp_path: Path) -> None:
     """At the end of what was there."""
     journal = tmp_path / "journal"
@@ -483,6 +494,44 @@ def test_a_second_process_is_locked_out_until_the_first_is_killed(tmp_path: Path
         holder.send_signal(signal.SIGKILL)
         holder.wait(20)
     FolderLock(path).release()
+
+
+def test_another_instance_is_told_at_once(tmp_path: Path) -> None:
+    """Only those who look are waited for: this is one that stays."""
+    held = FolderLock(tmp_path / "lock")
+    with (
+        Calls(tmp_path).wrapped() as calls,
+        calls.watched(),
+        pytest.raises(ArchiveLocked, match=r"^another instance holds this archive$"),
+    ):
+        FolderLock(tmp_path / "lock")
+    held.release()
+    assert [name for name, _ in calls.made].count("flock") == 2
+
+
+def test_of_two_that_wait_for_a_look_to_end_one_has_the_folder(tmp_path: Path) -> None:
+    """They do not keep each other out while they wait."""
+    path = tmp_path / "lock"
+    path.touch()
+    looker = os.open(path, os.O_RDONLY)
+    fcntl.flock(looker, fcntl.LOCK_SH)
+    won: list[FolderLock] = []
+    lost: list[ArchiveLocked] = []
+
+    def start() -> None:
+        try:
+            won.append(FolderLock(path))
+        except ArchiveLocked as error:
+            lost.append(error)
+
+    starts = [Thread(target=start) for _ in range(2)]
+    leaves = Timer(0.03, os.close, [looker])
+    for each in (leaves, *starts):
+        each.start()
+    for each in (leaves, *starts):
+        each.join()
+    assert (len(won), len(lost)) == (1, 1)
+    won[0].release()
 
 
 def test_a_lock_is_taken_again_after_its_release(tmp_path: Path) -> None:
