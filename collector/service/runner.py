@@ -108,10 +108,13 @@ class AccountRunner:
                 await self._strike(job, day, found)
             self._lanes.settle(job)
 
-    async def _attempt(self, collection: Collection, day: date, *, once: bool = False) -> DayOutcome | Cause:
-        """Collects one day; gives the error where nobody could have collected it now."""
+    async def _attempt(self, collection: Collection, day: date) -> DayOutcome | Cause:
+        """Collects one day; gives the error where nobody could have collected it now.
+
+        Each request has one attempt while the account is in trouble: a probe's, and those under way.
+        """
         try:
-            outcome = await collection.collect_day(day, once=once)
+            outcome = await collection.collect_day(day, lambda: self._recovery is not None)
         except (Unavailable, RateLimited, KeyRefused, ClockUntrusted, OSError) as error:
             return error
         except DeviceUnknown as error:
@@ -216,7 +219,7 @@ class AccountRunner:
                 return None
         except (ClockUntrusted, OSError) as still:
             return still
-        found = await self._attempt(job.collection, job.collection.today() if number % 2 else day, once=True)
+        found = await self._attempt(job.collection, job.collection.today() if number % 2 else day)
         if not isinstance(found, DayOutcome):
             return found
         if found.day == day:

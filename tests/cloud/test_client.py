@@ -260,7 +260,7 @@ async def test_further_attempts_are_told_and_once_makes_none() -> None:
             await client.fetch_day(_GRID_ONLY, _DAY)
         assert told == [("the cloud answered 500", 1), ("the cloud answered 500", 2)]
         with pytest.raises(Unavailable):
-            await client.fetch_day(_GRID_ONLY, _DAY, once=True)
+            await client.fetch_day(_GRID_ONLY, _DAY, lambda: True)
         assert simulator.counts.total.requests == 4
 
 

@@ -13,7 +13,6 @@ from pathlib import Path
 
 import pytest
 
-from collector.cloud.pacing import Pacing
 from collector.energy.days import wall_clock
 from collector.simulator import Device, Fault
 from tests.faults import amounts, figures
@@ -97,8 +96,7 @@ async def test_a_flapping_cloud_is_told_once_a_change(tmp_path: Path, log_lines:
                     assert (following[0] - ended).total_seconds() <= _BACK_S
                 busiest = max(busiest, _busiest_hour([at for at in knocks if told[0] + _STAMP < at < ended]))
         assert slowest <= _BACK_S
-        # What was under way when the outage was told comes on top of the probes: 14 were seen once.
-        assert busiest <= _SOURCE[2] + Pacing().max_in_flight
+        assert busiest <= _SOURCE[2]
         _check_days(service, (wall_clock().date() - TODAY).days)
     figures.note(
         "N5",
