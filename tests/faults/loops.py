@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import fcntl
 import os
-import shutil
 import struct
 import subprocess
 from collections.abc import Iterator
@@ -27,7 +26,7 @@ def make_ext4(image: Path, megabytes: int = 8) -> None:
     """An empty ext4 in a file."""
     with image.open("wb") as file:
         file.truncate(megabytes << 20)
-    _run("mkfs.ext4", "-q", "-F", "-m", "0", str(image))
+    run("mkfs.ext4", "-q", "-F", "-m", "0", str(image))
 
 
 @contextmanager
@@ -43,13 +42,13 @@ def mounted(image: Path, folder: Path, options: str = "") -> Iterator[Path]:
 def mount(image: Path, folder: Path, options: str = "") -> None:
     """Mounts it; the kernel repairs it from its journal on the way."""
     folder.mkdir(exist_ok=True)
-    _run("mount", "-o", ",".join(filter(None, ("loop", options))), str(image), str(folder))
+    run("mount", "-o", ",".join(filter(None, ("loop", options))), str(image), str(folder))
 
 
 def unmount(folder: Path) -> None:
     """Takes it away, though somebody uses it."""
     if subprocess.run(["umount", str(folder)], check=False, capture_output=True).returncode:
-        _run("umount", "-l", str(folder))
+        run("umount", "-l", str(folder))
 
 
 def cut_power(folder: Path, cut: Cut) -> None:
@@ -61,16 +60,9 @@ def cut_power(folder: Path, cut: Cut) -> None:
         os.close(descriptor)
 
 
-def empty(folder: Path) -> None:
-    """Removes what is in it."""
-    for path in folder.iterdir():
-        if path.is_dir():
-            shutil.rmtree(path)
-        else:
-            path.unlink()
-
-
-def _run(*words: str) -> None:
-    done = subprocess.run(words, check=False, capture_output=True, text=True)
+def run(*words: str | Path) -> str:
+    """Runs a program of the system and gives its output; `OSError` with its own words where it fails."""
+    done = subprocess.run([str(word) for word in words], check=False, capture_output=True, text=True)
     if done.returncode:
-        raise OSError(f"{' '.join(words)}: {done.stderr or done.stdout}")
+        raise OSError(f"{' '.join(map(str, words))}: {done.stderr or done.stdout}")
+    return done.stdout.strip()

@@ -2,23 +2,12 @@
 
 from __future__ import annotations
 
-import fcntl
-import os
-import struct
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-_SHUTDOWN = 0x8004587D  # EXT4_IOC_SHUTDOWN
-_NO_LOG_FLUSH = 2
-
-
-def run(*words: str | Path) -> str:
-    """Runs a program of the system; fails where it does."""
-    done = subprocess.run([str(word) for word in words], capture_output=True, text=True, check=False)
-    assert done.returncode == 0, (words, done.stderr)
-    return done.stdout.strip()
+from tests.faults.loops import Cut, cut_power, run
 
 
 @contextmanager
@@ -51,10 +40,10 @@ class Ext4:
             disk.mount()
             yield disk
         finally:
-            with suppress(AssertionError):
+            with suppress(OSError):
                 disk.take_away()
             for loop in disk._loops:
-                with suppress(AssertionError):  # one still open goes with its last user
+                with suppress(OSError):  # one still open goes with its last user
                     run("losetup", "-d", loop)
 
     def mount(self) -> None:
@@ -69,11 +58,7 @@ class Ext4:
 
     def die(self) -> None:
         """From now on every call fails; what was not synced is lost."""
-        descriptor = os.open(self.place, os.O_RDONLY)
-        try:
-            fcntl.ioctl(descriptor, _SHUTDOWN, struct.pack("I", _NO_LOG_FLUSH))
-        finally:
-            os.close(descriptor)
+        cut_power(self.place, Cut.NOTHING)
 
     def turn_read_only(self) -> None:
         """As the kernel does when it finds an error."""

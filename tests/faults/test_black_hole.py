@@ -13,8 +13,8 @@ import pytest
 from tests.faults.amounts import amount, dice
 from tests.faults.figures import note
 from tests.faults.namespaces import Namespace, namespace
-from tests.processes.harness import PROGRAM, environment, stop, wait_for
-from tests.world import DEVICE, KEY
+from tests.processes.harness import PROGRAM, environment, stop, usual_configuration, wait_for
+from tests.world import KEY
 
 _NAME_SERVER = "127.0.0.53"
 _STOP_S = 5.0
@@ -24,7 +24,7 @@ _STOP_S = 5.0
 @pytest.mark.timeout(300)
 def test_a_stop_while_a_name_is_looked_up_is_in_time(tmp_path: Path) -> None:
     """At its start or within it; it would go on for half a minute. Exit code 0 within 5 seconds."""
-    config = _configuration(tmp_path)
+    config = usual_configuration(tmp_path, "shelly-12-eu.shelly.cloud")
     slowest_s = 0.0
     rounds = amount(3, 6)
     with namespace() as home:
@@ -61,23 +61,6 @@ def _running(home: Namespace, config: Path, folder: Path) -> Iterator[subprocess
     finally:
         process.kill()
         process.communicate()
-
-
-def _configuration(folder: Path) -> Path:
-    path = folder / "config.toml"
-    path.write_text(f"""
-[archive]
-path = "{folder / "archive"}"
-[[account]]
-name = "home"
-host = "shelly-12-eu.shelly.cloud"
-auth_key = "{KEY}"
-[[account.meter]]
-name = "house"
-id = "{DEVICE}"
-""")
-    path.chmod(0o600)
-    return path
 
 
 def _looks_up(pid: int) -> bool:

@@ -15,7 +15,8 @@ import pytest
 
 from collector.simulator import Device
 from tests.faults import figures
-from tests.faults.mounted import Ext4, in_memory, run
+from tests.faults.loops import run
+from tests.faults.mounted import Ext4, in_memory
 from tests.numbers.test_whole_years import check_day
 from tests.service.living import events_in, living
 from tests.world import DEVICE, cloud_of

@@ -17,8 +17,8 @@ from tests.faults.amounts import amount
 from tests.faults.certificates import Certificate, certificate
 from tests.faults.figures import note
 from tests.faults.namespaces import Namespace, connected
-from tests.processes.harness import PROGRAM, ROOT, environment
-from tests.world import DEVICE, KEY, hours_of_day, kwh, records_of
+from tests.processes.harness import PROGRAM, ROOT, environment, usual_configuration
+from tests.world import DEVICE, hours_of_day, kwh, records_of
 
 _HOME, _CLOUD = "10.7.0.1", "10.7.0.2"
 _LOSS = "numgen random mod 100 < 30 counter drop"
@@ -54,7 +54,7 @@ def test_a_backfill_over_a_bad_link_completes(tmp_path: Path) -> None:
             end.run(*_RATE)
         with _distant_cloud(cloud, shown) as process:
             assert process.stdout is not None
-            config = _configuration(tmp_path, f"https://{_CLOUD}:{int(process.stdout.readline())}")
+            config = usual_configuration(tmp_path, f"https://{_CLOUD}:{int(process.stdout.readline())}")
             for end in (home, cloud):
                 end.rules(f'iifname "line" {_LOSS}')
             began = time.perf_counter()
@@ -117,23 +117,6 @@ def _backfilled(
         capture_output=True, text=True, timeout=380, check=False, stdin=subprocess.DEVNULL,
         env=environment(SSL_CERT_FILE=str(trusted.file)),
     )  # fmt: skip
-
-
-def _configuration(folder: Path, url: str) -> Path:
-    path = folder / "config.toml"
-    path.write_text(f"""
-[archive]
-path = "{folder / "archive"}"
-[[account]]
-name = "home"
-host = "{url}"
-auth_key = "{KEY}"
-[[account.meter]]
-name = "house"
-id = "{DEVICE}"
-""")
-    path.chmod(0o600)
-    return path
 
 
 def _dropped(network: Namespace) -> int:

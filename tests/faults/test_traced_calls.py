@@ -20,18 +20,8 @@ from collector.archive.store import Archive
 from tests.energy.making import filled
 from tests.faults import amounts, figures
 from tests.faults.failing_calls import Calls
-from tests.faults.test_failing_calls import (
-    ANSWERS,
-    ASIDE,
-    FAILED,
-    NOW,
-    WANTED,
-    Life,
-    begin,
-    check_final,
-    check_kept,
-    undisturbed,
-)  # fmt: skip
+from tests.faults.failing_lives import ANSWERS, ASIDE, FAILED, NOW, WANTED, Life
+from tests.faults.test_failing_calls import begin, check_final, check_kept, undisturbed
 
 pytestmark = pytest.mark.needs("strace")
 

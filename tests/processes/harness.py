@@ -127,6 +127,24 @@ id = "{DEVICE}"
     return path
 
 
+def usual_configuration(folder: Path, host: str) -> Path:
+    """A configuration file as a user has it, at the usual pace."""
+    path = folder / "config.toml"
+    path.write_text(f"""
+[archive]
+path = "{folder / "archive"}"
+[[account]]
+name = "home"
+host = "{host}"
+auth_key = "{KEY}"
+[[account.meter]]
+name = "house"
+id = "{DEVICE}"
+""")
+    path.chmod(0o600)
+    return path
+
+
 def pytests_own(folder: Path) -> list[Path]:
     """The folders around a test's own one that pytest made, for the eyes of its user only."""
     return [each for each in folder.parents if each.name.startswith(("pytest-", "popen-"))]
