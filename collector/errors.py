@@ -3,6 +3,7 @@
 CollectorError
 ├── SettingsError            every problem of a configuration: field, value, reason
 ├── ClockUntrusted           this machine's clock cannot be right
+├── CalledOff                the account got into trouble before this request's turn came
 ├── AnswerError              a body that is not what the contract says; names the field
 ├── ArchiveError             the archive cannot be used
 │   ├── DamagedFile          a day file that cannot be trusted
@@ -62,6 +63,10 @@ class AnswerError(CollectorError):
 
 class ClockUntrusted(CollectorError):
     """This machine's clock cannot be right, so nothing that depends on the date may be done."""
+
+
+class CalledOff(CollectorError):
+    """Not asked: the account got into trouble while this request waited, for its turn or to be repeated."""
 
 
 class ArchiveError(CollectorError):

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import zlib
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
@@ -23,9 +23,9 @@ from collector.cloud.answers import DayAnswer
 from collector.cloud.meters import Account, Kind, Meter
 from collector.cloud.pacing import Pacer, Turn
 from collector.cloud.refusals import moment_of, read_answer
-from collector.cloud.retrying import CalledOff, OnRetry, RetryPolicy, retried
+from collector.cloud.retrying import OnRetry, RetryPolicy, retried
 from collector.cloud.totals import TotalsAnswer
-from collector.errors import SourceError, Unavailable
+from collector.errors import CalledOff, SourceError, Unavailable
 from collector.network import in_words, new_session
 
 Session = aiohttp.ClientSession
@@ -77,13 +77,22 @@ class CloudClient:
         told, at = self._cloud_clock
         return told + timedelta(seconds=asyncio.get_running_loop().time() - at)
 
-    async def fetch_day(self, meter: Meter, day: date, is_called_off: CalledOff = lambda: False) -> DayAnswer:
-        """The bodies for that local day. Once `is_called_off` there is no second attempt.
+    async def fetch_day(
+        self,
+        meter: Meter,
+        day: date,
+        *,
+        once: bool = False,
+        is_called_off: Callable[[], bool] = lambda: False,
+    ) -> DayAnswer:
+        """The bodies for that local day. `once`: without a second attempt, to probe a source that is down.
 
-        Raises `SourceError`, `AnswerError`.
+        `is_called_off` is looked at when a request's turn has come, repeated or not. Raises `CalledOff`,
+        `SourceError`, `AnswerError`.
         """
+        policy = self._policy.once() if once else self._policy
         span = {"date_range": "day", "date_from": f"{day.isoformat()} 00:00:00"}
-        return DayAnswer(day, *await self._fetch_both(meter, span, is_called_off))
+        return DayAnswer(day, *await self._fetch_both(meter, span, policy, is_called_off))
 
     async def fetch_totals(self, meter: Meter, first: date, last: date) -> TotalsAnswer:
         """The bodies for the totals of these local days, both included; a request for each channel.
@@ -96,33 +105,41 @@ class CloudClient:
             "date_from": f"{first.isoformat()} 00:00:00",
             "date_to": f"{last.isoformat()} 23:59:59",
         }
-        return TotalsAnswer(first, last, *await self._fetch_both(meter, span, lambda: False))
+        return TotalsAnswer(first, last, *await self._fetch_both(meter, span, self._policy, lambda: False))
 
     async def _fetch_both(
-        self, meter: Meter, span: dict[str, str], is_called_off: CalledOff
+        self, meter: Meter, span: dict[str, str], policy: RetryPolicy, is_called_off: Callable[[], bool]
     ) -> tuple[dict[str, Any], dict[str, Any] | None]:
         """The grid's body, and the sun's where it is asked for apart."""
         if meter.kind is Kind.EM3:
-            grid = await self._fetch(meter.kind, meter.id, 0, span, is_called_off)
+            grid = await self._fetch(meter.kind, meter.id, 0, span, policy, is_called_off)
             if meter.pv_id is None:
                 return grid, None
-            return grid, await self._fetch(meter.kind, meter.pv_id, 0, span, is_called_off)
-        grid = await self._fetch(meter.kind, meter.id, meter.grid_channel, span, is_called_off)
+            return grid, await self._fetch(meter.kind, meter.pv_id, 0, span, policy, is_called_off)
+        grid = await self._fetch(meter.kind, meter.id, meter.grid_channel, span, policy, is_called_off)
         if not meter.solar:
             return grid, None
-        return grid, await self._fetch(meter.kind, meter.id, meter.solar_channel, span, is_called_off)
+        return grid, await self._fetch(meter.kind, meter.id, meter.solar_channel, span, policy, is_called_off)
 
     async def _fetch(
-        self, kind: Kind, device: str, channel: int, span: dict[str, str], is_called_off: CalledOff
+        self,
+        kind: Kind,
+        device: str,
+        channel: int,
+        span: dict[str, str],
+        policy: RetryPolicy,
+        is_called_off: Callable[[], bool],
     ) -> dict[str, Any]:
         url = self._account.base_url + _PATHS[kind]
         query = {"id": device, "channel": str(channel), **span, "auth_key": self._account.auth_key}
 
         async def attempt() -> dict[str, Any]:
             async with self.pacer.turn() as turn:
-                return await self._request(url, query, self._policy.timeout_s, _Sending(turn))
+                if is_called_off():
+                    raise CalledOff
+                return await self._request(url, query, policy.timeout_s, _Sending(turn))
 
-        return await retried(self._policy, self._on_retry, attempt, is_called_off)
+        return await retried(policy, self._on_retry, attempt)
 
     async def _request(
         self, url: str, query: dict[str, str], timeout_s: float, sending: _Sending

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from typing import TypeVar, cast
 
-from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, stop_after_attempt
+from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, stop_after_attempt
 from tenacity.wait import wait_exponential, wait_random
 
 from collector.errors import RETRYABLE, RateLimited, SourceError
@@ -14,8 +14,6 @@ from collector.errors import RETRYABLE, RateLimited, SourceError
 T = TypeVar("T")
 OnRetry = Callable[[SourceError, int, float], None]
 """Told of each further attempt: the error, the attempts so far, the seconds until the next one."""
-CalledOff = Callable[[], bool]
-"""Whether trying again makes no sense any more: the source is known to be down."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,20 +27,14 @@ class RetryPolicy:
     timeout_s: float = 30.0
 
     def once(self) -> RetryPolicy:
-        """The same, without a second attempt: for a question whose answer may be that nobody is there."""
+        """The same, without a second attempt: how a source that is down is probed."""
         return replace(self, attempts=1)
 
 
-async def retried(
-    policy: RetryPolicy,
-    on_retry: OnRetry,
-    attempt: Callable[[], Awaitable[T]],
-    is_called_off: CalledOff = lambda: False,
-) -> T:
+async def retried(policy: RetryPolicy, on_retry: OnRetry, attempt: Callable[[], Awaitable[T]]) -> T:
     """The result of `attempt`, tried again on retryable errors only; the last error as it came.
 
-    Once `is_called_off`, nothing is tried again, not even what waits for that already. After a rate
-    limit there is no wait here: the pacer holds the whole account off.
+    After a rate limit there is no wait here: the pacer holds the whole account off.
     """
     doubling = wait_exponential(multiplier=policy.wait_initial_s, max=policy.wait_max_s)
     backoff = doubling + wait_random(0, policy.wait_jitter_s)
@@ -59,24 +51,14 @@ async def retried(
     def wait_s_of(state: RetryCallState) -> float:
         return state.next_action.sleep if state.next_action is not None else 0.0
 
-    async def attempt_unless_called_off() -> T:
-        if failures and is_called_off():
-            raise failures[-1]
-        try:
-            return await attempt()
-        except SourceError as error:
-            failures.append(error)
-            raise
-
-    failures: list[SourceError] = []
     retrying = AsyncRetrying(
-        retry=retry_if_exception(lambda error: isinstance(error, RETRYABLE) and not is_called_off()),
+        retry=retry_if_exception_type(RETRYABLE),
         stop=stop_after_attempt(policy.attempts),
         wait=wait_s,
         before_sleep=tell,
         reraise=True,
     )
-    return await retrying(attempt_unless_called_off)
+    return await retrying(attempt)
 
 
 def _error_of(state: RetryCallState) -> SourceError:

@@ -154,7 +154,7 @@ class _Asker:
         """The answer for one clamp; after a rejection it is asked for once more."""
         while self._may_ask(account, heard):
             try:
-                answer = await client.fetch_day(part, heard.day)
+                answer = await client.fetch_day(part, heard.day, once=True)
             except RateLimited as error:
                 account.rejections += 1
                 if account.rejections > 1 or (error.retry_after_s or 0) > _WORTH_WAITING_S:

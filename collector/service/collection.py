@@ -16,7 +16,6 @@ from collector.archive.store import Archive, DayOutcome
 from collector.cloud.answers import read_day
 from collector.cloud.client import CloudClient
 from collector.cloud.meters import Meter
-from collector.cloud.retrying import CalledOff
 from collector.energy.days import Clock, LocalDay, date_in, local_day
 from collector.energy.knowledge import Knowledge, Outcome
 from collector.energy.planning import PlanPolicy, backfill_days, heal_days, refresh_days
@@ -82,17 +81,17 @@ class Collection:
         """The meter's zone, as well as it is known."""
         return self.archive.zone or self._home_zone
 
-    async def collect_day(self, day: date, is_called_off: CalledOff) -> DayOutcome:
+    async def collect_day(
+        self, day: date, *, once: bool = False, is_called_off: Callable[[], bool] = lambda: False
+    ) -> DayOutcome:
         """Asks for one day and saves what came; it is durable when this returns.
 
-        Once `is_called_off`, a request that failed is not tried again.
-
-        Raises `SourceError` where the cloud did not answer, `OSError` where nothing could be saved, and
-        `ClockUntrusted` where nobody knows which hours are over.
+        Raises `CalledOff` where it was before its turn, `SourceError` where the cloud did not answer,
+        `OSError` where nothing could be saved, `ClockUntrusted` where nobody knows which hours are over.
         """
         now = self._clock()
         try:
-            answer = await self.client.fetch_day(self.meter, day, is_called_off)
+            answer = await self.client.fetch_day(self.meter, day, once=once, is_called_off=is_called_off)
             self.check_clock()
             read = read_day(answer, self.meter, now)
             self._check_zone(read.energy_day.day)

@@ -8,7 +8,15 @@ from itertools import count
 
 from collector import logs
 from collector.archive.store import DayOutcome
-from collector.errors import ClockUntrusted, DeviceUnknown, KeyRefused, RateLimited, SourceError, Unavailable
+from collector.errors import (
+    CalledOff,
+    ClockUntrusted,
+    DeviceUnknown,
+    KeyRefused,
+    RateLimited,
+    SourceError,
+    Unavailable,
+)
 from collector.service.collection import Collection, Lane
 from collector.service.jobs import Job
 from collector.service.lanes import Lanes
@@ -20,16 +28,12 @@ _DAY_S = 86400.0
 class AccountRunner:
     """Collects the days of one account's meters until stopped.
 
-    A source that is down is noticed after three failed days in a row, told once, probed ever more
-    slowly by a single request, and then the work goes on where it stood. A disk that does not take
-    files, and a key that is refused, are handled the same way.
+    A source that is down is noticed after three failed days in a row, told once, probed ever more slowly
+    by a single request; then the work goes on where it stood. So for a bad disk and a refused key.
     """
 
     def __init__(self, account: str, workers: int, patience_s: float | None = None) -> None:
-        """`patience_s`: how long to wait in trouble before giving up; `None` for ever.
-
-        A source that has never answered gets no patience where there is a limit.
-        """
+        """`patience_s`: how long to wait in trouble, `None` for ever; else none before a first answer."""
         self._workers = workers
         self._patience_s = patience_s
         self._log = logs.get_logger("runner").bind(account=account)
@@ -98,9 +102,14 @@ class AccountRunner:
         while (taken := await self._lanes.take()) is not None:
             job, day = taken
             self._under_way += 1
-            found = await self._attempt(job.collection, day)
+            try:
+                found = await self._attempt(job.collection, day)
+            except CalledOff:
+                found = None
             self._under_way -= 1
-            if isinstance(found, DayOutcome):
+            if found is None:
+                job.give_back(day)
+            elif isinstance(found, DayOutcome):
                 job.record(found)
                 if self._recovery is None:
                     await self._let_go()
@@ -108,13 +117,14 @@ class AccountRunner:
                 await self._strike(job, day, found)
             self._lanes.settle(job)
 
-    async def _attempt(self, collection: Collection, day: date) -> DayOutcome | Cause:
-        """Collects one day; gives the error where nobody could have collected it now.
-
-        Each request has one attempt while the account is in trouble: a probe's, and those under way.
-        """
+    async def _attempt(self, collection: Collection, day: date, *, once: bool = False) -> DayOutcome | Cause:
+        """Collects one day; gives the error where nobody could have now. Raises `CalledOff`, no probe's."""
         try:
-            outcome = await collection.collect_day(day, lambda: self._recovery is not None)
+            outcome = await collection.collect_day(
+                day, once=once, is_called_off=lambda: not once and self._recovery is not None
+            )
+        except CalledOff:
+            raise
         except (Unavailable, RateLimited, KeyRefused, ClockUntrusted, OSError) as error:
             return error
         except DeviceUnknown as error:
@@ -219,7 +229,7 @@ class AccountRunner:
                 return None
         except (ClockUntrusted, OSError) as still:
             return still
-        found = await self._attempt(job.collection, job.collection.today() if number % 2 else day)
+        found = await self._attempt(job.collection, job.collection.today() if number % 2 else day, once=True)
         if not isinstance(found, DayOutcome):
             return found
         if found.day == day:

@@ -21,6 +21,7 @@ from collector.cloud.pacing import Pacer, Pacing
 from collector.cloud.retrying import RetryPolicy
 from collector.errors import (
     AnswerError,
+    CalledOff,
     CollectorError,
     DeviceUnknown,
     KeyRefused,
@@ -260,8 +261,27 @@ async def test_further_attempts_are_told_and_once_makes_none() -> None:
             await client.fetch_day(_GRID_ONLY, _DAY)
         assert told == [("the cloud answered 500", 1), ("the cloud answered 500", 2)]
         with pytest.raises(Unavailable):
-            await client.fetch_day(_GRID_ONLY, _DAY, lambda: True)
+            await client.fetch_day(_GRID_ONLY, _DAY, once=True)
         assert simulator.counts.total.requests == 4
+
+
+async def test_what_is_called_off_while_it_waits_is_not_asked() -> None:
+    """Neither repeated nor, where it waits for its turn, asked at all."""
+    async with (
+        Simulator(with_fault("status_500")) as simulator,
+        client_of(simulator, RetryPolicy()) as client,
+    ):
+        is_down = False
+        waiting = [
+            asyncio.create_task(client.fetch_day(_GRID_ONLY, _DAY, is_called_off=lambda: is_down))
+            for _ in range(2)
+        ]
+        await asyncio.sleep(1.5)
+        assert simulator.counts.total.requests == 1
+        is_down = True
+        outcomes = await asyncio.gather(*waiting, return_exceptions=True)
+        assert [type(outcome) for outcome in outcomes] == [CalledOff, CalledOff]
+        assert simulator.counts.total.requests == 1
 
 
 @pytest.mark.parametrize(

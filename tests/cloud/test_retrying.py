@@ -168,23 +168,3 @@ async def test_once_asks_once() -> None:
     with pytest.raises(CollectorError):
         await retried(RetryPolicy().once(), _noting([]), source)
     assert (len(source.asked_at), asyncio.get_running_loop().time()) == (1, 0)
-
-
-async def test_what_was_called_off_while_it_waited_is_not_tried_again() -> None:
-    """The source was told to be down meanwhile: the error is the one that it was."""
-    failure = Unavailable("no answer")
-    attempts: list[float] = []
-
-    async def source() -> None:
-        attempts.append(asyncio.get_running_loop().time())
-        raise failure
-
-    with pytest.raises(Unavailable) as caught:
-        await retried(
-            RetryPolicy(wait_jitter_s=0),
-            _noting([]),
-            source,
-            lambda: asyncio.get_running_loop().time() >= attempts[0] + 1,
-        )
-    assert caught.value is failure
-    assert len(attempts) == 1

@@ -263,3 +263,18 @@ async def test_no_sign_of_life_while_the_work_is_stuck(
         before = service.told.count("WATCHDOG=1")
         await service.pass_time(hours=1)
         assert service.told.count("WATCHDOG=1") == before > 0
+
+
+async def test_a_key_that_is_refused_is_not_shown_again_by_the_day_that_waits_its_turn(
+    tmp_path: Path,
+) -> None:
+    """At midnight two days are asked for: the second one is called off when the first one was refused."""
+    midnight = datetime(2026, 3, 21, 0, 12, tzinfo=UTC)
+    async with living(
+        cloud_of(limit="none"), tmp_path, START, pacing={"min_interval_s": 1.05}, **SHALLOW
+    ) as service:
+        await service.pass_time(seconds=(midnight - START).total_seconds() - 60)
+        service.world.cloud.play(cloud_of(fault=(Fault("bad_key"),)))
+        service.world.cloud.reset()
+        await service.pass_time(minutes=10)
+        assert service.world.cloud.counts.total.requests == 1
