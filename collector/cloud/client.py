@@ -25,7 +25,7 @@ from collector.cloud.pacing import Pacer, Turn
 from collector.cloud.refusals import moment_of, read_answer
 from collector.cloud.retrying import OnRetry, RetryPolicy, retried
 from collector.cloud.totals import TotalsAnswer
-from collector.errors import CalledOff, SourceError, Unavailable
+from collector.errors import SourceError, Unavailable
 from collector.network import in_words, new_session
 
 Session = aiohttp.ClientSession
@@ -134,9 +134,7 @@ class CloudClient:
         query = {"id": device, "channel": str(channel), **span, "auth_key": self._account.auth_key}
 
         async def attempt() -> dict[str, Any]:
-            async with self.pacer.turn() as turn:
-                if is_called_off():
-                    raise CalledOff
+            async with self.pacer.turn(is_called_off) as turn:
                 return await self._request(url, query, policy.timeout_s, _Sending(turn))
 
         return await retried(policy, self._on_retry, attempt)

@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
-from collector.errors import RateLimited
+from collector.errors import CalledOff, RateLimited
 
 _HOLD_MIN_S, _HOLD_MAX_S = 1.5, 60.0
 _ASKED_HOLD_MAX_S = 3600.0  # an absurd Retry-After must not stop an account for a year
@@ -92,9 +92,12 @@ class Pacer:
         return max(0.0, asyncio.get_running_loop().time() - max(self._ended_at, self._not_before))
 
     @asynccontextmanager
-    async def turn(self) -> AsyncIterator[Turn]:
-        """Waits for this request's turn; sees from the way it ends whether the pace was too fast."""
-        turn = await self._start()
+    async def turn(self, is_called_off: Callable[[], bool] = lambda: False) -> AsyncIterator[Turn]:
+        """Waits for this request's turn; sees from the way it ends whether the pace was too fast.
+
+        Raises `CalledOff` where it is called off by then: no turn was taken.
+        """
+        turn = await self._start(is_called_off)
         started_at = turn.started_at
         try:
             yield turn
@@ -111,7 +114,7 @@ class Pacer:
             turn.sent()
             self._finish()
 
-    async def _start(self) -> Turn:
+    async def _start(self, is_called_off: Callable[[], bool]) -> Turn:
         loop = asyncio.get_running_loop()
         async with self._queue:
             while True:
@@ -122,6 +125,8 @@ class Pacer:
                     await asyncio.sleep(wait_s)
                 else:
                     break
+            if is_called_off():
+                raise CalledOff
             self._in_flight += 1
             self._unsent += 1
             self.requests += 1

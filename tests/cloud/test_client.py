@@ -281,7 +281,7 @@ async def test_what_is_called_off_while_it_waits_is_not_asked() -> None:
         is_down = True
         outcomes = await asyncio.gather(*waiting, return_exceptions=True)
         assert [type(outcome) for outcome in outcomes] == [CalledOff, CalledOff]
-        assert simulator.counts.total.requests == 1
+        assert simulator.counts.total.requests == client.pacer.requests == 1
 
 
 @pytest.mark.parametrize(

@@ -32,9 +32,14 @@ def found_in(data: bytes, key: str = AWKWARD_KEY) -> list[bytes]:
 
 def found_under(folders: Iterable[Path], key: str = AWKWARD_KEY) -> dict[Path, list[bytes]]:
     """The files below that hold the key, in their bytes or in their path; and how."""
-    files = [path for folder in folders for path in folder.rglob("*") if not path.is_dir()]
-    found = {path: found_in(bytes(path) + b"\n" + path.read_bytes(), key) for path in files}
-    return {path: forms for path, forms in found.items() if forms}
+    folders = list(folders)
+    while True:
+        files = [path for folder in folders for path in folder.rglob("*") if not path.is_dir()]
+        try:
+            found = {path: found_in(bytes(path) + b"\n" + path.read_bytes(), key) for path in files}
+        except FileNotFoundError:
+            continue  # a service that lives has replaced one meanwhile: all of them once more
+        return {path: forms for path, forms in found.items() if forms}
 
 
 def assert_no_key_in(data: bytes, key: str = AWKWARD_KEY) -> None:

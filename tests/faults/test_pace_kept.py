@@ -176,8 +176,8 @@ class _Watched(Pacer):
         self._began, self._ended = began, ended
 
     @asynccontextmanager
-    async def turn(self) -> AsyncIterator[Turn]:
-        async with super().turn() as turn:
+    async def turn(self, is_called_off: Callable[[], bool] = lambda: False) -> AsyncIterator[Turn]:
+        async with super().turn(is_called_off) as turn:
             self._began(self.requests)
             try:
                 yield turn
