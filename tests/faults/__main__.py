@@ -12,6 +12,9 @@ from pathlib import Path
 from tests.faults import amounts, figures
 
 FOLDER = Path(__file__).parent
+# The long ones begin first, or a single worker would be left with them at the end.
+LONGEST = ("histories", "kill_daemon", "leaks", "months", "months_of_odd_zones", "power_cuts", "pace_kept",
+           "traced_calls", "kill_save", "block_writes")  # fmt: skip
 
 
 def main() -> int:
@@ -25,13 +28,30 @@ def main() -> int:
     if options.seed is not None:
         os.environ[amounts.SEED_VARIABLE] = str(options.seed)
     print(f"{amounts.SEED_VARIABLE}={amounts.set_seed()}", flush=True)
-    places = [] if any(Path(word.partition("::")[0]).exists() for word in words) else [str(FOLDER)]
+    places = [] if any(Path(word.partition("::")[0]).exists() for word in words) else _places()
     with tempfile.NamedTemporaryFile("r") as file:
         os.environ[figures.FILE_VARIABLE] = file.name
-        pytest = [sys.executable, "-m", "pytest", "-n", "2", "--dist", "loadfile", *places, *words]
+        pytest = [
+            sys.executable,
+            "-m",
+            "pytest",
+            "-n",
+            "2",
+            "--dist",
+            "loadfile",
+            "--no-loadscope-reorder",
+            *places,
+            *words,
+        ]
         code = subprocess.run(pytest, check=False).returncode
         print(figures.table(file))
     return code
+
+
+def _places() -> list[str]:
+    """All the rigs, the longest first."""
+    longest = [FOLDER / f"test_{name}.py" for name in LONGEST]
+    return [str(path) for path in (*longest, *sorted(set(FOLDER.glob("test_*.py")) - set(longest)))]
 
 
 if __name__ == "__main__":

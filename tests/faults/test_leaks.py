@@ -30,7 +30,7 @@ def test_the_scanner_finds_a_key_in_every_form(before: bytes) -> None:
             assert_no_key_in(before + form + b" after")
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(900)
 async def test_no_failure_shows_the_key(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     """Every failure: no log line, no output, no file and no report holds it; an event is a line."""
     shapes = SHAPES[: amount(4, len(SHAPES))]
@@ -61,7 +61,7 @@ def said_of(name: str) -> str:
     return "source.unavailable" if "name" in name or name.startswith(("nobody", "no TLS")) else "storage."
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(900)
 async def test_no_service_shows_the_key(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     """Its standing, ledger and page, what it tells systemd, and what the command of the alarm gets."""
     names = FAILURES[:: amount(8, 1)]

@@ -26,7 +26,7 @@ LOOKING = ("lstat", "read", "scandir")
 NUMBERS = ("ENOSPC", "EROFS", "EIO", "EACCES", "EDQUOT", "EMFILE", "EINTR")
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(900)
 async def test_calls_that_fail_for_hours_are_told_once(tmp_path: Path, log_lines: io.StringIO) -> None:
     """One event down and one up; nothing fetched meanwhile, for nothing could be kept; all there after it."""
     every = [(name, error) for name in SAVING for error in NUMBERS]
@@ -47,7 +47,7 @@ async def test_calls_that_fail_for_hours_are_told_once(tmp_path: Path, log_lines
 EVENTS = ("storage.full", "storage.failed", "storage.recovered")
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(900)
 @pytest.mark.parametrize("name", LOOKING)
 async def test_looks_that_fail_while_saving_works_make_nothing_spin(
     name: str, tmp_path: Path, log_lines: io.StringIO
