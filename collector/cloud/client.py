@@ -11,9 +11,10 @@ from __future__ import annotations
 import asyncio
 import zlib
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
+from functools import partial
 from types import SimpleNamespace
 from typing import Any
 
@@ -111,15 +112,17 @@ class CloudClient:
         self, meter: Meter, span: dict[str, str], policy: RetryPolicy, is_called_off: Callable[[], bool]
     ) -> tuple[dict[str, Any], dict[str, Any] | None]:
         """The grid's body, and the sun's where it is asked for apart."""
+        first = partial(self.pacer.turn, is_called_off)
+        second = partial(self.pacer.turn, is_called_off, goes_on=True)
         if meter.kind is Kind.EM3:
-            grid = await self._fetch(meter.kind, meter.id, 0, span, policy, is_called_off)
+            grid = await self._fetch(meter.kind, meter.id, 0, span, policy, first)
             if meter.pv_id is None:
                 return grid, None
-            return grid, await self._fetch(meter.kind, meter.pv_id, 0, span, policy, is_called_off)
-        grid = await self._fetch(meter.kind, meter.id, meter.grid_channel, span, policy, is_called_off)
+            return grid, await self._fetch(meter.kind, meter.pv_id, 0, span, policy, second)
+        grid = await self._fetch(meter.kind, meter.id, meter.grid_channel, span, policy, first)
         if not meter.solar:
             return grid, None
-        return grid, await self._fetch(meter.kind, meter.id, meter.solar_channel, span, policy, is_called_off)
+        return grid, await self._fetch(meter.kind, meter.id, meter.solar_channel, span, policy, second)
 
     async def _fetch(
         self,
@@ -128,13 +131,13 @@ class CloudClient:
         channel: int,
         span: dict[str, str],
         policy: RetryPolicy,
-        is_called_off: Callable[[], bool],
+        turn_of: Callable[[], AbstractAsyncContextManager[Turn]],
     ) -> dict[str, Any]:
         url = self._account.base_url + _PATHS[kind]
         query = {"id": device, "channel": str(channel), **span, "auth_key": self._account.auth_key}
 
         async def attempt() -> dict[str, Any]:
-            async with self.pacer.turn(is_called_off) as turn:
+            async with turn_of() as turn:
                 return await self._request(url, query, policy.timeout_s, _Sending(turn))
 
         return await retried(policy, self._on_retry, attempt)

@@ -49,15 +49,17 @@ class Pacer:
 
     Starts are at least `min_interval_s` apart and at most `max_in_flight` run at once. The first
     rejection makes the account serial for the life of the process: one request at a time, the gap
-    measured from the end of the last answer. Turns go first come, first served; a cancelled waiter
-    holds nobody back.
+    measured from the end of the last answer. Turns go first come, first served, but those that go
+    on with what has begun go ahead: so a kill costs the answers of one day, not those of all that are
+    under way. A cancelled waiter holds nobody back.
     """
 
     def __init__(self, pacing: Pacing, on_hold: Callable[[float], None] = lambda hold_s: None) -> None:
         self._gap_s = pacing.min_interval_s
         self._max_in_flight = pacing.max_in_flight
         self._on_hold = on_hold
-        self._queue = asyncio.Lock()
+        self._queue, self._queue_ahead = asyncio.Lock(), asyncio.Lock()
+        self._ahead = 0
         self._freed = asyncio.Event()
         self._in_flight = 0
         self._unsent = 0
@@ -92,12 +94,21 @@ class Pacer:
         return max(0.0, asyncio.get_running_loop().time() - max(self._ended_at, self._not_before))
 
     @asynccontextmanager
-    async def turn(self, is_called_off: Callable[[], bool] = lambda: False) -> AsyncIterator[Turn]:
+    async def turn(
+        self, is_called_off: Callable[[], bool] = lambda: False, *, goes_on: bool = False
+    ) -> AsyncIterator[Turn]:
         """Waits for this request's turn; sees from the way it ends whether the pace was too fast.
 
-        Raises `CalledOff` where it is called off by then: no turn was taken.
+        `goes_on`: it goes on with what has begun, and so ahead of what has not. Raises `CalledOff` where
+        it is called off by then: no turn was taken.
         """
-        turn = await self._start(is_called_off)
+        self._ahead += goes_on
+        try:
+            async with self._queue_ahead if goes_on else self._queue:
+                turn = await self._start(is_called_off, goes_on=goes_on)
+        finally:
+            self._ahead -= goes_on
+            self._freed.set()
         started_at = turn.started_at
         try:
             yield turn
@@ -114,24 +125,27 @@ class Pacer:
             turn.sent()
             self._finish()
 
-    async def _start(self, is_called_off: Callable[[], bool]) -> Turn:
+    async def _start(self, is_called_off: Callable[[], bool], *, goes_on: bool) -> Turn:
         loop = asyncio.get_running_loop()
-        async with self._queue:
-            while True:
-                if self._unsent or self._in_flight >= (1 if self.serial else self._max_in_flight):
-                    self._freed.clear()
-                    await self._freed.wait()
-                elif (wait_s := self._not_before - loop.time()) > 0:
-                    await asyncio.sleep(wait_s)
-                else:
-                    break
-            if is_called_off():
-                raise CalledOff
-            self._in_flight += 1
-            self._unsent += 1
-            self.requests += 1
-            self._hold_until(loop.time() + self._gap_s)
-            return Turn(loop.time(), self._sent)
+        while True:
+            if self._is_full or (self._ahead and not goes_on):
+                self._freed.clear()
+                await self._freed.wait()
+            elif (wait_s := self._not_before - loop.time()) > 0:
+                await asyncio.sleep(wait_s)
+            else:
+                break
+        if is_called_off():
+            raise CalledOff
+        self._in_flight += 1
+        self._unsent += 1
+        self.requests += 1
+        self._hold_until(loop.time() + self._gap_s)
+        return Turn(loop.time(), self._sent)
+
+    @property
+    def _is_full(self) -> bool:
+        return bool(self._unsent) or self._in_flight >= (1 if self.serial else self._max_in_flight)
 
     def _sent(self) -> None:
         """Until a request has left, the next one might overtake it: it starts after it, by the gap."""

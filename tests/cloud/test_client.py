@@ -9,7 +9,7 @@ import traceback
 import tracemalloc
 from collections.abc import Iterator
 from dataclasses import replace
-from datetime import date
+from datetime import date, timedelta
 from urllib.parse import quote
 
 import pytest
@@ -136,6 +136,15 @@ async def test_two_clamps_are_two_requests() -> None:
     """One for each channel, the grid's first, whichever they are."""
     asked = await _asked(Meter("house", EM_ID, grid_channel=1, solar_channel=0))
     assert asked == [(EM_ID, "1", "2026-06-01"), (EM_ID, "0", "2026-06-01")]
+
+
+async def test_a_day_that_has_begun_is_finished_before_the_next() -> None:
+    """Four are asked for at once; a kill costs the answers of the one that is half here."""
+    days = [_DAY - timedelta(days=age) for age in range(4)]
+    async with Simulator(cloud(Device(EM_ID))) as simulator, client_of(simulator) as client:
+        await asyncio.gather(*(client.fetch_day(meter_of(Device(EM_ID)), day) for day in days))
+        asked = [(call.day, call.channel) for call in simulator.counts.log]
+    assert asked == [(day.isoformat(), channel) for day in days for channel in "01"]
 
 
 async def test_without_a_solar_clamp_it_is_one_request() -> None:

@@ -37,11 +37,16 @@ class _Server:
         self.rejected_at: list[float] = []
 
     async def ask(
-        self, duration_s: float = 0.0, error: CollectorError | None = None, connect_s: float = 0.0
+        self,
+        duration_s: float = 0.0,
+        error: CollectorError | None = None,
+        connect_s: float = 0.0,
+        *,
+        goes_on: bool = False,
     ) -> None:
         """One request that takes so long to leave and to be answered; a rejection does not come out."""
         with suppress(CollectorError):
-            async with self.pacer.turn() as turn:
+            async with self.pacer.turn(goes_on=goes_on) as turn:
                 await asyncio.sleep(connect_s)
                 turn.sent()
                 seen = _Seen(_now())
@@ -137,6 +142,36 @@ async def test_turns_go_first_come_first_served() -> None:
 
     await asyncio.gather(*(ask(number) for number in range(12)))
     assert served == list(range(12))
+
+
+async def test_what_goes_on_with_what_has_begun_goes_ahead() -> None:
+    """Also ahead of the one whose turn is next; those behind keep their order, and the pace holds."""
+    pacer = Pacer(Pacing(1.0, 4))
+    served: list[tuple[str, float]] = []
+
+    async def ask(name: str, comes_s: float, *, goes_on: bool = False) -> None:
+        await asyncio.sleep(comes_s)
+        async with pacer.turn(goes_on=goes_on):
+            served.append((name, _now()))
+
+    first = [ask(name, 0) for name in "abcd"]
+    await asyncio.gather(*first, ask("a2", 1.9, goes_on=True), ask("b2", 1.95, goes_on=True))
+    assert served == [("a", 1), ("a2", 2), ("b2", 3), ("b", 4), ("c", 5), ("d", 6)]
+
+
+async def test_one_that_would_go_ahead_and_is_cancelled_holds_nobody_back() -> None:
+    """While it waits for its turn, and while it is under way."""
+    server = _server(Pacing(1.0, 1))
+    ahead = [asyncio.create_task(server.ask(9, goes_on=True)) for _ in range(3)]
+    behind = asyncio.create_task(server.ask())
+    await asyncio.sleep(0.5)
+    ahead[1].cancel()
+    await asyncio.sleep(1)
+    ahead[2].cancel()
+    await asyncio.sleep(1)
+    ahead[0].cancel()
+    await behind
+    assert server.starts == [1, 2.5]
 
 
 async def test_after_the_first_rejection_one_is_under_way_and_the_gap_counts_from_its_end() -> None:
@@ -401,6 +436,7 @@ _REQUESTS = st.lists(
         st.floats(0, 9),  # how long it takes
         st.sampled_from(["answer"] * 6 + ["rejected", "outage"]),
         st.none() | st.floats(0, 12),  # when it is cancelled
+        st.booleans(),  # whether it goes ahead
     ),
     max_size=25,
 )
@@ -409,21 +445,21 @@ _REQUESTS = st.lists(
 @settings(max_examples=100, deadline=None)
 @given(_REQUESTS, st.floats(0.2, 3), st.integers(1, 5))
 def test_never_too_close_and_never_too_many(
-    requests: list[tuple[float, float, str, float | None]], gap_s: float, most: int
+    requests: list[tuple[float, float, str, float | None, bool]], gap_s: float, most: int
 ) -> None:
     """Whatever comes when, takes how long, fails how, is cancelled where: the pace holds, nobody hangs."""
 
     async def play() -> None:
         server = _Server(Pacer(Pacing(gap_s, most)))
 
-        async def ask(comes_s: float, duration_s: float, ends: str) -> None:
+        async def ask(comes_s: float, duration_s: float, ends: str, goes_on: bool) -> None:
             await asyncio.sleep(comes_s)
-            await server.ask(duration_s, _ENDS[ends])
+            await server.ask(duration_s, _ENDS[ends], goes_on=goes_on)
 
         loop = asyncio.get_running_loop()
         tasks = []
-        for comes_s, duration_s, ends, cancelled_s in requests:
-            tasks.append(asyncio.create_task(ask(comes_s, duration_s, ends)))
+        for comes_s, duration_s, ends, cancelled_s, goes_on in requests:
+            tasks.append(asyncio.create_task(ask(comes_s, duration_s, ends, goes_on)))
             if cancelled_s is not None:
                 loop.call_later(cancelled_s, tasks[-1].cancel)
         if tasks:

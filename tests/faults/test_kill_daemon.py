@@ -24,7 +24,6 @@ _DAYS = 60
 _KILLS = 50  # of one archive
 _LIMIT_S, _INTERVAL_S = 0.05, 0.15  # shorter than the real ones; twice their margin, for busy machines
 _SLOW_LIMIT_S, _SLOW_INTERVAL_S = 3.0, 3.15  # longer than a start takes, on a busy machine too
-_AT_ONCE = 4  # days under way: `max_in_flight`
 
 pytestmark = pytest.mark.timeout(1800)
 
@@ -88,24 +87,23 @@ def test_kill_9_at_random_moments_damages_nothing_and_breaks_no_pace(killed: Kil
     )  # fmt: skip
 
 
-def test_a_kill_repeats_only_the_days_that_were_under_way(killed: Killed) -> None:
-    """Nothing that was saved is asked for again: requests seen are those needed and those repeated."""
+def test_nothing_that_was_saved_is_asked_for_again(killed: Killed) -> None:
+    """Requests seen are those needed and those repeated."""
     assert killed.requests == killed.needed + sum(killed.repeated)
-    assert max(killed.days_repeated) <= _AT_ONCE
     figures.note(
         "S2", requests_seen=killed.requests, needed=killed.needed, repeated=sum(killed.repeated),
         repeated_by_one_kill_at_most=max(killed.repeated),
     )  # fmt: skip
 
 
-@pytest.mark.xfail(
-    strict=True,
-    reason="four days are asked for at once, the first clamp of each before the second of any: "
-    "a kill loses the answers for all the first clamps",
-)
-def test_a_kill_repeats_at_most_one_request(killed: Killed) -> None:
-    """The promise; not kept so far."""
-    assert max(killed.repeated) <= 1
+def test_a_kill_repeats_one_request_as_a_rule(killed: Killed) -> None:
+    """The answer that was here already: what has begun is finished before the next day begins.
+
+    Two where it comes between the second answer and the end of the save; a further day may have begun
+    by then where this computer is busy.
+    """
+    assert sum(killed.repeated) <= killed.kills
+    assert max(killed.days_repeated) <= 2
 
 
 def test_the_pace_holds_where_the_next_service_starts_at_once(tmp_path: Path) -> None:

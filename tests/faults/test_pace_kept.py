@@ -176,8 +176,10 @@ class _Watched(Pacer):
         self._began, self._ended = began, ended
 
     @asynccontextmanager
-    async def turn(self, is_called_off: Callable[[], bool] = lambda: False) -> AsyncIterator[Turn]:
-        async with super().turn(is_called_off) as turn:
+    async def turn(
+        self, is_called_off: Callable[[], bool] = lambda: False, *, goes_on: bool = False
+    ) -> AsyncIterator[Turn]:
+        async with super().turn(is_called_off, goes_on=goes_on) as turn:
             self._began(self.requests)
             try:
                 yield turn
