@@ -34,6 +34,7 @@ EVENTS: dict[str, str] = {
     "storage.recovered": "the archive can be written again",
     "file.quarantined": "a file that cannot be trusted was moved aside and is collected anew",
     "file.unreadable": "one or more day files cannot be read; they stay where they are, and their days wait",
+    "file.changed": "one or more complete files are not the ones that were saved: a bit was lost, or edited",
     "ledger.rebuilt": "the ledger was damaged and was made anew from the files",
     "zone.learned": "a meter's time zone became known",
     "zone.changed": "a meter's time zone is another one than before",

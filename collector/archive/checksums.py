@@ -35,12 +35,18 @@ class Recorded(NamedTuple):
 
 
 class Checksums:
-    """The list in `path`, and what it says now. `damaged` lines could not be read, and are dropped."""
+    """The list in `path`, and what it says now.
+
+    `damaged` lines could not be read, and are dropped. `changed` days have a complete file, when last
+    looked at, that is not the one that was recorded.
+    """
 
     def __init__(self, path: Path) -> None:
         self._path = path
         self._recorded: dict[date, tuple[Recorded, ...]] = {}
         self.damaged = 0
+        self.changed: set[date] = set()
+        self._found: dict[date, bytes] = {}  # complete files without a record: their SHA-256
         self._struck = 0
         self._is_torn = False
         self._read()
@@ -63,22 +69,35 @@ class Checksums:
         recorded = self.of(day)
         if not recorded or recorded[-1].digest != digest:
             self._append({day: digest}, saved=True)
+        self._found.pop(day, None)
 
     def settle(self, day: date) -> None:
         """Only the newest record of that day counts from now on: its file is saved."""
         *older, newest = self.of(day)
         self._strike(day, older)
         self._recorded[day] = (newest,)
+        self.changed.discard(day)
 
     def forget(self, day: date) -> None:
         """That day's complete file is gone, or about to be."""
         self._strike(day, self._recorded.pop(day, ()))
+        self._found.pop(day, None)
+        self.changed.discard(day)
 
-    def adopt(self, found: Mapping[date, bytes]) -> None:
-        """Records the SHA-256 of complete files that were found without a record. Raises `OSError`."""
-        unknown = {day: digest for day, digest in found.items() if day not in self._recorded}
-        if unknown:
-            self._append(unknown, saved=False)
+    def look_at(self, day: date, data: bytes) -> None:
+        """Compares that day's complete file with its record; `adopt` makes one where there is none."""
+        digest, recorded = sha256(data).digest(), self.of(day)
+        self.changed.discard(day)
+        if not recorded:
+            self._found[day] = digest
+        elif digest not in [each.digest for each in recorded]:
+            self.changed.add(day)
+
+    def adopt(self) -> None:
+        """Records the complete files that were found without a record. Raises `OSError`: they wait then."""
+        if self._found:
+            self._append(self._found, saved=False)
+            self._found.clear()
 
     def _append(self, digests: Mapping[date, bytes], *, saved: bool) -> None:
         recorded = [(day, Recorded(digest, saved, 0)) for day, digest in sorted(digests.items())]

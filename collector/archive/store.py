@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from contextlib import suppress
 from dataclasses import replace
 from datetime import date, datetime
-from hashlib import sha256
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
@@ -72,7 +71,6 @@ class Archive:
             self._lock.release()
             raise
         self._stamps: dict[date, int] = {}  # of each day file, as last read
-        self._unrecorded: dict[date, bytes] = {}  # complete files without a checksum: their SHA-256
         self._known = {day: NOTHING._replace(asked=asked) for day, asked in self.ledger.asked.items()}
         self.unreadable: Mapping[date, str] = {}  # files that could not be read at the last look, and why
 
@@ -92,7 +90,7 @@ class Archive:
         """
         present = day_files(self.folder)
         for day in self._known.keys() - present.keys():
-            if _had_file(self._known[day]) or day in self.unreadable:
+            if self._known[day].had_file or day in self.unreadable:
                 self._forget(day)
         damaged: list[Quarantined] = []
         unreadable: dict[date, str] = {}
@@ -110,13 +108,17 @@ class Archive:
             else:
                 self._stamps[day] = stamp
                 self._know(day, state)
-                if state.complete and not self._checksums.of(day):
-                    self._unrecorded[day] = sha256(data).digest()
+                if state.complete:
+                    self._checksums.look_at(day, data)
         self.unreadable = unreadable
         with suppress(OSError):  # a disk in trouble is told by the next save; the next look tries again
-            self._checksums.adopt(self._unrecorded)
-            self._unrecorded.clear()
+            self._checksums.adopt()
         return tuple(damaged)
+
+    @property
+    def changed(self) -> Set[date]:
+        """Days whose complete file was not the one that was recorded, at the last look."""
+        return self._checksums.changed.copy()
 
     def known(self) -> Mapping[date, Known]:
         """What is known of each day, as of the last `scan` and what was merged since. Any thread."""
@@ -142,7 +144,8 @@ class Archive:
         if file is None and not result.readings:
             outcome = Outcome.EMPTY
         elif file is not None and (
-            not answered.readings or _says(file, decimals) == (result.readings, complete)
+            not answered.readings
+            or (_says(file, decimals) == (result.readings, complete) and day.date not in self.changed)
         ):
             outcome = Outcome.UNCHANGED
         else:
@@ -189,7 +192,6 @@ class Archive:
 
     def _save(self, day: date, data: bytes, *, complete: bool) -> None:
         """Saves a day's file, its checksum first: cut off in between, the file is one of the two recorded."""
-        self._unrecorded.pop(day, None)
         if complete:
             self._checksums.note(day, data)
         else:
@@ -209,7 +211,6 @@ class Archive:
         """The file is gone: a gap, to be collected anew without waiting."""
         self.ledger.forget(day)
         self._checksums.forget(day)
-        self._unrecorded.pop(day, None)
         self._stamps.pop(day, None)
         self._known.pop(day, None)
 
@@ -237,12 +238,6 @@ class Archive:
 
     def _path(self, day: date) -> Path:
         return self.folder / f"{day.isoformat()}.jsonl"
-
-
-def _had_file(state: Known) -> bool:
-    """Whether there was a file when the day was last looked at, or asked for."""
-    asked = state.asked
-    return state.stored or (asked is not None and asked.outcome not in (Outcome.EMPTY, Outcome.FAILED))
 
 
 def _says(file: DayFile, decimals: int) -> tuple[Mapping[int, object], bool]:

@@ -49,6 +49,12 @@ class Known(NamedTuple):
         """Asked for, answered, and nothing there."""
         return not self.stored and self.asked is not None and self.asked.outcome is Outcome.EMPTY
 
+    @property
+    def had_file(self) -> bool:
+        """Whether there was a file when the day was last looked at, or asked for."""
+        asked = self.asked
+        return self.stored or (asked is not None and asked.outcome not in (Outcome.EMPTY, Outcome.FAILED))
+
 
 NOTHING = Known(stored=False, complete=False)
 

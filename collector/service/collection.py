@@ -22,7 +22,7 @@ from collector.energy.planning import PlanPolicy, backfill_days, heal_days, refr
 from collector.energy.retention import first_day, lost_days
 from collector.errors import AnswerError, Rejected, UnreadableFile
 from collector.service.standing import Failure
-from collector.service.telling import tell_day, tell_quarantined, tell_unreadable, tell_zone
+from collector.service.telling import tell_changed, tell_day, tell_quarantined, tell_unreadable, tell_zone
 from collector.service.trust import check_clock
 from collector.threads import DaemonThreads
 
@@ -73,6 +73,7 @@ class Collection:
         self.claimed: set[date] = set()  # days that a job has taken and not yet done
         self._losses_looked_for: date | None = None
         self._unreadable: Set[date] = frozenset()  # told already
+        self._changed: Set[date] = frozenset()  # told already
         self._other_zones: deque[str] = deque(maxlen=_ZONE_PROOFS)
         self._log = _log.bind(meter=meter.name)
 
@@ -167,6 +168,10 @@ class Collection:
         if news := {day: reason for day, reason in unreadable.items() if day not in self._unreadable}:
             tell_unreadable(self._log, news)
         self._unreadable = unreadable.keys()
+        changed = self.archive.changed
+        if news_of_changes := changed - self._changed:
+            tell_changed(self._log, news_of_changes)
+        self._changed = changed
 
     def days_for(self, lane: Lane) -> Iterator[date]:
         """The days that a job of that lane asks for; planned when the first is taken, not before."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from datetime import date
 
 from collector.archive.store import DayOutcome, Quarantined
@@ -47,6 +47,12 @@ def tell_unreadable(log: Logger, unreadable: Mapping[date, str]) -> None:
     log.error(
         "file.unreadable", count=len(days), oldest=days[0], newest=days[-1], reason=reason, days=days[:40]
     )
+
+
+def tell_changed(log: Logger, changed: Set[date]) -> None:
+    """Complete files are not the ones that were saved; their days."""
+    days = [str(day) for day in sorted(changed)]
+    log.warning("file.changed", count=len(days), oldest=days[0], newest=days[-1], days=days[:40])
 
 
 def tell_zone(log: Logger, before: str | None, now: str) -> None:

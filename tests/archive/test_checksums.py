@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 from collector.archive.checksums import Checksums
 from collector.archive.dayfile import DayFormat, encode
 from collector.archive.store import Archive
+from collector.energy.knowledge import Outcome
 from collector.energy.readings import EnergyDay
 from collector.errors import ArchiveError
 from tests.archive.making import everything_in, older_file
@@ -96,6 +97,68 @@ def test_sha256sum_sees_a_flipped_digit(archive: Archive, folder: Path) -> None:
     path = folder / f"{ORDINARY}.jsonl"
     path.write_bytes(path.read_bytes().replace(b'"import": 7.1230', b'"import": 7.1231'))
     assert f"{ORDINARY}.jsonl: FAILED" in sha256sum(folder)
+
+
+def flip_a_digit(folder: Path, old: bytes = b'"import": 7.1230', new: bytes = b'"import": 7.1231') -> None:
+    path = folder / f"{ORDINARY}.jsonl"
+    data = path.read_bytes()
+    assert old in data
+    path.write_bytes(data.replace(old, new))
+
+
+@pytest.mark.parametrize("adopted", [False, True])
+def test_a_flipped_digit_is_seen_at_the_next_look(folder: Path, adopted: bool) -> None:
+    """In a file that we saved, and in one that was found; it stays, and its record with it."""
+    with opened(folder) as archive:
+        archive.merge(WHOLE, END)
+        if adopted:
+            (folder / LIST).unlink()
+    with opened(folder) as archive:
+        archive.scan()
+        assert archive.changed == set()
+        flip_a_digit(folder)
+        before = everything_in(folder)
+        for _ in range(2):
+            assert archive.scan() == ()
+            assert archive.changed == {ORDINARY}
+    with opened(folder) as archive:
+        archive.scan()
+        assert archive.changed == {ORDINARY}
+        assert everything_in(folder) == before
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        (b'"import": 7.1230', b'"import": 7.1231'),
+        (b'"weekday"', b'"weekdax"'),
+        (b'"week": "20', b'"week": "30'),
+    ],
+)
+def test_a_changed_file_is_made_right_by_the_next_answer(folder: Path, old: bytes, new: bytes) -> None:
+    """Also in the columns that no answer tells."""
+    with opened(folder) as archive:
+        archive.merge(WHOLE, END)
+        flip_a_digit(folder, old, new)
+        archive.scan()
+        assert archive.merge(WHOLE, END).outcome is Outcome.WRITTEN
+        assert (folder / f"{ORDINARY}.jsonl").read_bytes() == encode(WHOLE, 4, complete=True)
+        assert archive.changed == set()
+        assert archive.merge(WHOLE, END).outcome is Outcome.UNCHANGED
+
+
+def test_a_change_that_was_undone_or_moved_aside_is_none(archive: Archive, folder: Path) -> None:
+    """Whoever looks is told of what is there now."""
+    archive.merge(WHOLE, END)
+    flip_a_digit(folder)
+    archive.scan()
+    flip_a_digit(folder, b'"import": 7.1231', b'"import": 7.1230')
+    archive.scan()
+    assert archive.changed == set()
+    flip_a_digit(folder)
+    archive.scan()
+    archive.set_aside(ORDINARY, "checksum")
+    assert archive.changed == set()
 
 
 def test_a_revised_day_strikes_its_older_line_out(archive: Archive, folder: Path) -> None:

@@ -219,6 +219,25 @@ async def test_files_that_cannot_be_read_are_told_once_and_left_alone(
         assert not list((folder / ".collector").glob("quarantine/*"))
 
 
+async def test_a_complete_file_that_has_changed_is_told_once(tmp_path: Path, log_lines: io.StringIO) -> None:
+    """By each process: a lost bit and a person's own correction look alike, so it stays as it is."""
+    async with living(cloud_of(), tmp_path, START, **SHALLOW) as service:
+        await service.pass_time(minutes=30)
+        folder = service.world.folder()
+    day = TODAY - timedelta(days=3)
+    path = folder / f"{day}.jsonl"
+    data = path.read_bytes()
+    changed = data.replace(b'"import": 0.', b'"import": 1.', 1)
+    path.write_bytes(changed)
+    for starts in (1, 2):
+        async with living(cloud_of(), tmp_path, START + timedelta(hours=starts), **SHALLOW) as service:
+            await service.pass_time(hours=3)
+        told = events_in(log_lines.getvalue(), "file.changed")
+        assert [(each["count"], each["days"]) for each in told] == [(1, [str(day)])] * starts
+    assert changed not in (b"", data)
+    assert path.read_bytes() == changed
+
+
 async def test_a_bug_while_asking_for_a_job_is_told_and_the_next_one_is_unaffected(
     tmp_path: Path, log_lines: io.StringIO, monkeypatch: pytest.MonkeyPatch
 ) -> None:
