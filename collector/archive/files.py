@@ -131,13 +131,17 @@ def is_there(path: Path) -> bool:
 
 
 def quarantine(path: Path, folder: Path) -> Path:
-    """Moves a file aside into `folder`, beside earlier ones of its name; nothing is overwritten."""
+    """Moves a file aside into `folder`, beside earlier ones of its name; nothing is overwritten.
+
+    A power cut may bring it back to its place where the disk is in trouble: then it is found once more.
+    """
     make_folder(folder)
     places = (folder / f"{path.name}.{number}" for number in count(1))
     place = next(place for place in places if not is_there(place))
     path.rename(place)
-    sync_folder(folder)
-    sync_folder(path.parent)
+    with suppress(OSError):
+        sync_folder(folder)
+        sync_folder(path.parent)
     return place
 
 

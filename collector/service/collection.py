@@ -72,6 +72,7 @@ class Collection:
         self.failure: Failure | None = None
         self.claimed: set[date] = set()  # days that a job has taken and not yet done
         self._losses_looked_for: date | None = None
+        self._zone_told = archive.ledger.zone
         self._unreadable: Set[date] = frozenset()  # told already
         self._changed: Set[date] = frozenset()  # told already
         self._other_zones: deque[str] = deque(maxlen=_ZONE_PROOFS)
@@ -106,7 +107,6 @@ class Collection:
         kinds = Counter((anomaly.field, anomaly.reason) for anomaly in read.anomalies)
         for (name, reason), hours in kinds.items():
             self._log.warning("answer.anomaly", day=str(day), field=name, reason=reason, hours=hours)
-        known_zone = self.archive.ledger.zone
         try:
             outcome = await self.blocking(self.archive.merge, read.energy_day, now)
         except UnreadableFile as error:  # nobody knows what an answer would replace
@@ -114,12 +114,18 @@ class Collection:
             self.note_failure("file.unreadable", error.reason)
             return await self.fail_day(day, f"file.unreadable: {error.reason}")
         tell_day(self._log, outcome, doubtful=len(read.energy_day.doubtful))
-        tell_zone(self._log, known_zone, read.energy_day.day.zone.key)
+        self._tell_zone()
         await self._tell_losses()
         if day == self.today():  # an older day says nothing of how fresh the data are
             self.answered_at = int(self._clock().timestamp())
         self.writes += outcome.outcome in (Outcome.WRITTEN, Outcome.PARTIAL)
         return outcome
+
+    def _tell_zone(self) -> None:
+        """Each news of it once, also where several days are under way."""
+        if (zone := self.archive.ledger.zone) is not None:
+            tell_zone(self._log, self._zone_told, zone)
+        self._zone_told = zone
 
     def check_clock(self) -> None:
         """Raises `ClockUntrusted` where this machine's clock cannot be right."""

@@ -366,6 +366,20 @@ def test_what_was_moved_aside_is_there_after_a_power_cut(tmp_path: Path) -> None
     assert place.read_bytes() == b"damaged"
 
 
+@pytest.mark.parametrize("failing", [range(4, sys.maxsize), range(sys.maxsize)])
+def test_a_file_that_was_moved_is_told_where_the_disk_fails_afterwards(
+    tmp_path: Path, failing: range
+) -> None:
+    """Bug: it was gone from its place, and nobody was told where to."""
+    (tmp_path / "day.jsonl").write_bytes(b"damaged")
+    make_folder(tmp_path / "quarantine")
+    fault = Failure(failing, errno.EIO, frozenset({"fsync"}))
+    with Calls(tmp_path, fault).wrapped() as calls, calls.watched():
+        place = quarantine(tmp_path / "day.jsonl", tmp_path / "quarantine")
+    assert place.read_bytes() == b"damaged"
+    assert not is_there(tmp_path / "day.jsonl")
+
+
 def test_a_link_to_nowhere_is_there(tmp_path: Path) -> None:
     """Who takes it for absent writes over it."""
     (tmp_path / "link").symlink_to("nowhere")

@@ -7,6 +7,7 @@ import errno
 import io
 import os
 import sys
+import threading
 from datetime import UTC, date, datetime, timedelta
 from itertools import accumulate, islice
 from pathlib import Path
@@ -14,8 +15,18 @@ from typing import Any
 
 import pytest
 
+from collector.archive.dayfile import DayFormat
+from collector.archive.store import Archive
+from collector.cloud.client import CloudClient, open_session
+from collector.cloud.meters import Account as CloudAccount
+from collector.cloud.meters import Meter
+from collector.cloud.pacing import Pacer, Pacing
+from collector.cloud.retrying import RetryPolicy
+from collector.energy.days import zone_named
+from collector.energy.planning import PlanPolicy
+from collector.service.collection import Collection
 from collector.service.troubles import SOURCE
-from collector.simulator import Account, Device, Fault, Limit, Scenario
+from collector.simulator import Account, Device, Fault, Limit, Scenario, Simulator
 from tests.faults.failing_calls import Calls, Failure
 from tests.numbers.test_whole_years import check_day
 from tests.service.living import events_in, living
@@ -100,6 +111,34 @@ async def test_one_day_that_the_cloud_cannot_tell_stops_nothing(
         await service.pass_time(days=3)
         assert len(records_of(service.world.folder() / f"{TODAY + timedelta(days=3)}.jsonl")) >= 13
         assert 10 < service.world.cloud.counts.days[(DEVICE, str(bad), "0")] < 60
+
+
+async def test_the_zone_is_learned_once(
+    tmp_path: Path, log_lines: io.StringIO, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Bug: told again for each day that came while the first one was being saved."""
+    async with Simulator(cloud_of(Device(DEVICE)), clock=lambda: START) as cloud, open_session() as session:
+        client = CloudClient(session, CloudAccount("home", cloud.url, KEY), Pacer(Pacing(0)), RetryPolicy())
+        meter = Meter("house", DEVICE)
+        archive = Archive(tmp_path, DayFormat())
+        home = zone_named("Europe/Dublin")
+        collection = Collection(meter, client, archive, PlanPolicy(), lambda: START, home)
+        days = [TODAY - timedelta(days=age) for age in range(3)]
+        disk_works, really = threading.Event(), os.open
+
+        def slowly(*words: Any, **more: Any) -> int:
+            assert disk_works.wait(10)
+            return really(*words, **more)
+
+        monkeypatch.setattr(os, "open", slowly)
+        collecting = [asyncio.create_task(collection.collect_day(day)) for day in days]
+        for _ in range(2000):  # no time passes while a thread is at work, but answers come
+            await asyncio.sleep(0)
+        assert cloud.counts.total.requests == 2 * len(days)
+        disk_works.set()
+        await asyncio.gather(*collecting)
+        archive.close()
+    assert len(events_in(log_lines.getvalue(), "zone.learned")) == 1
 
 
 async def test_one_odd_answer_does_not_move_the_meter(tmp_path: Path, log_lines: io.StringIO) -> None:
