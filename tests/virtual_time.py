@@ -14,6 +14,7 @@ from typing import Any
 
 _SOON_S, _SOON_GRACE_S, _LATE_GRACE_S = 2.0, 0.0003, 0.02
 _DEADLOCK_S = 20.0
+_RESOLUTION_S = 1e-6
 _OWN_DESCRIPTORS = 1  # the loop's own pipe; with the listening servers alone, nothing is under way
 
 
@@ -26,6 +27,8 @@ class VirtualTimeLoop(asyncio.SelectorEventLoop):
         self._servers: list[asyncio.Server] = []
         self.on_jump: Callable[[float], None] = lambda seconds: None
         super().__init__(_JumpingSelector(self))
+        # Past 2 ** 24 s, half a year, the usual nanosecond is lost in a float: no timer would be due.
+        self._clock_resolution = _RESOLUTION_S
 
     def time(self) -> float:
         return self._virtual_s

@@ -32,12 +32,12 @@ def world_of_few_signs(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(trust, "SYNCHRONIZED", tmp_path / "synchronized")
 
 
-@pytest.mark.timeout(1800)
+@pytest.mark.timeout(3000)
 async def test_no_history_breaks_a_promise(tmp_path: Path) -> None:
     """Kills, full disks, loss, clock steps, revisions, holes, late and shrunken data, in any order."""
     counts: Counter[str] = Counter()
     days, broken = 0.0, 0
-    histories = amounts.amount(16, 1000)
+    histories = amounts.amount(50, 1000)
     for number in range(histories):
         dice = amounts.dice("N8", number)
         made = await lived(weather(dice), tmp_path / str(number), dice)
