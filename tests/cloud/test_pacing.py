@@ -6,13 +6,14 @@ import asyncio
 from contextlib import suppress
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from collector.cloud.pacing import Pacer, Pacing
-from collector.errors import AnswerError, CollectorError, RateLimited, Unavailable
+from collector.errors import AnswerError, CalledOff, CollectorError, RateLimited, Unavailable
 from tests.virtual_time import VirtualTimeLoop
 
 
@@ -149,9 +150,9 @@ async def test_what_goes_on_with_what_has_begun_goes_ahead() -> None:
     pacer = Pacer(Pacing(1.0, 4))
     served: list[tuple[str, float]] = []
 
-    async def ask(name: str, comes_s: float, *, goes_on: bool = False) -> None:
+    async def ask(name: str, comes_s: float, **how: Any) -> None:
         await asyncio.sleep(comes_s)
-        async with pacer.turn(goes_on=goes_on):
+        async with pacer.turn(**how):
             served.append((name, _now()))
 
     first = [ask(name, 0) for name in "abcd"]
@@ -172,6 +173,30 @@ async def test_one_that_would_go_ahead_and_is_cancelled_holds_nobody_back() -> N
     ahead[0].cancel()
     await behind
     assert server.starts == [1, 2.5]
+
+
+async def test_who_waits_for_one_that_is_cancelled_has_the_turn_instead() -> None:
+    """Nothing else happens that could wake it."""
+    server = _server(Pacing(10, 4))
+    ahead = asyncio.create_task(server.ask(goes_on=True))
+    await asyncio.sleep(1)
+    behind = asyncio.create_task(server.ask())
+    await asyncio.sleep(1)
+    ahead.cancel()
+    await behind
+    assert server.starts == [10]
+
+
+async def test_what_is_called_off_by_its_turn_takes_none() -> None:
+    """Whoever comes next has it, at once."""
+    pacer = Pacer(Pacing(1.0, 4))
+    for goes_on in (False, True):
+        with pytest.raises(CalledOff):
+            async with pacer.turn(lambda: True, goes_on=goes_on):
+                raise AssertionError("it has begun")
+    assert (_now(), pacer.requests, pacer.in_flight, pacer.failures) == (1, 0, 0, 0)
+    async with pacer.turn():
+        assert _now() == 1
 
 
 async def test_after_the_first_rejection_one_is_under_way_and_the_gap_counts_from_its_end() -> None:

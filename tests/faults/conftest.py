@@ -5,8 +5,20 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Sequence
+from pathlib import Path
 
 import pytest
+
+from tests.faults.amounts import is_long
+
+_FOLDER = Path(__file__).parent
+_LONG_S = 3000  # a rig that hangs shows; how long one takes is no test's business
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items if is_long() else ():
+        if _FOLDER in item.path.parents:
+            item.add_marker(pytest.mark.timeout(_LONG_S), append=False)
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
