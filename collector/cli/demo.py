@@ -75,7 +75,8 @@ async def _demo(folder: Path, *, once: bool) -> int:
 
 async def _keep_collecting(settings: Settings, interrupt: asyncio.Event) -> None:
     from collector.energy.days import wall_clock
-    from collector.service.daemon import Signals, serve
+    from collector.service.daemon import serve
+    from collector.service.signals import Signals
     from collector.service.systemd import Notifier
 
     print("Collecting on, as the service does; a line each hour. Ctrl-C ends it.")

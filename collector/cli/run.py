@@ -33,7 +33,8 @@ def run(options: argparse.Namespace) -> int:
     starting.set_up_logs(settings, sys.stdout, level)
 
     from collector.energy.days import wall_clock
-    from collector.service.daemon import Signals, serve
+    from collector.service.daemon import serve
+    from collector.service.signals import Signals
     from collector.service.systemd import Notifier
     from collector.settings import Settings, load
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 from collections.abc import AsyncIterator
 from contextlib import ExitStack, asynccontextmanager
@@ -19,6 +20,7 @@ from collector.service.collection import Collection
 from collector.service.home import home_zone
 from collector.service.runner import AccountRunner
 from collector.settings import Settings
+from collector.threads import DaemonThreads
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,8 +59,8 @@ async def assembled(
 
     Raises `ArchiveLocked`, and `ArchiveError` with the cause and the cure, before anything is asked.
     """
-    with ExitStack() as held:
-        archives = {meter.name: open_archive(settings, meter, held) for meter in settings.meters}
+    archives, held = await _opened(settings)
+    with held:
         async with open_session() as session:
             accounts = []
             for each in settings.accounts:
@@ -72,6 +74,29 @@ async def assembled(
                 runner = AccountRunner(each.account.name, settings.pacing.max_in_flight, patience_s)
                 accounts.append(AccountAtWork(each.account.name, runner, collections, client.pacer))
             yield accounts
+
+
+async def _opened(settings: Settings) -> tuple[dict[str, Archive], ExitStack]:
+    """All archives, by their meters' names, held until the stack ends.
+
+    Off the loop: a card that stalls must not keep the service from being told to stop.
+    """
+
+    def opened() -> tuple[dict[str, Archive], ExitStack]:
+        with ExitStack() as held:
+            archives = {meter.name: open_archive(settings, meter, held) for meter in settings.meters}
+            return archives, held.pop_all()
+
+    def let_go(done: asyncio.Future[tuple[dict[str, Archive], ExitStack]]) -> None:
+        if done.exception() is None:
+            done.result()[1].close()
+
+    opening = asyncio.get_running_loop().run_in_executor(DaemonThreads(), opened)
+    try:
+        return await asyncio.shield(opening)
+    except asyncio.CancelledError:
+        opening.add_done_callback(let_go)
+        raise
 
 
 def open_archive(settings: Settings, meter: Meter, held: ExitStack) -> Archive:

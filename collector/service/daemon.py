@@ -5,8 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Callable
-from contextlib import suppress
-from dataclasses import dataclass, field
+from contextlib import AsyncExitStack, suppress
 from datetime import datetime
 from functools import partial
 from zoneinfo import ZoneInfo
@@ -21,6 +20,7 @@ from collector.service.home import home_zone
 from collector.service.observer import Observer
 from collector.service.outside import Tell, outside
 from collector.service.schedule import Schedule
+from collector.service.signals import Signals, broken_off_by
 from collector.service.standing import in_one_line, place_for, read_standing
 from collector.service.systemd import Notifier
 from collector.settings import Settings
@@ -33,23 +33,6 @@ _IDLE_S = 3 * 3600.0  # every hour asks for today: who did nothing for three, wi
 _STEP_S = 60.0  # a larger jump of the wall clock against elapsed time is a step
 
 _log = logs.get_logger("service")
-
-
-@dataclass(slots=True)
-class Signals:
-    """What the process was told from outside."""
-
-    stop: asyncio.Event = field(default_factory=asyncio.Event)
-    reload: asyncio.Event = field(default_factory=asyncio.Event)
-
-    async def wait(self) -> None:
-        """Until either is set."""
-        waits = [asyncio.create_task(event.wait()) for event in (self.stop, self.reload)]
-        try:
-            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            for each in waits:
-                each.cancel()
 
 
 async def serve(
@@ -68,13 +51,18 @@ async def serve(
         _log.warning("config.warning", reason=warning)
     pacers = Pacers()
     while not signals.stop.is_set():
-        async with assembled(settings, clock, pacers) as accounts:
+        async with AsyncExitStack() as held:
+            async with broken_off_by(signals.stop):
+                accounts = await held.enter_async_context(assembled(settings, clock, pacers))
+            if signals.stop.is_set():
+                break
             observer = _observer(accounts, settings, clock)
             async with outside(settings.listen, settings.alarms, observer.standing, clock) as tell:
                 await _Round(accounts, settings, load, signals, clock, notifier, observer, tell).run()
         signals.reload.clear()
         if not signals.stop.is_set():
-            settings = await _reloaded(settings, load, clock, pacers)
+            async with broken_off_by(signals.stop):
+                settings = await _reloaded(settings, load, clock, pacers)
     _log.info("service.stopped")
 
 

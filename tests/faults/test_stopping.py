@@ -109,10 +109,6 @@ def test_a_service_stops_before_a_host_that_takes_no_connection(tmp_path: Path) 
 @pytest.mark.needs("strace")
 def test_a_service_stops_while_a_card_takes_eight_seconds_to_sync(tmp_path: Path) -> None:
     """The file that is being saved is the old one or the new one."""
-    trace = tmp_path / "trace"
-    syncs = "fsync,fdatasync"
-    strace = ("strace", "-D", "-f", "-qq", "-o", str(trace), "-e", f"trace={syncs}")
-    slow = ("-e", f"inject={syncs}:delay_enter=8000000")
     with cloud_process(tmp_path) as cloud:
         config = configuration(tmp_path, cloud, FEW)
         with running(config) as before:
@@ -120,10 +116,30 @@ def test_a_service_stops_while_a_card_takes_eight_seconds_to_sync(tmp_path: Path
             assert before.terminate()[0] == 0
         for path in (tmp_path / "archive" / "house").glob("*.jsonl"):
             path.unlink()
-        with running(config, [*strace, *slow]) as started:
+        with running(config, slow_syncs(tmp_path / "trace")) as started:
             started.wait_for("service.ready")
-            started.wait_until(lambda: "sync(" in trace.read_text(), "sync", 60)
+            started.wait_until(lambda: "sync(" in (tmp_path / "trace").read_text(), "sync", 60)
             check_stop("slow fsync", started, tmp_path)
+
+
+@pytest.mark.needs("strace")
+def test_a_first_start_stops_while_a_card_takes_eight_seconds_to_sync(tmp_path: Path) -> None:
+    """Bug: the archive's folders were made on the loop's own thread, which heard no signal meanwhile."""
+    config = configuration(tmp_path, Cloud("http://127.0.0.1:9"), FEW)
+    with running(config, slow_syncs(tmp_path / "trace")) as started:
+        started.wait_for("service.started")
+        started.wait_until(lambda: "sync(" in (tmp_path / "trace").read_text(), "sync", 60)
+        check_stop("first start, slow fsync", started, tmp_path)
+        assert not started.events("service.ready")
+
+
+def slow_syncs(trace: Path) -> list[str]:
+    """The command before another one whose syncs take eight seconds each, and stand in `trace`."""
+    syncs = "fsync,fdatasync"
+    return [
+        *("strace", "-D", "-f", "-qq", "-o", str(trace), "-e", f"trace={syncs}"),
+        *("-e", f"inject={syncs}:delay_enter=8000000"),
+    ]
 
 
 def test_a_service_stops_while_it_starts(tmp_path: Path) -> None:

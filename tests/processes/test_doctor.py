@@ -23,7 +23,14 @@ from typing import Any
 import pytest
 
 from collector.doctor.checks import NAMES
-from collector.service.standing import AccountStanding, MeterStanding, Standing, place_for, write_standing
+from collector.service.standing import (
+    AccountStanding,
+    MeterStanding,
+    Standing,
+    place_for,
+    read_standing,
+    write_standing,
+)
 from tests.faults.scanner import assert_no_key_in
 from tests.key_forms import AWKWARD_KEY as AWKWARD
 from tests.processes.harness import (
@@ -181,6 +188,16 @@ def test_swapped_clamps_are_told(cloud: Cloud, tmp_path: Path) -> None:
     assert code == 0
 
 
+def settled(archive: Path) -> None:
+    """Until the service has said that nothing is under way; for half a minute then it says no more."""
+    for _ in range(1000):
+        standing = read_standing(archive, {})
+        if standing is not None and not standing.jobs and standing.meters["house"].state == "good":
+            return
+        time.sleep(0.02)
+    raise AssertionError("it is always at work")
+
+
 def said_by(service: subprocess.Popen[str], archive: Path, jobs: int) -> None:
     """What the service says of itself, ahead of its own heartbeat."""
     now = int(time.time())  # noqa: TID251
@@ -200,6 +217,7 @@ def test_beside_a_live_service(cloud: Cloud, tmp_path: Path) -> None:
     service = started("run", "--config", str(config))
     try:
         wait_for(service, '"job": "backfill"')
+        settled(archive)  # or it says something itself while we do
         for jobs, requests in ((0, 2), (1, 0)):
             said_by(service, archive, jobs)
             cloud.reset()

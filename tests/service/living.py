@@ -14,7 +14,8 @@ from typing import Any
 import time_machine
 
 from collector.energy.days import wall_clock
-from collector.service.daemon import Signals, serve
+from collector.service.daemon import serve
+from collector.service.signals import Signals
 from collector.service.systemd import Notifier
 from collector.settings import Settings
 from collector.simulator import Scenario, Simulator

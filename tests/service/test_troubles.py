@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 
 from collector.archive.dayfile import DayFormat
+from collector.archive.files import is_held
 from collector.archive.store import Archive
 from collector.cloud.client import CloudClient, open_session
 from collector.cloud.meters import Account as CloudAccount
@@ -139,6 +140,28 @@ async def test_the_zone_is_learned_once(
         await asyncio.gather(*collecting)
         archive.close()
     assert len(events_in(log_lines.getvalue(), "zone.learned")) == 1
+
+
+async def test_a_start_that_is_broken_off_holds_no_archive(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The service ends while a card stalls; what that opens afterwards is let go."""
+    disk_works, really = threading.Event(), os.fsync
+
+    def slowly(descriptor: int) -> None:
+        assert disk_works.wait(10)
+        really(descriptor)
+
+    monkeypatch.setattr(os, "fsync", slowly)
+    async with living(cloud_of(), tmp_path, START, **SHALLOW) as service:
+        for _ in range(100):
+            await asyncio.sleep(0)
+        assert await service.stop() == 0
+        assert "READY=1" not in "".join(service.told)
+        disk_works.set()
+        lock = service.world.folder() / ".collector" / "lock"
+        while not lock.exists() or is_held(lock):
+            await asyncio.sleep(0)
 
 
 async def test_one_odd_answer_does_not_move_the_meter(tmp_path: Path, log_lines: io.StringIO) -> None:
