@@ -53,6 +53,15 @@ def test_a_right_history_has_no_violation() -> None:
     assert violations(unsaid) == []
 
 
+@pytest.mark.parametrize(("early_s", "is_settled"), [(0, True), (119, True), (121, False)])
+def test_a_day_is_settled_by_a_clock_that_is_trusted(early_s: int, is_settled: bool) -> None:
+    """The service's may be two minutes ahead of the cloud's: it reads the day a little early."""
+    history = _right()
+    due = _MIDNIGHT + 4 * 86400
+    history.answers[1] = history.answers[1]._replace(moment=due - early_s)
+    assert ([each.kind for each in violations(history)] == []) is is_settled
+
+
 def _see(number: int, files: dict[date, File]) -> Callable[[History], None]:
     def change(history: History) -> None:
         history.seen[number] = history.seen[number]._replace(files=files)
