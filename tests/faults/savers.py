@@ -81,6 +81,13 @@ def killed(saver: Saver) -> dict[date, int]:
     return {date.fromisoformat(day): int(number) for day, number in map(str.split, lines)}
 
 
+def abandon(saver: Saver) -> None:
+    """Kills it."""
+    os.kill(saver.process, signal.SIGKILL)
+    os.waitpid(saver.process, 0)
+    os.close(saver.pipe)
+
+
 def saved(folder: Path, versions: Sequence[int], save: Save | None = None) -> Iterator[tuple[date, int]]:
     """Saves these versions of each day, in this process; each is given when it is acknowledged."""
     with saving_by(save) if save else nullcontext():

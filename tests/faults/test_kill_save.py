@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import select
 import shutil
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Iterator, Sequence
 from datetime import date
 from pathlib import Path
@@ -17,7 +17,7 @@ from collector.archive.store import Archive
 from tests.faults import figures
 from tests.faults.amounts import amount, dice
 from tests.faults.mutants import Save, mutant
-from tests.faults.savers import DAYS, await_begun, killed, losses, newest, started, unsettled
+from tests.faults.savers import DAYS, abandon, await_begun, killed, losses, newest, started, unsettled
 
 CAUGHT = ("in place", "acknowledge first")
 _AT_ONCE = 5
@@ -77,8 +77,13 @@ def _deaths(
     folders: Sequence[Path], chance: Random, save: Save | None = None
 ) -> Iterator[tuple[Path, dict[date, int]]]:
     """A saver in each folder, killed at some moment; what each had acknowledged."""
-    savers = [started(folder, newest(folder), save) for folder in folders]
-    for folder, saver in zip(folders, savers, strict=True):
-        await_begun(saver)
-        select.select([], [], [], chance.uniform(0, _LONGEST_S))
-        yield folder, killed(saver)
+    alive = deque((folder, started(folder, newest(folder), save)) for folder in folders)
+    try:
+        while alive:
+            await_begun(alive[0][1])
+            select.select([], [], [], chance.uniform(0, _LONGEST_S))
+            folder, saver = alive.popleft()
+            yield folder, killed(saver)
+    finally:
+        for _, saver in alive:  # nobody wants to know of the others any more
+            abandon(saver)
