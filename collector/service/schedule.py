@@ -6,7 +6,7 @@ All triggers are in UTC: a local 01:30 comes twice in autumn and a local midnigh
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
@@ -77,7 +77,10 @@ class Schedule:
             self._scheduler.shutdown(wait=False)
 
     def _offsets_at(self, now: datetime) -> list[int]:
-        return [_offset_minutes(zone(), now) for _, zone in self._asks]
+        """The hours' minutes; those of before a change until the last hour before it has been asked for."""
+        timetable = self._timetable
+        asked = timedelta(minutes=timetable.refresh_minute, seconds=2 * timetable.refresh_jitter_s)
+        return [_offset_minutes(zone(), now - asked) for _, zone in self._asks]
 
     @property
     def _jitter_s(self) -> int | None:

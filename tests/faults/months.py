@@ -73,7 +73,7 @@ async def months_are_whole(zones: list[Months], folder: Path, monkeypatch: pytes
             archive = folder / f"{months.zone.replace('/', '-')}-{first}"
             life = await _live(months.zone, first, days, archive, dice("T1", months.zone, first))
             found = _found(months.zone, first, days, archive / "house")
-            assert not life.late, months.zone
+            assert not life.late, (months.zone, life.late)
             assert (found.missed, found.doubled, found.wrong) == (0, 0, 0), (months.zone, found)
             lives.append(life)
             founds.append(found)

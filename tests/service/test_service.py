@@ -56,6 +56,19 @@ async def test_the_schedule_follows_the_minute_at_which_a_zones_hours_begin(
                 assert records[-1]["hour"] == local.hour - 1
 
 
+async def test_the_last_hour_before_a_change_of_half_an_hour_is_asked_for_in_time(tmp_path: Path) -> None:
+    """Bug: the schedule moved with the clocks at once, and that hour came half an hour late."""
+    start = datetime(2025, 10, 4, 14, 0, tzinfo=UTC)  # an hour and a half before Lord Howe's clocks change
+    device = Device(DEVICE, timezone="Australia/Lord_Howe", late_minutes=8)
+    async with living(cloud_of(device), tmp_path, start, **SHALLOW) as service:
+        passed_m = 0
+        for begins_m, ends_m in ((30, 90), (90, 120)):  # the last hour, and the half hour behind it
+            await service.pass_time(minutes=ends_m + 15 - passed_m)
+            passed_m = ends_m + 15
+            newest = records_of(sorted(service.world.folder().glob("*.jsonl"))[-1])[-1]
+            assert newest["ts"] == (start + timedelta(minutes=begins_m)).timestamp()
+
+
 async def test_days_follow_days(tmp_path: Path) -> None:
     """A month of days is complete soon after each midnight, across a change of the clocks."""
     device = Device(DEVICE, late_minutes=8)
