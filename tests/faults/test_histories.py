@@ -22,6 +22,7 @@ from tests.faults.weather import weather
 
 _NEVER_TOLD = {"job.failed", "file.changed", "file.quarantined", "file.unreadable"}  # nobody hurts files
 _SIGNS_OF_LIFE_S = 600.0  # instead of 30: they are most of the cost, and no part of what is asked
+_PARTS = 4  # that may be lived side by side
 _TRIES = 12  # histories in which a mistake must show
 
 
@@ -34,12 +35,13 @@ def world_of_few_signs(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 
 @pytest.mark.timeout(600)
-async def test_no_history_breaks_a_promise(tmp_path: Path) -> None:
+@pytest.mark.parametrize("part", range(_PARTS))
+async def test_no_history_breaks_a_promise(part: int, tmp_path: Path) -> None:
     """Kills, full disks, loss, clock steps, revisions, holes, late and shrunken data, in any order."""
     counts: Counter[str] = Counter()
     days, broken = 0.0, 0
-    histories = amounts.amount(50, 1000)
-    for number in range(histories):
+    numbers = range(part, amounts.amount(50, 1000), _PARTS)
+    for number in numbers:
         dice = amounts.dice("N8", number)
         made = await lived(weather(dice), tmp_path / str(number), dice)
         found = violations(made.history)
@@ -52,7 +54,7 @@ async def test_no_history_breaks_a_promise(tmp_path: Path) -> None:
         days += made.days
     names = ("lives", "kills", "cut saves", "full disks", "steps", "spoiled", "requests", "answers")
     figures.note(
-        "N8", histories=histories, days=days, violations=broken, revised=counts["hour.revised"],
+        "N8", histories=len(numbers), days=int(days), violations=broken, revised=counts["hour.revised"],
         **{name.replace(" ", "_"): counts[name] for name in names},
     )  # fmt: skip
 

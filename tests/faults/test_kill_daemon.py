@@ -25,7 +25,7 @@ _KILLS = 50  # of one archive
 _LIMIT_S, _INTERVAL_S = 0.05, 0.15  # shorter than the real ones; twice their margin, for busy machines
 _SLOW_LIMIT_S, _SLOW_INTERVAL_S = 3.0, 3.15  # longer than a start takes, on a busy machine too
 
-pytestmark = pytest.mark.timeout(1800)
+pytestmark = [pytest.mark.timeout(1800), pytest.mark.xdist_group("S2")]  # all look at the same kills
 
 
 @dataclass(slots=True)
