@@ -178,6 +178,7 @@ class _Told:
         self._open: dict[date, list[Answer]] = defaultdict(list)  # told, and not yet said to be saved
         self._last: dict[date, dict[tuple[str, ...], Answer]] = defaultdict(dict)
         self._taken: dict[tuple[date, Name], Decimal] = {}
+        self._unsaid: dict[tuple[date, Name], set[Decimal]] = defaultdict(set)
         self._ever: dict[tuple[date, Name], set[Decimal]] = defaultdict(set)
 
     def until(self, at: float) -> None:
@@ -193,8 +194,13 @@ class _Told:
     def take(self, day: date) -> list[Answer]:
         """The service says that it has that day: the last answer on each column counts."""
         taken = list(self._last[day].values())
+        for answer in self._open[day]:  # saved unsaid perhaps, and what a later one lacks stays
+            for name, value in answer.values.items():
+                self._unsaid[day, name].add(value)
         for answer in taken:
-            self._taken.update({(day, name): value for name, value in answer.values.items()})
+            for name, value in answer.values.items():
+                self._taken[day, name] = value
+                self._unsaid.pop((day, name), None)
         self._open[day].clear()
         return taken
 
@@ -211,4 +217,4 @@ class _Told:
         """What it may be: what was taken last, or told since and perhaps saved unsaid."""
         since = {answer.values[name] for answer in self._open[day] if name in answer.values}
         taken = self._taken.get((day, name))
-        return since if taken is None else since | {taken}
+        return since | self._unsaid.get((day, name), set()) | ({taken} if taken is not None else set())

@@ -53,6 +53,19 @@ def test_a_right_history_has_no_violation() -> None:
     assert violations(unsaid) == []
 
 
+def test_what_was_saved_unsaid_and_then_not_told_again_may_stay() -> None:
+    """A service dies between its save and its saying; the next one is told less, and keeps what is there."""
+    history = _right()
+    less = _values(hours=_HOURS[:-1])
+    history.answers[1] = history.answers[1]._replace(values=less)
+    kept = _file(_values())
+    history.seen[:] = [Seen(12, {_DAY: kept}), Seen(31, {_DAY: kept}, _DAY), Seen(40, {_DAY: kept})]
+    history.present = _values()
+    assert violations(history) == []
+    history.answers[0] = history.answers[0]._replace(values=_values(2))
+    assert "invented" in {each.kind for each in violations(history)}
+
+
 @pytest.mark.parametrize(("early_s", "is_settled"), [(0, True), (119, True), (121, False)])
 def test_a_day_is_settled_by_a_clock_that_is_trusted(early_s: int, is_settled: bool) -> None:
     """The service's may be two minutes ahead of the cloud's: it reads the day a little early."""
