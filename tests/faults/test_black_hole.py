@@ -26,7 +26,7 @@ def test_a_stop_while_a_name_is_looked_up_is_in_time(tmp_path: Path) -> None:
     """At its start or within it; it would go on for half a minute. Exit code 0 within 5 seconds."""
     config = usual_configuration(tmp_path, "shelly-12-eu.shelly.cloud")
     slowest_s = 0.0
-    rounds = amount(3, 6)
+    rounds = amount(2, 6)
     with namespace() as home:
         home.rules("udp dport 53 drop", "tcp dport 53 drop")
         for number in range(rounds):
