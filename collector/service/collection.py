@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Set
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from enum import StrEnum
 from functools import partial
 from typing import Any, ParamSpec, TypeVar
@@ -91,10 +91,12 @@ class Collection:
         Raises `CalledOff` where it was before its turn, `SourceError` where the cloud did not answer,
         `OSError` where nothing could be saved, `ClockUntrusted` where nobody knows which hours are over.
         """
-        now = self._clock()
+        loop, began_s = asyncio.get_running_loop(), asyncio.get_running_loop().time()
         try:
             answer = await self.client.fetch_day(self.meter, day, once=once, is_called_off=is_called_off)
             self.check_clock()
+            # When it was asked, by the clock that is trusted: it may have been set since.
+            now = self._clock() - timedelta(seconds=loop.time() - began_s)
             read = read_day(answer, self.meter, now)
             self._check_zone(read.energy_day.day)
         except AnswerError as error:
@@ -174,10 +176,9 @@ class Collection:
         if news := {day: reason for day, reason in unreadable.items() if day not in self._unreadable}:
             tell_unreadable(self._log, news)
         self._unreadable = unreadable.keys()
-        changed = self.archive.changed
-        if news_of_changes := changed - self._changed:
-            tell_changed(self._log, news_of_changes)
-        self._changed = changed
+        if more := self.archive.changed - self._changed:
+            tell_changed(self._log, more)
+        self._changed = self.archive.changed
 
     def days_for(self, lane: Lane) -> Iterator[date]:
         """The days that a job of that lane asks for; planned when the first is taken, not before."""

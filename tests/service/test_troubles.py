@@ -164,6 +164,26 @@ async def test_a_start_that_is_broken_off_holds_no_archive(
             await asyncio.sleep(0)
 
 
+@pytest.mark.parametrize("wrong_by", [timedelta(hours=3), timedelta(hours=-3)])
+async def test_a_clock_that_is_set_while_a_day_is_asked_for_decides_which_hours_are_over(
+    wrong_by: timedelta, tmp_path: Path
+) -> None:
+    """Bug: it was the clock of before, and an hour under way was stored as if it were over."""
+    skew = wrong_by
+    async with Simulator(cloud_of(Device(DEVICE)), clock=lambda: START) as cloud, open_session() as session:
+        client = CloudClient(session, CloudAccount("home", cloud.url, KEY), Pacer(Pacing()), RetryPolicy())
+        archive = Archive(tmp_path, DayFormat())
+        zone = zone_named("Europe/Dublin")
+        meter = Meter("house", DEVICE)
+        collection = Collection(meter, client, archive, PlanPolicy(), lambda: START + skew, zone)
+        collecting = asyncio.create_task(collection.collect_day(TODAY))
+        await asyncio.sleep(0.5)  # it waits for its first turn
+        skew = timedelta(0)
+        await collecting
+        archive.close()
+    assert [record["hour"] for record in records_of(tmp_path / f"{TODAY}.jsonl")] == list(range(13))
+
+
 async def test_one_odd_answer_does_not_move_the_meter(tmp_path: Path, log_lines: io.StringIO) -> None:
     """Another time zone is believed when three answers in a row say it, not before."""
     async with living(cloud_of(Device(DEVICE)), tmp_path, START, **SHALLOW) as service:
