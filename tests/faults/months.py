@@ -24,7 +24,7 @@ from tests.world import DEVICE, cloud_of, kwh, records_of
 _QUARTER_S = 900
 _PROMISED_S = 900  # twelve minutes past the hour, the spread of one more, and time to work
 _STARTED_S = 120
-_LAST_S = 3600  # for the last hour of the last day
+_LAST_S = 2 * 3600  # for the last hour: who starts at midnight asks too soon, and again an hour later
 _SIGNS_OF_LIFE_S = 120.0  # instead of 30: they are most of the cost, and no part of what is asked
 _SHALLOW: dict[str, Any] = {"schedule": {"backfill_days": 6}}
 
