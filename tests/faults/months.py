@@ -24,7 +24,8 @@ from tests.world import DEVICE, cloud_of, kwh, records_of
 _QUARTER_S = 900
 _PROMISED_S = 900  # twelve minutes past the hour, the spread of one more, and time to work
 _STARTED_S = 120
-_LAST_S = 2 * 3600  # for the last hour: who starts at midnight asks too soon, and again an hour later
+_LAST_S = 3600  # for the last hour of the last day
+_TOO_SOON_S = 600  # after midnight that hour is not taken yet: who starts then asks again an hour later
 _SIGNS_OF_LIFE_S = 120.0  # instead of 30: they are most of the cost, and no part of what is asked
 _SHALLOW: dict[str, Any] = {"schedule": {"backfill_days": 6}}
 
@@ -105,7 +106,8 @@ async def _live(zone: str, first: date, days: int, archive: Path, rolls: random.
                     life.looks += 1
                     life.late += _late(service.world.folder(), tz, now)
             if now >= end:
-                await service.pass_time(seconds=_LAST_S)
+                is_too_soon = 0 <= (began - end).total_seconds() < _TOO_SOON_S
+                await service.pass_time(seconds=2 * _LAST_S if is_too_soon else _LAST_S)
                 return life
         life.restarts += 1
         now += timedelta(
