@@ -69,8 +69,8 @@ class Ledger:
         self, day: LocalDay, outcome: Outcome, now: datetime, *, complete: bool, keep_s: int, reason: str = ""
     ) -> None:
         """Remembers asking for that day at `now`; a complete one until `keep_s` after its end."""
-        if not day.is_over(now):
-            return  # today is asked for every hour, whatever came
+        if not day.has_arrived(now):
+            return  # until its last hour can be there a day is asked for every hour, whatever came
         asked_at = int(now.timestamp())
         if not complete:
             before = self._asked.get(day.date)

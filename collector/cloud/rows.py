@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any, NamedTuple
 
-from collector.energy.days import LocalDay
+from collector.energy.days import ARRIVAL_S, LocalDay
 from collector.errors import AnswerError
 
 LOCAL_STAMP = re.compile(r"(\d{4}-\d\d-\d\d)[ T](\d\d):(\d\d):(\d\d)", re.ASCII)
@@ -21,7 +21,6 @@ UTC_STAMP = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.0+)?Z", re.ASCII)
 _MAX_ROWS = 30 * 16  # hours of a long day, by more tariffs than anybody sells
 _MAX_WH = 10_000_000  # ten megawatts: no clamp measures that
 _CLOCK_TOLERANCE_S = 3600  # this machine's clock may be behind; the hour is left out all the same
-_ARRIVAL_S = 600  # ten minutes after its end the cloud has usually received the whole hour
 _REST_TARIFF = "0"  # also of a row that names none
 _ENOUGH_COPIES = 3  # one hour may be half and half by chance
 
@@ -81,7 +80,7 @@ def hours_of(rows: Sequence[Row], day: LocalDay, now: datetime, name: str) -> Ch
             continue
         if ts > now.timestamp() + _CLOCK_TOLERANCE_S:
             raise AnswerError(f"{name}.datetime", "it has data of an hour in the future")
-        if day.end_of(ts) + _ARRIVAL_S <= now.timestamp():
+        if day.end_of(ts) + ARRIVAL_S <= now.timestamp():
             found.energy[ts] = energy
     for first, second in day.twins:
         # Also while the second hour is under way: the row may hold a part of it already.
@@ -147,6 +146,9 @@ def _lay_out(rows: Sequence[Row], day: LocalDay, name: str) -> dict[int, list[Ro
             raise AnswerError(at, "rows are out of order, or an hour comes twice")
         place = later[0]
         buckets[place] = [row]
+    if rows and not buckets and not any(row.stamp.startswith(day.date.isoformat()) for row in rows):
+        # Another day's, though all it tells are zeros and gaps; a skipped hour's placeholder is not.
+        raise AnswerError(f"{name}.datetime", "none of the rows is of the day that was asked for")
     return buckets
 
 

@@ -17,6 +17,7 @@ from zoneinfo import ZoneInfo
 Clock = Callable[[], datetime]
 """Gives the present moment, aware, in UTC. Read once per job; everything below takes dates."""
 
+ARRIVAL_S = 600  # ten minutes after its end the cloud has usually received the whole hour
 _QUARTER_S = 900  # every offset in use since 1972 is a multiple of a quarter of an hour
 # Not "localtime", which is another zone on every machine, nor "right/…", which counts leap seconds.
 _ZONE_NAME = re.compile(
@@ -81,6 +82,10 @@ class LocalDay:
     def is_over(self, now: datetime) -> bool:
         """Whether the whole day lies in the past."""
         return now.timestamp() >= self.end
+
+    def has_arrived(self, now: datetime) -> bool:
+        """Whether the cloud has usually received the day's last hour whole."""
+        return now.timestamp() >= self.end + ARRIVAL_S
 
     def with_twins_as_one(self) -> LocalDay:
         """The same day for readers that key on local time: a repeated hour is one, two hours long."""

@@ -28,7 +28,7 @@ from tests.energy.making import ORDINARY, after, filled, reading
 
 KEEP = DayFormat()
 WHOLE = filled()
-END = after(WHOLE.day, hours=0.1)
+END = after(WHOLE.day, hours=0.2)
 REVISED = filled(each=reading("9.0000"))
 LIST = Path(".collector", "checksums")
 needs_strace = pytest.mark.skipif(shutil.which("strace") is None, reason="needs strace")

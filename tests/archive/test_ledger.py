@@ -256,8 +256,8 @@ def test_a_damaged_ledger_is_mended_once(path: Path) -> None:
 def test_asking_in_vain_is_counted(path: Path) -> None:
     """How it ended, when, how often so far, and why."""
     ledger = Ledger(path)
-    ledger.remember(LOCAL, Outcome.EMPTY, after(LOCAL), complete=False, keep_s=0)
-    assert ledger.asked == {DAY: Asked(Outcome.EMPTY, LOCAL.end, 1)}
+    ledger.remember(LOCAL, Outcome.EMPTY, after(LOCAL, hours=0.5), complete=False, keep_s=0)
+    assert ledger.asked == {DAY: Asked(Outcome.EMPTY, LOCAL.end + 1800, 1)}
     now = after(LOCAL, hours=1)
     ledger.remember(LOCAL, Outcome.FAILED, now, complete=False, keep_s=0, reason="no answer")
     assert ledger.asked == {DAY: Asked(Outcome.FAILED, LOCAL.end + 3600, 2, "no answer")}
@@ -276,13 +276,15 @@ def test_a_complete_day_is_remembered_until_it_need_not_be_read_again(path: Path
     assert says(Ledger(path)) == says(ledger)
 
 
-def test_a_day_that_is_not_over_is_not_remembered(path: Path) -> None:
-    """Today is asked for every hour, whatever came."""
+def test_a_day_whose_last_hour_cannot_be_there_is_not_remembered(path: Path) -> None:
+    """Today, and for ten minutes yesterday, are asked for every hour, whatever came."""
     ledger = Ledger(path)
-    now = after(LOCAL) - timedelta(seconds=1)
+    arrived = after(LOCAL) + timedelta(minutes=10)
     for outcome in Outcome:
-        ledger.remember(LOCAL, outcome, now, complete=False, keep_s=3600)
+        ledger.remember(LOCAL, outcome, arrived - timedelta(seconds=1), complete=False, keep_s=3600)
     assert (dict(ledger.asked), path.exists()) == ({}, False)
+    ledger.remember(LOCAL, Outcome.PARTIAL, arrived, complete=False, keep_s=3600)
+    assert ledger.asked == {DAY: Asked(Outcome.PARTIAL, LOCAL.end + 600, 1)}
 
 
 def test_a_long_reason_is_cut(path: Path) -> None:

@@ -34,7 +34,7 @@ from tests.faults.failing_calls import Calls, Failure
 KEEP, MERGE = DayFormat(), DayFormat(merge_repeated_hour=True)
 NAME = f"{ORDINARY}.jsonl"
 WHOLE = filled()
-END = after(WHOLE.day, hours=0.1)
+END = after(WHOLE.day, hours=0.2)
 COMPLETE, PARTIAL = Known(stored=True, complete=True), Known(stored=True, complete=False)
 NOTHING_MEASURED = {"import": 0, "export": 0, "solar": 0}
 needs_strace = pytest.mark.skipif(shutil.which("strace") is None, reason="needs strace")
@@ -277,7 +277,7 @@ def test_days_asked_for_in_vain_survive_a_scan(folder: Path) -> None:
     """They have no file, and are no gaps."""
     with opened(folder) as archive:
         archive.merge(nothing(), END)
-        archive.note_failure(filled(AUTUMN).day, "no answer", after(filled(AUTUMN).day))
+        archive.note_failure(filled(AUTUMN).day, "no answer", after(filled(AUTUMN).day, hours=0.2))
         archive.scan()
         before = archive.known()
         assert len(before) == 2
@@ -613,7 +613,7 @@ def test_any_answers_leave_a_sound_file(
 ) -> None:
     """Every file can be read again, says what the outcome said, and the same answer changes nothing."""
     folder = tmp_path_factory.mktemp("archive") / "meter"
-    now = after(answers[0].day)
+    now = after(answers[0].day, hours=0.2)
     with opened(folder, MERGE if merge else KEEP) as archive:
         for answer in answers:
             outcome = archive.merge(answer, now)

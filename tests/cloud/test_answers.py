@@ -128,6 +128,28 @@ def test_days_before_the_meter_was_installed_are_empty(device: Device) -> None:
         assert told(new, _DAY).energy_day.readings == {}
 
 
+@pytest.mark.parametrize("empty", [{"consumption": 0, "reversed": 0}, {"missing": True}])
+def test_a_whole_answer_of_another_day_is_refused_though_it_tells_nothing(empty: dict[str, Any]) -> None:
+    """Bug: a clamp's night, told for the day before, was taken for a day that the cloud has not."""
+    rows = [{"datetime": f"2026-05-31 {hour:02}:00:00", **empty} for hour in range(3)]
+    with pytest.raises(AnswerError, match="none of the rows is of the day"):
+        _single(raw_answer(_EM, _DAY) | {"history": rows})
+
+
+def test_an_empty_row_of_another_day_beside_the_days_own_does_no_harm() -> None:
+    """A placeholder."""
+    raw = raw_answer(_EM, _DAY)
+    raw["history"].append({"datetime": "2026-06-02 00:00:00", "consumption": 0, "reversed": 0})
+    assert len(_single(raw).energy_day.readings) == 24
+
+
+def test_a_placeholder_alone_is_an_empty_day() -> None:
+    """A spring day before the meter was installed has no other row."""
+    skipped = {"datetime": f"{_SPRING} 01:00:00", "missing": True}
+    read = _single(raw_answer(_EM, _SPRING) | {"history": [skipped]}, day=_SPRING)
+    assert read.energy_day.readings == {}
+
+
 # -- Daylight saving ----------------------------------------------------------------------------------
 
 

@@ -163,6 +163,13 @@ def test_a_day_is_over_at_its_end() -> None:
     assert not day.is_over(datetime.fromtimestamp(day.end - 1, UTC))
 
 
+def test_a_day_has_arrived_ten_minutes_after_its_end() -> None:
+    """So long the cloud may tell a part of its last hour."""
+    day = local_day(ORDINARY, BERLIN)
+    assert day.has_arrived(datetime.fromtimestamp(day.end + 600, UTC))
+    assert not day.has_arrived(datetime.fromtimestamp(day.end + 599, UTC))
+
+
 def test_the_date_is_the_meters() -> None:
     """It is tomorrow in Auckland."""
     assert date_in(zone_named("Pacific/Auckland"), datetime(2024, 6, 11, 23, tzinfo=UTC)) == ORDINARY

@@ -24,8 +24,7 @@ from tests.world import DEVICE, cloud_of, kwh, records_of
 _QUARTER_S = 900
 _PROMISED_S = 900  # twelve minutes past the hour, the spread of one more, and time to work
 _STARTED_S = 120
-_LAST_S = 3600  # for the last hour of the last day
-_TOO_SOON_S = 600  # after midnight that hour is not taken yet: who starts then asks again an hour later
+_LAST_S = 1800  # for the last hour of the last day, also where the service began at midnight
 _SIGNS_OF_LIFE_S = 120.0  # instead of 30: they are most of the cost, and no part of what is asked
 _SHALLOW: dict[str, Any] = {"schedule": {"backfill_days": 6}}
 
@@ -106,8 +105,7 @@ async def _live(zone: str, first: date, days: int, archive: Path, rolls: random.
                     life.looks += 1
                     life.late += _late(service.world.folder(), tz, now)
             if now >= end:
-                is_too_soon = 0 <= (began - end).total_seconds() < _TOO_SOON_S
-                await service.pass_time(seconds=2 * _LAST_S if is_too_soon else _LAST_S)
+                await service.pass_time(seconds=_LAST_S)
                 return life
         life.restarts += 1
         now += timedelta(
@@ -125,12 +123,13 @@ def _next_look(now: datetime, rolls: random.Random) -> datetime:
 
 
 def _late(folder: Path, zone: ZoneInfo, now: datetime) -> list[str]:
-    """The hours of today that were promised by now, and are not on disk."""
+    """The hours of today and yesterday that were promised by now, and are not on disk."""
     promised = now - timedelta(seconds=_PROMISED_S)
     today = promised.astimezone(zone).date()
-    starts = [ts for ts, day in _hours(now - timedelta(hours=30), promised, zone) if day == today]
-    path = folder / f"{today}.jsonl"
-    had = {record["ts"] for record in records_of(path)} if path.exists() else set()
+    days = (today - timedelta(days=1), today)
+    starts = [ts for ts, day in _hours(now - timedelta(hours=60), promised, zone) if day in days]
+    paths = [path for day in days if (path := folder / f"{day}.jsonl").exists()]
+    had = {record["ts"] for path in paths for record in records_of(path)}
     # The last one that has begun is not over yet.
     return [
         f"at {now:%F %T} UTC not {datetime.fromtimestamp(ts, zone)}" for ts in starts[:-1] if ts not in had

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import io
 from collections import Counter
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -140,6 +140,15 @@ async def test_what_is_done_is_not_done_again_after_a_restart(tmp_path: Path) ->
     async with living(cloud_of(), tmp_path, START + timedelta(minutes=6), **SHALLOW) as service:
         await service.pass_time(minutes=4)
         assert {day for _, day, _ in service.world.cloud.counts.days} == {str(TODAY)}
+
+
+async def test_a_start_at_midnight_has_yesterdays_last_hour_with_the_next_refresh(tmp_path: Path) -> None:
+    """It was too early to ask at once; yesterday then came an hour later."""
+    device = Device(DEVICE, late_minutes=8)
+    midnight = datetime.combine(TODAY + timedelta(days=1), time(), device.zone)
+    async with living(cloud_of(device), tmp_path, midnight + timedelta(minutes=3), **SHALLOW) as service:
+        await service.pass_time(minutes=12)
+        check_day(service.world.folder() / f"{TODAY}.jsonl", TODAY, device, complete=True)
 
 
 async def test_no_two_jobs_ask_for_the_same_day(tmp_path: Path) -> None:
