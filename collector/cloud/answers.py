@@ -19,11 +19,15 @@ _WH_PER_KWH = Decimal(1000)
 
 @dataclass(frozen=True, slots=True)
 class DayAnswer:
-    """The bodies for one day of one meter: the grid's, and the sun's where it is asked for apart."""
+    """The bodies for one day of one meter: the grid's, and the sun's where it is asked for apart.
+
+    `age_s`: how long ago the grid's was asked for; what was over by then it tells whole.
+    """
 
     date: date
     grid: Mapping[str, Any]
     solar: Mapping[str, Any] | None
+    age_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

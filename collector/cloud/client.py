@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from functools import partial
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, NamedTuple
 
 import aiohttp
 
@@ -93,7 +93,9 @@ class CloudClient:
         """
         policy = self._policy.once() if once else self._policy
         span = {"date_range": "day", "date_from": f"{day.isoformat()} 00:00:00"}
-        return DayAnswer(day, *await self._fetch_both(meter, span, policy, is_called_off))
+        grid, solar = await self._fetch_both(meter, span, policy, is_called_off)
+        age_s = asyncio.get_running_loop().time() - grid.asked_at
+        return DayAnswer(day, grid.body, None if solar is None else solar.body, age_s)
 
     async def fetch_totals(self, meter: Meter, first: date, last: date) -> TotalsAnswer:
         """The bodies for the totals of these local days, both included; a request for each channel.
@@ -106,12 +108,13 @@ class CloudClient:
             "date_from": f"{first.isoformat()} 00:00:00",
             "date_to": f"{last.isoformat()} 23:59:59",
         }
-        return TotalsAnswer(first, last, *await self._fetch_both(meter, span, self._policy, lambda: False))
+        grid, solar = await self._fetch_both(meter, span, self._policy, lambda: False)
+        return TotalsAnswer(first, last, grid.body, None if solar is None else solar.body)
 
     async def _fetch_both(
         self, meter: Meter, span: dict[str, str], policy: RetryPolicy, is_called_off: Callable[[], bool]
-    ) -> tuple[dict[str, Any], dict[str, Any] | None]:
-        """The grid's body, and the sun's where it is asked for apart."""
+    ) -> tuple[_Told, _Told | None]:
+        """The grid's answer, and the sun's where it is asked for apart."""
         first = partial(self.pacer.turn, is_called_off)
         second = partial(self.pacer.turn, is_called_off, goes_on=True)
         if meter.kind is Kind.EM3:
@@ -132,13 +135,14 @@ class CloudClient:
         span: dict[str, str],
         policy: RetryPolicy,
         turn_of: Callable[[], AbstractAsyncContextManager[Turn]],
-    ) -> dict[str, Any]:
+    ) -> _Told:
         url = self._account.base_url + _PATHS[kind]
         query = {"id": device, "channel": str(channel), **span, "auth_key": self._account.auth_key}
 
-        async def attempt() -> dict[str, Any]:
+        async def attempt() -> _Told:
             async with turn_of() as turn:
-                return await self._request(url, query, policy.timeout_s, _Sending(turn))
+                asked_at = asyncio.get_running_loop().time()
+                return _Told(asked_at, await self._request(url, query, policy.timeout_s, _Sending(turn)))
 
         return await retried(policy, self._on_retry, attempt)
 
@@ -196,6 +200,13 @@ def _inflated(inflate: zlib._Decompress, chunk: bytes) -> Iterator[bytes]:
         chunk = inflate.unconsumed_tail
         if not chunk and len(part) < _CHUNK:
             return
+
+
+class _Told(NamedTuple):
+    """A body, and the loop time at which the request for it had its turn."""
+
+    asked_at: float
+    body: dict[str, Any]
 
 
 @dataclass(slots=True)

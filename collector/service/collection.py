@@ -91,12 +91,11 @@ class Collection:
         Raises `CalledOff` where it was before its turn, `SourceError` where the cloud did not answer,
         `OSError` where nothing could be saved, `ClockUntrusted` where nobody knows which hours are over.
         """
-        loop, began_s = asyncio.get_running_loop(), asyncio.get_running_loop().time()
         try:
             answer = await self.client.fetch_day(self.meter, day, once=once, is_called_off=is_called_off)
             self.check_clock()
             # When it was asked, by the clock that is trusted: it may have been set since.
-            now = self._clock() - timedelta(seconds=loop.time() - began_s)
+            now = self._clock() - timedelta(seconds=answer.age_s)
             read = read_day(answer, self.meter, now)
             self._check_zone(read.energy_day.day)
         except AnswerError as error:

@@ -184,6 +184,26 @@ async def test_a_clock_that_is_set_while_a_day_is_asked_for_decides_which_hours_
     assert [record["hour"] for record in records_of(tmp_path / f"{TODAY}.jsonl")] == list(range(13))
 
 
+async def test_an_hour_that_ended_while_the_account_was_held_is_taken(tmp_path: Path) -> None:
+    """Bug: the hours that were over when the day's first turn was waited for, an hour or more before."""
+    held = Fault("too_many_requests", times=1, retry_after="3600")
+    loop = asyncio.get_running_loop()
+
+    def now() -> datetime:
+        return START + timedelta(seconds=loop.time())
+
+    async with Simulator(cloud_of(fault=(held,)), clock=now) as cloud, open_session() as session:
+        client = CloudClient(session, CloudAccount("home", cloud.url, KEY), Pacer(Pacing()), RetryPolicy())
+        archive = Archive(tmp_path, DayFormat())
+        collection = Collection(
+            Meter("house", DEVICE), client, archive, PlanPolicy(), now, zone_named("Europe/Dublin")
+        )
+        await collection.collect_day(TODAY)
+        archive.close()
+    assert loop.time() > 3600
+    assert [record["hour"] for record in records_of(tmp_path / f"{TODAY}.jsonl")] == list(range(14))
+
+
 async def test_one_odd_answer_does_not_move_the_meter(tmp_path: Path, log_lines: io.StringIO) -> None:
     """Another time zone is believed when three answers in a row say it, not before."""
     async with living(cloud_of(Device(DEVICE)), tmp_path, START, **SHALLOW) as service:
