@@ -222,6 +222,29 @@ def test_a_stream_that_fails_does_not_stop_who_logs(error: Exception) -> None:
     logging.getLogger("asyncio").error("x")
 
 
+TIDIED = """
+import io, logging
+from collector import logs
+class Tidied(io.StringIO):
+    def write(self, text):
+        if "day.written" in text:
+            logging.getLogger("asyncio").error("Task exception was never retrieved")
+        return super().write(text)
+stream = Tidied()
+logs.configure(format="json", stream=stream, environ={})
+logs.get_logger("x").info("day.written")
+logs.get_logger("x").info("day.empty")
+print(stream.getvalue(), end="")
+"""
+
+
+def test_a_task_that_goes_while_a_line_is_written_is_told_after_it() -> None:
+    """Bug: asyncio logs its failure at once, in the same thread, and that waited for itself for ever."""
+    ran = subprocess.run([sys.executable, "-c", TIDIED], capture_output=True, timeout=30, check=True)
+    told = [json.loads(line)["event"] for line in ran.stdout.splitlines()]
+    assert told == ["day.written", "library.reported", "day.empty"]
+
+
 def test_a_closed_stream_does_not_stop_who_logs() -> None:
     stream = io.StringIO()
     logs.configure(stream=stream, environ={})

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import threading
+from collections import deque
+from contextlib import suppress
 from typing import TextIO
 
 
@@ -13,17 +15,27 @@ class Output:
     def __init__(self, stream: TextIO | None) -> None:
         self._stream = stream
         self._descriptor = _descriptor(stream)
-        self._lock = threading.Lock()
+        # Entered again by the same thread where memory is tidied up while a line is written: asyncio logs
+        # the failure of a task that nobody asked about when the task goes. Its line comes after that one.
+        self._lock = threading.RLock()
+        self._is_writing = False
+        self._waiting: deque[str] = deque()
 
     def msg(self, line: str) -> None:
         """Writes one line; a line that cannot be written is lost, the next one may do."""
         if self._stream is None or self._stream.closed:
             return
-        try:
-            with self._lock:
-                self._write(self._stream, line + "\n")
-        except (OSError, ValueError):
-            return
+        with self._lock:
+            self._waiting.append(line + "\n")
+            if self._is_writing:
+                return
+            self._is_writing = True
+            try:
+                while self._waiting:
+                    with suppress(OSError, ValueError):
+                        self._write(self._stream, self._waiting.popleft())
+            finally:
+                self._is_writing = False
 
     # What structlog calls, by the level's name.
     debug = info = warning = error = critical = msg
