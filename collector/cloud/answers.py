@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -21,13 +21,14 @@ _WH_PER_KWH = Decimal(1000)
 class DayAnswer:
     """The bodies for one day of one meter: the grid's, and the sun's where it is asked for apart.
 
-    `age_s`: how long ago the grid's was asked for; what was over by then it tells whole.
+    The ages tell how long ago each was asked for, in seconds; what was over by then it tells whole.
     """
 
     date: date
     grid: Mapping[str, Any]
     solar: Mapping[str, Any] | None
-    age_s: float = 0.0
+    grid_age_s: float = 0.0
+    solar_age_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,12 +40,12 @@ class ReadDay:
 
 
 def read_day(answer: DayAnswer, meter: Meter, now: datetime) -> ReadDay:
-    """The hours of the day that are over at `now`, in kWh, scaled and with the discard taken off.
+    """The hours that were over when the day was asked for, in kWh, scaled and with the discard taken off.
 
-    Raises `AnswerError`; nothing of such an answer may be stored.
+    `now` is when the answer was there. Raises `AnswerError`; nothing of such an answer may be stored.
     """
     day = local_day(answer.date, zone_of(answer.grid, meter))
-    grid = _channel(answer.grid, day, meter, now)
+    grid = _channel(answer.grid, day, meter, now - timedelta(seconds=answer.grid_age_s))
     missing_return = [ts for ts, energy in grid.energy.items() if energy.reversed_wh is None]
     if missing_return:
         raise AnswerError("history.reversed", "absent beside consumption")
@@ -53,7 +54,7 @@ def read_day(answer: DayAnswer, meter: Meter, now: datetime) -> ReadDay:
     else:
         if zone_of(answer.solar, meter) != day.zone:
             raise AnswerError("timezone", "the solar device is in another time zone than the grid device")
-        solar = _channel(answer.solar, day, meter, now)
+        solar = _channel(answer.solar, day, meter, now - timedelta(seconds=answer.solar_age_s))
     readings = {
         ts: HourReading(
             energy.consumption_wh / _WH_PER_KWH * meter.grid_scale_factor,

@@ -94,8 +94,10 @@ class CloudClient:
         policy = self._policy.once() if once else self._policy
         span = {"date_range": "day", "date_from": f"{day.isoformat()} 00:00:00"}
         grid, solar = await self._fetch_both(meter, span, policy, is_called_off)
-        age_s = asyncio.get_running_loop().time() - grid.asked_at
-        return DayAnswer(day, grid.body, None if solar is None else solar.body, age_s)
+        now = asyncio.get_running_loop().time()
+        if solar is None:
+            return DayAnswer(day, grid.body, None, now - grid.asked_at)
+        return DayAnswer(day, grid.body, solar.body, now - grid.asked_at, now - solar.asked_at)
 
     async def fetch_totals(self, meter: Meter, first: date, last: date) -> TotalsAnswer:
         """The bodies for the totals of these local days, both included; a request for each channel.

@@ -94,8 +94,8 @@ class Collection:
         try:
             answer = await self.client.fetch_day(self.meter, day, once=once, is_called_off=is_called_off)
             self.check_clock()
-            # When it was asked, by the clock that is trusted: it may have been set since.
-            now = self._clock() - timedelta(seconds=answer.age_s)
+            now = self._clock()  # the one that is trusted; it may have been set since the day was asked for
+            asked = now - timedelta(seconds=answer.grid_age_s)
             read = read_day(answer, self.meter, now)
             self._check_zone(read.energy_day.day)
         except AnswerError as error:
@@ -109,7 +109,7 @@ class Collection:
         for (name, reason), hours in kinds.items():
             self._log.warning("answer.anomaly", day=str(day), field=name, reason=reason, hours=hours)
         try:
-            outcome = await self.blocking(self.archive.merge, read.energy_day, now)
+            outcome = await self.blocking(self.archive.merge, read.energy_day, asked)
         except UnreadableFile as error:  # nobody knows what an answer would replace
             await self.blocking(self.archive.probe)  # raises where it is the disk, not the file
             self.note_failure("file.unreadable", error.reason)

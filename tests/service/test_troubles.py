@@ -24,6 +24,7 @@ from collector.cloud.meters import Meter
 from collector.cloud.pacing import Pacer, Pacing
 from collector.cloud.retrying import RetryPolicy
 from collector.energy.days import zone_named
+from collector.energy.knowledge import Outcome
 from collector.energy.planning import PlanPolicy
 from collector.service.collection import Collection
 from collector.service.troubles import SOURCE
@@ -184,24 +185,37 @@ async def test_a_clock_that_is_set_while_a_day_is_asked_for_decides_which_hours_
     assert [record["hour"] for record in records_of(tmp_path / f"{TODAY}.jsonl")] == list(range(13))
 
 
-async def test_an_hour_that_ended_while_the_account_was_held_is_taken(tmp_path: Path) -> None:
-    """Bug: the hours that were over when the day's first turn was waited for, an hour or more before."""
-    held = Fault("too_many_requests", times=1, retry_after="3600")
+@pytest.mark.parametrize(
+    ("held", "hours"),
+    [
+        (Fault("too_many_requests", times=1, retry_after="3600"), 14),
+        (Fault("too_many_requests", channel=1, times=2, retry_after="3600"), 13),  # when the grid was
+    ],
+)
+async def test_hours_that_end_while_the_account_is_held_spoil_nothing(
+    held: Fault, hours: int, tmp_path: Path
+) -> None:
+    """Bug: those that were over when the first turn was waited for counted, hours before; later ones were
+    refused as the future's where only the sun had waited."""
     loop = asyncio.get_running_loop()
 
     def now() -> datetime:
         return START + timedelta(seconds=loop.time())
 
-    async with Simulator(cloud_of(fault=(held,)), clock=now) as cloud, open_session() as session:
+    scenario = cloud_of(Device(DEVICE, under_way="partial"), fault=(held,))
+    async with Simulator(scenario, clock=now) as cloud, open_session() as session:
         client = CloudClient(session, CloudAccount("home", cloud.url, KEY), Pacer(Pacing()), RetryPolicy())
         archive = Archive(tmp_path, DayFormat())
         collection = Collection(
             Meter("house", DEVICE), client, archive, PlanPolicy(), now, zone_named("Europe/Dublin")
         )
-        await collection.collect_day(TODAY)
+        outcome = await collection.collect_day(TODAY)
         archive.close()
     assert loop.time() > 3600
-    assert [record["hour"] for record in records_of(tmp_path / f"{TODAY}.jsonl")] == list(range(14))
+    assert outcome.outcome is Outcome.PARTIAL
+    records = records_of(tmp_path / f"{TODAY}.jsonl")
+    assert [record["hour"] for record in records] == list(range(hours))
+    assert all("solar" in record for record in records)
 
 
 async def test_one_odd_answer_does_not_move_the_meter(tmp_path: Path, log_lines: io.StringIO) -> None:
