@@ -100,6 +100,8 @@ def _harm(
 ) -> list[Loss]:
     """What is wrong on a disk on which these writes were done, when the power went at that moment."""
     image, root = place / "image", place / "root"
+    # A file of its own: where the kernel still holds the last one's mount, it would show that instead.
+    image.unlink(missing_ok=True)
     shutil.copy(base, image)
     descriptor = os.open(image, os.O_WRONLY)
     try:
