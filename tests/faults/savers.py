@@ -96,8 +96,9 @@ def saved(folder: Path, versions: Sequence[int], save: Save | None = None) -> It
             for version in versions:
                 for day in DAYS:
                     answered = version_of(day, version)
-                    archive.merge(answered, after(answered.day) + timedelta(seconds=version))
+                    archive.merge(answered, after(answered.day, hours=1) + timedelta(seconds=version))
                     yield day, version
+            assert len(archive.ledger.asked) == len(DAYS), "the ledger has no part in it"
         finally:
             archive.close()
 
@@ -181,6 +182,6 @@ def _save_for_ever(folder: Path, version: int, acknowledgements: int) -> None:
         for place in range(len(DAYS)):
             day = DAYS[(version + place) % len(DAYS)]
             answered = version_of(day, version)
-            now = after(answered.day) + timedelta(seconds=version)  # the ledger notes when
+            now = after(answered.day, hours=1) + timedelta(seconds=version)  # the ledger notes when
             archive.merge(answered, now)
             os.write(acknowledgements, f"{day} {version}\n".encode())

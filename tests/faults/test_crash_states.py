@@ -53,7 +53,7 @@ def a_part_and_the_whole(folder: Path, made: Recording) -> None:
     archive = Archive(folder, DayFormat())
     whole = version_of(DAYS[1], 2)
     half = EnergyDay(whole.day, dict(list(whole.readings.items())[:12]))
-    archive.merge(half, after(half.day))
+    archive.merge(half, after(half.day, hours=0.5))
     archive.merge(whole, after(whole.day) + timedelta(hours=1))
     made.acknowledge((DAYS[1], 2))
     archive.close()
