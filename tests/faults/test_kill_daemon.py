@@ -58,7 +58,7 @@ def killed(tmp_path_factory: pytest.TempPathFactory) -> Killed:
             for _ in range(_KILLS):
                 with _running(config) as process:
                     wait_for(process, "service.ready")  # asking the cloud all the time would skew its gaps
-                    time.sleep(chance.uniform(0, 1.2))
+                    time.sleep(chance.uniform(0, amount(8, 12) / 10))
                 lives.append(_seen(cloud))
                 found.kills += 1
                 found.at_work += 0 < len(_complete(folder, today)) < _DAYS

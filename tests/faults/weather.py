@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 from collector.simulator import Device, Fault, Hole, Revision, Scenario, Shrink
+from tests.faults.amounts import is_long
 from tests.world import DEVICE, cloud_of
 
 BENIGN = frozenset({"extra_keys", "spaced_out"})
@@ -45,7 +46,7 @@ class Weather:
 def weather(dice: random.Random) -> Weather:
     """A history's troubles, thrown."""
     start = dice.choice(_STARTS) + timedelta(seconds=dice.randrange(86400))
-    trouble_s = dice.uniform(0.4, 2.5) * _DAY_S
+    trouble_s = dice.uniform(0.4, 2.5 if is_long() else 1.5) * _DAY_S
     ends = start + timedelta(seconds=trouble_s)
     device = Device(
         DEVICE,
