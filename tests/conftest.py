@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import io
-from collections.abc import Callable, Mapping
+import os
+import shutil
+from collections.abc import Callable, Mapping, Sequence
 
 import pytest
 
@@ -16,7 +18,7 @@ from tests.virtual_time import VirtualTimeLoop
 
 def pytest_configure(config: pytest.Config) -> None:
     amounts.set_seed()
-    config.addinivalue_line("markers", "needs(*programs): a rig of tests/faults that needs root and these")
+    config.addinivalue_line("markers", "needs(*programs): a rig that needs root and these")
     config.addinivalue_line("markers", "real_time: runs on a real clock, for work with other processes")
     config.addinivalue_line(
         "markers", "machines: boots whole machines; needs root, mmdebstrap, systemd-nspawn"
@@ -32,6 +34,19 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 def pytest_runtest_setup(item: pytest.Item) -> None:
     if item.get_closest_marker("machines"):
         roots.needed()
+    for marker in item.iter_markers("needs"):
+        _needed(marker.args)
+
+
+def _needed(tools: Sequence[str]) -> None:
+    """Skips where root or a program is missing; under CI, where all is installed, it fails instead."""
+    missing = [tool for tool in tools if shutil.which(tool) is None]
+    if os.geteuid() != 0:
+        missing.append("root")
+    if missing and os.environ.get("CI"):
+        pytest.fail(f"this rig was not tried: {', '.join(missing)} missing")
+    if missing:
+        pytest.skip(f"needs {', '.join(missing)}")
 
 
 def pytest_asyncio_loop_factories(

@@ -7,7 +7,11 @@ is at work, time jumps to the next timer. A year of waiting takes as long as the
 from __future__ import annotations
 
 import asyncio
+import fcntl
 import selectors
+import socket
+import sys
+import termios
 from collections.abc import Callable
 from concurrent.futures import Executor
 from typing import Any
@@ -15,7 +19,6 @@ from typing import Any
 _SOON_S, _SOON_GRACE_S, _LATE_GRACE_S = 2.0, 0.0003, 0.02
 _DEADLOCK_S = 20.0
 _RESOLUTION_S = 1e-6
-_OWN_DESCRIPTORS = 1  # the loop's own pipe; with the listening servers alone, nothing is under way
 
 
 class VirtualTimeLoop(asyncio.SelectorEventLoop):
@@ -26,7 +29,9 @@ class VirtualTimeLoop(asyncio.SelectorEventLoop):
         self._in_threads = 0
         self._servers: list[asyncio.Server] = []
         self.on_jump: Callable[[float], None] = lambda seconds: None
-        super().__init__(_JumpingSelector(self))
+        selector = _JumpingSelector(self)
+        super().__init__(selector)
+        self._own = [key.fd for key in selector.get_map().values()]  # the pipe that wakes the loop
         # Past 2 ** 24 s, half a year, the usual nanosecond is lost in a float: no timer would be due.
         self._clock_resolution = _RESOLUTION_S
 
@@ -43,9 +48,9 @@ class VirtualTimeLoop(asyncio.SelectorEventLoop):
         return self._in_threads > 0
 
     @property
-    def idle_descriptors(self) -> int:
-        """How many are watched while nothing is under way."""
-        return _OWN_DESCRIPTORS + sum(len(server.sockets) for server in self._servers)
+    def no_connections(self) -> set[int]:
+        """The descriptors that are watched while nothing is under way."""
+        return {*self._own, *(each.fileno() for server in self._servers for each in server.sockets)}
 
     async def create_server(self, *args: Any, **kwargs: Any) -> asyncio.Server:
         server: asyncio.Server = await super().create_server(*args, **kwargs)
@@ -103,9 +108,36 @@ class _JumpingSelector(selectors.EpollSelector):
                 raise RuntimeError("nothing to wait for: every task waits for another")
             return events
         events = super().select(0)
-        if not events and len(self.get_map()) > self._loop.idle_descriptors:
+        if not events:
             # A peer's bytes may be on their way, even on loopback under load.
-            events = super().select(_SOON_GRACE_S if timeout < _SOON_S else _LATE_GRACE_S)
+            grace_s = _SOON_GRACE_S if timeout < _SOON_S else _LATE_GRACE_S
+            events = super().select(0 if self._has_all_arrived() else grace_s)
         if not events:
             self._loop.jump(timeout)
         return events
+
+    def _has_all_arrived(self) -> bool:
+        """Whether every connection has both its ends here, and no byte is between them."""
+        ends, peers = set(), set()
+        for descriptor in {key.fd for key in self.get_map().values()} - self._loop.no_connections:
+            try:
+                end, peer, unread = _looked_at(descriptor)
+            except OSError:  # a pipe, or not connected yet
+                return False
+            if unread:
+                return False
+            ends.add(end)
+            peers.add(peer)
+        return ends == peers
+
+
+def _looked_at(descriptor: int) -> tuple[Any, Any, int]:
+    """Both addresses of a connection, and how many bytes its peer's kernel has not got yet."""
+    connection = socket.socket(fileno=descriptor)
+    try:
+        # What its peer has sent is acknowledged now: the kernel may put that off for 40 ms.
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
+        unread = fcntl.ioctl(descriptor, termios.TIOCOUTQ, bytes(4))
+        return connection.getsockname(), connection.getpeername(), int.from_bytes(unread, sys.byteorder)
+    finally:
+        connection.detach()
