@@ -32,7 +32,7 @@ def main() -> int:
     with tempfile.NamedTemporaryFile("r") as file:
         os.environ[figures.FILE_VARIABLE] = file.name
         pytest = [
-            *(sys.executable, "-m", "pytest", "--dist", "loadgroup", "--no-loadscope-reorder"),
+            *(sys.executable, "-m", "pytest", "--dist", "load", "--maxschedchunk", "1"),
             *("-n", "3" if options.long else "2"),  # for two cores: a long rig waits a third of its time
             *places,
             *words,

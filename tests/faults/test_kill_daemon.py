@@ -25,7 +25,7 @@ _KILLS = 50  # of one archive
 _LIMIT_S, _INTERVAL_S = 0.05, 0.15  # shorter than the real ones; twice their margin, for busy machines
 _SLOW_LIMIT_S, _SLOW_INTERVAL_S = 3.0, 3.15  # longer than a start takes, on a busy machine too
 
-pytestmark = [pytest.mark.timeout(1800), pytest.mark.xdist_group("S2")]  # all look at the same kills
+pytestmark = pytest.mark.timeout(1800)
 
 
 @dataclass(slots=True)
@@ -44,16 +44,17 @@ class Killed:
     days_repeated: list[int] = field(default_factory=list)
 
 
-@pytest.fixture(scope="module")
-def killed(tmp_path_factory: pytest.TempPathFactory) -> Killed:
-    """All the kills, once for all the tests that look at what came of them."""
+def test_kill_9_at_random_moments_damages_nothing_and_breaks_no_pace(tmp_path: Path) -> None:
+    """After each kill all files are whole; in the end the archive is like an undisturbed one.
+
+    Nothing that was saved is asked for again.
+    """
     chance, found, today = dice("S2"), Killed(), _today()
-    place = tmp_path_factory.mktemp("S2")
-    with cloud_process(place, _scenario(_LIMIT_S, today)) as cloud:
-        undisturbed = _finished(*_place(place / "undisturbed", cloud, _INTERVAL_S), today)
+    undisturbed = _undisturbed(tmp_path / "undisturbed", today)
+    with cloud_process(tmp_path, _scenario(_LIMIT_S, today)) as cloud:
         for number in range(amount(1, 10)):
             cloud.reset()
-            config, folder = _place(place / f"killed{number}", cloud, _INTERVAL_S)
+            config, folder = _place(tmp_path / f"killed{number}", cloud, _INTERVAL_S)
             lives: list[int] = []  # how many requests the cloud had seen when each ended
             for _ in range(_KILLS):
                 with _running(config) as process:
@@ -71,11 +72,11 @@ def killed(tmp_path_factory: pytest.TempPathFactory) -> Killed:
             found.quarantined += len(list((folder / ".collector").glob("quarantine/*")))
             assert {path.suffix for path in folder.iterdir() if path.is_file()} == {".jsonl"}
             _count(found, cloud.counts(), lives, today)
-    return found
+    _whole_and_in_pace(found)
+    _asked_once(found)
 
 
-def test_kill_9_at_random_moments_damages_nothing_and_breaks_no_pace(killed: Killed) -> None:
-    """After each kill all files are whole; in the end the archive is like an undisturbed one."""
+def _whole_and_in_pace(killed: Killed) -> None:
     assert killed.differing == 0
     assert killed.quarantined == 0
     assert killed.rejections == 0
@@ -87,23 +88,20 @@ def test_kill_9_at_random_moments_damages_nothing_and_breaks_no_pace(killed: Kil
     )  # fmt: skip
 
 
-def test_nothing_that_was_saved_is_asked_for_again(killed: Killed) -> None:
-    """Requests seen are those needed and those repeated."""
+def _asked_once(killed: Killed) -> None:
+    """Requests seen are those needed and those repeated: by one kill one, as a rule.
+
+    That is the answer that was here already: what has begun is finished before the next day begins. Two
+    where the kill comes between the second answer and the end of the save; a further day may have begun
+    by then where this computer is busy.
+    """
     assert killed.requests == killed.needed + sum(killed.repeated)
+    assert sum(killed.repeated) <= killed.kills
+    assert max(killed.days_repeated) <= 2
     figures.note(
         "S2", requests_seen=killed.requests, needed=killed.needed, repeated=sum(killed.repeated),
         repeated_by_one_kill_at_most=max(killed.repeated),
     )  # fmt: skip
-
-
-def test_a_kill_repeats_one_request_as_a_rule(killed: Killed) -> None:
-    """The answer that was here already: what has begun is finished before the next day begins.
-
-    Two where it comes between the second answer and the end of the save; a further day may have begun
-    by then where this computer is busy.
-    """
-    assert sum(killed.repeated) <= killed.kills
-    assert max(killed.days_repeated) <= 2
 
 
 def test_the_pace_holds_where_the_next_service_starts_at_once(tmp_path: Path) -> None:
@@ -153,6 +151,13 @@ id = "{DEVICE}"
 timezone = "UTC"
 installed_since = {today - timedelta(days=_DAYS)}
 """
+
+
+def _undisturbed(folder: Path, today: date) -> dict[str, bytes]:
+    """The complete files of a service that nobody kills, and that need not wait."""
+    folder.mkdir()
+    with cloud_process(folder, _scenario(0, today)) as cloud:
+        return _finished(*_place(folder / "place", cloud, 0), today)
 
 
 def _place(folder: Path, cloud: Cloud, interval_s: float) -> tuple[Path, Path]:
