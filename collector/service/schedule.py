@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
+from apscheduler.triggers.base import BaseTrigger
 from apscheduler.triggers.cron import CronTrigger
 from apscheduler.triggers.interval import IntervalTrigger
 
@@ -54,10 +55,11 @@ class Schedule:
             healing = CronTrigger(minute=(minute + 20) % 60, jitter=self._jitter_s, timezone=UTC)
             daily = CronTrigger(hour=4, minute=(minute + 40) % 60, jitter=self._jitter_s, timezone=UTC)
             for lane, trigger in ((Lane.REFRESH, hourly), (Lane.HEAL, healing), (Lane.BACKFILL, daily)):
-                self._scheduler.add_job(_asking(ask, lane), trigger)
+                self._scheduler.add_job(_asking(ask, lane), _SkippingTheLate(trigger))
         # After a clock step a timer of APScheduler sleeps on until its old end: a job that is due
         # every minute wakes it up.
-        self._scheduler.add_job(_nothing, IntervalTrigger(seconds=_HEARTBEAT_S, timezone=UTC))
+        heartbeat = IntervalTrigger(seconds=_HEARTBEAT_S, timezone=UTC)
+        self._scheduler.add_job(_nothing, _SkippingTheLate(heartbeat))
 
     def is_outdated(self, now: datetime) -> bool:
         """Whether a meter's hours begin at another minute than was planned for.
@@ -85,6 +87,23 @@ class Schedule:
     @property
     def _jitter_s(self) -> int | None:
         return int(self._timetable.refresh_jitter_s) or None
+
+
+class _SkippingTheLate(BaseTrigger):  # type: ignore[misc]  # APScheduler has no types
+    """Another trigger, without the runs that come too late to be done.
+
+    APScheduler lists all of them before it drops them: after a clock was set from 1970 there are 30
+    million, which stop the loop for minutes and fill the memory.
+    """
+
+    def __init__(self, trigger: BaseTrigger) -> None:
+        self._trigger = trigger
+
+    def get_next_fire_time(self, previous_fire_time: datetime | None, now: datetime) -> datetime | None:
+        if previous_fire_time is not None:
+            previous_fire_time = max(previous_fire_time, now - timedelta(seconds=_MISFIRE_GRACE_S))
+        next_fire_time: datetime | None = self._trigger.get_next_fire_time(previous_fire_time, now)
+        return next_fire_time
 
 
 def _asking(ask: Ask, lane: Lane) -> Callable[[], Awaitable[None]]:
