@@ -33,7 +33,7 @@ def main() -> int:
         os.environ[figures.FILE_VARIABLE] = file.name
         pytest = [
             *(sys.executable, "-m", "pytest", "--dist", "load", "--maxschedchunk", "1"),
-            *("-n", "3" if options.long else "2"),  # for two cores: a long rig waits a third of its time
+            *("-n", "3"),  # for two cores: a rig waits for a third of its time
             *places,
             *words,
         ]
