@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from copy import deepcopy
 from random import Random
 from typing import Any
 
@@ -67,6 +68,11 @@ def _lists(body: Any) -> list[Rows]:
     return [each for each in [*lists, body.get("sum")] if isinstance(each, list)]
 
 
+def _odd(dice: Random) -> Any:
+    """Its own: a later change may be made to it."""
+    return deepcopy(dice.choice(_ODD))
+
+
 def _row(rows: Rows, dice: Random) -> dict[str, Any]:
     row = dice.choice(rows)
     return row if isinstance(row, dict) else {}
@@ -102,7 +108,7 @@ def _put_in_a_foreign_row(rows: Rows, dice: Random) -> None:
 
 
 def _put_in_nonsense(rows: Rows, dice: Random) -> None:
-    rows.insert(dice.randrange(len(rows) + 1), dice.choice(_ODD))
+    rows.insert(dice.randrange(len(rows) + 1), _odd(dice))
 
 
 def _blank(rows: Rows, dice: Random) -> None:
@@ -132,7 +138,7 @@ def _drop_a_key(rows: Rows, dice: Random) -> None:
 def _spoil_a_value(rows: Rows, dice: Random) -> None:
     row = _row(rows, dice)
     if row:
-        row[dice.choice([*row, "missing", "tariff_id", "new"])] = dice.choice(_ODD)
+        row[dice.choice([*row, "missing", "tariff_id", "new"])] = _odd(dice)
 
 
 def _move_a_stamp(rows: Rows, dice: Random) -> None:
@@ -156,7 +162,7 @@ def _same_value_in_other_words(rows: Rows, dice: Random) -> None:
     row = _row(rows, dice)
     if type(row.get("consumption")) is int:
         row["consumption"] = float(row["consumption"])
-    row["cost"], row["purpose"] = dice.choice(_ODD), dice.choice(_ODD)
+    row["cost"], row["purpose"] = _odd(dice), _odd(dice)
 
 
 _OF_ROWS: list[Callable[[Rows, Random], None]] = [
@@ -178,7 +184,7 @@ def _another_interval(body: Body, dice: Random) -> Any:
 
 
 def _says_no_or_yes(body: Body, dice: Random) -> Any:
-    errors = {dice.choice(["max_req", "invalid_auth_key", "device_not_found", "x"]): dice.choice(_ODD)}
+    errors = {dice.choice(["max_req", "invalid_auth_key", "device_not_found", "x"]): _odd(dice)}
     return body | {
         "isok": dice.choice([True, False, None, "false", 0]),
         "errors": dice.choice([errors, [], None]),
@@ -191,7 +197,7 @@ def _lose_a_member(body: Body, dice: Random) -> Any:
 
 
 def _spoil_a_member(body: Body, dice: Random) -> Any:
-    return body | {dice.choice([*body, "sum", "history"]): dice.choice(_ODD)}
+    return body | {dice.choice([*body, "sum", "history"]): _odd(dice)}
 
 
 def _nest(body: Body, dice: Random) -> Any:

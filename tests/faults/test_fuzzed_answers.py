@@ -206,6 +206,17 @@ def test_an_invented_answer_is_refused_or_read_as_it_stands(body: dict[str, Any]
         _judge(read, data, _shape({}, meter, DAY, {}))
 
 
+# -- The changes --------------------------------------------------------------------------------------
+
+
+def test_what_is_changed_does_not_depend_on_what_was_changed_before() -> None:
+    """Bug: a change made to an odd value stayed in it, until one held itself and was no JSON any more."""
+    text = next(_shapes()).text
+    numbers = range(2_000)
+    first = [mutated(text, Random(number)) for number in numbers]
+    assert [mutated(text, Random(number)) for number in numbers] == first
+
+
 # -- The judge ----------------------------------------------------------------------------------------
 
 
