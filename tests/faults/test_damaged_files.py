@@ -174,7 +174,7 @@ def test_a_line_of_a_gigabyte_costs_no_memory(begin: bytes, tmp_path: Path) -> N
     assert done.returncode == 0, done.stderr
     assert int(done.stdout) <= 1024
     assert (tmp_path / "meter/.collector/quarantine/2024-10-27.jsonl.1").stat().st_size == 1 << 30
-    figures.note("S9", kB_more_for_a_line_of_a_GB=int(done.stdout))
+    figures.note("S9", kB_more_for_a_line_of_a_GB=float(done.stdout))
 
 
 def _digest(data: bytes) -> bytes:
