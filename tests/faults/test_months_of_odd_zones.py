@@ -18,8 +18,9 @@ MONTHS = [
 
 
 @pytest.mark.timeout(1800)
+@pytest.mark.parametrize("months", MONTHS, ids=lambda months: months.zone.rpartition("/")[-1])
 async def test_each_hour_of_the_months_is_there_once_and_in_time(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    months: Months, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Whatever the minutes that the hours begin at, and whenever the service is restarted."""
-    await months_are_whole(MONTHS, tmp_path, monkeypatch)
+    await months_are_whole(months, tmp_path, monkeypatch)

@@ -49,8 +49,8 @@ class Living:
 class _Recorder(Notifier):
     """Keeps what the service manager would be told."""
 
-    def __init__(self, told: list[str]) -> None:
-        super().__init__({"WATCHDOG_USEC": "120000000"})  # as the unit has it
+    def __init__(self, told: list[str], watchdog_s: int) -> None:
+        super().__init__({"WATCHDOG_USEC": f"{watchdog_s}000000"})
         self._told = told
 
     def _send(self, state: str) -> None:
@@ -64,9 +64,13 @@ async def living(
     start: datetime,
     stand: dict[str, Any] | None = None,
     skew: timedelta = timedelta(0),
+    watchdog_s: int = 120,
     **tables: Any,
 ) -> AsyncIterator[Living]:
-    """A service that starts at `start`, its clock off by `skew`; stopped at the end if it still runs."""
+    """A service that starts at `start`, its clock off by `skew`; stopped at the end if it still runs.
+
+    The watchdog is the unit's, unless told otherwise.
+    """
     loop = asyncio.get_running_loop()
     assert isinstance(loop, VirtualTimeLoop)
     with time_machine.travel(start, tick=False) as traveller:
@@ -82,7 +86,7 @@ async def living(
             told: list[str] = []
             off = [skew]
             task = asyncio.create_task(
-                serve(settings, load, signals, lambda: wall_clock() + off[0], _Recorder(told))
+                serve(settings, load, signals, lambda: wall_clock() + off[0], _Recorder(told, watchdog_s))
             )
             service = Living(world, signals, task, told, off)
             try:
