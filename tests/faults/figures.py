@@ -45,4 +45,6 @@ def _place(rig: str) -> tuple[str, int]:
 
 
 def _figure(value: float | str) -> str:
-    return f"{value:,.3g}" if isinstance(value, float) else value
+    if isinstance(value, str):
+        return value
+    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
