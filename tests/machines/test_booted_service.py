@@ -209,9 +209,12 @@ def test_a_reload_takes_a_new_meter_in(life: Facts) -> None:
 
 @pytest.mark.parametrize("rival", ["root_rival", "rival"])
 def test_a_second_instance_goes_away_at_once(rival: str, life: Facts) -> None:
-    """Whoever starts it; it names what holds the archive, and the service notices nothing."""
+    """Whoever starts it; it names what holds the archive, and the service notices nothing.
+
+    They share the computer's cores, and waiting for one is not the instance's to answer for.
+    """
     assert life(rival)["code"] == exits.HELD_BY_ANOTHER, life(rival)["said"]
-    assert life(rival)["took_s"] < 2
+    assert life(rival)["took_s"] - life(rival)["waited_s"] < 2
     beside = life("beside_rivals")
     assert beside["after"]["ActiveState"] == "active"
     assert beside["after"]["MainPID"] == beside["before"]["MainPID"]

@@ -49,7 +49,7 @@ async def test_the_schedule_follows_the_minute_at_which_a_zones_hours_begin(
         await service.pass_time(hours=1, minutes=25)
         for _ in range(3 * 4):
             await service.pass_time(minutes=15)
-            now = start.timestamp() + asyncio.get_running_loop().time()
+            now = round(start.timestamp() + asyncio.get_running_loop().time())
             local = datetime.fromtimestamp(now - 15 * 60, device.zone)
             if local.hour:  # fifteen minutes ago this one was under way, and the one before it over
                 records = records_of(service.world.folder() / f"{local.date()}.jsonl")

@@ -42,6 +42,19 @@ def timed(*words: str, env: Mapping[str, str] | None = None) -> dict[str, object
     return {"code": done.returncode, "took_s": time.perf_counter() - began, "said": done.stdout + done.stderr}
 
 
+def turned_away(*words: str, user: str) -> dict[str, object]:
+    """Runs a command that says little: its exit code and words, its seconds, and those without a core."""
+    began = time.perf_counter()
+    with subprocess.Popen(
+        words, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, user=user, group=user
+    ) as process:
+        os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
+        took_s = time.perf_counter() - began
+        _, waited_ns, _ = Path(f"/proc/{process.pid}/schedstat").read_text().split()
+        said, _ = process.communicate()
+    return {"code": process.returncode, "took_s": took_s, "waited_s": int(waited_ns) / 1e9, "said": said}
+
+
 def wait_until(happened: Condition, what: str, timeout_s: float = 30) -> float:
     """Waits for it, and gives the seconds until then; ends the trial where it never comes."""
     began = time.perf_counter()
