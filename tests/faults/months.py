@@ -75,7 +75,7 @@ async def months_are_whole(months: Months, folder: Path, monkeypatch: pytest.Mon
         archive = folder / str(first)
         life = await _live(months.zone, first, days, archive, dice("T1", months.zone, first))
         found = _found(months.zone, first, days, archive / "house")
-        assert not life.late
+        assert not life.late, life.late
         assert (found.missed, found.doubled, found.wrong) == (0, 0, 0), found
         sums.update(days=days, hours=found.hours, restarts=life.restarts, looks=life.looks)
     figures.note("T1", zones=1, **sums, missed=0, doubled=0, wrong=0, late=0)
