@@ -73,10 +73,10 @@ def _reloads() -> None:
 
 def _rivals() -> None:
     """The program again, beside the service: as root, who could do harm, and as the service's user."""
-    run = ("env", f"{_KEY}={AWKWARD_KEY}", PROGRAM, "run", "--config", str(CONFIG))
+    run = (PROGRAM, "run", "--config", str(CONFIG))
     before = shown()
-    tell("root_rival", watching.turned_away(*run, user="root"))
-    tell("rival", watching.turned_away(*run, user="shelly-collector"))
+    tell("root_rival", watching.turned_away(*run, user="root", env={_KEY: AWKWARD_KEY}))
+    tell("rival", watching.turned_away(*run, user="shelly-collector", env={_KEY: AWKWARD_KEY}))
     tell("beside_rivals", {"before": before, "after": shown()})
 
 

@@ -42,12 +42,13 @@ def timed(*words: str, env: Mapping[str, str] | None = None) -> dict[str, object
     return {"code": done.returncode, "took_s": time.perf_counter() - began, "said": done.stdout + done.stderr}
 
 
-def turned_away(*words: str, user: str) -> dict[str, object]:
+def turned_away(*words: str, user: str, env: Mapping[str, str]) -> dict[str, object]:
     """Runs a command that says little: its exit code and words, its seconds, and those without a core."""
     began = time.perf_counter()
     with subprocess.Popen(
-        words, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, user=user, group=user
-    ) as process:
+        words, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+        user=user, group=user, env={**os.environ, **env},
+    ) as process:  # fmt: skip
         os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
         took_s = time.perf_counter() - began
         _, waited_ns, _ = Path(f"/proc/{process.pid}/schedstat").read_text().split()
