@@ -108,14 +108,16 @@ class Hook:
 
 async def _end(process: asyncio.subprocess.Process) -> None:
     """Ends the command and what it has started, first politely. Nothing to do where it is over."""
+    if process.returncode is not None:
+        return  # what it has left behind on purpose may stay
+    # In a task that has been cancelled, the `asyncio.timeout` of Python 3.11.2, Bookworm's, raises no
+    # TimeoutError but goes on cancelling: the second signal would never be sent.
+    over = asyncio.create_task(process.wait())
     for number, wait_s in ((signal.SIGTERM, _GRACE_S), (signal.SIGKILL, _KILL_S)):
-        if process.returncode is not None and number is signal.SIGTERM:
-            return  # what it has left behind on purpose may stay
         with suppress(ProcessLookupError):
             os.killpg(process.pid, number)
-        with suppress(TimeoutError):
-            async with asyncio.timeout(wait_s):
-                await process.wait()
+        await asyncio.wait([over], timeout=wait_s)
+    over.cancel()
 
 
 def _told(change: Change) -> dict[str, str]:

@@ -14,20 +14,16 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from collector.service import daemon, schedule
 from collector.simulator import Device
 from tests.faults import figures
 from tests.faults.amounts import amount, dice, is_long
-from tests.service.living import living
+from tests.service.living import living, look_about_rarely
 from tests.world import DEVICE, cloud_of, kwh, records_of
 
 _QUARTER_S = 900
 _PROMISED_S = 900  # twelve minutes past the hour, the spread of one more, and time to work
 _STARTED_S = 120
 _LAST_S = 1800  # for the last hour of the last day, also where the service began at midnight
-# Signs of life are most of the cost, and no part of what is asked. The service's look at its zone, which
-# it may have learned a moment ago, is one: it stays well within what is promised.
-_SIGNS_OF_LIFE_S, _WAKING_S = 120, 600  # instead of 30 and 60
 _SHALLOW: dict[str, Any] = {"schedule": {"backfill_days": 6}}
 
 
@@ -67,8 +63,7 @@ class Found:
 
 async def months_are_whole(months: Months, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The rig: each hour of those months is on disk once, truly, and today's in time."""
-    monkeypatch.setattr(daemon, "_HEARTBEAT_S", _SIGNS_OF_LIFE_S)
-    monkeypatch.setattr(schedule, "_HEARTBEAT_S", _WAKING_S)
+    look_about_rarely(monkeypatch)
     monkeypatch.setattr(os, "fsync", lambda descriptor: None)  # no power is cut here
     sums: Counter[str] = Counter()
     for first, days in months.stretches():
@@ -89,7 +84,7 @@ async def _live(zone: str, first: date, days: int, archive: Path, rolls: random.
     life = Life()
     while True:
         until = min(end, now + timedelta(hours=rolls.expovariate(1 / amount(12, 60))))
-        async with living(scenario, archive, now, watchdog_s=3 * _SIGNS_OF_LIFE_S, **_SHALLOW) as service:
+        async with living(scenario, archive, now, **_SHALLOW) as service:
             began = now
             while now < until:
                 then = min(until, _next_look(now, rolls))

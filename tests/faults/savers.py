@@ -27,10 +27,11 @@ DAYS = [date(2024, 6, number) for number in range(1, 6)]
 
 
 class Saver(NamedTuple):
-    """A process that saves; its acknowledgements come through a pipe."""
+    """A process that saves; its acknowledgements come through a pipe. `leave` is what it may wait for."""
 
     process: int
     pipe: int
+    leave: int
 
 
 class Loss(NamedTuple):
@@ -47,25 +48,35 @@ def version_of(day: date, version: int) -> EnergyDay:
     return EnergyDay(local, dict.fromkeys(local.hours, each))
 
 
-def started(folder: Path, version: int, save: Save | None = None) -> Saver:
-    """Forks a process that saves ever newer versions into a meter's folder, by `save` or as we do."""
+def started(folder: Path, version: int, save: Save | None = None, *, halts: bool = False) -> Saver:
+    """Forks a process that saves ever newer versions into a meter's folder, by `save` or as we do.
+
+    One that `halts` goes on after its first save when it is told to.
+    """
     reader, writer = os.pipe()
+    awaited, leave = os.pipe()
     child = os.fork()
     if child == 0:
         os.close(reader)
         try:
             with saving_by(save) if save else nullcontext():
-                _save_for_ever(folder, version, writer)
+                _save_for_ever(folder, version, writer, awaited if halts else None)
         finally:
             os._exit(1)
     os.close(writer)
-    return Saver(child, reader)
+    os.close(awaited)
+    return Saver(child, reader, leave)
 
 
 def await_begun(saver: Saver) -> None:
     """Waits until it has acknowledged something."""
     ready, _, _ = select.select([saver.pipe], [], [], 20)
     assert ready, "it never saved anything"
+
+
+def go_on(saver: Saver) -> None:
+    """Has one that halts go on."""
+    os.write(saver.leave, b"!")
 
 
 def killed(saver: Saver) -> dict[date, int]:
@@ -75,7 +86,7 @@ def killed(saver: Saver) -> dict[date, int]:
     received = b""
     while part := os.read(saver.pipe, 65536):
         received += part
-    os.close(saver.pipe)
+    _forget(saver)
     assert received, "it died by itself"
     lines = received.decode().split("\n")[:-1]
     return {date.fromisoformat(day): int(number) for day, number in map(str.split, lines)}
@@ -85,7 +96,12 @@ def abandon(saver: Saver) -> None:
     """Kills it."""
     os.kill(saver.process, signal.SIGKILL)
     os.waitpid(saver.process, 0)
+    _forget(saver)
+
+
+def _forget(saver: Saver) -> None:
     os.close(saver.pipe)
+    os.close(saver.leave)
 
 
 def saved(folder: Path, versions: Sequence[int], save: Save | None = None) -> Iterator[tuple[date, int]]:
@@ -117,9 +133,7 @@ def saving(folders: Sequence[Path], apart: int, save: Save | None = None) -> Ite
         yield savers
     finally:
         for saver in savers:
-            os.kill(saver.process, signal.SIGKILL)
-            os.waitpid(saver.process, 0)
-            os.close(saver.pipe)
+            abandon(saver)
 
 
 def losses(folder: Path, acknowledged: Mapping[date, int]) -> Iterator[Loss]:
@@ -175,7 +189,7 @@ def newest(folder: Path) -> int:
     return max(found)
 
 
-def _save_for_ever(folder: Path, version: int, acknowledgements: int) -> None:
+def _save_for_ever(folder: Path, version: int, acknowledgements: int, awaited: int | None) -> None:
     archive = Archive(folder, DayFormat())
     while True:
         version += 1
@@ -185,3 +199,6 @@ def _save_for_ever(folder: Path, version: int, acknowledgements: int) -> None:
             now = after(answered.day, hours=1) + timedelta(seconds=version)  # the ledger notes when
             archive.merge(answered, now)
             os.write(acknowledgements, f"{day} {version}\n".encode())
+            if awaited is not None:
+                os.read(awaited, 1)
+                awaited = None

@@ -14,14 +14,14 @@ import pytest
 from collector.archive import files, store
 from collector.cloud.pacing import Pacer
 from collector.energy.readings import merged
-from collector.service import daemon, schedule, trust
+from collector.service import trust
 from tests.faults import amounts, figures
 from tests.faults.checker import violations
 from tests.faults.histories import lived
 from tests.faults.weather import weather
+from tests.service.living import look_about_rarely
 
 _NEVER_TOLD = {"job.failed", "file.changed", "file.quarantined", "file.unreadable"}  # nobody hurts files
-_SIGNS_OF_LIFE_S = 600.0  # instead of 30: they are most of the cost, and no part of what is asked
 _PARTS = 4  # that may be lived side by side
 _TRIES = 12  # histories in which a mistake must show
 
@@ -29,8 +29,7 @@ _TRIES = 12  # histories in which a mistake must show
 @pytest.fixture(autouse=True)
 def world_of_few_signs(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """A service that looks about more rarely, on a machine whose clock nobody has set."""
-    monkeypatch.setattr(daemon, "_HEARTBEAT_S", _SIGNS_OF_LIFE_S)
-    monkeypatch.setattr(schedule, "_HEARTBEAT_S", int(_SIGNS_OF_LIFE_S))
+    look_about_rarely(monkeypatch, 600.0)
     monkeypatch.setattr(trust, "SYNCHRONIZED", tmp_path / "synchronized")
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import select
 import shutil
 from collections import Counter, deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from datetime import date
 from pathlib import Path
 from random import Random
@@ -17,7 +17,7 @@ from collector.archive.store import Archive
 from tests.faults import figures
 from tests.faults.amounts import amount, dice
 from tests.faults.mutants import Save, mutant
-from tests.faults.savers import DAYS, abandon, await_begun, killed, losses, newest, started, unsettled
+from tests.faults.savers import DAYS, abandon, await_begun, go_on, killed, losses, started, unsettled
 
 CAUGHT = ("in place", "acknowledge first")
 _AT_ONCE = 5
@@ -28,12 +28,13 @@ _LONGEST_S = 0.01
 def test_kill_9_tears_no_file_and_loses_nothing_acknowledged(tmp_path: Path) -> None:
     """After each death every day file is one version, whole, and not older than what was acknowledged."""
     chance = dice("S1")
-    folders = [tmp_path / f"meter{number}" for number in range(_AT_ONCE)]
+    versions = {tmp_path / f"meter{number}": 0 for number in range(_AT_ONCE)}
+    folders = list(versions)
     kills, mid_save, saved = amount(2_000, 10_000), 0, 0
     harm: Counter[str] = Counter()
     for number in range(kills // _AT_ONCE):
         opened = folders[number % _AT_ONCE]
-        for folder, acknowledged in _deaths(folders, chance):
+        for folder, acknowledged in _deaths(versions, chance):
             mid_save += any(folder.rglob("*.shelly-tmp"))
             found = list(losses(folder, acknowledged))
             if folder is opened:  # reads all, and mends: one death in five
@@ -64,26 +65,33 @@ def test_kill_9_tears_no_file_and_loses_nothing_acknowledged(tmp_path: Path) -> 
 def test_this_rig_notices(name: str, tmp_path: Path) -> None:
     """A save with that mistake is found out in a few hundred deaths."""
     chance = dice("S1", name)
-    folders = [tmp_path / f"meter{number}" for number in range(_AT_ONCE)]
     for _ in range(200):
-        if any(list(losses(*death)) for death in _deaths(folders, chance, mutant(name))):
+        versions = {tmp_path / f"meter{number}": 0 for number in range(_AT_ONCE)}
+        if any(list(losses(*death)) for death in _deaths(versions, chance, mutant(name))):
             return
-        for folder in folders:
+        for folder in versions:
             shutil.rmtree(folder)
     pytest.fail(f"{name} was not noticed")
 
 
 def _deaths(
-    folders: Sequence[Path], chance: Random, save: Save | None = None
+    versions: dict[Path, int], chance: Random, save: Save | None = None
 ) -> Iterator[tuple[Path, dict[date, int]]]:
-    """A saver in each folder, killed at some moment; what each had acknowledged."""
-    alive = deque((folder, started(folder, newest(folder), save)) for folder in folders)
+    """A saver in each folder, killed at some moment; what each had acknowledged.
+
+    They begin side by side and wait: it is the start that takes its time. `versions` are those that may
+    be stored in each folder.
+    """
+    alive = deque((each, started(each, version, save, halts=True)) for each, version in versions.items())
     try:
         while alive:
             await_begun(alive[0][1])
+            go_on(alive[0][1])
             select.select([], [], [], chance.uniform(0, _LONGEST_S))
             folder, saver = alive.popleft()
-            yield folder, killed(saver)
+            acknowledged = killed(saver)
+            versions[folder] = max(acknowledged.values()) + 1  # one more, that it did not come to say
+            yield folder, acknowledged
     finally:
         for _, saver in alive:  # nobody wants to know of the others any more
             abandon(saver)

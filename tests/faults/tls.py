@@ -156,7 +156,7 @@ def _converse(line: socket.socket, context: ssl.SSLContext | None, greeting: byt
             except ssl.SSLWantReadError:
                 line.sendall(going.read())
                 if not (data := receive()):
-                    return b""
+                    raise ConnectionResetError("it left in the middle") from None
                 coming.write(data)
             finally:
                 line.sendall(going.read())

@@ -11,9 +11,11 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import pytest
 import time_machine
 
 from collector.energy.days import wall_clock
+from collector.service import daemon, schedule
 from collector.service.daemon import serve
 from collector.service.signals import Signals
 from collector.service.systemd import Notifier
@@ -21,6 +23,16 @@ from collector.settings import Settings
 from collector.simulator import Scenario, Simulator
 from tests.virtual_time import VirtualTimeLoop
 from tests.world import World
+
+
+def look_about_rarely(patch: pytest.MonkeyPatch, look_s: float = 120.0) -> None:
+    """Signs of life are most of what a day in virtual time costs; few tests ask for them.
+
+    The service's look at its zone, which it may have learned a moment ago, is one: two minutes are well
+    within what is promised.
+    """
+    patch.setattr(daemon, "_HEARTBEAT_S", look_s)  # instead of 30
+    patch.setattr(schedule, "_HEARTBEAT_S", 600)  # instead of 60
 
 
 @dataclass
@@ -64,13 +76,9 @@ async def living(
     start: datetime,
     stand: dict[str, Any] | None = None,
     skew: timedelta = timedelta(0),
-    watchdog_s: int = 120,
     **tables: Any,
 ) -> AsyncIterator[Living]:
-    """A service that starts at `start`, its clock off by `skew`; stopped at the end if it still runs.
-
-    The watchdog is the unit's, unless told otherwise.
-    """
+    """A service that starts at `start`, its clock off by `skew`; stopped at the end if it still runs."""
     loop = asyncio.get_running_loop()
     assert isinstance(loop, VirtualTimeLoop)
     with time_machine.travel(start, tick=False) as traveller:
@@ -85,6 +93,7 @@ async def living(
             signals = Signals()
             told: list[str] = []
             off = [skew]
+            watchdog_s = round(4 * daemon._HEARTBEAT_S)  # the unit's 120 s, unless it looks about rarely
             task = asyncio.create_task(
                 serve(settings, load, signals, lambda: wall_clock() + off[0], _Recorder(told, watchdog_s))
             )

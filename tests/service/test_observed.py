@@ -105,6 +105,7 @@ async def test_a_refresh_that_changes_nothing_is_no_reason_to_write(tmp_path: Pa
         assert place.stat().st_mtime_ns == before
 
 
+@pytest.mark.usefixtures("rare_looks")
 async def test_a_meter_that_is_offline_is_told_once_and_again_when_it_is_back(
     tmp_path: Path, log_lines: io.StringIO
 ) -> None:
@@ -121,6 +122,7 @@ async def test_a_meter_that_is_offline_is_told_once_and_again_when_it_is_back(
         assert changes(log_lines) == [("good", "offline"), ("offline", "good")]
 
 
+@pytest.mark.usefixtures("rare_looks")
 async def test_a_collector_that_cannot_work_is_broken_after_the_same_time(
     tmp_path: Path, log_lines: io.StringIO
 ) -> None:
@@ -144,6 +146,7 @@ async def test_a_collector_that_cannot_work_is_broken_after_the_same_time(
         assert changes(log_lines) == [("good", "broken"), ("broken", "good")]
 
 
+@pytest.mark.usefixtures("rare_looks")
 async def test_an_older_day_that_comes_first_after_an_outage_makes_no_meter_offline(
     tmp_path: Path, log_lines: io.StringIO
 ) -> None:
@@ -168,6 +171,7 @@ async def test_an_unknown_device_is_the_meters_last_failure(tmp_path: Path) -> N
         assert (gone.state, house(service).state, standing_of(service).state) == ("broken", "good", "broken")
 
 
+@pytest.mark.usefixtures("rare_looks")
 async def test_days_that_the_cloud_will_forget_are_told_once_a_day(
     tmp_path: Path, log_lines: io.StringIO
 ) -> None:

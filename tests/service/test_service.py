@@ -69,6 +69,7 @@ async def test_the_last_hour_before_a_change_of_half_an_hour_is_asked_for_in_tim
             assert newest["ts"] == (start + timedelta(minutes=begins_m)).timestamp()
 
 
+@pytest.mark.usefixtures("rare_looks")
 async def test_days_follow_days(tmp_path: Path) -> None:
     """A month of days is complete soon after each midnight, across a change of the clocks."""
     device = Device(DEVICE, late_minutes=8)
@@ -79,6 +80,7 @@ async def test_days_follow_days(tmp_path: Path) -> None:
             check_day(service.world.folder() / f"{day}.jsonl", day, device, complete=True)
 
 
+@pytest.mark.usefixtures("rare_looks")
 async def test_requests_of_a_quiet_day_are_few(tmp_path: Path) -> None:
     """Today each hour, yesterday until it is complete, and two re-readings of settled days: no more."""
     async with living(cloud_of(), tmp_path, START, **SHALLOW) as service:
@@ -92,6 +94,7 @@ async def test_requests_of_a_quiet_day_are_few(tmp_path: Path) -> None:
         assert max(Counter(asked).values()) <= 16
 
 
+@pytest.mark.usefixtures("rare_looks")
 async def test_a_complete_day_is_read_again_after_one_day_and_after_three(tmp_path: Path) -> None:
     """Late data is read again: a complete day at +1 and +3 days, and then never more."""
     async with living(cloud_of(), tmp_path, START, **SHALLOW) as service:
@@ -108,6 +111,7 @@ async def test_a_complete_day_is_read_again_after_one_day_and_after_three(tmp_pa
         assert [asked.index(count) for count in (1, 2)] == [pytest.approx(hour, abs=2) for hour in due]
 
 
+@pytest.mark.usefixtures("rare_looks")
 async def test_a_hole_is_asked_for_ever_more_rarely(tmp_path: Path) -> None:
     """An incomplete past day: after 1 h, 6 h, daily for two weeks, weekly; never in a loop."""
     hole = Hole(datetime(2026, 3, 19, 6), datetime(2026, 3, 19, 9))
@@ -121,6 +125,7 @@ async def test_a_hole_is_asked_for_ever_more_rarely(tmp_path: Path) -> None:
         assert asked[-1] - asked[18] <= 2  # weekly
 
 
+@pytest.mark.usefixtures("rare_looks")
 async def test_a_hole_that_heals_is_healed_without_being_asked(tmp_path: Path) -> None:
     """The gap closes by itself once the cloud has the hours."""
     heals = START + timedelta(days=4)
@@ -158,6 +163,7 @@ async def test_no_two_jobs_ask_for_the_same_day(tmp_path: Path) -> None:
         assert set(service.world.cloud.counts.days.values()) == {1}
 
 
+@pytest.mark.usefixtures("rare_looks")
 async def test_days_before_the_meter_was_there_are_not_asked_for_again(tmp_path: Path) -> None:
     """Fourteen empty days end a backfill; older days are never asked for, the empty ones rarely.
 
@@ -178,6 +184,7 @@ async def test_days_before_the_meter_was_there_are_not_asked_for_again(tmp_path:
         assert {day for day in asked if day < min(asked - at_risk)} == at_risk
 
 
+@pytest.mark.usefixtures("rare_looks")
 async def test_a_dead_line_is_told_once_and_asked_rarely(tmp_path: Path, log_lines: io.StringIO) -> None:
     """A day without a cloud: at most 13 requests an hour, one event down, one up, and all data in the end."""
     fault = Fault("status_503", since=START + timedelta(hours=1), until=START + timedelta(hours=25))

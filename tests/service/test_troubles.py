@@ -101,6 +101,7 @@ async def test_one_accounts_trouble_never_slows_another(tmp_path: Path) -> None:
         assert not list((tmp_path / "down").glob("*.jsonl"))
 
 
+@pytest.mark.usefixtures("rare_looks")
 async def test_one_day_that_the_cloud_cannot_tell_stops_nothing(
     tmp_path: Path, log_lines: io.StringIO
 ) -> None:
