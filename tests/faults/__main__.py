@@ -13,7 +13,7 @@ from tests.faults import amounts, figures
 
 FOLDER = Path(__file__).parent
 # The long ones begin first, or a single worker would be left with them at the end.
-LONGEST = ("histories", "kill_daemon", "leaks", "months", "months_of_odd_zones", "power_cuts", "pace_kept",
+LONGEST = ("kill_daemon", "histories", "leaks", "months", "months_of_odd_zones", "power_cuts", "pace_kept",
            "traced_calls", "kill_save", "block_writes")  # fmt: skip
 
 

@@ -22,7 +22,7 @@ from tests.faults.weather import weather
 from tests.service.living import look_about_rarely
 
 _NEVER_TOLD = {"job.failed", "file.changed", "file.quarantined", "file.unreadable"}  # nobody hurts files
-_PARTS = 4  # that may be lived side by side
+_PARTS = 8  # that may be lived side by side
 _TRIES = 12  # histories in which a mistake must show
 
 

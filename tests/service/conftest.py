@@ -10,4 +10,4 @@ from tests.service.living import look_about_rarely
 @pytest.fixture
 def rare_looks(monkeypatch: pytest.MonkeyPatch) -> None:
     """For tests of days and weeks that ask for no sign of life."""
-    look_about_rarely(monkeypatch)
+    look_about_rarely(monkeypatch, 600.0)
