@@ -115,11 +115,11 @@ def settles(day: LocalDay, asked: Asked | None, now: datetime, policy: PlanPolic
     A day without a remembered reading counts as settled once the time of the last of these has come:
     from then on the ledger forgets it.
     """
+    if asked is not None and asked.outcome is Outcome.FAILED:
+        return is_due(asked, now)
     dues = [day.end + days * _DAY_S for days in policy.settle_days]
     if asked is None or _is_of_a_wrong_clock(asked, now):
         return bool(dues) and min(dues) <= now.timestamp() < max(dues)
-    if asked.outcome is Outcome.FAILED:
-        return is_due(asked, now)
     return any(asked.asked_at < due <= now.timestamp() for due in dues)
 
 

@@ -263,6 +263,15 @@ def test_a_rereading_stamped_by_a_wrong_clock_is_done_again() -> None:
     assert not settles(day, future, after(day, days=9), POLICY)
 
 
+def test_a_rereading_that_failed_by_a_wrong_clock_is_tried_again_however_late_the_clock_is_set() -> None:
+    """Bug: set after the third day, the day passed for one that had been read well in the future."""
+    day = local_day(date(2026, 3, 20), BERLIN)
+    failed = Asked(Outcome.FAILED, day.end + 26 * DAY_S, 1)
+    for days in (0.5, 1.5, 3.4, 9):
+        assert settles(day, failed, after(day, days=days), POLICY)
+    assert not settles(day, failed, after(day, days=26, hours=0.5), POLICY)  # the clock was right
+
+
 def test_a_settling_day_is_healed_from_what_is_remembered() -> None:
     """Old complete days are not even looked at."""
     known = {ago(2): COMPLETE, ago(30): COMPLETE, ago(9): COMPLETE._replace(asked=asked(hours_ago=7 * 24))}

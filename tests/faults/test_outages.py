@@ -17,7 +17,7 @@ from collector.energy.days import wall_clock
 from collector.simulator import Device, Fault
 from tests.faults import amounts, figures
 from tests.numbers.test_whole_years import check_day
-from tests.service.living import Living, living
+from tests.service.living import Living, living, look_about_rarely
 from tests.service.test_service import SHALLOW, START, TODAY
 from tests.world import DEVICE, cloud_of
 
@@ -39,6 +39,12 @@ _BACK_BY_CONTRACT_S = {
     f"429: {_ABSURD[-1]}": _HOUR_S + _BACK_S,
     "key revoked": 900.0 + 60.0,
 }
+
+
+@pytest.fixture(autouse=True)
+def _rare_looks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is asked for comes of the runner's probes, not of the service's looks."""
+    look_about_rarely(monkeypatch)
 
 
 @pytest.mark.parametrize("trouble", [_REFUSED, *_FAULTS])
