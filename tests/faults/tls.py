@@ -59,11 +59,7 @@ class Authority:
             "ca", "-batch", "-notext", "-config", "ca.cnf", "-cert", "ca.pem", "-keyfile", "ca.key",
             "-extfile", "wanted", "-in", "server.csr", "-out", "server.pem", *span,
         )  # fmt: skip
-        pair = self.folder / f"{name}.pem"
-        pair.write_bytes(
-            (self.folder / "server.pem").read_bytes() + (self.folder / "server.key").read_bytes()
-        )
-        return pair
+        return self._paired(name)
 
     def sign_itself(self, name: str) -> Path:
         """A file with a certificate that nobody signed, and its key."""
@@ -71,11 +67,7 @@ class Authority:
             "req", "-x509", "-key", "server.key", "-days", "7", "-subj", "/CN=localhost",
             "-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1", "-out", "server.pem",
         )  # fmt: skip
-        pair = self.folder / f"{name}.pem"
-        pair.write_bytes(
-            (self.folder / "server.pem").read_bytes() + (self.folder / "server.key").read_bytes()
-        )
-        return pair
+        return self._paired(name)
 
     def _paired(self, name: str) -> Path:
         pair = self.folder / f"{name}.pem"
