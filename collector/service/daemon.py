@@ -113,6 +113,8 @@ class _Round:
         self._tell = tell
         self._news = asyncio.Event()  # something happened that the status should say now
         self._asker = Asker(self._news.set)
+        for account in accounts:
+            account.runner.on_turn = self._news.set
 
     async def run(self) -> None:
         """Works until a signal comes; a part that dies of a bug ends the service, loudly."""

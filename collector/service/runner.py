@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from datetime import date
 from itertools import count
 
@@ -45,6 +46,7 @@ class AccountRunner:
         self._answered = False
         self._unknown: set[str] = set()
         self.moved_at = asyncio.get_running_loop().time()  # when a day was last dealt with, well or not
+        self.on_turn: Callable[[], None] = lambda: None  # called when a trouble begins, changes or ends
         self.given_up: Cause | None = None
         self.wants_new_plans = False
 
@@ -184,7 +186,8 @@ class AccountRunner:
             if self._patience_s is not None and (
                 not self._answered or trouble is not SOURCE or loop.time() - began >= self._patience_s
             ):
-                return self._give_up(error)
+                self._give_up(error)
+                return
             await asyncio.sleep(next(waits_s))
             still = await self._probe(error, number)
             if still is None:
@@ -202,8 +205,8 @@ class AccountRunner:
         if trouble is CLOCK:
             self._forget_plans()
         self._lanes.resume()
+        self.on_turn()
         await self._let_go()
-        return None
 
     def _forget_plans(self) -> None:
         """What was planned by a wrong clock is of another time; the daemon asks anew."""
@@ -241,6 +244,7 @@ class AccountRunner:
     def _tell(self, error: Cause) -> None:
         reason = error.reason if isinstance(error, SourceError) else str(error)
         self._log.error(trouble_of(error).down, reason=reason)
+        self.on_turn()
 
     def _give_up(self, error: Cause) -> None:
         self.given_up = error

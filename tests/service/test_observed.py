@@ -39,6 +39,13 @@ def changes(log: io.StringIO) -> list[tuple[str, str]]:
     return [(event["before"], event["state"]) for event in events_in(log.getvalue(), "health.changed")]
 
 
+async def told(service: Living, log: io.StringIO, event: str) -> None:
+    """Until a second after that event."""
+    while not events_in(log.getvalue(), event):
+        await service.pass_time(seconds=0.5)
+    await service.pass_time(seconds=1)
+
+
 async def test_the_standing_says_what_files_cannot(tmp_path: Path) -> None:
     """Last success, requests of today, the next run; and the newest hour with its age."""
     async with living(cloud_of(), tmp_path, START, **SHALLOW) as service:
@@ -120,6 +127,19 @@ async def test_a_meter_that_is_offline_is_told_once_and_again_when_it_is_back(
         await service.pass_time(hours=20)
         assert house(service).state == "good"
         assert changes(log_lines) == [("good", "offline"), ("offline", "good")]
+
+
+async def test_a_trouble_is_said_within_a_second_and_so_is_its_end(
+    tmp_path: Path, log_lines: io.StringIO
+) -> None:
+    """Bug: only jobs that began or ended were news; the status named a refused key half a minute late."""
+    fault = Fault("status_503", until=START + timedelta(minutes=10))
+    async with living(cloud_of(fault=(fault,)), tmp_path, START, **SHALLOW) as service:
+        await told(service, log_lines, "source.unavailable")
+        assert status(service) == "Waiting: the cloud answered 503"
+        await told(service, log_lines, "source.recovered")
+        assert status(service).startswith("Collecting")
+        assert standing_of(service).accounts["home"].trouble is None
 
 
 @pytest.mark.usefixtures("rare_looks")
