@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import os
-import select
 import signal
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from datetime import date, timedelta
 from decimal import Decimal
 from hashlib import sha256
+from itertools import count
+from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from collector.archive.checksums import FILE_NAME, Checksums
 from collector.archive.dayfile import DayFormat, decode
@@ -21,17 +22,10 @@ from collector.energy.days import local_day
 from collector.energy.readings import EnergyDay, HourReading
 from collector.errors import DamagedFile
 from tests.energy.making import BERLIN, after
-from tests.faults.mutants import Save, saving_by
+from tests.faults.mutants import Save, mutant, saving_by
+from tests.faults.nursery import Child, born, end
 
 DAYS = [date(2024, 6, number) for number in range(1, 6)]
-
-
-class Saver(NamedTuple):
-    """A process that saves; its acknowledgements come through a pipe. `leave` is what it may wait for."""
-
-    process: int
-    pipe: int
-    leave: int
 
 
 class Loss(NamedTuple):
@@ -48,60 +42,31 @@ def version_of(day: date, version: int) -> EnergyDay:
     return EnergyDay(local, dict.fromkeys(local.hours, each))
 
 
-def started(folder: Path, version: int, save: Save | None = None, *, halts: bool = False) -> Saver:
-    """Forks a process that saves ever newer versions into a meter's folder, by `save` or as we do.
+def started(folder: Path, version: int, mistake: str | None = None) -> Child:
+    """A process that saves ever newer versions into a meter's folder, as we do or with a mistake.
 
-    One that `halts` goes on after its first save when it is told to.
+    It says over its line what is saved, and halts after its first save until it is told to go on.
     """
-    reader, writer = os.pipe()
-    awaited, leave = os.pipe()
-    child = os.fork()
-    if child == 0:
-        os.close(reader)
-        try:
-            with saving_by(save) if save else nullcontext():
-                _save_for_ever(folder, version, writer, awaited if halts else None)
-        finally:
-            os._exit(1)
-    os.close(writer)
-    os.close(awaited)
-    return Saver(child, reader, leave)
+    return born(_save_for_ever, folder, version, mistake)
 
 
-def await_begun(saver: Saver) -> None:
-    """Waits until it has acknowledged something."""
-    ready, _, _ = select.select([saver.pipe], [], [], 20)
-    assert ready, "it never saved anything"
+def await_begun(saver: Child) -> None:
+    """Waits until it has saved something, and has it go on."""
+    assert saver.line.poll(20), "it never saved anything"
+    saver.line.send("go on")
 
 
-def go_on(saver: Saver) -> None:
-    """Has one that halts go on."""
-    os.write(saver.leave, b"!")
-
-
-def killed(saver: Saver) -> dict[date, int]:
+def killed(saver: Child) -> dict[date, int]:
     """Kills it, and says which version of each day it had acknowledged."""
     os.kill(saver.process, signal.SIGKILL)
-    os.waitpid(saver.process, 0)
-    received = b""
-    while part := os.read(saver.pipe, 65536):
-        received += part
-    _forget(saver)
-    assert received, "it died by itself"
-    lines = received.decode().split("\n")[:-1]
-    return {date.fromisoformat(day): int(number) for day, number in map(str.split, lines)}
-
-
-def abandon(saver: Saver) -> None:
-    """Kills it."""
-    os.kill(saver.process, signal.SIGKILL)
-    os.waitpid(saver.process, 0)
-    _forget(saver)
-
-
-def _forget(saver: Saver) -> None:
-    os.close(saver.pipe)
-    os.close(saver.leave)
+    acknowledged: dict[date, int] = {}
+    with suppress(EOFError, ConnectionResetError):
+        while True:
+            day, version = saver.line.recv()
+            acknowledged[day] = version
+    end(saver)
+    assert acknowledged, "it died by itself"
+    return acknowledged
 
 
 def saved(folder: Path, versions: Sequence[int], save: Save | None = None) -> Iterator[tuple[date, int]]:
@@ -119,21 +84,27 @@ def saved(folder: Path, versions: Sequence[int], save: Save | None = None) -> It
             archive.close()
 
 
-def is_alive(saver: Saver) -> bool:
-    """Whether it still saves. Takes its acknowledgements out of the pipe, which it would wait for else."""
-    ready, _, _ = select.select([saver.pipe], [], [], 0)
-    return not ready or os.read(saver.pipe, 65536) != b""
+def is_alive(saver: Child) -> bool:
+    """Whether it still saves. Takes its acknowledgements off the line, which it would wait for else."""
+    try:
+        while saver.line.poll():
+            saver.line.recv()
+    except EOFError:
+        return False
+    return True
 
 
 @contextmanager
-def saving(folders: Sequence[Path], apart: int, save: Save | None = None) -> Iterator[list[Saver]]:
+def saving(folders: Sequence[Path], apart: int, mistake: str | None = None) -> Iterator[list[Child]]:
     """Savers in all of these folders at once, their versions that far apart, until the context ends."""
-    savers = [started(folder, number * apart, save) for number, folder in enumerate(folders)]
+    savers = [started(folder, number * apart, mistake) for number, folder in enumerate(folders)]
     try:
+        for saver in savers:
+            await_begun(saver)
         yield savers
     finally:
         for saver in savers:
-            abandon(saver)
+            end(saver)
 
 
 def losses(folder: Path, acknowledged: Mapping[date, int]) -> Iterator[Loss]:
@@ -189,16 +160,14 @@ def newest(folder: Path) -> int:
     return max(found)
 
 
-def _save_for_ever(folder: Path, version: int, acknowledgements: int, awaited: int | None) -> None:
-    archive = Archive(folder, DayFormat())
-    while True:
-        version += 1
-        for place in range(len(DAYS)):
-            day = DAYS[(version + place) % len(DAYS)]
-            answered = version_of(day, version)
-            now = after(answered.day, hours=1) + timedelta(seconds=version)  # the ledger notes when
-            archive.merge(answered, now)
-            os.write(acknowledgements, f"{day} {version}\n".encode())
-            if awaited is not None:
-                os.read(awaited, 1)
-                awaited = None
+def _save_for_ever(line: Connection[Any, Any], folder: Path, version: int, mistake: str | None) -> None:
+    with saving_by(mutant(mistake)) if mistake else nullcontext():
+        archive = Archive(folder, DayFormat())
+        for number in count():
+            newer, place = version + 1 + number // len(DAYS), number % len(DAYS)
+            day = DAYS[(newer + place) % len(DAYS)]
+            answered = version_of(day, newer)
+            archive.merge(answered, after(answered.day, hours=1) + timedelta(seconds=newer))  # the ledger's
+            line.send((day, newer))
+            if number == 0:
+                line.recv()

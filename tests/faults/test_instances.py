@@ -16,7 +16,6 @@ import pytest
 from collector.errors import DamagedFile
 from tests.faults import figures
 from tests.faults.amounts import is_long
-from tests.faults.mutants import Save, mutant
 from tests.faults.savers import DAYS, is_alive, saving, version_in
 from tests.processes.harness import cloud_process, configuration, started, wait_for
 
@@ -72,7 +71,7 @@ def test_a_reader_of_files_that_are_being_rewritten_sees_old_or_new(tmp_path: Pa
 def test_this_rig_notices(name: str, tmp_path: Path) -> None:
     """A save with that mistake shows a reader half a file or another meter's, or stops a saver."""
     with pytest.raises((DamagedFile, _SaverDiedError)):
-        for _ in _read(tmp_path, _READS, mutant(name)):
+        for _ in _read(tmp_path, _READS, name):
             pass
 
 
@@ -80,10 +79,10 @@ class _SaverDiedError(Exception):
     """Its save failed, where nothing was wrong."""
 
 
-def _read(folder: Path, times: int, save: Save | None = None) -> Iterator[int]:
+def _read(folder: Path, times: int, mistake: str | None = None) -> Iterator[int]:
     """The versions that a reader of two meters' files sees. Raises `DamagedFile` on a partial one."""
     folders = [folder / "one", folder / "two"]
-    with saving(folders, apart=_APART, save=save) as savers:
+    with saving(folders, apart=_APART, mistake=mistake) as savers:
         places = cycle([(number, day) for day in DAYS for number in range(2)])
         while times:
             number, day = next(places)

@@ -16,8 +16,8 @@ from collector.archive.dayfile import DayFormat
 from collector.archive.store import Archive
 from tests.faults import figures
 from tests.faults.amounts import amount, dice
-from tests.faults.mutants import Save, mutant
-from tests.faults.savers import DAYS, abandon, await_begun, go_on, killed, losses, started, unsettled
+from tests.faults.nursery import end
+from tests.faults.savers import DAYS, await_begun, killed, losses, started, unsettled
 
 CAUGHT = ("in place", "acknowledge first")
 _AT_ONCE = 5
@@ -67,7 +67,7 @@ def test_this_rig_notices(name: str, tmp_path: Path) -> None:
     chance = dice("S1", name)
     for _ in range(200):
         versions = {tmp_path / f"meter{number}": 0 for number in range(_AT_ONCE)}
-        if any(list(losses(*death)) for death in _deaths(versions, chance, mutant(name))):
+        if any(list(losses(*death)) for death in _deaths(versions, chance, name)):
             return
         for folder in versions:
             shutil.rmtree(folder)
@@ -75,18 +75,17 @@ def test_this_rig_notices(name: str, tmp_path: Path) -> None:
 
 
 def _deaths(
-    versions: dict[Path, int], chance: Random, save: Save | None = None
+    versions: dict[Path, int], chance: Random, mistake: str | None = None
 ) -> Iterator[tuple[Path, dict[date, int]]]:
     """A saver in each folder, killed at some moment; what each had acknowledged.
 
     They begin side by side and wait: it is the start that takes its time. `versions` are those that may
     be stored in each folder.
     """
-    alive = deque((each, started(each, version, save, halts=True)) for each, version in versions.items())
+    alive = deque((each, started(each, version, mistake)) for each, version in versions.items())
     try:
         while alive:
             await_begun(alive[0][1])
-            go_on(alive[0][1])
             select.select([], [], [], chance.uniform(0, _LONGEST_S))
             folder, saver = alive.popleft()
             acknowledged = killed(saver)
@@ -94,4 +93,4 @@ def _deaths(
             yield folder, acknowledged
     finally:
         for _, saver in alive:  # nobody wants to know of the others any more
-            abandon(saver)
+            end(saver)

@@ -12,7 +12,6 @@ import pytest
 
 from tests.faults import figures, loops
 from tests.faults.amounts import amount, dice
-from tests.faults.mutants import Save, mutant
 from tests.faults.savers import Loss, await_begun, killed, losses, newest, started, unsettled
 
 CAUGHT = ("no fsync", "no directory fsync")
@@ -37,12 +36,12 @@ def test_a_power_cut_tears_no_file_and_loses_nothing_acknowledged(options: str, 
 def test_this_rig_notices(name: str, tmp_path: Path) -> None:
     """A save with that mistake is found out within some hundred cuts, on the less careful mount."""
     chance = dice("S3", name)
-    if not any(found for found, _ in _lives(tmp_path, _MOUNTS[1], 400, chance, mutant(name))):
+    if not any(found for found, _ in _lives(tmp_path, _MOUNTS[1], 400, chance, name)):
         pytest.fail(f"{name} was not noticed")
 
 
 def _lives(
-    place: Path, options: str, cuts: int, chance: Random, save: Save | None = None
+    place: Path, options: str, cuts: int, chance: Random, mistake: str | None = None
 ) -> Iterator[tuple[list[Loss], bool]]:
     """One power cut after the other on the same file system: what each harmed, and whether a save was cut."""
     image, root = place / "image", place / "mounted"
@@ -51,7 +50,7 @@ def _lives(
     for _ in range(cuts):
         with loops.mounted(image, root, options):
             folder = root / "meter"
-            saver = started(folder, newest(folder), save)
+            saver = started(folder, newest(folder), mistake)
             try:
                 await_begun(saver)
                 select.select([], [], [], chance.uniform(0, _LONGEST_S))
