@@ -21,7 +21,7 @@ from collector.service.collection import Lane
 from collector.service.jobs import Job
 from collector.settings import load
 
-DAYS = 25
+DAYS = 50
 
 
 async def main(config: Path, requests: int) -> None:

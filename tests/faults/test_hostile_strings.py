@@ -86,8 +86,8 @@ async def test_a_hostile_string_in_an_answer_is_told_in_one_line(place: str, tmp
     """In both formats: each line is an event of ours, of printable characters; each day ends once."""
     chance = amounts.dice("X7", place)
     strings_of = {
-        "json": chance.sample(STRINGS, amount(len(STRINGS) // 2, len(STRINGS))),
-        "console": chance.sample(STRINGS, amount(len(STRINGS) // 6, len(STRINGS))),
+        "json": chance.sample(STRINGS, amount(len(STRINGS) // 8, len(STRINGS))),
+        "console": chance.sample(STRINGS, amount(len(STRINGS) // 16, len(STRINGS))),
     }
     (tmp_path / "archives").mkdir()
     lines = 0

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import select
-import shutil
 from collections import Counter, deque
 from collections.abc import Iterator
 from datetime import date
@@ -65,12 +64,10 @@ def test_kill_9_tears_no_file_and_loses_nothing_acknowledged(tmp_path: Path) -> 
 def test_this_rig_notices(name: str, tmp_path: Path) -> None:
     """A save with that mistake is found out in a few hundred deaths."""
     chance = dice("S1", name)
+    versions = {tmp_path / f"meter{number}": 0 for number in range(_AT_ONCE)}
     for _ in range(200):
-        versions = {tmp_path / f"meter{number}": 0 for number in range(_AT_ONCE)}
         if any(list(losses(*death)) for death in _deaths(versions, chance, name)):
             return
-        for folder in versions:
-            shutil.rmtree(folder)
     pytest.fail(f"{name} was not noticed")
 
 

@@ -35,9 +35,13 @@ _KEPT = ("PATH", "HOME", "LANG", "TMPDIR", "COVERAGE_PROCESS_CONFIG")  # the las
 
 
 def environment(**more: str) -> dict[str, str]:
-    """A clean environment: none of the collector's variables, no terminal's, no unit's."""
+    """A clean environment: none of the collector's variables, no terminal's, no unit's.
+
+    And no certificate authorities: to load all of them is a seventh of a start, and this goes to loopback.
+    """
     kept = {key: os.environ[key] for key in _KEPT if key in os.environ}
-    return {**kept, "PYTHONPATH": str(ROOT), "PYTHONWARNINGS": "error", **more}
+    ours = {"PYTHONPATH": str(ROOT), "PYTHONWARNINGS": "error", "SSL_CERT_FILE": os.devnull}
+    return {**kept, **ours, **more}
 
 
 def collector(
