@@ -28,6 +28,7 @@ from collector.settings import Settings
 _GRACE_S = 3.0  # for the days under way when the service is told to stop
 _SAVE_GRACE_S = 1.0  # for a file that is being saved; after that the kernel ends it, old or new
 _HEARTBEAT_S = 30.0
+_STATUS_S = 30.0  # so often it is said how things stand, where nothing is news
 _STUCK_S = 900.0  # no request and no answer for so long, and yet a day under way: the work hangs
 _IDLE_S = 3 * 3600.0  # every hour asks for today: who did nothing for three, without a reason, is broken
 _STEP_S = 60.0  # a larger jump of the wall clock against elapsed time is a step
@@ -215,7 +216,7 @@ class _Round:
                 said = status
                 self._notifier.status(status)
             with suppress(TimeoutError):
-                async with asyncio.timeout(_HEARTBEAT_S):
+                async with asyncio.timeout(_STATUS_S):
                     await self._news.wait()
             self._news.clear()
 

@@ -32,6 +32,7 @@ def look_about_rarely(patch: pytest.MonkeyPatch, look_s: float = 120.0) -> None:
     within what is promised.
     """
     patch.setattr(daemon, "_HEARTBEAT_S", look_s)  # instead of 30
+    patch.setattr(daemon, "_STATUS_S", 600.0)  # instead of 30
     patch.setattr(schedule, "_HEARTBEAT_S", 600)  # instead of 60
 
 
