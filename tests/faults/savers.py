@@ -53,14 +53,15 @@ def started(folder: Path, version: int, mistake: str | None = None) -> Child:
 def await_begun(saver: Child) -> None:
     """Waits until it has saved something, and has it go on."""
     assert saver.line.poll(20), "it never saved anything"
-    saver.line.send("go on")
+    with suppress(ConnectionError):  # one that died meanwhile is found out by who asks after it
+        saver.line.send("go on")
 
 
 def killed(saver: Child) -> dict[date, int]:
     """Kills it, and says which version of each day it had acknowledged."""
     os.kill(saver.process, signal.SIGKILL)
     acknowledged: dict[date, int] = {}
-    with suppress(EOFError, ConnectionResetError):
+    with suppress(EOFError, ConnectionError):
         while True:
             day, version = saver.line.recv()
             acknowledged[day] = version
@@ -89,7 +90,7 @@ def is_alive(saver: Child) -> bool:
     try:
         while saver.line.poll():
             saver.line.recv()
-    except EOFError:
+    except (EOFError, ConnectionError):
         return False
     return True
 
@@ -163,11 +164,12 @@ def newest(folder: Path) -> int:
 def _save_for_ever(line: Connection[Any, Any], folder: Path, version: int, mistake: str | None) -> None:
     with saving_by(mutant(mistake)) if mistake else nullcontext():
         archive = Archive(folder, DayFormat())
-        for number in count():
-            newer, place = version + 1 + number // len(DAYS), number % len(DAYS)
-            day = DAYS[(newer + place) % len(DAYS)]
-            answered = version_of(day, newer)
-            archive.merge(answered, after(answered.day, hours=1) + timedelta(seconds=newer))  # the ledger's
-            line.send((day, newer))
-            if number == 0:
-                line.recv()
+        for newer in count(version + 1):
+            for place in range(len(DAYS)):
+                day = DAYS[(newer + place) % len(DAYS)]
+                answered = version_of(day, newer)
+                now = after(answered.day, hours=1) + timedelta(seconds=newer)  # the ledger notes when
+                archive.merge(answered, now)
+                line.send((day, newer))
+                if (newer, place) == (version + 1, 0):
+                    line.recv()
