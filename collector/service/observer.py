@@ -20,12 +20,11 @@ from collector.energy.coverage import DayState, coverage
 from collector.energy.days import Clock, date_in
 from collector.energy.knowledge import Known
 from collector.energy.retention import EXPIRING_DAYS, expiring_days, first_day
-from collector.errors import SourceError
 from collector.service.assembly import AccountAtWork
 from collector.service.collection import Collection
 from collector.service.health import Health, HealthPolicy, Signs, State, judge, worst
 from collector.service.standing import AccountStanding, Failure, MeterStanding, Standing, write_standing
-from collector.service.troubles import trouble_of
+from collector.service.troubles import reason_of, trouble_of
 from collector.threads import DaemonThreads
 
 T = TypeVar("T")
@@ -233,7 +232,7 @@ def _trouble_of(account: AccountAtWork, at: int) -> Failure | None:
     cause = account.runner.trouble
     if cause is None:
         return None
-    return Failure(trouble_of(cause).down, at, cause.reason if isinstance(cause, SourceError) else str(cause))
+    return Failure(trouble_of(cause).down, at, reason_of(cause))
 
 
 def _timeless(standing: Standing) -> Standing:

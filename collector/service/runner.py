@@ -9,19 +9,11 @@ from itertools import count
 
 from collector import logs
 from collector.archive.store import DayOutcome
-from collector.errors import (
-    CalledOff,
-    ClockUntrusted,
-    DeviceUnknown,
-    KeyRefused,
-    RateLimited,
-    SourceError,
-    Unavailable,
-)
+from collector.errors import CalledOff, ClockUntrusted, DeviceUnknown, KeyRefused, RateLimited, Unavailable
 from collector.service.collection import Collection, Lane
 from collector.service.jobs import Job
 from collector.service.lanes import Lanes
-from collector.service.troubles import CLOCK, SOURCE, STRIKES, Cause, trouble_of
+from collector.service.troubles import CLOCK, SOURCE, STRIKES, Cause, reason_of, trouble_of
 
 _DAY_S = 86400.0
 
@@ -242,8 +234,7 @@ class AccountRunner:
         return None
 
     def _tell(self, error: Cause) -> None:
-        reason = error.reason if isinstance(error, SourceError) else str(error)
-        self._log.error(trouble_of(error).down, reason=reason)
+        self._log.error(trouble_of(error).down, reason=reason_of(error))
         self.on_turn()
 
     def _give_up(self, error: Cause) -> None:

@@ -53,3 +53,8 @@ def trouble_of(error: Cause) -> Trouble:
     if isinstance(error, SourceError):
         return SOURCE
     return STORAGE_FULL if error.errno in (errno.ENOSPC, errno.EDQUOT) else STORAGE_FAILED
+
+
+def reason_of(error: Cause) -> str:
+    """Why, in a few words: the source's own, or what the error says."""
+    return error.reason if isinstance(error, SourceError) else str(error)
