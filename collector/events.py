@@ -35,6 +35,9 @@ EVENTS: dict[str, str] = {
     "file.quarantined": "a file that cannot be trusted was moved aside and is collected anew",
     "file.unreadable": "one or more day files cannot be read; they stay where they are, and their days wait",
     "file.changed": "one or more complete files are not the ones that were saved: a bit was lost, or edited",
+    "archive.adopted": "day files without a mark were found to be this meter's, or somebody said so",
+    "archive.refused": "a folder holds another meter's days, or nobody knows whose; nothing in it is touched",
+    "archive.missing": "an archive that was there is gone, its disk perhaps not mounted; none is begun there",
     "ledger.rebuilt": "the ledger was damaged and was made anew from the files",
     "zone.learned": "a meter's time zone became known",
     "zone.changed": "a meter's time zone is another one than before",
@@ -65,6 +68,10 @@ CURES: dict[str, str] = {
     "storage.failed": "Look at the disk (dmesg), and replace a card that has become read-only.",
     "file.unreadable": "Look at the files' owner and permissions, and at the disk (dmesg). "
     "A file that stays unreadable can be moved away by hand: its day is collected anew.",
+    "archive.refused": "Give each meter a folder of its own. If this meter is to go on in that folder, run "
+    "`backfill` once with --adopt.",
+    "archive.missing": "Mount the disk: collecting resumes by itself. To begin a new archive on purpose, run "
+    "`backfill` once with --adopt.",
     "answer.rejected": "The day is asked for again. If it is always so, check kind in the configuration.",
     "day.failed": "The day is asked for again; nothing to do unless it is so for every day.",
     "job.failed": "This is a bug; the log has a traceback. The other days go on.",

@@ -32,51 +32,174 @@ from collector.archive.folder import (
     state_of,
 )
 from collector.archive.ledger import Ledger
+from collector.archive.mark import Mark, mark_for, read_mark, refusal_of, write_mark
 from collector.archive.outcomes import DayOutcome, Quarantined
+from collector.archive.remembered import Remembered
 from collector.energy.days import LocalDay, local_day, zone_named
+from collector.energy.identity import Identity
 from collector.energy.knowledge import NOTHING, Asked, Known, Outcome
+from collector.energy.matching import ENOUGH_HOURS, distinct_hours
 from collector.energy.readings import EnergyDay, merged
-from collector.errors import DamagedFile, UnreadableFile
+from collector.errors import ArchiveRefused, DamagedFile, UnreadableFile
 
 __all__ = ["Archive", "DayOutcome", "Quarantined"]
 
+_SAMPLES = 5
+_MOST_READ = 60  # files that are looked at for a sample
+
 
 class Archive:
-    """One meter's day files, held by one process. Blocking: called from one thread at a time."""
+    """One meter's day files, held by one process. Blocking: called from one thread at a time.
+
+    With an `identity` it is taken only once it is known to be this meter's: see `claim`. Until then
+    nothing is known of its days, and nothing in the folder is changed.
+    """
 
     def __init__(
-        self, folder: Path, day_format: DayFormat, *, no_solar: bool = False, remember_days: int = 3
+        self,
+        folder: Path,
+        day_format: DayFormat,
+        *,
+        root: Path | None = None,
+        identity: Identity | None = None,
+        remembered: Remembered | None = None,
+        no_solar: bool = False,
+        remember_days: int = 3,
     ) -> None:
-        """Takes the folder, creating it where only it is missing.
+        """Takes the folder at once where no `identity` is given, as for who has but a folder.
 
+        `root`: the folder of all meters, created as well where only it is missing. `remembered` knows where
+        archives were before: an empty folder there is no new one.
         `remember_days` after its end a complete day's last reading is forgotten.
         Raises `ArchiveLocked`, `ArchiveError`, `OSError`.
         """
         self.folder = folder
+        self._root = root or folder
+        self._identity = identity
+        self._remembered = remembered or Remembered()
         self._format = day_format
         self.no_solar = no_solar
         self._remember_s = remember_days * 86400
         self._own = folder / OWN_FOLDER
-        make_folder(folder)
-        make_folder(self._own)
-        self._lock = FolderLock(self._own / "lock")
-        try:
-            for each in (folder, self._own):
-                remove_stale_temporaries(each)
-            self.ledger = Ledger(self._own / LEDGER_NAME)
-            self.ledger.mend()
-            self._checksums = Checksums(self._own / FILE_NAME)
-            self._checksums.mend()
-        except BaseException:
-            self._lock.release()
-            raise
+        self._lock: FolderLock | None = None
+        self._unwritten_mark: Mark | None = None
+        self.since: date | None = None  # the first day of this meter, in an archive that was another's before
         self._stamps: dict[date, int] = {}  # of each day file, as last read
-        self._known = {day: NOTHING._replace(asked=asked) for day, asked in self.ledger.asked.items()}
+        self._known: dict[date, Known] = {}
         self.unreadable: Mapping[date, str] = {}  # files that could not be read at the last look, and why
+        if identity is None:
+            self._take(None)
+        else:
+            self._read_own()
+
+    @property
+    def is_taken(self) -> bool:
+        """Whether it is known to be this meter's, and held."""
+        return self._lock is not None
+
+    def claim(self) -> bool:
+        """Takes the folder where its mark names this meter, or where there is nothing yet.
+
+        Returns false where there are day files without a mark: only the cloud can say whose they are.
+        Raises `ArchiveRefused`, `ArchiveLocked`, `OSError`.
+        """
+        if self.is_taken:
+            return True
+        mark = mark_for(self.folder, self._identity)
+        if mark is None and self.files():
+            return False
+        if mark is None and self._remembered.knows(self.folder):
+            raise ArchiveRefused(
+                f"{self.folder} is empty, and an archive was there before: is its disk not mounted?",
+                "Mount it and collecting resumes; to begin anew on purpose, run `backfill` once with --adopt",
+                "archive.missing",
+            )
+        self._take(mark or self._new_mark())
+        return True
+
+    def take_over(self) -> None:
+        """Takes a folder whose files were found to be this meter's. Raises as `claim` does."""
+        self._take(self._new_mark())
+
+    def adopt(self, today: date) -> None:
+        """Takes the folder whatever it holds, because a person says so.
+
+        Where it was marked as another meter's, this one counts from `today` on. Raises as `claim` does:
+        an archive of a newer format is refused all the same.
+        """
+        mark = read_mark(self._own)
+        if mark is None:
+            self._take(self._new_mark())
+        elif mark.identity != self._identity:
+            self._take(self._new_mark(since=today))
+        else:
+            self._take(mark)
+
+    def refusal_of(self, found: str) -> ArchiveRefused:
+        """The error for a folder that holds `found` …"""
+        return refusal_of(self.folder, found, self._identity)
+
+    def files(self) -> Mapping[date, int]:
+        """The days that have a file, and a stamp that changes whenever it does; none without a folder."""
+        try:
+            return day_files(self.folder)
+        except FileNotFoundError:
+            return {}
+
+    def samples(self, first: date, last: date, zone: ZoneInfo) -> list[tuple[date, DayFile]]:
+        """Up to five stored days from `first` to `last` that can be compared with the cloud's answers.
+
+        Spread over all that is stored, the newest first. No autumn day: its repeated hour may be stored in
+        two ways. Raises `OSError`.
+        """
+        days = sorted((day for day in self.files() if first <= day <= last), reverse=True)
+        days = [day for day in days if not local_day(day, zone).twins]
+        step = len(days) // _SAMPLES + 1
+        found: list[tuple[date, DayFile]] = []
+        for day in [*days[::step], *(day for place, day in enumerate(days) if place % step)][:_MOST_READ]:
+            with suppress(DamagedFile):
+                file = decode_file(self._path(day), day)
+                if distinct_hours(file.readings.values()) >= ENOUGH_HOURS:
+                    found.append((day, file))
+            if len(found) == _SAMPLES:
+                break
+        return found
 
     def close(self) -> None:
         """Lets go of the folder."""
-        self._lock.release()
+        if self._lock is not None:
+            self._lock.release()
+            self._lock = None
+
+    def _new_mark(self, since: date | None = None) -> Mark | None:
+        return None if self._identity is None else Mark(self._identity, since)
+
+    def _read_own(self) -> None:
+        self.ledger = Ledger(self._own / LEDGER_NAME)
+        self._checksums = Checksums(self._own / FILE_NAME)
+
+    def _take(self, mark: Mark | None) -> None:
+        """Holds the folder, creating it where only it is missing, and marks it as this meter's."""
+        for each in (self._root, self.folder, self._own):
+            make_folder(each)
+        lock = FolderLock(self._own / "lock")
+        try:
+            for each in (self.folder, self._own):
+                remove_stale_temporaries(each)
+            self._read_own()
+            self.ledger.mend()
+            self._checksums.mend()
+            self._unwritten_mark = None if mark == read_mark(self._own) else mark
+            with suppress(OSError):  # a full disk keeps no service from starting: the first save tries again
+                self._write_mark()
+        except BaseException:
+            lock.release()
+            raise
+        self._lock = lock
+        if mark is not None:
+            self._remembered.add(self.folder)
+        self.since = None if mark is None else mark.since
+        self._known = {day: NOTHING._replace(asked=asked) for day, asked in self.ledger.asked.items()}
 
     @property
     def zone(self) -> ZoneInfo | None:
@@ -88,6 +211,8 @@ class Archive:
 
         Files that changed since the last look are read, and the `unreadable` ones, which stay in place.
         """
+        if not self.is_taken:
+            return ()
         present = day_files(self.folder)
         for day in self._known.keys() - present.keys():
             if self._known[day].had_file or day in self.unreadable:
@@ -138,6 +263,9 @@ class Archive:
             self._stamps.clear()  # which hours a file should have is to be looked at again
         decimals = self._format.decimals
         file, stored, quarantined = self._read(day)
+        if day.date == self.since:  # what another device counted of that day stays: this one may say zero
+            hours = {ts: hour for ts, hour in answered.readings.items() if ts not in stored.readings}
+            answered = replace(answered, readings=hours, doubtful=answered.doubtful & hours.keys())
         result, revisions = merged(stored.rounded(decimals), answered.rounded(decimals))
         was_over = file is not None and not file.partial  # then a clock set back does not undo it
         complete = result.is_complete(now) or (was_over and result.is_whole())
@@ -186,12 +314,15 @@ class Archive:
 
     def probe(self) -> None:
         """Raises `OSError` as long as nothing can be saved."""
+        if not self.is_taken:
+            return
         replace_file(self._own / "probe", b"\0" * 8192)
         (self._own / "probe").unlink()
         sync_folder(self.folder)  # a file may have been replaced there, and its name not made durable
 
     def _save(self, day: date, data: bytes, *, complete: bool) -> None:
         """Saves a day's file, its checksum first: cut off in between, the file is one of the two recorded."""
+        self._write_mark()
         if complete:
             self._checksums.note(day, data)
         else:
@@ -199,6 +330,11 @@ class Archive:
         replace_file(self._path(day), data)
         if complete:
             self._checksums.settle(day)
+
+    def _write_mark(self) -> None:
+        if self._unwritten_mark is not None:
+            write_mark(self._own, self._unwritten_mark)
+            self._unwritten_mark = None
 
     def _know(self, day: date, state: Known) -> None:
         asked = self.ledger.asked.get(day)

@@ -47,6 +47,12 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
     depth.add_argument("--all", action="store_true", help="all that the cloud keeps: three years")
     depth.add_argument("--since", type=_date, metavar="DATE", help="from that day on, whatever is empty")
+    parser.add_argument(
+        "--adopt",
+        action="store_true",
+        help="go on in a folder that holds another meter's days, or nobody knows whose: a replaced device, "
+        "other clamps, a new archive where an old one is missing",
+    )
     parser.add_argument("--dry-run", action="store_true", help="only say which days, requests and how long")
     parser.add_argument("--json", action="store_true", help="print a report as JSON at the end")
     parser.add_argument("--verbose", action="store_true", help="tell every step")
@@ -65,7 +71,7 @@ def run(options: argparse.Namespace) -> int:
     try:
         if options.dry_run:
             return _rehearse(settings, scope, as_json=options.json)
-        report = _collect(settings, scope, verbose=options.verbose)
+        report = _collect(settings, scope, verbose=options.verbose, adopt=options.adopt)
     except ArchiveError as error:
         print(error, file=sys.stderr)
         return starting.code_of(error)
@@ -106,9 +112,10 @@ def _rehearse(settings: Settings, scope: Scope, *, as_json: bool) -> int:
     return exits.DONE
 
 
-def _collect(settings: Settings, scope: Scope, *, verbose: bool) -> Report:
+def _collect(settings: Settings, scope: Scope, *, verbose: bool, adopt: bool) -> Report:
     import asyncio
 
+    from collector.archive.remembered import Remembered, remembered_for_others
     from collector.cli.progress import Progress
     from collector.energy.days import wall_clock
     from collector.service.oneshot import backfill, rehearsed
@@ -120,10 +127,15 @@ def _collect(settings: Settings, scope: Scope, *, verbose: bool) -> Report:
     level: LogLevel | None = "debug" if verbose else "warning" if progress.shown else None
     starting.set_up_logs(settings, progress.as_text(), level)
 
+    in_file = settings.source is not None  # what flags name is no service's
+    remembered = remembered_for_others(settings.archive, os.environ) if in_file else Remembered()
+
     async def main() -> Report:
         interrupt = asyncio.Event()
         starting.on_signals(interrupt)
-        return await backfill(settings, scope, wall_clock, interrupt, progress.advance)
+        return await backfill(
+            settings, scope, wall_clock, interrupt, progress.advance, remembered=remembered, adopt=adopt
+        )
 
     try:
         return asyncio.run(main())
@@ -144,6 +156,8 @@ def _show(report: Report, *, as_json: bool) -> None:
     for meter, failures in report.failures.items():
         for day, reason in sorted(failures.items(), reverse=True):
             print(f"{meter} {day}: {reason}", file=sys.stderr)
+    for meter, refusal in report.refused.items():
+        print(f"{meter}: {refusal}.", file=sys.stderr)
     if report.gave_up is not None:
         print(starting.advice_on(report.gave_up), file=sys.stderr)
     if report.interrupted:
@@ -162,6 +176,7 @@ def _as_dict(report: Report) -> dict[str, Any]:
         "holds": report.holds,
         "duration_s": round(report.duration_s, 3),
         "interrupted": report.interrupted,
+        "refused": {meter: str(refusal) for meter, refusal in report.refused.items()},
         "gave_up": None if report.gave_up is None else str(report.gave_up),
     }
 
@@ -171,6 +186,8 @@ def _exit_code(report: Report) -> int:
         return exits.INTERRUPTED
     if report.gave_up is not None:
         return starting.code_of(report.gave_up)
+    if report.refused:
+        return starting.code_of(next(iter(report.refused.values())))
     return exits.IN_PART if report.failures else exits.DONE
 
 

@@ -32,6 +32,7 @@ def run(options: argparse.Namespace) -> int:
     level: LogLevel | None = "debug" if options.verbose else None
     starting.set_up_logs(settings, sys.stdout, level)
 
+    from collector.archive.remembered import remembered_by_service
     from collector.energy.days import wall_clock
     from collector.service.daemon import serve
     from collector.service.signals import Signals
@@ -48,7 +49,8 @@ def run(options: argparse.Namespace) -> int:
     async def service() -> None:
         signals = Signals()
         starting.on_signals(signals.stop, signals.reload, terminated=exits.DONE)
-        await serve(settings, load_again, signals, wall_clock, Notifier(os.environ))
+        remembered = remembered_by_service(settings.archive, os.environ)
+        await serve(settings, load_again, signals, wall_clock, Notifier(os.environ), remembered)
 
     try:
         asyncio.run(service())

@@ -9,6 +9,7 @@ from enum import StrEnum
 from zoneinfo import ZoneInfo
 
 from collector.energy.days import zone_named
+from collector.energy.identity import Identity
 
 
 class Kind(StrEnum):
@@ -49,6 +50,14 @@ class Meter:
     def has_no_solar(self) -> bool:
         """Whether nothing counts solar here, so that its zeros are true."""
         return self.pv_id is None if self.kind is Kind.EM3 else not self.solar
+
+    @property
+    def identity(self) -> Identity:
+        """What its archive holds."""
+        if self.kind is Kind.EM3:
+            return Identity(self.kind.value, (self.id, *filter(None, (self.pv_id,))))
+        solar = (self.solar_channel,) if self.solar else ()
+        return Identity(self.kind.value, (self.id,), (self.grid_channel, *solar))
 
     @property
     def requests_per_day(self) -> int:

@@ -18,7 +18,7 @@ from collector.doctor.hearing import AccountHeard, Heard, MeterHeard, listen
 from collector.doctor.hearsay import account_hearsay, clock_hearsay, meter_hearsay
 from collector.doctor.machine import archive_check, clock_check
 from collector.doctor.presence import Presence, presence_of, service_check
-from collector.doctor.stored import Stored, look_at, zone_of
+from collector.doctor.stored import Stored, look_at, mark_check, zone_of
 from collector.doctor.verdicts import account_checks, meter_checks, zone_check
 from collector.energy.days import Clock, date_in
 from collector.redaction import redactor
@@ -66,6 +66,7 @@ async def examine(
         told = by_name.get(account.account.name)
         found += _of_account(account, told, presence, quiet, now)
         for meter in account.meters:
+            found += mark_check(folders[meter.name], meter)
             meter_heard = next((each for each in told.meters if each.meter == meter), None) if told else None
             found += _of_meter(meter, meter_heard, looks[meter.name], presence, quiet, home, now)
     redact = redactor(settings.secrets)

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date, datetime
+from pathlib import Path
 from zoneinfo import ZoneInfo
 
 from collector.archive.dayfile import stored_day
 from collector.archive.folder import decode_file
+from collector.archive.mark import mark_for
 from collector.archive.survey import survey
 from collector.cloud.meters import Meter
+from collector.doctor.checks import Check, fail
 from collector.energy.days import date_in, local_day
 from collector.energy.knowledge import Known
 from collector.energy.readings import EnergyDay
-from collector.errors import CollectorError, DamagedFile
+from collector.errors import ArchiveRefused, CollectorError, DamagedFile
 from collector.settings import Settings
 
 _RECENT_DAYS = 7
@@ -50,6 +53,16 @@ def look_at(settings: Settings, meter: Meter, home: ZoneInfo, now: datetime) -> 
             file = decode_file(folder / f"{day}.jsonl", day)
             recent.append(stored_day(file, local_day(day, zone or home), no_solar=meter.has_no_solar))
     return Stored(known, zone, tuple(recent))
+
+
+def mark_check(folder: Path, meter: Meter) -> Iterator[Check]:
+    """Whether the folder is another meter's, by its mark; nothing where it is this one's, or has none."""
+    try:
+        mark_for(folder, meter.identity)
+    except ArchiveRefused as refusal:
+        yield fail("archive", f"{refusal.reason}.", f"{refusal.cure}.", meter.name)
+    except OSError:
+        return  # the archive's own check says so
 
 
 def zone_of(stored: Stored, meter: Meter, home: ZoneInfo) -> ZoneInfo:

@@ -50,7 +50,9 @@ class Asker:
     async def _look_and_request(self, runner: AccountRunner, collection: Collection, lane: Lane) -> None:
         with suppress(OSError):  # a disk in trouble is told by the work itself
             await collection.look()
-        if (job := runner.request(lane, collection)) is not None:
+        if collection.refusal is not None:  # nothing to do is no reason to take the work for stuck
+            runner.moved_at = asyncio.get_running_loop().time()
+        elif (job := runner.request(lane, collection)) is not None:
             task = asyncio.create_task(self._until_done(job))
             self._jobs.add(task)
             task.add_done_callback(self._jobs.discard)

@@ -5,17 +5,18 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import AsyncIterator
-from contextlib import ExitStack, asynccontextmanager
+from contextlib import ExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 
 from collector import logs
-from collector.archive.files import make_folder
+from collector.archive.remembered import Remembered
 from collector.archive.store import Archive
 from collector.cloud.client import CloudClient, Session, open_session
 from collector.cloud.meters import Account, Meter
 from collector.cloud.pacing import Pacer, Pacing
 from collector.energy.days import Clock
-from collector.errors import ArchiveError, ArchiveLocked, RateLimited, SourceError
+from collector.energy.identity import Identity
+from collector.errors import ArchiveError, ArchiveLocked, ArchiveRefused, RateLimited, SourceError
 from collector.service.collection import Collection
 from collector.service.home import home_zone
 from collector.service.runner import AccountRunner
@@ -53,13 +54,18 @@ class Pacers:
 
 @asynccontextmanager
 async def assembled(
-    settings: Settings, clock: Clock, pacers: Pacers, patience_s: float | None = None
+    settings: Settings,
+    clock: Clock,
+    pacers: Pacers,
+    patience_s: float | None = None,
+    remembered: Remembered | None = None,
 ) -> AsyncIterator[list[AccountAtWork]]:
-    """All accounts, ready to work, with their archives held.
+    """All accounts, ready to work, with their archives held, but for those that must not be used (yet).
 
+    `remembered` knows where archives were before.
     Raises `ArchiveLocked`, and `ArchiveError` with the cause and the cure, before anything is asked.
     """
-    archives, held = await _opened(settings)
+    archives, held = await _opened(settings, remembered)
     with held:
         async with open_session() as session:
             accounts = []
@@ -76,7 +82,7 @@ async def assembled(
             yield accounts
 
 
-async def _opened(settings: Settings) -> tuple[dict[str, Archive], ExitStack]:
+async def _opened(settings: Settings, remembered: Remembered | None) -> tuple[dict[str, Archive], ExitStack]:
     """All archives, by their meters' names, held until the stack ends.
 
     Off the loop: a card that stalls must not keep the service from being told to stop.
@@ -84,7 +90,10 @@ async def _opened(settings: Settings) -> tuple[dict[str, Archive], ExitStack]:
 
     def opened() -> tuple[dict[str, Archive], ExitStack]:
         with ExitStack() as held:
-            archives = {meter.name: open_archive(settings, meter, held) for meter in settings.meters}
+            archives = {
+                meter.name: open_archive(settings, meter, held, meter.identity, remembered)
+                for meter in settings.meters
+            }
             return archives, held.pop_all()
 
     def let_go(done: asyncio.Future[tuple[dict[str, Archive], ExitStack]]) -> None:
@@ -99,17 +108,30 @@ async def _opened(settings: Settings) -> tuple[dict[str, Archive], ExitStack]:
         raise
 
 
-def open_archive(settings: Settings, meter: Meter, held: ExitStack) -> Archive:
-    """That meter's archive, held until `held` ends. Raises `ArchiveError` with the cause and the cure."""
+def open_archive(
+    settings: Settings,
+    meter: Meter,
+    held: ExitStack,
+    identity: Identity | None,
+    remembered: Remembered | None = None,
+) -> Archive:
+    """That meter's archive, held until `held` ends; not taken yet where it is not known to be of `identity`.
+
+    Raises `ArchiveError` with the cause and the cure.
+    """
     folder = settings.folder_of(meter)
     try:
-        make_folder(settings.archive)
         archive = Archive(
             folder,
             settings.day_format,
+            root=settings.archive,
+            identity=identity,
+            remembered=remembered,
             no_solar=meter.has_no_solar,
             remember_days=max(settings.plan.settle_days, default=0),
         )
+        with suppress(ArchiveRefused):  # whoever wants to use it gets the error
+            archive.claim()
     except ArchiveLocked:
         raise ArchiveLocked(
             f"another collector is working on {folder}; stop it first (systemctl stop shelly-collector)"
@@ -123,7 +145,7 @@ def open_archive(settings: Settings, meter: Meter, held: ExitStack) -> Archive:
             f"{folder} cannot be used: {error.strerror}. It must be a folder that this user may write"
         ) from error
     held.callback(archive.close)
-    if archive.ledger.rebuilt:
+    if archive.is_taken and archive.ledger.rebuilt:
         logs.get_logger("archive").warning("ledger.rebuilt", meter=meter.name)
     return archive
 

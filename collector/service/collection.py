@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter, deque
-from collections.abc import Callable, Iterator, Set
+from collections.abc import Callable, Iterator, Mapping, Set
 from datetime import date, datetime, timedelta
 from enum import StrEnum
 from functools import partial
@@ -18,10 +18,13 @@ from collector.cloud.client import CloudClient
 from collector.cloud.meters import Meter
 from collector.energy.days import Clock, LocalDay, date_in, local_day
 from collector.energy.knowledge import Knowledge, Outcome
+from collector.energy.matching import Match
 from collector.energy.planning import PlanPolicy, backfill_days, heal_days, refresh_days
+from collector.energy.readings import HourReading
 from collector.energy.retention import first_day, lost_days
-from collector.errors import AnswerError, Rejected, UnreadableFile
+from collector.errors import AnswerError, ArchiveLocked, ArchiveRefused, Rejected, UnreadableFile
 from collector.service.standing import Failure
+from collector.service.takeover import compared, unscaled
 from collector.service.telling import tell_changed, tell_day, tell_quarantined, tell_unreadable, tell_zone
 from collector.service.trust import check_clock
 from collector.threads import DaemonThreads
@@ -32,6 +35,8 @@ Plan = Callable[[date, date | None, Knowledge, datetime], Iterator[date]]
 """From today, the oldest day wanted, what is known, and now: the days to ask for."""
 
 _ZONE_PROOFS = 3
+_OTHERS = "day files of another meter or tool: they are not what the cloud has"
+_NOBODY_KNOWS = "day files of which nobody knows whose they are: no day could be compared with those"
 
 _log = logs.get_logger("collection")
 
@@ -66,6 +71,9 @@ class Collection:
         self._threads = DaemonThreads()
         self._one_at_a_time = asyncio.Lock()
         self._under_way: asyncio.Future[Any] | None = None
+        self._taking_over = asyncio.Lock()
+        self.refusal: ArchiveRefused | ArchiveLocked | None = None  # why the archive must not be used
+        self._compared_files: Mapping[date, int] | None = None  # what lay there when it was refused for that
         self.is_looked_at = False  # whether the files were; until then nothing is known of them
         self.writes = 0  # how often a day was saved
         self.answered_at: int | None = None  # epoch seconds: the last answer for today that was kept
@@ -79,6 +87,11 @@ class Collection:
         self._log = _log.bind(meter=meter.name)
 
     @property
+    def since(self) -> date | None:
+        """The first day to ask for: the configured one, or later where the archive was another meter's."""
+        return max(filter(None, (self.meter.since, self.archive.since)), default=None)
+
+    @property
     def zone(self) -> ZoneInfo:
         """The meter's zone, as well as it is known."""
         return self.archive.zone or self._home_zone
@@ -89,8 +102,10 @@ class Collection:
         """Asks for one day and saves what came; it is durable when this returns.
 
         Raises `CalledOff` where it was before its turn, `SourceError` where the cloud did not answer,
-        `OSError` where nothing could be saved, `ClockUntrusted` where nobody knows which hours are over.
+        `OSError` where nothing could be saved, `ClockUntrusted` where nobody knows which hours are over,
+        `ArchiveRefused` or `ArchiveLocked` where the archive must not be used.
         """
+        await self.take_over(once=once, is_called_off=is_called_off)
         try:
             answer = await self.client.fetch_day(self.meter, day, once=once, is_called_off=is_called_off)
             self.check_clock()
@@ -121,6 +136,84 @@ class Collection:
             self.answered_at = int(self._clock().timestamp())
         self.writes += outcome.outcome in (Outcome.WRITTEN, Outcome.PARTIAL)
         return outcome
+
+    async def take_over(
+        self, *, once: bool = False, is_called_off: Callable[[], bool] = lambda: False
+    ) -> None:
+        """Takes day files without a mark, where the cloud's answers agree with them. Raises as `collect_day`.
+
+        Nothing to do where the archive is taken.
+        """
+
+        async def answered(day: date) -> Mapping[int, HourReading]:
+            bare = unscaled(self.meter)
+            try:
+                answer = await self.client.fetch_day(bare, day, once=once, is_called_off=is_called_off)
+                self.check_clock()
+                return read_day(answer, bare, self._clock()).energy_day.readings
+            except AnswerError as error:
+                self._log.warning("answer.rejected", day=str(day), field=error.field, reason=error.reason)
+            except Rejected as error:
+                self._log.warning("day.failed", day=str(day), reason=error.reason)
+            return {}
+
+        async with self._taking_over:
+            if self.archive.is_taken:
+                return
+            await self.look()
+            if self.refusal is not None:
+                raise self.refusal
+            archive, today = self.archive, self.today()
+            if archive.is_taken:
+                return
+            files = await self.blocking(archive.files)
+            samples = await self.blocking(archive.samples, first_day(today, None, None), today, self.zone)
+            found = await compared(samples, answered)
+            if found is not Match.AGREES:
+                self._compared_files = files
+                raise self._refused(
+                    archive.refusal_of(_OTHERS if found is Match.DISAGREES else _NOBODY_KNOWS)
+                )
+            await self.blocking(archive.take_over)
+            self._log.info("archive.adopted", days=len(files))
+            if archive.ledger.rebuilt:
+                self._log.warning("ledger.rebuilt")
+            await self.look()
+
+    async def adopt(self) -> None:
+        """Takes the archive, whatever it holds, because a person says so. `refusal` where it cannot be."""
+        if self.archive.is_taken:
+            return
+        try:
+            await self.blocking(self.archive.adopt, self.today())
+        except (ArchiveRefused, ArchiveLocked) as error:
+            self._refused(error)
+        else:
+            self.refusal = self._compared_files = None
+            self._log.info("archive.adopted", days=len(await self.blocking(self.archive.files)))
+
+    async def _claim(self) -> None:
+        """Takes the archive, or notes why it must not be used; again where what lies there has changed."""
+        compared_files = self._compared_files
+        if compared_files is not None:
+            if await self.blocking(self.archive.files) == compared_files:
+                return
+            self._compared_files = None
+        try:
+            await self.blocking(self.archive.claim)
+        except (ArchiveRefused, ArchiveLocked) as error:
+            self._refused(error)
+        else:
+            self.refusal = None
+
+    def _refused(self, error: ArchiveRefused | ArchiveLocked) -> ArchiveRefused | ArchiveLocked:
+        """Notes why the archive must not be used, and logs it where it is news."""
+        event = error.event if isinstance(error, ArchiveRefused) else "archive.refused"
+        if str(error) != str(self.refusal or ""):
+            self._log.error(event, reason=str(error))
+        self.note_failure(event, str(error))
+        self.refusal = error
+        return error
 
     def _tell_zone(self) -> None:
         """Each news of it once, also where several days are under way."""
@@ -163,8 +256,13 @@ class Collection:
     async def look(self) -> None:
         """Looks at the files: finds what a person changed, and moves damaged ones aside.
 
+        Where the archive is not taken yet, it is tried: `refusal` says why it must not be, if so.
         Raises `OSError` where the disk is in trouble.
         """
+        if not self.archive.is_taken:
+            await self._claim()
+        if not self.archive.is_taken:
+            return
         damaged = await self.blocking(self.archive.scan)
         self.is_looked_at = True
         for quarantined in damaged:
@@ -185,9 +283,7 @@ class Collection:
 
     def days_by(self, plan: Plan) -> Iterator[date]:
         """The days of a plan that somebody else makes."""
-        return self._replanned(
-            lambda: plan(self.today(), self.meter.since, self.archive.known, self._clock())
-        )
+        return self._replanned(lambda: plan(self.today(), self.since, self.archive.known, self._clock()))
 
     def _replanned(self, plan: Callable[[], Iterator[date]]) -> Iterator[date]:
         """The plan's days, each once; and what it says more once the zone turns out to be another.
@@ -239,7 +335,7 @@ class Collection:
             await asyncio.wait([self._under_way])
 
     def _planned(self, lane: Lane) -> Iterator[date]:
-        now, today, since = self._clock(), self.today(), self.meter.since
+        now, today, since = self._clock(), self.today(), self.since
         if lane is Lane.REFRESH:
             return refresh_days(today, self.archive.known(), now)
         if lane is Lane.HEAL:

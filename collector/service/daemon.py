@@ -11,6 +11,7 @@ from functools import partial
 from zoneinfo import ZoneInfo
 
 from collector import __version__, logs
+from collector.archive.remembered import Remembered
 from collector.energy.days import Clock
 from collector.errors import CollectorError, KeyRefused, SettingsError
 from collector.service.asking import Asker
@@ -42,9 +43,11 @@ async def serve(
     signals: Signals,
     clock: Clock,
     notifier: Notifier,
+    remembered: Remembered | None = None,
 ) -> None:
     """Collects until told to stop. `load` reads the configuration again, for a reload.
 
+    `remembered` knows where archives were before.
     Raises what keeps it from starting: `ArchiveError`. A reload that cannot work changes nothing.
     """
     _log.info("service.started", version=__version__, meters=len(settings.meters))
@@ -54,7 +57,9 @@ async def serve(
     while not signals.stop.is_set():
         async with AsyncExitStack() as held:
             async with broken_off_by(signals.stop):
-                accounts = await held.enter_async_context(assembled(settings, clock, pacers))
+                accounts = await held.enter_async_context(
+                    assembled(settings, clock, pacers, remembered=remembered)
+                )
             if signals.stop.is_set():
                 break
             observer = _observer(accounts, settings, clock)
@@ -63,7 +68,7 @@ async def serve(
         signals.reload.clear()
         if not signals.stop.is_set():
             async with broken_off_by(signals.stop):
-                settings = await _reloaded(settings, load, clock, pacers)
+                settings = await _reloaded(settings, load, clock, pacers, remembered)
     _log.info("service.stopped")
 
 
@@ -73,11 +78,17 @@ def _observer(accounts: list[AccountAtWork], settings: Settings, clock: Clock) -
     return Observer(accounts, settings.health, clock, home_zone(os.environ), place, before)
 
 
-async def _reloaded(old: Settings, load: Callable[[], Settings], clock: Clock, pacers: Pacers) -> Settings:
+async def _reloaded(
+    old: Settings,
+    load: Callable[[], Settings],
+    clock: Clock,
+    pacers: Pacers,
+    remembered: Remembered | None,
+) -> Settings:
     """The new settings if the service can work with them, else the old ones."""
     try:
         new = load()
-        async with assembled(new, clock, pacers):
+        async with assembled(new, clock, pacers, remembered=remembered):
             pass
     except SettingsError as error:
         _log.error("config.rejected", problems=[str(problem) for problem in error.problems])

@@ -67,13 +67,15 @@ class Signs(NamedTuple):
 
     `newest_hour`: the start of the newest hour known on every channel. `answered_at`: when the cloud
     last answered for this meter's today and the answer was kept. `watched_since`: when the service started,
-    `None` where none runs. `trouble`: what keeps it from working, in words.
+    `None` where none runs. `trouble`: what keeps it from working, in words. `refused`: why the archive
+    must not be used for this meter.
     """
 
     newest_hour: int | None
     answered_at: int | None
     watched_since: int | None
     trouble: str = ""
+    refused: str = ""
 
 
 class Health(NamedTuple):
@@ -87,6 +89,8 @@ class Health(NamedTuple):
 def judge(signs: Signs, now: float, policy: HealthPolicy) -> Health:
     """The health of one meter at `now`, epoch seconds."""
     age_s = None if signs.newest_hour is None else max(0, int(now) - signs.newest_hour - _HOUR_S)
+    if signs.refused:
+        return Health(State.BROKEN, age_s, signs.refused)
     if age_s is not None and age_s <= policy.max_age_s:
         return Health(State.GOOD, age_s)
     if signs.watched_since is None:

@@ -74,11 +74,18 @@ class Lanes:
             waiting = self._jobs[lane]
             for job in list(waiting):
                 waiting.rotate(-1)
+                if self._waits_for_another(job):
+                    continue
                 if (day := job.next_day()) is not None:
                     return job, day
                 if job.is_over:
                     self._finish(job)
         return None
+
+    def _waits_for_another(self, job: Job) -> bool:
+        """Whether a day is under way that finds out first whether the archive may be used."""
+        jobs = (each for each in self.jobs() if each.collection is job.collection)
+        return not job.collection.archive.is_taken and any(each.open for each in jobs)
 
     def _finish(self, job: Job) -> None:
         if job in self._jobs[job.lane]:

@@ -124,7 +124,8 @@ class Observer:
         if collection.is_looked_at:  # until then no file seems to be there: what was said before counts
             found = await self._found(collection, now)
         answered_at = collection.answered_at or before.answered_at
-        signs = Signs(found.newest, answered_at, self._started_at, trouble.reason if trouble else "")
+        refused = "" if collection.refusal is None else str(collection.refusal)
+        signs = Signs(found.newest, answered_at, self._started_at, trouble.reason if trouble else "", refused)
         health = judge(signs, now.timestamp(), self._policy)
         self._warn(collection, found.expiring)
         return MeterStanding(
@@ -146,7 +147,7 @@ class Observer:
         stored = collection.writes, sum(each.stored for each in states), sum(each.complete for each in states)
         found = self._files.get(name)
         if found is None or found.stored != stored or at - found.at >= _LOOK_S:
-            today, since = collection.today(), collection.meter.since
+            today, since = collection.today(), collection.since
             try:
                 newest, missing = await self._in_thread(partial(_read, collection, known, today, now))
             except OSError:  # too many open files: the work itself tells it, and the next look may do
@@ -220,7 +221,7 @@ def _read(
 ) -> tuple[int | None, int]:
     """The newest hour known whole, and how many are missing."""
     folder, no_solar, zone = collection.archive.folder, collection.archive.no_solar, collection.zone
-    states = coverage(today, known, collection.policy, collection.meter.since)
+    states = coverage(today, known, collection.policy, collection.since)
     days = [day for day, state in states.items() if state is not DayState.COMPLETE]
     return (
         newest_whole_hour(folder, known, zone, no_solar=no_solar),

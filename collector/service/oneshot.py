@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import date, datetime
 
+from collector.archive.remembered import Remembered
 from collector.archive.store import DayOutcome
 from collector.archive.survey import survey
 from collector.cloud.meters import Meter
@@ -16,6 +17,7 @@ from collector.energy.days import Clock, date_in
 from collector.energy.knowledge import Knowledge, Outcome
 from collector.energy.planning import wanted_days
 from collector.energy.retention import first_day
+from collector.errors import ArchiveLocked, ArchiveRefused
 from collector.service.assembly import AccountAtWork, Pacers, assembled
 from collector.service.collection import Collection, Lane
 from collector.service.home import home_zone
@@ -46,7 +48,7 @@ class Scope:
 
 @dataclass(slots=True)
 class Report:
-    """What a backfill did. `gave_up` is what ended it before its time."""
+    """What a backfill did. `refused` are meters whose archive must not be used; `gave_up` ended it early."""
 
     counts: Counter[Outcome] = field(default_factory=Counter)
     failures: dict[str, dict[date, str]] = field(default_factory=dict)
@@ -54,6 +56,7 @@ class Report:
     holds: int = 0
     duration_s: float = 0.0
     interrupted: bool = False
+    refused: dict[str, ArchiveRefused | ArchiveLocked] = field(default_factory=dict)
     gave_up: Cause | None = None
 
 
@@ -95,13 +98,25 @@ Watcher = Callable[[str, DayOutcome, list[AccountAtWork]], None]
 
 
 async def backfill(
-    settings: Settings, scope: Scope, clock: Clock, interrupt: asyncio.Event, watch: Watcher
+    settings: Settings,
+    scope: Scope,
+    clock: Clock,
+    interrupt: asyncio.Event,
+    watch: Watcher,
+    *,
+    remembered: Remembered | None = None,
+    adopt: bool = False,
 ) -> Report:
-    """Collects the days of `scope` of all meters, newest first. Raises `ArchiveError` at the start."""
+    """Collects the days of `scope` of all meters, newest first. Raises `ArchiveError` at the start.
+
+    `remembered` knows where archives were before. `adopt` takes the meters' folders whatever they hold.
+    """
     loop = asyncio.get_running_loop()
     began = loop.time()
     report = Report()
-    async with assembled(settings, clock, Pacers(), _PATIENCE_S) as accounts:
+    async with assembled(settings, clock, Pacers(), _PATIENCE_S, remembered) as accounts:
+        for each in [each for account in accounts for each in account.collections] if adopt else []:
+            await each.adopt()
         jobs = [await _put(account, each, scope) for account in accounts for each in account.collections]
         for job in jobs:
             job.outcomes = _watched(job.collection.meter.name, watch, accounts)
@@ -127,6 +142,12 @@ async def backfill(
             report.counts += job.counts
             if job.failures:
                 report.failures[job.collection.meter.name] = job.failures
+        report.refused = {
+            each.meter.name: each.refusal
+            for account in accounts
+            for each in account.collections
+            if each.refusal is not None
+        }
         report.requests = sum(account.pacer.requests for account in accounts)
         report.holds = sum(account.pacer.holds for account in accounts)
         report.gave_up = next((each.runner.given_up for each in accounts if each.runner.given_up), None)

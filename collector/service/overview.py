@@ -12,16 +12,20 @@ from zoneinfo import ZoneInfo
 
 from collector.archive.files import is_held
 from collector.archive.folder import OWN_FOLDER
+from collector.archive.mark import mark_for
 from collector.archive.survey import hours_of_today, missing_hours, newest_whole_hour, survey
 from collector.cloud.meters import Meter
 from collector.energy.coverage import DayState, coverage, forgotten
 from collector.energy.days import date_in
 from collector.energy.knowledge import Known
 from collector.energy.retention import expiring_days, first_day
+from collector.errors import ArchiveRefused
 from collector.service.health import Health, Signs, judge
 from collector.service.home import home_zone
 from collector.service.standing import Failure, MeterStanding, Standing, is_alive, read_standing
 from collector.settings import Settings
+
+_LATE_S = 600  # so long after a run was due, a service that holds no archive is none
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +74,11 @@ def overview(settings: Settings, now: datetime, environ: Mapping[str, str]) -> O
     home = home_zone(environ)
     standing = read_standing(settings.archive, environ)
     held = {meter.name: is_held(settings.folder_of(meter) / OWN_FOLDER / "lock") for meter in settings.meters}
-    runs = standing is not None and is_alive(standing) and any(held.values())
+    runs = (
+        standing is not None
+        and is_alive(standing)
+        and (any(held.values()) or _is_between_rounds(standing, now))
+    )
     watched_since = standing.started_at if standing is not None and runs else None
     meters = []
     for meter in settings.meters:
@@ -99,11 +107,12 @@ def _meter(settings: Settings, meter: Meter, seen: _Seen) -> MeterOverview:
     zone = zone or meter.zone_or(seen.home)
     today = date_in(zone, now)
     newest = newest_whole_hour(folder, known, zone, no_solar=meter.has_no_solar)
-    states = coverage(today, known, settings.plan, meter.since)
-    incomplete = [day for day, state in states.items() if state is not DayState.COMPLETE]
     hours_today, hours_over = hours_of_today(folder, today, zone, now, no_solar=meter.has_no_solar)
     answered_at = seen.told.answered_at or _saved_at(folder, known)
-    signs = Signs(newest, answered_at, seen.watched_since, seen.trouble)
+    refused, since = _marked(folder, meter, seen)
+    states = coverage(today, known, settings.plan, since)
+    incomplete = [day for day, state in states.items() if state is not DayState.COMPLETE]
+    signs = Signs(newest, answered_at, seen.watched_since, seen.trouble, refused)
     return MeterOverview(
         name=meter.name,
         zone=zone,
@@ -114,13 +123,29 @@ def _meter(settings: Settings, meter: Meter, seen: _Seen) -> MeterOverview:
         missing_hours=missing_hours(folder, known, zone, incomplete, now, no_solar=meter.has_no_solar),
         states=states,
         forgotten=forgotten(today, states),
-        expiring=tuple(
-            expiring_days(today, first_day(today, settings.plan.backfill_days, meter.since), known)
-        ),
+        expiring=tuple(expiring_days(today, first_day(today, settings.plan.backfill_days, since), known)),
         answered_at=answered_at,
         failure=seen.told.failure,
         is_held=seen.is_held,
     )
+
+
+def _marked(folder: Path, meter: Meter, seen: _Seen) -> tuple[str, date | None]:
+    """Why the folder must not be used for the meter, by its mark or as the service said it last; and the
+    first day that is asked for."""
+    try:
+        mark = mark_for(folder, meter.identity)
+    except ArchiveRefused as refusal:
+        return str(refusal), meter.since
+    since = max(filter(None, (meter.since, mark.since if mark else None)), default=None)
+    failure = seen.told.failure
+    is_said = failure is not None and failure.event in ("archive.refused", "archive.missing")
+    return (seen.told.reason if is_said and seen.watched_since and not seen.is_held else ""), since
+
+
+def _is_between_rounds(standing: Standing, now: datetime) -> bool:
+    """Whether a service that may hold no archive has planned its next run lately."""
+    return standing.next_run_at is not None and now.timestamp() - standing.next_run_at < _LATE_S
 
 
 def _trouble(standing: Standing | None, meter: str) -> str:

@@ -43,7 +43,10 @@ def repair(settings: Settings, meter: Meter, home: ZoneInfo, now: datetime) -> R
     `home` is where this machine stands. Raises `ArchiveError`, `OSError`.
     """
     with ExitStack() as held:
-        archive = open_archive(settings, meter, held)
+        identity = None if settings.flat else meter.identity  # a folder alone says nothing of a meter
+        archive = open_archive(settings, meter, held, identity)
+        if not archive.is_taken and not archive.claim():
+            raise archive.refusal_of("day files of which nobody knows yet whether they are")
         inspection = inspect(archive.folder, meter.timezone, now)
         return Repair(inspection, mend(archive, meter, inspection, date_in(inspection.zone or home, now)))
 
@@ -53,7 +56,7 @@ def mend(archive: Archive, meter: Meter, inspection: Inspection, today: date) ->
 
     What the cloud can no longer give stays, unless it cannot be read anyway. Raises `OSError`.
     """
-    first = first_day(today, None, meter.since)
+    first = first_day(today, None, max(filter(None, (meter.since, archive.since)), default=None))
     return {
         day: _act(archive, meter.name, checked, first, today)
         for day, checked in inspection.days.items()

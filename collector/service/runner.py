@@ -9,7 +9,16 @@ from itertools import count
 
 from collector import logs
 from collector.archive.store import DayOutcome
-from collector.errors import CalledOff, ClockUntrusted, DeviceUnknown, KeyRefused, RateLimited, Unavailable
+from collector.errors import (
+    ArchiveLocked,
+    ArchiveRefused,
+    CalledOff,
+    ClockUntrusted,
+    DeviceUnknown,
+    KeyRefused,
+    RateLimited,
+    Unavailable,
+)
 from collector.service.collection import Collection, Lane
 from collector.service.jobs import Job
 from collector.service.lanes import Lanes
@@ -112,13 +121,20 @@ class AccountRunner:
             self._lanes.settle(job)
 
     async def _attempt(self, collection: Collection, day: date, *, once: bool = False) -> DayOutcome | Cause:
-        """Collects one day; gives the error where nobody could have now. Raises `CalledOff`, no probe's."""
+        """Collects one day; gives the error where nobody could have now.
+
+        Raises `CalledOff`: a probe only where the archive turns out to be another meter's.
+        """
         try:
             outcome = await collection.collect_day(
                 day, once=once, is_called_off=lambda: not once and self._recovery is not None
             )
         except CalledOff:
             raise
+        except (ArchiveRefused, ArchiveLocked) as error:  # the other meters go on
+            self.moved_at = asyncio.get_running_loop().time()
+            self._end_jobs_of(collection)
+            raise CalledOff from error
         except (Unavailable, RateLimited, KeyRefused, ClockUntrusted, OSError) as error:
             return error
         except DeviceUnknown as error:
@@ -140,10 +156,13 @@ class AccountRunner:
             self._unknown.add(name)
             self._log.error("device.unknown", meter=name, reason=error.reason)
         collection.note_failure("device.unknown", error.reason)
+        self._end_jobs_of(collection)
+        return DayOutcome.failed(day, error.reason)
+
+    def _end_jobs_of(self, collection: Collection) -> None:
         for each in self._lanes.jobs():
             if each.collection is collection:
                 each.end()
-        return DayOutcome.failed(day, error.reason)
 
     async def _strike(self, job: Job, day: date, error: Cause) -> None:
         """The day waits; where all others would fail as well, or there are none, they wait too."""
@@ -224,7 +243,12 @@ class AccountRunner:
                 return None
         except (ClockUntrusted, OSError) as still:
             return still
-        found = await self._attempt(job.collection, job.collection.today() if number % 2 else day, once=True)
+        try:
+            found = await self._attempt(
+                job.collection, job.collection.today() if number % 2 else day, once=True
+            )
+        except CalledOff:  # the source has answered
+            return None
         if not isinstance(found, DayOutcome):
             return found
         if found.day == day:

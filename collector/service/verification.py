@@ -87,9 +87,11 @@ async def _account(account: AccountAtWork, clock: Clock, watch: Watcher, *, fix:
     gave_up: Cause | None = None
     for each in account.collections:
         archive, meter = each.archive, each.meter
+        if gave_up is None:
+            gave_up = await _taken_over(each)
         inspection = await each.blocking(inspect, archive.folder, meter.timezone, clock())
         actions: dict[date, Action] = {}
-        if fix:
+        if fix and archive.is_taken:
             actions = await each.blocking(mend, archive, meter, inspection, each.today())
         comparison = Comparison(gave_up=gave_up)
         if gave_up is None:  # what stops one meter stops all of the account
@@ -98,6 +100,15 @@ async def _account(account: AccountAtWork, clock: Clock, watch: Watcher, *, fix:
             gave_up = comparison.gave_up
         found.append(Verified(meter.name, inspection, actions, comparison))
     return found
+
+
+async def _taken_over(collection: Collection) -> Cause | None:
+    """Makes sure that the files are the meter's; gives what keeps the cloud from saying so."""
+    try:
+        await collection.take_over()
+    except (SourceError, ClockUntrusted) as error:
+        return error
+    return None
 
 
 async def _compare(
@@ -109,7 +120,7 @@ async def _compare(
 ) -> None:
     """Asks span by span, newest first. A source that never answered gets no patience."""
     today, meter, pacer = collection.today(), collection.meter, collection.client.pacer
-    oldest = max(first_day(today, None, meter.since), min(stored, default=today))
+    oldest = max(first_day(today, None, collection.since), min(stored, default=today))
     before, strikes = pacer.requests, STRIKES - 1
     for first, last in spans(oldest, today - _DAY):
         watch(meter.name, first, last)
