@@ -208,10 +208,15 @@ class Collection:
 
     def _refused(self, error: ArchiveRefused | ArchiveLocked) -> ArchiveRefused | ArchiveLocked:
         """Notes why the archive must not be used, and logs it where it is news."""
-        event = error.event if isinstance(error, ArchiveRefused) else "archive.refused"
-        if str(error) != str(self.refusal or ""):
-            self._log.error(event, reason=str(error))
-        self.note_failure(event, str(error))
+        is_news = str(error) != str(self.refusal or "")
+        if isinstance(error, ArchiveRefused) and error.event == "archive.missing":
+            self.note_failure("archive.missing", str(error))
+            if is_news:
+                self._log.error("archive.missing", reason=str(error))
+        else:
+            self.note_failure("archive.refused", str(error))
+            if is_news:
+                self._log.error("archive.refused", reason=str(error))
         self.refusal = error
         return error
 
