@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Set
+from collections.abc import Iterable, Mapping, Set
 from contextlib import suppress
 from dataclasses import replace
 from datetime import date, datetime
@@ -35,6 +35,7 @@ from collector.archive.ledger import Ledger
 from collector.archive.mark import Mark, mark_for, read_mark, refusal_of, write_mark
 from collector.archive.outcomes import DayOutcome, Quarantined
 from collector.archive.remembered import Remembered
+from collector.energy.comparing import DaySums, decimals_of, sums_of
 from collector.energy.days import LocalDay, local_day, zone_named
 from collector.energy.identity import Identity
 from collector.energy.knowledge import NOTHING, Asked, Known, Outcome
@@ -311,6 +312,23 @@ class Archive:
         before = self.ledger.asked.get(day)
         self.ledger.note(day, Asked.wish(0 if before is None else before.tries, reason))
         self._know(day, self._known.get(day, NOTHING))
+
+    def read_once_more(self, day: date, reason: str) -> None:
+        """Has the next round ask for that day, and remembers that it was, so that it is done once."""
+        self.want_again(day, reason)
+        self.ledger.note_different(day)
+
+    def sums_of(self, days: Iterable[date]) -> dict[date, DaySums]:
+        """The sums of these days' files, as far as they can be read. Raises `OSError`."""
+        found = {}
+        for day in days:
+            with suppress(DamagedFile):
+                readings = decode_file(self._path(day), day).readings.values()
+                decimals = max(
+                    decimals_of(number) for hour in readings for number in hour if number is not None
+                )
+                found[day] = sums_of(readings, decimals)
+        return found
 
     def probe(self) -> None:
         """Raises `OSError` as long as nothing can be saved."""

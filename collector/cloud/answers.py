@@ -9,7 +9,7 @@ from decimal import Decimal
 from typing import Any
 
 from collector.cloud.meters import Kind, Meter
-from collector.cloud.rows import Anomaly, ChannelHours, Energy, Row, hours_of, parse_rows
+from collector.cloud.rows import MOST_ROWS, Anomaly, ChannelHours, Energy, Row, hours_of, parse_rows
 from collector.energy.days import LocalDay, local_day, zone_named
 from collector.energy.readings import EnergyDay, HourReading
 from collector.errors import AnswerError
@@ -98,26 +98,26 @@ def _channel(body: Mapping[str, Any], day: LocalDay, meter: Meter, now: datetime
     return hours_of(rows, day, now, name)
 
 
-def rows_of(body: Mapping[str, Any], meter: Meter) -> tuple[list[Row], str]:
+def rows_of(body: Mapping[str, Any], meter: Meter, most_rows: int = MOST_ROWS) -> tuple[list[Row], str]:
     """The rows that count in a body of that kind of device, and their field. Raises `AnswerError`."""
     if meter.kind is Kind.EM3:
-        return _three_phase_rows(body), "sum"
+        return _three_phase_rows(body, most_rows), "sum"
     history = body.get("history")
     if isinstance(history, list) and history and isinstance(history[0], list):
         raise AnswerError("history", 'lists of phases: if the device is a 3EM, set kind = "3em"')
-    return parse_rows(history, "history"), "history"
+    return parse_rows(history, "history", most_rows), "history"
 
 
-def _three_phase_rows(body: Mapping[str, Any]) -> list[Row]:
+def _three_phase_rows(body: Mapping[str, Any], most_rows: int) -> list[Row]:
     """The rows of `sum`; one that lacks a phase is missing, for a sum of two phases is a wrong number."""
     phases = body.get("history")
     if "sum" not in body:
         raise AnswerError("sum", 'absent: if the device is an EM with clamps, set kind = "em"')
-    rows = parse_rows(body["sum"], "sum")
+    rows = parse_rows(body["sum"], "sum", most_rows)
     if not isinstance(phases, list) or (len(phases) != 3 and (phases or rows)):
         raise AnswerError("history", "not three lists of phases")
     for number, phase in enumerate(phases):
-        phase_rows = parse_rows(phase, f"history[{number}]")
+        phase_rows = parse_rows(phase, f"history[{number}]", most_rows)
         if len(phase_rows) != len(rows):
             raise AnswerError(f"history[{number}]", "not as long as sum")
         rows = [

@@ -99,18 +99,20 @@ class CloudClient:
             return DayAnswer(day, grid.body, None, now - grid.asked_at)
         return DayAnswer(day, grid.body, solar.body, now - grid.asked_at, now - solar.asked_at)
 
-    async def fetch_totals(self, meter: Meter, first: date, last: date) -> TotalsAnswer:
+    async def fetch_totals(
+        self, meter: Meter, first: date, last: date, is_called_off: Callable[[], bool] = lambda: False
+    ) -> TotalsAnswer:
         """The bodies for the totals of these local days, both included; a request for each channel.
 
-        The cloud tells days, and not hours, for spans of five days and more. Raises `SourceError`,
-        `AnswerError`.
+        The cloud tells days, and not hours, for spans of five days and more. Raises `CalledOff`,
+        `SourceError`, `AnswerError`.
         """
         span = {
             "date_range": "custom",
             "date_from": f"{first.isoformat()} 00:00:00",
             "date_to": f"{last.isoformat()} 23:59:59",
         }
-        grid, solar = await self._fetch_both(meter, span, self._policy, lambda: False)
+        grid, solar = await self._fetch_both(meter, span, self._policy, is_called_off)
         return TotalsAnswer(first, last, grid.body, None if solar is None else solar.body)
 
     async def _fetch_both(

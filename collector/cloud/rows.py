@@ -18,7 +18,8 @@ from collector.errors import AnswerError
 
 LOCAL_STAMP = re.compile(r"(\d{4}-\d\d-\d\d)[ T](\d\d):(\d\d):(\d\d)", re.ASCII)
 UTC_STAMP = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.0+)?Z", re.ASCII)
-_MAX_ROWS = 30 * 16  # hours of a long day, by more tariffs than anybody sells
+MOST_TARIFFS = 16  # more than anybody sells
+MOST_ROWS = 30 * MOST_TARIFFS  # hours of a long day
 _MAX_WH = 10_000_000  # ten megawatts: no clamp measures that
 _CLOCK_TOLERANCE_S = 3600  # this machine's clock may be behind; the hour is left out all the same
 _REST_TARIFF = "0"  # also of a row that names none
@@ -89,11 +90,11 @@ def hours_of(rows: Sequence[Row], day: LocalDay, now: datetime, name: str) -> Ch
     return found
 
 
-def parse_rows(raw: Any, name: str) -> list[Row]:
+def parse_rows(raw: Any, name: str, most_rows: int = MOST_ROWS) -> list[Row]:
     """The rows of one list of an answer. Raises `AnswerError` with the place of what is wrong."""
     if not isinstance(raw, list):
         raise AnswerError(name, "not a list")
-    if len(raw) > _MAX_ROWS:
+    if len(raw) > most_rows:
         raise AnswerError(name, f"{len(raw)} rows")
     return [_parse_row(row, f"{name}[{number}]") for number, row in enumerate(raw)]
 

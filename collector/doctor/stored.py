@@ -42,7 +42,7 @@ def look_at(settings: Settings, meter: Meter, home: ZoneInfo, now: datetime) -> 
     """What is there at `now`; what cannot be read is left out, for other checks tell it."""
     folder = settings.folder_of(meter)
     try:
-        known, zone = survey(folder, settings.day_format)
+        known, zone, _ = survey(folder, settings.day_format)
     except (OSError, CollectorError):
         return Stored({}, None, ())
     today = date_in(zone or home, now)

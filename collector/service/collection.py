@@ -16,6 +16,8 @@ from collector.archive.store import Archive, DayOutcome
 from collector.cloud.answers import read_day
 from collector.cloud.client import CloudClient
 from collector.cloud.meters import Meter
+from collector.energy.availability import Availability, is_worth_it
+from collector.energy.comparing import DayTotal
 from collector.energy.days import Clock, LocalDay, date_in, local_day
 from collector.energy.knowledge import Knowledge, Outcome
 from collector.energy.matching import Match
@@ -31,8 +33,8 @@ from collector.threads import DaemonThreads
 
 P = ParamSpec("P")
 T = TypeVar("T")
-Plan = Callable[[date, date | None, Knowledge, datetime], Iterator[date]]
-"""From today, the oldest day wanted, what is known, and now: the days to ask for."""
+Plan = Callable[[date, date | None, Knowledge, Availability | None, datetime], Iterator[date]]
+"""From today, the oldest day wanted, what is known, which days the cloud has, and now: what to collect."""
 
 _ZONE_PROOFS = 3
 _OTHERS = "day files of another meter or tool: they are not what the cloud has"
@@ -74,6 +76,10 @@ class Collection:
         self._taking_over = asyncio.Lock()
         self.refusal: ArchiveRefused | ArchiveLocked | None = None  # why the archive must not be used
         self._compared_files: Mapping[date, int] | None = None  # what lay there when it was refused for that
+        self.is_reading_totals = False
+        self.totals: Mapping[date, DayTotal] = {}  # the cloud's, until the stored days are compared with them
+        self.totals_waits = 0  # how often they could not be read
+        self.totals_not_before = 0.0  # loop time
         self.is_looked_at = False  # whether the files were; until then nothing is known of them
         self.writes = 0  # how often a day was saved
         self.answered_at: int | None = None  # epoch seconds: the last answer for today that was kept
@@ -288,21 +294,50 @@ class Collection:
 
     def days_by(self, plan: Plan) -> Iterator[date]:
         """The days of a plan that somebody else makes."""
-        return self._replanned(lambda: plan(self.today(), self.since, self.archive.known, self._clock()))
+        return self._replanned(
+            lambda: plan(self.today(), self.since, self.archive.known, self.availability, self._clock())
+        )
 
     def _replanned(self, plan: Callable[[], Iterator[date]]) -> Iterator[date]:
-        """The plan's days, each once; and what it says more once the zone turns out to be another.
+        """The plan's days, each once; planned again once the zone, or which days the cloud has, is known.
 
         Until the first answer the zone, and so the meter's today, may be a guess.
         """
         asked: set[date] = set()
-        zone = None
-        while zone != self.zone:
-            zone = self.zone
+        basis: tuple[ZoneInfo, Availability | None] | None = None
+        while basis != self._basis:
+            basis = self._basis
             for day in plan():
+                if basis != self._basis:
+                    break
                 if day not in asked:
                     asked.add(day)
                     yield day
+
+    @property
+    def _basis(self) -> tuple[ZoneInfo, Availability | None]:
+        return self.zone, self.availability
+
+    @property
+    def availability(self) -> Availability | None:
+        """Which days the cloud has, as last known."""
+        return self.archive.ledger.availability
+
+    def wants_totals(self, first: date) -> bool:
+        """Whether the daily totals are to be requested before days down to `first` are collected."""
+        if not self.archive.is_taken or not is_worth_it(first, self.today()):
+            return False
+        known = self.availability
+        is_due = known is None or known.is_due(self._clock()) or first < known.first
+        return is_due and asyncio.get_running_loop().time() >= self.totals_not_before
+
+    def first_wanted(self) -> date:
+        """The oldest day that the service backfills."""
+        return first_day(self.today(), self.policy.backfill_days, self.since)
+
+    def now(self) -> datetime:
+        """The present moment."""
+        return self._clock()
 
     def today(self) -> date:
         """The meter's date now."""
@@ -345,6 +380,6 @@ class Collection:
             return refresh_days(today, self.archive.known(), now)
         if lane is Lane.HEAL:
             oldest = first_day(today, None, since)
-            return heal_days(self.zone, oldest, self.archive.known(), now, self.policy)
-        oldest = first_day(today, self.policy.backfill_days, since)
-        return backfill_days(today, oldest, self.archive.known)
+            known = self.archive.known()
+            return heal_days(self.zone, oldest, known, self.availability, now, self.policy)
+        return backfill_days(today, self.first_wanted(), self.archive.known, self.availability)

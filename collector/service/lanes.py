@@ -36,8 +36,11 @@ class Lanes:
         self._jobs[job.lane].append(job)
         self._news.set()
 
-    async def take(self) -> tuple[Job, date] | None:
-        """The next day and the job it belongs to; waits for one; `None` once closed."""
+    async def take(self) -> tuple[Job, date | None] | None:
+        """The next day and the job it belongs to; waits for one; `None` once closed.
+
+        No day where the job's daily totals are to be read first.
+        """
         while not self._closed:
             self._news.clear()
             taken = None if self._paused else self._next()
@@ -69,13 +72,17 @@ class Lanes:
             self.settle(job)
         self._news.set()
 
-    def _next(self) -> tuple[Job, date] | None:
+    def _next(self) -> tuple[Job, date | None] | None:
         for lane in Lane:
             waiting = self._jobs[lane]
             for job in list(waiting):
                 waiting.rotate(-1)
                 if self._waits_for_another(job):
                     continue
+                if job.wants_totals:
+                    job.collection.is_reading_totals = True
+                    job.open += 1
+                    return job, None
                 if (day := job.next_day()) is not None:
                     return job, day
                 if job.is_over:
@@ -83,9 +90,12 @@ class Lanes:
         return None
 
     def _waits_for_another(self, job: Job) -> bool:
-        """Whether a day is under way that finds out first whether the archive may be used."""
-        jobs = (each for each in self.jobs() if each.collection is job.collection)
-        return not job.collection.archive.is_taken and any(each.open for each in jobs)
+        """Whether it is being found out whether the archive may be used, or which days there are."""
+        collection = job.collection
+        if job.reaches_to is not None and collection.is_reading_totals:
+            return True
+        jobs = (each for each in self.jobs() if each.collection is collection)
+        return not collection.archive.is_taken and any(each.open for each in jobs)
 
     def _finish(self, job: Job) -> None:
         if job in self._jobs[job.lane]:

@@ -153,7 +153,8 @@ class Observer:
             except OSError:  # too many open files: the work itself tells it, and the next look may do
                 return found or _Found(at, (), None, 0, [])
             first = first_day(today, collection.policy.backfill_days, since)
-            found = _Found(at, stored, newest, missing, expiring_days(today, first, known))
+            expiring = expiring_days(today, first, known, collection.availability)
+            found = _Found(at, stored, newest, missing, expiring)
             self._files[name] = found
         return found
 
@@ -221,7 +222,7 @@ def _read(
 ) -> tuple[int | None, int]:
     """The newest hour known whole, and how many are missing."""
     folder, no_solar, zone = collection.archive.folder, collection.archive.no_solar, collection.zone
-    states = coverage(today, known, collection.policy, collection.since)
+    states = coverage(today, known, collection.availability, collection.policy, collection.since)
     days = [day for day, state in states.items() if state is not DayState.COMPLETE]
     return (
         newest_whole_hour(folder, known, zone, no_solar=no_solar),

@@ -34,8 +34,8 @@ class MeterOverview:
 
     `hours_today` of the `hours_over` hours that are over are stored whole. `missing_hours`: all that
     are over since the meter began and not known on every channel. `states` has each day since then,
-    oldest first; `forgotten` of the complete ones the cloud no longer keeps. `is_held`: a process
-    collects into its folder now.
+    oldest first; `beginning` is where the cloud's totals say that it began; `forgotten` of the complete
+    ones the cloud no longer keeps. `is_held`: a process collects into its folder now.
     """
 
     name: str
@@ -48,6 +48,7 @@ class MeterOverview:
     states: Mapping[date, DayState]
     forgotten: int
     expiring: tuple[date, ...]
+    beginning: date | None
     answered_at: int | None
     failure: Failure | None
     is_held: bool
@@ -103,14 +104,14 @@ class _Seen:
 
 def _meter(settings: Settings, meter: Meter, seen: _Seen) -> MeterOverview:
     folder, now = settings.folder_of(meter), seen.now
-    known, zone = survey(folder, settings.day_format)
+    known, zone, availability = survey(folder, settings.day_format)
     zone = zone or meter.zone_or(seen.home)
     today = date_in(zone, now)
     newest = newest_whole_hour(folder, known, zone, no_solar=meter.has_no_solar)
     hours_today, hours_over = hours_of_today(folder, today, zone, now, no_solar=meter.has_no_solar)
     answered_at = seen.told.answered_at or _saved_at(folder, known)
     refused, since = _marked(folder, meter, seen)
-    states = coverage(today, known, settings.plan, since)
+    states = coverage(today, known, availability, settings.plan, since)
     incomplete = [day for day, state in states.items() if state is not DayState.COMPLETE]
     signs = Signs(newest, answered_at, seen.watched_since, seen.trouble, refused)
     return MeterOverview(
@@ -123,7 +124,10 @@ def _meter(settings: Settings, meter: Meter, seen: _Seen) -> MeterOverview:
         missing_hours=missing_hours(folder, known, zone, incomplete, now, no_solar=meter.has_no_solar),
         states=states,
         forgotten=forgotten(today, states),
-        expiring=tuple(expiring_days(today, first_day(today, settings.plan.backfill_days, since), known)),
+        expiring=tuple(
+            expiring_days(today, first_day(today, settings.plan.backfill_days, since), known, availability)
+        ),
+        beginning=availability.beginning if availability is not None and availability.is_usable else None,
         answered_at=answered_at,
         failure=seen.told.failure,
         is_held=seen.is_held,

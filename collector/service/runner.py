@@ -22,6 +22,7 @@ from collector.errors import (
 from collector.service.collection import Collection, Lane
 from collector.service.jobs import Job
 from collector.service.lanes import Lanes
+from collector.service.totals import look_ahead
 from collector.service.troubles import CLOCK, SOURCE, STRIKES, Cause, reason_of, trouble_of
 
 _DAY_S = 86400.0
@@ -56,7 +57,10 @@ class AccountRunner:
         for job in self._lanes.jobs():
             if job.lane is lane and job.collection is collection and not job.exhausted:
                 return None
-        return self.put(Job(lane, collection, collection.days_for(lane), asyncio.get_running_loop().time()))
+        job = Job(lane, collection, collection.days_for(lane), asyncio.get_running_loop().time())
+        if lane is Lane.BACKFILL:
+            job.reaches_to = collection.first_wanted
+        return self.put(job)
 
     def put(self, job: Job) -> Job:
         """Adds a job of one's own making."""
@@ -105,6 +109,9 @@ class AccountRunner:
         while (taken := await self._lanes.take()) is not None:
             job, day = taken
             self._under_way += 1
+            if day is None:
+                await self._look_ahead(job)
+                continue
             try:
                 found = await self._attempt(job.collection, day)
             except CalledOff:
@@ -119,6 +126,16 @@ class AccountRunner:
             else:
                 await self._strike(job, day, found)
             self._lanes.settle(job)
+
+    async def _look_ahead(self, job: Job) -> None:
+        """Reads the daily totals. Where the cloud fails, the first day will show it."""
+        oldest = job.oldest or job.collection.today()
+        if await look_ahead(job.collection, oldest, lambda: self._recovery is not None):
+            self._answered = True
+        self.moved_at = asyncio.get_running_loop().time()
+        self._under_way -= 1
+        job.open -= 1
+        self._lanes.settle(job)
 
     async def _attempt(self, collection: Collection, day: date, *, once: bool = False) -> DayOutcome | Cause:
         """Collects one day; gives the error where nobody could have now.

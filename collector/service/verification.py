@@ -9,14 +9,12 @@ from typing import NamedTuple
 
 from collector.archive.findings import CheckedDay
 from collector.archive.inspection import Inspection, inspect
-from collector.cloud.totals import SpanTotals, read_totals, spans
+from collector.cloud.totals import SpanTotals, spans
 from collector.energy.comparing import NOTHING_STORED, Difference, differences
-from collector.energy.days import Clock, local_day
+from collector.energy.days import Clock
 from collector.energy.retention import first_day, newest_first
 from collector.errors import (
-    AnswerError,
     ClockUntrusted,
-    CollectorError,
     DeviceUnknown,
     KeyRefused,
     RateLimited,
@@ -26,6 +24,7 @@ from collector.errors import (
 from collector.service.assembly import AccountAtWork, Pacers, assembled
 from collector.service.collection import Collection
 from collector.service.repair import Action, mend
+from collector.service.totals import totals_of
 from collector.service.troubles import STRIKES, Cause
 from collector.settings import Settings
 
@@ -124,8 +123,13 @@ async def _compare(
     before, strikes = pacer.requests, STRIKES - 1
     for first, last in spans(oldest, today - _DAY):
         watch(meter.name, first, last)
-        told = await _ask(collection, first, last)
+        told = await totals_of(collection, first, last)
         comparison.requests = pacer.requests - before
+        if isinstance(told, SpanTotals) and told.of_utc_days:
+            strikes = 0
+            reason = "the cloud's totals are of days of UTC, not of local ones"
+            comparison.unanswered.append(Unanswered(max(first, oldest), last, reason))
+            continue
         if isinstance(told, SpanTotals):
             strikes = 0
             days = [day for day in newest_first(last, max(first, oldest)) if day not in moved]
@@ -144,21 +148,6 @@ async def _compare(
         if strikes >= STRIKES:
             comparison.gave_up = told
             return
-
-
-async def _ask(collection: Collection, first: date, last: date) -> SpanTotals | CollectorError:
-    """The totals of those days, or why there are none."""
-    try:
-        answer = await collection.client.fetch_totals(collection.meter, first, last)
-        collection.check_clock()
-        totals = read_totals(answer, collection.meter)
-    except (AnswerError, ClockUntrusted, SourceError) as error:
-        return error
-    known = collection.archive.zone
-    for day in (first, last):
-        if known is not None and local_day(day, known).hours != local_day(day, totals.zone).hours:
-            return AnswerError("timezone", f"{totals.zone.key}, but until now {known.key}")
-    return totals
 
 
 async def _mark(

@@ -147,7 +147,7 @@ def test_a_day_settles_in_two_readings(archive: Archive) -> None:
     read_at = []
     for hours in range(24 * 7):
         now = after(WHOLE.day, hours=hours + 0.2)
-        if list(heal_days(BERLIN, ORDINARY, archive.known(), now, Policy())):
+        if list(heal_days(BERLIN, ORDINARY, archive.known(), None, now, Policy())):
             archive.merge(WHOLE, now)
             read_at.append(hours)
     assert read_at == [24, 72]
@@ -471,14 +471,14 @@ def test_a_survey_locks_and_writes_nothing(folder: Path, tmp_path: Path) -> None
         with (folder / ".collector" / "ledger.jsonl").open("ab") as ledger:
             ledger.write(b"torn")
         before = everything_in(folder)
-        known, zone = survey(folder, KEEP)
+        known, zone, _ = survey(folder, KEEP)
         assert zone == BERLIN
         assert {day: state(each) for day, each in known.items()} == {
             ORDINARY: (True, True),
             ORDINARY - timedelta(days=1): (False, False),
         }
         assert everything_in(folder) == before
-    assert survey(tmp_path / "nowhere", KEEP) == ({}, None)
+    assert survey(tmp_path / "nowhere", KEEP) == ({}, None, None)
     assert not (tmp_path / "nowhere").exists()
 
 
