@@ -116,7 +116,7 @@ def test_every_state_of_a_day_is_explained(state: DayState) -> None:
 def test_every_field_of_the_overview_is_explained() -> None:
     """`status --json` is read by machines."""
     meter = MeterOverview(
-        "x", ZoneInfo("UTC"), Health(State.GOOD, 1), 1, 1, 1, 1, {}, 1, (), 1, Failure("x", 1, "x"),
+        "x", ZoneInfo("UTC"), Health(State.GOOD, 1), 1, 1, 1, 1, {}, 1, (), None, 1, Failure("x", 1, "x"),
         is_held=False,
     )  # fmt: skip
     accounts = {"x": AccountStanding(trouble=Failure("x", 1, "x"))}

@@ -153,6 +153,8 @@ def _show(report: Report, *, as_json: bool) -> None:
         f"{report.requests} requests, {report.holds} holds, {_duration(report.duration_s)}."
     )
     print(summary, file=sys.stderr if as_json else sys.stdout)
+    for meter, beginning in report.beginnings.items():
+        print(f"{meter}: the cloud's data seem to begin on {beginning}.", file=sys.stderr)
     for meter, failures in report.failures.items():
         for day, reason in sorted(failures.items(), reverse=True):
             print(f"{meter} {day}: {reason}", file=sys.stderr)
@@ -172,6 +174,7 @@ def _as_dict(report: Report) -> dict[str, Any]:
             for meter, failures in report.failures.items()
             for day, reason in sorted(failures.items())
         ],
+        "beginnings": {meter: day.isoformat() for meter, day in sorted(report.beginnings.items())},
         "requests": report.requests,
         "holds": report.holds,
         "duration_s": round(report.duration_s, 3),

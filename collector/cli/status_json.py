@@ -56,6 +56,7 @@ def _meter(meter: MeterOverview) -> dict[str, Any]:
         "hours_today_over": meter.hours_over,
         "missing_hours": meter.missing_hours,
         "days": {state.value: counts[state] for state in DayState if state is not DayState.TODAY},
+        "beginning": None if meter.beginning is None else meter.beginning.isoformat(),
         "days_beyond_retention": meter.forgotten,
         "expiring_days": [day.isoformat() for day in meter.expiring],
         "last_success": _moment(meter.answered_at),

@@ -67,6 +67,8 @@ def _meter(meter: MeterOverview, seen: Overview, *, colour: bool) -> Iterator[st
         yield _row("", _safe(health.reason))
     yield _row("today", f"{meter.hours_today} of the {meter.hours_over} hours that are over")
     yield _row("days", _days(meter))
+    if meter.beginning is not None:
+        yield _row("", f"the cloud's data seem to begin on {meter.beginning}")
     if meter.forgotten:
         yield _row("", f"{meter.forgotten} of them are in this archive alone: the cloud has forgotten them")
     if meter.missing_hours:

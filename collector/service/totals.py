@@ -56,20 +56,18 @@ async def look_ahead(collection: Collection, first: date, is_called_off: Callabl
     they are requested again in a minute, then ever more rarely.
     """
     try:
-        found = await _all_totals(collection, first, is_called_off)
-    except CalledOff:
-        found = None
+        with suppress(CalledOff, OSError):  # a disk in trouble is told by the work itself
+            found = await _all_totals(collection, first, is_called_off)
+            if found is not None:
+                await _note(collection, first, found)
+                collection.totals_waits = 0
+                return True
+        wait_s = min(_WAIT_S * 2**collection.totals_waits, _MOST_WAIT_S)
+        collection.totals_waits += 1
+        collection.totals_not_before = asyncio.get_running_loop().time() + wait_s
+        return False
     finally:
         collection.is_reading_totals = False
-    with suppress(OSError):  # a disk in trouble is told by the work itself
-        if found is not None:
-            await _note(collection, first, found)
-            collection.totals_waits = 0
-            return True
-    wait_s = min(_WAIT_S * 2**collection.totals_waits, _MOST_WAIT_S)
-    collection.totals_waits += 1
-    collection.totals_not_before = asyncio.get_running_loop().time() + wait_s
-    return False
 
 
 async def check_totals(collection: Collection) -> None:
