@@ -112,13 +112,15 @@ class ArchiveRefused(ArchiveError):
 class SourceError(CollectorError):
     """The cloud did not give what was asked for.
 
-    `retry_after_s` is what the server asked for, where it asked.
+    `retry_after_s` is what the server asked for, where it asked. `cure` is what a person can do about this
+    very reason, in sentences; empty where only the kind of error says something.
     """
 
-    def __init__(self, reason: str, retry_after_s: float | None = None) -> None:
+    def __init__(self, reason: str, retry_after_s: float | None = None, *, cure: str = "") -> None:
         super().__init__(reason)
         self.reason = reason
         self.retry_after_s = retry_after_s
+        self.cure = cure
 
 
 class Unavailable(SourceError):

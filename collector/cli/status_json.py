@@ -81,7 +81,7 @@ def _failure(failure: Failure | None) -> dict[str, Any] | None:
         "event": failure.event,
         "at": _moment(failure.at),
         "reason": failure.reason,
-        "cure": CURES.get(failure.event, ""),
+        "cure": failure.cure or CURES.get(failure.event, ""),
     }
 
 

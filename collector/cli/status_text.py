@@ -83,8 +83,8 @@ def _meter(meter: MeterOverview, seen: Overview, *, colour: bool) -> Iterator[st
         yield _row("success", _time(meter.answered_at, seen))
     if (failure := meter.failure) is not None:
         yield _row("error", f"{_time(failure.at, seen)}, {failure.event}: {_safe(failure.reason)}")
-        if failure.event in CURES:
-            yield from (_row("", line) for line in wrap(CURES[failure.event], _WIDTH))
+        cure = failure.cure or CURES.get(failure.event, "")
+        yield from (_row("", line) for line in wrap(_safe(cure), _WIDTH))
 
 
 def _newest(meter: MeterOverview) -> str:

@@ -65,7 +65,7 @@ def _host(account: Account, standing: Standing, told: AccountStanding, reason: s
     trouble = told.trouble
     if trouble is not None and trouble.event == "source.unavailable":
         says = f"{host_of(account)}: {trouble.reason}, says the service."
-        return fail("host", says, HOST_CURE, account.name)
+        return fail("host", says, trouble.cure or HOST_CURE, account.name)
     if recent := _any_answered(standing, told, now):
         return ok("host", f"{host_of(account)} answers: {recent}.", account.name)
     return skip("host", f"Not asked: {reason}.", account.name)

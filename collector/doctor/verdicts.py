@@ -11,6 +11,7 @@ from collector.cloud.meters import Kind, Meter
 from collector.doctor.checks import Check, fail, ok, skip, warn
 from collector.doctor.hearing import AccountHeard, MeterHeard
 from collector.errors import AnswerError, DeviceUnknown, KeyRefused, RateLimited, Rejected
+from collector.network import by_family
 from collector.service.standing import AccountStanding
 
 KEY_CURE = (
@@ -85,18 +86,22 @@ def same_hours(one: ZoneInfo, other: ZoneInfo, year: int) -> bool:
 def _host(heard: AccountHeard) -> Check:
     name, host = heard.account.name, host_of(heard.account)
     trouble = heard.trouble
-    if heard.unresolved and trouble is not None:
-        return fail("host", f"{host}: {trouble.reason}.", HOST_CURE, name)
     if trouble is not None and not isinstance(trouble, KeyRefused | RateLimited):
-        cure = HOST_CURE
-        if "certificate" in trouble.reason:
-            cure = f"Look at the clock (timedatectl). {HOST_CURE}"
-        elif "401" in trouble.reason:
+        cure = trouble.cure or HOST_CURE
+        if "401" in trouble.reason:
             cure = f"Often it goes away by itself. If it stays: {KEY_CURE}"
         return fail("host", f"{host}: {trouble.reason}.", cure, name)
     asked = [each for each in heard.meters if not each.not_asked]
     if asked and all(isinstance(each.error, Rejected) for each in asked):
         return warn("host", f"{host} answers, but refuses every question.", HOST_CURE, name)
+    if heard.answered and heard.unreached:
+        lacks, why = " and ".join(sorted(heard.unreached)), by_family(heard.unreached)
+        says = f"{host} resolves, and answers, but not over {lacks}, or too slowly: {why}."
+        cure = (
+            f"Mend {lacks} at the router, or switch it off there. Nothing is lost but a second now and then: "
+            "each request goes the way that works."
+        )
+        return warn("host", says, cure, name)
     if heard.answered:
         secure = " with a valid certificate" if heard.account.base_url.startswith("https") else ""
         return ok("host", f"{host} resolves, and answers{secure}.", name)

@@ -24,7 +24,7 @@ from collector.service.assembly import AccountAtWork
 from collector.service.collection import Collection
 from collector.service.health import Health, HealthPolicy, Signs, State, judge, worst
 from collector.service.standing import AccountStanding, Failure, MeterStanding, Standing, write_standing
-from collector.service.troubles import reason_of, trouble_of
+from collector.service.troubles import cure_of, reason_of, trouble_of
 from collector.threads import DaemonThreads
 
 T = TypeVar("T")
@@ -234,7 +234,7 @@ def _trouble_of(account: AccountAtWork, at: int) -> Failure | None:
     cause = account.runner.trouble
     if cause is None:
         return None
-    return Failure(trouble_of(cause).down, at, reason_of(cause))
+    return Failure(trouble_of(cause).down, at, reason_of(cause), cure_of(cause))
 
 
 def _timeless(standing: Standing) -> Standing:

@@ -26,11 +26,15 @@ _MAX_WHOLE = 1 << 40  # times beyond are no dates
 
 
 class Failure(NamedTuple):
-    """What went wrong: the event's name, when it was last seen (epoch seconds), and why."""
+    """What went wrong: the event's name, when it was last seen (epoch seconds), and why.
+
+    `cure`: what to do about this very reason; empty where there is only what the event's name says.
+    """
 
     event: str
     at: int
     reason: str
+    cure: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,8 +195,9 @@ def _standing(raw: dict[str, Any]) -> Standing:
 def _failure(raw: Any) -> Failure | None:
     if raw is None:
         return None
-    event, at, reason = raw
-    return Failure(str(event), _int(at), str(reason)[:_MAX_REASON])
+    event, at, reason, *rest = raw  # a service of an older version writes no cure
+    cure = str(rest[0])[:_MAX_REASON] if rest else ""
+    return Failure(str(event), _int(at), str(reason)[:_MAX_REASON], cure)
 
 
 def _whole(value: Any) -> int | None:

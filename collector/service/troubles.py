@@ -58,3 +58,8 @@ def trouble_of(error: Cause) -> Trouble:
 def reason_of(error: Cause) -> str:
     """Why, in a few words: the source's own, or what the error says."""
     return error.reason if isinstance(error, SourceError) else str(error)
+
+
+def cure_of(error: Cause) -> str:
+    """What a person can do about this very reason; empty where there is only what the event's name says."""
+    return error.cure if isinstance(error, SourceError) else ""
