@@ -7,7 +7,7 @@ zero proves that there are data, and anything else proves nothing.
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 
@@ -53,10 +53,10 @@ class Availability:
         """The first day with a total above zero: where the meter's data are thought to begin."""
         return self.runs[0][0] if self.runs else self.first
 
-    @property
-    def days(self) -> int:
-        """How many days have a total above zero."""
-        return sum((last - first).days + 1 for first, last in self.runs)
+    def days(self) -> Iterator[date]:
+        """The days with a total above zero, ascending."""
+        for first, last in self.runs:
+            yield from (first + number * _DAY for number in range((last - first).days + 1))
 
     def may_have(self, day: date) -> bool:
         """Whether there are data of that day for certain, or nobody has looked."""

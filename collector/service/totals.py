@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable
 from contextlib import suppress
 from datetime import date, timedelta
 
 from collector import logs
 from collector.cloud.totals import SPAN_DAYS, SpanTotals, read_totals, span_before
 from collector.energy.availability import Availability
-from collector.energy.comparing import DayTotal, Difference, are_distrusted, differences
+from collector.energy.comparing import Difference, are_distrusted, differences
 from collector.energy.days import local_day
 from collector.errors import (
     AnswerError,
@@ -52,14 +52,13 @@ async def look_ahead(collection: Collection, first: date, is_called_off: Callabl
     """Notes which of the days from `first` to yesterday the cloud has, by its daily totals.
 
     Returns whether the cloud answered. Totals that it refuses, or gives in another interval, are no outage:
-    that is noted, and they are requested again in a week. Where the cloud fails, nothing is noted, and
-    they are requested again in a minute, then ever more rarely.
+    that is noted, and they are requested again in a week. Where the cloud fails, they are requested again
+    in a minute, then ever more rarely. What was read is noted span by span: a start after a crash goes on
+    below it.
     """
     try:
         with suppress(CalledOff, OSError):  # a disk in trouble is told by the work itself
-            found = await _all_totals(collection, first, is_called_off)
-            if found is not None:
-                await _note(collection, first, found)
+            if await _read_down(collection, first, is_called_off):
                 collection.totals_waits = 0
                 return True
         wait_s = min(_WAIT_S * 2**collection.totals_waits, _MOST_WAIT_S)
@@ -102,62 +101,73 @@ async def check_totals(collection: Collection) -> None:
                 await collection.blocking(collection.archive.read_once_more, day, "it differs from its total")
 
 
-async def _all_totals(
-    collection: Collection, first: date, is_called_off: Callable[[], bool]
-) -> list[SpanTotals] | AnswerError | Rejected | None:
-    """The totals down to `first`, newest first; why the cloud gives none; `None` where it fails.
+async def _read_down(collection: Collection, first: date, is_called_off: Callable[[], bool]) -> bool:
+    """Reads the totals down to `first`; whether the cloud answered. Raises `CalledOff`, `OSError`.
 
     The spans grow as long as the answers come by the day.
     """
-    last, days, is_growing = collection.today() - _DAY, SPAN_DAYS, True
-    found: list[SpanTotals] = []
+    now = collection.now()
+    newest = last = collection.today() - _DAY
+    asked_at, days = int(now.timestamp()), set[date]()
+    known = collection.availability
+    if known is not None and known.is_usable and not known.is_due(now):
+        asked_at, newest, last, days = known.asked_at, known.last, known.first - _DAY, set(known.days())
+    totals = dict(collection.totals)
+    length, is_growing = SPAN_DAYS, True
     while first <= last:
-        span = span_before(first, last, days)
+        span = span_before(first, last, length)
         told = await totals_of(collection, *span, is_called_off)
         if isinstance(told, SpanTotals):
-            found.append(told)
             last = span[0] - _DAY
-            days = min(2 * days, _MOST_DAYS) if is_growing else days
-        elif isinstance(told, AnswerError | Rejected | Unavailable) and days > SPAN_DAYS:
-            days, is_growing = days // 2, False
+            length = min(2 * length, _MOST_DAYS) if is_growing else length
+            days |= told.with_data
+            totals.update((day, total) for day, total in told.totals.items() if day in told.with_data)
+            if days:
+                await _note(collection, asked_at, max(first, span[0]), newest, days)
+        elif isinstance(told, AnswerError | Rejected | Unavailable) and length > SPAN_DAYS:
+            length, is_growing = length // 2, False
+        elif isinstance(told, AnswerError | Rejected):
+            return await _refuse(collection, asked_at, first, newest, last, days, str(told))
         else:
-            return told if isinstance(told, AnswerError | Rejected) else None
-    return found
+            return False
+    if not days:
+        return await _refuse(collection, asked_at, first, newest, last, days, "no day has a total above zero")
+    collection.totals = totals
+    availability = await _note(collection, asked_at, first, newest, days)
+    _log.bind(meter=collection.meter.name).info(
+        "totals.read",
+        oldest=str(first),
+        newest=str(newest),
+        days_with_data=len(set(availability.days())),
+        beginning=str(availability.beginning),
+    )
+    return True
+
+
+async def _refuse(
+    collection: Collection,
+    asked_at: int,
+    first: date,
+    newest: date,
+    last: date,
+    days: set[date],
+    reason: str,
+) -> bool:
+    """Notes that there are no totals from `first` to `last`: any of these days may have data."""
+    _log.bind(meter=collection.meter.name).warning("totals.refused", reason=reason)
+    if days:
+        days |= {first + number * _DAY for number in range((last - first).days + 1)}
+    await _note(collection, asked_at, first, newest, days)
+    return True
 
 
 async def _note(
-    collection: Collection, first: date, found: Iterable[SpanTotals] | AnswerError | Rejected
-) -> None:
-    """Remembers what was found. Raises `OSError`."""
-    now, log = int(collection.now().timestamp()), _log.bind(meter=collection.meter.name)
-    last = collection.today() - _DAY
-    nothing = Availability(now, first, last)
-    if isinstance(found, AnswerError | Rejected):
-        log.warning("totals.refused", reason=str(found))
-        await collection.blocking(collection.archive.ledger.note_availability, nothing)
-        return
-    spans = list(found)
-    with_data = {day for each in spans for day in each.with_data}
-    if not with_data:
-        log.warning("totals.refused", reason="no day has a total above zero")
-        await collection.blocking(collection.archive.ledger.note_availability, nothing)
-        return
-    stored = (day for day, state in collection.archive.known().items() if state.stored)
-    days = [day for day in {*with_data, *stored} if first <= day <= last]
-    availability = Availability.of(now, first, last, days)
+    collection: Collection, asked_at: int, first: date, newest: date, days: set[date]
+) -> Availability:
+    """Remembers which days from `first` to `newest` have data: by their totals, or as they are stored."""
+    if days:
+        stored = {day for day, state in collection.archive.known().items() if state.stored}
+        days = {day for day in days | stored if first <= day <= newest}
+    availability = Availability.of(asked_at, first, newest, days)
     await collection.blocking(collection.archive.ledger.note_availability, availability)
-    totals: dict[date, DayTotal] = {}
-    for each in spans:
-        totals.update(_usable(each))
-    collection.totals = totals
-    log.info(
-        "totals.read",
-        oldest=str(first),
-        newest=str(last),
-        days_with_data=availability.days,
-        beginning=str(availability.beginning),
-    )
-
-
-def _usable(told: SpanTotals) -> Mapping[date, DayTotal]:
-    return {day: total for day, total in told.totals.items() if day in told.with_data}
+    return availability

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 from collections import Counter
 from datetime import UTC, date, datetime, timedelta
@@ -178,9 +179,25 @@ async def test_a_span_that_is_too_long_is_asked_for_in_shorter_ones(tmp_path: Pa
         await here.backfill(DAYS, retry={"attempts": 1})
         found = availability(here)
         assert found is not None
-        assert found.days == DAYS
+        assert len(set(found.days())) == DAYS
         log = [each for each in here.cloud.counts.log if each.channel == "0"]
         assert len(log) == DAYS + 1 + 1 + 7  # the long span in vain, then seven of 30 days
+
+
+async def test_what_was_read_of_the_totals_survives_a_kill(tmp_path: Path) -> None:
+    """A start after it goes on below: at most the span that was under way is requested again."""
+    async with world(cloud_of(latency_s=1.0), tmp_path, NOW) as here:
+        work = asyncio.create_task(here.backfill(DAYS))
+        while len(here.cloud.counts.log) < 2 * 2 + 1:  # two spans, and the third is under way
+            await asyncio.sleep(0.1)
+        work.cancel()
+        await asyncio.wait([work])
+        await here.backfill(DAYS)
+        asked = Counter(each.day for each in here.cloud.counts.log if each.channel == "0")
+        assert [asked[str(first)] for first in span_firsts()[:2]] == [1 + 1, 1 + 1]  # a span, and the day
+        found = availability(here)
+        assert found is not None
+        assert len(set(found.days())) == DAYS
 
 
 @pytest.mark.usefixtures("rare_looks")
