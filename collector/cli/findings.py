@@ -132,7 +132,8 @@ def _cloud_lines(meter: str, comparison: Comparison) -> Iterator[str]:
         yield f"{meter} {each.first} to {each.last} cloud: not compared: {each.reason}"
     if comparison.uncertain:
         count, newest = len(comparison.uncertain), comparison.uncertain[0]
-        yield f"{meter} cloud: {count} days not compared, the newest {newest}: a part of tariff 0 is unclear"
+        why = "a total that cannot be, or an unclear part of tariff 0"
+        yield f"{meter} cloud: {count} days not compared, the newest {newest}: {why}"
 
 
 def _summary(reports: list[MeterReport]) -> str:

@@ -95,7 +95,7 @@ def _channel(body: Mapping[str, Any], day: LocalDay, meter: Meter, now: datetime
     if body.get("interval") != "hour":
         raise AnswerError("interval", "not hour")
     rows, name = rows_of(body, meter)
-    return hours_of(rows, day, now, name)
+    return hours_of(rows, day, now, name, meter.kind.most_wh)
 
 
 def rows_of(body: Mapping[str, Any], meter: Meter) -> tuple[list[Row], str]:
@@ -130,7 +130,9 @@ def _three_phase_rows(body: Mapping[str, Any]) -> list[Row]:
 def _without_gap(row: Row, beside: Row, name: str) -> Row:
     if row.stamp != beside.stamp:
         raise AnswerError(f"{name}.datetime", "not aligned with sum")
-    return replace(row, energy=None) if beside.energy is None else row
+    if beside.energy is None:
+        return replace(row, energy=None)
+    return replace(row, phases=(*row.phases, beside.energy))
 
 
 def _solar_kwh(ts: int, grid: ChannelHours, solar: ChannelHours | None, meter: Meter) -> Decimal | None:
