@@ -104,7 +104,7 @@ def rows_of(body: Mapping[str, Any], meter: Meter) -> tuple[list[Row], str]:
         return _three_phase_rows(body), "sum"
     history = body.get("history")
     if isinstance(history, list) and history and isinstance(history[0], list):
-        raise AnswerError("history", 'lists of phases: if the device is a 3EM, set kind = "3em"')
+        raise AnswerError("history", 'lists of phases: if the device is a 3EM, set kind = "3em" (--kind 3em)')
     return parse_rows(history, "history"), "history"
 
 
@@ -112,7 +112,7 @@ def _three_phase_rows(body: Mapping[str, Any]) -> list[Row]:
     """The rows of `sum`; one that lacks a phase is missing, for a sum of two phases is a wrong number."""
     phases = body.get("history")
     if "sum" not in body:
-        raise AnswerError("sum", 'absent: if the device is an EM with clamps, set kind = "em"')
+        raise AnswerError("sum", 'absent: if the device is an EM with clamps, set kind = "em" (--kind em)')
     rows = parse_rows(body["sum"], "sum")
     if not isinstance(phases, list) or (len(phases) != 3 and (phases or rows)):
         raise AnswerError("history", "not three lists of phases")
