@@ -14,11 +14,14 @@ from collector.cli import exits, starting
 from collector.errors import ArchiveError
 
 if TYPE_CHECKING:
+    from collector.cloud.meters import Meter
     from collector.service.oneshot import Report, Scope
     from collector.settings import LogLevel, Settings
 
 _DEFAULT_ODIR = "~/.shellyemdata"
-_METER_FLAGS = ("host", "id", "auth_key", "odir", "pv_id", "grid_scale_factor", "pv_kwh_discard")
+_METER_FLAGS = (
+    "host", "id", "auth_key", "odir", "kind", "solar", "pv_id", "grid_scale_factor", "pv_kwh_discard",
+)  # fmt: skip
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -37,6 +40,16 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "SHELLY_COLLECTOR_AUTH_KEY or a configuration file keeps it to yourself",
     )
     flags.add_argument("--odir", metavar="DIR", help=f"folder of the day files (default: {_DEFAULT_ODIR})")
+    flags.add_argument(
+        "--kind",
+        choices=("em", "3em"),
+        help="em: an EM or Pro EM-50, with clamps; 3em: a 3EM or Pro 3EM, with three phases "
+        "(default: em; 3em with --pv_id)",
+    )
+    flags.add_argument(
+        "--no-solar", "--no_solar", dest="solar", action="store_const", const=False,
+        help="there is no solar clamp: half as many requests",
+    )  # fmt: skip
     flags.add_argument("--pv_id", "--pv-id", metavar="ID", help="second 3EM, for solar")
     flags.add_argument("--grid_scale_factor", "--grid-scale-factor", metavar="N", help="times import, export")
     flags.add_argument("--pv_kwh_discard", "--pv-kwh-discard", metavar="X", help="kWh off each solar hour")
@@ -59,7 +72,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Collects; 0 when every day was had, 1 with a list when some were not."""
+    """Collects; 0 when every day was had, 1 with a list when some were not, or with a hint when none was."""
     try:
         settings = _settings(options)
     except starting.Refused as refusal:
@@ -75,8 +88,11 @@ def run(options: argparse.Namespace) -> int:
     except ArchiveError as error:
         print(error, file=sys.stderr)
         return starting.code_of(error)
-    _show(report, as_json=options.json)
-    return _exit_code(report)
+    silent = _without_data(settings, report)
+    _show(report, [meter.name for meter in silent], as_json=options.json)
+    for meter in silent:
+        print(_what_may_be_wrong(meter), file=sys.stderr)
+    return _exit_code(report) or (exits.IN_PART if silent else exits.DONE)
 
 
 def _settings(options: argparse.Namespace) -> Settings:
@@ -84,9 +100,10 @@ def _settings(options: argparse.Namespace) -> Settings:
     if not given:
         return starting.only_meters(starting.settings_from_file(options.config), options.meter)
     if options.config or options.meter:
+        flag = "no-solar" if given[0] == "solar" else given[0]
         raise starting.Refused(
             exits.USAGE,
-            f"--{given[0]} describes a meter by flags: leave out --config and --meter, or the flags",
+            f"--{flag} describes a meter by flags: leave out --config and --meter, or the flags",
         )
     from collector.settings import from_flags
 
@@ -143,9 +160,42 @@ def _collect(settings: Settings, scope: Scope, *, verbose: bool, adopt: bool) ->
         progress.clear()
 
 
-def _show(report: Report, *, as_json: bool) -> None:
+def _without_data(settings: Settings, report: Report) -> list[Meter]:
+    """The meters that the cloud has nothing of: days that are over are empty, and no day is stored.
+
+    Also those of an earlier backfill, for an empty day is not asked for again at once.
+    """
+    if report.interrupted or report.gave_up is not None:
+        return []
+    from collector.archive.survey import survey
+    from collector.energy.days import date_in, wall_clock
+    from collector.service.home import home_zone
+
+    silent = []
+    for meter in settings.meters:
+        folder = settings.folder_of(meter)
+        if meter.name in report.failures or any(folder.glob("*.jsonl")):
+            continue
+        known, zone = survey(folder, settings.day_format)
+        today = date_in(zone or meter.zone_or(home_zone(os.environ)), wall_clock())
+        if any(state.is_empty for day, state in known.items() if day < today):
+            silent.append(meter)
+    return silent
+
+
+def _what_may_be_wrong(meter: Meter) -> str:
+    channel = "" if meter.kind == "3em" else f"grid_channel = {meter.grid_channel} is not the clamp, or "
+    return (
+        f"{meter.name}: the cloud has no hour of any day that was requested. Perhaps the meter is of another "
+        f"kind than {meter.kind} (--kind, or kind in the configuration), or {channel}it was not online in "
+        "these days (check it in the app; --since goes further back), or the host is that of another region: "
+        "compare it with the server that the app shows beside the key."
+    )
+
+
+def _show(report: Report, silent: list[str], *, as_json: bool) -> None:
     if as_json:
-        print(json.dumps(_as_dict(report)))
+        print(json.dumps(_as_dict(report) | {"without_data": silent}))
     counts = ", ".join(f"{count} {outcome}" for outcome, count in sorted(report.counts.items()) if count)
     days = sum(report.counts.values())
     summary = (

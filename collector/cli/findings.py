@@ -132,7 +132,8 @@ def _cloud_lines(meter: str, comparison: Comparison) -> Iterator[str]:
         yield f"{meter} {each.first} to {each.last} cloud: not compared: {each.reason}"
     if comparison.uncertain:
         count, newest = len(comparison.uncertain), comparison.uncertain[0]
-        yield f"{meter} cloud: {count} days not compared, the newest {newest}: a part of tariff 0 is unclear"
+        why = "a total that cannot be, or an unclear part of tariff 0"
+        yield f"{meter} cloud: {count} days not compared, the newest {newest}: {why}"
 
 
 def _summary(reports: list[MeterReport]) -> str:
@@ -140,13 +141,22 @@ def _summary(reports: list[MeterReport]) -> str:
     found = sum(len(report.inspection.findings) for report in reports)
     hurt = sum(report.days_with_findings for report in reports)
     text = f"{days} days checked: "
-    text += f"{found} findings, in {hurt} days." if found else "all as they should be."
+    beside = [report.comparison for report in reports if report.comparison is not None]
+    if found:
+        text += f"{found} findings, in {hurt} days."
+    else:
+        text += "the files are as they should be." if beside else "all as they should be."
     if hurt and not any(report.actions for report in reports):
         text += " --fix moves their files aside and has them collected anew."
-    beside = [report.comparison for report in reports if report.comparison is not None]
-    if beside:
-        compared = sum(each.days for each in beside)
-        different = sum(len(each.different) for each in beside)
-        requests = sum(each.requests for each in beside)
-        text += f" {compared} days compared with the cloud in {requests} requests: {different} differ."
-    return text
+    return text + (_cloud_summary(beside) if beside else "")
+
+
+def _cloud_summary(beside: list[Comparison]) -> str:
+    compared = sum(each.days for each in beside)
+    different = sum(len(each.different) for each in beside)
+    requests = sum(each.requests for each in beside)
+    is_partly = any(each.gave_up is not None or each.unanswered for each in beside)
+    if is_partly and not compared:
+        return f" But no day could be compared with the cloud, in {requests} requests."
+    rest = " The others could not be compared." if is_partly else ""
+    return f" {compared} days compared with the cloud in {requests} requests: {different} differ.{rest}"

@@ -95,7 +95,7 @@ def _channel(body: Mapping[str, Any], day: LocalDay, meter: Meter, now: datetime
     if body.get("interval") != "hour":
         raise AnswerError("interval", "not hour")
     rows, name = rows_of(body, meter)
-    return hours_of(rows, day, now, name)
+    return hours_of(rows, day, now, name, meter.kind.most_wh)
 
 
 def rows_of(body: Mapping[str, Any], meter: Meter, most_rows: int = MOST_ROWS) -> tuple[list[Row], str]:
@@ -104,7 +104,7 @@ def rows_of(body: Mapping[str, Any], meter: Meter, most_rows: int = MOST_ROWS) -
         return _three_phase_rows(body, most_rows), "sum"
     history = body.get("history")
     if isinstance(history, list) and history and isinstance(history[0], list):
-        raise AnswerError("history", 'lists of phases: if the device is a 3EM, set kind = "3em"')
+        raise AnswerError("history", 'lists of phases: if the device is a 3EM, set kind = "3em" (--kind 3em)')
     return parse_rows(history, "history", most_rows), "history"
 
 
@@ -112,7 +112,7 @@ def _three_phase_rows(body: Mapping[str, Any], most_rows: int) -> list[Row]:
     """The rows of `sum`; one that lacks a phase is missing, for a sum of two phases is a wrong number."""
     phases = body.get("history")
     if "sum" not in body:
-        raise AnswerError("sum", 'absent: if the device is an EM with clamps, set kind = "em"')
+        raise AnswerError("sum", 'absent: if the device is an EM with clamps, set kind = "em" (--kind em)')
     rows = parse_rows(body["sum"], "sum", most_rows)
     if not isinstance(phases, list) or (len(phases) != 3 and (phases or rows)):
         raise AnswerError("history", "not three lists of phases")
@@ -130,7 +130,9 @@ def _three_phase_rows(body: Mapping[str, Any], most_rows: int) -> list[Row]:
 def _without_gap(row: Row, beside: Row, name: str) -> Row:
     if row.stamp != beside.stamp:
         raise AnswerError(f"{name}.datetime", "not aligned with sum")
-    return replace(row, energy=None) if beside.energy is None else row
+    if beside.energy is None:
+        return replace(row, energy=None)
+    return replace(row, phases=(*row.phases, beside.energy))
 
 
 def _solar_kwh(ts: int, grid: ChannelHours, solar: ChannelHours | None, meter: Meter) -> Decimal | None:

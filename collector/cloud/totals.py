@@ -29,6 +29,7 @@ from collector.errors import AnswerError
 
 SPAN_DAYS = 30  # by the day in everybody's experience; see `shelly-cloud-api`: from 5 days on
 _LEAST_DAYS = 7  # a span of up to four days may come in hours
+_MOST_HOURS = 26  # of a day, for what it can measure at most
 _WH_PER_KWH = Decimal(1000)
 _DAY = timedelta(days=1)
 _AROUND = 2 * _DAY  # of days further off nobody needs to know when they begin: the calendar may end there
@@ -48,7 +49,8 @@ class TotalsAnswer:
 class SpanTotals:
     """The totals that an answer tells, by day; days that it says nothing of are not in it.
 
-    `uncertain` are days whose tariffs' parts nobody can be sure of. `with_data` are days of which the
+    `uncertain` are days of which nobody can be sure: their tariffs' parts, or a number that cannot be.
+    `with_data` are days of which the
     grid clamp counted something. `of_utc_days`: the rows begin at UTC midnight, so that no total is one of
     a local day: there are none then, and `with_data` has the days on either side, too.
     """
@@ -125,11 +127,12 @@ def _channel(body: Mapping[str, Any], answer: TotalsAnswer, meter: Meter, zone: 
     rows, name = rows_of(body, meter, most_rows)
     found = _ChannelTotals()
     parts = _by_day(rows, answer, zone, name, found)
-    has_copies = has_copies_in(list(parts.values()))
+    most_wh = meter.kind.most_wh * _MOST_HOURS
+    has_copies = has_copies_in(list(parts.values()), most_wh=most_wh)
     anomalies: list[Anomaly] = []
     for day, each in parts.items():
         before = len(anomalies)
-        energy = whole(local_day(day, zone).start, each, anomalies, has_copies=has_copies)
+        energy = whole(local_day(day, zone).start, each, anomalies, has_copies=has_copies, most_wh=most_wh)
         if energy is not None:
             found.energy[day] = energy
         elif len(anomalies) > before:

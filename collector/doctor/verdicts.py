@@ -162,14 +162,15 @@ def _device(heard: MeterHeard) -> Check:
 
 def _kind(heard: MeterHeard, *, has_history: bool) -> Check:
     name, kind, error = heard.meter.name, heard.meter.kind, heard.error
-    other = f'Set kind = "{_OTHER[kind]}" if it is {_what(_OTHER[kind])}.'
+    other = _set_the_other(kind)
+    no_hour = kind_not_proven(heard.meter, f"The answer for {heard.day} has no hour")
     if isinstance(error, Rejected):
         says = f'The cloud does not tell {heard.device} as kind = "{kind}": {error.reason}.'
         channels = " Or one of its channels does not exist." if kind is Kind.EM else ""
         return fail("kind", says, other + channels, name)
     if isinstance(error, AnswerError):
         if heard.body is not None and not heard.body.get("history"):
-            return _empty(heard, other)
+            return no_hour
         if error.field in ("history", "sum") and "kind =" in error.reason:
             says = f'{heard.device} answers, but not as kind = "{kind}" does.'
             return fail("kind", says, other, name)
@@ -177,27 +178,39 @@ def _kind(heard: MeterHeard, *, has_history: bool) -> Check:
         return fail("kind", says, "Try again later; if it stays, file a bug with doctor --bundle.", name)
     if heard.body is None or heard.read is None:
         return skip("kind", _not_known(heard), name)
-    if heard.read.energy_day.readings:
-        hours = len(heard.read.energy_day.readings)
-        return ok("kind", f'It answers as kind = "{kind}" does, with {hours} hours of {heard.day}.', name)
+    if readings := heard.read.energy_day.readings:
+        says = f'It answers as kind = "{kind}" does, with {len(readings)} hours of {heard.day}'
+        if all(hour.solar_kwh is None for hour in readings.values()):
+            return warn("kind", f"{says}, and with none of solar.", _without_solar(heard.meter), name)
+        return ok("kind", f"{says}.", name)
     if has_history:
         says = f"The cloud has no hour of {heard.day}, though it has had days before."
         return warn("kind", says, "Is the meter powered and in the network? The app shows it.", name)
-    if heard.body.get("history"):
-        says = f'It answers as kind = "{kind}" does, but has no hour of {heard.day}.'
-        return warn("kind", says, "Is the meter powered and in the network? The app shows it.", name)
-    return _empty(heard, other)
+    return no_hour
 
 
-def _empty(heard: MeterHeard, other: str) -> Check:
-    """Nobody knows what a device of another kind answers; this is one of the guesses."""
+def kind_not_proven(meter: Meter, says: str) -> Check:
+    """The kind, where there was no hour to judge it by; `says` is a sentence without its end.
+
+    Nobody knows what a device of another kind answers: an empty list and rows that are all missing are
+    two of the guesses.
+    """
     return warn(
         "kind",
-        f"The answer for {heard.day} is empty: a device of another kind may look like this, and so may one "
-        "that was offline or is new.",
-        f"{other} Else look in the app whether it is online.",
-        heard.meter.name,
+        f"{says}: a device of another kind may look like this, and so may one that was offline or is new.",
+        f"{_set_the_other(meter.kind)} Else check in the app whether it is online.",
+        meter.name,
     )
+
+
+def _set_the_other(kind: Kind) -> str:
+    return f'Set kind = "{_OTHER[kind]}" if it is {_what(_OTHER[kind])}.'
+
+
+def _without_solar(meter: Meter) -> str:
+    if meter.kind is Kind.EM3:
+        return "Check pv_id, and in the app whether that device is online."
+    return "Set solar = false if there is no solar clamp. Else check solar_channel, and the clamp."
 
 
 def _not_known(heard: MeterHeard) -> str:

@@ -15,6 +15,7 @@ _LABELS = {
     "archive.path": "--odir",
     "meter.id": "--id",
     "meter.kind": "--kind",
+    "meter.solar": "--no-solar",
     "meter.pv_id": "--pv_id",
     "meter.grid_scale_factor": "--grid_scale_factor",
     "meter.pv_kwh_discard": "--pv_kwh_discard",
@@ -31,6 +32,7 @@ def from_flags(
     auth_key: str | None = None,
     odir: str | None = None,
     kind: str | None = None,
+    solar: bool | None = None,
     pv_id: str | None = None,
     grid_scale_factor: str | None = None,
     pv_kwh_discard: str | None = None,
@@ -38,7 +40,8 @@ def from_flags(
 ) -> Settings:
     """The settings of one meter, all flags as the user typed them; `SettingsError` names the flags.
 
-    Without `kind`, a meter with `pv_id` is a 3em and any other an em. The meter is named like its id.
+    Without `kind`, a meter with `pv_id` is a 3em and any other an em. `solar=False` says that an em has
+    no solar clamp. The meter is named like its id.
     """
     given: dict[str, object] = {
         "account.host": host,
@@ -46,6 +49,7 @@ def from_flags(
         "archive.path": odir,
         "meter.id": id,
         "meter.kind": kind or ("3em" if pv_id is not None else None),
+        "meter.solar": solar,
         "meter.pv_id": pv_id,
         "meter.grid_scale_factor": _number(grid_scale_factor),
         "meter.pv_kwh_discard": _number(pv_kwh_discard),

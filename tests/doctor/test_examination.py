@@ -28,7 +28,7 @@ from collector.service.standing import (
     place_for,
     write_standing,
 )
-from collector.simulator import KINDS, Device, Fault, Limit, Scenario
+from collector.simulator import KINDS, Device, Fault, Hole, Limit, Scenario
 from collector.simulator import Account as CloudAccount
 from tests.faults.scanner import assert_no_key_in
 from tests.key_forms import AWKWARD_KEY as AWKWARD
@@ -151,6 +151,29 @@ async def test_a_wrong_kind_is_told_as_far_as_it_can_be_known(
     kind = check(found, "kind")
     assert kind.mark is (Mark.WARN if looks == "empty" else Mark.FAIL)
     assert f'Set kind = "{real}" if it is' in kind.cure
+
+
+@pytest.mark.parametrize("configured", ["em", "3em"])
+@pytest.mark.parametrize("before", ["empty", "missing"])
+async def test_an_answer_without_an_hour_proves_no_kind(before: str, configured: str, tmp_path: Path) -> None:
+    """Bug: rows that all say missing, and empty lists of phases, were called those of the kind."""
+    device = Device(DEVICE, configured, installed_since=START.date(), before_install=before)  # type: ignore[arg-type]
+    meters = ({"name": "house", "id": DEVICE, "kind": configured},)
+    async with beside(cloud_of(device), tmp_path, meters=meters) as here:
+        kind = check(await examined(here), "kind")
+    assert kind.mark is Mark.WARN
+    assert "It answers as kind" not in kind.says
+    assert "Set kind" in kind.cure
+    assert "online" in kind.cure
+
+
+async def test_a_solar_clamp_without_an_hour_is_not_called_right(tmp_path: Path) -> None:
+    """The grid's hours prove the kind, and nothing of the solar clamp."""
+    hole = Hole(START.date() - timedelta(days=2), START.date() + timedelta(days=1), channel=1)
+    async with beside(cloud_of(Device(DEVICE, hole=(hole,))), tmp_path) as here:
+        kind = check(await examined(here), "kind")
+    assert kind.mark is Mark.WARN
+    assert "solar = false" in kind.cure
 
 
 async def test_the_second_device_of_a_pair_is_looked_at_too(tmp_path: Path) -> None:
@@ -345,6 +368,16 @@ async def test_beside_a_service_at_work_nobody_asks_and_its_word_counts(
     assert "the service was answered 10 min ago" in check(found, "key").says
 
 
+async def test_a_service_that_had_no_hour_yet_proves_no_kind(tmp_path: Path) -> None:
+    """Bug: its last answer was recent, and empty like all before; the kind was called right."""
+    meters = {"house": MeterStanding("starting", None, answered_at=NOW - 600)}
+    async with with_service(tmp_path, a_standing(jobs=1, meters=meters)) as here:
+        found = await examined(here)
+    assert check(found, "kind").mark is Mark.WARN
+    assert "Set kind" in check(found, "kind").cure
+    assert check(found, "device").mark is Mark.OK
+
+
 @pytest.mark.parametrize("standing", [None, a_standing(pid=2**22 + 1)], ids=["silent", "of a dead process"])
 async def test_beside_a_collector_that_says_nothing_nobody_asks(
     standing: Standing | None, tmp_path: Path
@@ -389,7 +422,11 @@ async def test_a_meters_failure_is_told_unless_it_is_over(
 ) -> None:
     """It is over once the cloud has answered since."""
     meter = MeterStanding(
-        "good", 1800, answered_at=NOW - 600, failure=Failure(event, NOW - ago, "no such thing")
+        "good",
+        1800,
+        newest_hour=NOW - 5400,
+        answered_at=NOW - 600,
+        failure=Failure(event, NOW - ago, "no such thing"),
     )
     async with with_service(tmp_path, a_standing(jobs=2, meters={"house": meter})) as here:
         found = await examined(here)

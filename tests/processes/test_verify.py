@@ -175,12 +175,17 @@ def test_the_cloud_finds_a_number_that_nothing_else_tells(config: Path, tmp_path
 def test_a_cloud_that_says_no_is_told_by_the_exit_code(
     config: Path, cloud: Cloud, kind: str, code: int
 ) -> None:
-    """The files are checked all the same; the key shows nowhere."""
+    """The files are checked all the same; the key shows nowhere.
+
+    Bug: the last line said that all was as it should be, and that 0 differ.
+    """
     cloud.play(SCENARIO + f'[[fault]]\nkind = "{kind}"\n')
     done = collector("verify", "--config", str(config), "--cloud")
     assert done.returncode == code
     assert "The cloud" in done.stderr
-    assert "days checked" in done.stdout
+    assert "days checked: the files are as they should be" in done.stdout
+    assert "no day could be compared with the cloud" in done.stdout
+    assert "all as they should be" not in done.stdout
     assert KEY not in done.stdout + done.stderr
 
 

@@ -341,6 +341,28 @@ def test_flags_alone_make_a_flat_archive_of_one_meter(tmp_path: Path) -> None:
     assert from_flags(ENVIRON, host="localhost", id="a1b2c3", pv_id="b1b2c3").meters[0].kind is Kind.EM3
 
 
+def test_kind_and_solar_can_be_said_with_flags_alone() -> None:
+    """A 3EM without a partner, and an EM without a solar clamp: what counts no solar is asked for once."""
+    (triple,) = from_flags(ENVIRON, host="localhost", id="a1b2c3", kind="3em").meters
+    assert (triple.kind, triple.has_no_solar, triple.requests_per_day) == (Kind.EM3, True, 1)
+    (single,) = from_flags(ENVIRON, host="localhost", id="a1b2c3", solar=False).meters
+    assert (single.kind, single.has_no_solar, single.requests_per_day) == (Kind.EM, True, 1)
+    (both,) = from_flags(ENVIRON, host="localhost", id="a1b2c3", kind="3em", solar=False).meters
+    assert both == triple
+
+
+@pytest.mark.parametrize(
+    ("given", "field"),
+    [({"kind": "em", "pv_id": "b1b2c3"}, "--pv_id"), ({"solar": False, "pv_id": "b1b2c3"}, "--no-solar")],
+)
+def test_flags_that_contradict_each_other_are_named(given: dict[str, Any], field: str) -> None:
+    """A second 3EM is there to count solar."""
+    with pytest.raises(SettingsError) as caught:
+        from_flags(ENVIRON, host="localhost", id="a1b2c3", **given)
+    (problem,) = caught.value.problems
+    assert problem.field == field
+
+
 def test_problems_with_flags_are_named_like_the_flags() -> None:
     with pytest.raises(SettingsError) as caught:
         from_flags({}, host="a b", id="x", pv_kwh_discard="NaN", grid_scale_factor="many", since="soon")
