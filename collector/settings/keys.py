@@ -9,6 +9,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 ENVIRONMENT = "SHELLY_COLLECTOR_AUTH_KEY"
+STAND_IN = "no-key-was-read"
+"""In the place of a key, for commands that do not ask the cloud."""
+
 _SHORTEST, _LONGEST = 8, 512
 _LARGEST_FILE = 4096
 

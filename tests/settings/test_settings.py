@@ -23,6 +23,7 @@ from collector.errors import Problem, SettingsError
 from collector.service.health import HealthPolicy, Listen
 from collector.service.timetable import Timetable
 from collector.settings import LogSettings, Settings, from_flags, load, masked, parse
+from collector.settings.parsing import parse_without_keys
 
 KEY = "K3yOf" + "a1B2" * 20
 ENVIRON = {"SHELLY_COLLECTOR_AUTH_KEY": KEY}
@@ -322,6 +323,20 @@ def test_a_relative_archive_begins_at_the_file(tmp_path: Path) -> None:
 def test_a_host_outside_of_shelly_cloud_is_warned_about() -> None:
     settings = settings_of(MINIMAL.replace("shelly.cloud", "example.org"))
     assert "shelly-12-eu.example.org" in settings.warnings[0]
+
+
+def test_two_tables_with_the_same_host_and_key_are_warned_about() -> None:
+    """They work, and share one request a second; both are named, and what to do."""
+    other = MINIMAL.replace("home", "cabin").replace("grid", "lake")
+    (warning,) = settings_of(MINIMAL + other.replace("shelly-12-eu", "HTTPS://Shelly-12-EU")).warnings
+    assert "account[home]" in warning
+    assert "account[cabin]" in warning
+    assert "one request a second" in warning
+    assert KEY not in warning
+    assert settings_of(MINIMAL + other.replace("shelly-12-eu", "shelly-13-eu")).warnings == ()
+    third = MINIMAL.replace("home", "shed").replace("grid", "shed")
+    assert len(settings_of(MINIMAL + other + third).warnings) == 1
+    assert parse_without_keys(tomllib.loads(MINIMAL + other), {}, Path("config.toml")).warnings == ()
 
 
 def test_flags_alone_make_a_flat_archive_of_one_meter(tmp_path: Path) -> None:
