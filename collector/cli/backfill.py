@@ -47,7 +47,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
     depth.add_argument("--all", action="store_true", help="all that the cloud keeps: three years")
     depth.add_argument("--since", type=_date, metavar="DATE", help="from that day on, whatever is empty")
-    parser.add_argument("--dry-run", action="store_true", help="only say which days, requests and how long")
+    parser.add_argument(
+        "--dry-run", action="store_true", help="only say which days, requests and how long; needs no key"
+    )
     parser.add_argument("--json", action="store_true", help="print a report as JSON at the end")
     parser.add_argument("--verbose", action="store_true", help="tell every step")
 
@@ -76,7 +78,9 @@ def run(options: argparse.Namespace) -> int:
 def _settings(options: argparse.Namespace) -> Settings:
     given = [name for name in _METER_FLAGS if getattr(options, name) is not None]
     if not given:
-        return starting.only_meters(starting.settings_from_file(options.config), options.meter)
+        # A plan is made from files alone: who may not read the key may still look.
+        load = starting.settings_without_keys if options.dry_run else starting.settings_from_file
+        return starting.only_meters(load(options.config), options.meter)
     if options.config or options.meter:
         raise starting.Refused(
             exits.USAGE,
@@ -86,7 +90,7 @@ def _settings(options: argparse.Namespace) -> Settings:
 
     values = {name: getattr(options, name) for name in _METER_FLAGS}
     values["odir"] = values["odir"] or _DEFAULT_ODIR
-    return starting.checked(lambda: from_flags(os.environ, **values))
+    return starting.checked(lambda: from_flags(os.environ, needs_key=not options.dry_run, **values))
 
 
 def _rehearse(settings: Settings, scope: Scope, *, as_json: bool) -> int:

@@ -105,6 +105,8 @@ def _key(
         offered = keys.offers(account, auth_key, key_file, environ, source)
     if not offered:
         cure = "give auth_key_file, the credential auth_key, or SHELLY_COLLECTOR_AUTH_KEY"
+        if by_flag:
+            cure = "give it here, or better as SHELLY_COLLECTOR_AUTH_KEY, which other users cannot read"
         if not table.has(schema.AUTH_KEY) and not table.has(schema.AUTH_KEY_FILE):
             findings.wrong(label, None, f"there is no key: {cure}")
         return "", ""
