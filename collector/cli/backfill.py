@@ -6,6 +6,7 @@ import argparse
 import json
 import os
 import sys
+from contextlib import suppress
 from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -186,14 +187,13 @@ def _duration(seconds: float) -> str:
 
 
 def _days(text: str) -> int:
-    days = int(text)
-    if not 0 <= days <= 1095:
-        raise argparse.ArgumentTypeError("0 to 1095: the cloud keeps three years")
-    return days
+    with suppress(ValueError):
+        if 0 <= (days := int(text)) <= 1095:
+            return days
+    raise argparse.ArgumentTypeError("must be a number from 0 to 1095: the cloud keeps three years")
 
 
 def _date(text: str) -> date:
-    try:
+    with suppress(ValueError):
         return date.fromisoformat(text)
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a date like 2024-03-31") from None
+    raise argparse.ArgumentTypeError("must be a date like 2024-03-31")

@@ -6,6 +6,7 @@ import argparse
 import json
 import os
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -72,7 +73,7 @@ def _look(settings: Settings) -> Overview:
 
 
 def _hours(text: str) -> float:
-    hours = float(text)
-    if not 0 < hours < 1_000_000:
-        raise argparse.ArgumentTypeError("hours, more than 0")
-    return hours
+    with suppress(ValueError):
+        if 0 < (hours := float(text)) < 1_000_000:
+            return hours
+    raise argparse.ArgumentTypeError("must be a number of hours, more than 0")

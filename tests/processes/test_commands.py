@@ -150,13 +150,13 @@ def test_an_interrupted_backfill_keeps_what_it_has(cloud: Cloud, tmp_path: Path)
 
 def test_the_service_manager_is_told(cloud: Cloud, tmp_path: Path) -> None:
     """READY once the archive is held, WATCHDOG while it works, a STATUS line, STOPPING at the end."""
-    address = tmp_path / "notify"
+    address = f"@shelly-collector-test-{os.getpid()}"  # a path could be longer than sockets may have
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
-        manager.bind(str(address))
+        manager.bind(address.replace("@", "\0"))
         manager.settimeout(20)
         service = started(
             "run", "--config", str(configuration(tmp_path, cloud)),
-            NOTIFY_SOCKET=str(address), WATCHDOG_USEC="600000",
+            NOTIFY_SOCKET=address, WATCHDOG_USEC="600000",
         )  # fmt: skip
         told = ""
         while "READY=1" not in told or told.count("WATCHDOG=1") < 3 or "Collecting 1 meter" not in told:

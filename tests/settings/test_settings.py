@@ -339,6 +339,35 @@ def test_two_tables_with_the_same_host_and_key_are_warned_about() -> None:
     assert parse_without_keys(tomllib.loads(MINIMAL + other), {}, Path("config.toml")).warnings == ()
 
 
+def test_a_long_path_is_shown_whole(tmp_path: Path) -> None:
+    """Bug: cut at 80 characters, and a folder with a long name was taken for a key."""
+    folder = tmp_path / ("d" * 90) / "0123456789abcdef0123456789abcdef" / "me@home #1?"
+    folder.mkdir(parents=True)
+    text = MINIMAL.replace("[[account.meter]]", 'auth_key_file = "not-there"\n[[account.meter]]')
+    (folder / "config.toml").write_text(text)
+    with pytest.raises(SettingsError) as caught:
+        load(folder / "config.toml", {})
+    assert str(folder / "not-there") in str(caught.value)
+    (problem,) = problems_of(f'[archive]\npath = "{folder}\\u0007"\n{MINIMAL}')
+    assert problem.value == f"{folder}\\x07"
+
+
+def test_a_key_that_stands_in_the_place_of_a_path_is_not_shown(tmp_path: Path) -> None:
+    """Whatever else the path is made of."""
+    for path in (KEY, f"/etc/{KEY}", f"~/{KEY}/x", f"../{KEY}.txt", f"{'x' * 100}/{KEY}"):
+        text = MINIMAL.replace("[[account.meter]]", f'auth_key_file = "{path}"\n[[account.meter]]')
+        (tmp_path / "config.toml").write_text(text)
+        with pytest.raises(SettingsError) as caught:
+            load(tmp_path / "config.toml", {})
+        assert KEY not in str(caught.value)
+
+
+def test_what_is_no_path_is_shown_in_part() -> None:
+    """A problem stays a line that can be read."""
+    (problem,) = problems_of(MINIMAL.replace("A1:B2:C3:D4:E5:F6", "not an id " * 1000))
+    assert len(problem.value) <= 81
+
+
 def test_flags_alone_make_a_flat_archive_of_one_meter(tmp_path: Path) -> None:
     settings = from_flags(
         {"SHELLY_COLLECTOR_ARCHIVE": "/elsewhere"} | ENVIRON,
