@@ -423,6 +423,30 @@ def test_the_masked_text_tells_whom_health_is_told_and_not_the_address() -> None
     assert again.listen == settings.listen == Listen("::1", 80)
 
 
+@pytest.mark.parametrize(
+    "path",
+    [
+        "aBcDeFgHiJkLmNoPqRsT_w/the-slug-of-a-check-that-is-longer",
+        "aBcDeFgHiJkLmNoPqRsT_w/shelly-collector",
+        "api/push/x7Kd92mQ?status=up&msg=OK",
+        "heartbeat?token=q9w8e7r6",
+        "ping",
+        "mysecrettopic/x",
+    ],
+)
+def test_of_a_ping_address_the_masked_text_shows_the_host_alone(path: str) -> None:
+    """Bug: behind a longer slug, the key of the ping was shown. All else stays readable."""
+    text = (
+        f'[archive]\npath = "/var/lib/shelly-collector"\n[health]\nping_url = "https://hc-ping.com/{path}"\n'
+    )
+    settings = settings_of(text + MINIMAL)
+    shown = masked(settings)
+    assert 'ping_url = "https://hc-ping.com/***"\n' in shown
+    assert 'path = "/var/lib/shelly-collector"' in shown
+    assert f".com/{path}" not in shown
+    assert settings_of(shown).archive == settings.archive
+
+
 @pytest.mark.parametrize("place", ["0.0.0.0:80", "192.168.1.5:9787", "[fd00::5]:80"])
 def test_an_endpoint_that_others_can_reach_is_warned_about(place: str) -> None:
     (warning,) = settings_of(f'[web]\nlisten = "{place}"\n{MINIMAL}').warnings
