@@ -57,7 +57,8 @@ async def _demo(folder: Path, *, once: bool) -> int:
     starting.on_signals(interrupt)
     async with Simulator(_hurried(Scenario.default(wall_clock().date()))) as cloud:
         settings = _settings(folder, cloud)
-        print(f"A simulated Shelly Cloud answers on {cloud.url}; collecting {_DAYS} days from it …")
+        greeting = f"A simulated Shelly Cloud answers on {cloud.url}; collecting {_DAYS} days from it …"
+        print(greeting, flush=True)
         progress = Progress(sys.stderr, _DAYS + 1, 2 * (_DAYS + 1) * _MIN_INTERVAL_S)
         starting.set_up_logs(settings, progress.as_text(), "warning")
         report = await backfill(settings, Scope(_DAYS), wall_clock, interrupt, progress.advance)
