@@ -72,6 +72,8 @@ def run(options: argparse.Namespace) -> int:
     except ArchiveError as error:
         print(error, file=sys.stderr)
         return starting.code_of(error)
+    except OSError as error:
+        return starting.refused(starting.unreadable(error, settings.archive))
     _show(report, as_json=options.json)
     return _exit_code(report)
 

@@ -102,12 +102,12 @@ def _settings(folder: Path, cloud: Simulator) -> Settings:
     from collector.settings import load
 
     path = folder / "config.toml"
-    if path.exists() and not path.read_text(errors="replace").startswith(_FIRST_LINE):
-        raise starting.Refused(
-            exits.CANNOT_CREATE, f"{path} is not the demo's; name another folder with --dir"
-        )
     account = cloud.scenario.account[0]
     try:
+        if path.exists() and not path.read_text(errors="replace").startswith(_FIRST_LINE):
+            raise starting.Refused(
+                exits.CANNOT_CREATE, f"{path} is not the demo's; name another folder with --dir"
+            )
         make_folder(folder)
         replace_file(path, _configuration(cloud.url, account.auth_key, account.device[0].id).encode())
     except OSError as error:

@@ -61,15 +61,8 @@ def _look(settings: Settings) -> Overview:
 
     try:
         return overview(settings, wall_clock(), os.environ)
-    except PermissionError as error:
-        raise starting.Refused(
-            exits.CANNOT_CREATE,
-            f"{error.filename} may not be read by this user: try sudo, or join the group that owns it",
-        ) from None
     except OSError as error:
-        raise starting.Refused(
-            exits.CANNOT_CREATE, f"{settings.archive} cannot be read: {error.strerror}"
-        ) from None
+        raise starting.unreadable(error, settings.archive) from None
 
 
 def _hours(text: str) -> float:

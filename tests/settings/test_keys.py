@@ -193,6 +193,12 @@ def test_a_key_file_that_cannot_be_read_is_a_problem_with_its_cause(folder: Path
     assert "not a regular file" in reason_of(folder, 'auth_key_file = "pipe"')
 
 
+def test_credentials_that_cannot_be_looked_at_are_a_problem_with_its_cause(folder: Path) -> None:
+    """Nothing is taken from the next place, and nothing ends in a traceback."""
+    environ = {"CREDENTIALS_DIRECTORY": str(folder / ("long" * 100))}
+    assert "File name too long" in reason_of(folder, f'auth_key = "{KEY}"', environ)
+
+
 @pytest.mark.parametrize(
     "line",
     [
