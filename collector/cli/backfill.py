@@ -6,6 +6,7 @@ import argparse
 import json
 import os
 import sys
+from contextlib import suppress
 from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -66,7 +67,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
         help="go on in a folder that holds another meter's days, or nobody knows whose: a replaced device, "
         "other clamps, a new archive where an old one is missing",
     )
-    parser.add_argument("--dry-run", action="store_true", help="only say which days, requests and how long")
+    parser.add_argument(
+        "--dry-run", action="store_true", help="only say which days, requests and how long; needs no key"
+    )
     parser.add_argument("--json", action="store_true", help="print a report as JSON at the end")
     parser.add_argument("--verbose", action="store_true", help="tell every step")
 
@@ -83,11 +86,13 @@ def run(options: argparse.Namespace) -> int:
     scope = Scope(None if options.all else options.days, options.since)
     try:
         if options.dry_run:
-            return _rehearse(settings, scope, as_json=options.json)
+            return _rehearse(settings, scope, as_json=options.json, adopt=options.adopt)
         report = _collect(settings, scope, verbose=options.verbose, adopt=options.adopt)
     except ArchiveError as error:
         print(error, file=sys.stderr)
         return starting.code_of(error)
+    except OSError as error:
+        return starting.refused(starting.unreadable(error, settings.archive))
     silent = _without_data(settings, report)
     _show(report, [meter.name for meter in silent], as_json=options.json)
     for meter in silent:
@@ -98,7 +103,9 @@ def run(options: argparse.Namespace) -> int:
 def _settings(options: argparse.Namespace) -> Settings:
     given = [name for name in _METER_FLAGS if getattr(options, name) is not None]
     if not given:
-        return starting.only_meters(starting.settings_from_file(options.config), options.meter)
+        # A plan is made from files alone: who may not read the key may still look.
+        load = starting.settings_without_keys if options.dry_run else starting.settings_from_file
+        return starting.only_meters(load(options.config), options.meter)
     if options.config or options.meter:
         flag = "no-solar" if given[0] == "solar" else given[0]
         raise starting.Refused(
@@ -109,13 +116,16 @@ def _settings(options: argparse.Namespace) -> Settings:
 
     values = {name: getattr(options, name) for name in _METER_FLAGS}
     values["odir"] = values["odir"] or _DEFAULT_ODIR
-    return starting.checked(lambda: from_flags(os.environ, **values))
+    return starting.checked(lambda: from_flags(os.environ, needs_key=not options.dry_run, **values))
 
 
-def _rehearse(settings: Settings, scope: Scope, *, as_json: bool) -> int:
+def _rehearse(settings: Settings, scope: Scope, *, as_json: bool, adopt: bool) -> int:
+    from collector.archive.mark import mark_for
     from collector.energy.days import wall_clock
     from collector.service.oneshot import rehearsed
 
+    for meter in () if adopt else settings.meters:
+        mark_for(settings.folder_of(meter), meter.identity)  # raises where it is another meter's
     plans = [plan for each in settings.accounts for plan in rehearsed(settings, each, scope, wall_clock())]
     if as_json:
         print(json.dumps([plan.as_dict() for plan in plans]))
@@ -176,7 +186,7 @@ def _without_data(settings: Settings, report: Report) -> list[Meter]:
         folder = settings.folder_of(meter)
         if meter.name in report.failures or any(folder.glob("*.jsonl")):
             continue
-        known, zone = survey(folder, settings.day_format)
+        known, zone, _ = survey(folder, settings.day_format)
         today = date_in(zone or meter.zone_or(home_zone(os.environ)), wall_clock())
         if any(state.is_empty for day, state in known.items() if day < today):
             silent.append(meter)
@@ -252,14 +262,13 @@ def _duration(seconds: float) -> str:
 
 
 def _days(text: str) -> int:
-    days = int(text)
-    if not 0 <= days <= 1095:
-        raise argparse.ArgumentTypeError("0 to 1095: the cloud keeps three years")
-    return days
+    with suppress(ValueError):
+        if 0 <= (days := int(text)) <= 1095:
+            return days
+    raise argparse.ArgumentTypeError("must be a number from 0 to 1095: the cloud keeps three years")
 
 
 def _date(text: str) -> date:
-    try:
+    with suppress(ValueError):
         return date.fromisoformat(text)
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a date like 2024-03-31") from None
+    raise argparse.ArgumentTypeError("must be a date like 2024-03-31")

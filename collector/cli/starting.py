@@ -76,9 +76,12 @@ def act_as_owner(folder: Path) -> None:
     Nothing happens for other users, where root owns it, or where that user could not read the
     interpreter's own modules: the next import would fail.
     """
-    if os.geteuid() != 0 or not folder.exists() or not _others_can_read(Path(os.__file__)):
+    if os.geteuid() != 0 or not _others_can_read(Path(os.__file__)):
         return
-    owner = folder.stat()
+    try:
+        owner = folder.stat()
+    except OSError:  # there is none, or the system does not take its name: a check says so
+        return
     if owner.st_uid == 0:
         return
     os.setgroups([owner.st_gid])
@@ -157,6 +160,15 @@ def refused(refusal: Refused) -> int:
     for line in refusal.lines:
         print(line, file=sys.stderr)
     return refusal.code
+
+
+def unreadable(error: OSError, archive: Path) -> Refused:
+    """The refusal of a command that reads an archive, with what the system says of its folders or files."""
+    place = error.filename or archive
+    if isinstance(error, PermissionError):
+        cure = "try sudo, or join the group that owns it"
+        return Refused(exits.CANNOT_CREATE, f"{place} may not be read by this user: {cure}")
+    return Refused(exits.CANNOT_CREATE, f"{place} cannot be read: {error.strerror or error}")
 
 
 def code_of(error: ArchiveError | Cause) -> int:

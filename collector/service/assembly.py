@@ -13,7 +13,7 @@ from collector.archive.remembered import Remembered
 from collector.archive.store import Archive
 from collector.cloud.client import CloudClient, Session, open_session
 from collector.cloud.meters import Account, Meter
-from collector.cloud.pacing import Pacer, Pacing
+from collector.cloud.pacing import Pace, Pacer, Pacing
 from collector.energy.days import Clock
 from collector.energy.identity import Identity
 from collector.errors import ArchiveError, ArchiveLocked, ArchiveRefused, RateLimited, SourceError
@@ -39,16 +39,23 @@ class Pacers:
 
     def __init__(self) -> None:
         self._pacers: dict[tuple[Account, Pacing], Pacer] = {}
+        self._paces: dict[tuple[str, str, Pacing], Pace] = {}
 
     def of(self, account: Account, pacing: Pacing) -> Pacer:
-        """The account's pacer; a new one for a new key, a new host or other settings."""
+        """The account's pacer; a new one for a new key, a new host or other settings.
+
+        Accounts of one host and key share a pace, for the cloud counts them as one.
+        """
         if (account, pacing) not in self._pacers:
             log = logs.get_logger("cloud").bind(account=account.name)
 
             def on_hold(hold_s: float) -> None:
                 log.warning("account.held", hold_s=round(hold_s, 3))
 
-            self._pacers[account, pacing] = Pacer(pacing, on_hold)
+            shared = account.base_url, account.auth_key, pacing
+            if shared not in self._paces:
+                self._paces[shared] = Pace(pacing)
+            self._pacers[account, pacing] = Pacer(self._paces[shared], on_hold)
         return self._pacers[account, pacing]
 
 

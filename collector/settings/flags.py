@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from decimal import Decimal, InvalidOperation
 
-from collector.settings import reading
+from collector.settings import keys, reading
 from collector.settings.model import Settings
 from collector.settings.parsing import parse
 
@@ -37,12 +37,16 @@ def from_flags(
     grid_scale_factor: str | None = None,
     pv_kwh_discard: str | None = None,
     since: str | None = None,
+    needs_key: bool = True,
 ) -> Settings:
     """The settings of one meter, all flags as the user typed them; `SettingsError` names the flags.
 
     Without `kind`, a meter with `pv_id` is a 3em and any other an em. `solar=False` says that an em has
-    no solar clamp. The meter is named like its id.
+    no solar clamp. The meter is named like its id. `needs_key=False` is for who does not ask the cloud:
+    where no key is given, a stand-in takes its place.
     """
+    if not needs_key and auth_key is None and not environ.get(keys.ENVIRONMENT):
+        environ = {**environ, keys.ENVIRONMENT: keys.STAND_IN}
     given: dict[str, object] = {
         "account.host": host,
         "account.auth_key": auth_key,

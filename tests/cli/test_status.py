@@ -24,7 +24,20 @@ def test_a_failures_own_cure_comes_before_that_of_its_kind(cure: str) -> None:
     failure = Failure("source.unavailable", 1, "for some reason", cure)
     states = {date(2026, 3, 19): DayState.COMPLETE}
     meter = MeterOverview(
-        "house", ZoneInfo("UTC"), Health(State.GOOD, 1), 1, 1, 1, 1, states, 1, (), 1, failure, is_held=False
+        "house",
+        ZoneInfo("UTC"),
+        Health(State.GOOD, 1),
+        1,
+        1,
+        1,
+        1,
+        states,
+        1,
+        (),
+        None,
+        1,
+        failure,
+        is_held=False,
     )
     standing = Standing("1", 1, 1, 1, "", accounts={"home": AccountStanding(trouble=failure)})
     seen = Overview(NOW, ZoneInfo("UTC"), runs=True, standing=standing, meters=(meter,))

@@ -472,7 +472,11 @@ async def test_no_failure_shows_the_key_in_checks_or_bundle(
 ) -> None:
     """Every fault of the simulated cloud, with an awkward key that stands in the environment, too."""
     retry = {"timeout_s": 2}
-    health = {"ping_url": f"https://hc-ping.com/{'0c1f' * 6}", "on_change": ["/bin/tell", "mother-of-x"]}
+    slug = "a-name-of-the-check-that-is-longer-than-its-key"
+    health = {
+        "ping_url": f"https://hc-ping.com/{'0c1f' * 6}/{slug}",
+        "on_change": ["/bin/tell", "mother-of-x"],
+    }
     async with beside(cloud_of(Device(DEVICE), key=AWKWARD, fault=(Fault(kind),)), tmp_path) as here:
         settings = here.settings(retry=retry, health=health)
         quarantine = here.folder() / ".collector" / "quarantine"

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from collector.archive import files, store
-from collector.cloud.pacing import Pacer
+from collector.cloud.pacing import Pace
 from collector.energy.readings import merged
 from collector.service import trust
 from tests.faults import amounts, figures
@@ -63,13 +63,13 @@ def _older_wins(patch: pytest.MonkeyPatch) -> None:
 
 
 def _asks_at_once(patch: pytest.MonkeyPatch) -> None:
-    begin = Pacer.__init__
+    begin = Pace.__init__
 
-    def hasty(self: Pacer, *told: Any) -> None:
+    def hasty(self: Pace, *told: Any) -> None:
         begin(self, *told)
         self._not_before = float("-inf")
 
-    patch.setattr(Pacer, "__init__", hasty)
+    patch.setattr(Pace, "__init__", hasty)
 
 
 def _saves_in_place(patch: pytest.MonkeyPatch) -> None:
