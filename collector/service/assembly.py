@@ -125,6 +125,10 @@ def open_archive(settings: Settings, meter: Meter, held: ExitStack) -> Archive:
     held.callback(archive.close)
     if archive.ledger.rebuilt:
         logs.get_logger("archive").warning("ledger.rebuilt", meter=meter.name)
+    if weaknesses := archive.weaknesses():
+        logs.get_logger("archive").warning(
+            "storage.weak", meter=meter.name, folder=str(folder), reason="; ".join(weaknesses)
+        )
     return archive
 
 
