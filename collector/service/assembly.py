@@ -19,6 +19,7 @@ from collector.errors import ArchiveError, ArchiveLocked, RateLimited, SourceErr
 from collector.service.collection import Collection
 from collector.service.home import home_zone
 from collector.service.runner import AccountRunner
+from collector.service.sandbox import hint
 from collector.settings import Settings
 from collector.threads import DaemonThreads
 
@@ -114,13 +115,15 @@ def open_archive(settings: Settings, meter: Meter, held: ExitStack) -> Archive:
         raise ArchiveLocked(
             f"another collector is working on {folder}; stop it first (systemctl stop shelly-collector)"
         ) from None
-    except FileNotFoundError:
+    except FileNotFoundError as error:
         raise ArchiveError(
             f"{settings.archive.parent} does not exist: mount the disk or create the folder, then start again"
+            f"{hint(settings.archive, error, os.environ)}"
         ) from None
     except OSError as error:
         raise ArchiveError(
             f"{folder} cannot be used: {error.strerror}. It must be a folder that this user may write"
+            f"{hint(settings.archive, error, os.environ)}"
         ) from error
     held.callback(archive.close)
     if archive.ledger.rebuilt:
