@@ -118,7 +118,7 @@ def test_every_field_of_the_overview_is_explained() -> None:
     """`status --json` is read by machines."""
     meter = MeterOverview(
         "x", ZoneInfo("UTC"), Health(State.GOOD, 1), 1, 1, 1, 1, {}, 1, (), None, 1, Failure("x", 1, "x"),
-        is_held=False,
+        is_held=False, quarantined=1,
     )  # fmt: skip
     accounts = {"x": AccountStanding(trouble=Failure("x", 1, "x"))}
     standing = Standing("1", 1, 1, 1, "", accounts=accounts)

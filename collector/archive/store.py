@@ -10,9 +10,10 @@ from pathlib import Path
 from zoneinfo import ZoneInfo
 
 from collector.archive.checksums import FILE_NAME, Checksums
-from collector.archive.dayfile import DayFile, DayFormat, encode, stored_day
+from collector.archive.dayfile import DayFile, DayFormat, decode, encode, has_record, stored_day
 from collector.archive.files import (
     FolderLock,
+    can_sync,
     is_there,
     make_folder,
     quarantine,
@@ -33,20 +34,23 @@ from collector.archive.folder import (
 )
 from collector.archive.ledger import Ledger
 from collector.archive.mark import Mark, mark_for, read_mark, refusal_of, write_mark
+from collector.archive.mounts import NO_FOLDER_SYNC, NO_LOCKS
 from collector.archive.outcomes import DayOutcome, Quarantined
 from collector.archive.remembered import Remembered
 from collector.energy.comparing import DaySums, decimals_of, sums_of
-from collector.energy.days import LocalDay, local_day, zone_named
+from collector.energy.days import LocalDay, date_in, local_day, zone_named
 from collector.energy.identity import Identity
 from collector.energy.knowledge import NOTHING, Asked, Known, Outcome
 from collector.energy.matching import ENOUGH_HOURS, distinct_hours
 from collector.energy.readings import EnergyDay, merged
+from collector.energy.retention import first_day
 from collector.errors import ArchiveRefused, DamagedFile, UnreadableFile
 
 __all__ = ["Archive", "DayOutcome", "Quarantined"]
 
 _SAMPLES = 5
 _MOST_READ = 60  # files that are looked at for a sample
+_NOT_KEPT = "the cloud no longer keeps that day, so it stays as it is"
 
 
 class Archive:
@@ -202,27 +206,36 @@ class Archive:
         self.since = None if mark is None else mark.since
         self._known = {day: NOTHING._replace(asked=asked) for day, asked in self.ledger.asked.items()}
 
+    def weaknesses(self) -> list[str]:
+        """What the file system below does not promise and the archive relies on, in clauses."""
+        found = [] if can_sync(self.folder) else [NO_FOLDER_SYNC]
+        return found if self._lock is None or self._lock.holds else [*found, NO_LOCKS]
+
     @property
     def zone(self) -> ZoneInfo | None:
         """The meter's time zone as the cloud last told it."""
         return None if self.ledger.zone is None else zone_named(self.ledger.zone)
 
-    def scan(self) -> tuple[Quarantined, ...]:
+    def scan(self, today: date) -> tuple[Quarantined, ...]:
         """Looks at what is there now; files that cannot be trusted are moved aside and returned.
 
         Files that changed since the last look are read, and the `unreadable` ones, which stay in place.
+        So does a damaged one where the cloud, `today`, no longer keeps its day and some of it can be read.
         """
         if not self.is_taken:
             return ()
         present = day_files(self.folder)
-        for day in self._known.keys() - present.keys():
-            if self._known[day].had_file or day in self.unreadable:
+        kept_from = first_day(max([today, *present]), None, None)  # a clock may stand at a day long past
+        self._checksums.look_for_gone(present)
+        for day in (self._known.keys() | self.gone) - present.keys():
+            if day in self.gone or self._known[day].had_file or day in self.unreadable:
                 self._forget(day)
         damaged: list[Quarantined] = []
         unreadable: dict[date, str] = {}
         for day, stamp in present.items():
             if self._stamps.get(day) == stamp:
                 continue
+            data = b""
             try:
                 data = read_day_file(self._path(day))
                 state = state_of(data, day, self.zone, self._format)
@@ -230,12 +243,15 @@ class Archive:
                 unreadable[day] = error.reason
                 self._known[day] = NOTHING  # and it is not asked for
             except DamagedFile as damage:
-                damaged.append(self.set_aside(day, damage.reason))
+                if day < kept_from and has_record(data, day):
+                    unreadable[day] = f"{damage.reason}; {_NOT_KEPT}"
+                    self._known[day] = NOTHING
+                else:
+                    damaged.append(self.set_aside(day, damage.reason))
             else:
                 self._stamps[day] = stamp
                 self._know(day, state)
-                if state.complete:
-                    self._checksums.look_at(day, data)
+                self._checksums.look_at(day, data, complete=state.complete)
         self.unreadable = unreadable
         with suppress(OSError):  # a disk in trouble is told by the next save; the next look tries again
             self._checksums.adopt()
@@ -245,6 +261,24 @@ class Archive:
     def changed(self) -> Set[date]:
         """Days whose complete file was not the one that was recorded, at the last look."""
         return self._checksums.changed.copy()
+
+    @property
+    def gone(self) -> Set[date]:
+        """Days whose complete file was not there, or was one with hours missing, at the last look.
+
+        Until `note_reported`.
+        """
+        return self._checksums.gone.copy()
+
+    @property
+    def gone_for_good(self) -> Set[date]:
+        """Days whose complete file was reported as gone, and of which there has been none since."""
+        known = self._known.copy()
+        return {day for day in self._checksums.reported if not known.get(day, NOTHING).stored}
+
+    def note_reported(self) -> None:
+        """Remembers, over a restart as well, that the `gone` days were reported."""
+        self._checksums.note_reported()
 
     def known(self) -> Mapping[date, Known]:
         """What is known of each day, as of the last `scan` and what was merged since. Any thread."""
@@ -263,7 +297,7 @@ class Archive:
             self.ledger.note_zone(day.zone.key)
             self._stamps.clear()  # which hours a file should have is to be looked at again
         decimals = self._format.decimals
-        file, stored, quarantined = self._read(day)
+        file, stored, quarantined = self._read(day, answered, now)
         if day.date == self.since:  # what another device counted of that day stays: this one may say zero
             hours = {ts: hour for ts, hour in answered.readings.items() if ts not in stored.readings}
             answered = replace(answered, readings=hours, doubtful=answered.doubtful & hours.keys())
@@ -306,6 +340,10 @@ class Archive:
         moved = self._move_aside(day, reason)  # first: what was recorded of it must not go before it
         self._forget(day)
         return moved
+
+    def forget_complete(self, day: date) -> None:
+        """Nobody is to expect the complete file that once was there of that day."""
+        self._checksums.forget(day)
 
     def want_again(self, day: date, reason: str) -> None:
         """Has the next round ask for that past day, whatever is stored of it."""
@@ -364,21 +402,30 @@ class Archive:
     def _forget(self, day: date) -> None:
         """The file is gone: a gap, to be collected anew without waiting."""
         self.ledger.forget(day)
-        self._checksums.forget(day)
         self._stamps.pop(day, None)
         self._known.pop(day, None)
 
-    def _read(self, day: LocalDay) -> tuple[DayFile | None, EnergyDay, tuple[Quarantined, ...]]:
-        """The file as it is, and what it says of that day."""
+    def _read(
+        self, day: LocalDay, answered: EnergyDay, now: datetime
+    ) -> tuple[DayFile | None, EnergyDay, tuple[Quarantined, ...]]:
+        """The file as it is, and what it says of that day; a damaged one is moved aside.
+
+        Raises `UnreadableFile` where it is all that anybody has of the day, as far as it can be read.
+        """
         path = self._path(day.date)
         if not is_there(path):
             return None, EnergyDay(day, {}), ()
+        data = b""
         try:
-            file = decode_file(path, day.date)
+            data = read_day_file(path)
+            file = decode(data, day.date)
             whole = stored_day(file, local_day(day.date, day.zone), no_solar=self.no_solar)
         except UnreadableFile:
             raise
         except DamagedFile as damage:
+            is_kept = day.date >= first_day(date_in(day.zone, now), None, None)
+            if not answered.readings and not is_kept and has_record(data, day.date):
+                raise UnreadableFile(f"{damage.reason}; {_NOT_KEPT}") from damage
             return None, EnergyDay(day, {}), (self._move_aside(day.date, damage.reason),)
         if not self._format.merge_repeated_hour:
             return file, whole, ()

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from collector.archive.findings import Finding
+from collector.archive.folder import OWN_FOLDER
 from collector.archive.inspection import Inspection
 
 if TYPE_CHECKING:
@@ -16,7 +17,8 @@ if TYPE_CHECKING:
 
 _ACTIONS = {
     "quarantined": "; moved aside, to be collected anew while the cloud has it",
-    "kept": "; left in place, for the cloud does not have that day any more",
+    "kept": "; left in place, for that day would not be collected again",
+    "forgotten": "; not expected any more, and asked for again while the cloud has it",
 }
 
 
@@ -37,9 +39,14 @@ class MeterReport:
         return bool(self.inspection.findings or beside)
 
     @property
+    def quarantined(self) -> int:
+        """How many files lie aside, those moved just now included."""
+        return self.inspection.quarantined + list(self.actions.values()).count("quarantined")
+
+    @property
     def days_with_findings(self) -> int:
-        """How many files something is wrong with."""
-        return sum(bool(each.findings) for each in self.inspection.days.values())
+        """How many days something is wrong with."""
+        return len(self.inspection.by_day)
 
 
 def as_dict(reports: list[MeterReport]) -> dict[str, Any]:
@@ -59,6 +66,11 @@ def as_lines(reports: list[MeterReport]) -> Iterator[str]:
         counts = ", ".join(f"{count} {code}" for code, count in sorted(inspection.counts.items()))
         yield f"{report.meter:{width}}  {len(inspection.days):5}  {counts or 'none'}"
     for report in reports:
+        if count := report.quarantined:
+            place = report.folder / OWN_FOLDER / "quarantine"
+            files = "1 damaged file lies" if count == 1 else f"{count} damaged files lie"
+            yield f"{report.meter}: {files} in {place}"
+    for report in reports:
         yield from _finding_lines(report)
         if report.comparison is not None:
             yield from _cloud_lines(report.meter, report.comparison)
@@ -72,6 +84,7 @@ def _meter_as_dict(report: MeterReport) -> dict[str, Any]:
         "folder": str(report.folder),
         "zone": None if zone is None else zone.key,
         "days": len(report.inspection.days),
+        "quarantined": report.quarantined,
         "findings": [
             {
                 "day": None if finding.day is None else finding.day.isoformat(),

@@ -62,6 +62,7 @@ def _meter(meter: MeterOverview) -> dict[str, Any]:
         "last_success": _moment(meter.answered_at),
         "last_error": _failure(meter.failure),
         "archive_in_use": meter.is_held,
+        "quarantined": meter.quarantined,
         "incomplete_days": _incomplete(meter.states),
     }
 

@@ -79,6 +79,8 @@ def _meter(meter: MeterOverview, seen: Overview, *, colour: bool) -> Iterator[st
             f"{len(meter.expiring)} days, from {meter.expiring[0]} on: "
             f"not complete, and the cloud forgets them within {EXPIRING_DAYS} days",
         )
+    if meter.quarantined:
+        yield _row("aside", f"{meter.quarantined} damaged file{'s' * (meter.quarantined != 1)} in quarantine")
     if meter.answered_at is not None:
         yield _row("success", _time(meter.answered_at, seen))
     if (failure := meter.failure) is not None:

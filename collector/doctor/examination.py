@@ -9,10 +9,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from pathlib import Path
 from zoneinfo import ZoneInfo
 
 from collector.cloud.meters import Meter
-from collector.doctor.checks import Check, skip
+from collector.doctor.checks import Check, fail, skip
 from collector.doctor.clamps import clamps_check
 from collector.doctor.hearing import AccountHeard, Heard, MeterHeard, listen
 from collector.doctor.hearsay import account_hearsay, clock_hearsay, meter_hearsay
@@ -23,6 +24,7 @@ from collector.doctor.verdicts import account_checks, meter_checks, zone_check
 from collector.energy.days import Clock, date_in
 from collector.redaction import redactor
 from collector.service.home import home_zone
+from collector.service.sandbox import obstacle
 from collector.settings import AccountSettings, Settings
 
 
@@ -53,7 +55,7 @@ async def examine(
     heard = Heard() if quiet else await listen(settings, zones, clock, reason_to_be_quiet)
     presence = presence_of(settings.archive, folders, environ)
     now = clock()
-    found = [configuration, archive_check(settings.archive, folders.values())]
+    found = [configuration, _archive(settings, folders, presence)]
     found.append(service_check(presence, now.timestamp()))
     offsets = [each.offset_s for each in heard.accounts if each.offset_s is not None]
     newest = max((look.newest for look in looks.values() if look.newest), default=None)
@@ -72,6 +74,14 @@ async def examine(
     redact = redactor(settings.secrets)
     checks = tuple(each._replace(says=redact(each.says), cure=redact(each.cure)) for each in found)
     return Examination(checks, heard.requests, presence)
+
+
+def _archive(settings: Settings, folders: Mapping[str, Path], presence: Presence) -> Check:
+    """Also with the unit's eyes, unless the service shows that it may."""
+    kept_out = None if presence.is_held else obstacle(settings.source, settings.archive)
+    if kept_out is not None:
+        return fail("archive", kept_out.says, kept_out.cure)
+    return archive_check(settings.archive, folders.values())
 
 
 def _of_account(

@@ -20,6 +20,7 @@ from collector.errors import ArchiveError, ArchiveLocked, ArchiveRefused, RateLi
 from collector.service.collection import Collection
 from collector.service.home import home_zone
 from collector.service.runner import AccountRunner
+from collector.service.sandbox import hint
 from collector.settings import Settings
 from collector.threads import DaemonThreads
 
@@ -143,17 +144,23 @@ def open_archive(
         raise ArchiveLocked(
             f"another collector is working on {folder}; stop it first (systemctl stop shelly-collector)"
         ) from None
-    except FileNotFoundError:
+    except FileNotFoundError as error:
         raise ArchiveError(
             f"{settings.archive.parent} does not exist: mount the disk or create the folder, then start again"
+            f"{hint(settings.archive, error, os.environ)}"
         ) from None
     except OSError as error:
         raise ArchiveError(
             f"{folder} cannot be used: {error.strerror}. It must be a folder that this user may write"
+            f"{hint(settings.archive, error, os.environ)}"
         ) from error
     held.callback(archive.close)
     if archive.is_taken and archive.ledger.rebuilt:
         logs.get_logger("archive").warning("ledger.rebuilt", meter=meter.name)
+    if weaknesses := archive.weaknesses():
+        logs.get_logger("archive").warning(
+            "storage.weak", meter=meter.name, folder=str(folder), reason="; ".join(weaknesses)
+        )
     return archive
 
 

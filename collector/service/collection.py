@@ -19,7 +19,7 @@ from collector.cloud.meters import Meter
 from collector.energy.availability import Availability, is_worth_it
 from collector.energy.comparing import DayTotal
 from collector.energy.days import Clock, LocalDay, date_in, local_day
-from collector.energy.knowledge import Knowledge, Outcome
+from collector.energy.knowledge import NOTHING, Knowledge, Outcome
 from collector.energy.matching import Match
 from collector.energy.planning import PlanPolicy, backfill_days, heal_days, refresh_days
 from collector.energy.readings import HourReading
@@ -27,7 +27,14 @@ from collector.energy.retention import first_day, lost_days
 from collector.errors import AnswerError, ArchiveLocked, ArchiveRefused, Rejected, UnreadableFile
 from collector.service.standing import Failure
 from collector.service.takeover import compared, unscaled
-from collector.service.telling import tell_changed, tell_day, tell_quarantined, tell_unreadable, tell_zone
+from collector.service.telling import (
+    report_gone,
+    tell_changed,
+    tell_day,
+    tell_quarantined,
+    tell_unreadable,
+    tell_zone,
+)
 from collector.service.trust import check_clock
 from collector.threads import DaemonThreads
 
@@ -89,6 +96,7 @@ class Collection:
         self._zone_told = archive.ledger.zone
         self._unreadable: Set[date] = frozenset()  # told already
         self._changed: Set[date] = frozenset()  # told already
+        self._gone: dict[date, bool] = {}  # reported already; whether the cloud had forgotten them
         self._other_zones: deque[str] = deque(maxlen=_ZONE_PROOFS)
         self._log = _log.bind(meter=meter.name)
 
@@ -274,7 +282,7 @@ class Collection:
             await self._claim()
         if not self.archive.is_taken:
             return
-        damaged = await self.blocking(self.archive.scan)
+        damaged = await self.blocking(self.archive.scan, self.today())
         self.is_looked_at = True
         for quarantined in damaged:
             tell_quarantined(self._log, quarantined)
@@ -287,6 +295,29 @@ class Collection:
         if more := self.archive.changed - self._changed:
             tell_changed(self._log, more)
         self._changed = self.archive.changed
+        still_gone = self.archive.gone | self.archive.gone_for_good
+        self._gone = {day: forgotten for day, forgotten in self._gone.items() if day in still_gone}
+        if gone := self.archive.gone:
+            self._report_gone(gone)
+            await self.blocking(self._want_again, gone)
+
+    def _report_gone(self, days: Set[date]) -> None:
+        """Each once by this process, and once more when the cloud has forgotten it."""
+        first, known = first_day(self.today(), None, None), self.archive.known()
+        news = {day: day < first for day in days if self._gone.get(day) != (day < first)}
+        if news:
+            older = sum(known.get(day, NOTHING).stored for day in news)
+            report_gone(self._log, news.keys(), older=older, forgotten=sum(news.values()))
+        self._gone |= news
+
+    def _want_again(self, days: Set[date]) -> None:
+        """Has the next round ask for days that were reported as gone, as far as the cloud keeps them."""
+        today = self.today()
+        first = first_day(today, None, self.meter.since)
+        for day in sorted(days):
+            if first <= day < today:
+                self.archive.want_again(day, "file.gone")
+        self.archive.note_reported()
 
     def days_for(self, lane: Lane) -> Iterator[date]:
         """The days that a job of that lane asks for; planned when the first is taken, not before."""
@@ -344,18 +375,23 @@ class Collection:
         return date_in(self.zone, self._clock())
 
     async def _tell_losses(self) -> None:
-        """Says, once, which days the cloud forgot before they were complete. Looks once a day."""
+        """Says, once, which days the cloud forgot before they were complete. Looks once a day.
+
+        Not those whose files went or cannot be read, which is reported as that.
+        """
         first = first_day(self.today(), None, None)
         if first == self._losses_looked_for:
             return
         self._losses_looked_for = first
         ledger = self.archive.ledger
         lost = lost_days(first, self.archive.known(), ledger.lost_before)
-        if lost:
-            days = [str(day) for day in lost]
+        gone = self.archive.gone_for_good & set(lost)
+        self._report_gone(gone)
+        if days := [str(day) for day in lost if day not in gone and day not in self.archive.unreadable]:
             self._log.warning(
                 "history.lost", count=len(days), oldest=days[0], newest=days[-1], days=days[:40]
             )
+        if lost:
             await self.blocking(ledger.note_lost, first)
 
     async def blocking(self, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:

@@ -11,7 +11,7 @@ from pathlib import Path
 from zoneinfo import ZoneInfo
 
 from collector.archive.files import is_held
-from collector.archive.folder import OWN_FOLDER
+from collector.archive.folder import OWN_FOLDER, quarantined_in
 from collector.archive.mark import mark_for
 from collector.archive.survey import hours_of_today, missing_hours, newest_whole_hour, survey
 from collector.cloud.meters import Meter
@@ -35,7 +35,7 @@ class MeterOverview:
     `hours_today` of the `hours_over` hours that are over are stored whole. `missing_hours`: all that
     are over since the meter began and not known on every channel. `states` has each day since then,
     oldest first; `beginning` is where the cloud's totals say that it began; `forgotten` of the complete
-    ones the cloud no longer keeps. `is_held`: a process collects into its folder now.
+    ones the cloud no longer keeps. `is_held`: a process collects into its folder now. `quarantined` files could not be trusted and were moved aside.
     """
 
     name: str
@@ -52,6 +52,7 @@ class MeterOverview:
     answered_at: int | None
     failure: Failure | None
     is_held: bool
+    quarantined: int
 
     @property
     def counts(self) -> Counter[DayState]:
@@ -74,12 +75,13 @@ def overview(settings: Settings, now: datetime, environ: Mapping[str, str]) -> O
     """How collecting stands at `now`. Raises `OSError` where this user may not read the files."""
     home = home_zone(environ)
     standing = read_standing(settings.archive, environ)
-    held = {meter.name: is_held(settings.folder_of(meter) / OWN_FOLDER / "lock") for meter in settings.meters}
-    runs = (
-        standing is not None
-        and is_alive(standing)
-        and (any(held.values()) or _is_between_rounds(standing, now))
-    )
+    lives = standing is not None and is_alive(standing)
+    held = {}
+    for meter in settings.meters:
+        is_locked = is_held(settings.folder_of(meter) / OWN_FOLDER / "lock")
+        held[meter.name] = lives if is_locked is None else is_locked
+    is_planned = standing is not None and _is_between_rounds(standing, now)
+    runs = lives and (any(held.values()) or is_planned)
     watched_since = standing.started_at if standing is not None and runs else None
     meters = []
     for meter in settings.meters:
@@ -131,6 +133,7 @@ def _meter(settings: Settings, meter: Meter, seen: _Seen) -> MeterOverview:
         answered_at=answered_at,
         failure=seen.told.failure,
         is_held=seen.is_held,
+        quarantined=quarantined_in(folder),
     )
 
 

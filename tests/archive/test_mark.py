@@ -101,7 +101,7 @@ def test_an_archive_that_is_not_taken_changes_nothing(tmp_path: Path) -> None:
     archive = Archive(folder, DayFormat(), identity=HOUSE)
     assert not archive.claim()
     assert not archive.is_taken
-    assert archive.scan() == ()
+    assert archive.scan(ORDINARY) == ()
     assert archive.known() == {}
     archive.probe()
     assert not is_held(folder / ".collector" / "lock")

@@ -38,6 +38,7 @@ def test_a_failures_own_cure_comes_before_that_of_its_kind(cure: str) -> None:
         1,
         failure,
         is_held=False,
+        quarantined=0,
     )
     standing = Standing("1", 1, 1, 1, "", accounts={"home": AccountStanding(trouble=failure)})
     seen = Overview(NOW, ZoneInfo("UTC"), runs=True, standing=standing, meters=(meter,))

@@ -19,7 +19,7 @@ from collector.doctor.bundle import bundle
 from collector.doctor.checks import NAMES, Check, Mark, ok
 from collector.doctor.examination import Examination, examine
 from collector.doctor.hearing import MOST_REQUESTS
-from collector.service import trust
+from collector.service import sandbox, trust
 from collector.service.standing import (
     AccountStanding,
     Failure,
@@ -497,6 +497,26 @@ async def test_no_failure_shows_the_key_in_checks_or_bundle(
     assert DEVICE not in report
     assert DEVICE[-4:] in report
     assert {each.name for each in found.checks} == set(NAMES)
+
+
+async def test_an_archive_that_the_unit_keeps_the_service_from_fails(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Bug: root can write there, and the service ended with exit 73. Not while it shows that it can."""
+    (tmp_path / sandbox.UNIT).write_text("[Service]\nProtectSystem=strict\n")
+    (tmp_path / "config.toml").touch()
+    monkeypatch.setattr(sandbox, "PLACES", (tmp_path,))
+    monkeypatch.setattr(sandbox, "CONFIGURATION", tmp_path / "config.toml")
+    async with beside(cloud_of(), tmp_path) as here:
+        await here.backfill(1)
+        settings = replace(here.settings(), source=tmp_path / "config.toml")
+        for mark in (Mark.FAIL, Mark.OK):
+            found = check(await examine(settings, FINE, here.clock, {}, has_keys=False), "archive")
+            assert found.mark is mark
+            assert (f"ReadWritePaths={here.archive};" in found.cure) is (mark is Mark.FAIL)
+            if mark is Mark.FAIL:
+                lock = FolderLock(here.folder() / ".collector" / "lock")
+        lock.release()
 
 
 async def test_the_bundle_tells_the_archive_and_no_energy(tmp_path: Path) -> None:

@@ -21,7 +21,9 @@ from tests.faults.histories import lived
 from tests.faults.weather import weather
 from tests.service.living import look_about_rarely
 
-_NEVER_TOLD = {"job.failed", "file.changed", "file.quarantined", "file.unreadable"}  # nobody hurts files
+_NEVER_TOLD = {  # nobody hurts files
+    "job.failed", "file.changed", "file.gone", "file.quarantined", "file.unreadable", "storage.weak",
+}  # fmt: skip
 _PARTS = 8  # that may be lived side by side
 _TRIES = 12  # histories in which a mistake must show
 
