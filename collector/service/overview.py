@@ -35,7 +35,8 @@ class MeterOverview:
     `hours_today` of the `hours_over` hours that are over are stored whole. `missing_hours`: all that
     are over since the meter began and not known on every channel. `states` has each day since then,
     oldest first; `beginning` is where the cloud's totals say that it began; `forgotten` of the complete
-    ones the cloud no longer keeps. `is_held`: a process collects into its folder now. `quarantined` files could not be trusted and were moved aside.
+    ones the cloud no longer keeps. `is_held`: a process collects into its folder now. `quarantined`
+    files could not be trusted and were moved aside.
     """
 
     name: str
