@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Callable
 from datetime import date
 from itertools import count
@@ -37,6 +38,7 @@ class AccountRunner:
         self._recovery: asyncio.Task[None] | None = None
         self._answered = False
         self._unknown: set[str] = set()
+        self.trouble: Cause | None = None  # what keeps the account from working now
         self.moved_at = asyncio.get_running_loop().time()  # when a day was last dealt with, well or not
         self.on_turn: Callable[[], None] = lambda: None  # called when a trouble begins, changes or ends
         self.given_up: Cause | None = None
@@ -76,11 +78,6 @@ class AccountRunner:
         self._lanes.close()
         if self._recovery is not None:
             self._recovery.cancel()
-
-    @property
-    def trouble(self) -> Cause | None:
-        """What keeps the account from working now."""
-        return self._struck[-1][2] if self._recovery is not None and self._struck else None
 
     @property
     def is_busy(self) -> bool:
@@ -168,10 +165,15 @@ class AccountRunner:
             self._lanes.settle(job)
 
     async def _recover(self, error: Cause) -> None:
-        """Waits and probes until the trouble is over, then lets the work go on where it stood."""
+        """Waits and probes until the trouble is over, then lets the work go on where it stood.
+
+        What is reported is what the last probe met: a trouble of another kind has its own event, its own
+        waits, and ends those of the steps before it.
+        """
         loop = asyncio.get_running_loop()
         began = told = loop.time()
         trouble = trouble_of(error)
+        lasting = {trouble.up: (trouble.step, began)}  # by the event that ends it
         self._tell(error)
         waits_s = trouble.waits_s()
         for number in count():
@@ -182,23 +184,31 @@ class AccountRunner:
                 return
             await asyncio.sleep(next(waits_s))
             still = await self._probe(error, number)
+            self._tell_ended(lasting, math.inf if still is None else trouble_of(still).step)
             if still is None:
                 break
             changed = trouble_of(still) is not trouble
             if changed:
                 trouble = trouble_of(still)
+                lasting.setdefault(trouble.up, (trouble.step, loop.time()))
                 waits_s = trouble.waits_s()
             if changed or loop.time() - told >= _DAY_S:
                 told = loop.time()
                 self._tell(still)
-            error = still
-        self._log.info(trouble.up, down_s=round(loop.time() - began, 3))
-        self._recovery = None
+            error = self.trouble = still
+        self.trouble = self._recovery = None
         if trouble is CLOCK:
             self._forget_plans()
         self._lanes.resume()
         self.on_turn()
         await self._let_go()
+
+    def _tell_ended(self, lasting: dict[str, tuple[int, float]], step: float) -> None:
+        """Says which troubles are over when a probe came as far as that step."""
+        for up, (stopped_at, since) in sorted(lasting.items(), key=lambda each: each[1]):
+            if stopped_at < step:
+                del lasting[up]
+                self._log.info(up, down_s=round(asyncio.get_running_loop().time() - since, 3))
 
     def _forget_plans(self) -> None:
         """What was planned by a wrong clock is of another time; the daemon asks anew."""
@@ -234,6 +244,7 @@ class AccountRunner:
         return None
 
     def _tell(self, error: Cause) -> None:
+        self.trouble = error
         self._log.error(trouble_of(error).down, reason=reason_of(error))
         self.on_turn()
 

@@ -26,18 +26,22 @@ def _growing() -> Iterator[float]:
 
 @dataclass(frozen=True, slots=True)
 class Trouble:
-    """Something that makes it useless to go on: the events that tell it, and the waits between probes."""
+    """Something that makes it useless to go on: the events that tell it, and the waits between probes.
 
+    `step` is where it stops a day on its way: a day that comes further is past the troubles before.
+    """
+
+    step: int
     down: str
     up: str
     waits_s: Callable[[], Iterator[float]]
 
 
-SOURCE = Trouble("source.unavailable", "source.recovered", _growing)
-KEY = Trouble("key.refused", "key.accepted", lambda: repeat(_KEY_S))
-CLOCK = Trouble("clock.untrusted", "clock.trusted", lambda: repeat(_CLOCK_S))
-STORAGE_FULL = Trouble("storage.full", "storage.recovered", lambda: chain((5.0,), repeat(_STORAGE_S)))
-STORAGE_FAILED = Trouble("storage.failed", "storage.recovered", lambda: chain((5.0,), repeat(_STORAGE_S)))
+SOURCE = Trouble(0, "source.unavailable", "source.recovered", _growing)
+KEY = Trouble(1, "key.refused", "key.accepted", lambda: repeat(_KEY_S))
+CLOCK = Trouble(2, "clock.untrusted", "clock.trusted", lambda: repeat(_CLOCK_S))
+STORAGE_FULL = Trouble(3, "storage.full", "storage.recovered", lambda: chain((5.0,), repeat(_STORAGE_S)))
+STORAGE_FAILED = Trouble(3, "storage.failed", "storage.recovered", lambda: chain((5.0,), repeat(_STORAGE_S)))
 
 
 Cause = SourceError | OSError | ClockUntrusted
