@@ -16,6 +16,7 @@ from collector.errors import (
     ArchiveLocked,
     ClockUntrusted,
     KeyRefused,
+    Rejected,
     SettingsError,
     SourceError,
 )
@@ -167,6 +168,8 @@ def code_of(error: ArchiveError | Cause) -> int:
         return exits.CANNOT_CREATE
     if isinstance(error, KeyRefused):
         return exits.KEY_REFUSED
+    if isinstance(error, Rejected):
+        return exits.IN_PART
     return exits.CANNOT_SAVE if isinstance(error, OSError) else exits.SOURCE_UNAVAILABLE
 
 
@@ -179,6 +182,11 @@ def advice_on(error: Cause) -> str:
         )
     if isinstance(error, ClockUntrusted):
         return f"This machine's clock is wrong: {error}. Set it (timedatectl), then start again."
+    if isinstance(error, Rejected):
+        return (
+            f"The cloud rejects every day: {error.reason}. Check host, id and kind (doctor looks at them); "
+            "if they are right, the cloud has changed: update the collector."
+        )
     if isinstance(error, SourceError):
         return f"The cloud did not answer: {error.reason}. What is stored is safe; the same command goes on."
     return (

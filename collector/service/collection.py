@@ -20,7 +20,7 @@ from collector.energy.days import Clock, LocalDay, date_in, local_day
 from collector.energy.knowledge import Knowledge, Outcome
 from collector.energy.planning import PlanPolicy, backfill_days, heal_days, refresh_days
 from collector.energy.retention import first_day, lost_days
-from collector.errors import AnswerError, Rejected, UnreadableFile
+from collector.errors import AnswerError, UnreadableFile
 from collector.service.standing import Failure
 from collector.service.telling import tell_changed, tell_day, tell_quarantined, tell_unreadable, tell_zone
 from collector.service.trust import check_clock
@@ -102,9 +102,6 @@ class Collection:
             self._log.warning("answer.rejected", day=str(day), field=error.field, reason=error.reason)
             self.note_failure("answer.rejected", str(error))
             return await self.fail_day(day, f"answer.rejected: {error}")
-        except Rejected as error:
-            self.note_failure("day.failed", error.reason)
-            return await self.fail_day(day, error.reason)
         kinds = Counter((anomaly.field, anomaly.reason) for anomaly in read.anomalies)
         for (name, reason), hours in kinds.items():
             self._log.warning("answer.anomaly", day=str(day), field=name, reason=reason, hours=hours)

@@ -24,7 +24,7 @@ from collector.service.assembly import AccountAtWork
 from collector.service.collection import Collection
 from collector.service.health import Health, HealthPolicy, Signs, State, judge, worst
 from collector.service.standing import AccountStanding, Failure, MeterStanding, Standing, write_standing
-from collector.service.troubles import reason_of, trouble_of
+from collector.service.troubles import Cause, reason_of, trouble_of
 from collector.threads import DaemonThreads
 
 T = TypeVar("T")
@@ -76,10 +76,11 @@ class Observer:
         accounts: dict[str, AccountStanding] = {}
         meters: dict[str, MeterStanding] = {}
         for account in self._accounts:
-            trouble = _trouble_of(account, at)
+            trouble = _failure_of(account.runner.trouble, at)
             accounts[account.name] = self._account(account, trouble, today)
             for each in account.collections:
-                meters[each.meter.name] = await self._meter(each, trouble, now)
+                own = _failure_of(account.runner.trouble_with(each), at)
+                meters[each.meter.name] = await self._meter(each, own, now)
         whole = worst(Health(State(each.state), each.age_s, each.reason) for each in meters.values())
         standing = Standing(
             version=__version__,
@@ -228,8 +229,7 @@ def _read(
     )
 
 
-def _trouble_of(account: AccountAtWork, at: int) -> Failure | None:
-    cause = account.runner.trouble
+def _failure_of(cause: Cause | None, at: int) -> Failure | None:
     if cause is None:
         return None
     return Failure(trouble_of(cause).down, at, reason_of(cause))

@@ -5,18 +5,44 @@ from __future__ import annotations
 import asyncio
 import math
 from collections.abc import Callable
-from datetime import date
+from dataclasses import dataclass, field
+from datetime import date, timedelta
 from itertools import count
 
 from collector import logs
 from collector.archive.store import DayOutcome
-from collector.errors import CalledOff, ClockUntrusted, DeviceUnknown, KeyRefused, RateLimited, Unavailable
+from collector.energy.retention import newest_first
+from collector.errors import (
+    CalledOff,
+    ClockUntrusted,
+    DeviceUnknown,
+    KeyRefused,
+    RateLimited,
+    Rejected,
+    Unavailable,
+)
 from collector.service.collection import Collection, Lane
 from collector.service.jobs import Job
 from collector.service.lanes import Lanes
-from collector.service.troubles import CLOCK, SOURCE, STRIKES, Cause, reason_of, trouble_of
+from collector.service.troubles import CLOCK, METER, SOURCE, STRIKES, Cause, reason_of, trouble_of
 
 _DAY_S = 86400.0
+
+
+@dataclass(slots=True, eq=False)
+class _Row:
+    """Different days of one meter that the cloud rejected in a row; `held` wait to know what that means.
+
+    `enough`: at so many of them other days are asked for. `judging` finds out who is rejected, and waits
+    where that is the meter. `is_answered`: a day of the meter was answered meanwhile.
+    """
+
+    error: Rejected
+    days: set[date] = field(default_factory=set)
+    held: list[tuple[Job, date]] = field(default_factory=list)
+    enough: int = STRIKES
+    judging: asyncio.Task[None] | None = None
+    is_answered: bool = False
 
 
 class AccountRunner:
@@ -24,6 +50,7 @@ class AccountRunner:
 
     A source that is down is noticed after three failed days in a row, told once, probed ever more slowly
     by a single request; then the work goes on where it stood. So for a bad disk and a refused key.
+    A meter whose days are all rejected is down alone; where all of them are, it is the account.
     """
 
     def __init__(self, account: str, workers: int, patience_s: float | None = None) -> None:
@@ -36,6 +63,10 @@ class AccountRunner:
         self._group: asyncio.TaskGroup
         self._struck: list[tuple[Job, date, Cause]] = []
         self._recovery: asyncio.Task[None] | None = None
+        self._collections: list[Collection] = []  # those that ever had a job
+        self._rows: dict[Collection, _Row] = {}
+        self._rejected: dict[Collection, Rejected] = {}  # meters that are down alone
+        self._judging = asyncio.Lock()
         self._answered = False
         self._unknown: set[str] = set()
         self.trouble: Cause | None = None  # what keeps the account from working now
@@ -54,6 +85,8 @@ class AccountRunner:
     def put(self, job: Job) -> Job:
         """Adds a job of one's own making."""
         self._log.debug("job.started", meter=job.collection.meter.name, job=job.lane.value)
+        if job.collection not in self._collections:
+            self._collections.append(job.collection)
         self._lanes.put(job)
         return job
 
@@ -76,8 +109,13 @@ class AccountRunner:
     def stop(self) -> None:
         """Ends after the days that are under way."""
         self._lanes.close()
-        if self._recovery is not None:
-            self._recovery.cancel()
+        for task in (self._recovery, *(row.judging for row in self._rows.values())):
+            if task is not None:
+                task.cancel()
+
+    def trouble_with(self, collection: Collection) -> Cause | None:
+        """What keeps that meter's days from being collected now: the account's trouble, or its own."""
+        return self.trouble or self._rejected.get(collection)
 
     @property
     def is_busy(self) -> bool:
@@ -102,8 +140,11 @@ class AccountRunner:
                 job.give_back(day)
             elif isinstance(found, DayOutcome):
                 job.record(found)
+                await self._answered_by(job.collection)
                 if self._recovery is None:
                     await self._let_go()
+            elif isinstance(found, Rejected):
+                await self._reject(job, day, found)
             else:
                 await self._strike(job, day, found)
             self._lanes.settle(job)
@@ -117,6 +158,9 @@ class AccountRunner:
         except CalledOff:
             raise
         except (Unavailable, RateLimited, KeyRefused, ClockUntrusted, OSError) as error:
+            return error
+        except Rejected as error:
+            self.moved_at = asyncio.get_running_loop().time()
             return error
         except DeviceUnknown as error:
             outcome = self._without_device(collection, day, error)
@@ -152,9 +196,134 @@ class AccountRunner:
                 error = full
         self._struck.append((job, day, error))
         certain = trouble_of(error) is not SOURCE or not self._answered or not self._lanes.has_more
-        if self._recovery is None and (certain or len(self._struck) >= STRIKES):
+        if certain or len(self._struck) >= STRIKES:
+            self._go_down(error)
+
+    def _go_down(self, error: Cause) -> None:
+        """Nobody can do anything now."""
+        if self._recovery is None:
             self._lanes.pause()
             self._recovery = self._group.create_task(self._recover(error))
+
+    async def _reject(self, job: Job, day: date, error: Rejected) -> None:
+        """The day waits until it is known whether it is rejected alone, or its meter is, or the account."""
+        if self._recovery is not None:
+            self._struck.append((job, day, error))
+            return
+        collection = job.collection
+        row = self._rows.get(collection)
+        if row is not None and row.judging is None and row.error.reason != error.reason:
+            await self._answered_by(collection)
+            row = None
+        if row is None:
+            row = self._rows[collection] = _Row(error)
+        row.days.add(day)
+        row.held.append((job, day))
+        if row.judging is None and (len(row.days) >= row.enough or not self._lanes.has_more_of(collection)):
+            self._lanes.set_aside(collection)
+            row.judging = self._group.create_task(self._judge(collection, row))
+
+    async def _answered_by(self, collection: Collection) -> None:
+        """The meter is answered, so what was rejected before were those days alone."""
+        row = self._rows.get(collection)
+        if row is not None and row.judging is not None:
+            row.is_answered = True
+        elif row is not None:
+            del self._rows[collection]
+            await self._fail(row)
+
+    async def _fail(self, row: _Row) -> None:
+        """The days of the row are failed days: asking again at once would not help."""
+        held, row.held = row.held, []
+        for job, day in held:
+            job.collection.note_failure("day.failed", row.error.reason)
+            try:
+                job.record(await job.collection.fail_day(day, row.error.reason))
+            except OSError as full:
+                await self._strike(job, day, full)
+            self._lanes.settle(job)
+
+    async def _judge(self, collection: Collection, row: _Row) -> None:
+        """Finds out who is rejected by asking for other days and for other meters; acts on it."""
+        found: DayOutcome | Cause = row.error
+        beside: DayOutcome | Cause = row.error
+        async with self._judging:
+            if self._recovery is None:
+                found = await self._ask_for_other_days(collection, row)
+            if self._recovery is None and found is row.error:
+                beside = await self._ask_for_other_meters(collection, row)
+        if isinstance(found, DayOutcome) or row.is_answered:
+            await self._fail(row)
+            row.enough = 2 * len(row.days)  # else it would be looked into again and again
+            row.judging, row.is_answered = None, False
+        elif found is not row.error:  # the account's trouble, as it seems
+            del self._rows[collection]
+            (job, day), *others = row.held
+            for each, other in others:
+                each.give_back(other)
+            await self._strike(job, day, found)
+        elif beside is row.error:
+            del self._rows[collection]
+            self._struck += [(job, day, row.error) for job, day in row.held]
+            self._go_down(row.error)
+        else:
+            await self._sit_out(collection, row)
+            del self._rows[collection]
+        self._lanes.take_back(collection)
+
+    async def _ask_for_other_days(self, collection: Collection, row: _Row) -> DayOutcome | Cause:
+        """The row's error where the newest days are rejected, too, today first; else what else came."""
+        today = collection.today()
+        for day in newest_first(today, today - timedelta(days=STRIKES - 1)):
+            if day not in row.days:
+                found = await self._attempt(collection, day, once=True)
+                if not isinstance(found, Rejected):
+                    return found
+                row.days.add(day)
+        return row.error
+
+    async def _ask_for_other_meters(self, collection: Collection, row: _Row) -> DayOutcome | Cause:
+        """The row's error where each other meter is rejected, too; else what else came of one."""
+        for other in self._collections:
+            if other is not collection and other not in self._rejected:
+                found = await self._attempt(other, other.today(), once=True)
+                if not isinstance(found, Rejected):
+                    return found
+        return row.error
+
+    async def _sit_out(self, collection: Collection, row: _Row) -> None:
+        """The meter is rejected while others go on: it is probed ever more slowly until it is answered."""
+        if self._patience_s is not None:
+            for each in self._lanes.jobs():
+                if each.collection is collection:
+                    each.end()
+            await self._fail(row)
+            return
+        loop = asyncio.get_running_loop()
+        began = told = loop.time()
+        log = self._log.bind(meter=collection.meter.name)
+        self._rejected[collection] = row.error
+        log.error(METER.down, reason=row.error.reason)
+        self.on_turn()
+        for number, wait_s in enumerate(METER.waits_s()):
+            await asyncio.sleep(wait_s)
+            if self._recovery is not None:
+                continue
+            day = row.held[0][1] if number % 2 else collection.today()
+            found = await self._attempt(collection, day, once=True)
+            if isinstance(found, DayOutcome):
+                break
+            if isinstance(found, Rejected):
+                self._rejected[collection] = row.error = found
+            if loop.time() - told >= _DAY_S:
+                told = loop.time()
+                log.error(METER.down, reason=row.error.reason)
+        log.info(METER.up, down_s=round(loop.time() - began, 3))
+        del self._rejected[collection]
+        for job, day in row.held:
+            job.give_back(day)
+            self._lanes.settle(job)
+        self.on_turn()
 
     async def _let_go(self) -> None:
         """The source answers, so what failed before was those days' own trouble: once more, then failed."""
@@ -178,7 +347,10 @@ class AccountRunner:
         waits_s = trouble.waits_s()
         for number in count():
             if self._patience_s is not None and (
-                not self._answered or trouble is not SOURCE or loop.time() - began >= self._patience_s
+                not self._answered
+                or trouble is not SOURCE
+                or isinstance(error, Rejected)
+                or loop.time() - began >= self._patience_s
             ):
                 self._give_up(error)
                 return
@@ -221,8 +393,8 @@ class AccountRunner:
     async def _probe(self, error: Cause, number: int) -> Cause | None:
         """Tries once more: a look at the clock, a file for a disk, a request for a source.
 
-        For a source it is the day that failed and today in turn: one day that the cloud can never
-        answer must not pass for a cloud that is down.
+        For a source it is the day that failed and today in turn, and today of each meter: what the
+        cloud can never answer must not pass for a cloud that is down.
         """
         job, day, _ = self._struck[0]
         try:
@@ -234,10 +406,16 @@ class AccountRunner:
                 return None
         except (ClockUntrusted, OSError) as still:
             return still
-        found = await self._attempt(job.collection, job.collection.today() if number % 2 else day, once=True)
+        collection = job.collection
+        if number % 2:
+            others = [
+                each for each in self._collections if each is not collection and each not in self._rejected
+            ]
+            collection = [collection, *others][number // 2 % (1 + len(others))]
+        found = await self._attempt(collection, collection.today() if number % 2 else day, once=True)
         if not isinstance(found, DayOutcome):
             return found
-        if found.day == day:
+        if collection is job.collection and found.day == day:
             del self._struck[0]
             job.record(found)
             self._lanes.settle(job)
@@ -250,7 +428,9 @@ class AccountRunner:
 
     def _give_up(self, error: Cause) -> None:
         self.given_up = error
-        for job, day, each in self._struck:
+        rejected = [(job, day, row.error) for row in self._rows.values() for job, day in row.held]
+        for job, day, each in (*self._struck, *rejected):
             job.record(DayOutcome.failed(day, str(each)))
         self._struck.clear()
+        self._rows.clear()
         self._lanes.close()
