@@ -169,14 +169,20 @@ class _Round:
                 self._asker.ask(account.runner, collection, lane)
 
     def _is_stuck(self) -> bool:
-        """Whether something under way has not moved for a quarter of an hour, or nothing is done any more."""
+        """Whether something under way has not moved for a quarter of an hour, or nothing is done any more.
+
+        Who waits because the cloud asked for it is not stuck.
+        """
         now = asyncio.get_running_loop().time()
         if self._asker.waits_since(now) > _STUCK_S:
             return True
         runners = [(each.runner, each.pacer) for each in self._accounts]
         if any(runner.is_busy and pacer.quiet_s > _STUCK_S for runner, pacer in runners):
             return True
-        return any(runner.trouble is None and now - runner.moved_at > _IDLE_S for runner, _ in runners)
+        return any(
+            runner.trouble is None and now - max(runner.moved_at, pacer.held_until) > _IDLE_S
+            for runner, pacer in runners
+        )
 
     def _collections(self) -> list[tuple[AccountAtWork, Collection]]:
         return [(account, each) for account in self._accounts for each in account.collections]

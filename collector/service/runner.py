@@ -151,12 +151,19 @@ class AccountRunner:
 
     async def _attempt(self, collection: Collection, day: date, *, once: bool = False) -> DayOutcome | Cause:
         """Collects one day; gives the error where nobody could have now. Raises `CalledOff`, no probe's."""
+        held: RateLimited | None = None
+
+        def is_called_off() -> bool:
+            nonlocal held
+            held = self._held_for_too_long()
+            return held is not None or (self._recovery is not None and not once)
+
         try:
-            outcome = await collection.collect_day(
-                day, once=once, is_called_off=lambda: not once and self._recovery is not None
-            )
+            outcome = await collection.collect_day(day, once=once, is_called_off=is_called_off)
         except CalledOff:
-            raise
+            if held is None:
+                raise
+            return held
         except (Unavailable, RateLimited, KeyRefused, ClockUntrusted, OSError) as error:
             return error
         except Rejected as error:
@@ -173,6 +180,13 @@ class AccountRunner:
         self._answered = True
         self.moved_at = asyncio.get_running_loop().time()
         return outcome
+
+    def _held_for_too_long(self) -> RateLimited | None:
+        """The hold that the cloud asks for, where it outlasts the patience of whoever waits."""
+        hold_s = self._collections[0].client.pacer.hold_s
+        if self._patience_s is None or hold_s <= self._patience_s:
+            return None
+        return RateLimited(f"the account's request limit is reached, for {hold_s / 60:.0f} min so far")
 
     def _without_device(self, collection: Collection, day: date, error: DeviceUnknown) -> DayOutcome:
         """The device is unknown: the other meters go on, this one's jobs end until the next round."""
@@ -346,12 +360,7 @@ class AccountRunner:
         self._tell(error)
         waits_s = trouble.waits_s()
         for number in count():
-            if self._patience_s is not None and (
-                not self._answered
-                or trouble is not SOURCE
-                or isinstance(error, Rejected)
-                or loop.time() - began >= self._patience_s
-            ):
+            if self._is_hopeless(error, loop.time() - began):
                 self._give_up(error)
                 return
             await asyncio.sleep(next(waits_s))
@@ -374,6 +383,16 @@ class AccountRunner:
         self._lanes.resume()
         self.on_turn()
         await self._let_go()
+
+    def _is_hopeless(self, error: Cause, waited_s: float) -> bool:
+        """Whether nobody waits for the end of that; a source that never answered gets no patience."""
+        return self._patience_s is not None and (
+            not self._answered
+            or trouble_of(error) is not SOURCE
+            or isinstance(error, Rejected)
+            or waited_s >= self._patience_s
+            or self._held_for_too_long() is not None
+        )
 
     def _tell_ended(self, lasting: dict[str, tuple[int, float]], step: float) -> None:
         """Says which troubles are over when a probe came as far as that step."""
