@@ -22,11 +22,15 @@ _RESOLUTION_S = 1e-6
 
 
 class VirtualTimeLoop(asyncio.SelectorEventLoop):
-    """`time()` starts at 0. `on_jump` is told how many seconds were just skipped."""
+    """`time()` starts at 0. `on_jump` is told how many seconds were just skipped.
+
+    `threads_hang`: time passes though a thread is at work, as while a card stalls.
+    """
 
     def __init__(self) -> None:
         self._virtual_s = 0.0
         self._in_threads = 0
+        self.threads_hang = False
         self._servers: list[asyncio.Server] = []
         self.on_jump: Callable[[float], None] = lambda seconds: None
         selector = _JumpingSelector(self)
@@ -45,7 +49,7 @@ class VirtualTimeLoop(asyncio.SelectorEventLoop):
 
     @property
     def waits_for_threads(self) -> bool:
-        return self._in_threads > 0
+        return self._in_threads > 0 and not self.threads_hang
 
     @property
     def no_connections(self) -> set[int]:

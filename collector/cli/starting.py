@@ -117,16 +117,14 @@ def checked(load: Callable[[], Settings], prefix: str = "") -> Settings:
         raise Refused(exits.BAD_CONFIGURATION, *lines) from None
 
 
-def set_up_logs(
-    settings: Settings, stream: TextIO, level: LogLevel | None = None, old_secrets: tuple[str, ...] = ()
-) -> None:
-    """Logging as configured; `level` is a flag's. Keys of before a reload stay secret."""
+def set_up_logs(settings: Settings, stream: TextIO, level: LogLevel | None = None) -> None:
+    """Logging as configured; `level` is a flag's. What is secret already stays so."""
     from collector import logs
 
     logs.configure(
         format=settings.log.format,
         level=level or settings.log.level,
-        secrets=(*settings.secrets, *old_secrets),
+        secrets=(*settings.secrets, *logs.secrets_in_force()),
         stream=stream,
         under_systemd=logs.started_by_systemd(os.environ),
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import ExitStack, asynccontextmanager
 from dataclasses import dataclass
 
@@ -53,16 +53,22 @@ class Pacers:
 
 @asynccontextmanager
 async def assembled(
-    settings: Settings, clock: Clock, pacers: Pacers, patience_s: float | None = None
+    settings: Settings,
+    clock: Clock,
+    pacers: Pacers,
+    patience_s: float | None = None,
+    on_open: Callable[[], None] = lambda: None,
 ) -> AsyncIterator[list[AccountAtWork]]:
-    """All accounts, ready to work, with their archives held.
+    """All accounts, ready to work, with their archives held. `on_open` is called when these are.
 
     Raises `ArchiveLocked`, and `ArchiveError` with the cause and the cure, before anything is asked.
+    Where a save is still under way at the end, the archives stay held until the process ends.
     """
     archives, held = await _opened(settings)
-    with held:
+    on_open()
+    accounts: list[AccountAtWork] = []
+    try:
         async with open_session() as session:
-            accounts = []
             for each in settings.accounts:
                 client = _client(settings, each.account, session, pacers)
                 collections = tuple(
@@ -74,6 +80,9 @@ async def assembled(
                 runner = AccountRunner(each.account.name, settings.pacing.max_in_flight, patience_s)
                 accounts.append(AccountAtWork(each.account.name, runner, collections, client.pacer))
             yield accounts
+    finally:
+        if not any(each.is_at_work for account in accounts for each in account.collections):
+            held.close()
 
 
 async def _opened(settings: Settings) -> tuple[dict[str, Archive], ExitStack]:

@@ -222,9 +222,11 @@ class Collection:
     async def blocking(self, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """A blocking call on the archive, off the loop, one after the other.
 
-        A card that stalls must not starve the watchdog. Cancelling does not stop the thread.
+        A card that stalls must not starve the watchdog. Cancelling does not stop the thread: the next
+        call waits for it.
         """
         async with self._one_at_a_time:
+            await self.idle()
             loop = asyncio.get_running_loop()
             future = loop.run_in_executor(self._threads, partial(call, *args, **kwargs))
             self._under_way = future
@@ -232,8 +234,13 @@ class Collection:
 
     async def idle(self) -> None:
         """Until no blocking call is under way, also one whose caller was cancelled."""
-        if self._under_way is not None:
+        if self._under_way is not None and not self._under_way.done():
             await asyncio.wait([self._under_way])
+
+    @property
+    def is_at_work(self) -> bool:
+        """Whether a blocking call is under way."""
+        return self._under_way is not None and not self._under_way.done()
 
     def _planned(self, lane: Lane) -> Iterator[date]:
         now, today, since = self._clock(), self.today(), self.meter.since

@@ -36,6 +36,11 @@ class Lanes:
         """Whether a further day of that meter waits."""
         return any(job.has_more for job in self.jobs() if job.collection is collection)
 
+    @property
+    def is_closed(self) -> bool:
+        """Whether nothing is handed out any more, for good."""
+        return self._closed
+
     def put(self, job: Job) -> None:
         """Adds a job."""
         self._jobs[job.lane].append(job)

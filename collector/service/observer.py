@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from datetime import date, datetime
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar
 from zoneinfo import ZoneInfo
 
 from collector import __version__, logs
@@ -55,6 +55,7 @@ class Observer:
         self._home_zone = home_zone
         self._place = place
         self._threads = DaemonThreads()
+        self._under_way: asyncio.Future[Any] | None = None
         self._began = asyncio.get_running_loop().time()
         now = int(clock().timestamp())
         blank = Standing(__version__, os.getpid(), now, now, "")
@@ -159,7 +160,14 @@ class Observer:
 
     async def _in_thread(self, call: Callable[[], T]) -> T:
         """Off the loop, and not in the queue of what is saved: a card that stalls delays only this."""
-        return await asyncio.get_running_loop().run_in_executor(self._threads, call)
+        future = asyncio.get_running_loop().run_in_executor(self._threads, call)
+        self._under_way = future
+        return await asyncio.shield(future)
+
+    async def idle(self) -> None:
+        """Until nothing is read or written, also where who wanted it was cancelled."""
+        if self._under_way is not None:
+            await asyncio.wait([self._under_way])
 
     def _warn(self, collection: Collection, expiring: list[date]) -> None:
         """Says, once a day, what will be lost unless it is had soon."""

@@ -7,7 +7,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import date, timedelta
-from itertools import count
+from itertools import chain, count
 
 from collector import logs
 from collector.archive.store import DayOutcome
@@ -24,7 +24,7 @@ from collector.errors import (
 from collector.service.collection import Collection, Lane
 from collector.service.jobs import Job
 from collector.service.lanes import Lanes
-from collector.service.troubles import CLOCK, METER, SOURCE, STRIKES, Cause, reason_of, trouble_of
+from collector.service.troubles import CLOCK, METER, SOURCE, STRIKES, Cause, Refusal, reason_of, trouble_of
 
 _DAY_S = 86400.0
 
@@ -73,6 +73,7 @@ class AccountRunner:
         self.moved_at = asyncio.get_running_loop().time()  # when a day was last dealt with, well or not
         self.on_turn: Callable[[], None] = lambda: None  # called when a trouble begins, changes or ends
         self.given_up: Cause | None = None
+        self.refusal: Refusal | None = None  # of the key; one that is set before `run` is gone on with
         self.wants_new_plans = False
 
     def request(self, lane: Lane, collection: Collection) -> Job | None:
@@ -100,6 +101,8 @@ class AccountRunner:
         """Works until `stop`, or until it gave up."""
         try:
             async with asyncio.TaskGroup() as self._group:
+                if self.refusal is not None:
+                    self._go_down(self.refusal.error)
                 for _ in range(self._workers):
                     self._group.create_task(self._work())
         finally:
@@ -215,13 +218,13 @@ class AccountRunner:
 
     def _go_down(self, error: Cause) -> None:
         """Nobody can do anything now."""
-        if self._recovery is None:
+        if self._recovery is None and not self._lanes.is_closed:
             self._lanes.pause()
             self._recovery = self._group.create_task(self._recover(error))
 
     async def _reject(self, job: Job, day: date, error: Rejected) -> None:
         """The day waits until it is known whether it is rejected alone, or its meter is, or the account."""
-        if self._recovery is not None:
+        if self._recovery is not None or self._lanes.is_closed:
             self._struck.append((job, day, error))
             return
         collection = job.collection
@@ -357,14 +360,28 @@ class AccountRunner:
         began = told = loop.time()
         trouble = trouble_of(error)
         lasting = {trouble.up: (trouble.step, began)}  # by the event that ends it
-        self._tell(error)
         waits_s = trouble.waits_s()
+        if self.refusal is None:
+            self._tell(error)
+        else:  # reported before the configuration was read again
+            self.trouble = error
+            self.on_turn()
+            lasting[trouble.up] = trouble.step, self.refusal.since
+            waits_s = chain((max(0.0, self.refusal.next_try_at - began),), waits_s)
         for number in count():
             if self._is_hopeless(error, loop.time() - began):
                 self._give_up(error)
                 return
-            await asyncio.sleep(next(waits_s))
+            wait_s = next(waits_s)
+            if isinstance(error, KeyRefused):
+                self.refusal = Refusal(error, lasting[trouble.up][1], loop.time() + wait_s)
+            await asyncio.sleep(wait_s)
+            if self.refusal is not None:  # who is interrupted now has shown the key once more
+                next_try_at = loop.time() + next(trouble.waits_s())
+                self.refusal = self.refusal._replace(next_try_at=next_try_at)
             still = await self._probe(error, number)
+            if not isinstance(still, KeyRefused):
+                self.refusal = None
             self._tell_ended(lasting, math.inf if still is None else trouble_of(still).step)
             if still is None:
                 break
@@ -415,6 +432,8 @@ class AccountRunner:
         For a source it is the day that failed and today in turn, and today of each meter: what the
         cloud can never answer must not pass for a cloud that is down.
         """
+        if not self._struck:
+            return await self._probe_with_any(error)
         job, day, _ = self._struck[0]
         try:
             if isinstance(error, ClockUntrusted):
@@ -439,6 +458,13 @@ class AccountRunner:
             job.record(found)
             self._lanes.settle(job)
         return None
+
+    async def _probe_with_any(self, error: Cause) -> Cause | None:
+        """The same where no day has failed yet, as after a reload: with today of any meter."""
+        if not self._collections:
+            return error
+        found = await self._attempt(self._collections[0], self._collections[0].today(), once=True)
+        return None if isinstance(found, DayOutcome) else found
 
     def _tell(self, error: Cause) -> None:
         self.trouble = error

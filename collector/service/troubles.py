@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import chain, repeat
+from typing import NamedTuple
 
 from collector.errors import ClockUntrusted, KeyRefused, SourceError
 
@@ -49,6 +50,14 @@ STORAGE_FAILED = Trouble(3, "storage.failed", "storage.recovered", lambda: chain
 
 Cause = SourceError | OSError | ClockUntrusted
 """What may stop a whole account."""
+
+
+class Refusal(NamedTuple):
+    """A key that the cloud refused: since when, and when it may be tried again; loop times."""
+
+    error: KeyRefused
+    since: float
+    next_try_at: float
 
 
 def trouble_of(error: Cause) -> Trouble:
