@@ -12,8 +12,9 @@ import selectors
 import socket
 import sys
 import termios
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import Executor
+from contextlib import contextmanager
 from typing import Any
 
 _SOON_S, _SOON_GRACE_S, _LATE_GRACE_S = 2.0, 0.0003, 0.02
@@ -24,13 +25,13 @@ _RESOLUTION_S = 1e-6
 class VirtualTimeLoop(asyncio.SelectorEventLoop):
     """`time()` starts at 0. `on_jump` is told how many seconds were just skipped.
 
-    `threads_hang`: time passes though a thread is at work, as while a card stalls.
+    A thread that is at work keeps time from passing, unless it hangs (`hang`).
     """
 
     def __init__(self) -> None:
         self._virtual_s = 0.0
         self._in_threads = 0
-        self.threads_hang = False
+        self._hung = 0
         self._servers: list[asyncio.Server] = []
         self.on_jump: Callable[[float], None] = lambda seconds: None
         selector = _JumpingSelector(self)
@@ -49,7 +50,17 @@ class VirtualTimeLoop(asyncio.SelectorEventLoop):
 
     @property
     def waits_for_threads(self) -> bool:
-        return self._in_threads > 0 and not self.threads_hang
+        return self._in_threads > self._hung
+
+    @contextmanager
+    def hang(self) -> Iterator[None]:
+        """Within a thread that `run_in_executor` began: time passes meanwhile, as while a card stalls."""
+        self._hung += 1
+        self.call_soon_threadsafe(lambda: None)  # to look again whether it may pass
+        try:
+            yield
+        finally:
+            self._hung -= 1
 
     @property
     def no_connections(self) -> set[int]:

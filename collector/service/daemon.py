@@ -70,7 +70,9 @@ async def serve(
             for each, account in zip(settings.accounts, accounts, strict=True):
                 account.runner.refusal = refusals.get(each.account)
             observer = _observer(accounts, settings, clock)
-            async with outside(settings.listen, settings.alarms, observer.standing, clock) as tell:
+            async with outside(
+                settings.listen, settings.alarms, observer.standing, clock, settings.health
+            ) as tell:
                 await _Round(accounts, configuration, signals, clock, notifier, observer, tell).run()
             refusals = {
                 each.account: account.runner.refusal
@@ -200,6 +202,7 @@ class _Round:
         self._schedule = Schedule(configuration.settings.timetable)
         self._observer = observer
         self._tell = tell
+        self._observed_at = asyncio.get_running_loop().time()
         self._news = asyncio.Event()  # something happened that the status should say now
         self._turned = asyncio.Event()  # an account's trouble began, changed or ended
         self._asker = Asker(self._news.set)
@@ -277,7 +280,7 @@ class _Round:
         Who waits because the cloud asked for it is not stuck.
         """
         now = asyncio.get_running_loop().time()
-        if self._asker.waits_since(now) > _STUCK_S:
+        if self._asker.waits_since(now) > _STUCK_S or now - self._observed_at > _STUCK_S:
             return True
         runners = [(each.runner, each.pacer) for each in self._accounts]
         if any(runner.is_busy and pacer.quiet_s > _STUCK_S for runner, pacer in runners):
@@ -319,6 +322,7 @@ class _Round:
         while True:
             jobs = sum(account.runner.jobs_under_way for account in self._accounts)
             standing = await self._observer.observe(jobs, self._schedule.next_run())
+            self._observed_at = asyncio.get_running_loop().time()
             self._tell(standing)
             if (status := in_one_line(standing)) != said:
                 said = status

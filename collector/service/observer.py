@@ -22,8 +22,15 @@ from collector.energy.knowledge import Known
 from collector.energy.retention import EXPIRING_DAYS, expiring_days, first_day
 from collector.service.assembly import AccountAtWork
 from collector.service.collection import Collection
-from collector.service.health import Health, HealthPolicy, Signs, State, judge, worst
-from collector.service.standing import AccountStanding, Failure, MeterStanding, Standing, write_standing
+from collector.service.health import HealthPolicy, State
+from collector.service.standing import (
+    AccountStanding,
+    Failure,
+    MeterStanding,
+    Standing,
+    judged,
+    write_standing,
+)
 from collector.service.troubles import Cause, reason_of, trouble_of
 from collector.threads import DaemonThreads
 
@@ -80,22 +87,20 @@ class Observer:
             trouble = _failure_of(account.runner.trouble, at)
             accounts[account.name] = self._account(account, trouble, today)
             for each in account.collections:
-                own = _failure_of(account.runner.trouble_with(each), at)
-                meters[each.meter.name] = await self._meter(each, own, now)
-        whole = worst(Health(State(each.state), each.age_s, each.reason) for each in meters.values())
-        standing = Standing(
+                own = _failure_of(account.runner.rejected.get(each), at)
+                meters[each.meter.name] = await self._meter(each, trouble, own, now)
+        facts = Standing(
             version=__version__,
             pid=os.getpid(),
             started_at=self._started_at,
             written_at=at,
             today=today,
-            state=whole.state.value,
-            age_s=whole.age_s,
             jobs=jobs,
             next_run_at=None if next_run is None else int(next_run.timestamp()),
             accounts=accounts,
             meters=meters,
         )
+        standing = judged(facts, now.timestamp(), self._policy)
         if _timeless(standing) != _timeless(self.standing):
             with suppress(OSError):  # a disk in trouble is told by the work itself
                 await self._in_thread(partial(write_standing, self._place, standing))
@@ -120,24 +125,22 @@ class Observer:
             trouble=trouble,
         )
 
-    async def _meter(self, collection: Collection, trouble: Failure | None, now: datetime) -> MeterStanding:
+    async def _meter(
+        self, collection: Collection, trouble: Failure | None, own: Failure | None, now: datetime
+    ) -> MeterStanding:
+        """The facts of one meter; `trouble` is its account's."""
         before = self.standing.meters.get(collection.meter.name, MeterStanding())
         found = _Found(0, (), before.newest_hour, before.missing_hours, [])
         if collection.is_looked_at:  # until then no file seems to be there: what was said before counts
             found = await self._found(collection, now)
-        answered_at = collection.answered_at or before.answered_at
-        signs = Signs(found.newest, answered_at, self._started_at, trouble.reason if trouble else "")
-        health = judge(signs, now.timestamp(), self._policy)
         self._warn(collection, found.expiring)
         return MeterStanding(
-            state=health.state.value,
-            age_s=health.age_s,
-            reason=health.reason,
             newest_hour=found.newest,
-            answered_at=answered_at,
+            answered_at=collection.answered_at or before.answered_at,
             missing_hours=found.missing_hours,
             expiring_days=len(found.expiring),
-            failure=trouble or collection.failure or before.failure,
+            failure=trouble or own or collection.failure or before.failure,
+            trouble=own.reason if own else "",
         )
 
     async def _found(self, collection: Collection, now: datetime) -> _Found:

@@ -20,7 +20,14 @@ from collector.energy.knowledge import Known
 from collector.energy.retention import expiring_days, first_day
 from collector.service.health import Health, Signs, judge
 from collector.service.home import home_zone
-from collector.service.standing import Failure, MeterStanding, Standing, is_alive, read_standing
+from collector.service.standing import (
+    Failure,
+    MeterStanding,
+    Standing,
+    is_alive,
+    read_standing,
+    trouble_with,
+)
 from collector.settings import Settings
 
 
@@ -75,7 +82,7 @@ def overview(settings: Settings, now: datetime, environ: Mapping[str, str]) -> O
     meters = []
     for meter in settings.meters:
         told = MeterStanding() if standing is None else standing.meters.get(meter.name, MeterStanding())
-        trouble = _trouble(standing, meter.name) if runs else ""
+        trouble = trouble_with(standing, meter.name) if standing is not None and runs else ""
         seen = _Seen(now, home, told, watched_since, trouble, is_held=held[meter.name])
         meters.append(_meter(settings, meter, seen))
     return Overview(now, home, runs, standing, tuple(meters))
@@ -121,14 +128,6 @@ def _meter(settings: Settings, meter: Meter, seen: _Seen) -> MeterOverview:
         failure=seen.told.failure,
         is_held=seen.is_held,
     )
-
-
-def _trouble(standing: Standing | None, meter: str) -> str:
-    """What keeps the meter's account from working, as the service said it last."""
-    for account in standing.accounts.values() if standing is not None else ():
-        if meter in account.meters and account.trouble is not None:
-            return account.trouble.reason
-    return ""
 
 
 def _saved_at(folder: Path, known: Mapping[date, Known]) -> int | None:

@@ -65,7 +65,7 @@ class AccountRunner:
         self._recovery: asyncio.Task[None] | None = None
         self._collections: list[Collection] = []  # those that ever had a job
         self._rows: dict[Collection, _Row] = {}
-        self._rejected: dict[Collection, Rejected] = {}  # meters that are down alone
+        self.rejected: dict[Collection, Rejected] = {}  # meters that are down alone, and why
         self._judging = asyncio.Lock()
         self._answered = False
         self._unknown: set[str] = set()
@@ -115,10 +115,6 @@ class AccountRunner:
         for task in (self._recovery, *(row.judging for row in self._rows.values())):
             if task is not None:
                 task.cancel()
-
-    def trouble_with(self, collection: Collection) -> Cause | None:
-        """What keeps that meter's days from being collected now: the account's trouble, or its own."""
-        return self.trouble or self._rejected.get(collection)
 
     @property
     def is_busy(self) -> bool:
@@ -302,7 +298,7 @@ class AccountRunner:
     async def _ask_for_other_meters(self, collection: Collection, row: _Row) -> DayOutcome | Cause:
         """The row's error where each other meter is rejected, too; else what else came of one."""
         for other in self._collections:
-            if other is not collection and other not in self._rejected:
+            if other is not collection and other not in self.rejected:
                 found = await self._attempt(other, other.today(), once=True)
                 if not isinstance(found, Rejected):
                     return found
@@ -319,7 +315,7 @@ class AccountRunner:
         loop = asyncio.get_running_loop()
         began = told = loop.time()
         log = self._log.bind(meter=collection.meter.name)
-        self._rejected[collection] = row.error
+        self.rejected[collection] = row.error
         log.error(METER.down, reason=row.error.reason)
         self.on_turn()
         for number, wait_s in enumerate(METER.waits_s()):
@@ -331,12 +327,12 @@ class AccountRunner:
             if isinstance(found, DayOutcome):
                 break
             if isinstance(found, Rejected):
-                self._rejected[collection] = row.error = found
+                self.rejected[collection] = row.error = found
             if loop.time() - told >= _DAY_S:
                 told = loop.time()
                 log.error(METER.down, reason=row.error.reason)
         log.info(METER.up, down_s=round(loop.time() - began, 3))
-        del self._rejected[collection]
+        del self.rejected[collection]
         for job, day in row.held:
             job.give_back(day)
             self._lanes.settle(job)
@@ -447,7 +443,7 @@ class AccountRunner:
         collection = job.collection
         if number % 2:
             others = [
-                each for each in self._collections if each is not collection and each not in self._rejected
+                each for each in self._collections if each is not collection and each not in self.rejected
             ]
             collection = [collection, *others][number // 2 % (1 + len(others))]
         found = await self._attempt(collection, collection.today() if number % 2 else day, once=True)

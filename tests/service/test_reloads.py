@@ -35,17 +35,16 @@ async def stalled_saves(patch: pytest.MonkeyPatch) -> AsyncIterator[Callable[[],
 
     def fsync(descriptor: int) -> None:
         waiting[0] += 1
-        assert works.wait(30)
+        with loop.hang():
+            assert works.wait(30)
         really(descriptor)
 
     with patch.context() as stalled:
         stalled.setattr(os, "fsync", fsync)
-        loop.threads_hang = True
         try:
             yield lambda: waiting[0]
         finally:
             works.set()
-            loop.threads_hang = False
 
 
 async def until(condition: Callable[[], bool]) -> None:
