@@ -81,7 +81,7 @@ async def test_an_observer_that_hangs_is_no_sign_of_life(
     async with living(cloud_of(), tmp_path, START, **SHALLOW) as service:
         await service.pass_time(minutes=6)
         with a_card_that_keeps_no_standing(monkeypatch):
-            await service.pass_time(minutes=16)  # from twelve past on
+            await service.pass_time(minutes=13)  # it hangs from twelve past on
             before = service.told.count("WATCHDOG=1")
             await service.pass_time(minutes=1)
             assert service.told.count("WATCHDOG=1") > before
