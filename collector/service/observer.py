@@ -139,7 +139,7 @@ class Observer:
             answered_at=collection.answered_at or before.answered_at,
             missing_hours=found.missing_hours,
             expiring_days=len(found.expiring),
-            failure=trouble or own or collection.failure or before.failure,
+            failure=_newest(now.timestamp(), trouble, own, collection.failure, before.failure),
             trouble=own.reason if own else "",
         )
 
@@ -238,6 +238,12 @@ def _read(
         newest_whole_hour(folder, known, zone, no_solar=no_solar),
         missing_hours(folder, known, zone, days, now, no_solar=no_solar),
     )
+
+
+def _newest(now: float, *failures: Failure | None) -> Failure | None:
+    """The last of them; one that is later than `now` is of a wrong clock, and older than any other."""
+    found = [each for each in failures if each is not None]
+    return max(found, key=lambda each: each.at if each.at <= now else -1, default=None)
 
 
 def _failure_of(cause: Cause | None, at: int) -> Failure | None:
