@@ -428,39 +428,33 @@ class AccountRunner:
         For a source it is the day that failed and today in turn, and today of each meter: what the
         cloud can never answer must not pass for a cloud that is down.
         """
-        if not self._struck:
-            return await self._probe_with_any(error)
-        job, day, _ = self._struck[0]
+        if not self._collections:
+            return error
+        job, failed = self._struck[0][:2] if self._struck else (None, None)  # none after a reload
+        collection = self._collections[0] if job is None else job.collection
         try:
             if isinstance(error, ClockUntrusted):
-                job.collection.check_clock()
+                collection.check_clock()
                 return None
             if isinstance(error, OSError):
-                await job.collection.blocking(job.collection.archive.probe)
+                await collection.blocking(collection.archive.probe)
                 return None
         except (ClockUntrusted, OSError) as still:
             return still
-        collection = job.collection
         if number % 2:
             others = [
                 each for each in self._collections if each is not collection and each not in self.rejected
             ]
             collection = [collection, *others][number // 2 % (1 + len(others))]
-        found = await self._attempt(collection, collection.today() if number % 2 else day, once=True)
+        day = collection.today() if failed is None or number % 2 else failed
+        found = await self._attempt(collection, day, once=True)
         if not isinstance(found, DayOutcome):
             return found
-        if collection is job.collection and found.day == day:
+        if job is not None and collection is job.collection and found.day == failed:
             del self._struck[0]
             job.record(found)
             self._lanes.settle(job)
         return None
-
-    async def _probe_with_any(self, error: Cause) -> Cause | None:
-        """The same where no day has failed yet, as after a reload: with today of any meter."""
-        if not self._collections:
-            return error
-        found = await self._attempt(self._collections[0], self._collections[0].today(), once=True)
-        return None if isinstance(found, DayOutcome) else found
 
     def _tell(self, error: Cause) -> None:
         self.trouble = error
@@ -469,9 +463,12 @@ class AccountRunner:
 
     def _give_up(self, error: Cause) -> None:
         self.given_up = error
-        rejected = [(job, day, row.error) for row in self._rows.values() for job, day in row.held]
-        for job, day, each in (*self._struck, *rejected):
+        for row in self._rows.values():
+            self._struck += [(job, day, row.error) for job, day in row.held]
+            if row.judging is not None:
+                row.judging.cancel()
+        self._rows.clear()
+        for job, day, each in self._struck:
             job.record(DayOutcome.failed(day, str(each)))
         self._struck.clear()
-        self._rows.clear()
         self._lanes.close()

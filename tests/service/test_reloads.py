@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import io
 import os
 import threading
@@ -20,6 +21,7 @@ from tests.numbers.test_whole_years import check_day
 from tests.service.living import Living, events_in, living
 from tests.service.test_observed import standing_of
 from tests.service.test_service import SHALLOW, START, TODAY
+from tests.service.test_troubles import failing
 from tests.virtual_time import VirtualTimeLoop
 from tests.world import DEVICE, KEY, cloud_of, records_of
 
@@ -249,4 +251,24 @@ async def test_a_reload_with_another_key_uses_it_at_once(tmp_path: Path, log_lin
         service.world.accounts = account(ANOTHER)
         service.signals.reload.set()
         await service.pass_time(seconds=5)
+        assert (service.world.folder() / f"{TODAY}.jsonl").exists()
+
+
+async def test_a_disk_that_fails_when_a_refused_key_is_accepted_after_a_reload_stops_the_fetching(
+    tmp_path: Path, log_lines: io.StringIO, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No day has failed since the reload: the disk is probed all the same, not the cloud."""
+    refused = Fault("bad_key", until=START + timedelta(minutes=10))
+    async with living(cloud_of(fault=(refused,)), tmp_path, START, **SHALLOW) as service:
+        await service.pass_time(minutes=5)
+        service.signals.reload.set()
+        await service.pass_time(minutes=5)
+        with monkeypatch.context() as broken:
+            broken.setattr(os, "fsync", failing(errno.EIO))
+            await service.pass_time(minutes=15)
+            assert len(events_in(log_lines.getvalue(), "storage.failed")) == 1
+            before = service.world.cloud.counts.total.requests
+            await service.pass_time(hours=2)
+            assert service.world.cloud.counts.total.requests == before
+        await service.pass_time(minutes=2)
         assert (service.world.folder() / f"{TODAY}.jsonl").exists()
