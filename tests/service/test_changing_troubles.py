@@ -46,6 +46,7 @@ BROKEN = Trouble("storage.failed", disk=errno.EIO)
 CLOCK = Trouble("clock.untrusted", skew=timedelta(days=-30))
 
 
+@pytest.mark.usefixtures("rare_looks")
 @pytest.mark.parametrize(
     ("troubles", "reported"),
     [
