@@ -28,7 +28,8 @@ EVENTS: dict[str, str] = {
     "answer.anomaly": "an answer tells some hours in a way nobody can be sure of; they count as missing",
     "request.retried": "a request is tried again, and when",
     "account.held": "the cloud rejected the pace; the whole account waits",
-    "source.unavailable": "the cloud cannot be reached; said once per outage",
+    "source.unavailable": "the cloud cannot be reached, or rejects every day (of one `meter`); "
+    "said once per outage",
     "source.recovered": "the cloud answers again; how long it did not",
     "key.refused": "the cloud named the key as wrong; said once",
     "key.accepted": "a key that was refused is accepted again",
@@ -70,7 +71,8 @@ CURES: dict[str, str] = {
     "device.unknown": "Check the id, and the host: an account that has moved looks like this. "
     "The app shows the server under User settings, Authorization cloud key.",
     "source.unavailable": "Nothing to do if it is the network or the cloud: it goes on by itself. "
-    "If it stays, check the host and this machine's connection.",
+    "If it stays, check the host and this machine's connection. If the cloud answers 400, 403 or 404, "
+    "check host, id and kind; if they are right, the cloud has changed: update the collector.",
     "clock.untrusted": "Set this machine's clock (timedatectl); the work goes on by itself.",
     "storage.full": "Make room on the disk; the work goes on by itself.",
     "storage.failed": "Look at the disk (dmesg), and replace a card that has become read-only.",

@@ -331,7 +331,12 @@ class Archive:
         )
 
     def note_failure(self, day: LocalDay, reason: str, now: datetime) -> None:
-        """Remembers that a past day could not be had, so that it is asked for again in time."""
+        """Remembers that a past day could not be had, so that it is asked for again in time.
+
+        Nothing where the archive is not taken: the folder may be another meter's.
+        """
+        if not self.is_taken:
+            return
         self.ledger.remember(day, Outcome.FAILED, now, complete=False, keep_s=0, reason=reason)
         self._know(day.date, self._known.get(day.date, NOTHING))
 

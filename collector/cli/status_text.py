@@ -14,8 +14,10 @@ from collector.energy.retention import EXPIRING_DAYS
 from collector.events import CURES
 from collector.service.health import State, age_in_words
 from collector.service.overview import MeterOverview, Overview
+from collector.service.standing import Failure
 
 _WIDTH = 90
+_RECENT_S = 86400
 _COLOURS = {State.GOOD: "32", State.STARTING: "33", State.OFFLINE: "31", State.BROKEN: "31"}
 
 
@@ -83,10 +85,17 @@ def _meter(meter: MeterOverview, seen: Overview, *, colour: bool) -> Iterator[st
         yield _row("aside", f"{meter.quarantined} damaged file{'s' * (meter.quarantined != 1)} in quarantine")
     if meter.answered_at is not None:
         yield _row("success", _time(meter.answered_at, seen))
-    if (failure := meter.failure) is not None:
+    if (failure := meter.failure) is not None and _matters(failure, meter, seen.now.timestamp()):
         yield _row("error", f"{_time(failure.at, seen)}, {failure.event}: {_safe(failure.reason)}")
         cure = failure.cure or CURES.get(failure.event, "")
         yield from (_row("", line) for line in wrap(_safe(cure), _WIDTH))
+
+
+def _matters(failure: Failure, meter: MeterOverview, now: float) -> bool:
+    """Whether an error is worth being shown: for a day, and as long as nothing went well since."""
+    if meter.answered_at is None or now - _RECENT_S <= failure.at <= now:
+        return True
+    return meter.answered_at <= failure.at <= now  # later than now is one of a clock that was wrong
 
 
 def _newest(meter: MeterOverview) -> str:

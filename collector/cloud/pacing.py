@@ -74,6 +74,16 @@ class Pacer:
         return self._pace.serial
 
     @property
+    def held_until(self) -> float:
+        """The loop time at which the last hold ends, or ended."""
+        return self._pace.held_until
+
+    @property
+    def hold_s(self) -> float:
+        """Seconds from the first rejection in a row to the end of the hold in force; 0 while none is on."""
+        return self._pace.hold_s
+
+    @property
     def quiet_s(self) -> float:
         """Seconds since a request last began or ended, or a hold was over; 0 while one is on."""
         return self._pace.quiet_s
@@ -85,7 +95,7 @@ class Pacer:
         """Waits for this request's turn; sees from the way it ends whether the pace was too fast.
 
         `goes_on`: it goes on with what has begun, and so ahead of what has not. Raises `CalledOff` where
-        it is called off by then: no turn was taken.
+        it is called off by then, or before it would wait for the end of a hold: no turn was taken.
         """
         turn = await self._pace.take(is_called_off, goes_on=goes_on)
         self.requests += 1
@@ -132,6 +142,14 @@ class Pace:
         self._ended_at = self._not_before
         self._rejected_at = float("-inf")
         self._rejections_in_a_row = 0
+        self._rejected_since = float("-inf")  # the first of them
+        self.held_until = float("-inf")  # loop time at which the last hold ends, or ended
+
+    @property
+    def hold_s(self) -> float:
+        """Seconds from the first rejection in a row to the end of the hold in force; 0 while none is on."""
+        on = asyncio.get_running_loop().time() < self.held_until
+        return self.held_until - self._rejected_since if on else 0.0
 
     @property
     def quiet_s(self) -> float:
@@ -151,6 +169,8 @@ class Pace:
     async def _start(self, is_called_off: Callable[[], bool], *, goes_on: bool) -> Turn:
         loop = asyncio.get_running_loop()
         while True:
+            if self.hold_s and is_called_off():
+                raise CalledOff
             if self._is_full or (self._ahead and not goes_on):
                 self._freed.clear()
                 await self._freed.wait()
@@ -199,11 +219,14 @@ class Pace:
             if self.serial:
                 self.gap_s = min(self.gap_s * _GAP_GROWTH, max(_GAP_MAX_S, self.gap_s))
             self._rejected_at = now
+            if not self._rejections_in_a_row:
+                self._rejected_since = now
             self._rejections_in_a_row += 1
             self.serial = True
         hold_s = min(_HOLD_MIN_S * 2.0 ** min(self._rejections_in_a_row - 1, 10), _HOLD_MAX_S)
         if retry_after_s is not None:
             hold_s = min(max(retry_after_s, _HOLD_MIN_S), _ASKED_HOLD_MAX_S)
+        self.held_until = max(self.held_until, now + hold_s)
         self._hold_until(now + hold_s)
         return hold_s
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import ExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 
@@ -67,16 +67,19 @@ async def assembled(
     pacers: Pacers,
     patience_s: float | None = None,
     remembered: Remembered | None = None,
+    on_open: Callable[[], None] = lambda: None,
 ) -> AsyncIterator[list[AccountAtWork]]:
     """All accounts, ready to work, with their archives held, but for those that must not be used (yet).
 
-    `remembered` knows where archives were before.
+    `remembered` knows where archives were before. `on_open` is called when they are open.
     Raises `ArchiveLocked`, and `ArchiveError` with the cause and the cure, before anything is asked.
+    Where a save is still under way at the end, the archives stay held until the process ends.
     """
     archives, held = await _opened(settings, remembered)
-    with held:
+    on_open()
+    accounts: list[AccountAtWork] = []
+    try:
         async with open_session() as session:
-            accounts = []
             for each in settings.accounts:
                 client = _client(settings, each.account, session, pacers)
                 collections = tuple(
@@ -88,6 +91,9 @@ async def assembled(
                 runner = AccountRunner(each.account.name, settings.pacing.max_in_flight, patience_s)
                 accounts.append(AccountAtWork(each.account.name, runner, collections, client.pacer))
             yield accounts
+    finally:
+        if not any(each.is_at_work for account in accounts for each in account.collections):
+            held.close()
 
 
 async def _opened(settings: Settings, remembered: Remembered | None) -> tuple[dict[str, Archive], ExitStack]:

@@ -24,7 +24,7 @@ from collector.energy.matching import Match
 from collector.energy.planning import PlanPolicy, backfill_days, heal_days, refresh_days
 from collector.energy.readings import HourReading
 from collector.energy.retention import first_day, lost_days
-from collector.errors import AnswerError, ArchiveLocked, ArchiveRefused, Rejected, UnreadableFile
+from collector.errors import AnswerError, ArchiveLocked, ArchiveRefused, UnreadableFile
 from collector.service.standing import Failure
 from collector.service.takeover import compared, unscaled
 from collector.service.telling import (
@@ -119,8 +119,8 @@ class Collection:
         `OSError` where nothing could be saved, `ClockUntrusted` where nobody knows which hours are over,
         `ArchiveRefused` or `ArchiveLocked` where the archive must not be used.
         """
-        await self.take_over(once=once, is_called_off=is_called_off)
         try:
+            await self.take_over(once=once, is_called_off=is_called_off)
             answer = await self.client.fetch_day(self.meter, day, once=once, is_called_off=is_called_off)
             self.check_clock()
             now = self._clock()  # the one that is trusted; it may have been set since the day was asked for
@@ -131,9 +131,6 @@ class Collection:
             self._log.warning("answer.rejected", day=str(day), field=error.field, reason=error.reason)
             self.note_failure("answer.rejected", str(error))
             return await self.fail_day(day, f"answer.rejected: {error}")
-        except Rejected as error:
-            self.note_failure("day.failed", error.reason)
-            return await self.fail_day(day, error.reason)
         kinds = Counter((anomaly.field, anomaly.reason) for anomaly in read.anomalies)
         for (name, reason), hours in kinds.items():
             self._log.warning("answer.anomaly", day=str(day), field=name, reason=reason, hours=hours)
@@ -159,6 +156,8 @@ class Collection:
         Nothing to do where the archive is taken.
         """
 
+        odd: list[AnswerError] = []
+
         async def answered(day: date) -> Mapping[int, HourReading]:
             bare = unscaled(self.meter)
             try:
@@ -166,10 +165,8 @@ class Collection:
                 self.check_clock()
                 return read_day(answer, bare, self._clock()).energy_day.readings
             except AnswerError as error:
-                self._log.warning("answer.rejected", day=str(day), field=error.field, reason=error.reason)
-            except Rejected as error:
-                self._log.warning("day.failed", day=str(day), reason=error.reason)
-            return {}
+                odd.append(error)
+                return {}
 
         async with self._taking_over:
             if self.archive.is_taken:
@@ -183,6 +180,8 @@ class Collection:
             files = await self.blocking(archive.files)
             samples = await self.blocking(archive.samples, first_day(today, None, None), today, self.zone)
             found = await compared(samples, answered)
+            if odd and len(odd) == len(samples):  # the answers cannot be used: that says nothing of the files
+                raise odd[-1]
             if found is not Match.AGREES:
                 self._compared_files = files
                 raise self._refused(
@@ -397,9 +396,11 @@ class Collection:
     async def blocking(self, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """A blocking call on the archive, off the loop, one after the other.
 
-        A card that stalls must not starve the watchdog. Cancelling does not stop the thread.
+        A card that stalls must not starve the watchdog. Cancelling does not stop the thread: the next
+        call waits for it.
         """
         async with self._one_at_a_time:
+            await self.idle()
             loop = asyncio.get_running_loop()
             future = loop.run_in_executor(self._threads, partial(call, *args, **kwargs))
             self._under_way = future
@@ -407,8 +408,13 @@ class Collection:
 
     async def idle(self) -> None:
         """Until no blocking call is under way, also one whose caller was cancelled."""
-        if self._under_way is not None:
+        if self._under_way is not None and not self._under_way.done():
             await asyncio.wait([self._under_way])
+
+    @property
+    def is_at_work(self) -> bool:
+        """Whether a blocking call is under way."""
+        return self._under_way is not None and not self._under_way.done()
 
     def _planned(self, lane: Lane) -> Iterator[date]:
         now, today, since = self._clock(), self.today(), self.since

@@ -6,7 +6,7 @@ import asyncio
 from collections import deque
 from datetime import date
 
-from collector.service.collection import Lane
+from collector.service.collection import Collection, Lane
 from collector.service.jobs import Job
 
 
@@ -18,6 +18,7 @@ class Lanes:
 
     def __init__(self) -> None:
         self._jobs: dict[Lane, deque[Job]] = {lane: deque() for lane in Lane}
+        self._aside: set[Collection] = set()
         self._news = asyncio.Event()
         self._paused = False
         self._closed = False
@@ -29,7 +30,16 @@ class Lanes:
     @property
     def has_more(self) -> bool:
         """Whether a further day waits, beside those under way."""
-        return any(job.has_more for job in self.jobs())
+        return any(job.has_more for job in self.jobs() if job.collection not in self._aside)
+
+    def has_more_of(self, collection: Collection) -> bool:
+        """Whether a further day of that meter waits."""
+        return any(job.has_more for job in self.jobs() if job.collection is collection)
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether nothing is handed out any more, for good."""
+        return self._closed
 
     def put(self, job: Job) -> None:
         """Adds a job."""
@@ -64,6 +74,15 @@ class Lanes:
         self._paused = False
         self._news.set()
 
+    def set_aside(self, collection: Collection) -> None:
+        """Hands out no day of that meter until `take_back`; its jobs wait."""
+        self._aside.add(collection)
+
+    def take_back(self, collection: Collection) -> None:
+        """Goes on handing out that meter's days."""
+        self._aside.discard(collection)
+        self._news.set()
+
     def close(self) -> None:
         """Hands out nothing any more; all jobs end with the days that are under way."""
         self._closed = True
@@ -77,7 +96,7 @@ class Lanes:
             waiting = self._jobs[lane]
             for job in list(waiting):
                 waiting.rotate(-1)
-                if self._waits_for_another(job):
+                if job.collection in self._aside or self._waits_for_another(job):
                     continue
                 if job.wants_totals:
                     job.collection.is_reading_totals = True

@@ -22,7 +22,14 @@ from collector.energy.retention import expiring_days, first_day
 from collector.errors import ArchiveRefused
 from collector.service.health import Health, Signs, judge
 from collector.service.home import home_zone
-from collector.service.standing import Failure, MeterStanding, Standing, is_alive, read_standing
+from collector.service.standing import (
+    Failure,
+    MeterStanding,
+    Standing,
+    is_alive,
+    read_standing,
+    trouble_with,
+)
 from collector.settings import Settings
 
 _LATE_S = 600  # so long after a run was due, a service that holds no archive is none
@@ -87,7 +94,7 @@ def overview(settings: Settings, now: datetime, environ: Mapping[str, str]) -> O
     meters = []
     for meter in settings.meters:
         told = MeterStanding() if standing is None else standing.meters.get(meter.name, MeterStanding())
-        trouble = _trouble(standing, meter.name) if runs else ""
+        trouble = trouble_with(standing, meter.name) if standing is not None and runs else ""
         seen = _Seen(now, home, told, watched_since, trouble, is_held=held[meter.name])
         meters.append(_meter(settings, meter, seen))
     return Overview(now, home, runs, standing, tuple(meters))
@@ -146,22 +153,12 @@ def _marked(folder: Path, meter: Meter, seen: _Seen) -> tuple[str, date | None]:
     except ArchiveRefused as refusal:
         return str(refusal), meter.since
     since = max(filter(None, (meter.since, mark.since if mark else None)), default=None)
-    failure = seen.told.failure
-    is_said = failure is not None and failure.event in ("archive.refused", "archive.missing")
-    return (seen.told.reason if is_said and seen.watched_since and not seen.is_held else ""), since
+    return (seen.told.refused if seen.watched_since and not seen.is_held else ""), since
 
 
 def _is_between_rounds(standing: Standing, now: datetime) -> bool:
     """Whether a service that may hold no archive has planned its next run lately."""
     return standing.next_run_at is not None and now.timestamp() - standing.next_run_at < _LATE_S
-
-
-def _trouble(standing: Standing | None, meter: str) -> str:
-    """What keeps the meter's account from working, as the service said it last."""
-    for account in standing.accounts.values() if standing is not None else ():
-        if meter in account.meters and account.trouble is not None:
-            return account.trouble.reason
-    return ""
 
 
 def _saved_at(folder: Path, known: Mapping[date, Known]) -> int | None:

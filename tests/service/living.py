@@ -104,7 +104,7 @@ async def living(
                     signals,
                     lambda: wall_clock() + off[0],
                     _Recorder(told, watchdog_s),
-                    remembered,
+                    remembered=remembered,
                 )
             )
             service = Living(world, signals, task, told, off)
