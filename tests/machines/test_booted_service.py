@@ -274,6 +274,16 @@ def test_exit_1_is_followed_by_a_new_start(failures: Facts) -> None:
     assert _was_restarted(failures("exit_1"))
 
 
+def test_a_disk_that_is_not_mounted_is_no_new_archive(failures: Facts) -> None:
+    """Nothing is begun on the card below; `status` names the cure, and with the disk the work goes on."""
+    unplugged = failures("unplugged")
+    assert unplugged["started"]["code"] == 0, unplugged["started"]["said"]
+    assert unplugged["left"] == []
+    assert "is its disk not mounted?" in unplugged["said"]["status"]
+    assert "is its disk not mounted?" in unplugged["said"]["unit"]
+    assert unplugged["again"]["active"]
+
+
 @pytest.mark.parametrize("hang", ["stopped", "looping"])
 def test_a_hung_service_is_ended_and_started_anew(hang: str, failures: Facts) -> None:
     """A process that is stopped, and a loop that hangs in a process that is awake."""

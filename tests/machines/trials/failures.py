@@ -21,6 +21,7 @@ from tests.machines.trials.watching import (
 _QUICK = ("WatchdogSec=3", "RestartSec=1")
 _HANGING = Path("/opt/hanging.py")  # where the service's user can read it, wherever the clone lies
 _FIRST = Path("/run/first")  # as long as it is there, the service ends with 1
+_DISK, _MOUNT = Path("/srv/disk"), Path("/mnt/disk")
 _FIRST_FAILS = (
     "ExecStart=",
     f"ExecStart=/bin/sh -c 'test -e {_FIRST} && exit 1; exec {PROGRAM} run'",
@@ -39,6 +40,7 @@ def main() -> None:
     watching.drop_in(*_QUICK, "ExecStart=", f"ExecStart=/opt/shelly-collector/bin/python {_HANGING} run")
     _hang("looping", "USR1")
     _first_start_fails()
+    _unplugged()
 
 
 def _mistake() -> None:
@@ -79,6 +81,38 @@ def _first_start_fails() -> None:
     took_s = wait_until(is_ready, "a start after exit 1")
     journal = watching.journal()[said:]
     tell("exit_1", {"before": before, "after": shown(), "took_s": took_s, "journal": journal})
+
+
+def _unplugged() -> None:
+    """An archive on a disk of its own, which is not there at the next start, and then is."""
+    ran("systemctl", "stop", UNIT)
+    for folder in (_DISK, _MOUNT):
+        folder.mkdir()
+    energy = _MOUNT / "energy"
+    CONFIG.write_text(CONFIG.read_text().replace(f'path = "{watching.ARCHIVE}"', f'path = "{energy}"'))
+    watching.drop_in(f"ReadWritePaths=-{_MOUNT}")
+    _plug()
+    owner = ("-o", "shelly-collector", "-g", "shelly-collector", "-m", "750")
+    ran("install", "-d", *owner, str(energy))
+    started = timed("systemctl", "start", UNIT)
+    wait_until(lambda: len(list(energy.glob("house/*.jsonl"))) > 2, "days on the disk")
+    ran("systemctl", "stop", UNIT)
+    ran("umount", str(_MOUNT))
+    ran("install", "-d", *owner, str(energy))  # the card below has such a folder, too
+    ran("systemctl", "start", UNIT)
+    wait_until(lambda: watching.events("archive.missing"), "a word about the disk")
+    wait_until(lambda: "broken" in ran("shelly-collector", "status").stdout, "a status that is broken")
+    said = {"status": ran("shelly-collector", "status").stdout, "unit": shown()["StatusText"]}
+    left = [str(path) for path in energy.rglob("*")]
+    _plug()
+    ran("systemctl", "reload", UNIT)  # else it looks once an hour
+    wait_until(lambda: "house: good" in ran("shelly-collector", "status").stdout, "a status that is good")
+    again = {"active": is_ready(), "status": ran("shelly-collector", "status").stdout}
+    tell("unplugged", {"started": started, "said": said, "left": left, "again": again})
+
+
+def _plug() -> None:
+    ran("mount", "--bind", str(_DISK), str(_MOUNT))
 
 
 if __name__ == "__main__":
