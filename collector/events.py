@@ -35,9 +35,13 @@ EVENTS: dict[str, str] = {
     "file.quarantined": "a file that cannot be trusted was moved aside and is collected anew",
     "file.unreadable": "one or more day files cannot be read; they stay where they are, and their days wait",
     "file.changed": "one or more complete files are not the ones that were saved: a bit was lost, or edited",
+    "file.outdated": "one or more files were saved by other rules of the zone; their days are asked again",
     "ledger.rebuilt": "the ledger was damaged and was made anew from the files",
     "zone.learned": "a meter's time zone became known",
     "zone.changed": "a meter's time zone is another one than before",
+    "zone.unknown": "a time zone is unknown to this machine; the configured one counts, or nothing is stored",
+    "zone.suspected": "answers contradict the rules of a zone; till they change no day is complete",
+    "zone.trusted": "the rules of a time zone are no longer in doubt; the days held back are asked for again",
     "clock.untrusted": "this machine's clock cannot be right; nothing is stored until it is",
     "clock.trusted": "the clock is right; the work goes on",
     "clock.stepped": "the clock jumped by `step_s` seconds; the schedule was set anew",
@@ -60,6 +64,10 @@ CURES: dict[str, str] = {
     "The app shows the server under User settings, Authorization cloud key.",
     "source.unavailable": "Nothing to do if it is the network or the cloud: it goes on by itself. "
     "If it stays, check the host and this machine's connection.",
+    "zone.unknown": "Update this machine's time-zone data (apt install tzdata, on Debian 13 tzdata-legacy, "
+    "too; or pip install -U tzdata), or set timezone to a name that it knows. The work goes on by itself.",
+    "zone.suspected": "Update this machine's time-zone data (apt install tzdata, or pip install -U tzdata). "
+    "The work goes on by itself, and the days are collected again. If the data are new, check timezone.",
     "clock.untrusted": "Set this machine's clock (timedatectl); the work goes on by itself.",
     "storage.full": "Make room on the disk; the work goes on by itself.",
     "storage.failed": "Look at the disk (dmesg), and replace a card that has become read-only.",

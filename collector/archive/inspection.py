@@ -15,7 +15,7 @@ from collector.archive.checksums import FILE_NAME, Checksums
 from collector.archive.findings import CheckedDay, Finding, unreadable
 from collector.archive.folder import LEDGER_NAME, OWN_FOLDER, day_files, read_day_file
 from collector.archive.ledger import Ledger
-from collector.energy.days import zone_named
+from collector.energy.days import known_zone
 from collector.errors import DamagedFile
 
 _KINDS = {
@@ -28,11 +28,16 @@ _KINDS = {
 
 @dataclass(frozen=True, slots=True)
 class Inspection:
-    """What was found in a meter's folder, newest first. `zone` is `None` where it is not known."""
+    """What was found in a meter's folder, newest first. `zone` is `None` where it is not known.
+
+    `unknown_zone` is the recorded name of one that this machine's list lacks. That is no finding: it says
+    nothing of the files.
+    """
 
     zone: ZoneInfo | None
     days: Mapping[date, CheckedDay]
     findings: tuple[Finding, ...]
+    unknown_zone: str | None = None
 
     @property
     def counts(self) -> Counter[str]:
@@ -52,8 +57,9 @@ def inspect(folder: Path, zone_name: str | None, now: datetime) -> Inspection:
     ledger = Ledger(folder / OWN_FOLDER / LEDGER_NAME)
     if ledger.rebuilt:
         own.append(Finding(None, "ledger", None, "the ledger has lines that cannot be read"))
-    zone_name = ledger.zone or zone_name
-    zone = None if zone_name is None else zone_named(zone_name)
+    zone = known_zone(ledger.zone)
+    unknown = ledger.zone if zone is None else None
+    zone = zone or known_zone(zone_name)
     present = sorted(day_files(folder), reverse=True)
     checksums = Checksums(folder / OWN_FOLDER / FILE_NAME)
     if checksums.damaged:
@@ -65,7 +71,7 @@ def inspect(folder: Path, zone_name: str | None, now: datetime) -> Inspection:
     for day, finding in _check_neighbours(days).items():
         days[day] = replace(days[day], findings=(*days[day].findings, finding))
     findings = [finding for each in days.values() for finding in each.findings]
-    return Inspection(zone, days, (*findings, *own))
+    return Inspection(zone, days, (*findings, *own), unknown)
 
 
 def _checked(

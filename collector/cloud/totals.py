@@ -67,7 +67,7 @@ def read_totals(answer: TotalsAnswer, meter: Meter) -> SpanTotals:
     grid, doubts = _channel(answer.grid, answer, meter, zone)
     solar: Mapping[date, Energy] = {}
     if answer.solar is not None:
-        if zone_of(answer.solar, meter) != zone:
+        if zone_of(answer.solar, meter).key != zone.key:
             raise AnswerError("timezone", "the solar device is in another time zone than the grid device")
         solar, more = _channel(answer.solar, answer, meter, zone)
         doubts |= more
