@@ -216,8 +216,9 @@ class Archive:
         self.ledger.note_suspicion(Suspicion(rules_of(zone).checksum, reason[:200], day))
         since = now.timestamp() - _LATELY_S
         for each, saved_at in self._completed.items():
-            if saved_at >= since and may_be_wrong(zone, each):
-                self._hold_back(local_day(each, zone), now)
+            local = local_day(each, self.zone or zone)
+            if saved_at >= since and self._is_doubted(local):
+                self._hold_back(local, now)
         self._completed.clear()
 
     def trust(self) -> None:
@@ -292,11 +293,12 @@ class Archive:
         return may_be_wrong(day.zone, day.date)
 
     def _hold_back(self, day: LocalDay, now: datetime) -> None:
-        file, stored, _ = self._read(day)
-        decimals = self._format.decimals
-        if file is not None and not file.partial:
-            self._save(day.date, encode(stored.rounded(decimals), decimals, complete=False), complete=False)
-            self._stamps[day.date] = stamp_of(self._path(day.date).lstat())
+        """Marks a complete file as partial. One that is damaged by now is for the next look to find."""
+        path, decimals = self._path(day.date), self._format.decimals
+        with suppress(DamagedFile):
+            stored = stored_day(decode_file(path, day.date), day, no_solar=self.no_solar).rounded(decimals)
+            self._save(day.date, encode(stored, decimals, complete=False), complete=False)
+            self._stamps[day.date] = stamp_of(path.lstat())
             self._note_held_back(day.date, now)
             self._know(day.date, PARTIAL)
 

@@ -38,6 +38,11 @@ def survey(folder: Path, day_format: DayFormat) -> tuple[Mapping[date, Known], Z
     return known, zone
 
 
+def recorded_zone(folder: Path) -> str | None:
+    """The name of the meter's zone as it was recorded, known to this machine or not."""
+    return Ledger(folder / OWN_FOLDER / "ledger.jsonl").zone
+
+
 def newest_whole_hour(
     folder: Path, known: Mapping[date, Known], zone: ZoneInfo, *, no_solar: bool
 ) -> int | None:

@@ -155,8 +155,10 @@ class Collection:
         """That this machine does not know the zone that the answers name: once."""
         if name not in self._unknown_told:
             self._unknown_told |= {name}
-            level = self._log.error if configured is None else self._log.warning
-            level("zone.unknown", zone=name, configured=configured)
+            if configured is None:
+                self._log.error("zone.unknown", zone=name, configured=None)
+            else:
+                self._log.warning("zone.unknown", zone=name, configured=configured)
 
     async def _reject(self, day: date, error: AnswerError) -> str:
         """Says why an answer cannot be used, which may be this machine's own lack; gives the event's name."""
@@ -164,7 +166,9 @@ class Collection:
             self._tell_unknown(error.zone, None)
             return "zone.unknown"
         zone = known_zone(error.zone) if isinstance(error, ZoneContradicted) else None
-        if zone is not None and may_be_wrong(zone, day):
+        known = self.archive.zone
+        is_the_meters = zone is not None and (known is None or known.key == zone.key)
+        if zone is not None and is_the_meters and may_be_wrong(zone, day):
             await self.blocking(self.archive.suspect, zone, error.reason, self._clock(), day)
             self._tell_suspicion(zone)
             return "zone.suspected"

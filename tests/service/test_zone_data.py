@@ -12,10 +12,13 @@ from typing import Any
 
 import pytest
 
+from collector.archive.inspection import inspect
+from collector.cli import status_json, status_text
+from collector.cli.findings import MeterReport, as_lines
 from collector.energy.coverage import DayState
 from collector.energy.days import zone_named
 from collector.service.overview import overview
-from collector.simulator import Device
+from collector.simulator import Device, Fault
 from tests.numbers.test_whole_years import check_day
 from tests.service.living import events_in, living
 from tests.world import DEVICE, World, cloud_of, records_of, world
@@ -123,6 +126,11 @@ async def test_an_archive_survives_an_upgrade_that_takes_its_zones_name_away(
         async with world(cloud_of(KYIV), tmp_path / "archive", later) as here:
             seen = overview(here.settings(), later, {})
             assert seen.meters[0].counts[DayState.COMPLETE] == 3
+            assert seen.meters[0].unknown_zone == "Europe/Kiev"
+            assert any(
+                "Europe/Kiev" in line for line in status_text.lines(seen, io.StringIO(), {}, whole=False)
+            )
+            assert status_json.as_dict(seen)["meters"][0]["unknown_timezone"] == "Europe/Kiev"
             assert (await here.backfill(1)).failures
             assert {path: path.read_bytes() for path in before} == before
             here.meters = meter(timezone="Europe/Kyiv")
@@ -131,6 +139,39 @@ async def test_an_archive_survives_an_upgrade_that_takes_its_zones_name_away(
     log = log_lines.getvalue()
     assert not events_in(log, "ledger.rebuilt")
     assert not events_in(log, "file.quarantined")
+
+
+async def test_verify_names_a_zone_that_is_not_known_and_finds_nothing(tmp_path: Path) -> None:
+    """What depends on it is not checked; the files are not the less whole."""
+    (tmp_path / "archive").mkdir()
+    async with world(cloud_of(KYIV), tmp_path / "archive", NOW) as here:
+        await here.backfill(2)
+    with zone_data(tmp_path / "less", "Europe/Kyiv"):
+        report = MeterReport("house", here.folder(), inspect(here.folder(), None, NOW))
+    lines = list(as_lines([report]))
+    assert not report.is_to_be_told
+    assert "Europe/Kiev" in lines[2]
+    assert "tzdata-legacy" in lines[3]
+
+
+async def test_an_answer_in_a_zone_that_is_not_the_meters_doubts_no_rules(
+    tmp_path: Path, log_lines: io.StringIO
+) -> None:
+    """Its hours fit that zone no more than the other: the cloud's mistake, and no day is touched."""
+    (tmp_path / "archive").mkdir()
+    change = date(2025, 10, 26)
+    now = datetime(2025, 10, 27, 9, 30, tzinfo=UTC)
+    async with world(cloud_of(), tmp_path / "archive", now) as here:
+        await here.backfill(2)
+        before = {path: path.read_bytes() for path in here.folder().glob("*.jsonl")}
+        here.cloud.play(cloud_of(fault=(Fault("wrong_zone"),)))
+        (here.folder() / f"{change}.jsonl").unlink()
+        report = await here.backfill(2)
+        assert report.failures["house"][change].startswith("answer.rejected")
+        assert {path: path.read_bytes() for path in before if path.stem != str(change)} == {
+            path: data for path, data in before.items() if path.stem != str(change)
+        }
+    assert not events_in(log_lines.getvalue(), "zone.suspected")
 
 
 # -- Rules that are old -------------------------------------------------------------------------------
