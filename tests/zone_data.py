@@ -11,7 +11,8 @@ from pathlib import Path
 from unittest.mock import patch
 from zoneinfo import ZoneInfo
 
-from collector.energy import zones
+from collector.energy import days, zones
+from collector.simulator import scenario
 
 SYSTEM = next(Path(each) for each in zoneinfo.TZPATH if (Path(each) / "tzdata.zi").exists())
 
@@ -30,6 +31,11 @@ class ZoneData:
         shutil.copyfile(SYSTEM / (rules or name), new)
         new.replace(path)
 
+    @staticmethod
+    def restart() -> None:
+        """As another process would: what was read before is forgotten."""
+        zones.ZoneInfo.clear_cache()  # type: ignore[attr-defined]
+
     def release(self, name: str, *links: str) -> None:
         """The text form of the data: its release, and links, "new old", from old names to new ones."""
         lines = [f"# version {name}", *(f"L {link}" for link in links)]
@@ -43,17 +49,29 @@ def zone_data(folder: Path, *names: str) -> Iterator[ZoneData]:
     data = ZoneData(folder)
     for name in ("UTC", *names):
         data.put(name)
-    with patch.dict(sys.modules, {"tzdata": None, "tzdata.zoneinfo": None}):
-        zoneinfo.reset_tzpath([str(folder)])
-        _forget()
-        try:
-            yield data
-        finally:
-            zoneinfo.reset_tzpath()
+    package = {name for name in sys.modules if name.partition(".")[0] == "tzdata"} | {"tzdata"}
+    with patch.dict(sys.modules, dict.fromkeys(package)), found_in(folder):
+        yield data
+
+
+@contextmanager
+def found_in(*folders: Path) -> Iterator[None]:
+    """Zones are looked for in these folders, and those that other tests hold stay the ones they were."""
+
+    class Zone(ZoneInfo):
+        """Has a cache of its own."""
+
+    zoneinfo.reset_tzpath([str(folder) for folder in folders])
+    try:
+        with patch.object(days, "ZoneInfo", Zone), patch.object(zones, "ZoneInfo", Zone):
             _forget()
+            yield
+    finally:
+        zoneinfo.reset_tzpath()
+        _forget()
 
 
 def _forget() -> None:
-    ZoneInfo.clear_cache()
     zones.rules_of.cache_clear()
     zones.new_name.cache_clear()
+    scenario._zone.cache_clear()

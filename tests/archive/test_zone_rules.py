@@ -7,7 +7,6 @@ from contextlib import contextmanager
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
-from zoneinfo import ZoneInfo
 
 import pytest
 
@@ -140,7 +139,7 @@ def test_verify_names_the_cause_in_one_line(data: ZoneData, tmp_path: Path) -> N
     with opened(tmp_path) as archive:
         archive.merge(day_by(), END)
     data.put(NAME, rules=OTHERS)
-    ZoneInfo.clear_cache()
+    data.restart()
     found = inspect(tmp_path / "meter", None, END)
     (column,) = [each for each in found.findings if each.code == "columns"]
     assert NAME in column.text
