@@ -263,9 +263,9 @@ class Archive:
         if zone is None:
             return
         checksum = rules_of(renewed(zone)).checksum
-        if checksum != self._rules:
-            self._rules = checksum
+        if self._rules is not None and checksum != self._rules:
             self._stamps.clear()
+        self._rules = checksum
         suspicion = self.ledger.suspicion
         if suspicion is None or suspicion.checksum != checksum:
             self.trust()
