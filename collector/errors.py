@@ -10,7 +10,8 @@ CollectorError
 ├── ArchiveError             the archive cannot be used
 │   ├── DamagedFile          a day file that cannot be trusted
 │   │   └── UnreadableFile   one that may not, or could not, be read now; it may be whole
-│   └── ArchiveLocked        another instance holds the archive
+│   ├── ArchiveLocked        another instance holds the archive
+│   └── ArchiveRefused       it is another meter's, or nobody knows whose, or gone; nothing is touched
 └── SourceError              the cloud did not give the day
     ├── Unavailable          5xx, timeouts, connection, HTML, unexplained 401   retryable
     ├── RateLimited          max_req, 429                                       retryable
@@ -113,16 +114,31 @@ class ArchiveLocked(ArchiveError):
     """Another instance holds the archive."""
 
 
+class ArchiveRefused(ArchiveError):
+    """A folder that must not be used for this meter; nothing in it was moved, overwritten or begun.
+
+    `event` is what is logged, `reason` names both sides, `cure` says what a person can do.
+    """
+
+    def __init__(self, reason: str, cure: str, event: str = "archive.refused") -> None:
+        super().__init__(f"{reason}. {cure}")
+        self.reason = reason
+        self.cure = cure
+        self.event = event
+
+
 class SourceError(CollectorError):
     """The cloud did not give what was asked for.
 
-    `retry_after_s` is what the server asked for, where it asked.
+    `retry_after_s` is what the server asked for, where it asked. `cure` is what a person can do about this
+    very reason, in sentences; empty where only the kind of error says something.
     """
 
-    def __init__(self, reason: str, retry_after_s: float | None = None) -> None:
+    def __init__(self, reason: str, retry_after_s: float | None = None, *, cure: str = "") -> None:
         super().__init__(reason)
         self.reason = reason
         self.retry_after_s = retry_after_s
+        self.cure = cure
 
 
 class Unavailable(SourceError):

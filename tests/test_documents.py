@@ -25,6 +25,7 @@ from collector.service.standing import AccountStanding, Failure, Standing
 from collector.settings.schema import TABLES
 from collector.web.endpoint import health_of
 from collector.web.metrics import METRICS
+from tests.machines.documented import installing
 from tests.web.making import standing_of
 
 ROOT = Path(__file__).parents[1]
@@ -116,8 +117,8 @@ def test_every_state_of_a_day_is_explained(state: DayState) -> None:
 def test_every_field_of_the_overview_is_explained() -> None:
     """`status --json` is read by machines."""
     meter = MeterOverview(
-        "x", ZoneInfo("UTC"), Health(State.GOOD, 1), 1, 1, 1, 1, {}, 1, (), 1, Failure("x", 1, "x"),
-        is_held=False,
+        "x", ZoneInfo("UTC"), Health(State.GOOD, 1), 1, 1, 1, 1, {}, 1, (), None, 1, Failure("x", 1, "x"),
+        is_held=False, quarantined=1,
     )  # fmt: skip
     accounts = {"x": AccountStanding(trouble=Failure("x", 1, "x"))}
     standing = Standing("1", 1, 1, 1, "", accounts=accounts)
@@ -147,6 +148,18 @@ def test_a_cure_is_for_an_event_that_there_is(event: str) -> None:
 def test_every_check_of_doctor_is_explained(check: str) -> None:
     """In the README's table, in the words of the list."""
     assert f"| `{check}` | {NAMES[check]} |" in README
+
+
+def test_upgrades_are_explained_in_the_terms_of_the_installation() -> None:
+    """A new Python of the system's breaks what was installed by hand: the README says how to make it anew."""
+    section = README.partition("\n## Upgrades\n")[2].partition("\n## ")[0]
+    lines = [line for block in section.split("```sh\n")[1:] for line in block.split("```")[0].splitlines()]
+    made, *_ = installing().splitlines()
+    assert made.replace("-m venv", "-m venv --clear") in lines
+    assert made.partition(" && ")[2] in lines
+    unit = next(line for line in installing().splitlines() if line.endswith(" /etc/systemd/system/"))
+    assert unit in lines
+    assert "No module named 'collector'" in section
 
 
 def test_the_release_is_in_the_changelog() -> None:

@@ -12,6 +12,7 @@ import selectors
 import socket
 import sys
 import termios
+import threading
 from collections.abc import Callable
 from concurrent.futures import Executor
 from typing import Any
@@ -22,11 +23,16 @@ _RESOLUTION_S = 1e-6
 
 
 class VirtualTimeLoop(asyncio.SelectorEventLoop):
-    """`time()` starts at 0. `on_jump` is told how many seconds were just skipped."""
+    """`time()` starts at 0. `on_jump` is told how many seconds were just skipped.
+
+    A thread that is at work keeps time from passing, unless it is in `hang`.
+    """
 
     def __init__(self) -> None:
         self._virtual_s = 0.0
         self._in_threads = 0
+        self._hung = 0
+        self._goes_on = threading.Event()
         self._servers: list[asyncio.Server] = []
         self.on_jump: Callable[[float], None] = lambda seconds: None
         selector = _JumpingSelector(self)
@@ -45,7 +51,20 @@ class VirtualTimeLoop(asyncio.SelectorEventLoop):
 
     @property
     def waits_for_threads(self) -> bool:
-        return self._in_threads > 0
+        return self._in_threads > self._hung
+
+    def hang(self) -> None:
+        """Called in a thread that `run_in_executor` began: hangs until `let_go`, as on a card that stalls."""
+        if self._goes_on.is_set():
+            return
+        self._hung += 1
+        self.call_soon_threadsafe(lambda: None)  # to look again whether time may pass
+        assert self._goes_on.wait(60)
+
+    def let_go(self) -> None:
+        """From now on the threads that hang are at work again, and none will hang."""
+        self._hung = 0
+        self._goes_on.set()
 
     @property
     def no_connections(self) -> set[int]:

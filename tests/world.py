@@ -13,6 +13,8 @@ from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from collector.archive.mark import Mark, write_mark
+from collector.energy.identity import Identity
 from collector.service.oneshot import Report, Scope, backfill
 from collector.settings import Settings, parse
 from collector.simulator import Account, Device, Limit, Scenario, Simulator
@@ -52,11 +54,15 @@ class World:
             raw[name] = {**raw.get(name, {}), **table}
         return parse(raw, {}, None)
 
-    async def backfill(self, days: int | None = 30, since: date | None = None, **tables: Any) -> Report:
+    async def backfill(
+        self, days: int | None = 30, since: date | None = None, *, adopt: bool = False, **tables: Any
+    ) -> Report:
         """The one-shot command's work."""
         settings = self.settings(**tables)
         never = asyncio.Event()
-        return await backfill(settings, Scope(days, since), self.clock, never, lambda *told: None)
+        return await backfill(
+            settings, Scope(days, since), self.clock, never, lambda *told: None, adopt=adopt
+        )
 
     def folder(self, meter: str = "house") -> Path:
         """Where a meter's files lie."""
@@ -74,6 +80,12 @@ async def world(scenario: Scenario, archive: Path, start: datetime, **options: A
 
     async with Simulator(scenario, clock=clock) as cloud:
         yield World(cloud, archive, clock, **options)
+
+
+def mark_as(folder: Path, *devices: str, kind: str = "em", channels: tuple[int, ...] = (0, 1)) -> None:
+    """Marks a folder as that meter's archive, as the collector would have."""
+    (folder / ".collector").mkdir(parents=True, exist_ok=True)
+    write_mark(folder / ".collector", Mark(Identity(kind, devices or (DEVICE,), channels)))
 
 
 def records_of(path: Path) -> list[dict[str, Any]]:

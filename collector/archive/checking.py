@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from hashlib import sha256
@@ -17,6 +17,7 @@ from collector.archive.dayfile import (
     DayFile,
     is_outdated,
     line_of,
+    lines_of,
     outdated_by,
     parse_records,
     read_records,
@@ -33,9 +34,15 @@ _FLOAT_NOISE_KWH = Decimal("0.001")  # of the older utility's derived columns
 
 
 def check_day(
-    data: bytes, day: date, zone: ZoneInfo | None, now: datetime, recorded: Sequence[Recorded]
+    data: bytes,
+    day: date,
+    zone: ZoneInfo | None,
+    now: datetime,
+    recorded: Sequence[Recorded],
+    *,
+    was_complete: bool = False,
 ) -> CheckedDay:
-    """Everything that is wrong with the file of that date.
+    """Everything that is wrong with the file of that date, of which a complete one `was_complete`, or not.
 
     Where the zone is not known, what depends on it is left out. A file that we wrote, to go by its
     record or by its keys, is held to the contract to the letter; one of the older utility only to
@@ -53,9 +60,12 @@ def check_day(
         lines = iter([Finding(day, "columns", None, outdated_by(zone))])
     found = [*lines, *_hours(file, day, records, zone), *_marks(file, day, zone, now)]
     complete = not file.partial and not any(each.code == "missing_hour" for each in found)
-    if recorded and not file.partial:  # a partial file has no record; it is stale where a save was cut off
+    if file.partial and was_complete:
+        text = "it was complete when it was saved; this is an older file, with hours missing"
+        found.append(Finding(day, "older", None, text))
+    if recorded and not file.partial:
         found += _checksum(data, day, recorded)
-    edges = _edge(records[0]), _edge(records[-1])
+    edges = _edge(records[min(records)]), _edge(records[max(records)])
     return CheckedDay(day, tuple(found), complete, sums_of(file.readings.values(), decimals), edges)
 
 
@@ -63,7 +73,7 @@ def _lines(
     data: bytes,
     day: date,
     file: DayFile,
-    records: Sequence[Mapping[str, Any]],
+    records: Mapping[int, Mapping[str, Any]],
     zone: ZoneInfo | None,
     decimals: int,
     *,
@@ -71,8 +81,8 @@ def _lines(
 ) -> Iterator[Finding]:
     """Writes each line anew as the contract has it: an equal one is right in all its columns."""
     written = decimals if strict else _DECIMALS[-1]
-    pairs = zip(data[:-1].split(b"\n"), file.readings.items(), records, strict=True)
-    for number, (line, (ts, reading), record) in enumerate(pairs, 1):
+    pairs = zip(lines_of(data).items(), file.readings.items(), records.values(), strict=True)
+    for (number, line), (ts, reading), record in pairs:
         local = _wall(record) if zone is None else datetime.fromtimestamp(ts, zone)
         wanted = line_of(local, ts, reading, written, complete=not file.partial)
         if line + b"\n" != wanted.encode():
@@ -159,47 +169,48 @@ def _is_that_day_abroad(value: Any, wanted: str) -> bool:
 
 
 def _hours(
-    file: DayFile, day: date, records: Sequence[Mapping[str, Any]], zone: ZoneInfo | None
+    file: DayFile, day: date, records: Mapping[int, Mapping[str, Any]], zone: ZoneInfo | None
 ) -> Iterator[Finding]:
     if zone is None:
         yield from _steps(file, day, records)
         return
     local = local_day(day, zone)
-    for number, ts in enumerate(file.readings, 1):
+    for number, ts in zip(records, file.readings, strict=True):
         if ts not in local.hours:
             yield Finding(day, "foreign_hour", number, f"its hour is not of that day in {zone.key}")
     if not file.partial:
-        yield from _missing(file, local)
+        yield from _missing(file, local, records)
 
 
-def _missing(file: DayFile, local: LocalDay) -> Iterator[Finding]:
+def _missing(file: DayFile, local: LocalDay, records: Iterable[int]) -> Iterator[Finding]:
     """Of twins one is enough: they may be told as one, by us or by the older utility."""
     missing = [ts for ts in local.with_twins_as_one().hours if ts not in file.readings]
     if missing:
         labels = dict(zip(local.hours, local.labels, strict=True))
         hours = ", ".join(f"{labels[ts]:02}:00" for ts in missing)
         yield Finding(local.date, "missing_hour", None, f"it says complete, and lacks {hours}")
-    yield from _without_solar(file, local.date)
+    yield from _without_solar(file, local.date, records)
 
 
-def _without_solar(file: DayFile, day: date) -> Iterator[Finding]:
-    lacking = [number for number, hour in enumerate(file.readings.values(), 1) if hour.solar_kwh is None]
+def _without_solar(file: DayFile, day: date, records: Iterable[int]) -> Iterator[Finding]:
+    numbered = zip(records, file.readings.values(), strict=True)
+    lacking = [number for number, hour in numbered if hour.solar_kwh is None]
     if len(lacking) == len(file.readings) and not file.ours:
         return  # the older utility's, of a meter without solar
     for number in lacking:
         yield Finding(day, "missing_hour", number, "it says complete, and lacks the hour's solar")
 
 
-def _steps(file: DayFile, day: date, records: Sequence[Mapping[str, Any]]) -> Iterator[Finding]:
+def _steps(file: DayFile, day: date, records: Mapping[int, Mapping[str, Any]]) -> Iterator[Finding]:
     if file.partial:
         return
-    places = [_edge(record) for record in records]
-    for number, (one, other) in enumerate(pairwise(places), 2):
+    places = [(number, _edge(record)) for number, record in records.items()]
+    for (_, one), (number, other) in pairwise(places):
         if not one.is_followed_by(other):
             yield Finding(
                 day, "missing_hour", number, "it says complete, and lacks what comes before this hour"
             )
-    yield from _without_solar(file, day)
+    yield from _without_solar(file, day, records)
 
 
 def _marks(file: DayFile, day: date, zone: ZoneInfo | None, now: datetime) -> Iterator[Finding]:

@@ -1,14 +1,16 @@
-"""Checksums: what each complete day's file was when it was saved, to know a card that lost a bit.
+"""Checksums: what each complete day's file was when it was saved, to know a card that lost a bit or a file.
 
-A list that `sha256sum -c .collector/checksums` reads, too. A line is never changed, but struck out by
-a `#` at its start once another one counts. Delete it and nothing is lost but the proof.
+A list that `sha256sum -c .collector/checksums` reads, too. Of a line only marks are ever changed: a tab
+behind the digest, while its file is about to be saved, becomes a blank once it is; a `#` at the start
+strikes the line out, once another one counts; `#!` there says that the file was reported as gone.
+Delete the list and nothing is lost but the proof.
 """
 
 from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping, Set
 from contextlib import suppress
 from datetime import date
 from hashlib import sha256
@@ -20,25 +22,32 @@ from collector.errors import ArchiveError
 
 FILE_NAME = "checksums"
 
-_LINE = re.compile(rb"([0-9a-f]{64}) ([ *])(\d{4}-\d\d-\d\d)\.jsonl")
-_STRUCK = re.compile(rb"#[0-9a-f]{63} [ *]\d{4}-\d\d-\d\d\.jsonl")
+_LINE = re.compile(rb"([0-9a-f]{64})([ \t])([ *])(\d{4}-\d\d-\d\d)\.jsonl")
+_STRUCK = re.compile(rb"#[#0-9a-f][0-9a-f]{62}[ \t][ *]\d{4}-\d\d-\d\d\.jsonl")
+_REPORTED = re.compile(rb"#![0-9a-f]{62} [ *](\d{4}-\d\d-\d\d)\.jsonl")
+_Change = tuple[int, bytes, bytes]  # a line's offset, the line as it is and as it is to be
 _MAX_BYTES = 4 * 1024 * 1024  # a century of days
 _STRUCK_LINES_KEPT = 500  # rewriting the list less often spares the card
 
 
 class Recorded(NamedTuple):
-    """One line that counts: the SHA-256, and whether we saved that file or found and adopted it."""
+    """One line that counts: the SHA-256, and whether we saved that file or found and adopted it.
+
+    Not `settled`, the save may have been cut off: nobody can expect to find that file.
+    """
 
     digest: bytes
     saved: bool
     offset: int
+    settled: bool = True
 
 
 class Checksums:
     """The list in `path`, and what it says now.
 
     `damaged` lines could not be read, and are dropped. `changed` days have a complete file, when last
-    looked at, that is not the one that was recorded.
+    looked at, that is not the one that was recorded; of `gone` days the complete file was not there, or
+    there was one with hours missing in its place, and that was not reported yet.
     """
 
     def __init__(self, path: Path) -> None:
@@ -46,7 +55,10 @@ class Checksums:
         self._recorded: dict[date, tuple[Recorded, ...]] = {}
         self.damaged = 0
         self.changed: set[date] = set()
+        self.gone: set[date] = set()
+        self._reported: dict[date, tuple[int, bytes]] = {}  # the line's offset, and the line
         self._found: dict[date, bytes] = {}  # complete files without a record: their SHA-256
+        self._due: list[_Change] = []
         self._struck = 0
         self._is_torn = False
         self._read()
@@ -63,6 +75,19 @@ class Checksums:
         """
         return self._recorded.get(day, ())
 
+    @property
+    def reported(self) -> Set[date]:
+        """Days whose complete file was reported as gone, and has not come back."""
+        return set(self._reported)
+
+    def was_complete(self, day: date) -> bool:
+        """Whether a complete file of that day is known to have been there: it was saved, or found."""
+        return day in self._reported or any(each.settled for each in self.of(day))
+
+    def days(self) -> Set[date]:
+        """All days that are recorded, or reported as gone."""
+        return self._recorded.keys() | self._reported.keys()
+
     def note(self, day: date, data: bytes) -> None:
         """Records a file that is about to be saved; durable when this returns. Raises `OSError`."""
         digest = sha256(data).digest()
@@ -76,62 +101,151 @@ class Checksums:
         *older, newest = self.of(day)
         self._strike(day, older)
         self._recorded[day] = (newest,)
+        self._settle_as_it_is(day)
         self.changed.discard(day)
+        self.gone.discard(day)
 
-    def forget(self, day: date) -> None:
-        """That day's complete file is gone, or about to be."""
-        self._strike(day, self._recorded.pop(day, ()))
+    def forget(self, day: date, *, durably: bool = False) -> None:
+        """That day's complete file is gone, or about to be, and nobody is to expect it.
+
+        `durably`: nor after a power cut. Where nothing was recorded that costs nothing.
+        """
+        self._strike(day, self._recorded.pop(day, ()), durably=durably)
+        self._strike_reported(day)
         self._found.pop(day, None)
         self.changed.discard(day)
+        self.gone.discard(day)
 
-    def look_at(self, day: date, data: bytes) -> None:
-        """Compares that day's complete file with its record; `adopt` makes one where there is none."""
+    def look_at(self, day: date, data: bytes, *, complete: bool) -> None:
+        """Compares that day's file with its record; `adopt` makes one for a complete file without any."""
         digest, recorded = sha256(data).digest(), self.of(day)
         self.changed.discard(day)
-        if not recorded:
-            self._found[day] = digest
-        elif digest not in [each.digest for each in recorded]:
+        self.gone.discard(day)
+        if digest in [each.digest for each in recorded]:
+            self._settle_as_it_is(day)
+        elif complete and recorded:
             self.changed.add(day)
+        elif complete:
+            self._found[day] = digest
+        else:
+            self._miss(day)
+
+    def look_for_gone(self, present: Container[date]) -> None:
+        """Notes which recorded files are not among those that are there."""
+        for day in self._recorded.keys() | self._found.keys():
+            if day not in present:
+                self.changed.discard(day)
+                self._found.pop(day, None)
+                self._miss(day)
+
+    def note_reported(self) -> None:
+        """Remembers that the `gone` ones were reported, also over a restart."""
+        changes = []
+        for day in self.gone:
+            *older, newest = self._recorded.pop(day)
+            self._strike(day, older)
+            line = b"#!" + _line_of(day, newest._replace(settled=True))[2:]
+            self._reported[day] = newest.offset, line
+            changes.append((newest.offset, _line_of(day, newest), line))
+        self._edit(changes)
+        self.gone.clear()
 
     def adopt(self) -> None:
-        """Records the complete files that were found without a record. Raises `OSError`: they wait then."""
+        """Records the complete files that were found without a record. Raises `OSError`: they wait then.
+
+        Marks that could not be changed are tried again.
+        """
+        self._mark()
         if self._found:
             self._append(self._found, saved=False)
+            for day in self._found:
+                self._strike_reported(day)
             self._found.clear()
 
+    def _miss(self, day: date) -> None:
+        """That day's complete file is not there. If its first save was cut off it never was."""
+        if any(each.settled for each in self.of(day)):
+            self.gone.add(day)
+        else:
+            self._strike(day, self._recorded.pop(day, ()))
+
+    def _settle_as_it_is(self, day: date) -> None:
+        """The records count as they stand: the file is one of them."""
+        marked = []
+        for each in self._recorded[day]:
+            if not each.settled:
+                after = each._replace(settled=True)
+                self._edit([(each.offset, _line_of(day, each), _line_of(day, after))])
+                each = after
+            marked.append(each)
+        self._recorded[day] = tuple(marked)
+        self._strike_reported(day)
+
     def _append(self, digests: Mapping[date, bytes], *, saved: bool) -> None:
-        recorded = [(day, Recorded(digest, saved, 0)) for day, digest in sorted(digests.items())]
+        """Records saved files as about to be, found ones as they are."""
+        recorded = [
+            (day, Recorded(digest, saved, 0, settled=not saved)) for day, digest in sorted(digests.items())
+        ]
         lines = [_line_of(day, each) for day, each in recorded]
         offset = append_durably(self._path, b"".join(lines))
         for (day, each), line in zip(recorded, lines, strict=True):
             self._recorded[day] = (*self.of(day), each._replace(offset=offset))
             offset += len(line)
 
-    def _strike(self, day: date, recorded: Iterable[Recorded]) -> None:
-        """One byte each. A line that could not be struck out counts on, and does no harm."""
-        if not recorded:
+    def _strike(self, day: date, recorded: Iterable[Recorded], *, durably: bool = False) -> None:
+        """A line that could not be struck out counts on for the next start."""
+        lines = [(each.offset, _line_of(day, each)) for each in recorded]
+        self._edit(((offset, line, b"#" + line[1:]) for offset, line in lines), durably=durably)
+        self._struck += len(lines)
+
+    def _strike_reported(self, day: date) -> None:
+        if day in self._reported:
+            offset, line = self._reported.pop(day)
+            self._edit([(offset, line, b"##" + line[2:])])
+            self._struck += 1
+
+    def _edit(self, changes: Iterable[_Change], *, durably: bool = False) -> None:
+        self._due += changes
+        self._mark(durably=durably)
+
+    def _mark(self, *, durably: bool = False) -> None:
+        """Makes the changes of marks that are due; where that fails they stay due, and the older ones count.
+
+        Byte by byte, for one byte is never torn. `durably`: after all that were made before, and at once.
+        """
+        if not self._due:
             return
         with suppress(OSError):
             descriptor = os.open(self._path, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC)
             try:
-                for each in recorded:
-                    line = _line_of(day, each)
-                    if os.pread(descriptor, len(line), each.offset) == line:  # else a person changed it
-                        os.pwrite(descriptor, b"#", each.offset)
-                    self._struck += 1
+                if durably:
+                    os.fsync(descriptor)
+                for offset, old, new in self._due:
+                    if os.pread(descriptor, len(old), offset) == old:  # else a person changed it
+                        for place, byte in enumerate(new):
+                            if byte != old[place]:
+                                os.pwrite(descriptor, new[place : place + 1], offset + place)
+                if durably:
+                    os.fsync(descriptor)
+                self._due.clear()
             finally:
                 os.close(descriptor)
 
     def _rewrite(self) -> None:
         lines: list[bytes] = []
         size = 0
-        for day in sorted(self._recorded):
+        for day in sorted(self.days()):
+            if day in self._reported:
+                self._reported[day] = size, self._reported[day][1]
+                lines.append(self._reported[day][1])
+                size += len(lines[-1])
             kept = []
-            for each in self._recorded[day]:
+            for each in self.of(day):
                 kept.append(each._replace(offset=size))
                 lines.append(_line_of(day, each))
                 size += len(lines[-1])
-            self._recorded[day] = tuple(kept)
+            if kept:
+                self._recorded[day] = tuple(kept)
         replace_file(self._path, b"".join(lines))
         self.damaged, self._struck, self._is_torn = 0, 0, False
 
@@ -154,19 +268,31 @@ class Checksums:
 
     def _apply(self, line: bytes, offset: int) -> None:
         match = _LINE.fullmatch(line)
-        day = None if match is None else _date_of(match[3])
+        day = None if match is None else _date_of(match[4])
         if match is None or day is None:
-            is_struck = _STRUCK.fullmatch(line) is not None
-            self._struck += is_struck
-            self.damaged += not is_struck
+            self._apply_struck(line, offset)
             return
-        recorded = Recorded(bytes.fromhex(match[1].decode()), match[2] == b" ", offset)
+        settled = match[2] == b" "
+        recorded = Recorded(bytes.fromhex(match[1].decode()), match[3] == b" ", offset, settled)
         self._recorded[day] = (*self.of(day), recorded)
+        if settled and self._reported.pop(day, None) is not None:  # it came back
+            self._struck += 1
+
+    def _apply_struck(self, line: bytes, offset: int) -> None:
+        reported = _REPORTED.fullmatch(line)
+        day = None if reported is None else _date_of(reported[1])
+        if day is not None:
+            self._reported[day] = offset, line + b"\n"
+            self._recorded.pop(day, None)
+        elif _STRUCK.fullmatch(line) is not None:
+            self._struck += 1
+        else:
+            self.damaged += 1
 
 
 def _line_of(day: date, recorded: Recorded) -> bytes:
-    mark = " " if recorded.saved else "*"
-    return f"{recorded.digest.hex()} {mark}{day.isoformat()}.jsonl\n".encode()
+    settled, mark = " " if recorded.settled else "\t", " " if recorded.saved else "*"
+    return f"{recorded.digest.hex()}{settled}{mark}{day.isoformat()}.jsonl\n".encode()
 
 
 def _date_of(text: bytes) -> date | None:

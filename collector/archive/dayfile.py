@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import codecs
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
@@ -103,40 +105,62 @@ def decode(data: bytes, day: date) -> DayFile:
     return read_records(parse_records(data), day)
 
 
-def parse_records(data: bytes) -> list[dict[str, Any]]:
-    """The JSON object of each line, numbers with a point as `Decimal`. Raises `DamagedFile`."""
-    if not data:
-        raise DamagedFile("it is empty")
+def lines_of(data: bytes) -> dict[int, bytes]:
+    """The lines by their numbers, without what is form alone.
+
+    Which line ends a file has, whether the last one is there, a byte order mark, blank lines and blanks
+    around a line say nothing about the day: editors and other systems add or take them.
+    """
+    lines = enumerate(data.removeprefix(codecs.BOM_UTF8).splitlines(), 1)
+    return {number: text for number, line in lines if (text := line.strip(b" \t"))}
+
+
+def parse_records(data: bytes) -> dict[int, dict[str, Any]]:
+    """The JSON object of each line by its number, numbers with a point as `Decimal`. Raises `DamagedFile`."""
     if len(data) > MAX_BYTES:
         raise DamagedFile(f"it is larger than {MAX_BYTES} bytes")
-    if not data.endswith(b"\n"):
-        raise DamagedFile("its last line has no end")
-    lines = data[:-1].split(b"\n")
+    lines = lines_of(data)
+    if not lines:
+        raise DamagedFile("it is empty")
     if len(lines) > _MAX_RECORDS:
         raise DamagedFile(f"it has {len(lines)} lines")
-    return [_parse_line(line, number) for number, line in enumerate(lines, 1)]
+    return {number: _parse_line(line, number) for number, line in lines.items()}
 
 
-def read_records(records: Sequence[Mapping[str, Any]], day: date) -> DayFile:
-    """What the records say of that date. Raises `DamagedFile`."""
+def has_record(data: bytes, day: date) -> bool:
+    """Whether any line is a record of that date by itself, whatever is wrong with the others."""
+    if day.year not in _YEARS:
+        return False
+    for number, line in lines_of(data).items():
+        with suppress(DamagedFile):
+            record = _parse_line(line, number)
+            _hour_start(record, day, number)
+            _reading(record, number)
+            return True
+    return False
+
+
+def read_records(records: Mapping[int, Mapping[str, Any]], day: date) -> DayFile:
+    """What the records say of that date, by their lines' numbers. Raises `DamagedFile`."""
     if day.year not in _YEARS:
         raise DamagedFile("it is of a year in which nobody measured")
     readings: dict[int, HourReading] = {}
     walls: dict[int, datetime] = {}
     newest = 0
-    for number, record in enumerate(records, 1):
+    for number, record in records.items():
         ts, wall = _hour_start(record, day, number)
         if ts <= newest:
             code = "duplicate" if ts in readings else "order"
             raise DamagedFile("its hours do not ascend", number, code)
         newest = ts
         readings[ts], walls[ts] = _reading(record, number), wall
-    marks = [record.get("partial", False) for record in records]
+    marks = [record.get("partial", False) for record in records.values()]
     if any(mark is not True and mark is not False for mark in marks):
         raise DamagedFile("partial is not true or false", code="partial")
     if any(mark is not marks[0] for mark in marks):
         raise DamagedFile("only some of its lines say partial", code="partial")
-    return DayFile(readings, marks[0], all(tuple(record) in OUR_KEYS for record in records), walls)
+    ours = all(tuple(record) in OUR_KEYS for record in records.values())
+    return DayFile(readings, marks[0], ours, walls)
 
 
 def outdated_by(zone: ZoneInfo) -> str:
@@ -200,7 +224,7 @@ def _parse_line(line: bytes, number: int) -> dict[str, Any]:
         record = _DECODER.decode(line.decode("utf-8"))
     except (ValueError, ArithmeticError, RecursionError) as error:
         raise DamagedFile("not a JSON object", number) from error
-    if not isinstance(record, dict) or line[:1] != b"{" or line[-1:] != b"}":
+    if not isinstance(record, dict):
         raise DamagedFile("not a JSON object", number)
     return record
 

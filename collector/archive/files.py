@@ -16,16 +16,22 @@ from collector.errors import ArchiveLocked
 
 _TEMPORARY_SUFFIX = ".shelly-tmp"  # ours to remove; never ends in .jsonl
 _MODE = 0o640
+# What fsync of a folder says where the file system has no such thing: CIFS and others EINVAL, FUSE what its
+# program likes. PostgreSQL and Dovecot pass over EINVAL and EBADF there. EIO and ENOSPC are losses.
+_NO_FOLDER_SYNC = (errno.EINVAL, errno.EBADF, errno.ENOSYS, errno.EOPNOTSUPP)
+_NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)
 _LOOKS, _LOOK_PAUSE_S = 20, 0.01  # a look at the lock takes microseconds; a second instance is told in 2 s
 
 
 def replace_file(path: Path, data: bytes) -> None:
     """Makes `path` hold `data`, whole and durable when this returns; at any instant old or new.
 
-    One writer per folder: the temporary name is fixed, so a crash leaves at most one behind. On any
-    `OSError` the old file stands and the temporary is gone. `fsync` is never tried twice: after a
-    failed one a second may lie. Measured with real power cuts: without the directory's `fsync` 51
-    of 596 acknowledged saves were lost.
+    One writer per folder: the temporary name is fixed, so a crash leaves at most one behind. On an
+    `OSError` the old file stands and the temporary is gone; unless it was the folder's `fsync` that failed:
+    then the new file is there, whole, and a power cut may bring the old one back. Whoever gets the error
+    knows that nothing is durable, not which file is there. `fsync` is never tried twice: after a failed one
+    a second may lie. Measured with real power cuts: without the directory's `fsync` 51 of 596 acknowledged
+    saves were lost.
     """
     temporary = path.with_name(path.name + _TEMPORARY_SUFFIX)
     flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -53,7 +59,7 @@ def append_whole(path: Path, data: bytes) -> None:
 def append_durably(path: Path, data: bytes) -> int:
     """Adds `data` at the end of a journal, all of it or nothing; durable when this returns.
 
-    Gives the offset at which it stands.
+    Gives the offset at which it stands. Where only the `fsync` failed it stands there too, for now.
     """
     offset = _append(path, data, os.fsync)
     if offset == 0:
@@ -61,13 +67,25 @@ def append_durably(path: Path, data: bytes) -> int:
     return offset
 
 
-def sync_folder(folder: Path) -> None:
-    """Makes the folder's names durable."""
+def sync_folder(folder: Path) -> bool:
+    """Makes the folder's names durable; whether the file system can do that at all. Raises `OSError`."""
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         os.fsync(descriptor)
+    except OSError as error:
+        if error.errno not in _NO_FOLDER_SYNC:
+            raise
+        return False
     finally:
         os.close(descriptor)
+    return True
+
+
+def can_sync(folder: Path) -> bool:
+    """Whether the file system makes a folder's names durable; `True` where a disk in trouble cannot say."""
+    with suppress(OSError):
+        return sync_folder(folder)
+    return True
 
 
 def make_folder(folder: Path) -> None:
@@ -146,14 +164,17 @@ def quarantine(path: Path, folder: Path) -> Path:
 
 
 class FolderLock:
-    """Holds a folder for one process. The kernel frees it, however the process ends."""
+    """Holds a folder for one process. The kernel frees it, however the process ends.
+
+    `holds` says whether it keeps others out: not where the file system has no locks.
+    """
 
     def __init__(self, path: Path) -> None:
         """Takes the lock, or raises `ArchiveLocked` within a fraction of a second."""
         self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, _MODE)
         try:
             give_to_owner_of(path.parent, self._descriptor)
-            _take(self._descriptor)
+            self.holds = _take(self._descriptor)
         except BaseException:
             os.close(self._descriptor)
             raise
@@ -163,10 +184,10 @@ class FolderLock:
         os.close(self._descriptor)
 
 
-def is_held(path: Path) -> bool:
+def is_held(path: Path) -> bool | None:
     """Whether a process holds the `FolderLock` in `path` at this moment. Changes nothing, writes nothing.
 
-    Raises `OSError` where this user may not look.
+    `None` where the file system has no locks. Raises `OSError` where this user may not look.
     """
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC)
@@ -174,15 +195,31 @@ def is_held(path: Path) -> bool:
         return False
     try:
         return not _locks(descriptor, fcntl.LOCK_SH)
+    except OSError as error:
+        if error.errno not in _NO_LOCKS:
+            raise
+        return None
     finally:
         os.close(descriptor)
 
 
-def _take(descriptor: int) -> None:
-    """Locks for one process alone. Those who only look are waited for; they are gone in a moment."""
+def _take(descriptor: int) -> bool:
+    """Locks for one process alone; whether that could be done here.
+
+    Those who only look are waited for; they are gone in a moment.
+    """
+    try:
+        return _take_in_time(descriptor)
+    except OSError as error:
+        if error.errno not in _NO_LOCKS:
+            raise
+        return False
+
+
+def _take_in_time(descriptor: int) -> bool:
     for _ in range(_LOOKS):
         if _locks(descriptor, fcntl.LOCK_EX):
-            return
+            return True
         if not _locks(descriptor, fcntl.LOCK_SH):
             break
         fcntl.flock(descriptor, fcntl.LOCK_UN)

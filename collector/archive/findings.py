@@ -22,7 +22,10 @@ CODES = {
     "identity": "`consumed` or `solar_consumed` does not follow from the other columns",
     "columns": "a calendar column (`datetime`, `hour`, `day` … `week`) is not that of `ts`",
     "checksum": "its bytes are not those that were recorded: the card lost a bit, or somebody edited it",
+    "gone": "was complete when it was saved, and its file is not there any more",
+    "older": "was complete when it was saved, and an older file with hours missing lies there instead",
     "neighbour": "does not meet the file of the day before: an hour in both, or hours in neither",
+    "stray": "no day's file, and its name ends in `.jsonl`: readers of `*.jsonl` take it for one",
     "ledger": "the ledger has lines that cannot be read; the next start makes it anew",
     "checksums": "the list of checksums has lines that cannot be read; the next start makes it anew",
 }
@@ -33,7 +36,7 @@ CODES = {
 class Finding:
     """One thing that is not as it should be: a code, the file's line where there is one, a sentence.
 
-    `day` is `None` for what the collector keeps for itself.
+    `day` is `None` for what is no day's file.
     """
 
     day: date | None

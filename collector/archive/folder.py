@@ -10,7 +10,7 @@ from datetime import date
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
-from collector.archive.dayfile import MAX_BYTES, DayFile, DayFormat, decode, is_outdated
+from collector.archive.dayfile import MAX_BYTES, DayFile, DayFormat, decode, has_record, is_outdated
 from collector.archive.files import read_at_most
 from collector.energy.days import local_day
 from collector.energy.knowledge import Known
@@ -37,6 +37,21 @@ def day_files(folder: Path) -> dict[date, int]:
     return found
 
 
+def stray_names(folder: Path) -> list[str]:
+    """The names that a reader of `*.jsonl` would read besides the days: copies, conflicts, notes."""
+    names = [name for name in os.listdir(folder) if name.lower().endswith(".jsonl")]  # noqa: PTH208
+    days = {f"{day}.jsonl" for day in day_files(folder)}
+    return sorted(name for name in names if name not in days)
+
+
+def quarantined_in(folder: Path) -> int:
+    """How many files that could not be trusted lie aside."""
+    try:
+        return len(os.listdir(folder / OWN_FOLDER / "quarantine"))  # noqa: PTH208
+    except (FileNotFoundError, NotADirectoryError):
+        return 0
+
+
 def state_of_file(path: Path, day: date, zone: ZoneInfo | None, day_format: DayFormat) -> Known:
     """Whether the file's day is complete. Raises `DamagedFile`."""
     return state_of(decode_file(path, day), day, zone, day_format)
@@ -57,6 +72,14 @@ def state_of(file: DayFile, day: date, zone: ZoneInfo | None, day_format: DayFor
 def decode_file(path: Path, day: date) -> DayFile:
     """The file's content. Raises `DamagedFile`."""
     return decode(read_day_file(path), day)
+
+
+def may_have_record(path: Path, day: date) -> bool:
+    """Whether anything of that day can be read in the file, damaged as it is; or perhaps by another user."""
+    try:
+        return has_record(read_day_file(path), day)
+    except DamagedFile as error:
+        return isinstance(error, UnreadableFile)
 
 
 def read_day_file(path: Path) -> bytes:

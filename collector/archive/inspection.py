@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import stat
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from pathlib import Path
@@ -12,12 +13,21 @@ from zoneinfo import ZoneInfo
 
 from collector.archive.checking import check_day
 from collector.archive.checksums import FILE_NAME, Checksums
+from collector.archive.files import is_there
 from collector.archive.findings import CheckedDay, Finding, unreadable
-from collector.archive.folder import LEDGER_NAME, OWN_FOLDER, day_files, read_day_file
+from collector.archive.folder import (
+    LEDGER_NAME,
+    OWN_FOLDER,
+    day_files,
+    quarantined_in,
+    read_day_file,
+    stray_names,
+)
 from collector.archive.ledger import Ledger
 from collector.energy.days import known_zone
 from collector.errors import DamagedFile
 
+_DOUBTED = ("checksum", "older")
 _KINDS = {
     stat.S_IFLNK: "a symbolic link",
     stat.S_IFDIR: "a folder",
@@ -30,6 +40,7 @@ _KINDS = {
 class Inspection:
     """What was found in a meter's folder, newest first. `zone` is `None` where it is not known.
 
+    `days` are those that have a file. `quarantined` files were moved aside, now or long ago.
     `unknown_zone` is the recorded name of one that this machine's list lacks. That is no finding: it says
     nothing of the files.
     """
@@ -37,12 +48,22 @@ class Inspection:
     zone: ZoneInfo | None
     days: Mapping[date, CheckedDay]
     findings: tuple[Finding, ...]
+    quarantined: int = 0
     unknown_zone: str | None = None
 
     @property
     def counts(self) -> Counter[str]:
         """The findings by code."""
         return Counter(each.code for each in self.findings)
+
+    @property
+    def by_day(self) -> Mapping[date, list[Finding]]:
+        """The findings of days, newest first."""
+        found: dict[date, list[Finding]] = {}
+        for finding in self.findings:
+            if finding.day is not None:
+                found.setdefault(finding.day, []).append(finding)
+        return found
 
 
 NOTHING_THERE = Inspection(None, {}, ())
@@ -65,13 +86,35 @@ def inspect(folder: Path, zone_name: str | None, now: datetime) -> Inspection:
     if checksums.damaged:
         own.append(Finding(None, "checksums", None, f"{checksums.damaged} lines of it cannot be read"))
     days = _checked(folder, present, zone, now, checksums)
-    doubted = [day for day, each in days.items() if any(found.code == "checksum" for found in each.findings)]
-    if doubted:  # a service may have saved them meanwhile, and recorded them
-        days |= _checked(folder, doubted, zone, now, Checksums(folder / OWN_FOLDER / FILE_NAME))
+    doubted = [day for day, each in days.items() if any(found.code in _DOUBTED for found in each.findings)]
+    gone = _gone(folder, checksums)
+    if doubted or gone:  # a service may have saved them meanwhile, or moved them aside, and recorded that
+        checksums = Checksums(folder / OWN_FOLDER / FILE_NAME)
+        days |= _checked(folder, doubted, zone, now, checksums)
+        gone = _gone(folder, checksums)
     for day, finding in _check_neighbours(days).items():
         days[day] = replace(days[day], findings=(*days[day].findings, finding))
-    findings = [finding for each in days.values() for finding in each.findings]
-    return Inspection(zone, days, (*findings, *own), unknown)
+    of_days = [*(finding for each in days.values() for finding in each.findings), *gone]
+    of_days.sort(key=lambda finding: finding.day or date.min, reverse=True)
+    strays = [Finding(None, "stray", None, text) for text in _strays(folder)]
+    return Inspection(zone, days, (*of_days, *strays, *own), quarantined_in(folder), unknown)
+
+
+def _gone(folder: Path, checksums: Checksums) -> list[Finding]:
+    """The days that had a complete file, and have none."""
+    return [
+        Finding(day, "gone", None, "it was complete when it was saved, and its file is not there any more")
+        for day in checksums.days()
+        if checksums.was_complete(day) and not is_there(folder / f"{day}.jsonl")
+    ]
+
+
+def _strays(folder: Path) -> Iterator[str]:
+    """What lies beside the days, under a name that readers take for a day's. It may be somebody's."""
+    for name in stray_names(folder):
+        with suppress(FileNotFoundError):
+            kind = _KINDS.get(stat.S_IFMT((folder / name).lstat().st_mode), "a file")
+            yield f"{name!r} is {kind} of no day, and who reads *.jsonl reads it too: move it away"
 
 
 def _checked(
@@ -86,7 +129,8 @@ def _checked(
         except DamagedFile as damage:
             found[day] = unreadable(day, damage)
         else:
-            found[day] = check_day(data, day, zone, now, checksums.of(day))
+            recorded, was_complete = checksums.of(day), checksums.was_complete(day)
+            found[day] = check_day(data, day, zone, now, recorded, was_complete=was_complete)
     return found
 
 

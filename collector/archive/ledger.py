@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from collector.archive.files import append_whole, read_at_most, replace_file
+from collector.energy.availability import Availability
 from collector.energy.days import LocalDay, is_zone_name
 from collector.energy.knowledge import Asked, Outcome
 from collector.errors import ArchiveError
@@ -46,6 +47,8 @@ class Ledger:
         self._asked: dict[date, Asked] = {}
         self.zone: str | None = None
         self.lost_before: date | None = None
+        self.availability: Availability | None = None  # which days the cloud has, as last known
+        self.different: set[date] = set()  # days that were read again because their totals differ
         self.suspicion: Suspicion | None = None
         lines, damaged, torn = _read_lines(path)
         for line in lines:
@@ -62,6 +65,8 @@ class Ledger:
         if self._is_hurt or self._lines > len(self._asked) + _FORGOTTEN_LINES_KEPT:
             facts: list[Mapping[str, Any]] = [{"zone": self.zone}] if self.zone else []
             facts += [{"lost_before": self.lost_before.isoformat()}] if self.lost_before else []
+            facts += [_line_of_availability(self.availability)] if self.availability else []
+            facts += [{"differs": day.isoformat()} for day in sorted(self.different)]
             facts += [_fact_of(self.suspicion)] if self.suspicion else []
             facts += [_line_of(day, asked) for day, asked in sorted(self._asked.items())]
             replace_file(self._path, b"".join(json.dumps(fact).encode() + b"\n" for fact in facts))
@@ -112,6 +117,18 @@ class Ledger:
             self._append({"lost_before": before.isoformat()})
             self.lost_before = before
 
+    def note_availability(self, availability: Availability) -> None:
+        """Remembers which days the cloud has, so that the next start need not ask for it."""
+        if availability != self.availability:
+            self._append(_line_of_availability(availability))
+            self.availability = availability
+
+    def note_different(self, day: date) -> None:
+        """Remembers that the day is read again because the cloud's total differs: once is enough."""
+        if day not in self.different:
+            self._append({"differs": day.isoformat()})
+            self.different.add(day)
+
     def note_suspicion(self, suspicion: Suspicion | None) -> None:
         """Remembers that the rules of the meter's time zone are in doubt, or no longer are."""
         if suspicion != self.suspicion:
@@ -132,6 +149,14 @@ class Ledger:
             return
         if "lost_before" in fact:
             self.lost_before = date.fromisoformat(fact["lost_before"])
+            return
+        if "available" in fact:
+            self.availability = Availability(
+                _whole(fact["asked_at"]), *_run(fact["span"]), tuple(map(_run, fact["available"]))
+            )
+            return
+        if "differs" in fact:
+            self.different.add(date.fromisoformat(fact["differs"]))
             return
         day = date.fromisoformat(fact["day"])
         if fact["outcome"] is None:
@@ -164,6 +189,22 @@ def _line_of(day: date, asked: Asked) -> dict[str, Any]:
         "tries": asked.tries,
         "reason": asked.reason[:_MAX_REASON],
     }
+
+
+def _line_of_availability(availability: Availability) -> dict[str, Any]:
+    span = (availability.first, availability.last)
+    return {
+        "available": [[day.isoformat() for day in run] for run in availability.runs],
+        "span": [day.isoformat() for day in span],
+        "asked_at": availability.asked_at,
+    }
+
+
+def _run(days: Any) -> tuple[date, date]:
+    first, last = map(date.fromisoformat, days)
+    if first > last:
+        raise ValueError("not a stretch of days")
+    return first, last
 
 
 def _whole(value: Any) -> int:

@@ -21,6 +21,8 @@ _WEAK = {
     **dict.fromkeys(("tmpfs", "ramfs"), _MEMORY),
     "overlay": "what is written may lie in a layer that goes with its container, or with the next boot",
 }
+NO_FOLDER_SYNC = "it cannot make names durable: after a power cut an older file may be back, or none be there"
+NO_LOCKS = "it has no locks: two collectors on one archive do not see each other, so start only one"
 _FUSE = "a program stands between: what it promises about fsync, rename and locks is its own affair"
 _ESCAPE = re.compile(r"\\([0-7]{3})")
 _FIELDS_BEFORE, _FIELDS_AFTER = 6, 3

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Set
+from collections.abc import Iterable, Mapping, Set
 from contextlib import suppress
 from dataclasses import replace
 from datetime import date, datetime
@@ -10,9 +10,19 @@ from pathlib import Path
 from zoneinfo import ZoneInfo
 
 from collector.archive.checksums import FILE_NAME, Checksums
-from collector.archive.dayfile import DayFile, DayFormat, decode, encode, is_outdated, outdated_by, stored_day
+from collector.archive.dayfile import (
+    DayFile,
+    DayFormat,
+    decode,
+    encode,
+    has_record,
+    is_outdated,
+    outdated_by,
+    stored_day,
+)
 from collector.archive.files import (
     FolderLock,
+    can_sync,
     is_there,
     make_folder,
     quarantine,
@@ -32,80 +42,217 @@ from collector.archive.folder import (
     state_of,
 )
 from collector.archive.ledger import Ledger, Suspicion
+from collector.archive.mark import Mark, mark_for, read_mark, refusal_of, write_mark
+from collector.archive.mounts import NO_FOLDER_SYNC, NO_LOCKS
 from collector.archive.outcomes import DayOutcome, Quarantined
-from collector.energy.days import LocalDay, known_zone, local_day
+from collector.archive.remembered import Remembered
+from collector.energy.comparing import DaySums, decimals_of, sums_of
+from collector.energy.days import LocalDay, date_in, known_zone, local_day
+from collector.energy.identity import Identity
 from collector.energy.knowledge import HELD_BACK, NOTHING, Asked, Known, Outcome
+from collector.energy.matching import ENOUGH_HOURS, distinct_hours
 from collector.energy.planning import DAILY_TRIES
 from collector.energy.readings import EnergyDay, merged
+from collector.energy.retention import first_day
 from collector.energy.zones import may_be_wrong, renewed, rules_of
-from collector.errors import DamagedFile, UnreadableFile
+from collector.errors import ArchiveRefused, DamagedFile, UnreadableFile
 
 __all__ = ["Archive", "DayOutcome", "Quarantined"]
 
+_SAMPLES = 5
+_MOST_READ = 60  # files that are looked at for a sample
+_NOT_KEPT = "the cloud no longer keeps that day, so it stays as it is"
 _LATELY_S = 6 * 3600  # longer than all of a backfill takes
 
 
 class Archive:
-    """One meter's day files, held by one process. Blocking: called from one thread at a time."""
+    """One meter's day files, held by one process. Blocking: called from one thread at a time.
+
+    With an `identity` it is taken only once it is known to be this meter's: see `claim`. Until then
+    nothing is known of its days, and nothing in the folder is changed.
+    """
 
     def __init__(
-        self, folder: Path, day_format: DayFormat, *, no_solar: bool = False, remember_days: int = 3
+        self,
+        folder: Path,
+        day_format: DayFormat,
+        *,
+        root: Path | None = None,
+        identity: Identity | None = None,
+        remembered: Remembered | None = None,
+        no_solar: bool = False,
+        remember_days: int = 3,
     ) -> None:
-        """Takes the folder, creating it where only it is missing.
+        """Takes the folder at once where no `identity` is given, as for who has but a folder.
 
+        `root`: the folder of all meters, created as well where only it is missing. `remembered` knows where
+        archives were before: an empty folder there is no new one.
         `remember_days` after its end a complete day's last reading is forgotten.
         Raises `ArchiveLocked`, `ArchiveError`, `OSError`.
         """
         self.folder = folder
+        self._root = root or folder
+        self._identity = identity
+        self._remembered = remembered or Remembered()
         self._format = day_format
         self.no_solar = no_solar
         self._remember_s = remember_days * 86400
         self._own = folder / OWN_FOLDER
-        make_folder(folder)
-        make_folder(self._own)
-        self._lock = FolderLock(self._own / "lock")
-        try:
-            for each in (folder, self._own):
-                remove_stale_temporaries(each)
-            self.ledger = Ledger(self._own / LEDGER_NAME)
-            self.ledger.mend()
-            self._checksums = Checksums(self._own / FILE_NAME)
-            self._checksums.mend()
-        except BaseException:
-            self._lock.release()
-            raise
+        self._lock: FolderLock | None = None
+        self._unwritten_mark: Mark | None = None
+        self.since: date | None = None  # the first day of this meter, in an archive that was another's before
         self._stamps: dict[date, int] = {}  # of each day file, as last read
-        self._known = {day: NOTHING._replace(asked=asked) for day, asked in self.ledger.asked.items()}
+        self._known: dict[date, Known] = {}
         self.unreadable: Mapping[date, str] = {}  # files that could not be read at the last look, and why
         self._completed: dict[date, float] = {}  # days that were saved as complete, and when
         self.outdated: set[date] = set()  # files that were saved by other rules of the zone than today's
         self._rules: int | None = None  # of the zone, at the last look: their checksum
+        if identity is None:
+            self._take(None)
+        else:
+            self._read_own()
+
+    @property
+    def is_taken(self) -> bool:
+        """Whether it is known to be this meter's, and held."""
+        return self._lock is not None
+
+    def claim(self) -> bool:
+        """Takes the folder where its mark names this meter, or where there is nothing yet.
+
+        Returns false where there are day files without a mark: only the cloud can say whose they are.
+        Raises `ArchiveRefused`, `ArchiveLocked`, `OSError`.
+        """
+        if self.is_taken:
+            return True
+        mark = mark_for(self.folder, self._identity)
+        if mark is None and self.files():
+            return False
+        if mark is None and self._remembered.knows(self.folder):
+            raise ArchiveRefused(
+                f"{self.folder} is empty, and an archive was there before: is its disk not mounted?",
+                "Mount it and collecting resumes; to begin anew on purpose, run `backfill` once with --adopt",
+                "archive.missing",
+            )
+        self._take(mark or self._new_mark())
+        return True
+
+    def take_over(self) -> None:
+        """Takes a folder whose files were found to be this meter's. Raises as `claim` does."""
+        self._take(self._new_mark())
+
+    def adopt(self, today: date) -> None:
+        """Takes the folder whatever it holds, because a person says so.
+
+        Where it was marked as another meter's, this one counts from `today` on. Raises as `claim` does:
+        an archive of a newer format is refused all the same.
+        """
+        mark = read_mark(self._own)
+        if mark is None:
+            self._take(self._new_mark())
+        elif mark.identity != self._identity:
+            self._take(self._new_mark(since=today))
+        else:
+            self._take(mark)
+
+    def refusal_of(self, found: str) -> ArchiveRefused:
+        """The error for a folder that holds `found` …"""
+        return refusal_of(self.folder, found, self._identity)
+
+    def files(self) -> Mapping[date, int]:
+        """The days that have a file, and a stamp that changes whenever it does; none without a folder."""
+        try:
+            return day_files(self.folder)
+        except FileNotFoundError:
+            return {}
+
+    def samples(self, first: date, last: date, zone: ZoneInfo) -> list[tuple[date, DayFile]]:
+        """Up to five stored days from `first` to `last` that can be compared with the cloud's answers.
+
+        Spread over all that is stored, the newest first. No autumn day: its repeated hour may be stored in
+        two ways. Raises `OSError`.
+        """
+        days = sorted((day for day in self.files() if first <= day <= last), reverse=True)
+        days = [day for day in days if not local_day(day, zone).twins]
+        step = len(days) // _SAMPLES + 1
+        found: list[tuple[date, DayFile]] = []
+        for day in [*days[::step], *(day for place, day in enumerate(days) if place % step)][:_MOST_READ]:
+            with suppress(DamagedFile):
+                file = decode_file(self._path(day), day)
+                if distinct_hours(file.readings.values()) >= ENOUGH_HOURS:
+                    found.append((day, file))
+            if len(found) == _SAMPLES:
+                break
+        return found
 
     def close(self) -> None:
         """Lets go of the folder."""
-        self._lock.release()
+        if self._lock is not None:
+            self._lock.release()
+            self._lock = None
+
+    def _new_mark(self, since: date | None = None) -> Mark | None:
+        return None if self._identity is None else Mark(self._identity, since)
+
+    def _read_own(self) -> None:
+        self.ledger = Ledger(self._own / LEDGER_NAME)
+        self._checksums = Checksums(self._own / FILE_NAME)
+
+    def _take(self, mark: Mark | None) -> None:
+        """Holds the folder, creating it where only it is missing, and marks it as this meter's."""
+        for each in (self._root, self.folder, self._own):
+            make_folder(each)
+        lock = FolderLock(self._own / "lock")
+        try:
+            for each in (self.folder, self._own):
+                remove_stale_temporaries(each)
+            self._read_own()
+            self.ledger.mend()
+            self._checksums.mend()
+            self._unwritten_mark = None if mark == read_mark(self._own) else mark
+            with suppress(OSError):  # a full disk keeps no service from starting: the first save tries again
+                self._write_mark()
+        except BaseException:
+            lock.release()
+            raise
+        self._lock = lock
+        if mark is not None:
+            self._remembered.add(self.folder)
+        self.since = None if mark is None else mark.since
+        self._known = {day: NOTHING._replace(asked=asked) for day, asked in self.ledger.asked.items()}
+
+    def weaknesses(self) -> list[str]:
+        """What the file system below does not promise and the archive relies on, in clauses."""
+        found = [] if can_sync(self.folder) else [NO_FOLDER_SYNC]
+        return found if self._lock is None or self._lock.holds else [*found, NO_LOCKS]
 
     @property
     def zone(self) -> ZoneInfo | None:
         """The meter's time zone as the cloud last named it; `None` where this machine does not know it."""
         return known_zone(self.ledger.zone)
 
-    def scan(self) -> tuple[Quarantined, ...]:
+    def scan(self, today: date) -> tuple[Quarantined, ...]:
         """Looks at what is there now; files that cannot be trusted are moved aside and returned.
 
         Files that changed since the last look are read, and the `unreadable` ones, which stay in place.
-        Where the rules of the zone were replaced, all are, and the `outdated` ones are to be asked for.
+        So does a damaged one where the cloud, `today`, no longer keeps its day and some of it can be read.
+        Where the rules of the zone were replaced, all are read, and the `outdated` ones are to be asked for.
         """
+        if not self.is_taken:
+            return ()
         self._look_at_rules()
         present = day_files(self.folder)
-        for day in self._known.keys() - present.keys():
-            if self._known[day].had_file or day in self.unreadable:
+        kept_from = first_day(max([today, *present]), None, None)  # a clock may stand at a day long past
+        self._checksums.look_for_gone(present)
+        for day in (self._known.keys() | self.gone) - present.keys():
+            if day in self.gone or self._known[day].had_file or day in self.unreadable:
                 self._forget(day)
         damaged: list[Quarantined] = []
         unreadable: dict[date, str] = {}
         for day, stamp in present.items():
             if self._stamps.get(day) == stamp:
                 continue
+            data = b""
             try:
                 data = read_day_file(self._path(day))
                 file = decode(data, day)
@@ -114,13 +261,16 @@ class Archive:
                 unreadable[day] = error.reason
                 self._known[day] = NOTHING  # and it is not asked for
             except DamagedFile as damage:
-                damaged.append(self.set_aside(day, damage.reason))
+                if day < kept_from and has_record(data, day):
+                    unreadable[day] = f"{damage.reason}; {_NOT_KEPT}"
+                    self._known[day] = NOTHING
+                else:
+                    damaged.append(self.set_aside(day, damage.reason))
             else:
                 self._note_outdated(day, file)
                 self._stamps[day] = stamp
                 self._know(day, state)
-                if state.complete:
-                    self._checksums.look_at(day, data)
+                self._checksums.look_at(day, data, complete=state.complete)
         self.unreadable = unreadable
         with suppress(OSError):  # a disk in trouble is told by the next save; the next look tries again
             self._checksums.adopt()
@@ -130,6 +280,24 @@ class Archive:
     def changed(self) -> Set[date]:
         """Days whose complete file was not the one that was recorded, at the last look."""
         return self._checksums.changed.copy()
+
+    @property
+    def gone(self) -> Set[date]:
+        """Days whose complete file was not there, or was one with hours missing, at the last look.
+
+        Until `note_reported`.
+        """
+        return self._checksums.gone.copy()
+
+    @property
+    def gone_for_good(self) -> Set[date]:
+        """Days whose complete file was reported as gone, and of which there has been none since."""
+        known = self._known.copy()
+        return {day for day in self._checksums.reported if not known.get(day, NOTHING).stored}
+
+    def note_reported(self) -> None:
+        """Remembers, over a restart as well, that the `gone` days were reported."""
+        self._checksums.note_reported()
 
     def known(self) -> Mapping[date, Known]:
         """What is known of each day, as of the last `scan` and what was merged since. Any thread."""
@@ -151,9 +319,12 @@ class Archive:
         self._refute(day, answered)
         self._want_again_all("zone.unknown")  # it is known now
         held_back = self._is_doubted(day)
-        if day.date in self.outdated and not answered.readings:
+        if day.date in self.outdated and (not answered.readings or day.date == self.since):
             return self._leave_outdated(day, now)
-        file, stored, quarantined = self._read(day)
+        file, stored, quarantined = self._read(day, answered, now)
+        if day.date == self.since:  # what another device counted of that day stays: this one may say zero
+            hours = {ts: hour for ts, hour in answered.readings.items() if ts not in stored.readings}
+            answered = replace(answered, readings=hours, doubtful=answered.doubtful & hours.keys())
         result, revisions = merged(stored.rounded(decimals), answered.rounded(decimals))
         was_over = file is not None and not file.partial  # then a clock set back does not undo it
         is_whole = result.is_complete(now) or (was_over and result.is_whole())
@@ -191,7 +362,12 @@ class Archive:
         )
 
     def note_failure(self, day: LocalDay, reason: str, now: datetime) -> None:
-        """Remembers that a past day could not be had, so that it is asked for again in time."""
+        """Remembers that a past day could not be had, so that it is asked for again in time.
+
+        Nothing where the archive is not taken: the folder may be another meter's.
+        """
+        if not self.is_taken:
+            return
         self.ledger.remember(day, Outcome.FAILED, now, complete=False, keep_s=0, reason=reason)
         self._know(day.date, self._known.get(day.date, NOTHING))
 
@@ -201,8 +377,17 @@ class Archive:
         self._forget(day)
         return moved
 
+    def forget_complete(self, day: date) -> None:
+        """Nobody is to expect the complete file that once was there of that day."""
+        self._checksums.forget(day)
+
     def want_again(self, day: date, reason: str) -> None:
-        """Has the next round ask for that past day, whatever is stored of it."""
+        """Has the next round ask for that past day, whatever is stored of it.
+
+        Nothing where the archive is not taken: the folder may be another meter's.
+        """
+        if not self.is_taken:
+            return
         before = self.ledger.asked.get(day)
         self.ledger.note(day, Asked.wish(0 if before is None else before.tries, reason))
         self._know(day, self._known.get(day, NOTHING))
@@ -211,8 +396,11 @@ class Archive:
         """Notes that answers contradict the zone's rules as they are: that of `day`, or several together.
 
         Until they are replaced, or the day's answer fits after all, no day that they may be wrong for is
-        saved as complete; those that just were no longer are. Raises `OSError`.
+        saved as complete; those that just were no longer are. Nothing where the archive is not taken.
+        Raises `OSError`.
         """
+        if not self.is_taken:
+            return
         self.ledger.note_suspicion(Suspicion(rules_of(zone).checksum, reason[:200], day))
         since = now.timestamp() - _LATELY_S
         for each, saved_at in self._completed.items():
@@ -222,25 +410,55 @@ class Archive:
         self._completed.clear()
 
     def trust(self) -> None:
-        """Notes that the rules of the zone are no longer in doubt; what was held back is to be asked for."""
+        """Notes that the rules of the zone are no longer in doubt; what was held back is to be asked for.
+
+        Nothing where the archive is not taken.
+        """
+        if not self.is_taken:
+            return
         self.ledger.note_suspicion(None)
         self._want_again_all(HELD_BACK, "zone.suspected")
 
+    def read_once_more(self, day: date, reason: str) -> None:
+        """Has the next round ask for that day, and remembers that it was, so that it is done once."""
+        self.want_again(day, reason)
+        self.ledger.note_different(day)
+
+    def sums_of(self, days: Iterable[date]) -> dict[date, DaySums]:
+        """The sums of these days' files, as far as they can be read. Raises `OSError`."""
+        found = {}
+        for day in days:
+            with suppress(DamagedFile):
+                readings = decode_file(self._path(day), day).readings.values()
+                decimals = max(
+                    decimals_of(number) for hour in readings for number in hour if number is not None
+                )
+                found[day] = sums_of(readings, decimals)
+        return found
+
     def probe(self) -> None:
         """Raises `OSError` as long as nothing can be saved."""
+        if not self.is_taken:
+            return
         replace_file(self._own / "probe", b"\0" * 8192)
         (self._own / "probe").unlink()
         sync_folder(self.folder)  # a file may have been replaced there, and its name not made durable
 
     def _save(self, day: date, data: bytes, *, complete: bool) -> None:
         """Saves a day's file, its checksum first: cut off in between, the file is one of the two recorded."""
+        self._write_mark()
         if complete:
             self._checksums.note(day, data)
-        else:
-            self._checksums.forget(day)
+        else:  # a complete day is held back: after a power cut it must not be taken for an older file
+            self._checksums.forget(day, durably=True)
         replace_file(self._path(day), data)
         if complete:
             self._checksums.settle(day)
+
+    def _write_mark(self) -> None:
+        if self._unwritten_mark is not None:
+            write_mark(self._own, self._unwritten_mark)
+            self._unwritten_mark = None
 
     def _know(self, day: date, state: Known) -> None:
         asked = self.ledger.asked.get(day)
@@ -252,7 +470,6 @@ class Archive:
     def _forget(self, day: date) -> None:
         """The file is gone: a gap, to be collected anew without waiting."""
         self.ledger.forget(day)
-        self._checksums.forget(day)
         self._stamps.pop(day, None)
         self.outdated.discard(day)
         self._known.pop(day, None)
@@ -279,7 +496,7 @@ class Archive:
             self.outdated.discard(day)
 
     def _leave_outdated(self, day: LocalDay, now: datetime) -> DayOutcome:
-        """Nobody can give the day again: its file stays, for its numbers and local times are right."""
+        """Nobody can give all of the day again: its file stays, for its numbers and local times are right."""
         state = self._known.get(day.date, NOTHING)
         self.ledger.remember(day, Outcome.UNCHANGED, now, complete=state.complete, keep_s=self._remember_s)
         self._know(day.date, state)
@@ -318,20 +535,30 @@ class Archive:
         if suspicion is not None and suspicion.day == day.date and answered.readings:
             self.trust()
 
-    def _read(self, day: LocalDay) -> tuple[DayFile | None, EnergyDay, tuple[Quarantined, ...]]:
-        """The file as it is, and what it says of that day."""
+    def _read(
+        self, day: LocalDay, answered: EnergyDay, now: datetime
+    ) -> tuple[DayFile | None, EnergyDay, tuple[Quarantined, ...]]:
+        """The file as it is, and what it says of that day; a damaged one is moved aside.
+
+        Raises `UnreadableFile` where it is all that anybody has of the day, as far as it can be read.
+        """
         path = self._path(day.date)
         if not is_there(path):
             return None, EnergyDay(day, {}), ()
         asked = self.ledger.asked.get(day.date)
         held_back = asked is not None and asked.is_held_back
+        data = b""
         try:
-            file = decode_file(path, day.date)
+            data = read_day_file(path)
+            file = decode(data, day.date)
             local = local_day(day.date, day.zone)
             whole = stored_day(file, local, no_solar=self.no_solar, held_back=held_back)
         except UnreadableFile:
             raise
         except DamagedFile as damage:
+            is_kept = day.date >= first_day(date_in(day.zone, now), None, None)
+            if not answered.readings and not is_kept and has_record(data, day.date):
+                raise UnreadableFile(f"{damage.reason}; {_NOT_KEPT}") from damage
             return None, EnergyDay(day, {}), (self._move_aside(day.date, damage.reason),)
         if not self._format.merge_repeated_hour:
             return file, whole, ()

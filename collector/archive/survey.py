@@ -6,12 +6,14 @@ from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from datetime import date, datetime
 from pathlib import Path
+from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
 from collector.archive.dayfile import MAX_BYTES, DayFormat, stored_day
 from collector.archive.files import read_at_most
 from collector.archive.folder import COMPLETE, OWN_FOLDER, day_files, decode_file, state_of_file
 from collector.archive.ledger import Ledger
+from collector.energy.availability import Availability
 from collector.energy.days import known_zone, local_day, local_span
 from collector.energy.knowledge import NOTHING, Known
 from collector.energy.readings import HourReading
@@ -21,11 +23,19 @@ _HOUR_S = 3600
 _ORDINARY_S = 24 * _HOUR_S
 
 
-def survey(folder: Path, day_format: DayFormat) -> tuple[Mapping[date, Known], ZoneInfo | None]:
-    """What a folder holds, and its zone where that is known."""
+class Surveyed(NamedTuple):
+    """What a folder holds; its zone, and which days the cloud has, where that is known."""
+
+    known: Mapping[date, Known]
+    zone: ZoneInfo | None = None
+    availability: Availability | None = None
+
+
+def survey(folder: Path, day_format: DayFormat) -> Surveyed:
+    """What a folder holds."""
     known: dict[date, Known] = {}
     if not folder.is_dir():
-        return known, None
+        return Surveyed(known)
     ledger = Ledger(folder / OWN_FOLDER / "ledger.jsonl")
     zone = known_zone(ledger.zone)
     for day in day_files(folder):
@@ -35,7 +45,7 @@ def survey(folder: Path, day_format: DayFormat) -> tuple[Mapping[date, Known], Z
             known[day] = COMPLETE if whole else state_of_file(path, day, zone, day_format)
     for day, asked in ledger.asked.items():
         known[day] = known.get(day, NOTHING)._replace(asked=asked)
-    return known, zone
+    return Surveyed(known, zone, ledger.availability)
 
 
 def recorded_zone(folder: Path) -> str | None:

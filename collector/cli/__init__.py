@@ -6,7 +6,7 @@ import sys
 from importlib import import_module
 
 from collector import __version__
-from collector.cli import exits
+from collector.cli import exits, streams
 
 TYPE_CHECKING = False  # `typing`, `dataclasses` and `argparse` cost more than all else of `--version`
 if TYPE_CHECKING:
@@ -46,23 +46,32 @@ COMMANDS = {
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs one command; gives the exit code."""
-    words = list(sys.argv[1:] if argv is None else argv)
+    streams.prepare()
+    try:
+        code = _code_of(list(sys.argv[1:] if argv is None else argv))
+        sys.stdout.flush()
+    except streams.OutputLost as error:
+        if error.reader_has_gone:  # and had enough: `status | head`
+            return exits.DONE
+        print(error, file=sys.stderr)
+        return exits.CANNOT_SAVE
+    return code
+
+
+def _code_of(words: list[str]) -> int:
     if words == ["--version"]:
         print(_VERSION)
         return exits.DONE
     name = words[0] if words and words[0] in COMMANDS else None
-    if name is None:
-        return _without_command(words)
-    parser = parser_of(name)
-    options = parser.parse_args(words[1:])
-    module = import_module(f"collector.cli.{name}")
     try:
-        return int(module.run(options))
+        if name is None:
+            return _without_command(words)
+        options = parser_of(name).parse_args(words[1:])
+        return int(import_module(f"collector.cli.{name}").run(options))
     except KeyboardInterrupt:
         return exits.INTERRUPTED
-    except BrokenPipeError:  # the reader of our output has gone
-        sys.stderr.close()
-        return exits.DONE
+    except SystemExit as end:  # argparse: help was shown, or the usage was wrong
+        return int(end.code or exits.DONE)
 
 
 def parser_of(name: str) -> argparse.ArgumentParser:

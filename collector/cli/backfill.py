@@ -6,6 +6,7 @@ import argparse
 import json
 import os
 import sys
+from contextlib import suppress
 from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,11 +15,14 @@ from collector.cli import exits, starting
 from collector.errors import ArchiveError
 
 if TYPE_CHECKING:
+    from collector.cloud.meters import Meter
     from collector.service.oneshot import Report, Scope
     from collector.settings import LogLevel, Settings
 
 _DEFAULT_ODIR = "~/.shellyemdata"
-_METER_FLAGS = ("host", "id", "auth_key", "odir", "pv_id", "grid_scale_factor", "pv_kwh_discard")
+_METER_FLAGS = (
+    "host", "id", "auth_key", "odir", "kind", "solar", "pv_id", "grid_scale_factor", "pv_kwh_discard",
+)  # fmt: skip
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -37,6 +41,16 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "SHELLY_COLLECTOR_AUTH_KEY or a configuration file keeps it to yourself",
     )
     flags.add_argument("--odir", metavar="DIR", help=f"folder of the day files (default: {_DEFAULT_ODIR})")
+    flags.add_argument(
+        "--kind",
+        choices=("em", "3em"),
+        help="em: an EM or Pro EM-50, with clamps; 3em: a 3EM or Pro 3EM, with three phases "
+        "(default: em; 3em with --pv_id)",
+    )
+    flags.add_argument(
+        "--no-solar", "--no_solar", dest="solar", action="store_const", const=False,
+        help="there is no solar clamp: half as many requests",
+    )  # fmt: skip
     flags.add_argument("--pv_id", "--pv-id", metavar="ID", help="second 3EM, for solar")
     flags.add_argument("--grid_scale_factor", "--grid-scale-factor", metavar="N", help="times import, export")
     flags.add_argument("--pv_kwh_discard", "--pv-kwh-discard", metavar="X", help="kWh off each solar hour")
@@ -47,13 +61,21 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
     depth.add_argument("--all", action="store_true", help="all that the cloud keeps: three years")
     depth.add_argument("--since", type=_date, metavar="DATE", help="from that day on, whatever is empty")
-    parser.add_argument("--dry-run", action="store_true", help="only say which days, requests and how long")
+    parser.add_argument(
+        "--adopt",
+        action="store_true",
+        help="go on in a folder that holds another meter's days, or nobody knows whose: a replaced device, "
+        "other clamps, a new archive where an old one is missing",
+    )
+    parser.add_argument(
+        "--dry-run", action="store_true", help="only say which days, requests and how long; needs no key"
+    )
     parser.add_argument("--json", action="store_true", help="print a report as JSON at the end")
     parser.add_argument("--verbose", action="store_true", help="tell every step")
 
 
 def run(options: argparse.Namespace) -> int:
-    """Collects; 0 when every day was had, 1 with a list when some were not."""
+    """Collects; 0 when every day was had, 1 with a list when some were not, or with a hint when none was."""
     try:
         settings = _settings(options)
     except starting.Refused as refusal:
@@ -64,35 +86,46 @@ def run(options: argparse.Namespace) -> int:
     scope = Scope(None if options.all else options.days, options.since)
     try:
         if options.dry_run:
-            return _rehearse(settings, scope, as_json=options.json)
-        report = _collect(settings, scope, verbose=options.verbose)
+            return _rehearse(settings, scope, as_json=options.json, adopt=options.adopt)
+        report = _collect(settings, scope, verbose=options.verbose, adopt=options.adopt)
     except ArchiveError as error:
         print(error, file=sys.stderr)
         return starting.code_of(error)
-    _show(report, as_json=options.json)
-    return _exit_code(report)
+    except OSError as error:
+        return starting.refused(starting.unreadable(error, settings.archive))
+    silent = _without_data(settings, report)
+    _show(report, [meter.name for meter in silent], as_json=options.json)
+    for meter in silent:
+        print(_what_may_be_wrong(meter), file=sys.stderr)
+    return _exit_code(report) or (exits.IN_PART if silent else exits.DONE)
 
 
 def _settings(options: argparse.Namespace) -> Settings:
     given = [name for name in _METER_FLAGS if getattr(options, name) is not None]
     if not given:
-        return starting.only_meters(starting.settings_from_file(options.config), options.meter)
+        # A plan is made from files alone: who may not read the key may still look.
+        load = starting.settings_without_keys if options.dry_run else starting.settings_from_file
+        return starting.only_meters(load(options.config), options.meter)
     if options.config or options.meter:
+        flag = "no-solar" if given[0] == "solar" else given[0]
         raise starting.Refused(
             exits.USAGE,
-            f"--{given[0]} describes a meter by flags: leave out --config and --meter, or the flags",
+            f"--{flag} describes a meter by flags: leave out --config and --meter, or the flags",
         )
     from collector.settings import from_flags
 
     values = {name: getattr(options, name) for name in _METER_FLAGS}
     values["odir"] = values["odir"] or _DEFAULT_ODIR
-    return starting.checked(lambda: from_flags(os.environ, **values))
+    return starting.checked(lambda: from_flags(os.environ, needs_key=not options.dry_run, **values))
 
 
-def _rehearse(settings: Settings, scope: Scope, *, as_json: bool) -> int:
+def _rehearse(settings: Settings, scope: Scope, *, as_json: bool, adopt: bool) -> int:
+    from collector.archive.mark import mark_for
     from collector.energy.days import wall_clock
     from collector.service.oneshot import rehearsed
 
+    for meter in () if adopt else settings.meters:
+        mark_for(settings.folder_of(meter), meter.identity)  # raises where it is another meter's
     plans = [plan for each in settings.accounts for plan in rehearsed(settings, each, scope, wall_clock())]
     if as_json:
         print(json.dumps([plan.as_dict() for plan in plans]))
@@ -106,9 +139,10 @@ def _rehearse(settings: Settings, scope: Scope, *, as_json: bool) -> int:
     return exits.DONE
 
 
-def _collect(settings: Settings, scope: Scope, *, verbose: bool) -> Report:
+def _collect(settings: Settings, scope: Scope, *, verbose: bool, adopt: bool) -> Report:
     import asyncio
 
+    from collector.archive.remembered import Remembered, remembered_for_others
     from collector.cli.progress import Progress
     from collector.energy.days import wall_clock
     from collector.service.oneshot import backfill, rehearsed
@@ -120,10 +154,15 @@ def _collect(settings: Settings, scope: Scope, *, verbose: bool) -> Report:
     level: LogLevel | None = "debug" if verbose else "warning" if progress.shown else None
     starting.set_up_logs(settings, progress.as_text(), level)
 
+    in_file = settings.source is not None  # what flags name is no service's
+    remembered = remembered_for_others(settings.archive, os.environ) if in_file else Remembered()
+
     async def main() -> Report:
         interrupt = asyncio.Event()
         starting.on_signals(interrupt)
-        return await backfill(settings, scope, wall_clock, interrupt, progress.advance)
+        return await backfill(
+            settings, scope, wall_clock, interrupt, progress.advance, remembered=remembered, adopt=adopt
+        )
 
     try:
         return asyncio.run(main())
@@ -131,9 +170,42 @@ def _collect(settings: Settings, scope: Scope, *, verbose: bool) -> Report:
         progress.clear()
 
 
-def _show(report: Report, *, as_json: bool) -> None:
+def _without_data(settings: Settings, report: Report) -> list[Meter]:
+    """The meters that the cloud has nothing of: days that are over are empty, and no day is stored.
+
+    Also those of an earlier backfill, for an empty day is not asked for again at once.
+    """
+    if report.interrupted or report.gave_up is not None:
+        return []
+    from collector.archive.survey import survey
+    from collector.energy.days import date_in, wall_clock
+    from collector.service.home import home_zone
+
+    silent = []
+    for meter in settings.meters:
+        folder = settings.folder_of(meter)
+        if meter.name in report.failures or any(folder.glob("*.jsonl")):
+            continue
+        known, zone, _ = survey(folder, settings.day_format)
+        today = date_in(zone or meter.zone_or(home_zone(os.environ)), wall_clock())
+        if any(state.is_empty for day, state in known.items() if day < today):
+            silent.append(meter)
+    return silent
+
+
+def _what_may_be_wrong(meter: Meter) -> str:
+    channel = "" if meter.kind == "3em" else f"grid_channel = {meter.grid_channel} is not the clamp, or "
+    return (
+        f"{meter.name}: the cloud has no hour of any day that was requested. Perhaps the meter is of another "
+        f"kind than {meter.kind} (--kind, or kind in the configuration), or {channel}it was not online in "
+        "these days (check it in the app; --since goes further back), or the host is that of another region: "
+        "compare it with the server that the app shows beside the key."
+    )
+
+
+def _show(report: Report, silent: list[str], *, as_json: bool) -> None:
     if as_json:
-        print(json.dumps(_as_dict(report)))
+        print(json.dumps(_as_dict(report) | {"without_data": silent}))
     counts = ", ".join(f"{count} {outcome}" for outcome, count in sorted(report.counts.items()) if count)
     days = sum(report.counts.values())
     summary = (
@@ -141,9 +213,13 @@ def _show(report: Report, *, as_json: bool) -> None:
         f"{report.requests} requests, {report.holds} holds, {_duration(report.duration_s)}."
     )
     print(summary, file=sys.stderr if as_json else sys.stdout)
+    for meter, beginning in report.beginnings.items():
+        print(f"{meter}: the cloud's data seem to begin on {beginning}.", file=sys.stderr)
     for meter, failures in report.failures.items():
         for day, reason in sorted(failures.items(), reverse=True):
             print(f"{meter} {day}: {reason}", file=sys.stderr)
+    for meter, refusal in report.refused.items():
+        print(f"{meter}: {refusal}.", file=sys.stderr)
     if report.gave_up is not None:
         print(starting.advice_on(report.gave_up), file=sys.stderr)
     if report.interrupted:
@@ -158,10 +234,12 @@ def _as_dict(report: Report) -> dict[str, Any]:
             for meter, failures in report.failures.items()
             for day, reason in sorted(failures.items())
         ],
+        "beginnings": {meter: day.isoformat() for meter, day in sorted(report.beginnings.items())},
         "requests": report.requests,
         "holds": report.holds,
         "duration_s": round(report.duration_s, 3),
         "interrupted": report.interrupted,
+        "refused": {meter: str(refusal) for meter, refusal in report.refused.items()},
         "gave_up": None if report.gave_up is None else str(report.gave_up),
     }
 
@@ -171,6 +249,8 @@ def _exit_code(report: Report) -> int:
         return exits.INTERRUPTED
     if report.gave_up is not None:
         return starting.code_of(report.gave_up)
+    if report.refused:
+        return starting.code_of(next(iter(report.refused.values())))
     return exits.IN_PART if report.failures else exits.DONE
 
 
@@ -182,14 +262,13 @@ def _duration(seconds: float) -> str:
 
 
 def _days(text: str) -> int:
-    days = int(text)
-    if not 0 <= days <= 1095:
-        raise argparse.ArgumentTypeError("0 to 1095: the cloud keeps three years")
-    return days
+    with suppress(ValueError):
+        if 0 <= (days := int(text)) <= 1095:
+            return days
+    raise argparse.ArgumentTypeError("must be a number from 0 to 1095: the cloud keeps three years")
 
 
 def _date(text: str) -> date:
-    try:
+    with suppress(ValueError):
         return date.fromisoformat(text)
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a date like 2024-03-31") from None
+    raise argparse.ArgumentTypeError("must be a date like 2024-03-31")

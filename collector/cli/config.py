@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from collector.errors import SettingsError
+from collector.service.sandbox import obstacle
 from collector.settings import Settings, load, locate, masked, places
 
 
@@ -37,6 +38,9 @@ def run(options: Namespace) -> int:
         return os.EX_CONFIG
     for warning in settings.warnings:
         print(f"{path}: warning: {warning}", file=sys.stderr)
+    if options.action == "check" and (found := obstacle(settings.source, settings.archive)) is not None:
+        print(f"{path}: archive.path = {settings.archive}: {found.says} {found.cure}", file=sys.stderr)
+        return os.EX_CONFIG
     print(masked(settings) if options.action == "show" else _summary(settings), end="")
     return os.EX_OK
 

@@ -57,7 +57,8 @@ async def _demo(folder: Path, *, once: bool) -> int:
     starting.on_signals(interrupt)
     async with Simulator(_hurried(Scenario.default(wall_clock().date()))) as cloud:
         settings = _settings(folder, cloud)
-        print(f"A simulated Shelly Cloud answers on {cloud.url}; collecting {_DAYS} days from it …")
+        greeting = f"A simulated Shelly Cloud answers on {cloud.url}; collecting {_DAYS} days from it …"
+        print(greeting, flush=True)
         progress = Progress(sys.stderr, _DAYS + 1, 2 * (_DAYS + 1) * _MIN_INTERVAL_S)
         starting.set_up_logs(settings, progress.as_text(), "warning")
         report = await backfill(settings, Scope(_DAYS), wall_clock, interrupt, progress.advance)
@@ -101,12 +102,12 @@ def _settings(folder: Path, cloud: Simulator) -> Settings:
     from collector.settings import load
 
     path = folder / "config.toml"
-    if path.exists() and not path.read_text(errors="replace").startswith(_FIRST_LINE):
-        raise starting.Refused(
-            exits.CANNOT_CREATE, f"{path} is not the demo's; name another folder with --dir"
-        )
     account = cloud.scenario.account[0]
     try:
+        if path.exists() and not path.read_text(errors="replace").startswith(_FIRST_LINE):
+            raise starting.Refused(
+                exits.CANNOT_CREATE, f"{path} is not the demo's; name another folder with --dir"
+            )
         make_folder(folder)
         replace_file(path, _configuration(cloud.url, account.auth_key, account.device[0].id).encode())
     except OSError as error:

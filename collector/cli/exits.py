@@ -17,7 +17,7 @@ MEANINGS = {
     USAGE: "wrong usage",
     SOURCE_UNAVAILABLE: "the cloud could not be reached",
     CANNOT_CREATE: "the archive or a report cannot be created or opened, or the port is in use",
-    CANNOT_SAVE: "a file could not be saved",
+    CANNOT_SAVE: "a file could not be saved, or the output could not be written",
     HELD_BY_ANOTHER: "another instance holds the archive",
     KEY_REFUSED: "the cloud refused the key",
     BAD_CONFIGURATION: "the configuration is wrong",

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from collector.archive.findings import Finding
+from collector.archive.folder import OWN_FOLDER
 from collector.archive.inspection import Inspection
 from collector.events import CURES
 
@@ -17,7 +18,8 @@ if TYPE_CHECKING:
 
 _ACTIONS = {
     "quarantined": "; moved aside, to be collected anew while the cloud has it",
-    "kept": "; left in place, for the cloud does not have that day any more",
+    "kept": "; left in place, for that day would not be collected again",
+    "forgotten": "; not expected any more, and asked for again while the cloud has it",
 }
 
 
@@ -38,9 +40,14 @@ class MeterReport:
         return bool(self.inspection.findings or beside)
 
     @property
+    def quarantined(self) -> int:
+        """How many files lie aside, those moved just now included."""
+        return self.inspection.quarantined + list(self.actions.values()).count("quarantined")
+
+    @property
     def days_with_findings(self) -> int:
-        """How many files something is wrong with."""
-        return sum(bool(each.findings) for each in self.inspection.days.values())
+        """How many days something is wrong with."""
+        return len(self.inspection.by_day)
 
 
 def as_dict(reports: list[MeterReport]) -> dict[str, Any]:
@@ -64,6 +71,11 @@ def as_lines(reports: list[MeterReport]) -> Iterator[str]:
             yield f"{report.meter}: its time zone {inspection.unknown_zone} is unknown to this machine; {how}"
             yield f"  {CURES['zone.unknown']}"
     for report in reports:
+        if count := report.quarantined:
+            place = report.folder / OWN_FOLDER / "quarantine"
+            files = "1 damaged file lies" if count == 1 else f"{count} damaged files lie"
+            yield f"{report.meter}: {files} in {place}"
+    for report in reports:
         yield from _finding_lines(report)
         if report.comparison is not None:
             yield from _cloud_lines(report.meter, report.comparison)
@@ -77,6 +89,7 @@ def _meter_as_dict(report: MeterReport) -> dict[str, Any]:
         "folder": str(report.folder),
         "zone": None if zone is None else zone.key,
         "days": len(report.inspection.days),
+        "quarantined": report.quarantined,
         "findings": [
             {
                 "day": None if finding.day is None else finding.day.isoformat(),
@@ -137,7 +150,8 @@ def _cloud_lines(meter: str, comparison: Comparison) -> Iterator[str]:
         yield f"{meter} {each.first} to {each.last} cloud: not compared: {each.reason}"
     if comparison.uncertain:
         count, newest = len(comparison.uncertain), comparison.uncertain[0]
-        yield f"{meter} cloud: {count} days not compared, the newest {newest}: a part of tariff 0 is unclear"
+        why = "a total that cannot be, or an unclear part of tariff 0"
+        yield f"{meter} cloud: {count} days not compared, the newest {newest}: {why}"
 
 
 def _summary(reports: list[MeterReport]) -> str:
@@ -145,13 +159,22 @@ def _summary(reports: list[MeterReport]) -> str:
     found = sum(len(report.inspection.findings) for report in reports)
     hurt = sum(report.days_with_findings for report in reports)
     text = f"{days} days checked: "
-    text += f"{found} findings, in {hurt} days." if found else "all as they should be."
+    beside = [report.comparison for report in reports if report.comparison is not None]
+    if found:
+        text += f"{found} findings, in {hurt} days."
+    else:
+        text += "the files are as they should be." if beside else "all as they should be."
     if hurt and not any(report.actions for report in reports):
         text += " --fix moves their files aside and has them collected anew."
-    beside = [report.comparison for report in reports if report.comparison is not None]
-    if beside:
-        compared = sum(each.days for each in beside)
-        different = sum(len(each.different) for each in beside)
-        requests = sum(each.requests for each in beside)
-        text += f" {compared} days compared with the cloud in {requests} requests: {different} differ."
-    return text
+    return text + (_cloud_summary(beside) if beside else "")
+
+
+def _cloud_summary(beside: list[Comparison]) -> str:
+    compared = sum(each.days for each in beside)
+    different = sum(len(each.different) for each in beside)
+    requests = sum(each.requests for each in beside)
+    is_partly = any(each.gave_up is not None or each.unanswered for each in beside)
+    if is_partly and not compared:
+        return f" But no day could be compared with the cloud, in {requests} requests."
+    rest = " The others could not be compared." if is_partly else ""
+    return f" {compared} days compared with the cloud in {requests} requests: {different} differ.{rest}"

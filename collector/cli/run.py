@@ -32,6 +32,7 @@ def run(options: argparse.Namespace) -> int:
     level: LogLevel | None = "debug" if options.verbose else None
     starting.set_up_logs(settings, sys.stdout, level)
 
+    from collector.archive.remembered import remembered_by_service
     from collector.energy.days import wall_clock
     from collector.service.daemon import serve
     from collector.service.signals import Signals
@@ -39,16 +40,17 @@ def run(options: argparse.Namespace) -> int:
     from collector.settings import Settings, load
 
     def load_again() -> Settings:
-        if settings.source is None:
-            return settings
-        again = load(settings.source, os.environ)
-        starting.set_up_logs(again, sys.stdout, level, settings.secrets)
-        return again
+        return settings if settings.source is None else load(settings.source, os.environ)
+
+    def in_force(changed: Settings) -> None:
+        starting.set_up_logs(changed, sys.stdout, level)
 
     async def service() -> None:
         signals = Signals()
         starting.on_signals(signals.stop, signals.reload, terminated=exits.DONE)
-        await serve(settings, load_again, signals, wall_clock, Notifier(os.environ))
+        remembered = remembered_by_service(settings.archive, os.environ)
+        notifier = Notifier(os.environ)
+        await serve(settings, load_again, signals, wall_clock, notifier, in_force, remembered=remembered)
 
     try:
         asyncio.run(service())

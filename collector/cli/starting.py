@@ -16,6 +16,7 @@ from collector.errors import (
     ArchiveLocked,
     ClockUntrusted,
     KeyRefused,
+    Rejected,
     SettingsError,
     SourceError,
 )
@@ -76,9 +77,12 @@ def act_as_owner(folder: Path) -> None:
     Nothing happens for other users, where root owns it, or where that user could not read the
     interpreter's own modules: the next import would fail.
     """
-    if os.geteuid() != 0 or not folder.exists() or not _others_can_read(Path(os.__file__)):
+    if os.geteuid() != 0 or not _others_can_read(Path(os.__file__)):
         return
-    owner = folder.stat()
+    try:
+        owner = folder.stat()
+    except OSError:  # there is none, or the system does not take its name: a check says so
+        return
     if owner.st_uid == 0:
         return
     os.setgroups([owner.st_gid])
@@ -116,16 +120,14 @@ def checked(load: Callable[[], Settings], prefix: str = "") -> Settings:
         raise Refused(exits.BAD_CONFIGURATION, *lines) from None
 
 
-def set_up_logs(
-    settings: Settings, stream: TextIO, level: LogLevel | None = None, old_secrets: tuple[str, ...] = ()
-) -> None:
-    """Logging as configured; `level` is a flag's. Keys of before a reload stay secret."""
+def set_up_logs(settings: Settings, stream: TextIO, level: LogLevel | None = None) -> None:
+    """Logging as configured; `level` is a flag's. What is secret already stays so."""
     from collector import logs
 
     logs.configure(
         format=settings.log.format,
         level=level or settings.log.level,
-        secrets=(*settings.secrets, *old_secrets),
+        secrets=(*settings.secrets, *logs.secrets_in_force()),
         stream=stream,
         under_systemd=logs.started_by_systemd(os.environ),
     )
@@ -159,6 +161,15 @@ def refused(refusal: Refused) -> int:
     return refusal.code
 
 
+def unreadable(error: OSError, archive: Path) -> Refused:
+    """The refusal of a command that reads an archive, with what the system says of its folders or files."""
+    place = error.filename or archive
+    if isinstance(error, PermissionError):
+        cure = "try sudo, or join the group that owns it"
+        return Refused(exits.CANNOT_CREATE, f"{place} may not be read by this user: {cure}")
+    return Refused(exits.CANNOT_CREATE, f"{place} cannot be read: {error.strerror or error}")
+
+
 def code_of(error: ArchiveError | Cause) -> int:
     """The exit code for what ended a command."""
     if isinstance(error, ArchiveLocked):
@@ -167,6 +178,8 @@ def code_of(error: ArchiveError | Cause) -> int:
         return exits.CANNOT_CREATE
     if isinstance(error, KeyRefused):
         return exits.KEY_REFUSED
+    if isinstance(error, Rejected):
+        return exits.IN_PART
     return exits.CANNOT_SAVE if isinstance(error, OSError) else exits.SOURCE_UNAVAILABLE
 
 
@@ -179,6 +192,11 @@ def advice_on(error: Cause) -> str:
         )
     if isinstance(error, ClockUntrusted):
         return f"This machine's clock is wrong: {error}. Set it (timedatectl), then start again."
+    if isinstance(error, Rejected):
+        return (
+            f"The cloud rejects every day: {error.reason}. Check host, id and kind (doctor looks at them); "
+            "if they are right, the cloud has changed: update the collector."
+        )
     if isinstance(error, SourceError):
         return f"The cloud did not answer: {error.reason}. What is stored is safe; the same command goes on."
     return (

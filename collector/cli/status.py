@@ -6,6 +6,7 @@ import argparse
 import json
 import os
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -60,19 +61,12 @@ def _look(settings: Settings) -> Overview:
 
     try:
         return overview(settings, wall_clock(), os.environ)
-    except PermissionError as error:
-        raise starting.Refused(
-            exits.CANNOT_CREATE,
-            f"{error.filename} may not be read by this user: try sudo, or join the group that owns it",
-        ) from None
     except OSError as error:
-        raise starting.Refused(
-            exits.CANNOT_CREATE, f"{settings.archive} cannot be read: {error.strerror}"
-        ) from None
+        raise starting.unreadable(error, settings.archive) from None
 
 
 def _hours(text: str) -> float:
-    hours = float(text)
-    if not 0 < hours < 1_000_000:
-        raise argparse.ArgumentTypeError("hours, more than 0")
-    return hours
+    with suppress(ValueError):
+        if 0 < (hours := float(text)) < 1_000_000:
+            return hours
+    raise argparse.ArgumentTypeError("must be a number of hours, more than 0")

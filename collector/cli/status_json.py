@@ -57,11 +57,13 @@ def _meter(meter: MeterOverview) -> dict[str, Any]:
         "hours_today_over": meter.hours_over,
         "missing_hours": meter.missing_hours,
         "days": {state.value: counts[state] for state in DayState if state is not DayState.TODAY},
+        "beginning": None if meter.beginning is None else meter.beginning.isoformat(),
         "days_beyond_retention": meter.forgotten,
         "expiring_days": [day.isoformat() for day in meter.expiring],
         "last_success": _moment(meter.answered_at),
         "last_error": _failure(meter.failure),
         "archive_in_use": meter.is_held,
+        "quarantined": meter.quarantined,
         "incomplete_days": _incomplete(meter.states),
     }
 
@@ -81,7 +83,7 @@ def _failure(failure: Failure | None) -> dict[str, Any] | None:
         "event": failure.event,
         "at": _moment(failure.at),
         "reason": failure.reason,
-        "cure": CURES.get(failure.event, ""),
+        "cure": failure.cure or CURES.get(failure.event, ""),
     }
 
 

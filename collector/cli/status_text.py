@@ -14,8 +14,10 @@ from collector.energy.retention import EXPIRING_DAYS
 from collector.events import CURES
 from collector.service.health import State, age_in_words
 from collector.service.overview import MeterOverview, Overview
+from collector.service.standing import Failure
 
 _WIDTH = 90
+_RECENT_S = 86400
 _COLOURS = {State.GOOD: "32", State.STARTING: "33", State.OFFLINE: "31", State.BROKEN: "31"}
 
 
@@ -70,6 +72,8 @@ def _meter(meter: MeterOverview, seen: Overview, *, colour: bool) -> Iterator[st
         yield from (_row("", line) for line in wrap(CURES["zone.unknown"], _WIDTH))
     yield _row("today", f"{meter.hours_today} of the {meter.hours_over} hours that are over")
     yield _row("days", _days(meter))
+    if meter.beginning is not None:
+        yield _row("", f"the cloud's data seem to begin on {meter.beginning}")
     if meter.forgotten:
         yield _row("", f"{meter.forgotten} of them are in this archive alone: the cloud has forgotten them")
     if meter.missing_hours:
@@ -80,12 +84,21 @@ def _meter(meter: MeterOverview, seen: Overview, *, colour: bool) -> Iterator[st
             f"{len(meter.expiring)} days, from {meter.expiring[0]} on: "
             f"not complete, and the cloud forgets them within {EXPIRING_DAYS} days",
         )
+    if meter.quarantined:
+        yield _row("aside", f"{meter.quarantined} damaged file{'s' * (meter.quarantined != 1)} in quarantine")
     if meter.answered_at is not None:
         yield _row("success", _time(meter.answered_at, seen))
-    if (failure := meter.failure) is not None:
+    if (failure := meter.failure) is not None and _matters(failure, meter, seen.now.timestamp()):
         yield _row("error", f"{_time(failure.at, seen)}, {failure.event}: {_safe(failure.reason)}")
-        if failure.event in CURES:
-            yield from (_row("", line) for line in wrap(CURES[failure.event], _WIDTH))
+        cure = failure.cure or CURES.get(failure.event, "")
+        yield from (_row("", line) for line in wrap(_safe(cure), _WIDTH))
+
+
+def _matters(failure: Failure, meter: MeterOverview, now: float) -> bool:
+    """Whether an error is worth being shown: for a day, and as long as nothing went well since."""
+    if meter.answered_at is None or now - _RECENT_S <= failure.at <= now:
+        return True
+    return meter.answered_at <= failure.at <= now  # later than now is one of a clock that was wrong
 
 
 def _newest(meter: MeterOverview) -> str:

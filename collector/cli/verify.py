@@ -53,8 +53,10 @@ def run(options: argparse.Namespace) -> int:
         print(error, file=sys.stderr)
         return starting.code_of(error)
     except OSError as error:
+        if isinstance(error, PermissionError) or not (options.fix or options.cloud):
+            return starting.refused(starting.unreadable(error, settings.archive))
         print(f"{error.filename or settings.archive}: {error.strerror}", file=sys.stderr)
-        return exits.CANNOT_SAVE if options.fix or options.cloud else exits.CANNOT_CREATE
+        return exits.CANNOT_SAVE
     if options.json:
         print(json.dumps(as_dict(reports)))
     else:
@@ -72,7 +74,11 @@ def _settings(options: argparse.Namespace) -> Settings:
         )
     else:
         settings = _settings_of(options.odir)
-    if not settings.archive.is_dir():
+    try:
+        is_there = settings.archive.is_dir()
+    except OSError as error:
+        raise starting.unreadable(error, settings.archive) from None
+    if not is_there:
         raise starting.Refused(exits.CANNOT_CREATE, f"{settings.archive}: there is no such folder")
     return settings
 

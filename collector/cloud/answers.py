@@ -10,7 +10,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from collector.cloud.meters import Kind, Meter
-from collector.cloud.rows import Anomaly, ChannelHours, Energy, Row, hours_of, parse_rows
+from collector.cloud.rows import MOST_ROWS, Anomaly, ChannelHours, Energy, Row, hours_of, parse_rows
 from collector.energy.days import LocalDay, UnknownZone, known_zone, local_day, zone_named
 from collector.energy.readings import EnergyDay, HourReading
 from collector.errors import AnswerError, ZoneUnknown
@@ -103,29 +103,29 @@ def _channel(body: Mapping[str, Any], day: LocalDay, meter: Meter, now: datetime
     if body.get("interval") != "hour":
         raise AnswerError("interval", "not hour")
     rows, name = rows_of(body, meter)
-    return hours_of(rows, day, now, name)
+    return hours_of(rows, day, now, name, meter.kind.most_wh)
 
 
-def rows_of(body: Mapping[str, Any], meter: Meter) -> tuple[list[Row], str]:
+def rows_of(body: Mapping[str, Any], meter: Meter, most_rows: int = MOST_ROWS) -> tuple[list[Row], str]:
     """The rows that count in a body of that kind of device, and their field. Raises `AnswerError`."""
     if meter.kind is Kind.EM3:
-        return _three_phase_rows(body), "sum"
+        return _three_phase_rows(body, most_rows), "sum"
     history = body.get("history")
     if isinstance(history, list) and history and isinstance(history[0], list):
-        raise AnswerError("history", 'lists of phases: if the device is a 3EM, set kind = "3em"')
-    return parse_rows(history, "history"), "history"
+        raise AnswerError("history", 'lists of phases: if the device is a 3EM, set kind = "3em" (--kind 3em)')
+    return parse_rows(history, "history", most_rows), "history"
 
 
-def _three_phase_rows(body: Mapping[str, Any]) -> list[Row]:
+def _three_phase_rows(body: Mapping[str, Any], most_rows: int) -> list[Row]:
     """The rows of `sum`; one that lacks a phase is missing, for a sum of two phases is a wrong number."""
     phases = body.get("history")
     if "sum" not in body:
-        raise AnswerError("sum", 'absent: if the device is an EM with clamps, set kind = "em"')
-    rows = parse_rows(body["sum"], "sum")
+        raise AnswerError("sum", 'absent: if the device is an EM with clamps, set kind = "em" (--kind em)')
+    rows = parse_rows(body["sum"], "sum", most_rows)
     if not isinstance(phases, list) or (len(phases) != 3 and (phases or rows)):
         raise AnswerError("history", "not three lists of phases")
     for number, phase in enumerate(phases):
-        phase_rows = parse_rows(phase, f"history[{number}]")
+        phase_rows = parse_rows(phase, f"history[{number}]", most_rows)
         if len(phase_rows) != len(rows):
             raise AnswerError(f"history[{number}]", "not as long as sum")
         rows = [
@@ -138,7 +138,9 @@ def _three_phase_rows(body: Mapping[str, Any]) -> list[Row]:
 def _without_gap(row: Row, beside: Row, name: str) -> Row:
     if row.stamp != beside.stamp:
         raise AnswerError(f"{name}.datetime", "not aligned with sum")
-    return replace(row, energy=None) if beside.energy is None else row
+    if beside.energy is None:
+        return replace(row, energy=None)
+    return replace(row, phases=(*row.phases, beside.energy))
 
 
 def _grid_kwh(energy: Energy, meter: Meter) -> tuple[Decimal, Decimal]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import zlib
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
@@ -21,13 +21,14 @@ from typing import Any, NamedTuple
 import aiohttp
 
 from collector.cloud.answers import DayAnswer
+from collector.cloud.lookup import host_of
 from collector.cloud.meters import Account, Kind, Meter
 from collector.cloud.pacing import Pacer, Turn
 from collector.cloud.refusals import moment_of, read_answer
 from collector.cloud.retrying import OnRetry, RetryPolicy, retried
 from collector.cloud.totals import TotalsAnswer
 from collector.errors import SourceError, Unavailable
-from collector.network import in_words, new_session
+from collector.network import NO_WAY_CURE, cure_for, in_words, new_session, too_late, unreached
 
 Session = aiohttp.ClientSession
 
@@ -48,6 +49,7 @@ async def open_session() -> AsyncIterator[Session]:
     """
     tracing = aiohttp.TraceConfig()
     tracing.on_connection_create_start.append(_connecting)
+    tracing.on_connection_create_end.append(_connected)
     tracing.on_request_headers_sent.append(_sent)
     async with new_session([tracing]) as session:
         yield session
@@ -78,6 +80,10 @@ class CloudClient:
         told, at = self._cloud_clock
         return told + timedelta(seconds=asyncio.get_running_loop().time() - at)
 
+    def unreached(self) -> Mapping[str, str]:
+        """What was of no use when the host was last connected to: "IPv4" or "IPv6", and why."""
+        return unreached(self._session, host_of(self._account))
+
     async def fetch_day(
         self,
         meter: Meter,
@@ -99,18 +105,20 @@ class CloudClient:
             return DayAnswer(day, grid.body, None, now - grid.asked_at)
         return DayAnswer(day, grid.body, solar.body, now - grid.asked_at, now - solar.asked_at)
 
-    async def fetch_totals(self, meter: Meter, first: date, last: date) -> TotalsAnswer:
+    async def fetch_totals(
+        self, meter: Meter, first: date, last: date, is_called_off: Callable[[], bool] = lambda: False
+    ) -> TotalsAnswer:
         """The bodies for the totals of these local days, both included; a request for each channel.
 
-        The cloud tells days, and not hours, for spans of five days and more. Raises `SourceError`,
-        `AnswerError`.
+        The cloud tells days, and not hours, for spans of five days and more. Raises `CalledOff`,
+        `SourceError`, `AnswerError`.
         """
         span = {
             "date_range": "custom",
             "date_from": f"{first.isoformat()} 00:00:00",
             "date_to": f"{last.isoformat()} 23:59:59",
         }
-        grid, solar = await self._fetch_both(meter, span, self._policy, lambda: False)
+        grid, solar = await self._fetch_both(meter, span, self._policy, is_called_off)
         return TotalsAnswer(first, last, grid.body, None if solar is None else solar.body)
 
     async def _fetch_both(
@@ -163,9 +171,12 @@ class CloudClient:
                 self._note_date(headers.get("Date", ""))
                 return read_answer(response.status, data, headers.get("Retry-After"), headers.get("Date"))
         except TimeoutError:
-            failure: SourceError = Unavailable(f"no answer within {timeout_s:g} s")
+            if sending.is_connected:
+                failure: SourceError = Unavailable(f"no answer within {timeout_s:g} s")
+            else:
+                failure = Unavailable(too_late(timeout_s, self.unreached()), cure=NO_WAY_CURE)
         except (aiohttp.ClientError, OSError, ValueError, zlib.error) as error:
-            failure = Unavailable(in_words(error))
+            failure = Unavailable(in_words(error), cure=cure_for(error))
         # Not within `except`: the library's errors carry the URL, and so the key, and one of them would
         # hang on ours as its context; `from None` only hides it from the traceback.
         raise failure
@@ -217,6 +228,7 @@ class _Sending:
 
     turn: Turn
     is_connecting: bool = False
+    is_connected: bool = False
 
 
 async def _connecting(session: Session, context: SimpleNamespace, params: Any) -> None:
@@ -225,6 +237,10 @@ async def _connecting(session: Session, context: SimpleNamespace, params: Any) -
     if sending.is_connecting:
         raise Unavailable("the connection broke before the answer was whole")
     sending.is_connecting = True
+
+
+async def _connected(session: Session, context: SimpleNamespace, params: Any) -> None:
+    context.trace_request_ctx.is_connected = True
 
 
 async def _sent(session: Session, context: SimpleNamespace, params: Any) -> None:

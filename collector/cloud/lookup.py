@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 
 from collector.cloud.meters import Account
 from collector.errors import Unavailable
+from collector.network import NO_WAY_CURE, noting_a_proxy
 from collector.threads import DaemonThreads
 
 
@@ -29,8 +30,10 @@ async def look_up(account: Account, timeout_s: float) -> None:
                 DaemonThreads(), lambda: socket.getaddrinfo(name, None, type=socket.SOCK_STREAM)
             )
     except TimeoutError:
-        raise Unavailable(f"no name server answered within {timeout_s:g} s") from None
+        says = f"no name server answered within {timeout_s:g} s"
+        raise Unavailable(noting_a_proxy(says), cure=NO_WAY_CURE) from None
     except OSError as error:
-        raise Unavailable(f"its name does not resolve ({error.strerror})") from None
+        says = f"its name does not resolve ({error.strerror})"
+        raise Unavailable(noting_a_proxy(says), cure=NO_WAY_CURE) from None
     except UnicodeError:
         raise Unavailable("its name is not one that can resolve") from None

@@ -9,6 +9,7 @@ from enum import StrEnum
 from zoneinfo import ZoneInfo
 
 from collector.energy.days import known_zone
+from collector.energy.identity import Identity
 
 
 class Kind(StrEnum):
@@ -16,6 +17,17 @@ class Kind(StrEnum):
 
     EM = "em"  # two clamps: Shelly EM, Pro EM-50; one request per channel
     EM3 = "3em"  # three phases: 3EM, Pro 3EM; one request, `sum` is the answer
+
+    @property
+    def most_wh(self) -> int:
+        """The most that an hour can have, in Wh, before scaling: a fifth above what the hardware measures.
+
+        No device takes more than 280 V (`voltage_limit_v`). The largest clamps of an EM (gen 1, Gen3) are
+        for 120 A: 33.6 kWh an hour; a Pro EM-50 has 50 A. The largest 3EM is the Pro 3EM-400 with 400 A
+        (`current_limit_a`) on each of three phases: 3 times 112 kWh, a third of the bound a phase.
+        Source: shelly-api-docs.shelly.cloud, devices of gen 2 and 3; the gen 1 user guides.
+        """
+        return 40_000 if self is Kind.EM else 400_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +61,14 @@ class Meter:
     def has_no_solar(self) -> bool:
         """Whether nothing counts solar here, so that its zeros are true."""
         return self.pv_id is None if self.kind is Kind.EM3 else not self.solar
+
+    @property
+    def identity(self) -> Identity:
+        """What its archive holds."""
+        if self.kind is Kind.EM3:
+            return Identity(self.kind.value, (self.id, *filter(None, (self.pv_id,))))
+        solar = (self.solar_channel,) if self.solar else ()
+        return Identity(self.kind.value, (self.id,), (self.grid_channel, *solar))
 
     @property
     def requests_per_day(self) -> int:

@@ -1,5 +1,8 @@
 """Pacer: how fast one account may be asked. A minimum gap, no burst, hold-off after a rejection.
 
+The pace belongs to a host and a key, wherever they are written: accounts that share both share one `Pace`,
+and each has a `Pacer` of its own, which counts.
+
 The cloud allows one request per second and account, counts overlapping calls as a violation, and
 keeps the window shut while rejected calls go on (seen by several clients; nothing is official).
 """
@@ -47,27 +50,14 @@ class Turn:
 class Pacer:
     """`async with pacer.turn() as turn:` around every request, retries included; `turn.sent()` within.
 
-    Starts are at least `min_interval_s` apart and at most `max_in_flight` run at once. The first
-    rejection makes the account serial for the life of the process: one request at a time, the gap
-    measured from the end of the last answer. Turns go first come, first served, but those that go
-    on with what has begun go ahead: so a kill costs the answers of one day, not those of all that are
-    under way. A cancelled waiter holds nobody back.
+    One account's way into its pace, and the count of its own requests.
     """
 
-    def __init__(self, pacing: Pacing, on_hold: Callable[[float], None] = lambda hold_s: None) -> None:
-        self._gap_s = pacing.min_interval_s
-        self._max_in_flight = pacing.max_in_flight
+    def __init__(self, pace: Pacing | Pace, on_hold: Callable[[float], None] = lambda hold_s: None) -> None:
+        """`pace` is one that other accounts share, or how fast a pace of its own is to be."""
+        self._pace = Pace(pace) if isinstance(pace, Pacing) else pace
         self._on_hold = on_hold
-        self._queue, self._queue_ahead = asyncio.Lock(), asyncio.Lock()
-        self._ahead = 0
-        self._freed = asyncio.Event()
-        self._in_flight = 0
-        self._unsent = 0
-        # A process before this one may have asked a moment ago: the first start waits its gap too.
-        self._not_before = asyncio.get_running_loop().time() + self._gap_s
-        self._ended_at = self._not_before
-        self._rejected_at = float("-inf")
-        self._rejections_in_a_row = 0
+        self.in_flight = 0
         self.requests = 0
         self.rejections = 0
         self.failures = 0
@@ -76,22 +66,27 @@ class Pacer:
     @property
     def gap_s(self) -> float:
         """The gap in force, in seconds."""
-        return self._gap_s
-
-    @property
-    def in_flight(self) -> int:
-        """Requests under way."""
-        return self._in_flight
+        return self._pace.gap_s
 
     @property
     def serial(self) -> bool:
-        """Whether a rejection has taught this account to ask one at a time."""
-        return self.holds > 0
+        """Whether a rejection has taught to ask one at a time."""
+        return self._pace.serial
+
+    @property
+    def held_until(self) -> float:
+        """The loop time at which the last hold ends, or ended."""
+        return self._pace.held_until
+
+    @property
+    def hold_s(self) -> float:
+        """Seconds from the first rejection in a row to the end of the hold in force; 0 while none is on."""
+        return self._pace.hold_s
 
     @property
     def quiet_s(self) -> float:
         """Seconds since a request last began or ended, or a hold was over; 0 while one is on."""
-        return max(0.0, asyncio.get_running_loop().time() - max(self._ended_at, self._not_before))
+        return self._pace.quiet_s
 
     @asynccontextmanager
     async def turn(
@@ -100,34 +95,82 @@ class Pacer:
         """Waits for this request's turn; sees from the way it ends whether the pace was too fast.
 
         `goes_on`: it goes on with what has begun, and so ahead of what has not. Raises `CalledOff` where
-        it is called off by then: no turn was taken.
+        it is called off by then, or before it would wait for the end of a hold: no turn was taken.
         """
-        self._ahead += goes_on
-        try:
-            async with self._queue_ahead if goes_on else self._queue:
-                turn = await self._start(is_called_off, goes_on=goes_on)
-        finally:
-            self._ahead -= goes_on
-            self._freed.set()
-        started_at = turn.started_at
+        turn = await self._pace.take(is_called_off, goes_on=goes_on)
+        self.requests += 1
+        self.in_flight += 1
         try:
             yield turn
         except RateLimited as refusal:
-            self._learn(started_at, refusal.retry_after_s)
+            self.rejections += 1
+            self.holds += self._pace.is_news(turn.started_at)
+            self._on_hold(self._pace.hold_off(turn.started_at, refusal.retry_after_s))
             raise
         except BaseException:
             self.failures += 1
             raise
         else:
-            if started_at > self._rejected_at:
-                self._rejections_in_a_row = 0
+            self._pace.succeed(turn.started_at)
         finally:
             turn.sent()
-            self._finish()
+            self.in_flight -= 1
+            self._pace.finish()
+
+
+class Pace:
+    """What one host and key allow, whoever asks.
+
+    Starts are at least `min_interval_s` apart and at most `max_in_flight` run at once. The first
+    rejection makes the key serial for the life of the process: one request at a time, the gap
+    measured from the end of the last answer. Turns go first come, first served, but those that go
+    on with what has begun go ahead: so a kill costs the answers of one day, not those of all that are
+    under way. A cancelled waiter holds nobody back.
+    """
+
+    def __init__(self, pacing: Pacing) -> None:
+        self.gap_s = pacing.min_interval_s
+        self.serial = False
+        self._max_in_flight = pacing.max_in_flight
+        self._queue, self._queue_ahead = asyncio.Lock(), asyncio.Lock()
+        self._ahead = 0
+        self._freed = asyncio.Event()
+        self._in_flight = 0
+        self._unsent = 0
+        # A process before this one may have asked a moment ago: the first start waits its gap too.
+        self._not_before = asyncio.get_running_loop().time() + self.gap_s
+        self._ended_at = self._not_before
+        self._rejected_at = float("-inf")
+        self._rejections_in_a_row = 0
+        self._rejected_since = float("-inf")  # the first of them
+        self.held_until = float("-inf")  # loop time at which the last hold ends, or ended
+
+    @property
+    def hold_s(self) -> float:
+        """Seconds from the first rejection in a row to the end of the hold in force; 0 while none is on."""
+        on = asyncio.get_running_loop().time() < self.held_until
+        return self.held_until - self._rejected_since if on else 0.0
+
+    @property
+    def quiet_s(self) -> float:
+        """Seconds since a request last began or ended, or a hold was over; 0 while one is on."""
+        return max(0.0, asyncio.get_running_loop().time() - max(self._ended_at, self._not_before))
+
+    async def take(self, is_called_off: Callable[[], bool], *, goes_on: bool) -> Turn:
+        """A turn, once it has come; to be followed by `finish`, however the request ends."""
+        self._ahead += goes_on
+        try:
+            async with self._queue_ahead if goes_on else self._queue:
+                return await self._start(is_called_off, goes_on=goes_on)
+        finally:
+            self._ahead -= goes_on
+            self._freed.set()
 
     async def _start(self, is_called_off: Callable[[], bool], *, goes_on: bool) -> Turn:
         loop = asyncio.get_running_loop()
         while True:
+            if self.hold_s and is_called_off():
+                raise CalledOff
             if self._is_full or (self._ahead and not goes_on):
                 self._freed.clear()
                 await self._freed.wait()
@@ -139,8 +182,7 @@ class Pacer:
             raise CalledOff
         self._in_flight += 1
         self._unsent += 1
-        self.requests += 1
-        self._hold_until(loop.time() + self._gap_s)
+        self._hold_until(loop.time() + self.gap_s)
         return Turn(loop.time(), self._sent)
 
     @property
@@ -150,31 +192,43 @@ class Pacer:
     def _sent(self) -> None:
         """Until a request has left, the next one might overtake it: it starts after it, by the gap."""
         self._unsent -= 1
-        self._hold_until(asyncio.get_running_loop().time() + self._gap_s * _SENT_SHARE)
+        self._hold_until(asyncio.get_running_loop().time() + self.gap_s * _SENT_SHARE)
         self._freed.set()
 
-    def _finish(self) -> None:
+    def finish(self) -> None:
+        """A request is over, well or not."""
         self._in_flight -= 1
         self._ended_at = asyncio.get_running_loop().time()
         self._freed.set()
         if self.serial:
-            self._hold_until(asyncio.get_running_loop().time() + self._gap_s)
+            self._hold_until(asyncio.get_running_loop().time() + self.gap_s)
 
-    def _learn(self, started_at: float, retry_after_s: float | None) -> None:
-        """Holds the account off. Requests that ran beside the rejected one teach nothing new."""
-        self.rejections += 1
+    def succeed(self, started_at: float) -> None:
+        """A request that began then was not rejected."""
+        if self.is_news(started_at):
+            self._rejections_in_a_row = 0
+
+    def is_news(self, started_at: float) -> bool:
+        """Whether the end of a request that began then teaches anything: not beside a rejected one."""
+        return started_at > self._rejected_at
+
+    def hold_off(self, started_at: float, retry_after_s: float | None) -> float:
+        """A request that began then was rejected: nobody asks for so many seconds, which it gives."""
         now = asyncio.get_running_loop().time()
-        if started_at > self._rejected_at:
+        if self.is_news(started_at):
             if self.serial:
-                self._gap_s = min(self._gap_s * _GAP_GROWTH, max(_GAP_MAX_S, self._gap_s))
+                self.gap_s = min(self.gap_s * _GAP_GROWTH, max(_GAP_MAX_S, self.gap_s))
             self._rejected_at = now
+            if not self._rejections_in_a_row:
+                self._rejected_since = now
             self._rejections_in_a_row += 1
-            self.holds += 1
-        hold_s = min(_HOLD_MIN_S * 2 ** min(self._rejections_in_a_row - 1, 10), _HOLD_MAX_S)
+            self.serial = True
+        hold_s = min(_HOLD_MIN_S * 2.0 ** min(self._rejections_in_a_row - 1, 10), _HOLD_MAX_S)
         if retry_after_s is not None:
             hold_s = min(max(retry_after_s, _HOLD_MIN_S), _ASKED_HOLD_MAX_S)
+        self.held_until = max(self.held_until, now + hold_s)
         self._hold_until(now + hold_s)
-        self._on_hold(hold_s)
+        return hold_s
 
     def _hold_until(self, moment: float) -> None:
         self._not_before = max(self._not_before, moment)

@@ -7,7 +7,7 @@ what tells the second of two equal local hours from the first, whatever offset i
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -18,8 +18,10 @@ from collector.errors import AnswerError, ZoneContradicted
 
 LOCAL_STAMP = re.compile(r"(\d{4}-\d\d-\d\d)[ T](\d\d):(\d\d):(\d\d)", re.ASCII)
 UTC_STAMP = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.0+)?Z", re.ASCII)
-_MAX_ROWS = 30 * 16  # hours of a long day, by more tariffs than anybody sells
-_MAX_WH = 10_000_000  # ten megawatts: no clamp measures that
+MOST_TARIFFS = 16  # more than anybody sells
+MOST_ROWS = 30 * MOST_TARIFFS  # hours of a long day
+MOST_WH = 10_000_000  # of an hour or a day, whatever measured it: 25 hours of three phases at 400 A
+_HOUR_S = 3600
 _CLOCK_TOLERANCE_S = 3600  # this machine's clock may be behind; the hour is left out all the same
 _REST_TARIFF = "0"  # also of a row that names none
 _ENOUGH_COPIES = 3  # one hour may be half and half by chance
@@ -35,7 +37,10 @@ class Energy(NamedTuple):
 
 
 class Anomaly(NamedTuple):
-    """An hour that the answer tells in a way nobody can be sure of; it counts as missing."""
+    """An hour that the answer tells in a way nobody can be sure of; it counts as missing.
+
+    `field` is the row's, or a phase's: `consumption`, `history[1].reversed`, `tariff_id`.
+    """
 
     ts: int
     field: str
@@ -60,44 +65,48 @@ class ChannelHours:
 class Row:
     """One row as the server gave it; `energy` is `None` where the row says missing.
 
-    `tariff` is `None` only there: a row with data that names no tariff has the tariff `"0"`.
+    `tariff` is `None` only there: a row with data that names no tariff has the tariff `"0"`. `phases`
+    is what each phase of a 3EM had in the hour that the row sums up. Any finite number may stand there.
     """
 
     stamp: str
     tariff: str | None
     energy: Energy | None
+    phases: tuple[Energy, ...] = ()
 
 
-def hours_of(rows: Sequence[Row], day: LocalDay, now: datetime, name: str) -> ChannelHours:
+def hours_of(rows: Sequence[Row], day: LocalDay, now: datetime, name: str, most_wh: int) -> ChannelHours:
     """The energy of each hour of `day` that the rows tell and that was over ten minutes before `now`.
 
     Until then the cloud may tell a part of an hour that it has not received whole. `name` is the
-    field to blame: `history`. Raises `AnswerError`.
+    field to blame: `history`. `most_wh` is the most that an hour can have; one that has more, or less
+    than nothing, is an anomaly. Raises `AnswerError`.
     """
     buckets = _lay_out(rows, day, name)
-    has_copies = has_copies_in(list(buckets.values()))
+    has_copies = has_copies_in(list(buckets.values()), most_wh=most_wh)
+    # Also while the second hour is under way: the row may hold a part of it already.
+    fat = {first: second for first, second in day.twins if day.hours.index(second) not in buckets}
     found = ChannelHours()
     for place, parts in buckets.items():
         ts = day.hours[place]
-        energy = whole(ts, parts, found.anomalies, has_copies=has_copies)
-        if energy is None:
-            continue
-        if ts > now.timestamp() + _CLOCK_TOLERANCE_S:
+        end = day.end_of(ts)
+        if all(part.energy for part in parts) and ts > now.timestamp() + _CLOCK_TOLERANCE_S:
             raise AnswerError(f"{name}.datetime", "it has data of an hour in the future")
-        whole_by_now = day.end_of(ts) + ARRIVAL_S <= now.timestamp()
-        (found.energy if whole_by_now else found.unfinished)[ts] = energy
-    for first, second in day.twins:
-        # Also while the second hour is under way: the row may hold a part of it already.
-        if first in found.energy and day.hours.index(second) not in buckets:
-            found.doubtful.add(first)
+        is_finished = end + ARRIVAL_S <= now.timestamp()
+        lasts_s = day.end_of(fat.get(ts, ts)) - ts
+        anomalies = found.anomalies if is_finished else []  # an hour under way is in no doubt yet
+        energy = whole(ts, parts, anomalies, has_copies=has_copies, most_wh=most_wh * lasts_s // _HOUR_S)
+        if energy is not None:
+            (found.energy if is_finished else found.unfinished)[ts] = energy
+    found.doubtful.update(first for first in fat if first in found.energy)
     return found
 
 
-def parse_rows(raw: Any, name: str) -> list[Row]:
+def parse_rows(raw: Any, name: str, most_rows: int = MOST_ROWS) -> list[Row]:
     """The rows of one list of an answer. Raises `AnswerError` with the place of what is wrong."""
     if not isinstance(raw, list):
         raise AnswerError(name, "not a list")
-    if len(raw) > _MAX_ROWS:
+    if len(raw) > most_rows:
         raise AnswerError(name, f"{len(raw)} rows")
     return [_parse_row(row, f"{name}[{number}]") for number, row in enumerate(raw)]
 
@@ -128,9 +137,7 @@ def _parse_row(raw: Any, name: str) -> Row:
 def _wh(value: Any, name: str) -> Decimal:
     if isinstance(value, bool) or not isinstance(value, int | Decimal):
         raise AnswerError(name, "not a number")
-    if not 0 <= value <= _MAX_WH:
-        raise AnswerError(name, "out of range: energy of an hour is 0 to 10,000,000 Wh")
-    return abs(Decimal(value))
+    return Decimal(value) if value < 0 else abs(Decimal(value))  # a negative zero is a zero
 
 
 def _lay_out(rows: Sequence[Row], day: LocalDay, name: str) -> dict[int, list[Row]]:
@@ -213,8 +220,13 @@ def is_part(row: Row, parts: Sequence[Row]) -> bool:
     return row.tariff is not None and None not in told and row.tariff not in told
 
 
-def whole(ts: int, parts: Sequence[Row], anomalies: list[Anomaly], *, has_copies: bool) -> Energy | None:
+def whole(
+    ts: int, parts: Sequence[Row], anomalies: list[Anomaly], *, has_copies: bool, most_wh: int = MOST_WH
+) -> Energy | None:
     """The energy of an hour or a day: its only part, or all parts' sum; `None` where not known.
+
+    An impossible number in any part, or a sum above `most_wh`, makes the whole an anomaly: a clamp's
+    noise around zero is no zero, and which of the parts is right nobody knows.
 
     Nobody knows whether a `"0"` part beside others is a rest or a copy of their sum. It is dropped
     where the day shows that it is a copy, counts for nothing where it is zero, and else the hour is
@@ -223,18 +235,49 @@ def whole(ts: int, parts: Sequence[Row], anomalies: list[Anomaly], *, has_copies
     known = [part.energy for part in parts if part.energy is not None]
     if len(known) < len(parts):
         return None
+    energy = _sum(known)
+    doubt = next(_impossible(parts, most_wh), None)
     rest, others = _rest_and_others(parts)
-    if rest is None or others is None or not any(rest):
-        return _sum(known)
-    if has_copies:
-        return others
-    anomalies.append(Anomaly(ts, "tariff_id", "a part of tariff 0 that may be a rest or a copy"))
+    if rest is not None and others is not None and any(rest):
+        energy = others
+        if not has_copies:
+            doubt = doubt or ("tariff_id", "a part of tariff 0 that may be a rest or a copy")
+    doubt = doubt or _impossible_in(energy, most_wh)
+    if doubt is None:
+        return energy
+    anomalies.append(Anomaly(ts, *doubt))
     return None
 
 
-def has_copies_in(hours: Sequence[Sequence[Row]]) -> bool:
-    """Whether `"0"` is a copy of the others' sum: equal in every hour of the day that has both."""
-    pairs = [_rest_and_others(parts) for parts in hours if all(part.energy for part in parts)]
+def _impossible(parts: Sequence[Row], most_wh: int) -> Iterator[tuple[str, str]]:
+    """Field and reason of what cannot be in these rows; a phase has at most a third."""
+    for part in parts:
+        if part.energy is not None and (doubt := _impossible_in(part.energy, most_wh)):
+            yield doubt
+        for number, phase in enumerate(part.phases):
+            if doubt := _impossible_in(phase, most_wh // 3):
+                yield f"history[{number}].{doubt[0]}", doubt[1]
+
+
+def _impossible_in(energy: Energy, most_wh: int) -> tuple[str, str] | None:
+    for name, wh in (("consumption", energy.consumption_wh), ("reversed", energy.reversed_wh)):
+        if wh is not None and wh < 0:
+            return name, "a negative number"
+        if wh is not None and wh > most_wh:
+            return name, f"above {most_wh:,} Wh, more than a meter of this kind can measure"
+    return None
+
+
+def has_copies_in(hours: Sequence[Sequence[Row]], *, most_wh: int = MOST_WH) -> bool:
+    """Whether `"0"` is a copy of the others' sum: equal in every hour of the day that has both.
+
+    Hours with an impossible number show nothing.
+    """
+    pairs = [
+        _rest_and_others(parts)
+        for parts in hours
+        if all(part.energy for part in parts) and not any(_impossible(parts, most_wh))
+    ]
     both = [(rest, others) for rest, others in pairs if rest is not None and others is not None]
     return (
         all(rest == others for rest, others in both) and sum(any(rest) for rest, _ in both) >= _ENOUGH_COPIES

@@ -112,7 +112,7 @@ def _standing(found: Examination) -> Iterator[str]:
 def _archive(settings: Settings, meter: Meter) -> Iterator[str]:
     folder = settings.folder_of(meter)
     try:
-        known, zone = survey(folder, settings.day_format)
+        known, zone, _ = survey(folder, settings.day_format)
         files = sorted(folder.glob("????-??-??.jsonl"))
         size = sum(path.lstat().st_size for path in files)
     except (OSError, CollectorError) as error:

@@ -9,19 +9,27 @@ from collector.doctor.checks import Check, ok, skip, warn
 from collector.energy.plausibility import ENOUGH_DAYS, Clamps, Doubt, doubts
 from collector.energy.readings import EnergyDay
 
+_AT_NOON = "In the app, on a sunny noon, the roof's channel is the one that shows most."
 _DOUBTS = {
     Doubt.CHANNELS_SWAPPED: (
-        "Solar is counted at night, and nothing is bought then: grid and solar clamp look swapped",
-        "Swap grid_channel and solar_channel. A hybrid inverter that feeds the house at night looks so, too.",
+        "Import has the shape of the sun, nothing at night and most around noon, and solar has a house's, "
+        "more at night than by day: grid and solar clamp look swapped",
+        f"Swap grid_channel and solar_channel. {_AT_NOON}",
+    ),
+    Doubt.GRID_LIKE_A_ROOF: (
+        "Import has the shape of the sun, nothing at night and most around noon, and nothing is exported",
+        "Either grid and solar clamp are swapped, or a battery feeds the house at night and is charged from "
+        f"the grid by day: then all is right. {_AT_NOON}",
     ),
     Doubt.SOLAR_AT_NIGHT: (
-        "Solar is counted at night, many nights: the solar clamp looks as if it sat on another wire",
-        "Look where it sits, and whether solar_channel is right. A battery behind it, or a wrong time zone "
-        "in the app, looks like this, too.",
+        "Solar is counted at night, many nights",
+        "With a hybrid inverter, or a battery behind the solar clamp, this is right: nothing to do. Without "
+        "one, the clamp is on another wire, or the time zone in the app is wrong: check where it is, and "
+        f"solar_channel. {_AT_NOON}",
     ),
     Doubt.EXPORT_AT_NIGHT: (
         "More is exported than bought at night, without sun: the grid clamp looks turned around",
-        "Turn it around, or reverse it in the app. A battery that sells at night looks like this, too.",
+        "If no battery sells at night, turn it around, or reverse it in the app.",
     ),
     Doubt.EXPORT_EXCEEDS_SOLAR: (
         "More was exported than generated: a clamp looks reversed, or sees a part of the roof alone",

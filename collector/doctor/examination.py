@@ -9,20 +9,22 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from pathlib import Path
 from zoneinfo import ZoneInfo
 
 from collector.cloud.meters import Meter
-from collector.doctor.checks import Check, skip
+from collector.doctor.checks import Check, fail, skip
 from collector.doctor.clamps import clamps_check
 from collector.doctor.hearing import AccountHeard, Heard, MeterHeard, listen
 from collector.doctor.hearsay import account_hearsay, clock_hearsay, meter_hearsay, zone_hearsay
 from collector.doctor.machine import archive_check, clock_check
 from collector.doctor.presence import Presence, presence_of, service_check
-from collector.doctor.stored import Stored, look_at, zone_of
+from collector.doctor.stored import Stored, look_at, mark_check, zone_of
 from collector.doctor.verdicts import account_checks, meter_checks, zone_check, zone_lack
 from collector.energy.days import Clock, date_in
 from collector.redaction import redactor
 from collector.service.home import home_zone
+from collector.service.sandbox import obstacle
 from collector.settings import AccountSettings, Settings
 
 
@@ -53,7 +55,7 @@ async def examine(
     heard = Heard() if quiet else await listen(settings, zones, clock, reason_to_be_quiet)
     presence = presence_of(settings.archive, folders, environ)
     now = clock()
-    found = [configuration, archive_check(settings.archive, folders.values())]
+    found = [configuration, _archive(settings, folders, presence)]
     found.append(service_check(presence, now.timestamp()))
     offsets = [each.offset_s for each in heard.accounts if each.offset_s is not None]
     newest = max((look.newest for look in looks.values() if look.newest), default=None)
@@ -66,11 +68,20 @@ async def examine(
         told = by_name.get(account.account.name)
         found += _of_account(account, told, presence, quiet, now)
         for meter in account.meters:
+            found += mark_check(folders[meter.name], meter)
             meter_heard = next((each for each in told.meters if each.meter == meter), None) if told else None
             found += _of_meter(meter, meter_heard, looks[meter.name], presence, quiet, home, now)
     redact = redactor(settings.secrets)
     checks = tuple(each._replace(says=redact(each.says), cure=redact(each.cure)) for each in found)
     return Examination(checks, heard.requests, presence)
+
+
+def _archive(settings: Settings, folders: Mapping[str, Path], presence: Presence) -> Check:
+    """Also with the unit's eyes, unless the service shows that it may."""
+    kept_out = None if presence.is_held else obstacle(settings.source, settings.archive)
+    if kept_out is not None:
+        return fail("archive", kept_out.says, kept_out.cure)
+    return archive_check(settings.archive, folders.values())
 
 
 def _of_account(

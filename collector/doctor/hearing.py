@@ -52,15 +52,16 @@ class MeterHeard:
 class AccountHeard:
     """One account. `trouble` is what ended the asking; `rejections` of our pace.
 
+    `unreached`: kinds of addresses by which the host could not be connected to, and why.
     `offset_s`: how far this machine's clock is ahead of the cloud's, where the cloud itself answered.
     """
 
     account: Account
     meters: list[MeterHeard]
     trouble: SourceError | None = None
-    unresolved: bool = False
     answered: bool = False
     rejections: int = 0
+    unreached: dict[str, str] = field(default_factory=dict)
     offset_s: float | None = None
 
 
@@ -109,7 +110,7 @@ async def _look_up(heard: AccountHeard) -> None:
     try:
         await look_up(heard.account, _LOOK_UP_S)
     except Unavailable as error:
-        heard.trouble, heard.unresolved = error, True
+        heard.trouble = error
 
 
 def _in_turn(accounts: Sequence[AccountHeard]) -> Iterator[tuple[int, MeterHeard]]:
@@ -167,6 +168,7 @@ class _Asker:
                 self._note_clock(account, client)
                 return answer.grid
             finally:
+                account.unreached.update(client.unreached())
                 await asyncio.sleep(self._gap_s)
             if not isinstance(account.trouble or heard.error, Unavailable):
                 self._note_clock(account, client)

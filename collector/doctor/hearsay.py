@@ -8,7 +8,7 @@ from collector.cloud.lookup import host_of
 from collector.cloud.meters import Account, Meter
 from collector.doctor.checks import Check, fail, ok, skip
 from collector.doctor.machine import CLOCK_CURE
-from collector.doctor.verdicts import DEVICE_CURE, HOST_CURE, KEY_CURE
+from collector.doctor.verdicts import DEVICE_CURE, HOST_CURE, KEY_CURE, kind_not_proven
 from collector.events import CURES
 from collector.service.health import age_in_words
 from collector.service.standing import AccountStanding, MeterStanding, Standing
@@ -56,6 +56,8 @@ def meter_hearsay(meter: Meter, standing: Standing | None, reason: str, now: flo
     if failure is not None and is_new and failure.event == "answer.rejected":
         cure = "If it names kind, follow it; if it stays, file a bug with doctor --bundle."
         yield fail("kind", f"The service could not use an answer: {failure.reason}.", cure, meter.name)
+    elif recent and told is not None and told.newest_hour is None:
+        yield kind_not_proven(meter, f"{recent[0].upper()}{recent[1:]}, and has no whole hour of it yet")
     elif recent:
         yield ok("kind", f'It answers as kind = "{meter.kind}" does: {recent}.', meter.name)
     else:
@@ -78,7 +80,7 @@ def _host(account: Account, standing: Standing, told: AccountStanding, reason: s
     trouble = told.trouble
     if trouble is not None and trouble.event == "source.unavailable":
         says = f"{host_of(account)}: {trouble.reason}, says the service."
-        return fail("host", says, HOST_CURE, account.name)
+        return fail("host", says, trouble.cure or HOST_CURE, account.name)
     if recent := _any_answered(standing, told, now):
         return ok("host", f"{host_of(account)} answers: {recent}.", account.name)
     return skip("host", f"Not asked: {reason}.", account.name)

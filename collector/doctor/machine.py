@@ -5,14 +5,14 @@ from __future__ import annotations
 import os
 import pwd
 import stat
-from collections.abc import Iterable
+from collections.abc import Collection, Iterator
 from contextlib import suppress
 from datetime import date, datetime, timedelta
 from pathlib import Path
 
-from collector.archive.files import replace_file
+from collector.archive.files import can_sync, is_held, replace_file
 from collector.archive.folder import OWN_FOLDER
-from collector.archive.mounts import MOUNTINFO, mount_of
+from collector.archive.mounts import MOUNTINFO, NO_FOLDER_SYNC, NO_LOCKS, Mount, mount_of
 from collector.doctor.checks import Check, fail, ok, skip, warn
 from collector.errors import ClockUntrusted
 from collector.service import trust
@@ -27,7 +27,7 @@ _LOW_SHARE, _NEVER_LOW_BYTES = 0.05, 1_000_000_000  # 5 % of a large disk is roo
 _LEAST_INODES, _LOW_INODES = 10, 1000  # a meter makes 365 files a year
 
 
-def archive_check(archive: Path, folders: Iterable[Path], mountinfo: Path = MOUNTINFO) -> Check:
+def archive_check(archive: Path, folders: Collection[Path], mountinfo: Path = MOUNTINFO) -> Check:
     """Looks at the archive as the user that this process is; the meters' `folders` may not be there yet.
 
     It leaves nothing behind and disturbs no service: what it writes has a name of its own.
@@ -61,7 +61,7 @@ def clock_check(now: datetime, today: date, offset_s: float | None, newest: date
     return ok("clock", f"{says}.")
 
 
-def _archive_check(archive: Path, folders: Iterable[Path], mountinfo: Path) -> Check:
+def _archive_check(archive: Path, folders: Collection[Path], mountinfo: Path) -> Check:
     try:
         mode = archive.stat().st_mode
     except FileNotFoundError:
@@ -86,10 +86,10 @@ def _archive_check(archive: Path, folders: Iterable[Path], mountinfo: Path) -> C
         return trouble
     if (trouble := _room(archive)) is not None:
         return trouble
-    if mount is not None and mount.weakness:
+    if weakness := "; ".join(_weaknesses(archive, folders, mount)):
         return warn(
             "archive",
-            f"{archive} can be written, but lies on {kind}: {mount.weakness}.",
+            f"{archive} can be written, but lies on {kind}: {weakness}.",
             "Put the archive on a local disk (ext4, f2fs, btrfs, xfs), and copy it elsewhere as a backup.",
         )
     if owner == 0 and _is_user(_SERVICE_USER):
@@ -99,6 +99,16 @@ def _archive_check(archive: Path, folders: Iterable[Path], mountinfo: Path) -> C
             f"chown -R {_SERVICE_USER}: {archive}",
         )
     return ok("archive", f"{archive} can be written; {_free(archive)} free on {kind}.")
+
+
+def _weaknesses(archive: Path, folders: Collection[Path], mount: Mount | None) -> Iterator[str]:
+    """What is known against its file system, and what it was just seen not to do."""
+    if mount is not None and mount.weakness:
+        yield mount.weakness
+    if not can_sync(archive):
+        yield NO_FOLDER_SYNC
+    if any(is_held(folder / OWN_FOLDER / "lock") is None for folder in folders):
+        yield NO_LOCKS
 
 
 def _missing(archive: Path) -> Check:
@@ -111,7 +121,7 @@ def _missing(archive: Path) -> Check:
     )
 
 
-def _written(archive: Path, folders: Iterable[Path]) -> Check | None:
+def _written(archive: Path, folders: Collection[Path]) -> Check | None:
     """Saves a file beside each meter's, as the service would, and removes it; `None` where that worked."""
     there = [folder / OWN_FOLDER for folder in folders if (folder / OWN_FOLDER).is_dir()]
     for folder in there or [archive]:

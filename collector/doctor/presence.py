@@ -57,16 +57,18 @@ class Presence:
 
 def presence_of(archive: Path, folders: Mapping[str, Path], environ: Mapping[str, str]) -> Presence:
     """Looks; nothing is changed. `folders` are the meters' by name."""
+    standing = read_standing(archive, environ)
+    alive = standing is not None and is_alive(standing)
     held: list[str] = []
     free: list[str] = []
     unseen: list[str] = []
     for name, folder in folders.items():
         try:
-            (held if is_held(folder / OWN_FOLDER / "lock") else free).append(name)
+            is_locked = is_held(folder / OWN_FOLDER / "lock")
+            (held if (alive if is_locked is None else is_locked) else free).append(name)
         except OSError:
             unseen.append(name)
-    standing = read_standing(archive, environ)
-    lives = standing is not None and bool(held) and is_alive(standing)
+    lives = alive and bool(held)
     return Presence(
         tuple(held), tuple(free), tuple(unseen), standing if lives else None, None if lives else standing
     )

@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date, datetime
+from pathlib import Path
 from zoneinfo import ZoneInfo
 
 from collector.archive.dayfile import stored_day
 from collector.archive.folder import LEDGER_NAME, OWN_FOLDER, decode_file
 from collector.archive.ledger import Ledger, Suspicion
+from collector.archive.mark import mark_for
 from collector.archive.survey import survey
 from collector.cloud.meters import Meter
+from collector.doctor.checks import Check, fail
 from collector.energy.days import date_in, local_day
 from collector.energy.knowledge import Known
 from collector.energy.readings import EnergyDay
 from collector.energy.zones import rules_of
-from collector.errors import CollectorError, DamagedFile
+from collector.errors import ArchiveRefused, CollectorError, DamagedFile
 from collector.settings import Settings
 
 _RECENT_DAYS = 7
@@ -47,7 +50,7 @@ def look_at(settings: Settings, meter: Meter, home: ZoneInfo, now: datetime) -> 
     """What is there at `now`; what cannot be read is left out, for other checks tell it."""
     folder = settings.folder_of(meter)
     try:
-        known, zone = survey(folder, settings.day_format)
+        known, zone, _ = survey(folder, settings.day_format)
         ledger = Ledger(folder / OWN_FOLDER / LEDGER_NAME)
     except (OSError, CollectorError):
         return Stored({}, None, ())
@@ -67,6 +70,16 @@ def _doubt(suspicion: Suspicion | None, zone: ZoneInfo | None) -> str:
     if suspicion is None or (zone is not None and rules_of(zone).checksum != suspicion.checksum):
         return ""
     return suspicion.reason
+
+
+def mark_check(folder: Path, meter: Meter) -> Iterator[Check]:
+    """Whether the folder is another meter's, by its mark; nothing where it is this one's, or has none."""
+    try:
+        mark_for(folder, meter.identity)
+    except ArchiveRefused as refusal:
+        yield fail("archive", f"{refusal.reason}.", f"{refusal.cure}.", meter.name)
+    except OSError:
+        return  # the archive's own check says so
 
 
 def zone_of(stored: Stored, meter: Meter, home: ZoneInfo) -> ZoneInfo:

@@ -22,6 +22,7 @@ from collector.errors import (
     ZoneUnknown,
 )
 from collector.events import CURES
+from collector.network import by_family
 from collector.service.standing import AccountStanding
 
 KEY_CURE = (
@@ -127,18 +128,22 @@ def same_hours(one: ZoneInfo, other: ZoneInfo, year: int) -> bool:
 def _host(heard: AccountHeard) -> Check:
     name, host = heard.account.name, host_of(heard.account)
     trouble = heard.trouble
-    if heard.unresolved and trouble is not None:
-        return fail("host", f"{host}: {trouble.reason}.", HOST_CURE, name)
     if trouble is not None and not isinstance(trouble, KeyRefused | RateLimited):
-        cure = HOST_CURE
-        if "certificate" in trouble.reason:
-            cure = f"Look at the clock (timedatectl). {HOST_CURE}"
-        elif "401" in trouble.reason:
+        cure = trouble.cure or HOST_CURE
+        if "401" in trouble.reason:
             cure = f"Often it goes away by itself. If it stays: {KEY_CURE}"
         return fail("host", f"{host}: {trouble.reason}.", cure, name)
     asked = [each for each in heard.meters if not each.not_asked]
     if asked and all(isinstance(each.error, Rejected) for each in asked):
         return warn("host", f"{host} answers, but refuses every question.", HOST_CURE, name)
+    if heard.answered and heard.unreached:
+        lacks, why = " and ".join(sorted(heard.unreached)), by_family(heard.unreached)
+        says = f"{host} resolves, and answers, but not over {lacks}, or too slowly: {why}."
+        cure = (
+            f"Mend {lacks} at the router, or switch it off there. Nothing is lost but a second now and then: "
+            "each request goes the way that works."
+        )
+        return warn("host", says, cure, name)
     if heard.answered:
         secure = " with a valid certificate" if heard.account.base_url.startswith("https") else ""
         return ok("host", f"{host} resolves, and answers{secure}.", name)
@@ -199,7 +204,8 @@ def _device(heard: MeterHeard) -> Check:
 
 def _kind(heard: MeterHeard, *, has_history: bool) -> Check:
     name, kind, error = heard.meter.name, heard.meter.kind, heard.error
-    other = f'Set kind = "{_OTHER[kind]}" if it is {_what(_OTHER[kind])}.'
+    other = _set_the_other(kind)
+    no_hour = kind_not_proven(heard.meter, f"The answer for {heard.day} has no hour")
     if isinstance(error, Rejected):
         says = f'The cloud does not tell {heard.device} as kind = "{kind}": {error.reason}.'
         channels = " Or one of its channels does not exist." if kind is Kind.EM else ""
@@ -208,7 +214,7 @@ def _kind(heard: MeterHeard, *, has_history: bool) -> Check:
         return skip("kind", "Not known: the answer's hours cannot be told here, see zone.", name)
     if isinstance(error, AnswerError):
         if heard.body is not None and not heard.body.get("history"):
-            return _empty(heard, other)
+            return no_hour
         if error.field in ("history", "sum") and "kind =" in error.reason:
             says = f'{heard.device} answers, but not as kind = "{kind}" does.'
             return fail("kind", says, other, name)
@@ -216,27 +222,39 @@ def _kind(heard: MeterHeard, *, has_history: bool) -> Check:
         return fail("kind", says, "Try again later; if it stays, file a bug with doctor --bundle.", name)
     if heard.body is None or heard.read is None:
         return skip("kind", _not_known(heard), name)
-    if heard.read.energy_day.readings:
-        hours = len(heard.read.energy_day.readings)
-        return ok("kind", f'It answers as kind = "{kind}" does, with {hours} hours of {heard.day}.', name)
+    if readings := heard.read.energy_day.readings:
+        says = f'It answers as kind = "{kind}" does, with {len(readings)} hours of {heard.day}'
+        if all(hour.solar_kwh is None for hour in readings.values()):
+            return warn("kind", f"{says}, and with none of solar.", _without_solar(heard.meter), name)
+        return ok("kind", f"{says}.", name)
     if has_history:
         says = f"The cloud has no hour of {heard.day}, though it has had days before."
         return warn("kind", says, "Is the meter powered and in the network? The app shows it.", name)
-    if heard.body.get("history"):
-        says = f'It answers as kind = "{kind}" does, but has no hour of {heard.day}.'
-        return warn("kind", says, "Is the meter powered and in the network? The app shows it.", name)
-    return _empty(heard, other)
+    return no_hour
 
 
-def _empty(heard: MeterHeard, other: str) -> Check:
-    """Nobody knows what a device of another kind answers; this is one of the guesses."""
+def kind_not_proven(meter: Meter, says: str) -> Check:
+    """The kind, where there was no hour to judge it by; `says` is a sentence without its end.
+
+    Nobody knows what a device of another kind answers: an empty list and rows that are all missing are
+    two of the guesses.
+    """
     return warn(
         "kind",
-        f"The answer for {heard.day} is empty: a device of another kind may look like this, and so may one "
-        "that was offline or is new.",
-        f"{other} Else look in the app whether it is online.",
-        heard.meter.name,
+        f"{says}: a device of another kind may look like this, and so may one that was offline or is new.",
+        f"{_set_the_other(meter.kind)} Else check in the app whether it is online.",
+        meter.name,
     )
+
+
+def _set_the_other(kind: Kind) -> str:
+    return f'Set kind = "{_OTHER[kind]}" if it is {_what(_OTHER[kind])}.'
+
+
+def _without_solar(meter: Meter) -> str:
+    if meter.kind is Kind.EM3:
+        return "Check pv_id, and in the app whether that device is online."
+    return "Set solar = false if there is no solar clamp. Else check solar_channel, and the clamp."
 
 
 def _not_known(heard: MeterHeard) -> str:

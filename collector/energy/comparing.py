@@ -67,6 +67,11 @@ def sums_of(readings: Iterable[HourReading], decimals: int) -> DaySums:
     )
 
 
+def are_distrusted(compared: int, different: int) -> bool:
+    """Whether so many days differ that their totals must mean something else: more than a fifth, and two."""
+    return different > max(1, compared // 5)
+
+
 def decimals_of(number: Decimal) -> int:
     """How many digits a finite number has behind its point."""
     exponent = number.as_tuple().exponent

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from datetime import date
 from enum import StrEnum
 
+from collector.energy.availability import Availability
 from collector.energy.knowledge import NOTHING, Known
 from collector.energy.planning import DAILY_TRIES, PlanPolicy
 from collector.energy.retention import expected_from, first_day, newest_first
@@ -24,11 +25,15 @@ class DayState(StrEnum):
 
 
 def coverage(
-    today: date, known: Mapping[date, Known], policy: PlanPolicy, since: date | None
+    today: date,
+    known: Mapping[date, Known],
+    availability: Availability | None,
+    policy: PlanPolicy,
+    since: date | None,
 ) -> dict[date, DayState]:
     """The state of each day from the oldest that the archive should have to today, oldest first."""
     kept = first_day(today, None, None)
-    first = expected_from(today, first_day(today, policy.backfill_days, since), known)
+    first = expected_from(today, first_day(today, policy.backfill_days, since), known, availability)
     past = {
         day: _state_of(known.get(day, NOTHING), policy, is_kept=day >= kept)
         for day in reversed(list(newest_first(today, first)))

@@ -8,9 +8,10 @@ from datetime import date, datetime, timedelta
 from itertools import chain
 from zoneinfo import ZoneInfo
 
+from collector.energy.availability import Availability
 from collector.energy.days import LocalDay, date_in, local_day
 from collector.energy.knowledge import NOTHING, Asked, Knowledge, Known, Outcome
-from collector.energy.retention import EXPIRING_DAYS, first_day, most_urgent, newest_first, old_end
+from collector.energy.retention import EXPIRING_DAYS, first_day, heals_from, most_urgent, newest_first
 
 DAILY_TRIES = 16  # after so many fruitless ones a day is asked for once a week only
 
@@ -43,47 +44,60 @@ def refresh_days(today: date, known: Mapping[date, Known], now: datetime) -> Ite
 
 
 def heal_days(
-    zone: ZoneInfo, first: date, known: Mapping[date, Known], now: datetime, policy: PlanPolicy
+    zone: ZoneInfo,
+    first: date,
+    known: Mapping[date, Known],
+    availability: Availability | None,
+    now: datetime,
+    policy: PlanPolicy,
 ) -> Iterator[date]:
     """Past days that are due again: incomplete, empty, failed, or not yet settled.
 
-    Those that the cloud is about to forget come first, oldest first; then newest first.
+    Those that the cloud is about to forget come first, oldest first; then newest first. Empty ones from
+    before the meter was there are not asked for again, but once before the cloud forgets them.
     """
     today = date_in(zone, now)
-    horizon = old_end(known, today)
+    oldest_gap = heals_from(today, known, availability)
     safe = first_day(today, None, None) + timedelta(days=EXPIRING_DAYS)
     days = sorted(known, reverse=True)
     for day in [*reversed([day for day in days if day < safe]), *(day for day in days if day >= safe)]:
-        if not first <= day < today or (horizon is not None and day < horizon):
+        if not first <= day < today:
             continue
         state = known[day]
         if state.complete:
             recent = state.asked is not None or (today - day).days <= max(policy.settle_days, default=0) + 2
             if recent and settles(local_day(day, zone), state.asked, now, policy):
                 yield day
-        elif _heals(state, policy) and is_due(state.asked, now):
+        elif _heals(state, policy) and _is_gap_due(
+            state, now, at_risk=day < safe, is_before=day < oldest_gap
+        ):
             yield day
 
 
-def backfill_days(today: date, first: date, knowledge: Knowledge) -> Iterator[date]:
-    """Days never stored and never asked for, down to `first`, the most urgent first.
-
-    Once the 14 days after it have been found empty and nothing older is stored, a day is not asked for.
-    """
-    for day in most_urgent(today, first, knowledge, insist=False):
+def backfill_days(
+    today: date, first: date, knowledge: Knowledge, availability: Availability | None
+) -> Iterator[date]:
+    """Days never stored and never asked for, down to `first`, the most urgent first."""
+    for day in most_urgent(today, first, availability, insist=False):
         if day not in knowledge():
             yield day
 
 
 def wanted_days(
-    today: date, first: date, knowledge: Knowledge, now: datetime, *, insist: bool
+    today: date,
+    first: date,
+    knowledge: Knowledge,
+    availability: Availability | None,
+    now: datetime,
+    *,
+    insist: bool,
 ) -> Iterator[date]:
     """What a person asks for: today and every day down to `first` that is not complete, or could not be read.
 
-    Days older than 14 empty ones, and empty ones that are not due, are left out, unless `insist`.
+    Days before the meter's beginning, and empty ones that are not due, are left out, unless `insist`.
     """
     for day in chain(
-        newest_first(today, max(first, today)), most_urgent(today, first, knowledge, insist=insist)
+        newest_first(today, max(first, today)), most_urgent(today, first, availability, insist=insist)
     ):
         state = knowledge().get(day, NOTHING)
         waits = state.is_empty and not is_due(state.asked, now)
@@ -121,6 +135,22 @@ def settles(day: LocalDay, asked: Asked | None, now: datetime, policy: PlanPolic
     if asked is None or _is_of_a_wrong_clock(asked, now):
         return bool(dues) and min(dues) <= now.timestamp() < max(dues)
     return any(asked.asked_at < due <= now.timestamp() for due in dues)
+
+
+def _is_gap_due(state: Known, now: datetime, *, at_risk: bool, is_before: bool) -> bool:
+    """Whether an incomplete day is asked for again now.
+
+    An empty one that is about to be forgotten is no longer asked for daily: its hours may be gone before
+    its total. From before the meter was there: once, as its last chance.
+    """
+    if not is_due(state.asked, now):
+        return False
+    if not state.is_empty or state.asked is None:
+        return True
+    waited_s = now.timestamp() - state.asked.asked_at
+    if is_before:
+        return at_risk and abs(waited_s) >= EXPIRING_DAYS * _DAY_S
+    return not at_risk or abs(waited_s) >= 7 * _DAY_S - _SLACK_S
 
 
 def _heals(state: Known, policy: PlanPolicy) -> bool:

@@ -20,7 +20,15 @@ from collector.logs.output import Output
 from collector.logs.stdlib import route_stdlib
 from collector.redaction import redactor
 
-__all__ = ["Logger", "configure", "get_logger", "redactor", "started_by_systemd"]
+__all__ = [
+    "Logger",
+    "add_secrets",
+    "configure",
+    "get_logger",
+    "redactor",
+    "secrets_in_force",
+    "started_by_systemd",
+]
 
 Logger = FilteringBoundLogger
 _NAME = "logger_name"  # `logger` itself is an argument of structlog's
@@ -77,6 +85,22 @@ def configure(
     route_stdlib(_LEVELS[level], lambda level_name, fields: output.msg(pipeline(None, level_name, fields)))
 
 
+def add_secrets(secrets: Collection[str]) -> None:
+    """These are redacted from now on, too. Until `configure`, which needs to be given them, as all others."""
+    for pipeline in _pipelines():
+        pipeline.redact_also(secrets)
+
+
+def secrets_in_force() -> tuple[str, ...]:
+    """All that is redacted now."""
+    return tuple(secret for pipeline in _pipelines() for secret in pipeline.secrets)
+
+
+def _pipelines() -> list[_Pipeline]:
+    """The one in force; none before the first `configure`."""
+    return [each for each in structlog.get_config()["processors"] if isinstance(each, _Pipeline)]
+
+
 def _processors(pipeline: _Pipeline) -> list[Any]:
     """The processors in force, changed in place: loggers bound before a reload hold the same list,
     and must not go on with the old secrets."""
@@ -101,9 +125,15 @@ class _Pipeline:
     ) -> None:
         self._renderer = renderer
         self._console = console
-        self._redact = redactor(secrets)
+        self.secrets: tuple[str, ...] = ()
+        self.redact_also(secrets)
         self._prefixed = prefixed
         self._clock = clock
+
+    def redact_also(self, secrets: Collection[str]) -> None:
+        """Adds secrets."""
+        self.secrets = tuple(dict.fromkeys((*self.secrets, *secrets)))
+        self._redact = redactor(self.secrets)
 
     def __call__(self, logger: WrappedLogger, method: str, fields: EventDict) -> str:
         level = method if method in PRIORITIES else "error"

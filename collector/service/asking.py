@@ -10,6 +10,7 @@ from collector import logs
 from collector.service.collection import Collection, Lane
 from collector.service.jobs import Job
 from collector.service.runner import AccountRunner
+from collector.service.totals import check_totals
 
 _log = logs.get_logger("service")
 
@@ -50,11 +51,15 @@ class Asker:
     async def _look_and_request(self, runner: AccountRunner, collection: Collection, lane: Lane) -> None:
         with suppress(OSError):  # a disk in trouble is told by the work itself
             await collection.look()
-        if (job := runner.request(lane, collection)) is not None:
-            task = asyncio.create_task(self._until_done(job))
+        if collection.refusal is not None:  # nothing to do is no reason to take the work for stuck
+            runner.moved_at = asyncio.get_running_loop().time()
+        elif (job := runner.request(lane, collection)) is not None:
+            task = asyncio.create_task(self._until_done(job, collection))
             self._jobs.add(task)
             task.add_done_callback(self._jobs.discard)
 
-    async def _until_done(self, job: Job) -> None:
+    async def _until_done(self, job: Job, collection: Collection) -> None:
         await job.done.wait()
+        if job.lane is Lane.BACKFILL:
+            await check_totals(collection)
         self._idle()

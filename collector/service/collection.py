@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter, deque
-from collections.abc import Callable, Iterator, Set
+from collections.abc import Callable, Iterator, Mapping, Set
 from datetime import date, datetime, timedelta
 from enum import StrEnum
 from functools import partial
@@ -16,15 +16,28 @@ from collector.archive.store import Archive, DayOutcome
 from collector.cloud.answers import DayAnswer, ReadDay, read_day
 from collector.cloud.client import CloudClient
 from collector.cloud.meters import Meter
+from collector.energy.availability import Availability, is_worth_it
+from collector.energy.comparing import DayTotal
 from collector.energy.days import Clock, LocalDay, date_in, known_zone, local_day
 from collector.energy.early import EarlyHours
-from collector.energy.knowledge import Knowledge, Outcome
+from collector.energy.knowledge import NOTHING, Knowledge, Outcome
+from collector.energy.matching import Match
 from collector.energy.planning import PlanPolicy, backfill_days, heal_days, refresh_days
+from collector.energy.readings import EnergyDay
 from collector.energy.retention import first_day, lost_days
 from collector.energy.zones import may_be_wrong
-from collector.errors import AnswerError, Rejected, UnreadableFile, ZoneContradicted, ZoneUnknown
+from collector.errors import (
+    AnswerError,
+    ArchiveLocked,
+    ArchiveRefused,
+    UnreadableFile,
+    ZoneContradicted,
+    ZoneUnknown,
+)
 from collector.service.standing import Failure
+from collector.service.takeover import compared, unscaled
 from collector.service.telling import (
+    report_gone,
     tell_changed,
     tell_day,
     tell_outdated,
@@ -38,10 +51,12 @@ from collector.threads import DaemonThreads
 
 P = ParamSpec("P")
 T = TypeVar("T")
-Plan = Callable[[date, date | None, Knowledge, datetime], Iterator[date]]
-"""From today, the oldest day wanted, what is known, and now: the days to ask for."""
+Plan = Callable[[date, date | None, Knowledge, Availability | None, datetime], Iterator[date]]
+"""From today, the oldest day wanted, what is known, which days the cloud has, and now: what to collect."""
 
 _ZONE_PROOFS = 3
+_OTHERS = "day files of another meter or tool: they are not what the cloud has"
+_NOBODY_KNOWS = "day files of which nobody knows whose they are: no day could be compared with those"
 
 _log = logs.get_logger("collection")
 
@@ -76,6 +91,13 @@ class Collection:
         self._threads = DaemonThreads()
         self._one_at_a_time = asyncio.Lock()
         self._under_way: asyncio.Future[Any] | None = None
+        self._taking_over = asyncio.Lock()
+        self.refusal: ArchiveRefused | ArchiveLocked | None = None  # why the archive must not be used
+        self._compared_files: Mapping[date, int] | None = None  # what lay there when it was refused for that
+        self.is_reading_totals = False
+        self.totals: Mapping[date, DayTotal] = {}  # the cloud's, until the stored days are compared with them
+        self.totals_waits = 0  # how often they could not be read
+        self.totals_not_before = 0.0  # loop time
         self.is_looked_at = False  # whether the files were; until then nothing is known of them
         self.writes = 0  # how often a day was saved
         self.answered_at: int | None = None  # epoch seconds: the last answer for today that was kept
@@ -89,8 +111,14 @@ class Collection:
         self._outdated: Set[date] = frozenset()  # told already
         self._unreadable: Set[date] = frozenset()  # told already
         self._changed: Set[date] = frozenset()  # told already
+        self._gone: dict[date, bool] = {}  # reported already; whether the cloud had forgotten them
         self._other_zones: deque[str] = deque(maxlen=_ZONE_PROOFS)
         self._log = _log.bind(meter=meter.name)
+
+    @property
+    def since(self) -> date | None:
+        """The first day to ask for: the configured one, or later where the archive was another meter's."""
+        return max(filter(None, (self.meter.since, self.archive.since)), default=None)
 
     @property
     def zone(self) -> ZoneInfo:
@@ -103,9 +131,11 @@ class Collection:
         """Asks for one day and saves what came; it is durable when this returns.
 
         Raises `CalledOff` where it was before its turn, `SourceError` where the cloud did not answer,
-        `OSError` where nothing could be saved, `ClockUntrusted` where nobody knows which hours are over.
+        `OSError` where nothing could be saved, `ClockUntrusted` where nobody knows which hours are over,
+        `ArchiveRefused` or `ArchiveLocked` where the archive must not be used.
         """
         try:
+            await self.take_over(once=once, is_called_off=is_called_off)
             answer = await self.client.fetch_day(self.meter, day, once=once, is_called_off=is_called_off)
             self.check_clock()
             now = self._clock()  # the one that is trusted; it may have been set since the day was asked for
@@ -116,9 +146,6 @@ class Collection:
             event = await self._reject(day, error)
             self.note_failure(event, str(error))
             return await self.fail_day(day, f"{event}: {error}")
-        except Rejected as error:
-            self.note_failure("day.failed", error.reason)
-            return await self.fail_day(day, error.reason)
         kinds = Counter((anomaly.field, anomaly.reason) for anomaly in read.anomalies)
         for (name, reason), hours in kinds.items():
             self._log.warning("answer.anomaly", day=str(day), field=name, reason=reason, hours=hours)
@@ -137,6 +164,94 @@ class Collection:
         self.writes += outcome.outcome in (Outcome.WRITTEN, Outcome.PARTIAL)
         return outcome
 
+    async def take_over(
+        self, *, once: bool = False, is_called_off: Callable[[], bool] = lambda: False
+    ) -> None:
+        """Takes day files without a mark, where the cloud's answers agree with them. Raises as `collect_day`.
+
+        `AnswerError` as well, where no answer can be used. Nothing to do where the archive is taken.
+        """
+
+        odd: list[AnswerError] = []
+
+        async def answered(day: date) -> EnergyDay | None:
+            bare = unscaled(self.meter)
+            try:
+                answer = await self.client.fetch_day(bare, day, once=once, is_called_off=is_called_off)
+                self.check_clock()
+                return read_day(answer, bare, self._clock()).energy_day
+            except ZoneUnknown as error:  # so will be the others
+                self.report_unknown(error.zone, None)
+                raise
+            except AnswerError as error:
+                odd.append(error)
+                return None
+
+        async with self._taking_over:
+            if self.archive.is_taken:
+                return
+            await self.look()
+            if self.refusal is not None:
+                raise self.refusal
+            archive, today = self.archive, self.today()
+            if archive.is_taken:
+                return
+            files = await self.blocking(archive.files)
+            samples = await self.blocking(archive.samples, first_day(today, None, None), today, self.zone)
+            found = await compared(samples, answered)
+            if odd and len(odd) == len(samples):  # the answers cannot be used: that says nothing of the files
+                raise odd[-1]
+            if found is not Match.AGREES:
+                self._compared_files = files
+                raise self._refused(
+                    archive.refusal_of(_OTHERS if found is Match.DISAGREES else _NOBODY_KNOWS)
+                )
+            await self.blocking(archive.take_over)
+            self._log.info("archive.adopted", days=len(files))
+            if archive.ledger.rebuilt:
+                self._log.warning("ledger.rebuilt")
+            await self.look()
+
+    async def adopt(self) -> None:
+        """Takes the archive, whatever it holds, because a person says so. `refusal` where it cannot be."""
+        if self.archive.is_taken:
+            return
+        try:
+            await self.blocking(self.archive.adopt, self.today())
+        except (ArchiveRefused, ArchiveLocked) as error:
+            self._refused(error)
+        else:
+            self.refusal = self._compared_files = None
+            self._log.info("archive.adopted", days=len(await self.blocking(self.archive.files)))
+
+    async def _claim(self) -> None:
+        """Takes the archive, or notes why it must not be used; again where what lies there has changed."""
+        compared_files = self._compared_files
+        if compared_files is not None:
+            if await self.blocking(self.archive.files) == compared_files:
+                return
+            self._compared_files = None
+        try:
+            await self.blocking(self.archive.claim)
+        except (ArchiveRefused, ArchiveLocked) as error:
+            self._refused(error)
+        else:
+            self.refusal = None
+
+    def _refused(self, error: ArchiveRefused | ArchiveLocked) -> ArchiveRefused | ArchiveLocked:
+        """Notes why the archive must not be used, and logs it where it is news."""
+        is_news = str(error) != str(self.refusal or "")
+        if isinstance(error, ArchiveRefused) and error.event == "archive.missing":
+            self.note_failure("archive.missing", str(error))
+            if is_news:
+                self._log.error("archive.missing", reason=str(error))
+        else:
+            self.note_failure("archive.refused", str(error))
+            if is_news:
+                self._log.error("archive.refused", reason=str(error))
+        self.refusal = error
+        return error
+
     def _tell_zone(self) -> None:
         """Each news of it once, also where several days are under way."""
         if (zone := self.archive.ledger.zone) is not None:
@@ -151,8 +266,8 @@ class Collection:
         if (told is None) != (suspicion is None):
             tell_suspicion(self._log, suspicion, zone)
 
-    def _tell_unknown(self, name: str, configured: str | None) -> None:
-        """That this machine does not know the zone that the answers name: once."""
+    def report_unknown(self, name: str, configured: str | None) -> None:
+        """Logs, once, that this machine does not know the zone that the answers name."""
         if name not in self._unknown_told:
             self._unknown_told |= {name}
             if configured is None:
@@ -163,12 +278,12 @@ class Collection:
     async def _reject(self, day: date, error: AnswerError) -> str:
         """Says why an answer cannot be used, which may be this machine's own lack; gives the event's name."""
         if isinstance(error, ZoneUnknown):
-            self._tell_unknown(error.zone, None)
+            self.report_unknown(error.zone, None)
             return "zone.unknown"
         zone = known_zone(error.zone) if isinstance(error, ZoneContradicted) else None
         known = self.archive.zone
         is_the_meters = zone is not None and (known is None or known.key == zone.key)
-        if zone is not None and is_the_meters and may_be_wrong(zone, day):
+        if zone is not None and is_the_meters and may_be_wrong(zone, day) and self.archive.is_taken:
             await self.blocking(self.archive.suspect, zone, error.reason, self._clock(), day)
             self._tell_suspicion(zone)
             return "zone.suspected"
@@ -180,7 +295,7 @@ class Collection:
         zone = read.energy_day.day.zone
         name = answer.grid["timezone"]
         if known_zone(name) is None:
-            self._tell_unknown(name, zone.key)
+            self.report_unknown(name, zone.key)
         if self.client.cloud_now() is None or not may_be_wrong(zone, read.energy_day.day.date):
             return  # it may be this machine's clock that is behind
         verdict = self._early_hours.note(read.unfinished, read.energy_day.readings, asked)
@@ -226,9 +341,14 @@ class Collection:
     async def look(self) -> None:
         """Looks at the files: finds what a person changed, and moves damaged ones aside.
 
+        Where the archive is not taken yet, it is tried: `refusal` says why it must not be, if so.
         Raises `OSError` where the disk is in trouble.
         """
-        damaged = await self.blocking(self.archive.scan)
+        if not self.archive.is_taken:
+            await self._claim()
+        if not self.archive.is_taken:
+            return
+        damaged = await self.blocking(self.archive.scan, self.today())
         self.is_looked_at = True
         for quarantined in damaged:
             tell_quarantined(self._log, quarantined)
@@ -246,6 +366,29 @@ class Collection:
             tell_outdated(self._log, more, self.archive.ledger.zone)
         self._outdated = outdated
         self._tell_suspicion(self.zone)
+        still_gone = self.archive.gone | self.archive.gone_for_good
+        self._gone = {day: forgotten for day, forgotten in self._gone.items() if day in still_gone}
+        if gone := self.archive.gone:
+            self._report_gone(gone)
+            await self.blocking(self._want_again, gone)
+
+    def _report_gone(self, days: Set[date]) -> None:
+        """Each once by this process, and once more when the cloud has forgotten it."""
+        first, known = first_day(self.today(), None, None), self.archive.known()
+        news = {day: day < first for day in days if self._gone.get(day) != (day < first)}
+        if news:
+            older = sum(known.get(day, NOTHING).stored for day in news)
+            report_gone(self._log, news.keys(), older=older, forgotten=sum(news.values()))
+        self._gone |= news
+
+    def _want_again(self, days: Set[date]) -> None:
+        """Has the next round ask for days that were reported as gone, as far as the cloud keeps them."""
+        today = self.today()
+        first = first_day(today, None, self.meter.since)
+        for day in sorted(days):
+            if first <= day < today:
+                self.archive.want_again(day, "file.gone")
+        self.archive.note_reported()
 
     def days_for(self, lane: Lane) -> Iterator[date]:
         """The days that a job of that lane asks for; planned when the first is taken, not before."""
@@ -254,48 +397,82 @@ class Collection:
     def days_by(self, plan: Plan) -> Iterator[date]:
         """The days of a plan that somebody else makes."""
         return self._replanned(
-            lambda: plan(self.today(), self.meter.since, self.archive.known, self._clock())
+            lambda: plan(self.today(), self.since, self.archive.known, self.availability, self._clock())
         )
 
     def _replanned(self, plan: Callable[[], Iterator[date]]) -> Iterator[date]:
-        """The plan's days, each once; and what it says more once the zone turns out to be another.
+        """The plan's days, each once; planned again once the zone, or which days the cloud has, is known.
 
         Until the first answer the zone, and so the meter's today, may be a guess.
         """
         asked: set[date] = set()
-        zone = None
-        while zone != self.zone:
-            zone = self.zone
+        basis: tuple[ZoneInfo, Availability | None] | None = None
+        while basis != self._basis:
+            basis = self._basis
             for day in plan():
+                if basis != self._basis:
+                    break
                 if day not in asked:
                     asked.add(day)
                     yield day
+
+    @property
+    def _basis(self) -> tuple[ZoneInfo, Availability | None]:
+        return self.zone, self.availability
+
+    @property
+    def availability(self) -> Availability | None:
+        """Which days the cloud has, as last known."""
+        return self.archive.ledger.availability
+
+    def wants_totals(self, first: date) -> bool:
+        """Whether the daily totals are to be requested before days down to `first` are collected."""
+        if not self.archive.is_taken or not is_worth_it(first, self.today()):
+            return False
+        known = self.availability
+        is_due = known is None or known.is_due(self._clock()) or first < known.first
+        return is_due and asyncio.get_running_loop().time() >= self.totals_not_before
+
+    def first_wanted(self) -> date:
+        """The oldest day that the service backfills."""
+        return first_day(self.today(), self.policy.backfill_days, self.since)
+
+    def now(self) -> datetime:
+        """The present moment."""
+        return self._clock()
 
     def today(self) -> date:
         """The meter's date now."""
         return date_in(self.zone, self._clock())
 
     async def _tell_losses(self) -> None:
-        """Says, once, which days the cloud forgot before they were complete. Looks once a day."""
+        """Says, once, which days the cloud forgot before they were complete. Looks once a day.
+
+        Not those whose files went or cannot be read, which is reported as that.
+        """
         first = first_day(self.today(), None, None)
         if first == self._losses_looked_for:
             return
         self._losses_looked_for = first
         ledger = self.archive.ledger
         lost = lost_days(first, self.archive.known(), ledger.lost_before)
-        if lost:
-            days = [str(day) for day in lost]
+        gone = self.archive.gone_for_good & set(lost)
+        self._report_gone(gone)
+        if days := [str(day) for day in lost if day not in gone and day not in self.archive.unreadable]:
             self._log.warning(
                 "history.lost", count=len(days), oldest=days[0], newest=days[-1], days=days[:40]
             )
+        if lost:
             await self.blocking(ledger.note_lost, first)
 
     async def blocking(self, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """A blocking call on the archive, off the loop, one after the other.
 
-        A card that stalls must not starve the watchdog. Cancelling does not stop the thread.
+        A card that stalls must not starve the watchdog. Cancelling does not stop the thread: the next
+        call waits for it.
         """
         async with self._one_at_a_time:
+            await self.idle()
             loop = asyncio.get_running_loop()
             future = loop.run_in_executor(self._threads, partial(call, *args, **kwargs))
             self._under_way = future
@@ -303,15 +480,20 @@ class Collection:
 
     async def idle(self) -> None:
         """Until no blocking call is under way, also one whose caller was cancelled."""
-        if self._under_way is not None:
+        if self._under_way is not None and not self._under_way.done():
             await asyncio.wait([self._under_way])
 
+    @property
+    def is_at_work(self) -> bool:
+        """Whether a blocking call is under way."""
+        return self._under_way is not None and not self._under_way.done()
+
     def _planned(self, lane: Lane) -> Iterator[date]:
-        now, today, since = self._clock(), self.today(), self.meter.since
+        now, today, since = self._clock(), self.today(), self.since
         if lane is Lane.REFRESH:
             return refresh_days(today, self.archive.known(), now)
         if lane is Lane.HEAL:
             oldest = first_day(today, None, since)
-            return heal_days(self.zone, oldest, self.archive.known(), now, self.policy)
-        oldest = first_day(today, self.policy.backfill_days, since)
-        return backfill_days(today, oldest, self.archive.known)
+            known = self.archive.known()
+            return heal_days(self.zone, oldest, known, self.availability, now, self.policy)
+        return backfill_days(today, self.first_wanted(), self.archive.known, self.availability)

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Callable
-from contextlib import AsyncExitStack, suppress
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from datetime import datetime
 from functools import partial
 from zoneinfo import ZoneInfo
 
 from collector import __version__, logs
+from collector.archive.remembered import Remembered
+from collector.cloud.meters import Account
 from collector.energy.days import Clock
 from collector.errors import CollectorError, KeyRefused, SettingsError
 from collector.service.asking import Asker
@@ -23,7 +25,9 @@ from collector.service.schedule import Schedule
 from collector.service.signals import Signals, broken_off_by
 from collector.service.standing import in_one_line, place_for, read_standing
 from collector.service.systemd import Notifier
+from collector.service.troubles import Refusal
 from collector.settings import Settings
+from collector.threads import DaemonThreads
 
 _GRACE_S = 3.0  # for the days under way when the service is told to stop
 _SAVE_GRACE_S = 1.0  # for a file that is being saved; after that the kernel ends it, old or new
@@ -42,28 +46,44 @@ async def serve(
     signals: Signals,
     clock: Clock,
     notifier: Notifier,
+    in_force: Callable[[Settings], None] = lambda settings: None,
+    remembered: Remembered | None = None,
 ) -> None:
-    """Collects until told to stop. `load` reads the configuration again, for a reload.
+    """Collects until told to stop. `load` reads the configuration again, for a reload, and does no more;
+    `in_force` is called with settings that were read so, as soon as they hold.
 
+    `remembered` knows where archives were before.
     Raises what keeps it from starting: `ArchiveError`. A reload that cannot work changes nothing.
     """
     _log.info("service.started", version=__version__, meters=len(settings.meters))
     for warning in settings.warnings:
         _log.warning("config.warning", reason=warning)
+    configuration = _Configuration(settings, load, in_force, remembered)
     pacers = Pacers()
+    refusals: dict[Account, Refusal] = {}
+    is_reload = False
     while not signals.stop.is_set():
         async with AsyncExitStack() as held:
-            async with broken_off_by(signals.stop):
-                accounts = await held.enter_async_context(assembled(settings, clock, pacers))
+            async with _signs_of_life(notifier), broken_off_by(signals.stop):
+                new = await configuration.read_again() if is_reload else None
+                accounts = await configuration.taken_up(new, held, clock, pacers)
             if signals.stop.is_set():
                 break
+            settings = configuration.settings
+            for each, account in zip(settings.accounts, accounts, strict=True):
+                account.runner.refusal = refusals.get(each.account)
             observer = _observer(accounts, settings, clock)
-            async with outside(settings.listen, settings.alarms, observer.standing, clock) as tell:
-                await _Round(accounts, settings, load, signals, clock, notifier, observer, tell).run()
+            async with outside(
+                settings.listen, settings.alarms, observer.standing, clock, settings.health
+            ) as tell:
+                await _Round(accounts, configuration, signals, clock, notifier, observer, tell).run()
+            refusals = {
+                each.account: account.runner.refusal
+                for each, account in zip(settings.accounts, accounts, strict=True)
+                if account.runner.refusal is not None
+            }
         signals.reload.clear()
-        if not signals.stop.is_set():
-            async with broken_off_by(signals.stop):
-                settings = await _reloaded(settings, load, clock, pacers)
+        is_reload = True
     _log.info("service.stopped")
 
 
@@ -73,20 +93,108 @@ def _observer(accounts: list[AccountAtWork], settings: Settings, clock: Clock) -
     return Observer(accounts, settings.health, clock, home_zone(os.environ), place, before)
 
 
-async def _reloaded(old: Settings, load: Callable[[], Settings], clock: Clock, pacers: Pacers) -> Settings:
-    """The new settings if the service can work with them, else the old ones."""
+@asynccontextmanager
+async def _signs_of_life(notifier: Notifier) -> AsyncIterator[None]:
+    """Given while the body waits for a card that stalls, for a quarter of an hour at most."""
+
+    async def alive() -> None:
+        pause_s = _pause_s(notifier)
+        for _ in range(round(_STUCK_S / pause_s)):
+            notifier.alive()
+            await asyncio.sleep(pause_s)
+
+    giving = asyncio.create_task(alive())
     try:
-        new = load()
-        async with assembled(new, clock, pacers):
-            pass
-    except SettingsError as error:
-        _log.error("config.rejected", problems=[str(problem) for problem in error.problems])
-        return old
-    except CollectorError as error:
-        _log.error("config.rejected", problems=[str(error)])
-        return old
-    _log.info("config.reloaded", meters=len(new.meters))
-    return new
+        yield
+    finally:
+        giving.cancel()
+
+
+def _pause_s(notifier: Notifier) -> float:
+    """Seconds between two signs of life."""
+    return min(_HEARTBEAT_S, (notifier.watchdog_s or _HEARTBEAT_S) / 3)
+
+
+class _Configuration:
+    """The settings in force, and what became of a file that was changed since."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        load: Callable[[], Settings],
+        in_force: Callable[[Settings], None],
+        remembered: Remembered | None,
+    ) -> None:
+        self.settings = settings
+        self._remembered = remembered
+        self._load = load
+        self._in_force = in_force
+        self._rejected: Settings | list[str] | None = None  # what was read last, where it was rejected
+
+    async def read_again(self) -> Settings | None:
+        """What the file says now; `None` where it has mistakes, which is reported."""
+        read = await self._read()
+        if isinstance(read, Settings):
+            return read
+        self._reject(read, read)
+        return None
+
+    async def has_another_key(self) -> bool:
+        """Whether the file has another key than the one in force; not again where it was rejected.
+
+        Mistakes in it are reported once.
+        """
+        read = await self._read()
+        if read == self._rejected:
+            return False
+        if isinstance(read, Settings):
+            return _keys(read) != _keys(self.settings)
+        self._reject(read, read)
+        return False
+
+    async def taken_up(
+        self, new: Settings | None, held: AsyncExitStack, clock: Clock, pacers: Pacers
+    ) -> list[AccountAtWork]:
+        """The accounts at work, until `held` ends: with the new settings where these work, else as before."""
+        if new is not None:
+            try:
+                return await held.enter_async_context(
+                    assembled(
+                        new,
+                        clock,
+                        pacers,
+                        remembered=self._remembered,
+                        on_open=partial(self._accept, new),
+                    )
+                )
+            except CollectorError as error:
+                self._reject(new, [str(error)])
+        return await held.enter_async_context(
+            assembled(self.settings, clock, pacers, remembered=self._remembered)
+        )
+
+    async def _read(self) -> Settings | list[str]:
+        """The settings in the file, or its mistakes. Off the loop: it may lie on a card that stalls."""
+        try:
+            read = await asyncio.get_running_loop().run_in_executor(DaemonThreads(), self._load)
+        except SettingsError as error:
+            return [str(problem) for problem in error.problems]
+        logs.add_secrets(read.secrets)
+        return read
+
+    def _accept(self, new: Settings) -> None:
+        self.settings, self._rejected = new, None
+        self._in_force(new)
+        _log.info("config.reloaded", meters=len(new.meters))
+
+    def _reject(self, read: Settings | list[str], problems: list[str]) -> None:
+        self._rejected = read
+        _log.error("config.rejected", problems=problems)
+
+
+def _keys(settings: Settings) -> dict[str, str]:
+    """Each account's key."""
+    return {each.account.name: each.account.auth_key for each in settings.accounts}
 
 
 class _Round:
@@ -95,8 +203,7 @@ class _Round:
     def __init__(
         self,
         accounts: list[AccountAtWork],
-        settings: Settings,
-        load: Callable[[], Settings],
+        configuration: _Configuration,
         signals: Signals,
         clock: Clock,
         notifier: Notifier,
@@ -104,24 +211,26 @@ class _Round:
         tell: Tell,
     ) -> None:
         self._accounts = accounts
-        self._keys = {each.account.name: each.account.auth_key for each in settings.accounts}
-        self._load = load
+        self._configuration = configuration
         self._signals = signals
         self._clock = clock
         self._notifier = notifier
-        self._schedule = Schedule(settings.timetable)
+        self._schedule = Schedule(configuration.settings.timetable)
         self._observer = observer
         self._tell = tell
+        self._observed_at = asyncio.get_running_loop().time()
         self._news = asyncio.Event()  # something happened that the status should say now
+        self._turned = asyncio.Event()  # an account's trouble began, changed or ended
         self._asker = Asker(self._news.set)
         for account in accounts:
-            account.runner.on_turn = self._news.set
+            account.runner.on_turn = self._on_turn
 
     async def run(self) -> None:
         """Works until a signal comes; a part that dies of a bug ends the service, loudly."""
         workers = [asyncio.create_task(account.runner.run()) for account in self._accounts]
         others = [
-            asyncio.create_task(work) for work in (self._heartbeat(), self._observe(), self._signals.wait())
+            asyncio.create_task(work)
+            for work in (self._heartbeat(), self._observe(), self._look_for_new_keys(), self._signals.wait())
         ]
         try:
             self._begin()
@@ -140,17 +249,30 @@ class _Round:
                 task.result()
 
     async def _wind_down(self, workers: list[asyncio.Task[None]]) -> None:
+        """Ends the work after the days under way. What is being saved is waited for by a reload, which lets
+        go of the archives then, for as long as it takes; where the process ends, the kernel ends it.
+        """
         for account in self._accounts:
             account.runner.stop()
-        if not workers:
-            return
-        _, late = await asyncio.wait(workers, timeout=_GRACE_S)
+        late = (await asyncio.wait(workers, timeout=_GRACE_S))[1] if workers else set()
         for task in late:
             task.cancel()
-        saves = [collection.idle() for _, collection in self._collections()]
-        with suppress(TimeoutError):
-            async with asyncio.timeout(_SAVE_GRACE_S):
-                await asyncio.gather(*saves)
+        async with _signs_of_life(self._notifier):
+            if self._signals.reload.is_set():
+                async with broken_off_by(self._signals.stop):
+                    await self._all_saved(late)
+                    return
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_SAVE_GRACE_S):
+                    await self._all_saved(late)
+
+    async def _all_saved(self, late: set[asyncio.Task[None]]) -> None:
+        """Until nothing works on a file any more; `late` are workers that were cancelled."""
+        if late:
+            await asyncio.wait(late)
+        for _, collection in self._collections():
+            await collection.idle()
+        await self._observer.idle()
 
     def _begin(self) -> None:
         """The first jobs of each meter, at once; the schedule asks for the later ones."""
@@ -169,22 +291,28 @@ class _Round:
                 self._asker.ask(account.runner, collection, lane)
 
     def _is_stuck(self) -> bool:
-        """Whether something under way has not moved for a quarter of an hour, or nothing is done any more."""
+        """Whether something under way has not moved for a quarter of an hour, or nothing is done any more.
+
+        Who waits because the cloud asked for it is not stuck.
+        """
         now = asyncio.get_running_loop().time()
-        if self._asker.waits_since(now) > _STUCK_S:
+        if self._asker.waits_since(now) > _STUCK_S or now - self._observed_at > _STUCK_S:
             return True
         runners = [(each.runner, each.pacer) for each in self._accounts]
         if any(runner.is_busy and pacer.quiet_s > _STUCK_S for runner, pacer in runners):
             return True
-        return any(runner.trouble is None and now - runner.moved_at > _IDLE_S for runner, _ in runners)
+        return any(
+            runner.trouble is None and now - max(runner.moved_at, pacer.held_until) > _IDLE_S
+            for runner, pacer in runners
+        )
 
     def _collections(self) -> list[tuple[AccountAtWork, Collection]]:
         return [(account, each) for account in self._accounts for each in account.collections]
 
     async def _heartbeat(self) -> None:
-        """Signs of life while loop and work are alive, clock steps, a changed key."""
+        """Signs of life while loop and work are alive; clock steps."""
         loop = asyncio.get_running_loop()
-        pause_s = min(_HEARTBEAT_S, (self._notifier.watchdog_s or _HEARTBEAT_S) / 3)
+        pause_s = _pause_s(self._notifier)
         checked_at, offset = loop.time(), self._clock().timestamp() - loop.time()
         while True:
             if not self._is_stuck():
@@ -203,7 +331,6 @@ class _Round:
                 self._replan(now)
             elif self._schedule.is_outdated(now):
                 self._schedule.replan(now)
-            self._reload_for_a_new_key()
 
     async def _observe(self) -> None:
         """What the service says of itself, on news and twice a minute: its standing and the status line."""
@@ -211,6 +338,7 @@ class _Round:
         while True:
             jobs = sum(account.runner.jobs_under_way for account in self._accounts)
             standing = await self._observer.observe(jobs, self._schedule.next_run())
+            self._observed_at = asyncio.get_running_loop().time()
             self._tell(standing)
             if (status := in_one_line(standing)) != said:
                 said = status
@@ -227,13 +355,18 @@ class _Round:
         self._schedule.replan(now)
         self._ask_all()
 
-    def _reload_for_a_new_key(self) -> None:
+    def _on_turn(self) -> None:
+        self._news.set()
+        self._turned.set()
+
+    async def _look_for_new_keys(self) -> None:
         """A key that was refused and has been changed since is used at once."""
-        if not any(isinstance(account.runner.trouble, KeyRefused) for account in self._accounts):
-            return
-        with suppress(SettingsError):
-            keys = {each.account.name: each.account.auth_key for each in self._load().accounts}
-            if keys != self._keys:
+        while True:
+            while not any(isinstance(each.runner.trouble, KeyRefused) for each in self._accounts):
+                self._turned.clear()
+                await self._turned.wait()
+            await asyncio.sleep(_HEARTBEAT_S)
+            if await self._configuration.has_another_key():
                 self._signals.reload.set()
 
 

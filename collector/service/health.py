@@ -6,6 +6,7 @@ broken" (nothing was collected for hours), for the cures are different ones.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -13,6 +14,9 @@ from typing import NamedTuple
 
 _HOUR_S = 3600
 _ANSWERS_S = 3 * _HOUR_S  # the service asks every hour; who was answered within three is not broken
+# From so many characters on, a part of an address may be a secret: with letters and digits, of digits alone,
+# a word with capitals and small letters, and words of one kind.
+_SHORTEST_MIXED, _SHORTEST_NUMBER, _SHORTEST_WORD, _SHORTEST_WORDS = 4, 6, 8, 20
 _START_S = _HOUR_S  # so long a service that has nothing yet may take to get something
 
 
@@ -49,9 +53,26 @@ class Alarms:
 
     @property
     def secrets(self) -> tuple[str, ...]:
-        """What in the URL nobody else may know: the longest part of its path."""
-        path = (self.ping_url or "").partition("://")[2].partition("/")[2]
-        return (max(path.split("/"), key=len),) if path else ()
+        """What in the URL nobody else may know: each part of its path or query that may be a secret.
+
+        Where none looks like one, the longest part of the path: some monitors go by a word of one's own.
+        """
+        path, _, query = (self.ping_url or "").partition("://")[2].partition("/")[2].partition("?")
+        parts = [*path.split("/"), *re.split("[=&;]", query)]
+        found = tuple(dict.fromkeys(part for part in parts if _may_be_secret(part)))
+        longest = max(path.split("/"), key=len)
+        return found or ((longest,) if len(longest) >= _SHORTEST_WORD else ())
+
+
+def _may_be_secret(part: str) -> bool:
+    """Whether it does not look like words: "ping" or "shelly-collector" left out of all logs helps nobody."""
+    digits, letters = re.search("[0-9]", part), re.search("[A-Za-z]", part)
+    if digits and letters:
+        return len(part) >= _SHORTEST_MIXED
+    if digits:
+        return len(part) >= _SHORTEST_NUMBER
+    has_both_cases = part not in (part.lower(), part.upper())
+    return len(part) >= (_SHORTEST_WORD if has_both_cases else _SHORTEST_WORDS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,13 +88,15 @@ class Signs(NamedTuple):
 
     `newest_hour`: the start of the newest hour known on every channel. `answered_at`: when the cloud
     last answered for this meter's today and the answer was kept. `watched_since`: when the service started,
-    `None` where none runs. `trouble`: what keeps it from working, in words.
+    `None` where none runs. `trouble`: what keeps it from working, in words. `refused`: why the archive
+    must not be used for this meter.
     """
 
     newest_hour: int | None
     answered_at: int | None
     watched_since: int | None
     trouble: str = ""
+    refused: str = ""
 
 
 class Health(NamedTuple):
@@ -87,6 +110,8 @@ class Health(NamedTuple):
 def judge(signs: Signs, now: float, policy: HealthPolicy) -> Health:
     """The health of one meter at `now`, epoch seconds."""
     age_s = None if signs.newest_hour is None else max(0, int(now) - signs.newest_hour - _HOUR_S)
+    if signs.refused:
+        return Health(State.BROKEN, age_s, signs.refused)
     if age_s is not None and age_s <= policy.max_age_s:
         return Health(State.GOOD, age_s)
     if signs.watched_since is None:

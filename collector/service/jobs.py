@@ -28,6 +28,9 @@ class Job:
     counts: Counter[Outcome] = field(default_factory=Counter)
     failures: dict[date, str] = field(default_factory=dict)
     outcomes: Callable[[DayOutcome], None] = lambda outcome: None
+    reaches_to: Callable[[], date] | None = (
+        None  # how far back it goes, where the totals may say what is there
+    )
     tried_twice: set[date] = field(default_factory=set)
     open: int = 0
     exhausted: bool = False
@@ -56,6 +59,16 @@ class Job:
             claimed.add(day)
             self._waiting.append(day)
         return bool(self._waiting)
+
+    @property
+    def oldest(self) -> date | None:
+        """The oldest day that it may come to, where the totals may say first which days there are."""
+        return None if self.reaches_to is None or self.ended else self.reaches_to()
+
+    @property
+    def wants_totals(self) -> bool:
+        """Whether the cloud's daily totals are to be read first."""
+        return (oldest := self.oldest) is not None and self.collection.wants_totals(oldest)
 
     def give_back(self, day: date) -> None:
         """The day could not be had now, through no fault of its own: it comes first next time.

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from datetime import date, datetime
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar
 from zoneinfo import ZoneInfo
 
 from collector import __version__, logs
@@ -22,9 +22,16 @@ from collector.energy.knowledge import Known
 from collector.energy.retention import EXPIRING_DAYS, expiring_days, first_day
 from collector.service.assembly import AccountAtWork
 from collector.service.collection import Collection
-from collector.service.health import Health, HealthPolicy, Signs, State, judge, worst
-from collector.service.standing import AccountStanding, Failure, MeterStanding, Standing, write_standing
-from collector.service.troubles import reason_of, trouble_of
+from collector.service.health import HealthPolicy, State
+from collector.service.standing import (
+    AccountStanding,
+    Failure,
+    MeterStanding,
+    Standing,
+    judged,
+    write_standing,
+)
+from collector.service.troubles import Cause, cure_of, reason_of, trouble_of
 from collector.threads import DaemonThreads
 
 T = TypeVar("T")
@@ -55,6 +62,7 @@ class Observer:
         self._home_zone = home_zone
         self._place = place
         self._threads = DaemonThreads()
+        self._under_way: asyncio.Future[Any] | None = None
         self._began = asyncio.get_running_loop().time()
         now = int(clock().timestamp())
         blank = Standing(__version__, os.getpid(), now, now, "")
@@ -76,24 +84,23 @@ class Observer:
         accounts: dict[str, AccountStanding] = {}
         meters: dict[str, MeterStanding] = {}
         for account in self._accounts:
-            trouble = _trouble_of(account, at)
+            trouble = _failure_of(account.runner.trouble, at)
             accounts[account.name] = self._account(account, trouble, today)
             for each in account.collections:
-                meters[each.meter.name] = await self._meter(each, trouble, now)
-        whole = worst(Health(State(each.state), each.age_s, each.reason) for each in meters.values())
-        standing = Standing(
+                own = _failure_of(account.runner.rejected.get(each), at)
+                meters[each.meter.name] = await self._meter(each, trouble, own, now)
+        facts = Standing(
             version=__version__,
             pid=os.getpid(),
             started_at=self._started_at,
             written_at=at,
             today=today,
-            state=whole.state.value,
-            age_s=whole.age_s,
             jobs=jobs,
             next_run_at=None if next_run is None else int(next_run.timestamp()),
             accounts=accounts,
             meters=meters,
         )
+        standing = judged(facts, now.timestamp(), self._policy)
         if _timeless(standing) != _timeless(self.standing):
             with suppress(OSError):  # a disk in trouble is told by the work itself
                 await self._in_thread(partial(write_standing, self._place, standing))
@@ -118,24 +125,23 @@ class Observer:
             trouble=trouble,
         )
 
-    async def _meter(self, collection: Collection, trouble: Failure | None, now: datetime) -> MeterStanding:
+    async def _meter(
+        self, collection: Collection, trouble: Failure | None, own: Failure | None, now: datetime
+    ) -> MeterStanding:
+        """The facts of one meter; `trouble` is its account's."""
         before = self.standing.meters.get(collection.meter.name, MeterStanding())
         found = _Found(0, (), before.newest_hour, before.missing_hours, [])
         if collection.is_looked_at:  # until then no file seems to be there: what was said before counts
             found = await self._found(collection, now)
-        answered_at = collection.answered_at or before.answered_at
-        signs = Signs(found.newest, answered_at, self._started_at, trouble.reason if trouble else "")
-        health = judge(signs, now.timestamp(), self._policy)
         self._warn(collection, found.expiring)
         return MeterStanding(
-            state=health.state.value,
-            age_s=health.age_s,
-            reason=health.reason,
             newest_hour=found.newest,
-            answered_at=answered_at,
+            answered_at=collection.answered_at or before.answered_at,
             missing_hours=found.missing_hours,
             expiring_days=len(found.expiring),
-            failure=trouble or collection.failure or before.failure,
+            failure=_newest(now.timestamp(), trouble, own, collection.failure, before.failure),
+            trouble=own.reason if own else "",
+            refused="" if collection.refusal is None else str(collection.refusal),
         )
 
     async def _found(self, collection: Collection, now: datetime) -> _Found:
@@ -146,19 +152,27 @@ class Observer:
         stored = collection.writes, sum(each.stored for each in states), sum(each.complete for each in states)
         found = self._files.get(name)
         if found is None or found.stored != stored or at - found.at >= _LOOK_S:
-            today, since = collection.today(), collection.meter.since
+            today, since = collection.today(), collection.since
             try:
                 newest, missing = await self._in_thread(partial(_read, collection, known, today, now))
             except OSError:  # too many open files: the work itself tells it, and the next look may do
                 return found or _Found(at, (), None, 0, [])
             first = first_day(today, collection.policy.backfill_days, since)
-            found = _Found(at, stored, newest, missing, expiring_days(today, first, known))
+            expiring = expiring_days(today, first, known, collection.availability)
+            found = _Found(at, stored, newest, missing, expiring)
             self._files[name] = found
         return found
 
     async def _in_thread(self, call: Callable[[], T]) -> T:
         """Off the loop, and not in the queue of what is saved: a card that stalls delays only this."""
-        return await asyncio.get_running_loop().run_in_executor(self._threads, call)
+        future = asyncio.get_running_loop().run_in_executor(self._threads, call)
+        self._under_way = future
+        return await asyncio.shield(future)
+
+    async def idle(self) -> None:
+        """Until nothing is read or written, also where who wanted it was cancelled."""
+        if self._under_way is not None:
+            await asyncio.wait([self._under_way])
 
     def _warn(self, collection: Collection, expiring: list[date]) -> None:
         """Says, once a day, what will be lost unless it is had soon."""
@@ -220,7 +234,7 @@ def _read(
 ) -> tuple[int | None, int]:
     """The newest hour known whole, and how many are missing."""
     folder, no_solar, zone = collection.archive.folder, collection.archive.no_solar, collection.zone
-    states = coverage(today, known, collection.policy, collection.meter.since)
+    states = coverage(today, known, collection.availability, collection.policy, collection.since)
     days = [day for day, state in states.items() if state is not DayState.COMPLETE]
     return (
         newest_whole_hour(folder, known, zone, no_solar=no_solar),
@@ -228,11 +242,16 @@ def _read(
     )
 
 
-def _trouble_of(account: AccountAtWork, at: int) -> Failure | None:
-    cause = account.runner.trouble
+def _newest(now: float, *failures: Failure | None) -> Failure | None:
+    """The last of them; one that is later than `now` is of a wrong clock, and older than any other."""
+    found = [each for each in failures if each is not None]
+    return max(found, key=lambda each: each.at if each.at <= now else -1, default=None)
+
+
+def _failure_of(cause: Cause | None, at: int) -> Failure | None:
     if cause is None:
         return None
-    return Failure(trouble_of(cause).down, at, reason_of(cause))
+    return Failure(trouble_of(cause).down, at, reason_of(cause), cure_of(cause))
 
 
 def _timeless(standing: Standing) -> Standing:

@@ -11,17 +11,28 @@ from pathlib import Path
 from zoneinfo import ZoneInfo
 
 from collector.archive.files import is_held
-from collector.archive.folder import OWN_FOLDER
+from collector.archive.folder import OWN_FOLDER, quarantined_in
+from collector.archive.mark import mark_for
 from collector.archive.survey import hours_of_today, missing_hours, newest_whole_hour, recorded_zone, survey
 from collector.cloud.meters import Meter
 from collector.energy.coverage import DayState, coverage, forgotten
 from collector.energy.days import date_in
 from collector.energy.knowledge import Known
 from collector.energy.retention import expiring_days, first_day
+from collector.errors import ArchiveRefused
 from collector.service.health import Health, Signs, judge
 from collector.service.home import home_zone
-from collector.service.standing import Failure, MeterStanding, Standing, is_alive, read_standing
+from collector.service.standing import (
+    Failure,
+    MeterStanding,
+    Standing,
+    is_alive,
+    read_standing,
+    trouble_with,
+)
 from collector.settings import Settings
+
+_LATE_S = 600  # so long after a run was due, a service that holds no archive is none
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,8 +42,9 @@ class MeterOverview:
 
     `hours_today` of the `hours_over` hours that are over are stored whole. `missing_hours`: all that
     are over since the meter began and not known on every channel. `states` has each day since then,
-    oldest first; `forgotten` of the complete ones the cloud no longer keeps. `is_held`: a process
-    collects into its folder now.
+    oldest first; `beginning` is where the cloud's totals say that it began; `forgotten` of the complete
+    ones the cloud no longer keeps. `is_held`: a process collects into its folder now. `quarantined`
+    files could not be trusted and were moved aside.
     """
 
     name: str
@@ -45,9 +57,11 @@ class MeterOverview:
     states: Mapping[date, DayState]
     forgotten: int
     expiring: tuple[date, ...]
+    beginning: date | None
     answered_at: int | None
     failure: Failure | None
     is_held: bool
+    quarantined: int
     unknown_zone: str | None = None
 
     @property
@@ -71,13 +85,18 @@ def overview(settings: Settings, now: datetime, environ: Mapping[str, str]) -> O
     """How collecting stands at `now`. Raises `OSError` where this user may not read the files."""
     home = home_zone(environ)
     standing = read_standing(settings.archive, environ)
-    held = {meter.name: is_held(settings.folder_of(meter) / OWN_FOLDER / "lock") for meter in settings.meters}
-    runs = standing is not None and is_alive(standing) and any(held.values())
+    lives = standing is not None and is_alive(standing)
+    held = {}
+    for meter in settings.meters:
+        is_locked = is_held(settings.folder_of(meter) / OWN_FOLDER / "lock")
+        held[meter.name] = lives if is_locked is None else is_locked
+    is_planned = standing is not None and _is_between_rounds(standing, now)
+    runs = lives and (any(held.values()) or is_planned)
     watched_since = standing.started_at if standing is not None and runs else None
     meters = []
     for meter in settings.meters:
         told = MeterStanding() if standing is None else standing.meters.get(meter.name, MeterStanding())
-        trouble = _trouble(standing, meter.name) if runs else ""
+        trouble = trouble_with(standing, meter.name) if standing is not None and runs else ""
         seen = _Seen(now, home, told, watched_since, trouble, is_held=held[meter.name])
         meters.append(_meter(settings, meter, seen))
     return Overview(now, home, runs, standing, tuple(meters))
@@ -97,16 +116,17 @@ class _Seen:
 
 def _meter(settings: Settings, meter: Meter, seen: _Seen) -> MeterOverview:
     folder, now = settings.folder_of(meter), seen.now
-    known, zone = survey(folder, settings.day_format)
+    known, zone, availability = survey(folder, settings.day_format)
     unknown = recorded_zone(folder) if zone is None else None
     zone = zone or meter.zone_or(seen.home)
     today = date_in(zone, now)
     newest = newest_whole_hour(folder, known, zone, no_solar=meter.has_no_solar)
-    states = coverage(today, known, settings.plan, meter.since)
-    incomplete = [day for day, state in states.items() if state is not DayState.COMPLETE]
     hours_today, hours_over = hours_of_today(folder, today, zone, now, no_solar=meter.has_no_solar)
     answered_at = seen.told.answered_at or _saved_at(folder, known)
-    signs = Signs(newest, answered_at, seen.watched_since, seen.trouble)
+    refused, since = _marked(folder, meter, seen)
+    states = coverage(today, known, availability, settings.plan, since)
+    incomplete = [day for day, state in states.items() if state is not DayState.COMPLETE]
+    signs = Signs(newest, answered_at, seen.watched_since, seen.trouble, refused)
     return MeterOverview(
         name=meter.name,
         zone=zone,
@@ -118,21 +138,31 @@ def _meter(settings: Settings, meter: Meter, seen: _Seen) -> MeterOverview:
         states=states,
         forgotten=forgotten(today, states),
         expiring=tuple(
-            expiring_days(today, first_day(today, settings.plan.backfill_days, meter.since), known)
+            expiring_days(today, first_day(today, settings.plan.backfill_days, since), known, availability)
         ),
+        beginning=availability.beginning if availability is not None and availability.is_usable else None,
         answered_at=answered_at,
         failure=seen.told.failure,
         is_held=seen.is_held,
+        quarantined=quarantined_in(folder),
         unknown_zone=unknown,
     )
 
 
-def _trouble(standing: Standing | None, meter: str) -> str:
-    """What keeps the meter's account from working, as the service said it last."""
-    for account in standing.accounts.values() if standing is not None else ():
-        if meter in account.meters and account.trouble is not None:
-            return account.trouble.reason
-    return ""
+def _marked(folder: Path, meter: Meter, seen: _Seen) -> tuple[str, date | None]:
+    """Why the folder must not be used for the meter, by its mark or as the service said it last; and the
+    first day that is asked for."""
+    try:
+        mark = mark_for(folder, meter.identity)
+    except ArchiveRefused as refusal:
+        return str(refusal), meter.since
+    since = max(filter(None, (meter.since, mark.since if mark else None)), default=None)
+    return (seen.told.refused if seen.watched_since and not seen.is_held else ""), since
+
+
+def _is_between_rounds(standing: Standing, now: datetime) -> bool:
+    """Whether a service that may hold no archive has planned its next run lately."""
+    return standing.next_run_at is not None and now.timestamp() - standing.next_run_at < _LATE_S
 
 
 def _saved_at(folder: Path, known: Mapping[date, Known]) -> int | None:

@@ -7,18 +7,22 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import date, datetime
 from enum import StrEnum
+from pathlib import Path
 from zoneinfo import ZoneInfo
 
 from collector import logs
 from collector.archive.findings import CheckedDay
+from collector.archive.folder import may_have_record
 from collector.archive.inspection import Inspection, inspect
 from collector.archive.store import Archive
 from collector.cloud.meters import Meter
 from collector.energy.days import date_in
 from collector.energy.retention import first_day
 from collector.service.assembly import open_archive
+from collector.service.telling import tell_quarantined
 from collector.settings import Settings
 
+_NOT_THERE = ("gone", "older")  # codes of what is wrong without a file that is wrong
 _log = logs.get_logger("repair")
 
 
@@ -26,7 +30,8 @@ class Action(StrEnum):
     """What was done about a day's file."""
 
     QUARANTINED = "quarantined"  # moved aside; the day is asked for again
-    KEPT = "kept"  # the cloud does not have that day any more, and what is there can be read
+    KEPT = "kept"  # it would not be collected again, and something of what is there can be read
+    FORGOTTEN = "forgotten"  # nobody expects the complete file any more; the day is asked for again
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +48,10 @@ def repair(settings: Settings, meter: Meter, home: ZoneInfo, now: datetime) -> R
     `home` is where this machine stands. Raises `ArchiveError`, `OSError`.
     """
     with ExitStack() as held:
-        archive = open_archive(settings, meter, held)
+        identity = None if settings.flat else meter.identity  # a folder alone says nothing of a meter
+        archive = open_archive(settings, meter, held, identity)
+        if not archive.is_taken and not archive.claim():
+            raise archive.refusal_of("day files of which nobody knows yet whether they are")
         inspection = inspect(archive.folder, meter.timezone, now)
         return Repair(inspection, mend(archive, meter, inspection, date_in(inspection.zone or home, now)))
 
@@ -51,23 +59,28 @@ def repair(settings: Settings, meter: Meter, home: ZoneInfo, now: datetime) -> R
 def mend(archive: Archive, meter: Meter, inspection: Inspection, today: date) -> dict[date, Action]:
     """Moves aside what was found wrong, and has it asked for again.
 
-    What the cloud can no longer give stays, unless it cannot be read anyway. Raises `OSError`.
+    What would not be collected again stays, unless nothing of it can be read. Of a complete file that is
+    gone the record is struck out. Raises `OSError`.
     """
-    first = first_day(today, None, meter.since)
-    return {
-        day: _act(archive, meter.name, checked, first, today)
-        for day, checked in inspection.days.items()
-        if checked.findings
-    }
+    first = first_day(today, None, max(filter(None, (meter.since, archive.since)), default=None))
+    actions = {}
+    for day, findings in inspection.by_day.items():
+        reason = f"{findings[0].code}: {findings[0].text}"
+        if all(finding.code in _NOT_THERE for finding in findings):
+            archive.forget_complete(day)
+            actions[day] = Action.FORGOTTEN
+        elif day < first and _can_be_read(archive.folder, inspection.days[day]):
+            actions[day] = Action.KEPT
+            continue
+        else:
+            aside = archive.set_aside(day, reason)
+            tell_quarantined(_log.bind(meter=meter.name), aside)
+            actions[day] = Action.QUARANTINED
+        if first <= day < today:
+            archive.want_again(day, f"verify: {reason}")
+    return actions
 
 
-def _act(archive: Archive, meter: str, checked: CheckedDay, first: date, today: date) -> Action:
-    can_be_read = checked.sums is not None
-    if can_be_read and checked.day < first:
-        return Action.KEPT
-    reason = f"{checked.findings[0].code}: {checked.findings[0].text}"
-    aside = archive.set_aside(checked.day, reason)
-    _log.warning("file.quarantined", meter=meter, day=str(checked.day), reason=reason, place=str(aside.place))
-    if first <= checked.day < today:
-        archive.want_again(checked.day, f"verify: {reason}")
-    return Action.QUARANTINED
+def _can_be_read(folder: Path, checked: CheckedDay) -> bool:
+    """Whether anything of its day can be read in the file, wrong or damaged as it is."""
+    return checked.sums is not None or may_have_record(folder / f"{checked.day}.jsonl", checked.day)

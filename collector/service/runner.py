@@ -3,19 +3,49 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Callable
-from datetime import date
-from itertools import count
+from dataclasses import dataclass, field
+from datetime import date, timedelta
+from itertools import chain, count
 
 from collector import logs
 from collector.archive.store import DayOutcome
-from collector.errors import CalledOff, ClockUntrusted, DeviceUnknown, KeyRefused, RateLimited, Unavailable
+from collector.energy.retention import newest_first
+from collector.errors import (
+    ArchiveLocked,
+    ArchiveRefused,
+    CalledOff,
+    ClockUntrusted,
+    DeviceUnknown,
+    KeyRefused,
+    RateLimited,
+    Rejected,
+    Unavailable,
+)
 from collector.service.collection import Collection, Lane
 from collector.service.jobs import Job
 from collector.service.lanes import Lanes
-from collector.service.troubles import CLOCK, SOURCE, STRIKES, Cause, reason_of, trouble_of
+from collector.service.totals import look_ahead
+from collector.service.troubles import CLOCK, METER, SOURCE, STRIKES, Cause, Refusal, reason_of, trouble_of
 
 _DAY_S = 86400.0
+
+
+@dataclass(slots=True, eq=False)
+class _Row:
+    """Different days of one meter that the cloud rejected in a row; `held` wait to know what that means.
+
+    `enough`: at so many of them other days are asked for. `judging` finds out who is rejected, and waits
+    where that is the meter. `is_answered`: a day of the meter was answered meanwhile.
+    """
+
+    error: Rejected
+    days: set[date] = field(default_factory=set)
+    held: list[tuple[Job, date]] = field(default_factory=list)
+    enough: int = STRIKES
+    judging: asyncio.Task[None] | None = None
+    is_answered: bool = False
 
 
 class AccountRunner:
@@ -23,6 +53,7 @@ class AccountRunner:
 
     A source that is down is noticed after three failed days in a row, told once, probed ever more slowly
     by a single request; then the work goes on where it stood. So for a bad disk and a refused key.
+    A meter whose days are all rejected is down alone; where all of them are, it is the account.
     """
 
     def __init__(self, account: str, workers: int, patience_s: float | None = None) -> None:
@@ -35,11 +66,17 @@ class AccountRunner:
         self._group: asyncio.TaskGroup
         self._struck: list[tuple[Job, date, Cause]] = []
         self._recovery: asyncio.Task[None] | None = None
+        self._collections: list[Collection] = []  # those that ever had a job
+        self._rows: dict[Collection, _Row] = {}
+        self.rejected: dict[Collection, Rejected] = {}  # meters that are down alone, and why
+        self._judging = asyncio.Lock()
         self._answered = False
         self._unknown: set[str] = set()
+        self.trouble: Cause | None = None  # what keeps the account from working now
         self.moved_at = asyncio.get_running_loop().time()  # when a day was last dealt with, well or not
         self.on_turn: Callable[[], None] = lambda: None  # called when a trouble begins, changes or ends
         self.given_up: Cause | None = None
+        self.refusal: Refusal | None = None  # of the key; one that is set before `run` is gone on with
         self.wants_new_plans = False
 
     def request(self, lane: Lane, collection: Collection) -> Job | None:
@@ -47,11 +84,16 @@ class AccountRunner:
         for job in self._lanes.jobs():
             if job.lane is lane and job.collection is collection and not job.exhausted:
                 return None
-        return self.put(Job(lane, collection, collection.days_for(lane), asyncio.get_running_loop().time()))
+        job = Job(lane, collection, collection.days_for(lane), asyncio.get_running_loop().time())
+        if lane is Lane.BACKFILL:
+            job.reaches_to = collection.first_wanted
+        return self.put(job)
 
     def put(self, job: Job) -> Job:
         """Adds a job of one's own making."""
         self._log.debug("job.started", meter=job.collection.meter.name, job=job.lane.value)
+        if job.collection not in self._collections:
+            self._collections.append(job.collection)
         self._lanes.put(job)
         return job
 
@@ -65,6 +107,8 @@ class AccountRunner:
         """Works until `stop`, or until it gave up."""
         try:
             async with asyncio.TaskGroup() as self._group:
+                if self.refusal is not None:
+                    self._go_down(self.refusal.error)
                 for _ in range(self._workers):
                     self._group.create_task(self._work())
         finally:
@@ -74,13 +118,9 @@ class AccountRunner:
     def stop(self) -> None:
         """Ends after the days that are under way."""
         self._lanes.close()
-        if self._recovery is not None:
-            self._recovery.cancel()
-
-    @property
-    def trouble(self) -> Cause | None:
-        """What keeps the account from working now."""
-        return self._struck[-1][2] if self._recovery is not None and self._struck else None
+        for task in (self._recovery, *(row.judging for row in self._rows.values())):
+            if task is not None:
+                task.cancel()
 
     @property
     def is_busy(self) -> bool:
@@ -96,6 +136,9 @@ class AccountRunner:
         while (taken := await self._lanes.take()) is not None:
             job, day = taken
             self._under_way += 1
+            if day is None:
+                await self._look_ahead(job)
+                continue
             try:
                 found = await self._attempt(job.collection, day)
             except CalledOff:
@@ -105,21 +148,52 @@ class AccountRunner:
                 job.give_back(day)
             elif isinstance(found, DayOutcome):
                 job.record(found)
+                await self._answered_by(job.collection)
                 if self._recovery is None:
                     await self._let_go()
+            elif isinstance(found, Rejected):
+                await self._reject(job, day, found)
             else:
                 await self._strike(job, day, found)
             self._lanes.settle(job)
 
+    async def _look_ahead(self, job: Job) -> None:
+        """Reads the daily totals. Where the cloud fails, the first day will show it."""
+        oldest = job.oldest or job.collection.today()
+        if await look_ahead(job.collection, oldest, lambda: self._recovery is not None):
+            self._answered = True
+        self.moved_at = asyncio.get_running_loop().time()
+        self._under_way -= 1
+        job.open -= 1
+        self._lanes.settle(job)
+
     async def _attempt(self, collection: Collection, day: date, *, once: bool = False) -> DayOutcome | Cause:
-        """Collects one day; gives the error where nobody could have now. Raises `CalledOff`, no probe's."""
+        """Collects one day; gives the error where nobody could have now.
+
+        Raises `CalledOff`: a probe only where the archive must not be used.
+        """
+        held: RateLimited | None = None
+
+        def is_called_off() -> bool:
+            nonlocal held
+            held = self._held_for_too_long()
+            return held is not None or (self._recovery is not None and not once)
+
         try:
-            outcome = await collection.collect_day(
-                day, once=once, is_called_off=lambda: not once and self._recovery is not None
-            )
+            outcome = await collection.collect_day(day, once=once, is_called_off=is_called_off)
         except CalledOff:
-            raise
+            if held is None:
+                raise
+            return held
+        except (ArchiveRefused, ArchiveLocked) as error:  # the other meters go on
+            self.moved_at = asyncio.get_running_loop().time()
+            self._end_jobs_of(collection)
+            self._forget_struck(collection)
+            raise CalledOff from error
         except (Unavailable, RateLimited, KeyRefused, ClockUntrusted, OSError) as error:
+            return error
+        except Rejected as error:
+            self.moved_at = asyncio.get_running_loop().time()
             return error
         except DeviceUnknown as error:
             outcome = self._without_device(collection, day, error)
@@ -133,6 +207,13 @@ class AccountRunner:
         self.moved_at = asyncio.get_running_loop().time()
         return outcome
 
+    def _held_for_too_long(self) -> RateLimited | None:
+        """The hold that the cloud asks for, where it outlasts the patience of whoever waits."""
+        hold_s = self._collections[0].client.pacer.hold_s
+        if self._patience_s is None or hold_s <= self._patience_s:
+            return None
+        return RateLimited(f"the account's request limit is reached, for {hold_s / 60:.0f} min so far")
+
     def _without_device(self, collection: Collection, day: date, error: DeviceUnknown) -> DayOutcome:
         """The device is unknown: the other meters go on, this one's jobs end until the next round."""
         name = collection.meter.name
@@ -140,10 +221,20 @@ class AccountRunner:
             self._unknown.add(name)
             self._log.error("device.unknown", meter=name, reason=error.reason)
         collection.note_failure("device.unknown", error.reason)
+        self._end_jobs_of(collection)
+        return DayOutcome.failed(day, error.reason)
+
+    def _end_jobs_of(self, collection: Collection) -> None:
         for each in self._lanes.jobs():
             if each.collection is collection:
                 each.end()
-        return DayOutcome.failed(day, error.reason)
+
+    def _forget_struck(self, collection: Collection) -> None:
+        """What waits of that meter is not wanted any more."""
+        for job, day, _ in [each for each in self._struck if each[0].collection is collection]:
+            job.release(day)
+            self._lanes.settle(job)
+        self._struck = [each for each in self._struck if each[0].collection is not collection]
 
     async def _strike(self, job: Job, day: date, error: Cause) -> None:
         """The day waits; where all others would fail as well, or there are none, they wait too."""
@@ -155,9 +246,141 @@ class AccountRunner:
                 error = full
         self._struck.append((job, day, error))
         certain = trouble_of(error) is not SOURCE or not self._answered or not self._lanes.has_more
-        if self._recovery is None and (certain or len(self._struck) >= STRIKES):
+        if certain or len(self._struck) >= STRIKES:
+            self._go_down(error)
+
+    def _go_down(self, error: Cause) -> None:
+        """Nobody can do anything now."""
+        if self._recovery is None and not self._lanes.is_closed:
             self._lanes.pause()
             self._recovery = self._group.create_task(self._recover(error))
+
+    async def _reject(self, job: Job, day: date, error: Rejected) -> None:
+        """The day waits until it is known whether it is rejected alone, or its meter is, or the account."""
+        if self._recovery is not None or self._lanes.is_closed:
+            self._struck.append((job, day, error))
+            return
+        collection = job.collection
+        row = self._rows.get(collection)
+        if row is not None and row.judging is None and row.error.reason != error.reason:
+            await self._answered_by(collection)
+            row = None
+        if row is None:
+            row = self._rows[collection] = _Row(error)
+        row.days.add(day)
+        row.held.append((job, day))
+        if row.judging is None and (len(row.days) >= row.enough or not self._lanes.has_more_of(collection)):
+            self._lanes.set_aside(collection)
+            row.judging = self._group.create_task(self._judge(collection, row))
+
+    async def _answered_by(self, collection: Collection) -> None:
+        """The meter is answered, so what was rejected before were those days alone."""
+        row = self._rows.get(collection)
+        if row is not None and row.judging is not None:
+            row.is_answered = True
+        elif row is not None:
+            del self._rows[collection]
+            await self._fail(row)
+
+    async def _fail(self, row: _Row) -> None:
+        """The days of the row are failed days: asking again at once would not help."""
+        held, row.held = row.held, []
+        for job, day in held:
+            job.collection.note_failure("day.failed", row.error.reason)
+            try:
+                job.record(await job.collection.fail_day(day, row.error.reason))
+            except OSError as full:
+                await self._strike(job, day, full)
+            self._lanes.settle(job)
+
+    async def _judge(self, collection: Collection, row: _Row) -> None:
+        """Finds out who is rejected by asking for other days and for other meters; acts on it."""
+        found: DayOutcome | Cause = row.error
+        beside: DayOutcome | Cause = row.error
+        async with self._judging:
+            if self._recovery is None:
+                found = await self._ask_for_other_days(collection, row)
+            if self._recovery is None and found is row.error:
+                beside = await self._ask_for_other_meters(collection, row)
+        if isinstance(found, DayOutcome) or row.is_answered:
+            await self._fail(row)
+            row.enough = 2 * len(row.days)  # else it would be looked into again and again
+            row.judging, row.is_answered = None, False
+        elif found is not row.error:  # the account's trouble, as it seems
+            del self._rows[collection]
+            (job, day), *others = row.held
+            for each, other in others:
+                each.give_back(other)
+            await self._strike(job, day, found)
+        elif beside is row.error:
+            del self._rows[collection]
+            self._struck += [(job, day, row.error) for job, day in row.held]
+            self._go_down(row.error)
+        else:
+            await self._sit_out(collection, row)
+            del self._rows[collection]
+        self._lanes.take_back(collection)
+
+    async def _ask_for_other_days(self, collection: Collection, row: _Row) -> DayOutcome | Cause:
+        """The row's error where the newest days are rejected, too, today first; else what else came."""
+        today = collection.today()
+        for day in newest_first(today, today - timedelta(days=STRIKES - 1)):
+            if day not in row.days:
+                found = await self._attempt(collection, day, once=True)
+                if not isinstance(found, Rejected):
+                    return found
+                row.days.add(day)
+        return row.error
+
+    async def _ask_for_other_meters(self, collection: Collection, row: _Row) -> DayOutcome | Cause:
+        """The row's error where each other meter is rejected, too; else what else came of one."""
+        for other in self._collections:
+            if other is not collection and self._can_ask_for(other):
+                try:
+                    found = await self._attempt(other, other.today(), once=True)
+                except CalledOff:  # its archive must not be used: that says nothing of the cloud
+                    continue
+                if not isinstance(found, Rejected):
+                    return found
+        return row.error
+
+    def _can_ask_for(self, collection: Collection) -> bool:
+        """Whether a day of that meter would say how the cloud is."""
+        return collection not in self.rejected and collection.refusal is None
+
+    async def _sit_out(self, collection: Collection, row: _Row) -> None:
+        """The meter is rejected while others go on: it is probed ever more slowly until it is answered."""
+        if self._patience_s is not None:
+            for each in self._lanes.jobs():
+                if each.collection is collection:
+                    each.end()
+            await self._fail(row)
+            return
+        loop = asyncio.get_running_loop()
+        began = told = loop.time()
+        log = self._log.bind(meter=collection.meter.name)
+        self.rejected[collection] = row.error
+        log.error(METER.down, reason=row.error.reason)
+        self.on_turn()
+        for number, wait_s in enumerate(METER.waits_s()):
+            await asyncio.sleep(wait_s)
+            if self._recovery is not None:
+                continue
+            day = row.held[0][1] if number % 2 else collection.today()
+            found = await self._attempt(collection, day, once=True)
+            if isinstance(found, DayOutcome):
+                break
+            if isinstance(found, Rejected):
+                self.rejected[collection] = row.error = found
+            if loop.time() - told >= _DAY_S:
+                told = loop.time()
+                log.error(METER.down, reason=row.error.reason)
+        log.info(METER.up, down_s=round(loop.time() - began, 3))
+        del self.rejected[collection]
+        for job, day in row.held:
+            job.give_back(day)
+            self._lanes.settle(job)
+        self.on_turn()
 
     async def _let_go(self) -> None:
         """The source answers, so what failed before was those days' own trouble: once more, then failed."""
@@ -168,37 +391,72 @@ class AccountRunner:
             self._lanes.settle(job)
 
     async def _recover(self, error: Cause) -> None:
-        """Waits and probes until the trouble is over, then lets the work go on where it stood."""
+        """Waits and probes until the trouble is over, then lets the work go on where it stood.
+
+        What is reported is what the last probe met: a trouble of another kind has its own event, its own
+        waits, and ends those of the steps before it.
+        """
         loop = asyncio.get_running_loop()
         began = told = loop.time()
         trouble = trouble_of(error)
-        self._tell(error)
+        lasting = {trouble.up: (trouble.step, began)}  # by the event that ends it
         waits_s = trouble.waits_s()
+        if self.refusal is None:
+            self._tell(error)
+        else:  # reported before the configuration was read again
+            self.trouble = error
+            self.on_turn()
+            lasting[trouble.up] = trouble.step, self.refusal.since
+            waits_s = chain((max(0.0, self.refusal.next_try_at - began),), waits_s)
         for number in count():
-            if self._patience_s is not None and (
-                not self._answered or trouble is not SOURCE or loop.time() - began >= self._patience_s
-            ):
+            if self._is_hopeless(error, loop.time() - began):
                 self._give_up(error)
                 return
-            await asyncio.sleep(next(waits_s))
+            wait_s = next(waits_s)
+            if isinstance(error, KeyRefused):
+                self.refusal = Refusal(error, lasting[trouble.up][1], loop.time() + wait_s)
+            await asyncio.sleep(wait_s)
+            if self.refusal is not None:  # who is interrupted now has shown the key once more
+                next_try_at = loop.time() + next(trouble.waits_s())
+                self.refusal = self.refusal._replace(next_try_at=next_try_at)
             still = await self._probe(error, number)
+            if not isinstance(still, KeyRefused):
+                self.refusal = None
+            self._tell_ended(lasting, math.inf if still is None else trouble_of(still).step)
             if still is None:
                 break
             changed = trouble_of(still) is not trouble
             if changed:
                 trouble = trouble_of(still)
+                lasting.setdefault(trouble.up, (trouble.step, loop.time()))
                 waits_s = trouble.waits_s()
             if changed or loop.time() - told >= _DAY_S:
                 told = loop.time()
                 self._tell(still)
-            error = still
-        self._log.info(trouble.up, down_s=round(loop.time() - began, 3))
-        self._recovery = None
+            error = self.trouble = still
+        self.trouble = self._recovery = None
         if trouble is CLOCK:
             self._forget_plans()
         self._lanes.resume()
         self.on_turn()
         await self._let_go()
+
+    def _is_hopeless(self, error: Cause, waited_s: float) -> bool:
+        """Whether nobody waits for the end of that; a source that never answered gets no patience."""
+        return self._patience_s is not None and (
+            not self._answered
+            or trouble_of(error) is not SOURCE
+            or isinstance(error, Rejected)
+            or waited_s >= self._patience_s
+            or self._held_for_too_long() is not None
+        )
+
+    def _tell_ended(self, lasting: dict[str, tuple[int, float]], step: float) -> None:
+        """Says which troubles are over when a probe came as far as that step."""
+        for up, (stopped_at, since) in sorted(lasting.items(), key=lambda each: each[1]):
+            if stopped_at < step:
+                del lasting[up]
+                self._log.info(up, down_s=round(asyncio.get_running_loop().time() - since, 3))
 
     def _forget_plans(self) -> None:
         """What was planned by a wrong clock is of another time; the daemon asks anew."""
@@ -211,34 +469,52 @@ class AccountRunner:
     async def _probe(self, error: Cause, number: int) -> Cause | None:
         """Tries once more: a look at the clock, a file for a disk, a request for a source.
 
-        For a source it is the day that failed and today in turn: one day that the cloud can never
-        answer must not pass for a cloud that is down.
+        For a source it is the day that failed and today in turn, and today of each meter: what the
+        cloud can never answer must not pass for a cloud that is down.
         """
-        job, day, _ = self._struck[0]
+        if not self._collections:
+            return error
+        job, failed = self._struck[0][:2] if self._struck else (None, None)  # none after a reload
+        collection = self._collections[0] if job is None else job.collection
         try:
             if isinstance(error, ClockUntrusted):
-                job.collection.check_clock()
+                collection.check_clock()
                 return None
             if isinstance(error, OSError):
-                await job.collection.blocking(job.collection.archive.probe)
+                await collection.blocking(collection.archive.probe)
                 return None
         except (ClockUntrusted, OSError) as still:
             return still
-        found = await self._attempt(job.collection, job.collection.today() if number % 2 else day, once=True)
+        if number % 2:
+            others = [
+                each for each in self._collections if each is not collection and self._can_ask_for(each)
+            ]
+            collection = [collection, *others][number // 2 % (1 + len(others))]
+        day = collection.today() if failed is None or number % 2 else failed
+        try:
+            found = await self._attempt(collection, day, once=True)
+        except CalledOff:  # the files were compared with the cloud's answers, and are another meter's
+            return None
         if not isinstance(found, DayOutcome):
             return found
-        if found.day == day:
+        if job is not None and collection is job.collection and found.day == failed:
             del self._struck[0]
             job.record(found)
             self._lanes.settle(job)
         return None
 
     def _tell(self, error: Cause) -> None:
+        self.trouble = error
         self._log.error(trouble_of(error).down, reason=reason_of(error))
         self.on_turn()
 
     def _give_up(self, error: Cause) -> None:
         self.given_up = error
+        for row in self._rows.values():
+            self._struck += [(job, day, row.error) for job, day in row.held]
+            if row.judging is not None:
+                row.judging.cancel()
+        self._rows.clear()
         for job, day, each in self._struck:
             job.record(DayOutcome.failed(day, str(each)))
         self._struck.clear()

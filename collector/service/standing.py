@@ -10,14 +10,14 @@ import json
 import zlib
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from collector.archive.files import read_at_most
 from collector.archive.folder import OWN_FOLDER
-from collector.service.health import State, age_in_words
+from collector.service.health import Health, HealthPolicy, Signs, State, age_in_words, judge, worst
 
 _SYSTEM = Path("/run/shelly-collector")  # what RuntimeDirectory= of the unit makes
 _MAX_BYTES = 1024 * 1024
@@ -26,11 +26,15 @@ _MAX_WHOLE = 1 << 40  # times beyond are no dates
 
 
 class Failure(NamedTuple):
-    """What went wrong: the event's name, when it was last seen (epoch seconds), and why."""
+    """What went wrong: the event's name, when it was last seen (epoch seconds), and why.
+
+    `cure`: what to do about this very reason; empty where there is only what the event's name says.
+    """
 
     event: str
     at: int
     reason: str
+    cure: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +43,9 @@ class MeterStanding:
 
     `answered_at`: when the cloud last answered for today and the answer was kept. `missing_hours`: hours that
     are over and not known on every channel, since the meter began. `expiring_days`: incomplete or
-    missing days that the cloud will forget within 30 days. `failure` is the last one, over or not.
+    missing days that the cloud will forget within 30 days. `failure` is the last one, over or not; `trouble`
+    what keeps this meter alone from being collected now, in words, and `refused` why its archive must not be
+    used.
     """
 
     state: str = "starting"
@@ -50,6 +56,8 @@ class MeterStanding:
     missing_hours: int = 0
     expiring_days: int = 0
     failure: Failure | None = None
+    trouble: str = ""
+    refused: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +92,28 @@ class Standing:
     next_run_at: int | None = None
     accounts: Mapping[str, AccountStanding] = field(default_factory=dict)
     meters: Mapping[str, MeterStanding] = field(default_factory=dict)
+
+
+def judged(standing: Standing, now: float, policy: HealthPolicy) -> Standing:
+    """The same with the health of each meter, and of the whole, at `now` in epoch seconds."""
+    meters = {}
+    for name, meter in standing.meters.items():
+        trouble = trouble_with(standing, name)
+        signs = Signs(meter.newest_hour, meter.answered_at, standing.started_at, trouble, meter.refused)
+        health = judge(signs, now, policy)
+        meters[name] = replace(meter, state=health.state.value, age_s=health.age_s, reason=health.reason)
+    whole = worst(Health(State(each.state), each.age_s, each.reason) for each in meters.values())
+    return replace(standing, state=whole.state.value, age_s=whole.age_s, meters=meters)
+
+
+def trouble_with(standing: Standing, meter: str) -> str:
+    """What keeps that meter from being collected, in words: its own trouble, or its account's."""
+    if own := standing.meters.get(meter, MeterStanding()).trouble:
+        return own
+    for account in standing.accounts.values():
+        if meter in account.meters and account.trouble is not None:
+            return account.trouble.reason
+    return ""
 
 
 def place_for(archive: Path, environ: Mapping[str, str]) -> Path:
@@ -170,6 +200,8 @@ def _standing(raw: dict[str, Any]) -> Standing:
             missing_hours=_int(each["missing_hours"]),
             expiring_days=_int(each["expiring_days"]),
             failure=_failure(each["failure"]),
+            trouble=str(each.get("trouble", ""))[:_MAX_REASON],
+            refused=str(each.get("refused", ""))[:_MAX_REASON],
         )
         for name, each in raw["meters"].items()
     }
@@ -191,8 +223,9 @@ def _standing(raw: dict[str, Any]) -> Standing:
 def _failure(raw: Any) -> Failure | None:
     if raw is None:
         return None
-    event, at, reason = raw
-    return Failure(str(event), _int(at), str(reason)[:_MAX_REASON])
+    event, at, reason, *rest = raw  # a service of an older version writes no cure
+    cure = str(rest[0])[:_MAX_REASON] if rest else ""
+    return Failure(str(event), _int(at), str(reason)[:_MAX_REASON], cure)
 
 
 def _whole(value: Any) -> int | None:

@@ -64,6 +64,18 @@ def tell_outdated(log: Logger, outdated: Set[date], zone: str | None) -> None:
     log.warning("file.outdated", zone=zone, count=len(days), oldest=days[0], newest=days[-1], days=days[:40])
 
 
+def report_gone(log: Logger, gone: Set[date], *, older: int, forgotten: int) -> None:
+    """Complete files that are gone; of `older` ones there is a file with hours missing in their place.
+
+    The cloud no longer keeps `forgotten` of the days.
+    """
+    days = [str(day) for day in sorted(gone)]
+    log.warning(
+        "file.gone", count=len(days), older=older, forgotten=forgotten,
+        oldest=days[0], newest=days[-1], days=days[:40],
+    )  # fmt: skip
+
+
 def tell_zone(log: Logger, before: str | None, now: str) -> None:
     """The meter's zone became known, or is another one than before; another name of it is no news."""
     if before is None:

@@ -4,44 +4,60 @@ from __future__ import annotations
 
 import errno
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from itertools import chain, repeat
+from typing import NamedTuple
 
 from collector.errors import ClockUntrusted, KeyRefused, SourceError
 
 STRIKES = 3  # so many days in a row must fail before a source counts as down
 _CAP_S = 300.0  # a probe every five minutes: twelve requests an hour
+_REJECTED_CAP_S = 3600.0  # a meter that is rejected while others are answered: somebody has to do something
 _STORAGE_S = 30.0
 _CLOCK_S = 10.0  # a look at the clock costs nothing
 _KEY_S = 900.0  # four tries an hour: a refused key does not get better by itself
 
 
-def _growing() -> Iterator[float]:
+def _growing(cap_s: float = _CAP_S) -> Iterator[float]:
     wait_s = 30.0
-    while wait_s < _CAP_S:
+    while wait_s < cap_s:
         yield wait_s
         wait_s *= 3  # doubling would make fourteen of the first hour's probes; the promise is thirteen
-    yield from repeat(_CAP_S)
+    yield from repeat(cap_s)
 
 
 @dataclass(frozen=True, slots=True)
 class Trouble:
-    """Something that makes it useless to go on: the events that tell it, and the waits between probes."""
+    """Something that makes it useless to go on: the events that tell it, and the waits between probes.
 
+    `step` is where it stops a day on its way: a day that comes further is past the troubles before.
+    """
+
+    step: int
     down: str
     up: str
     waits_s: Callable[[], Iterator[float]]
 
 
-SOURCE = Trouble("source.unavailable", "source.recovered", _growing)
-KEY = Trouble("key.refused", "key.accepted", lambda: repeat(_KEY_S))
-CLOCK = Trouble("clock.untrusted", "clock.trusted", lambda: repeat(_CLOCK_S))
-STORAGE_FULL = Trouble("storage.full", "storage.recovered", lambda: chain((5.0,), repeat(_STORAGE_S)))
-STORAGE_FAILED = Trouble("storage.failed", "storage.recovered", lambda: chain((5.0,), repeat(_STORAGE_S)))
+SOURCE = Trouble(0, "source.unavailable", "source.recovered", _growing)
+METER = replace(SOURCE, waits_s=partial(_growing, _REJECTED_CAP_S))  # of one meter alone
+KEY = Trouble(1, "key.refused", "key.accepted", lambda: repeat(_KEY_S))
+CLOCK = Trouble(2, "clock.untrusted", "clock.trusted", lambda: repeat(_CLOCK_S))
+STORAGE_FULL = Trouble(3, "storage.full", "storage.recovered", lambda: chain((5.0,), repeat(_STORAGE_S)))
+STORAGE_FAILED = Trouble(3, "storage.failed", "storage.recovered", lambda: chain((5.0,), repeat(_STORAGE_S)))
 
 
 Cause = SourceError | OSError | ClockUntrusted
 """What may stop a whole account."""
+
+
+class Refusal(NamedTuple):
+    """A key that the cloud refused: since when, and when it may be tried again; loop times."""
+
+    error: KeyRefused
+    since: float
+    next_try_at: float
 
 
 def trouble_of(error: Cause) -> Trouble:
@@ -58,3 +74,8 @@ def trouble_of(error: Cause) -> Trouble:
 def reason_of(error: Cause) -> str:
     """Why, in a few words: the source's own, or what the error says."""
     return error.reason if isinstance(error, SourceError) else str(error)
+
+
+def cure_of(error: Cause) -> str:
+    """What a person can do about this very reason; empty where there is only what the event's name says."""
+    return error.cure if isinstance(error, SourceError) else ""

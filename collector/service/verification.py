@@ -9,14 +9,13 @@ from typing import NamedTuple
 
 from collector.archive.findings import CheckedDay
 from collector.archive.inspection import Inspection, inspect
-from collector.cloud.totals import SpanTotals, read_totals, spans
+from collector.cloud.totals import SpanTotals, spans
 from collector.energy.comparing import NOTHING_STORED, Difference, differences
-from collector.energy.days import Clock, local_day
+from collector.energy.days import Clock
 from collector.energy.retention import first_day, newest_first
 from collector.errors import (
     AnswerError,
     ClockUntrusted,
-    CollectorError,
     DeviceUnknown,
     KeyRefused,
     RateLimited,
@@ -26,6 +25,7 @@ from collector.errors import (
 from collector.service.assembly import AccountAtWork, Pacers, assembled
 from collector.service.collection import Collection
 from collector.service.repair import Action, mend
+from collector.service.totals import totals_of
 from collector.service.troubles import STRIKES, Cause
 from collector.settings import Settings
 
@@ -87,17 +87,38 @@ async def _account(account: AccountAtWork, clock: Clock, watch: Watcher, *, fix:
     gave_up: Cause | None = None
     for each in account.collections:
         archive, meter = each.archive, each.meter
+        unusable: AnswerError | None = None
+        if gave_up is None:
+            try:
+                gave_up = await _taken_over(each)
+            except AnswerError as error:  # it says nothing of the other meters
+                unusable = error
         inspection = await each.blocking(inspect, archive.folder, meter.timezone, clock())
         actions: dict[date, Action] = {}
-        if fix:
+        if fix and archive.is_taken:
             actions = await each.blocking(mend, archive, meter, inspection, each.today())
         comparison = Comparison(gave_up=gave_up)
-        if gave_up is None:  # what stops one meter stops all of the account
+        if unusable is not None:
+            first, last = _span(each, inspection.days)
+            comparison.unanswered.append(Unanswered(first, last, str(unusable)))
+        elif gave_up is None:  # what stops one meter stops all of the account
             moved = {day for day, action in actions.items() if action is Action.QUARANTINED}
             await _compare(each, inspection.days, moved, comparison, watch)
             gave_up = comparison.gave_up
         found.append(Verified(meter.name, inspection, actions, comparison))
     return found
+
+
+async def _taken_over(collection: Collection) -> Cause | None:
+    """Makes sure that the files are the meter's; gives what keeps the cloud from saying so.
+
+    Raises `AnswerError` where no answer can be used.
+    """
+    try:
+        await collection.take_over()
+    except (SourceError, ClockUntrusted) as error:
+        return error
+    return None
 
 
 async def _compare(
@@ -108,13 +129,18 @@ async def _compare(
     watch: Watcher,
 ) -> None:
     """Asks span by span, newest first. A source that never answered gets no patience."""
-    today, meter, pacer = collection.today(), collection.meter, collection.client.pacer
-    oldest = max(first_day(today, None, meter.since), min(stored, default=today))
+    meter, pacer = collection.meter, collection.client.pacer
+    oldest, yesterday = _span(collection, stored)
     before, strikes = pacer.requests, STRIKES - 1
-    for first, last in spans(oldest, today - _DAY):
+    for first, last in spans(oldest, yesterday):
         watch(meter.name, first, last)
-        told = await _ask(collection, first, last)
+        told = await totals_of(collection, first, last)
         comparison.requests = pacer.requests - before
+        if isinstance(told, SpanTotals) and told.of_utc_days:
+            strikes = 0
+            reason = "the cloud's totals are of days of UTC, not of local ones"
+            comparison.unanswered.append(Unanswered(max(first, oldest), last, reason))
+            continue
         if isinstance(told, SpanTotals):
             strikes = 0
             days = [day for day in newest_first(last, max(first, oldest)) if day not in moved]
@@ -135,19 +161,10 @@ async def _compare(
             return
 
 
-async def _ask(collection: Collection, first: date, last: date) -> SpanTotals | CollectorError:
-    """The totals of those days, or why there are none."""
-    try:
-        answer = await collection.client.fetch_totals(collection.meter, first, last)
-        collection.check_clock()
-        totals = read_totals(answer, collection.meter)
-    except (AnswerError, ClockUntrusted, SourceError) as error:
-        return error
-    known = collection.archive.zone
-    for day in (first, last):
-        if known is not None and local_day(day, known).hours != local_day(day, totals.zone).hours:
-            return AnswerError("timezone", f"{totals.zone.key}, but until now {known.key}")
-    return totals
+def _span(collection: Collection, stored: Mapping[date, CheckedDay]) -> tuple[date, date]:
+    """The first and the last day that the cloud is asked for."""
+    today = collection.today()
+    return max(first_day(today, None, collection.since), min(stored, default=today)), today - _DAY
 
 
 async def _mark(

@@ -31,6 +31,7 @@ def read_accounts(
     )
     _refuse_repeated("account", [each.account.name for each in accounts], findings)
     _refuse_repeated("meter", [meter.name for each in accounts for meter in each.meters], findings)
+    _warn_of_shared_paces([each.account for each in accounts], findings)
     return accounts
 
 
@@ -104,6 +105,8 @@ def _key(
         offered = keys.offers(account, auth_key, key_file, environ, source)
     if not offered:
         cure = "give auth_key_file, the credential auth_key, or SHELLY_COLLECTOR_AUTH_KEY"
+        if by_flag:
+            cure = "give it here, or better as SHELLY_COLLECTOR_AUTH_KEY, which other users cannot read"
         if not table.has(schema.AUTH_KEY) and not table.has(schema.AUTH_KEY_FILE):
             findings.wrong(label, None, f"there is no key: {cure}")
         return "", ""
@@ -176,6 +179,20 @@ def _refuse_repeated(kind: str, names: list[str], findings: Findings) -> None:
         if count > 1:
             findings.wrong(
                 f"{kind}.name", name, f"stands {count} times: every {kind} needs a name of its own"
+            )
+
+
+def _warn_of_shared_paces(accounts: list[Account], findings: Findings) -> None:
+    """Tables of one host and key are one account to the cloud: they work, and wait for each other."""
+    tables: dict[tuple[str, str], list[str]] = {}
+    for account in accounts:
+        if account.base_url and account.auth_key not in ("", keys.STAND_IN):
+            tables.setdefault((account.base_url, account.auth_key), []).append(f"account[{account.name}]")
+    for names in tables.values():
+        if len(names) > 1:
+            findings.warnings.append(
+                f"{' and '.join(names)} have the same host and key and share one request a second: "
+                "one [[account]] with all their meters says the same"
             )
 
 

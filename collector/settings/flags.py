@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from decimal import Decimal, InvalidOperation
 
-from collector.settings import reading
+from collector.settings import keys, reading
 from collector.settings.model import Settings
 from collector.settings.parsing import parse
 
@@ -15,6 +15,7 @@ _LABELS = {
     "archive.path": "--odir",
     "meter.id": "--id",
     "meter.kind": "--kind",
+    "meter.solar": "--no-solar",
     "meter.pv_id": "--pv_id",
     "meter.grid_scale_factor": "--grid_scale_factor",
     "meter.pv_kwh_discard": "--pv_kwh_discard",
@@ -31,21 +32,28 @@ def from_flags(
     auth_key: str | None = None,
     odir: str | None = None,
     kind: str | None = None,
+    solar: bool | None = None,
     pv_id: str | None = None,
     grid_scale_factor: str | None = None,
     pv_kwh_discard: str | None = None,
     since: str | None = None,
+    needs_key: bool = True,
 ) -> Settings:
     """The settings of one meter, all flags as the user typed them; `SettingsError` names the flags.
 
-    Without `kind`, a meter with `pv_id` is a 3em and any other an em. The meter is named like its id.
+    Without `kind`, a meter with `pv_id` is a 3em and any other an em. `solar=False` says that an em has
+    no solar clamp. The meter is named like its id. `needs_key=False` is for who does not ask the cloud:
+    where no key is given, a stand-in takes its place.
     """
+    if not needs_key and auth_key is None and not environ.get(keys.ENVIRONMENT):
+        environ = {**environ, keys.ENVIRONMENT: keys.STAND_IN}
     given: dict[str, object] = {
         "account.host": host,
         "account.auth_key": auth_key,
         "archive.path": odir,
         "meter.id": id,
         "meter.kind": kind or ("3em" if pv_id is not None else None),
+        "meter.solar": solar,
         "meter.pv_id": pv_id,
         "meter.grid_scale_factor": _number(grid_scale_factor),
         "meter.pv_kwh_discard": _number(pv_kwh_discard),

@@ -3,14 +3,25 @@
 from __future__ import annotations
 
 import os
+import re
 import stat
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 ENVIRONMENT = "SHELLY_COLLECTOR_AUTH_KEY"
+STAND_IN = "no-key-was-read"
+"""In the place of a key, for commands that do not ask the cloud."""
+
 _SHORTEST, _LONGEST = 8, 512
 _LARGEST_FILE = 4096
+_QUOTES = "\"'`´“”„‟‘’‚‛«»‹›"
+_OPENING, _CLOSING, _BEHIND = "<[({", ">])}", ";,."
+_IN_ADDRESS = re.compile(r"(?i)(?=.*[?&]auth_?key=|auth_?key=.*&).*?auth_?key=([^&#]*).*")
+_ADDRESS = re.compile(r"(?i)[a-z]+://.*()")
+_NAMED = re.compile(r"(?i)[a-z][a-z_ -]{0,60}?[\"']?\s*([=:])\s*(?=.*[a-z0-9])(.+)")
+_AFTER_A_WORD = re.compile(r"(?i)(?:bearer|basic|token|key|export)\s+(.+)")
+_BEFORE_A_NAME = re.compile(r"(?i)(.*?)&[a-z_]+=.*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +57,7 @@ def offers(
     found = []
     for file_name, shared in ((f"auth_key.{account}", False), ("auth_key", True)):
         directory = environ.get("CREDENTIALS_DIRECTORY")
-        if directory and (path := Path(directory, file_name)).exists():
+        if directory and _is_there(path := Path(directory, file_name)):
             found.append(Offer(f"$CREDENTIALS_DIRECTORY/{file_name}", path=path, shared=shared))
     if auth_key_file is not None:
         found.append(Offer("auth_key_file", path=auth_key_file))
@@ -60,7 +71,12 @@ def offers(
 
 
 def checked(text: str) -> str:
-    """The key in the text, stripped; `ValueError` where it cannot be one."""
+    """The key in the text, without the white space around it; `ValueError` where it cannot be one.
+
+    A real key is some 90 letters and digits. Other characters may be in it, but what usually stands
+    around a key that was copied with more than itself is refused: the cloud would refuse it, too, and
+    only say that the key is wrong.
+    """
     key = text.strip()
     if not key:
         raise ValueError(
@@ -68,11 +84,44 @@ def checked(text: str) -> str:
         )
     if "\n" in key or "\r" in key:
         raise ValueError("the key has more than one line: it must be the key alone")
+    if around := list(_around(key)):
+        raise ValueError(f"there is more than the key: remove {', '.join(around)}")
     if not (key.isascii() and key.isprintable()) or " " in key:
         raise ValueError("the key has characters that no key has: copy it anew, without quotes or spaces")
     if not _SHORTEST <= len(key) <= _LONGEST:
         raise ValueError(f"the key has {len(key)} characters, not {_SHORTEST} to {_LONGEST}: copy it whole")
     return key
+
+
+def _around(text: str) -> Iterator[str]:
+    """What stands around the key in that text, in words and from the outside in; never the key itself."""
+    while text:
+        if (rest := text.removeprefix("\ufeff")) != text:
+            yield "the invisible byte order mark before it (save it as plain text)"
+        elif match := _IN_ADDRESS.fullmatch(text):
+            rest = match[1]
+            yield "the address around it (the key stands behind auth_key=, up to the next &)"
+        elif match := _ADDRESS.fullmatch(text):
+            rest = match[1]
+            yield "the address"
+        elif match := _NAMED.fullmatch(text):
+            rest = match[2]
+            yield f'the name and the "{match[1]}" before it'
+        elif match := _AFTER_A_WORD.fullmatch(text):
+            rest = match[1]
+            yield "the word before it"
+        elif (rest := text.rstrip(_BEHIND)) != text:
+            yield f'the "{text[-1]}" behind it'
+        elif (rest := text.strip(_QUOTES)) != text:
+            yield "the quotes around it"
+        elif (rest := text.lstrip(_OPENING).rstrip(_CLOSING)) != text:
+            yield "the brackets around it"
+        elif match := _BEFORE_A_NAME.fullmatch(text):
+            rest = match[1]
+            yield "the & and all that stands behind it"
+        else:
+            return
+        text = rest.strip()
 
 
 def read_key_file(path: Path) -> str:
@@ -88,9 +137,16 @@ def read_key_file(path: Path) -> str:
     if len(data) > _LARGEST_FILE:
         raise ValueError(f"the file is larger than {_LARGEST_FILE} bytes: it must hold the key alone")
     try:
-        return checked(data.decode("ascii"))
+        return checked(data.decode())
     except UnicodeDecodeError:
         raise ValueError("the file is not plain text: it must hold the key alone, in ASCII") from None
+
+
+def _is_there(path: Path) -> bool:
+    try:
+        return path.exists()
+    except OSError:  # there, but not for us: reading it will say so
+        return True
 
 
 def readable_by_others(path: Path) -> bool:

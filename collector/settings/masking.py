@@ -57,7 +57,7 @@ def _tables(settings: Settings) -> dict[str, list[Row]]:
         ],
         "health": [
             (schema.MAX_AGE_H, settings.health.max_age_s / 3600),
-            (schema.PING_URL, settings.alarms.ping_url),
+            (schema.PING_URL, _without_path(settings.alarms.ping_url)),
             (schema.ON_CHANGE, settings.alarms.on_change),
         ],
         "web": [(schema.LISTEN, settings.listen)],
@@ -66,6 +66,13 @@ def _tables(settings: Settings) -> dict[str, list[Row]]:
             (schema.LOG_LEVEL, settings.log.level),
         ],
     }
+
+
+def _without_path(url: str | None) -> str | None:
+    """The address as far as it may be known: who is pinged, and not what for."""
+    scheme, separator, rest = (url or "").partition("://")
+    host, slash, path = rest.partition("/")
+    return f"{scheme}{separator}{host}{slash}{MASK}" if path else url
 
 
 def _account_lines(each: AccountSettings) -> Iterator[str]:

@@ -25,7 +25,6 @@ _OVERRIDES = {
     "SHELLY_COLLECTOR_LOG_FORMAT": ("log", schema.LOG_FORMAT.key),
     "SHELLY_COLLECTOR_LOG_LEVEL": ("log", schema.LOG_LEVEL.key),
 }
-_NO_KEY = "no-key-was-read"
 _MIN_INTERVAL_S = 1.0  # the cloud's own limit; a simulator on this machine has none
 
 
@@ -54,7 +53,7 @@ def parse_without_keys(raw: Mapping[str, object], environ: Mapping[str, str], so
     if isinstance(accounts, list):
         bare = [_without(each, "auth_key", "auth_key_file") for each in accounts]
         raw = {**raw, "account": bare}
-    environ = {**environ, keys.ENVIRONMENT: _NO_KEY}
+    environ = {**environ, keys.ENVIRONMENT: keys.STAND_IN}
     environ.pop("CREDENTIALS_DIRECTORY", None)
     return parse(raw, environ, source)
 

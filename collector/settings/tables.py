@@ -13,8 +13,11 @@ from collector.settings.schema import LISTS, TABLES, Setting
 
 T = TypeVar("T")
 
-_LONGEST_SHOWN = 80
+_LONGEST_SHOWN, _LONGEST_PATH = 80, 4096
 _LIKE_A_KEY = re.compile(r"[A-Za-z0-9]{32,}")  # people paste the key into the wrong line
+# Folders may have names as long, but seldom ones of small letters, capitals and digits together.
+_LIKE_A_KEY_IN_A_PATH = re.compile(r"(?=[a-z0-9]*[A-Z])(?=[A-Z0-9]*[a-z])(?=[A-Za-z]*[0-9])[A-Za-z0-9]{32,}")
+_PATH = re.compile(r"(?:~|\.\.?)?/(?!/).*", re.DOTALL)  # `//host` is an address
 _AFTER_URL = re.compile(r"[?#].*", re.DOTALL)
 _BEFORE_HOST = re.compile(r"^.*@", re.DOTALL)
 
@@ -96,7 +99,7 @@ def unknown(key: str, known: list[str]) -> str:
 
 
 def shown(value: object) -> str:
-    """A value as a problem may show it: one short line, without what could be a key."""
+    """A value as a problem may show it: one line, short unless it is a path, without what could be a key."""
     if value is None:
         return ""
     if isinstance(value, (dict, list)):
@@ -106,7 +109,11 @@ def shown(value: object) -> str:
     if isinstance(value, bool):
         return str(value).lower()
     text = str(value)
-    text = _BEFORE_HOST.sub("…@", _AFTER_URL.sub("…", text))
-    text = _LIKE_A_KEY.sub("***", text)
+    is_path = _PATH.fullmatch(text) is not None
+    if is_path:
+        text = _LIKE_A_KEY_IN_A_PATH.sub("***", text)
+    else:
+        text = _LIKE_A_KEY.sub("***", _BEFORE_HOST.sub("…@", _AFTER_URL.sub("…", text)))
     text = "".join(char if char.isprintable() else ascii(char)[1:-1] for char in text)
-    return text if len(text) <= _LONGEST_SHOWN else text[:_LONGEST_SHOWN] + "…"
+    longest = _LONGEST_PATH if is_path else _LONGEST_SHOWN
+    return text if len(text) <= longest else text[:longest] + "…"

@@ -63,6 +63,7 @@ class Tally:
 class Served:
     """One request: when, what for, and what became of it.
 
+    `until` is the last day of a `custom` span that begins with `day`; empty for a day by itself.
     `outcome` is the status, `fault` the kind of the rule that was played, `violation` what the rate
     limit held against it. `ended_at` is None while it is under way.
     """
@@ -72,6 +73,7 @@ class Served:
     device: str
     channel: str
     day: str
+    until: str = ""
     outcome: int = 0
     fault: str | None = None
     violation: str | None = None

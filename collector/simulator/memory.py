@@ -16,9 +16,14 @@ NoData = Literal["missing", "hole", "absent"]
 """A `missing` row, a row in the device's own style of gap, or no row at all."""
 
 
-def known(device: Device, channel: int, ts: int, end: int, now: datetime) -> Energy | NoData:
-    """What the cloud has at `now` of the hour `[ts, end)` of that clamp or phase."""
+def known(
+    device: Device, channel: int, ts: int, end: int, now: datetime, *, by_the_hour: bool = True
+) -> Energy | NoData:
+    """What the cloud has at `now` of the hour `[ts, end)` of that clamp or phase; for totals also hours
+    that it no longer gives by themselves."""
     day = datetime.fromtimestamp(ts, device.zone).date()
+    if by_the_hour and device.hours_kept_since is not None and day < device.hours_kept_since:
+        return "absent"
     if day < oldest_kept(date_in(device.zone, now)) or _is_shrunk(device, day, ts, now):
         return "absent"
     if device.installed_since is not None and day < device.installed_since:

@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo
 from collector.simulator.memory import known
 from collector.simulator.rows import Content, Row, content, number, rows, stamp_of, together
 from collector.simulator.scenario import Account, Device, Scenario
-from collector.simulator.spans import Slot, slots, span_of
+from collector.simulator.spans import Slot, Span, slots, span_of
 from collector.simulator.truth import Energy, add
 
 Answer = dict[str, Any]
@@ -24,10 +24,10 @@ Query = Mapping[str, str]
 
 def em(device: Device, channel: int, query: Query, scenario: Scenario, now: datetime) -> Answer:
     """The answer of `…/em-1p`: one clamp. `ValueError` where the query names no span."""
-    span = span_of(query, device.zone, scenario)
+    span, zone = _span_of(query, device, scenario)
     history = [
         row
-        for slot in _fit(device, slots(span, device.zone))
+        for slot in _fit(device, slots(span, zone))
         for row in rows(device, slot, content(device, channel, slot, now), stamp=_stamp(device, slot))
     ]
     return _body(device, span.interval, history)
@@ -35,10 +35,10 @@ def em(device: Device, channel: int, query: Query, scenario: Scenario, now: date
 
 def em3(device: Device, query: Query, scenario: Scenario, now: datetime) -> Answer:
     """The answer of `…/em-3p`: three lists of rows, index-aligned with each other and with `sum`."""
-    span = span_of(query, device.zone, scenario)
+    span, zone = _span_of(query, device, scenario)
     phases: list[list[Row]] = [[], [], []]
     total: list[Row] = []
-    for slot in _fit(device, slots(span, device.zone)):
+    for slot in _fit(device, slots(span, zone)):
         stamp = _stamp(device, slot)
         contents = [content(device, phase, slot, now) for phase in range(3)]
         whole = together(device, contents)
@@ -91,12 +91,26 @@ def _total_row(slot: Slot, found: list[Energy]) -> Row:
     return {"datetime": stamp_of(slot, "local"), **columns}
 
 
+def _span_of(query: Query, device: Device, scenario: Scenario) -> tuple[Span, ZoneInfo]:
+    """The span asked for, and the zone whose days its buckets are. `ValueError` where it is refused."""
+    span, zone = span_of(query, device.zone, scenario), device.zone
+    if span.interval == "day" and query.get("date_range") == "custom":
+        if device.totals == "refused":
+            raise ValueError("custom")
+        if device.totals == "month":
+            span = replace(span, interval="month")
+        elif device.total_stamps == "utc_midnight":
+            zone = ZoneInfo("UTC")
+    return span, zone
+
+
 def _body(device: Device, interval: str, history: list[Any]) -> Answer:
     return {"timezone": device.says_timezone or device.timezone, "interval": interval, "history": history}
 
 
 def _stamp(device: Device, slot: Slot) -> str:
-    return stamp_of(slot, device.stamps)
+    is_utc_day = len(slot.hours) > 2 and device.total_stamps == "utc_midnight"
+    return stamp_of(slot, "utc" if is_utc_day else device.stamps)
 
 
 def _fit(device: Device, found: Iterator[Slot]) -> list[Slot]:

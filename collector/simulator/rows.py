@@ -19,6 +19,7 @@ Content = list[Energy] | NoData
 """The parts of a bucket, one for each tariff, or why there is none."""
 
 _ONE_TARIFF = ("0",)
+_TWINS = 2  # a bucket of the hour has one hour, or a repeated one
 
 
 def tariff_ids(device: Device) -> tuple[str, ...]:
@@ -33,8 +34,13 @@ def content(device: Device, channel: int, slot: Slot, now: datetime) -> Content:
     """What the cloud has of that bucket, cut by tariff. Of a longer bucket, the hours that it has."""
     if not slot.hours:
         return "absent" if device.spring == "absent" else "missing"
-    answers = [known(device, channel, ts, end, now) for ts, end in slot.hours]
+    by_the_hour = len(slot.hours) <= _TWINS
+    answers = [known(device, channel, ts, end, now, by_the_hour=by_the_hour) for ts, end in slot.hours]
     energies = [answer for answer in answers if not isinstance(answer, str)]
+    if not energies and not by_the_hour and device.empty_totals != "as_hours":
+        if device.empty_totals == "zeros":
+            return _by_tariff(device, NOTHING, slot.hours[0][0])
+        return "missing" if device.empty_totals == "missing" else "absent"
     if not energies:
         reasons: list[NoData] = [answer for answer in answers if isinstance(answer, str)]
         return next((reason for reason in reasons if reason != "absent"), "absent")

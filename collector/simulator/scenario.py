@@ -92,6 +92,10 @@ class Device:
     says_timezone: str | None = None  # the body names this zone, whatever zone the rows are in
     sum_of_gaps: Literal["rest", "missing"] = "rest"  # a 3em's `sum` where one phase is missing
     other_type: Literal["empty", "error", "nesting"] = "empty"  # asked at the endpoint of another kind
+    totals: Literal["day", "refused", "month"] = "day"  # how a long `custom` span is answered
+    total_stamps: Literal["local", "utc_midnight"] = "local"  # where the rows by the day begin
+    empty_totals: Literal["as_hours", "zeros", "missing", "absent"] = "as_hours"  # of a day without data
+    hours_kept_since: date | None = None  # older days have totals and no hours any more
     hole: tuple[Hole, ...] = ()
     revision: tuple[Revision, ...] = ()
     shrink: tuple[Shrink, ...] = ()

@@ -119,7 +119,8 @@ class Simulator:
         account = api.account_of(self._scenario, api.key_of(request))
         name = account.name if account else None
         day = query.get("date_from", "")[:10]
-        served = Served(loop.time(), name, query.get("id", ""), query.get("channel", ""), day)
+        until = query.get("date_to", "")[:10]
+        served = Served(loop.time(), name, query.get("id", ""), query.get("channel", ""), day, until)
         self.counts.start(served)
         judge = self._judges.get(name or "")
         try:

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit, urlunsplit
 import aiohttp
 
 from collector import logs
-from collector.network import in_words, new_session
+from collector.network import in_words, new_session, noting_a_proxy
 
 _LIMIT_S = 10.0
 _MOST_BYTES = 1000
@@ -63,7 +63,7 @@ class Pinger:
                 if response.status // 100 != 2:
                     return f"the address answered with status {response.status}"
         except TimeoutError:
-            return f"no answer within {_LIMIT_S:g} s"
+            return noting_a_proxy(f"no answer within {_LIMIT_S:g} s")
         except (aiohttp.ClientError, OSError, ValueError) as error:
             return in_words(error)
         return ""

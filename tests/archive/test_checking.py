@@ -110,12 +110,11 @@ def test_a_file_of_the_older_utility_may_name_days_in_its_language() -> None:
     ("data", "expected"),
     [
         (b"", ("unreadable", None)),
-        (WHOLE[:-1], ("unreadable", None)),
-        (WHOLE[: len(WHOLE) // 2], ("unreadable", None)),
-        (b"\0" * 8192, ("unreadable", None)),
+        (b"\r\n", ("unreadable", None)),
+        (WHOLE[:-2], ("unreadable", 24)),
+        (WHOLE[: len(WHOLE) // 2], ("unreadable", 13)),
+        (b"\0" * 8192, ("unreadable", 1)),
         (b" " * 70_000, ("unreadable", None)),
-        (b"\xef\xbb\xbf" + WHOLE, ("unreadable", 1)),
-        (WHOLE.replace(b"\n", b"\r\n"), ("unreadable", 1)),
         (edited(5, lambda line: line + line), ("duplicate", 6)),
         (b"".join(reversed(WHOLE.splitlines(keepends=True))), ("order", 2)),
         (encode(filled(ORDINARY + timedelta(days=1)), 4, complete=True), ("foreign_hour", 1)),
@@ -184,6 +183,34 @@ def test_the_older_utilitys_columns_must_add_up_too() -> None:
     wrong = data.replace(b'"consumed": 1.73456', b'"consumed": 1.83456', 1)
     assert found(wrong) == [("identity", 1)]
     assert found(data.replace(b'"consumed": 1.73456', b'"consumed": 1.7346')) == []
+
+
+FORMS = {
+    "line ends of Windows": lambda data: data.replace(b"\n", b"\r\n"),
+    "a byte order mark": lambda data: b"\xef\xbb\xbf" + data,
+    "blank lines": lambda data: data.replace(b"\n", b"\n\n"),
+    "no last line end": lambda data: data[:-1],
+    "trailing blanks": lambda data: data.replace(b"\n", b" \n"),
+}
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("data", [WHOLE, older_file()], ids=["ours", "older"])
+def test_the_form_of_a_file_is_no_finding(form: str, data: bytes) -> None:
+    """Bug: it was "not a JSON object". Where the file's bytes are recorded, they alone tell of a change."""
+    changed = FORMS[form](data)
+    assert found(changed) == []
+    assert found(changed, record=recorded(changed, saved=False)) == []
+    assert found(changed, record=recorded(data, saved=False)) == [("checksum", None)]
+    assert check(changed).complete
+    assert check(changed).sums == check(data).sums
+
+
+def test_a_finding_has_the_line_that_an_editor_shows() -> None:
+    """Also behind blank lines."""
+    wrong = with_value(7, "week", '"2024-40"').replace(b"\n", b"\r\n\r\n")
+    assert found(wrong) == [("columns", 13)]
+    assert found(wrong, zone=None) == [("columns", 13)]
 
 
 def test_hours_of_another_zone_are_told() -> None:

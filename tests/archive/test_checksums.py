@@ -23,7 +23,7 @@ from collector.energy.knowledge import Outcome
 from collector.energy.readings import EnergyDay
 from collector.errors import ArchiveError
 from tests.archive.making import everything_in, older_file
-from tests.archive.test_store import opened
+from tests.archive.test_store import TODAY, opened
 from tests.energy.making import ORDINARY, after, filled, reading
 
 KEEP = DayFormat()
@@ -85,7 +85,8 @@ def test_a_person_can_check_the_list_with_sha256sum(archive: Archive, folder: Pa
     (folder / f"{ORDINARY + timedelta(days=1)}.jsonl").unlink()
     older = ORDINARY - timedelta(days=1)
     (folder / f"{older}.jsonl").write_bytes(older_file(day=older))
-    archive.scan()
+    archive.scan(TODAY)
+    archive.note_reported()
     days = [older, ORDINARY, ORDINARY + timedelta(days=2), ORDINARY + timedelta(days=3)]
     assert sorted(sha256sum(folder).splitlines()) == [f"{day}.jsonl: OK" for day in days]
 
@@ -114,15 +115,15 @@ def test_a_flipped_digit_is_seen_at_the_next_look(folder: Path, adopted: bool) -
         if adopted:
             (folder / LIST).unlink()
     with opened(folder) as archive:
-        archive.scan()
+        archive.scan(TODAY)
         assert archive.changed == set()
         flip_a_digit(folder)
         before = everything_in(folder)
         for _ in range(2):
-            assert archive.scan() == ()
+            assert archive.scan(TODAY) == ()
             assert archive.changed == {ORDINARY}
     with opened(folder) as archive:
-        archive.scan()
+        archive.scan(TODAY)
         assert archive.changed == {ORDINARY}
         assert everything_in(folder) == before
 
@@ -140,7 +141,7 @@ def test_a_changed_file_is_made_right_by_the_next_answer(folder: Path, old: byte
     with opened(folder) as archive:
         archive.merge(WHOLE, END)
         flip_a_digit(folder, old, new)
-        archive.scan()
+        archive.scan(TODAY)
         assert archive.merge(WHOLE, END).outcome is Outcome.WRITTEN
         assert (folder / f"{ORDINARY}.jsonl").read_bytes() == encode(WHOLE, 4, complete=True)
         assert archive.changed == set()
@@ -151,12 +152,12 @@ def test_a_change_that_was_undone_or_moved_aside_is_none(archive: Archive, folde
     """Whoever looks is told of what is there now."""
     archive.merge(WHOLE, END)
     flip_a_digit(folder)
-    archive.scan()
+    archive.scan(TODAY)
     flip_a_digit(folder, b'"import": 7.1231', b'"import": 7.1230')
-    archive.scan()
+    archive.scan(TODAY)
     assert archive.changed == set()
     flip_a_digit(folder)
-    archive.scan()
+    archive.scan(TODAY)
     archive.set_aside(ORDINARY, "checksum")
     assert archive.changed == set()
 
@@ -176,12 +177,12 @@ def test_files_that_are_found_are_recorded_with_one_append(folder: Path) -> None
     for day in days:
         (folder / f"{day}.jsonl").write_bytes(encode(filled(day), 4, complete=True))
     with opened(folder) as archive:
-        archive.scan()
+        archive.scan(TODAY)
         assert lines(folder) == [line(filled(day), "*") for day in days]
         before = everything_in(folder)
-        archive.scan()
+        archive.scan(TODAY)
     with opened(folder) as archive:
-        archive.scan()
+        archive.scan(TODAY)
     assert everything_in(folder) == before
 
 
@@ -197,7 +198,7 @@ def test_a_file_moved_aside_loses_its_record(archive: Archive, folder: Path) -> 
     """Whatever comes in its place is recorded anew."""
     archive.merge(WHOLE, END)
     (folder / f"{ORDINARY}.jsonl").write_bytes(b"")
-    assert len(archive.scan()) == 1
+    assert len(archive.scan(TODAY)) == 1
     assert lines(folder) == ["#" + line(WHOLE)[1:]]
 
 
@@ -224,7 +225,7 @@ def test_a_list_that_somebody_deleted_is_begun_anew(folder: Path) -> None:
         archive.merge(REVISED, END)
     assert lines(folder) == [line(REVISED)]
     with opened(folder) as archive:
-        archive.scan()
+        archive.scan(TODAY)
     assert len(lines(folder)) == 3
 
 
@@ -239,7 +240,7 @@ def test_a_damaged_tail_costs_that_line_only(folder: Path, tail: bytes) -> None:
     with (folder / LIST).open("ab") as file:
         file.write(tail)
     with opened(folder) as archive:
-        assert archive.scan() == ()
+        assert archive.scan(TODAY) == ()
     assert lines(folder) == [line(WHOLE)]
 
 
@@ -265,7 +266,7 @@ def test_a_list_without_end_is_begun_anew(folder: Path) -> None:
     with (folder / LIST).open("r+b") as file:
         file.truncate(5_000_000)
     with opened(folder) as archive:
-        assert archive.scan() == ()
+        assert archive.scan(TODAY) == ()
     assert lines(folder) == [line(WHOLE, "*")]
 
 
@@ -336,7 +337,7 @@ def test_a_day_whose_checksum_cannot_be_noted_is_not_saved(folder: Path, call: s
     assert traced(folder) == 0
     assert line(WHOLE) in lines(folder)
     with opened(folder) as archive:
-        assert archive.scan() == ()
+        assert archive.scan(TODAY) == ()
 
 
 @needs_strace

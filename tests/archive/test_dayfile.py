@@ -13,7 +13,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from collector.archive.dayfile import MAX_BYTES, DayFile, decode, encode, stored_day
+from collector.archive.dayfile import MAX_BYTES, DayFile, decode, encode, has_record, stored_day
 from collector.energy.days import local_day
 from collector.energy.readings import EnergyDay
 from collector.errors import DamagedFile
@@ -133,21 +133,74 @@ def test_a_repeated_hour_is_kept_twice() -> None:
 
 @pytest.mark.parametrize("size", range(0, len(FILE), 7))
 def test_a_file_cut_in_a_line_is_damaged(size: int) -> None:
-    """Wherever a write stopped, unless at the end of a line."""
-    if not FILE[:size].endswith(b"\n"):
+    """Wherever a write stopped, unless behind a whole record."""
+    if not FILE[:size].endswith((b"\n", b"}")):
         with pytest.raises(DamagedFile):
             decode(FILE[:size], ORDINARY)
 
 
 def test_every_truncation_is_damaged_or_shows() -> None:
-    """A file that ends between two lines reads well, and then lacks its last hours."""
-    for size in range(len(FILE)):
+    """A file that ends between two records reads well, and then lacks its last hours."""
+    for size in range(len(FILE) - 1):
         try:
             file = decode(FILE[:size], ORDINARY)
         except DamagedFile:
             continue
         day = stored_day(file, local_day(ORDINARY, BERLIN), no_solar=False)
-        assert len(day.missing_hours()) == 24 - FILE[:size].count(b"\n") > 0
+        assert len(day.missing_hours()) == 24 - FILE[:size].count(b"}") > 0
+
+
+FORMS = {
+    "line ends of Windows": FILE.replace(b"\n", b"\r\n"),
+    "line ends of Windows in a part of it": FILE.replace(b"\n", b"\r\n", 7),
+    "line ends of an old Macintosh": FILE.replace(b"\n", b"\r"),
+    "a byte order mark": b"\xef\xbb\xbf" + FILE,
+    "a blank last line": FILE + b"\n",
+    "blank lines": b"\n \n" + FILE.replace(b"\n", b"\r\n\t\r\n") + b"\n" * 100,
+    "no last line end": FILE[:-1],
+    "trailing blanks": FILE.replace(b"\n", b" \t\n"),
+    "leading blanks": b"  " + FILE,
+    "all of them": b"\xef\xbb\xbf\r\n" + FILE[:-1].replace(b"\n", b"  \r\n\r\n") + b"  ",
+}
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_form_is_not_damage(form: str) -> None:
+    """Bug: what an editor, or the older utility under Windows, made of a line's end spoiled the whole day."""
+    assert decode(FORMS[form], ORDINARY) == decode(FILE, ORDINARY)
+
+
+@pytest.mark.parametrize("text", [b"", b"\n", b"\r\n \t\r\n", b"\xef\xbb\xbf", b"\xef\xbb\xbf\n"])
+def test_a_file_of_form_alone_is_empty(text: bytes) -> None:
+    """It says nothing of the day."""
+    with pytest.raises(DamagedFile, match="empty"):
+        decode(text, ORDINARY)
+
+
+def test_a_damaged_line_is_named_by_its_number_in_the_file() -> None:
+    """Blank lines count, for the person's editor counts them."""
+    with pytest.raises(DamagedFile, match="line 5: not a JSON object"):
+        decode(b"\n\n" + LINES[0] + b"\n" + b"{\n", ORDINARY)
+
+
+@pytest.mark.parametrize(
+    ("data", "has_one"),
+    [
+        (FILE, True),
+        (FILE[: len(FILE) // 2], True),
+        (b"\0" * 4096 + b"\n" + LINES[7], True),
+        (LINES[3] * 2, True),
+        (LINES[3] + b"x" * MAX_BYTES, True),
+        (FILE[:50], False),
+        (b"", False),
+        (b"\0" * 4096, False),
+        (LINES[0].replace(b"0.1230", b"NaN"), False),
+        (encode(filled(ORDINARY + timedelta(days=1)), 4, complete=True), False),
+    ],
+)
+def test_whether_anything_of_the_day_can_be_read(data: bytes, has_one: bool) -> None:
+    """One whole record is enough, whatever lies around it."""
+    assert has_record(data, ORDINARY) is has_one
 
 
 @given(st.integers(0, len(FILE) - 1), st.integers(0, 7))
@@ -212,14 +265,13 @@ def test_a_day_at_the_end_of_time_is_damage(year: int) -> None:
     [
         ("empty", b""),
         ("larger", b" " * (MAX_BYTES + 1)),
-        ("no end", FILE[:-1]),
         ("31 lines", LINES[0] * 31),
-        ("not a JSON", b"\xef\xbb\xbf" + FILE),
-        ("not a JSON", FILE.replace(b"\n", b"\r\n")),
+        ("not a JSON", FILE[:-2]),
+        ("not a JSON", FILE + b"\xef\xbb\xbf" + LINES[0]),
         ("not a JSON", b"\0" * 4096 + b"\n"),
         ("not a JSON", FILE + b"\0" * 100 + b"\n"),
-        ("not a JSON", FILE + b"\n"),
-        ("not a JSON", b" " + FILE),
+        ("not a JSON", b"\f" + FILE),
+        ("not a JSON", FILE.replace(b"\n", b" ")),
         ("not a JSON", b"[]\n"),
         ("not a JSON", b"\xff\xfe\n"),
         ("not a JSON", b"[" * 30_000 + b"\n"),

@@ -21,6 +21,7 @@ from collector.archive.files import (
     FolderLock,
     append_durably,
     append_whole,
+    can_sync,
     is_held,
     is_there,
     make_folder,
@@ -32,7 +33,7 @@ from collector.archive.files import (
 )
 from collector.archive.ledger import Ledger
 from collector.errors import ArchiveLocked
-from tests.faults.failing_calls import Calls, Failure
+from tests.faults.failing_calls import Calls, Failure, folders_refused
 
 STRACE = shutil.which("strace")
 traced = pytest.mark.skipif(STRACE is None, reason="needs strace")
@@ -76,6 +77,13 @@ append_whole(folder / "journal", b"line\\n")
 read_at_most(folder / "journal", 10)
 FolderLock(folder / "lock").release()
 is_held(folder / "lock")
+"""
+UNLOCKED = """
+import sys
+from pathlib import Path
+from collector.archive.files import FolderLock, is_held
+lock = FolderLock(Path(sys.argv[1]))
+print(lock.holds, is_held(Path(sys.argv[1])))
 """
 LOCKER = """
 import sys
@@ -630,11 +638,78 @@ def test_a_shared_lock_that_never_ends_is_another_instance(tmp_path: Path) -> No
 
 
 @traced
-def test_a_file_system_without_locks_is_told(tmp_path: Path) -> None:
-    """Not as another instance: as the error that it is."""
-    inject = "inject=flock:error=ENOLCK"
+@pytest.mark.parametrize("error", ["ENOLCK", "EOPNOTSUPP", "ENOSYS"])
+def test_a_file_system_without_locks_lets_a_process_have_the_folder(tmp_path: Path, error: str) -> None:
+    """Bug: it could not start there at all. Nobody is kept out, and that is known."""
     assert STRACE is not None
-    command = [STRACE, "-f", "-qq", "-o", "/dev/null", "-e", "trace=flock", "-e", inject]
-    command += [sys.executable, "-c", LOCKER, str(tmp_path / "lock")]
-    done = subprocess.run(command, check=False, capture_output=True, timeout=60)
-    assert b"No locks available" in done.stderr
+    command = [
+        STRACE,
+        "-f",
+        "-qq",
+        "-o",
+        "/dev/null",
+        "-e",
+        "trace=flock",
+        "-e",
+        f"inject=flock:error={error}",
+    ]
+    command += [sys.executable, "-c", UNLOCKED, str(tmp_path / "lock")]
+    done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=60)
+    assert done.stdout == "False None\n", done.stderr
+
+
+@traced
+def test_a_lock_that_fails_otherwise_is_told(tmp_path: Path) -> None:
+    """Not as another instance: as the error that it is."""
+    assert STRACE is not None
+    command = [STRACE, "-f", "-qq", "-o", "/dev/null", "-e", "trace=flock", "-e", "inject=flock:error=EIO"]
+    command += [sys.executable, "-c", UNLOCKED, str(tmp_path / "lock")]
+    done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=60)
+    assert "Input/output error" in done.stderr
+
+
+NO_FOLDER_SYNC = [errno.EINVAL, errno.EBADF, errno.ENOSYS, errno.EOPNOTSUPP]
+
+
+@pytest.mark.parametrize("number", NO_FOLDER_SYNC)
+def test_a_folder_that_has_no_fsync_is_no_failed_save(
+    tmp_path: Path, number: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Bug: on SMB and some FUSE "nothing could be saved", although it was."""
+    monkeypatch.setattr(os, "fsync", folders_refused(number))
+    make_folder(tmp_path / "made")
+    day = tmp_path / "made" / "2024-06-12.jsonl"
+    replace_file(day, b"new")
+    assert append_durably(tmp_path / "made" / "journal", b"line\n") == 0
+    place = quarantine(day, tmp_path / "made" / "aside")
+    assert (place.read_bytes(), (tmp_path / "made" / "journal").read_bytes()) == (b"new", b"line\n")
+    assert not sync_folder(tmp_path)
+    assert not can_sync(tmp_path)
+
+
+@pytest.mark.parametrize("number", [errno.EIO, errno.ENOSPC, errno.EROFS, errno.EDQUOT, errno.EACCES])
+def test_a_folder_whose_fsync_fails_is_a_failed_save(
+    tmp_path: Path, number: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The disk is in trouble, and the new name may be gone after the next power cut."""
+    monkeypatch.setattr(os, "fsync", folders_refused(number))
+    with pytest.raises(OSError) as told:
+        replace_file(tmp_path / "2024-06-12.jsonl", b"new")
+    assert told.value.errno == number
+    assert can_sync(tmp_path), "nobody can say so now"
+
+
+def test_a_file_whose_fsync_is_refused_is_a_failed_save(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is passed over is passed over for folders alone."""
+    monkeypatch.setattr(os, "fsync", folders_refused(errno.EINVAL, of_files=True))
+    with pytest.raises(OSError, match="Invalid argument"):
+        replace_file(tmp_path / "2024-06-12.jsonl", b"new")
+    assert names_in(tmp_path) == []
+
+
+def test_a_file_system_that_keeps_names_is_known_as_one(tmp_path: Path) -> None:
+    """Which these tests run on."""
+    assert sync_folder(tmp_path)
+    assert can_sync(tmp_path)

@@ -175,3 +175,80 @@ def test_a_revised_day_is_no_finding(folder: Path) -> None:
     archive.merge(filled(each=reading("9.0000")), NOW)
     archive.close()
     assert told(folder) == []
+
+
+STRAYS = (
+    "2024-06-12 (1).jsonl",
+    "2024-06-12.sync-conflict-20261127-101112-ABCDEFG.jsonl",
+    "._2024-06-12.jsonl",
+    "20240612.jsonl",
+    "2024-6-12.jsonl",
+    "2024-06-31.jsonl",
+    "notes.JSONL",
+    "a\n\x1b[31mb.jsonl",
+)
+
+
+@pytest.mark.parametrize("name", STRAYS)
+@pytest.mark.parametrize("kind", ["file", "folder", "link"])
+def test_a_file_that_readers_take_for_a_day_is_named(folder: Path, name: str, kind: str) -> None:
+    """Bug: `verify` saw nothing, and who read `*.jsonl` counted hours twice. It is somebody's, and stays."""
+    path = folder / name
+    if kind == "file":
+        path.write_bytes((folder / NAME).read_bytes())
+    elif kind == "folder":
+        path.mkdir()
+    else:
+        path.symlink_to(folder / NAME)
+    (finding,) = look(folder).findings
+    assert (finding.day, finding.code, finding.line) == (None, "stray", None)
+    assert repr(name) in finding.text
+    assert finding.text.isprintable()
+    assert kind in finding.text
+    with opened(folder) as archive:
+        assert archive.scan(DAYS[-1]) == ()
+    assert os.path.lexists(path)
+
+
+@pytest.mark.parametrize(
+    "name", ["notes.txt", "2024-06-12.jsonl.bak", "2024-06-12.jsonl.shelly-tmp", "x.json"]
+)
+def test_what_no_reader_takes_for_a_day_is_not_named(folder: Path, name: str) -> None:
+    """A folder may hold other things."""
+    (folder / name).touch()
+    assert told(folder) == []
+
+
+def test_files_in_quarantine_are_counted(folder: Path) -> None:
+    """Whenever they were moved there; that alone is no finding."""
+    assert look(folder).quarantined == 0
+    with opened(folder) as archive:
+        archive.set_aside(ORDINARY, "for a test")
+        archive.merge(filled(), NOW)
+    assert (told(folder), look(folder).quarantined) == ([], 1)
+
+
+def test_a_day_that_is_saved_or_moved_aside_meanwhile_is_not_called_gone(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A service did so after the list was read: it is looked at once more."""
+    with opened(folder) as archive:
+        first = [True]
+
+        class Late(Checksums):
+            def __init__(self, path: Path) -> None:
+                super().__init__(path)
+                if first.pop() if first else False:
+                    archive.set_aside(ORDINARY, "for a test")
+
+        monkeypatch.setattr(inspection_module, "Checksums", Late)
+        assert told(folder) == []
+        assert not first
+
+
+def test_gone_days_stand_among_the_others_by_their_date(folder: Path) -> None:
+    """Newest first, as everything else."""
+    (folder / f"{DAYS[2]}.jsonl").unlink()
+    for day in (DAYS[1], DAYS[3]):
+        (folder / f"{day}.jsonl").write_bytes(b"")
+    assert told(folder) == [(DAYS[3], "unreadable"), (DAYS[2], "gone"), (DAYS[1], "unreadable")]

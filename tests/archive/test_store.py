@@ -35,6 +35,7 @@ KEEP, MERGE = DayFormat(), DayFormat(merge_repeated_hour=True)
 NAME = f"{ORDINARY}.jsonl"
 WHOLE = filled()
 END = after(WHOLE.day, hours=0.2)
+TODAY = ORDINARY + timedelta(days=1)
 COMPLETE, PARTIAL = Known(stored=True, complete=True), Known(stored=True, complete=False)
 NOTHING_MEASURED = {"import": 0, "export": 0, "solar": 0}
 needs_strace = pytest.mark.skipif(shutil.which("strace") is None, reason="needs strace")
@@ -147,7 +148,7 @@ def test_a_day_settles_in_two_readings(archive: Archive) -> None:
     read_at = []
     for hours in range(24 * 7):
         now = after(WHOLE.day, hours=hours + 0.2)
-        if list(heal_days(BERLIN, ORDINARY, archive.known(), now, Policy())):
+        if list(heal_days(BERLIN, ORDINARY, archive.known(), None, now, Policy())):
             archive.merge(WHOLE, now)
             read_at.append(hours)
     assert read_at == [24, 72]
@@ -214,6 +215,53 @@ def test_a_damaged_file_whose_day_the_cloud_lost_is_kept_aside(archive: Archive)
     assert (outcome.outcome, len(outcome.quarantined)) == (Outcome.EMPTY, 1)
 
 
+CUT = encode(WHOLE, 4, complete=True)[:-40]
+FORGOTTEN = END + timedelta(days=1200)  # when the cloud has forgotten the day
+
+
+@pytest.mark.parametrize(
+    ("data", "today", "stays"),
+    [
+        (CUT, TODAY, False),
+        (CUT, ORDINARY + timedelta(days=1095), False),
+        (CUT, ORDINARY + timedelta(days=1096), True),
+        (CUT[:50], FORGOTTEN.date(), False),
+        (b"", FORGOTTEN.date(), False),
+    ],
+)
+def test_the_only_copy_is_not_taken_from_its_place(
+    archive: Archive, data: bytes, today: date, stays: bool
+) -> None:
+    """Bug: what nobody can give again went into quarantine. Unless it says nothing of its day anyway."""
+    path = put(archive.folder, data)
+    moved = archive.scan(today)
+    assert (path.exists(), moved == (), ORDINARY in archive.unreadable) == (stays, stays, stays)
+    if stays:
+        assert archive.known() == {ORDINARY: NOTHING}, "it is not asked for"
+        assert archive.scan(today) == ()
+        path.write_bytes(encode(WHOLE, 4, complete=True))
+        assert (archive.scan(today), archive.unreadable) == ((), {})
+        assert state(archive.known()[ORDINARY]) == (True, True)
+
+
+def test_an_answer_that_gives_nothing_does_not_replace_the_only_copy(archive: Archive) -> None:
+    """One that gives hours does: then somebody could give the day again."""
+    path = put(archive.folder, CUT)
+    with pytest.raises(UnreadableFile, match="no longer keeps"):
+        archive.merge(nothing(), FORGOTTEN)
+    assert path.read_bytes() == CUT
+    outcome = archive.merge(WHOLE, FORGOTTEN)
+    assert (outcome.outcome, len(outcome.quarantined)) == (Outcome.WRITTEN, 1)
+
+
+def test_a_clock_that_stands_in_the_past_takes_nothing_from_its_place(archive: Archive) -> None:
+    """What is stored of later days shows what day it is at least."""
+    put(archive.folder, encode(filled(FORGOTTEN.date()), 4, complete=True), FORGOTTEN.date())
+    path = put(archive.folder, CUT)
+    assert archive.scan(TODAY) == ()
+    assert path.exists()
+
+
 @pytest.mark.parametrize(
     "make", ["garbage", "folder", "pipe", "dangling", "two", "other zone", "no end of time"]
 )
@@ -238,11 +286,11 @@ def test_a_scan_moves_aside_what_is_no_day_file(folder: Path, make: str) -> None
             path.write_bytes(encode(WHOLE, 4, complete=True).replace(b"2024-06-12", b"9999-12-31"))
         else:
             path.write_bytes(b"")
-        [moved] = archive.scan()
+        [moved] = archive.scan(TODAY)
         assert os.path.lexists(moved.place)
         assert not os.path.lexists(path)
         assert set(archive.known()) == {good}
-        assert archive.scan() == ()
+        assert archive.scan(TODAY) == ()
 
 
 def test_a_damaged_file_is_a_gap_at_once(archive: Archive) -> None:
@@ -250,7 +298,7 @@ def test_a_damaged_file_is_a_gap_at_once(archive: Archive) -> None:
     for hours in range(20):
         archive.merge(filled(without=[4]), after(WHOLE.day, hours=hours))
     put(archive.folder, b"garbage\n")
-    assert len(archive.scan()) == 1
+    assert len(archive.scan(TODAY)) == 1
     assert ORDINARY not in archive.known()
     assert ORDINARY not in archive.ledger.asked
 
@@ -259,17 +307,17 @@ def test_a_damaged_file_is_a_gap_at_once(archive: Archive) -> None:
 def test_a_deleted_file_is_a_gap_at_once(folder: Path, restarted: bool) -> None:
     """Bug: its last asking was still remembered, so nobody asked for it before that was due again."""
     with opened(folder) as archive:
-        archive.scan()
+        archive.scan(TODAY)
         archive.merge(WHOLE, END)
         archive.merge(filled(ORDINARY - timedelta(days=1), without=[3]), END)
         if not restarted:
             (folder / NAME).unlink()
-            archive.scan()
+            archive.scan(TODAY)
             assert set(archive.known()) == {ORDINARY - timedelta(days=1)}
             return
     (folder / NAME).unlink()
     with opened(folder) as archive:
-        archive.scan()
+        archive.scan(TODAY)
         assert set(archive.known()) == {ORDINARY - timedelta(days=1)}
 
 
@@ -278,11 +326,11 @@ def test_days_asked_for_in_vain_survive_a_scan(folder: Path) -> None:
     with opened(folder) as archive:
         archive.merge(nothing(), END)
         archive.note_failure(filled(AUTUMN).day, "no answer", after(filled(AUTUMN).day, hours=0.2))
-        archive.scan()
+        archive.scan(TODAY)
         before = archive.known()
         assert len(before) == 2
     with opened(folder) as archive:
-        archive.scan()
+        archive.scan(TODAY)
         assert archive.known() == before
 
 
@@ -306,7 +354,7 @@ def test_an_adopted_file_stays_byte_identical(folder: Path) -> None:
     before = path.stat().st_mtime_ns, path.stat().st_ino
     each = reading("1.23456", "0.25", "0.75")
     with opened(folder) as archive:
-        assert archive.scan() == ()
+        assert archive.scan(TODAY) == ()
         assert state(archive.known()[ORDINARY]) == (True, True)
         outcome = archive.merge(filled(each=each), END)
         assert (outcome.outcome, outcome.revisions) == (Outcome.UNCHANGED, ())
@@ -319,7 +367,7 @@ def test_a_zero_filled_day_is_healed(folder: Path) -> None:
     put(folder, older_file(lambda label: NOTHING_MEASURED if label > 20 else MEASURED, partial=True))
     each = reading("1.23456", "0.25", "0.75")
     with opened(folder) as archive:
-        archive.scan()
+        archive.scan(TODAY)
         assert state(archive.known()[ORDINARY]) == (True, False)
         outcome = archive.merge(filled(each=each, without=[22]), END)
         assert (outcome.outcome, outcome.missing, outcome.revisions) == (Outcome.PARTIAL, 1, ())
@@ -333,7 +381,7 @@ def test_a_zero_filled_day_that_the_cloud_lost_stays_as_it_is(folder: Path, labe
     data = older_file(lambda each: NOTHING_MEASURED if each > label else MEASURED, partial=True)
     path = put(folder, data)
     with opened(folder) as archive:
-        archive.scan()
+        archive.scan(TODAY)
         outcome = archive.merge(nothing(), END)
         assert outcome.outcome is Outcome.UNCHANGED
         assert state(archive.known()[ORDINARY]) == (True, False)
@@ -345,10 +393,10 @@ def test_a_fat_hour_is_found_when_the_zone_is_learned(folder: Path) -> None:
     """Bug: scanned before the zone was known, a fall-back day of 24 records stayed complete till restart."""
     put(folder, older_file(day=AUTUMN), AUTUMN)
     with opened(folder) as archive:
-        archive.scan()
+        archive.scan(TODAY)
         assert (archive.zone, archive.known()[AUTUMN]) == (None, COMPLETE)
         archive.merge(WHOLE, END)
-        archive.scan()
+        archive.scan(TODAY)
         assert (archive.zone, archive.known()[AUTUMN]) == (BERLIN, PARTIAL)
 
 
@@ -379,16 +427,16 @@ def test_a_repeated_hour_can_be_one_record_and_two_again(folder: Path) -> None:
         archive.merge(day, after(day.day))
     kept = path.read_bytes()
     with opened(folder, MERGE) as archive:
-        archive.scan()
+        archive.scan(TODAY)
         outcome = archive.merge(day, after(day.day))
         assert (outcome.outcome, outcome.hours, outcome.complete) == (Outcome.WRITTEN, 24, True)
         assert archive.merge(day, after(day.day)).outcome is Outcome.UNCHANGED
-        archive.scan()
+        archive.scan(TODAY)
         assert archive.known()[AUTUMN].complete
     [both] = [value for ts, value in decode(path.read_bytes(), AUTUMN).readings.items() if ts == first]
     assert both.import_kwh == day.readings[first].import_kwh + day.readings[second].import_kwh
     with opened(folder) as archive:
-        archive.scan()
+        archive.scan(TODAY)
         assert not archive.known()[AUTUMN].complete
         assert archive.merge(nothing(AUTUMN), after(day.day)).outcome is Outcome.UNCHANGED
         assert archive.merge(day, after(day.day)).complete
@@ -400,7 +448,7 @@ def test_half_a_merged_hour_is_partial(folder: Path) -> None:
     day = filled(AUTUMN)
     with opened(folder, MERGE) as archive:
         assert archive.merge(filled(AUTUMN, without=[3]), after(day.day)).hours == 23
-        archive.scan()
+        archive.scan(TODAY)
         assert archive.known()[AUTUMN].complete is False
         assert archive.merge(day, after(day.day)).complete
 
@@ -421,10 +469,10 @@ def test_other_decimals_change_no_file_that_says_the_same(folder: Path) -> None:
 def test_only_changed_files_are_read_again(archive: Archive) -> None:
     """A change of the bytes is found, also where it has the same size."""
     archive.merge(WHOLE, END)
-    archive.scan()
+    archive.scan(TODAY)
     path = archive.folder / NAME
     put(archive.folder, path.read_bytes().replace(b'"import"', b'"impart"'))
-    assert len(archive.scan()) == 1
+    assert len(archive.scan(TODAY)) == 1
 
 
 def test_other_files_are_none_of_ours(archive: Archive) -> None:
@@ -432,7 +480,7 @@ def test_other_files_are_none_of_ours(archive: Archive) -> None:
     for name in ("notes.txt", "2024-06-31.jsonl", "2024-6-1.jsonl", "x2024-06-01.jsonl", "٢٠٢٤-٠٦-٠١.jsonl"):
         (archive.folder / name).write_bytes(b"mine")
     before = everything_in(archive.folder)
-    assert archive.scan() == ()
+    assert archive.scan(TODAY) == ()
     assert everything_in(archive.folder) == before
     assert archive.known() == {}
 
@@ -471,14 +519,14 @@ def test_a_survey_locks_and_writes_nothing(folder: Path, tmp_path: Path) -> None
         with (folder / ".collector" / "ledger.jsonl").open("ab") as ledger:
             ledger.write(b"torn")
         before = everything_in(folder)
-        known, zone = survey(folder, KEEP)
+        known, zone, _ = survey(folder, KEEP)
         assert zone == BERLIN
         assert {day: state(each) for day, each in known.items()} == {
             ORDINARY: (True, True),
             ORDINARY - timedelta(days=1): (False, False),
         }
         assert everything_in(folder) == before
-    assert survey(tmp_path / "nowhere", KEEP) == ({}, None)
+    assert survey(tmp_path / "nowhere", KEEP) == ({}, None, None)
     assert not (tmp_path / "nowhere").exists()
 
 
@@ -493,9 +541,9 @@ TRIAL = """
 import sys
 from pathlib import Path
 from collector.archive.store import Archive
-from tests.archive.test_store import END, KEEP, ORDINARY, WHOLE, filled
+from tests.archive.test_store import END, KEEP, ORDINARY, TODAY, WHOLE, filled
 archive = Archive(Path(sys.argv[1]), KEEP)
-archive.scan()
+archive.scan(TODAY)
 if sys.argv[2] == "probe":
     archive.probe()
     sys.exit(0)
@@ -505,7 +553,7 @@ try:
     archive.merge(filled(without=[3]), END)
 except OSError as error:
     assert ORDINARY not in archive.known()
-    archive.scan()
+    archive.scan(TODAY)
     print(archive.known().get(ORDINARY))
     sys.exit(error.errno)
 """
@@ -564,12 +612,12 @@ def test_of_a_day_that_cannot_be_read_nothing_is_known_and_nothing_replaced(arch
     path = put(archive.folder, encode(WHOLE, 4, complete=True))
     refused = Failure(range(sys.maxsize), errno.EACCES, frozenset({"read"}))
     with Calls(path, refused).wrapped() as calls, calls.watched():
-        assert archive.scan() == ()
+        assert archive.scan(TODAY) == ()
         assert archive.unreadable == {ORDINARY: "it cannot be read: Permission denied"}
         assert archive.known() == {ORDINARY: NOTHING}
         with pytest.raises(UnreadableFile):
             archive.merge(filled(without=[3]), END)
-    assert archive.scan() == ()
+    assert archive.scan(TODAY) == ()
     assert (archive.unreadable, archive.known()) == ({}, {ORDINARY: COMPLETE})
 
 
@@ -578,9 +626,9 @@ def test_a_file_that_could_not_be_read_and_is_gone_is_a_gap(archive: Archive) ->
     path = put(archive.folder, encode(WHOLE, 4, complete=True))
     refused = Failure(range(sys.maxsize), errno.EACCES, frozenset({"read"}))
     with Calls(path, refused).wrapped() as calls, calls.watched():
-        archive.scan()
+        archive.scan(TODAY)
     path.unlink()
-    archive.scan()
+    archive.scan(TODAY)
     assert archive.known() == {}
 
 
@@ -624,6 +672,6 @@ def test_any_answers_leave_a_sound_file(
                 file = decode(path.read_bytes(), AUTUMN)
                 assert len(stored_day(file, answer.day, no_solar=False).readings) == outcome.hours
                 assert file.partial is not outcome.complete
-            assert archive.scan() == ()
+            assert archive.scan(TODAY) == ()
             known = archive.known()[AUTUMN]
             assert (known.stored, known.complete) == (outcome.hours > 0, outcome.complete)

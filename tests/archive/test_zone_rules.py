@@ -16,10 +16,11 @@ from collector.archive.ledger import Ledger
 from collector.archive.store import Archive
 from collector.archive.survey import missing_hours, newest_whole_hour, survey
 from collector.energy.days import local_day, zone_named
+from collector.energy.identity import Identity
 from collector.energy.knowledge import Outcome
 from collector.energy.planning import PlanPolicy, heal_days
 from collector.energy.readings import EnergyDay
-from tests.archive.making import MEASURED, older_file
+from tests.archive.making import MEASURED, everything_in, older_file
 from tests.energy.making import AUTUMN, BERLIN, LONDON, ORDINARY, SPRING, after, filled, reading
 from tests.zone_data import ZoneData, zone_data
 
@@ -27,6 +28,8 @@ NAME = "Europe/Berlin"
 OTHERS = "Africa/Algiers"  # an hour behind in summer: as if Berlin's clocks had not been put forward
 FORMAT = DayFormat()
 END = after(filled().day, hours=0.2)
+TODAY = ORDINARY + timedelta(days=20)
+OLD_DEVICE, NEW_DEVICE = (Identity("em", (device,), (0, 1)) for device in ("a1b2c3", "d4e5f6"))
 NIGHT = reading("0", "0", "0")  # all true zeros
 
 
@@ -38,8 +41,8 @@ def data(tmp_path: Path) -> Iterator[ZoneData]:
 
 
 @contextmanager
-def opened(tmp_path: Path) -> Iterator[Archive]:
-    archive = Archive(tmp_path / "meter", FORMAT)
+def opened(tmp_path: Path, identity: Identity | None = None) -> Iterator[Archive]:
+    archive = Archive(tmp_path / "meter", FORMAT, identity=identity)
     try:
         yield archive
     finally:
@@ -54,7 +57,7 @@ def day_by(day: date = ORDINARY, **options: object) -> EnergyDay:
 def wishes(archive: Archive, now: datetime) -> list[date]:
     """The past days that the next round asks for."""
     policy = PlanPolicy(heal=False)  # a wish is followed all the same
-    return list(heal_days(zone_named(NAME), date(2024, 1, 1), archive.known(), now, policy))
+    return list(heal_days(zone_named(NAME), date(2024, 1, 1), archive.known(), None, now, policy))
 
 
 # -- Files of other rules -----------------------------------------------------------------------------
@@ -68,15 +71,15 @@ def test_a_file_saved_by_other_rules_is_asked_for_again(
     later = END + timedelta(days=20)
     with opened(tmp_path) as archive:
         archive.merge(day_by(without=range(3, 21) if not partial else [0, 1, 22, 23]), END)
-        archive.scan()
+        archive.scan(TODAY)
         assert archive.outdated == set()
         data.put(NAME, rules=OTHERS)
-        assert archive.scan() == ()
+        assert archive.scan(TODAY) == ()
         assert archive.outdated == {ORDINARY}
         assert wishes(archive, later) == [ORDINARY]
         outcome = archive.merge(day_by(), later)
         assert (outcome.outcome, outcome.revisions, len(outcome.quarantined)) == (Outcome.WRITTEN, (), 1)
-        assert archive.scan() == ()
+        assert archive.scan(TODAY) == ()
         assert (archive.outdated, wishes(archive, later)) == (set(), [])
         assert stored(tmp_path) == day_by().readings
 
@@ -89,14 +92,14 @@ def stored(tmp_path: Path, day: date = ORDINARY) -> object:
 def test_a_file_of_other_rules_stays_where_nobody_can_give_its_day_again(
     data: ZoneData, tmp_path: Path
 ) -> None:
-    """Bug: it was moved aside before the answer was looked at, and the answer had nothing."""
+    """It is asked for again, but not moved aside: the answer has nothing to put in its place."""
     later = END + timedelta(days=20)
     with opened(tmp_path) as archive:
         archive.merge(day_by(), END)
         path = tmp_path / "meter" / f"{ORDINARY}.jsonl"
         before = path.read_bytes()
         data.put(NAME, rules=OTHERS)
-        archive.scan()
+        archive.scan(TODAY)
         outcome = archive.merge(EnergyDay(local_day(ORDINARY, zone_named(NAME)), {}), later)
         assert (outcome.outcome, outcome.quarantined) == (Outcome.UNCHANGED, ())
         assert path.read_bytes() == before
@@ -110,7 +113,7 @@ def test_a_day_that_the_rules_do_not_change_is_left_alone(data: ZoneData, tmp_pa
     with opened(tmp_path) as archive:
         archive.merge(day_by(winter), after(day_by(winter).day, days=20))
         data.put(NAME, rules=OTHERS)
-        archive.scan()
+        archive.scan(TODAY)
         assert (archive.outdated, wishes(archive, END)) == (set(), [])
 
 
@@ -145,6 +148,25 @@ def test_verify_names_the_cause_in_one_line(data: ZoneData, tmp_path: Path) -> N
     assert NAME in column.text
 
 
+def test_what_another_device_counted_of_a_day_stays_also_by_other_rules(
+    data: ZoneData, tmp_path: Path
+) -> None:
+    """The day on which a device was replaced: the new one knows nothing of the hours before."""
+    with opened(tmp_path, OLD_DEVICE) as archive:
+        assert archive.claim()
+        archive.merge(day_by(), END)
+    with opened(tmp_path, NEW_DEVICE) as archive:
+        archive.adopt(ORDINARY)
+        archive.scan(TODAY)
+        path = tmp_path / "meter" / f"{ORDINARY}.jsonl"
+        before = path.read_bytes()
+        data.put(NAME, rules=OTHERS)
+        archive.scan(TODAY)
+        assert archive.outdated == {ORDINARY}
+        outcome = archive.merge(day_by(each=NIGHT), END + timedelta(days=20))
+        assert (outcome.outcome, path.read_bytes()) == (Outcome.UNCHANGED, before)
+
+
 # -- Rules in doubt -----------------------------------------------------------------------------------
 
 
@@ -162,12 +184,12 @@ def test_no_day_is_complete_while_the_rules_are_in_doubt(data: ZoneData, tmp_pat
         assert archive.merge(day_by(old), now).complete
         states = {day: state.complete for day, state in archive.known().items()}
         assert states == {days[3]: True, days[2]: False, days[1]: False, old: True}
-        archive.scan()
+        archive.scan(TODAY)
         assert {day: state.complete for day, state in archive.known().items()} == states
         file = decode((tmp_path / "meter" / f"{days[2]}.jsonl").read_bytes(), days[2])
         assert (file.partial, file.readings) == (True, day_by(days[2]).readings)
     with opened(tmp_path) as archive:  # and after a restart
-        archive.scan()
+        archive.scan(TODAY)
         assert {day: state.complete for day, state in archive.known().items()} == states
         assert archive.merge(day_by(ORDINARY - timedelta(days=5)), now).outcome is Outcome.PARTIAL
 
@@ -178,11 +200,12 @@ def test_days_held_back_are_not_asked_for_all_the_time(data: ZoneData, tmp_path:
     with opened(tmp_path) as archive:
         archive.suspect(zone_named(NAME), "an hour comes twice", END)
         archive.merge(day_by(), END)
-        archive.scan()
+        archive.scan(TODAY)
         assert wishes(archive, later) == []
-        assert list(heal_days(zone_named(NAME), date(2024, 1, 1), archive.known(), later, PlanPolicy())) == []
+        zone = zone_named(NAME)
+        assert list(heal_days(zone, date(2024, 1, 1), archive.known(), None, later, PlanPolicy())) == []
         data.put(NAME, rules=OTHERS)
-        archive.scan()
+        archive.scan(TODAY)
         assert archive.ledger.suspicion is None
         assert wishes(archive, later) == [ORDINARY]
         assert archive.merge(day_by(), later).complete
@@ -213,7 +236,7 @@ def test_zeros_of_a_day_held_back_are_measurements(data: ZoneData, tmp_path: Pat
         outcome = archive.merge(few, END)
         assert (outcome.outcome, outcome.hours, outcome.missing) == (Outcome.PARTIAL, 24, 0)
         assert outcome.revisions[0].new_kwh == Decimal("9.0000")
-    known, zone = survey(tmp_path / "meter", FORMAT)
+    known, zone, _ = survey(tmp_path / "meter", FORMAT)
     assert zone is not None
     folder = tmp_path / "meter"
     assert newest_whole_hour(folder, known, zone, no_solar=False) == day.day.hours[-1]
@@ -238,6 +261,22 @@ def test_the_doubt_is_remembered_in_its_line(tmp_path: Path) -> None:
     assert (Ledger(path).suspicion, Ledger(path).rebuilt) == (noted, False)
 
 
+def test_an_archive_that_is_not_taken_is_not_put_in_doubt(data: ZoneData, tmp_path: Path) -> None:
+    """It may be another meter's: whatever an answer shows, nothing of it is written there."""
+    with opened(tmp_path, OLD_DEVICE) as archive:
+        assert archive.claim()
+        archive.merge(day_by(), END)
+    before = everything_in(tmp_path / "meter")
+    with opened(tmp_path, NEW_DEVICE) as archive:
+        data.put(NAME, rules=OTHERS)
+        archive.scan(TODAY)
+        archive.suspect(zone_named(NAME), "an hour comes twice", END, ORDINARY)
+        archive.trust()
+        archive.want_again(ORDINARY, "whatever")
+        assert (archive.outdated, archive.ledger.suspicion) == (set(), None)
+    assert everything_in(tmp_path / "meter") == before
+
+
 # -- A zone that is not known here --------------------------------------------------------------------
 
 
@@ -251,12 +290,12 @@ def test_an_archive_of_a_zone_that_is_not_known_here_is_not_damaged(tmp_path: Pa
     before = {path: path.read_bytes() for path in (tmp_path / "meter").rglob("*") if path.is_file()}
     with zone_data(tmp_path / "zones", "Europe/Kyiv"):
         with opened(tmp_path) as archive:
-            assert archive.scan() == ()
+            assert archive.scan(TODAY) == ()
             assert (archive.zone, archive.ledger.zone) == (None, "Europe/Kiev")
             assert not archive.ledger.rebuilt
             assert archive.known()[ORDINARY].complete
             assert archive.known()[empty].is_empty
-        known, zone = survey(tmp_path / "meter", FORMAT)
+        known, zone, _ = survey(tmp_path / "meter", FORMAT)
         assert (known[ORDINARY].complete, zone) == (True, None)
         found = inspect(tmp_path / "meter", None, END)
         assert (found.findings, found.zone, found.unknown_zone) == ((), None, "Europe/Kiev")

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import shutil
 from argparse import ArgumentParser
 from pathlib import Path
 
 import pytest
 
 from collector.cli import config
+from collector.service import sandbox
 
 KEY = "S3cretKey" * 9
 GOOD = f"""
@@ -69,6 +71,23 @@ def test_check_warns_and_still_succeeds(file: Path, capsys: pytest.CaptureFixtur
     out, err = capsys.readouterr()
     assert out.startswith("OK: ")
     assert "warning: " in err
+
+
+def test_check_looks_with_the_units_eyes(
+    file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Bug: it was OK, and the service ended with exit 73 every 15 seconds."""
+    shutil.copy(Path(__file__).parents[2] / "systemd" / sandbox.UNIT, tmp_path)
+    monkeypatch.setattr(sandbox, "PLACES", (tmp_path,))
+    assert run("check", "--config", str(file)) == 0
+    monkeypatch.setattr(sandbox, "CONFIGURATION", file)
+    capsys.readouterr()
+    assert run("check", "--config", str(file)) == 78
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert "archive.path = /srv/energy: " in err
+    assert "ReadWritePaths=/srv/energy" in err
+    assert run("show", "--config", str(file)) == 0
 
 
 def test_show_prints_what_is_in_force_without_the_key(file: Path, capsys: pytest.CaptureFixture[str]) -> None:

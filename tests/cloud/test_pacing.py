@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from collector.cloud.pacing import Pacer, Pacing
+from collector.cloud.pacing import Pace, Pacer, Pacing
 from collector.errors import AnswerError, CalledOff, CollectorError, RateLimited, Unavailable
 from tests.virtual_time import VirtualTimeLoop
 
@@ -392,6 +392,24 @@ async def test_requests_and_how_they_end_are_counted() -> None:
     await asyncio.wait([task])
     assert (pacer.requests, pacer.rejections, pacer.failures, pacer.holds) == (5, 2, 2, 2)
     assert pacer.in_flight == 0
+
+
+async def test_pacers_of_one_pace_keep_it_together_and_count_apart() -> None:
+    """What one of them learns holds for the other; its rejections and holds are its own."""
+    holds: list[tuple[str, float]] = []
+    pace = Pace(Pacing(1.0, 4))
+    first = _Server(Pacer(pace, lambda hold_s: holds.append(("first", hold_s))))
+    second = _Server(Pacer(pace, lambda hold_s: holds.append(("second", hold_s))))
+    await asyncio.gather(first.ask(3), second.ask(3), first.ask(3), second.ask(3))
+    assert (first.starts, second.starts) == ([1, 3], [2, 4])
+    await _reject(first, 2)
+    await second.ask(error=Unavailable("502"))
+    assert second.pacer.serial
+    assert first.pacer.gap_s == second.pacer.gap_s == 1.25
+    counts = [(each.requests, each.rejections, each.failures, each.holds, each.in_flight)
+              for each in (first.pacer, second.pacer)]  # fmt: skip
+    assert counts == [(4, 2, 0, 2, 0), (3, 0, 1, 0, 0)]
+    assert holds == [("first", 1.5), ("first", 3.0)]
 
 
 @pytest.mark.parametrize("error", [RateLimited("too fast"), Unavailable("502"), asyncio.CancelledError()])

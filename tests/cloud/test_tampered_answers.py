@@ -61,6 +61,17 @@ def test_what_the_simulator_tampers_with_is_refused_or_true(name: str, kind: str
     assert _is_true(read, device, day)
 
 
+@pytest.mark.parametrize("kind", ["negative", "absurd_value"])
+@pytest.mark.parametrize("name", _DEVICES)
+def test_one_number_that_cannot_be_costs_no_more_than_its_hour(name: str, kind: str) -> None:
+    """Bug: it cost the whole day."""
+    device = _DEVICES[name]
+    body = read_answer(200, TAMPERINGS[kind](raw_answer(device, _DAY)), None, None)
+    read = read_day(DayAnswer(_DAY, body, None), meter_of(device, solar=False), NOW)
+    assert _is_true(read, device, _DAY)
+    assert len(read.energy_day.missing_hours()) == 1
+
+
 def test_rows_in_another_order_are_refused() -> None:
     """Reversed, or the odd ones first: what comes after a later hour is never laid on an earlier one."""
     for kind in ("reordered", "shuffled", "doubled_row", "conflicting_row"):

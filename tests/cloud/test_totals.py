@@ -96,6 +96,15 @@ def test_a_part_that_may_be_a_rest_or_a_copy_makes_no_total() -> None:
     assert len(told.uncertain) == 30
 
 
+@pytest.mark.parametrize("value", [-0.01, 10_000_000.01])
+def test_a_number_that_cannot_be_makes_its_day_uncertain(value: float) -> None:
+    """As an hour's is a doubt of the hour: the other days are compared."""
+    rows = body(Device(EM_ID))["history"]
+    told = read(Device(EM_ID), history=[{**rows[0], "consumption": Decimal(str(value))}, *rows[1:]])
+    assert told.uncertain == {FIRST}
+    assert len(told.totals) == 29
+
+
 @pytest.mark.parametrize("gaps", ["missing", "missing_nulls", "nulls", "absent"])
 def test_a_day_that_the_cloud_lacks_has_no_total(gaps: str) -> None:
     """However the gap comes."""
@@ -136,7 +145,6 @@ def edited(change: str) -> dict[str, Any]:
         "no time": [{**rows[0], "datetime": "yesterday"}, *rows[1:]],
         "no date": [{**rows[0], "datetime": "2025-13-41 00:00:00"}, *rows[1:]],
         "no utc": [{**rows[0], "datetime": "2025-13-41T00:00:00Z"}, *rows[1:]],
-        "negative": [{**rows[0], "consumption": -1}, *rows[1:]],
         "no return": [{"datetime": rows[0]["datetime"], "consumption": 1}, *rows[1:]],
         "phases": [rows, rows, rows],
         "text": "none",
@@ -146,8 +154,8 @@ def edited(change: str) -> dict[str, Any]:
 
 @pytest.mark.parametrize(
     "change",
-    ["doubled", "reversed", "foreign", "noon", "utc noon", "no time", "no date", "no utc", "negative",
-     "no return", "phases", "text"],
+    ["doubled", "reversed", "foreign", "noon", "utc noon", "no time", "no date", "no utc", "no return",
+     "phases", "text"],
 )  # fmt: skip
 def test_what_breaks_the_contract_is_an_error(change: str) -> None:
     """As for hours."""

@@ -234,6 +234,9 @@ async def test_what_the_system_says_of_a_lost_connection_is_not_passed_on(
 ) -> None:
     """Bug: the error's own text was told, which is anybody's; the number's meaning is the system's."""
 
+    for name in ("https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+
     def away(*told: Any, **more: Any) -> Any:
         raise OSError(errno.ENETUNREACH, f"no way to ?auth_key={KEY}")
 

@@ -19,7 +19,7 @@ from collector.doctor.bundle import bundle
 from collector.doctor.checks import NAMES, Check, Mark, ok
 from collector.doctor.examination import Examination, examine
 from collector.doctor.hearing import MOST_REQUESTS
-from collector.service import trust
+from collector.service import sandbox, trust
 from collector.service.standing import (
     AccountStanding,
     Failure,
@@ -28,7 +28,7 @@ from collector.service.standing import (
     place_for,
     write_standing,
 )
-from collector.simulator import KINDS, Device, Fault, Limit, Scenario
+from collector.simulator import KINDS, Device, Fault, Hole, Limit, Scenario
 from collector.simulator import Account as CloudAccount
 from tests.faults.scanner import assert_no_key_in
 from tests.key_forms import AWKWARD_KEY as AWKWARD
@@ -152,6 +152,29 @@ async def test_a_wrong_kind_is_told_as_far_as_it_can_be_known(
     kind = check(found, "kind")
     assert kind.mark is (Mark.WARN if looks == "empty" else Mark.FAIL)
     assert f'Set kind = "{real}" if it is' in kind.cure
+
+
+@pytest.mark.parametrize("configured", ["em", "3em"])
+@pytest.mark.parametrize("before", ["empty", "missing"])
+async def test_an_answer_without_an_hour_proves_no_kind(before: str, configured: str, tmp_path: Path) -> None:
+    """Bug: rows that all say missing, and empty lists of phases, were called those of the kind."""
+    device = Device(DEVICE, configured, installed_since=START.date(), before_install=before)  # type: ignore[arg-type]
+    meters = ({"name": "house", "id": DEVICE, "kind": configured},)
+    async with beside(cloud_of(device), tmp_path, meters=meters) as here:
+        kind = check(await examined(here), "kind")
+    assert kind.mark is Mark.WARN
+    assert "It answers as kind" not in kind.says
+    assert "Set kind" in kind.cure
+    assert "online" in kind.cure
+
+
+async def test_a_solar_clamp_without_an_hour_is_not_called_right(tmp_path: Path) -> None:
+    """The grid's hours prove the kind, and nothing of the solar clamp."""
+    hole = Hole(START.date() - timedelta(days=2), START.date() + timedelta(days=1), channel=1)
+    async with beside(cloud_of(Device(DEVICE, hole=(hole,))), tmp_path) as here:
+        kind = check(await examined(here), "kind")
+    assert kind.mark is Mark.WARN
+    assert "solar = false" in kind.cure
 
 
 async def test_the_second_device_of_a_pair_is_looked_at_too(tmp_path: Path) -> None:
@@ -414,6 +437,16 @@ async def test_beside_a_service_at_work_nobody_asks_and_its_word_counts(
     assert "the service was answered 10 min ago" in check(found, "key").says
 
 
+async def test_a_service_that_had_no_hour_yet_proves_no_kind(tmp_path: Path) -> None:
+    """Bug: its last answer was recent, and empty like all before; the kind was called right."""
+    meters = {"house": MeterStanding("starting", None, answered_at=NOW - 600)}
+    async with with_service(tmp_path, a_standing(jobs=1, meters=meters)) as here:
+        found = await examined(here)
+    assert check(found, "kind").mark is Mark.WARN
+    assert "Set kind" in check(found, "kind").cure
+    assert check(found, "device").mark is Mark.OK
+
+
 @pytest.mark.parametrize("standing", [None, a_standing(pid=2**22 + 1)], ids=["silent", "of a dead process"])
 async def test_beside_a_collector_that_says_nothing_nobody_asks(
     standing: Standing | None, tmp_path: Path
@@ -458,7 +491,11 @@ async def test_a_meters_failure_is_told_unless_it_is_over(
 ) -> None:
     """It is over once the cloud has answered since."""
     meter = MeterStanding(
-        "good", 1800, answered_at=NOW - 600, failure=Failure(event, NOW - ago, "no such thing")
+        "good",
+        1800,
+        newest_hour=NOW - 5400,
+        answered_at=NOW - 600,
+        failure=Failure(event, NOW - ago, "no such thing"),
     )
     async with with_service(tmp_path, a_standing(jobs=2, meters={"house": meter})) as here:
         found = await examined(here)
@@ -504,7 +541,11 @@ async def test_no_failure_shows_the_key_in_checks_or_bundle(
 ) -> None:
     """Every fault of the simulated cloud, with an awkward key that stands in the environment, too."""
     retry = {"timeout_s": 2}
-    health = {"ping_url": f"https://hc-ping.com/{'0c1f' * 6}", "on_change": ["/bin/tell", "mother-of-x"]}
+    slug = "a-name-of-the-check-that-is-longer-than-its-key"
+    health = {
+        "ping_url": f"https://hc-ping.com/{'0c1f' * 6}/{slug}",
+        "on_change": ["/bin/tell", "mother-of-x"],
+    }
     async with beside(cloud_of(Device(DEVICE), key=AWKWARD, fault=(Fault(kind),)), tmp_path) as here:
         settings = here.settings(retry=retry, health=health)
         quarantine = here.folder() / ".collector" / "quarantine"
@@ -525,6 +566,26 @@ async def test_no_failure_shows_the_key_in_checks_or_bundle(
     assert DEVICE not in report
     assert DEVICE[-4:] in report
     assert {each.name for each in found.checks} == set(NAMES)
+
+
+async def test_an_archive_that_the_unit_keeps_the_service_from_fails(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Bug: root can write there, and the service ended with exit 73. Not while it shows that it can."""
+    (tmp_path / sandbox.UNIT).write_text("[Service]\nProtectSystem=strict\n")
+    (tmp_path / "config.toml").touch()
+    monkeypatch.setattr(sandbox, "PLACES", (tmp_path,))
+    monkeypatch.setattr(sandbox, "CONFIGURATION", tmp_path / "config.toml")
+    async with beside(cloud_of(), tmp_path) as here:
+        await here.backfill(1)
+        settings = replace(here.settings(), source=tmp_path / "config.toml")
+        for mark in (Mark.FAIL, Mark.OK):
+            found = check(await examine(settings, FINE, here.clock, {}, has_keys=False), "archive")
+            assert found.mark is mark
+            assert (f"ReadWritePaths={here.archive};" in found.cure) is (mark is Mark.FAIL)
+            if mark is Mark.FAIL:
+                lock = FolderLock(here.folder() / ".collector" / "lock")
+        lock.release()
 
 
 async def test_the_bundle_tells_the_archive_and_no_energy(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import subprocess
 import sys
@@ -18,6 +19,7 @@ from collector.doctor import machine
 from collector.doctor.checks import Mark
 from collector.doctor.machine import archive_check, clock_check
 from collector.service import trust
+from tests.faults.failing_calls import Calls, Failure, folders_refused
 
 NOW = datetime(2026, 6, 20, 14, 30, tzinfo=UTC)
 by_root = pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
@@ -90,6 +92,27 @@ def test_a_file_system_that_does_not_keep_its_word_is_told(
     assert found.mark is mark
     assert word in found.says
     assert found.cure
+
+
+def test_a_file_system_that_cannot_make_names_durable_is_told(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Bug: it was said that nothing can be saved there. Found by trying, whatever it is called."""
+    monkeypatch.setattr(os, "fsync", folders_refused(errno.EINVAL))
+    found = archive_check(folder.parent, [folder], mountinfo_of(tmp_path, "newfs"))
+    assert found.mark is Mark.WARN
+    assert "power cut" in found.says
+
+
+def test_a_file_system_without_locks_is_told(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody keeps a second collector out."""
+    refused = Failure(range(sys.maxsize), errno.ENOLCK, frozenset({"flock"}))
+    with Calls(folder, refused).wrapped() as calls, calls.watched():
+        found = archive_check(folder.parent, [folder], mountinfo_of(tmp_path, "newfs"))
+    assert found.mark is Mark.WARN
+    assert "two collectors" in found.says
 
 
 @by_root

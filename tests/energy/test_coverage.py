@@ -31,7 +31,7 @@ def tried(state: Known, tries: int) -> Known:
 def test_each_day_has_the_state_that_a_person_would_name() -> None:
     """Today is under way; the others are what was stored, or what came of asking."""
     known = {ago(0): PARTIAL, ago(1): COMPLETE, ago(2): PARTIAL, ago(3): EMPTY, ago(4): FAILED}
-    states = coverage(TODAY, known, PlanPolicy(backfill_days=5), None)
+    states = coverage(TODAY, known, None, PlanPolicy(backfill_days=5), None)
     assert list(states.items()) == [
         (ago(5), DayState.MISSING),
         (ago(4), DayState.MISSING),
@@ -46,9 +46,9 @@ def test_a_day_is_given_up_after_two_weeks_of_asking() -> None:
     """It is asked for once a week only; the same where healing is switched off."""
     known = {ago(1): tried(PARTIAL, DAILY_TRIES), ago(2): tried(PARTIAL, DAILY_TRIES + 1), ago(3): EMPTY}
     policy = PlanPolicy(backfill_days=3)
-    states = coverage(TODAY, known, policy, None)
+    states = coverage(TODAY, known, None, policy, None)
     assert [states[ago(days)] for days in (1, 2)] == [DayState.PARTIAL, DayState.GIVEN_UP]
-    never = coverage(TODAY, known, PlanPolicy(backfill_days=3, heal=False), None)
+    never = coverage(TODAY, known, None, PlanPolicy(backfill_days=3, heal=False), None)
     assert {never[ago(days)] for days in (1, 2, 3)} == {DayState.GIVEN_UP}
 
 
@@ -56,7 +56,7 @@ def test_what_the_cloud_has_forgotten_is_lost_or_in_this_archive_alone() -> None
     """Days older than three years: complete ones count as beyond retention, the others are lost."""
     old = [ago(RETENTION_DAYS + number) for number in range(1, 5)]
     known = {old[0]: COMPLETE, old[1]: PARTIAL, old[3]: COMPLETE}
-    states = coverage(TODAY, known, POLICY, None)
+    states = coverage(TODAY, known, None, POLICY, None)
     assert [states[day] for day in old] == [
         DayState.COMPLETE,
         DayState.LOST,
@@ -76,6 +76,6 @@ def test_what_the_cloud_has_forgotten_is_lost_or_in_this_archive_alone() -> None
 )
 def test_every_day_since_the_beginning_has_one_state(known: dict[date, Known], depth: int | None) -> None:
     """Oldest first, without a gap, to today."""
-    days = list(coverage(TODAY, known, PlanPolicy(backfill_days=depth), None))
+    days = list(coverage(TODAY, known, None, PlanPolicy(backfill_days=depth), None))
     assert days == [days[0] + timedelta(days=number) for number in range(len(days))]
     assert days[-1] == TODAY

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from collector.energy.availability import Availability
 from collector.energy.days import local_day
 from collector.energy.knowledge import NOTHING, Asked, Known, Outcome
 from collector.energy.planning import (
@@ -22,7 +23,7 @@ from collector.energy.planning import (
     wait_after,
     wanted_days,
 )
-from collector.energy.retention import EMPTY_RUN, EXPIRING_DAYS, RETENTION_DAYS, first_day, lost_days, old_end
+from collector.energy.retention import EXPIRING_DAYS, RETENTION_DAYS, first_day, lost_days
 from tests.energy.making import BERLIN, after
 
 NOW = datetime(2024, 6, 15, 10, 5, tzinfo=UTC)
@@ -45,8 +46,19 @@ def empties(days_ago: Iterable[int], hours_ago: float = 0.1, tries: int = 1) -> 
     return {ago(days): NOTHING._replace(asked=asked(Outcome.EMPTY, hours_ago, tries)) for days in days_ago}
 
 
-def healed(known: dict[date, Known], policy: PlanPolicy = POLICY, first: date = OLDEST) -> list[date]:
-    return list(heal_days(BERLIN, first, known, NOW, policy))
+def healed(
+    known: dict[date, Known],
+    policy: PlanPolicy = POLICY,
+    first: date = OLDEST,
+    availability: Availability | None = None,
+) -> list[date]:
+    return list(heal_days(BERLIN, first, known, availability, NOW, policy))
+
+
+def available(*days_ago: int) -> Availability:
+    """What the cloud's totals show: something of these days, and nothing of the others."""
+    days = [ago(number) for number in days_ago]
+    return Availability.of(int(NOW.timestamp()), ago(RETENTION_DAYS), ago(1), days)
 
 
 def test_the_oldest_day_is_what_the_cloud_keeps() -> None:
@@ -130,45 +142,74 @@ def test_healing_can_be_switched_off() -> None:
 
 
 def test_empty_days_before_the_meter_was_there_are_not_healed() -> None:
-    """Only those of the 14 that show it; the ones below are left alone."""
+    """Two weeks before the oldest that has data: the first days of a new meter may come late."""
     known = {ago(2): PARTIAL} | empties(range(3, 30), hours_ago=400)
     assert healed(known) == [ago(days) for days in range(2, 17)]
-    assert old_end(known, TODAY) == ago(16)
+    assert healed(known, availability=available(5)) == [ago(days) for days in range(2, 20)]
+    failed = {ago(25): NOTHING._replace(asked=asked(Outcome.FAILED))}
+    assert healed(known | failed)[-1] == ago(25)
 
 
-def test_the_old_end_needs_fourteen_empty_days_in_a_row() -> None:
-    """Thirteen are a holiday, and a failed one tells nothing."""
-    stored = {ago(2): COMPLETE}
-    assert old_end(stored | empties(range(3, 16)), TODAY) is None
-    assert old_end(stored | empties(range(3, 17)), TODAY) == ago(16)
-    assert old_end(empties(range(1, 15)), TODAY) == ago(14)
-    failed = {ago(9): NOTHING._replace(asked=asked(Outcome.FAILED))}
-    assert old_end(stored | empties(range(3, 17)) | failed, TODAY) is None
+def test_an_empty_day_of_long_before_is_asked_for_once_more_before_it_goes() -> None:
+    """What is thought of the beginning may be wrong, and it is the last chance."""
+    days = {RETENTION_DAYS: 31 * 24, RETENTION_DAYS - 10: 3 * 24, RETENTION_DAYS - 31: 40 * 24}
+    known = {ago(2): COMPLETE}
+    for days_ago, hours_ago in days.items():
+        known |= empties([days_ago], hours_ago)
+    assert healed(known, PlanPolicy(settle_days=())) == [ago(RETENTION_DAYS)]
+
+
+def test_an_empty_day_that_is_about_to_be_forgotten_is_not_retried_daily() -> None:
+    """Its total may outlive its hours: once a week is enough, where a day in the middle is retried daily."""
+    edge = RETENTION_DAYS - 10
+    old = {ago(RETENTION_DAYS): COMPLETE}
+    assert healed(old | empties([edge, 500], hours_ago=30, tries=3)) == [ago(500)]
+    assert healed(old | empties([edge], hours_ago=7 * 24, tries=3)) == [ago(edge)]
 
 
 def test_a_backfill_asks_for_what_was_never_asked_for() -> None:
     """Newest first; neither today nor what is known in any way."""
     known = {ago(2): COMPLETE, ago(3): PARTIAL, ago(4): NOTHING._replace(asked=asked(Outcome.FAILED))}
-    assert list(backfill_days(TODAY, ago(6), lambda: known)) == [ago(1), ago(5), ago(6)]
-    assert list(backfill_days(TODAY, TODAY, lambda: known)) == []
-    assert list(backfill_days(TODAY, ago(-9), lambda: known)) == []
+    assert list(backfill_days(TODAY, ago(6), lambda: known, None)) == [ago(1), ago(5), ago(6)]
+    assert list(backfill_days(TODAY, TODAY, lambda: known, None)) == []
+    assert list(backfill_days(TODAY, ago(-9), lambda: known, None)) == []
 
 
-def test_a_backfill_ends_after_fourteen_empty_days() -> None:
-    """The meter was not installed before."""
+def test_a_gap_of_any_length_does_not_end_a_backfill() -> None:
+    """Bug: after 14 empty days the meter was taken for not installed yet, and older days were forgotten."""
     known: dict[date, Known] = {}
     taken = []
-    for day in backfill_days(TODAY, OLDEST + timedelta(days=EXPIRING_DAYS), lambda: known):
+    for day in backfill_days(TODAY, ago(200), lambda: known, None):
         taken.append(day)
-        known[day] = COMPLETE if day > ago(11) else NOTHING._replace(asked=asked(Outcome.EMPTY, 0))
-    assert taken == [ago(days) for days in range(1, 11 + EMPTY_RUN)]
-    assert list(backfill_days(TODAY, OLDEST, lambda: known)) == []
+        known[day] = NOTHING._replace(asked=asked(Outcome.EMPTY, 0)) if ago(90) < day < ago(20) else COMPLETE
+    assert taken == [ago(days) for days in range(1, 201)]
 
 
-def test_a_backfill_goes_on_below_an_empty_run_where_older_days_are_stored() -> None:
-    """A house that stood empty for a month is no old end."""
-    known = empties(range(1, 30)) | {ago(40): COMPLETE}
-    assert list(backfill_days(TODAY, ago(42), lambda: known))[:2] == [ago(30), ago(31)]
+def test_days_that_the_totals_show_come_first_and_those_in_a_gap_last() -> None:
+    """A total that is zero, missing or absent proves nothing: such a day is asked for last, not never."""
+    totals = available(*range(2, 20), *range(50, 80))
+    planned = list(backfill_days(TODAY, ago(79), dict, totals))
+    assert planned == [ago(days) for days in (1, *range(2, 20), *range(50, 80), *range(20, 50))]
+    later = list(backfill_days(TODAY + timedelta(days=9), ago(3), dict, totals))
+    assert later == [ago(days) for days in (*range(-8, 1), 2, 3, 1)]  # newer than the totals: not looked at
+
+
+def test_days_before_the_meters_beginning_are_asked_for_when_they_are_about_to_go() -> None:
+    """Not before: they cost a request each and very likely have nothing."""
+    totals = available(*range(1, 100))
+    at_risk = [ago(RETENTION_DAYS - number) for number in range(EXPIRING_DAYS)]
+    planned = list(backfill_days(TODAY, ago(RETENTION_DAYS), dict, totals))
+    assert planned == [*(ago(days) for days in range(1, 100)), *at_risk]
+    insisted = list(wanted_days(TODAY, ago(RETENTION_DAYS), dict, totals, NOW, insist=True))
+    assert len(insisted) == RETENTION_DAYS + 1
+
+
+def test_totals_that_show_nothing_at_all_are_not_believed() -> None:
+    """Nobody has a meter that never counted anything."""
+    assert list(backfill_days(TODAY, ago(60), dict, available())) == [ago(days) for days in range(1, 61)]
+    assert healed(empties(range(1, 30), 400), availability=available()) == [
+        ago(days) for days in range(1, 15)
+    ]
 
 
 def test_what_a_person_wants_is_every_incomplete_day() -> None:
@@ -180,17 +221,18 @@ def test_what_a_person_wants_is_every_incomplete_day() -> None:
         ago(3): NOTHING._replace(asked=asked(Outcome.EMPTY, 0.1)),
         ago(4): NOTHING._replace(asked=asked(Outcome.EMPTY, 30)),
     }
-    wanted = list(wanted_days(TODAY, ago(5), lambda: known, NOW, insist=False))
+    wanted = list(wanted_days(TODAY, ago(5), lambda: known, None, NOW, insist=False))
     assert wanted == [ago(0), ago(2), ago(4), ago(5)]
-    wanted = list(wanted_days(TODAY, ago(5), lambda: known, NOW, insist=True))
+    wanted = list(wanted_days(TODAY, ago(5), lambda: known, None, NOW, insist=True))
     assert wanted == [ago(0), ago(2), ago(3), ago(4), ago(5)]
 
 
-def test_since_insists_on_days_before_fourteen_empty_ones() -> None:
-    """A person may know better than the rule."""
+def test_since_insists_on_empty_days() -> None:
+    """A person may know better."""
     known = {ago(0): PARTIAL, ago(1): COMPLETE} | empties(range(2, 16))
-    assert list(wanted_days(TODAY, ago(20), lambda: known, NOW, insist=False)) == [TODAY]
-    insisted = list(wanted_days(TODAY, ago(20), lambda: known, NOW, insist=True))
+    wanted = list(wanted_days(TODAY, ago(20), lambda: known, None, NOW, insist=False))
+    assert wanted == [TODAY, *(ago(days) for days in range(16, 21))]
+    insisted = list(wanted_days(TODAY, ago(20), lambda: known, None, NOW, insist=True))
     assert insisted == [TODAY, *(ago(days) for days in range(2, 21))]
 
 
@@ -203,8 +245,8 @@ def test_since_insists_on_days_before_fourteen_empty_ones() -> None:
 )
 def test_plans_go_down_and_never_ask_for_a_complete_day(states: dict[date, Known], insist: bool) -> None:
     """Whatever is known: strictly newest first, within bounds, nothing that is complete."""
-    wanted = list(wanted_days(TODAY, ago(30), lambda: states, NOW, insist=insist))
-    missing = list(backfill_days(TODAY, ago(30), lambda: states))
+    wanted = list(wanted_days(TODAY, ago(30), lambda: states, None, NOW, insist=insist))
+    missing = list(backfill_days(TODAY, ago(30), lambda: states, None))
     for days in (wanted, missing):
         assert days == sorted(set(days), reverse=True)
         assert all(ago(30) <= day <= TODAY for day in days)
@@ -244,7 +286,7 @@ def test_a_settled_day_that_the_ledger_forgot_is_not_read_in_a_loop() -> None:
     """Bug: after the last re-reading the ledger forgets a day, and until a day later it counted as due."""
     day = local_day(ago(4), BERLIN)
     now = after(day, days=3, hours=1)
-    assert list(heal_days(BERLIN, OLDEST, {day.date: COMPLETE}, now, POLICY)) == []
+    assert list(heal_days(BERLIN, OLDEST, {day.date: COMPLETE}, None, now, POLICY)) == []
 
 
 def test_a_failed_rereading_is_tried_again() -> None:
@@ -301,8 +343,9 @@ class Life:
         today = now.astimezone(BERLIN).date()
         first = first_day(today, None, None)
         self._ask(refresh_days(today, dict(self.known), now), now)
-        self._ask(heal_days(BERLIN, first, dict(self.known), now, POLICY), now)
-        self._ask(backfill_days(today, first, lambda: self.known), now)
+        totals = Availability(0, first, today, ((self.installed, today - timedelta(days=1)),))
+        self._ask(heal_days(BERLIN, first, dict(self.known), totals, now, POLICY), now)
+        self._ask(backfill_days(today, first, lambda: self.known, totals), now)
 
     def _ask(self, days: Iterable[date], now: datetime) -> None:
         for day in days:
@@ -332,14 +375,14 @@ def test_two_months_of_life_cost_few_requests() -> None:
     for hours in range(24 * 61):
         life.hour(start + timedelta(hours=hours))
     history = (start.date() - installed).days
-    first_morning = history + EMPTY_RUN + 1 + EMPTY_RUN  # below the meter's first day, and at the old end
-    retries = 2 * (EMPTY_RUN + 1)  # after 1 h and 6 h
+    first_morning = history + EXPIRING_DAYS  # those that are about to go are asked for once, for certain
+    retries = 2  # the gap, after 1 h and 6 h
     assert life.requests[start.date()] <= first_morning + 15 + retries + 2 * 3
     ordinary = [life.requests[date(2024, 4, number)] for number in range(1, 30)]
-    # 24 for today, yesterday at midnight, two that settle; weekly the gap and the fourteen empty days.
-    assert sum(ordinary) / len(ordinary) < 31
-    assert max(ordinary) <= 27 + EMPTY_RUN + 1
-    assert min(ordinary) == 27
+    # 24 for today, yesterday at midnight, two that settle, one that is about to go; weekly the gap.
+    assert sum(ordinary) / len(ordinary) < 29
+    assert max(ordinary) <= 28 + 1
+    assert min(ordinary) == 28
     assert life.asked_for[gap] == 2 + 15 + 6
     assert all(
         life.known[installed + timedelta(days=days)].complete
@@ -356,14 +399,14 @@ def test_a_day_that_somebody_wishes_for_is_asked_for_at_once(state: Known) -> No
     """By the service, also where it does not heal, and by hand; however often it failed."""
     known = {ago(40): state._replace(asked=Asked.wish(99, "verify")), ago(41): COMPLETE}
     assert healed(known, PlanPolicy(heal=False)) == [ago(40)]
-    assert ago(40) in list(wanted_days(TODAY, ago(45), lambda: known, NOW, insist=False))
-    assert ago(41) not in list(wanted_days(TODAY, ago(45), lambda: known, NOW, insist=False))
+    assert ago(40) in list(wanted_days(TODAY, ago(45), lambda: known, None, NOW, insist=False))
+    assert ago(41) not in list(wanted_days(TODAY, ago(45), lambda: known, None, NOW, insist=False))
 
 
 def test_by_hand_a_day_is_read_again_whose_last_reading_failed() -> None:
     """Also where it is complete: what was to be looked at was not seen."""
     known = {ago(3): COMPLETE._replace(asked=asked(Outcome.FAILED)), ago(4): COMPLETE}
-    assert list(wanted_days(TODAY, ago(4), lambda: known, NOW, insist=False)) == [
+    assert list(wanted_days(TODAY, ago(4), lambda: known, None, NOW, insist=False)) == [
         TODAY,
         ago(1),
         ago(2),

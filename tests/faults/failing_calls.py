@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import stat
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -22,6 +23,18 @@ BY_PATH = (
 )  # fmt: skip
 BY_DESCRIPTOR = ("read", "write", "fsync", "close", "fstat", "ftruncate", "pread", "pwrite", "fchown")
 WRITES = ("write", "pwrite")
+
+
+def folders_refused(number: int, *, of_files: bool = False) -> Callable[[int], None]:
+    """An `os.fsync` that fails so for every folder, or for every file instead."""
+    really = os.fsync
+
+    def fsync(descriptor: int) -> None:
+        if stat.S_ISDIR(os.fstat(descriptor).st_mode) is not of_files:
+            raise OSError(number, os.strerror(number))
+        really(descriptor)
+
+    return fsync
 
 
 @dataclass(frozen=True, slots=True)

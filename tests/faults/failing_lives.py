@@ -84,7 +84,7 @@ class Life:
                 self.seen[answered.day.date].add(bytes_of(self.folder, answered.day.date))
             self._attempt(partial(archive.note_failure, filled(FAILED).day, "no answer", NOW))
             self._attempt(partial(archive.want_again, WANTED, "verify"))
-            self._attempt(archive.scan)
+            self._attempt(partial(archive.scan, NOW.date()))
             if bytes_of(self.folder, ASIDE) is not None:
                 self._attempt(partial(archive.set_aside, ASIDE, "verify"))
             self._attempt(archive.probe)
@@ -96,7 +96,7 @@ class Life:
         if not self._archive:
             self._attempt(lambda: self._archive.append(Archive(self.folder, DayFormat())))
         for archive in self._archive:
-            self._attempt(archive.scan)
+            self._attempt(partial(archive.scan, NOW.date()))
         for day in DAYS:
             self.seen[day].add(bytes_of(self.folder, day))
 

@@ -6,6 +6,7 @@ Cloud, clock and pace go on beneath all lives of a history.
 from __future__ import annotations
 
 import asyncio
+import json
 import random
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -26,7 +27,7 @@ from collector.simulator.refusals import as_json
 from collector.simulator.wire import Reply
 from tests.faults.checker import GRID, SOLAR, Answer, History, Values
 from tests.faults.lives import Lived, Lives
-from tests.faults.weather import BENIGN, Weather
+from tests.faults.weather import BENIGN, DOUBTFUL, Weather
 from tests.virtual_time import VirtualTimeLoop
 from tests.world import DEVICE, World, kwh
 
@@ -104,12 +105,13 @@ def _step(dice: random.Random) -> timedelta:
 
 
 class _Recording(Simulator):
-    """Writes down each answer that is sent as it should be."""
+    """Writes down each answer that is sent as it should be, and of one with an hour in doubt the others."""
 
     def __init__(self, scenario: Scenario, history: History) -> None:
         super().__init__(scenario, clock=wall_clock, log_size=1_000_000)
         self._history = history
         self._asked_at: dict[int, datetime] = {}
+        self._in_doubt: set[int] = set()
 
     async def _reply(self, request: web.BaseRequest, account: Account | None, served: Served) -> None:
         self._asked_at[id(served)] = self.now  # an answer is of then, however long it takes
@@ -121,14 +123,20 @@ class _Recording(Simulator):
             channel = int(served.channel)
             moment = self._asked_at[id(served)]
             values = told(device, channel, day, moment)
+            if channel == 0:
+                self._in_doubt.difference_update(self._history.hours[day])
+            if served.fault == DOUBTFUL:
+                self._in_doubt |= _with_negatives(values, reply.body)
+            # The sun of a day is asked for after its grid: it is not taken where the grid is in doubt.
+            values = {name: value for name, value in values.items() if name[0] not in self._in_doubt}
             columns = SOLAR if channel else GRID
             now = asyncio.get_running_loop().time()
             self._history.answers.append(Answer(now, int(moment.timestamp()), day, columns, values))
         await super()._send(request, served, reply)
 
     def _is_sound(self, request: web.BaseRequest, served: Served, reply: Reply) -> bool:
-        """A fault that finds nothing to spoil leaves a sound answer."""
-        if served.fault is None or served.fault in BENIGN:
+        """A fault that finds nothing to spoil leaves a sound answer, and one that spoils an hour the rest."""
+        if served.fault is None or served.fault in BENIGN or served.fault == DOUBTFUL:
             return True
         account = self.scenario.account[0]
         moment = self._asked_at[id(served)]
@@ -149,6 +157,13 @@ def told(device: Device, channel: int, day: date, now: datetime) -> dict[tuple[i
         else:
             values[ts, "import"], values[ts, "export"] = kwh(energy.consumption), kwh(energy.reversed)
     return values
+
+
+def _with_negatives(values: dict[tuple[int, str], Decimal], body: bytes) -> set[int]:
+    """The hours of the answer that have a number below zero: it tells nothing of them."""
+    rows = [row["consumption"] for row in json.loads(body)["history"] if row.get("consumption") is not None]
+    hours = sorted({ts for ts, _ in values})
+    return {ts for ts, wh in zip(hours, rows, strict=True) if wh < 0}
 
 
 def _present(weather: Weather, now: datetime) -> Values:

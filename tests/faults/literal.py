@@ -1,7 +1,7 @@
 """The oracle of the fuzzed answers: what a body says of an hour, word by word, and nothing else.
 
 It shares no line with the code under test: no order of rows, no layout of a day. It only knows which
-stamps name an hour, and which sums its rows allow.
+stamps name an hour, which numbers a meter can measure, and which sums its rows allow.
 """
 
 from __future__ import annotations
@@ -17,13 +17,20 @@ from zoneinfo import ZoneInfo
 
 from collector.energy.days import LocalDay
 
+_MOST_WH = {False: Decimal(40_000), True: Decimal(400_000)}  # an hour; of two clamps, of three phases
+
 
 class Said(NamedTuple):
-    """One row: Wh, and the tariff's name. `None` where the row, or a phase beside it, has no value."""
+    """One row: Wh, and the tariff's name. `None` where the row, or a phase beside it, has no value.
+
+    `least` and `most` are the extremes of its numbers and, times three, of its phases'.
+    """
 
     tariff: str
     consumption: Decimal | None
     reversed: Decimal | None
+    least: Decimal = Decimal(0)
+    most: Decimal = Decimal(0)
 
 
 class Literal:
@@ -32,6 +39,7 @@ class Literal:
     def __init__(self, data: bytes, *, three_phases: bool) -> None:
         self.zone_name: Any = None
         self._rows: Mapping[str, list[Said]] = {}
+        self._most_wh = _MOST_WH[three_phases]
         try:
             body = json.loads(data, parse_float=Decimal)
         except (ValueError, RecursionError, ArithmeticError):
@@ -46,15 +54,20 @@ class Literal:
         return [*self._rows.get(local, ()), *self._rows.get(_utc(ts), ())]
 
     def sums(self, ts: int, day: LocalDay) -> set[tuple[Decimal, Decimal]]:
-        """What the hour may have had: Wh from and to. Empty where the body does not tell."""
+        """What the hour may have had: Wh from and to. Empty where the body does not tell it, or tells
+        what cannot be; a row on a repeated hour may stand for both."""
         rows = self.rows(ts, day.zone)
         twins = {each for pair in day.twins for each in pair}
+        most_wh = self._most_wh * (2 if ts in twins else 1)
         least = 1 if ts in twins else len([row for row in rows if row.tariff != "0"] or rows)
         found = set()
         for size in range(least, min(len(rows), 8) + 1):
             for parts in combinations(rows, size):
-                if len({part.tariff for part in parts}) == size and not any(None in part for part in parts):
-                    found.add((_total(parts, 1), _total(parts, 2)))
+                if any(None in part or part.least < 0 or part.most > most_wh for part in parts):
+                    continue
+                sums = _total(parts, 1), _total(parts, 2)
+                if len({part.tariff for part in parts}) == size and max(sums) <= most_wh:
+                    found.add(sums)
         return found
 
 
@@ -75,8 +88,13 @@ def _rows_of(body: dict[str, Any], *, three_phases: bool) -> Mapping[str, list[S
         if isinstance(row, dict) and isinstance(row.get("datetime"), str):
             beside = [phase[place] for phase in phases if isinstance(phase, list) and len(phase) > place]
             said = _said(row)
-            if any(_said(each).consumption is None for each in beside):
+            phases_said = [_said(each) for each in beside]
+            if any(each.consumption is None for each in phases_said):
                 said = Said(said.tariff, None, None)
+            said = said._replace(
+                least=min(each.least for each in (said, *phases_said)),
+                most=max(said.most, *(each.most * 3 for each in phases_said), Decimal(0)),
+            )
             found[_stamp(row["datetime"])].append(said)
     return found
 
@@ -95,7 +113,8 @@ def _said(row: Any) -> Said:
     values = [_number(row.get(key)) for key in ("consumption", "reversed")]
     if row.get("missing") is True:
         values = [None, None]
-    return Said("0" if tariff in (None, "") else str(tariff), *values)
+    known = [value for value in values if value is not None] or [Decimal(0)]
+    return Said("0" if tariff in (None, "") else str(tariff), values[0], values[1], min(known), max(known))
 
 
 def _number(value: Any) -> Decimal | None:

@@ -128,8 +128,10 @@ def unsettled(folder: Path) -> Iterator[Loss]:
     """What an archive that opens the folder finds wrong; it mends what a crash may leave."""
     archive = Archive(folder, DayFormat())
     try:
-        for quarantined in archive.scan():
+        for quarantined in archive.scan(DAYS[-1]):
             yield Loss(quarantined.day, quarantined.reason)
+        for day in archive.gone | archive.changed:
+            yield Loss(day, "called gone or changed, and nobody touched it")
     finally:
         archive.close()
     checksums = Checksums(folder / OWN_FOLDER / FILE_NAME)

@@ -15,7 +15,7 @@ import pytest
 
 from collector.archive.checking import check_day
 from collector.archive.checksums import Recorded
-from collector.archive.dayfile import DayFormat, encode
+from collector.archive.dayfile import DayFormat, encode, has_record
 from collector.archive.inspection import inspect
 from collector.archive.store import Archive
 from collector.energy.days import local_day
@@ -43,13 +43,16 @@ def _reading(ts: int) -> HourReading:
 
 
 def test_every_truncation_of_a_day_is_found() -> None:
-    """At every byte, also where a line ends; and as the older utility's file, without a checksum."""
+    """At every byte, also where a line ends; and as the older utility's file, without a checksum.
+
+    Only the end of the last line is form: without it the day is whole all the same.
+    """
     answered = real_day(50)
     whole = encode(answered, 4, complete=True)
-    for size in range(len(whole)):
+    for size in range(len(whole) - 1):
         found = check_day(whole[:size], AUTUMN, BERLIN, NOW, ()).findings
         assert found, f"{size} bytes of it are taken for the whole day"
-    figures.note("S9", truncations=len(whole), overlooked=0)
+    figures.note("S9", truncations=len(whole) - 1, overlooked=0)
 
 
 def test_every_flipped_bit_of_a_line_is_found() -> None:
@@ -117,7 +120,7 @@ def stored(folder: Path, answered: list[EnergyDay]) -> None:
 def found_and_mended(folder: Path, damaged: Mapping[date, bytes]) -> Counter[str]:
     """Looks as the service does at its start, then as `verify --fix`; every damaged file is aside then."""
     archive = Archive(folder, DayFormat())
-    moved = {each.day: each.place for each in archive.scan()}
+    moved = {each.day: each.place for each in archive.scan(NOW.date())}
     known = archive.known()
     wanted = {day for day in damaged if day in known and not known[day].complete}
     assert moved.keys() | wanted | archive.changed == damaged.keys()
@@ -133,9 +136,27 @@ def found_and_mended(folder: Path, damaged: Mapping[date, bytes]) -> Counter[str
     return Counter(healed_by_service=healed_by_service, told_by_service_and_healed_by_verify=told)
 
 
+def test_of_what_nobody_can_give_again_only_rubbish_is_moved(tmp_path: Path) -> None:
+    """Damage of every kind, years later: what holds a record of its day stays, byte for byte."""
+    dice = amounts.dice("S9 only copies")
+    whole = [encode(real_day(number), 4, complete=True) for number in range(len(DAYS))]
+    kinds = list(DAMAGES)
+    put = {}
+    for place, day in enumerate(DAYS):
+        put[day] = DAMAGES[kinds[place % len(kinds)]](dice, whole[place], whole[place - 1])
+        (tmp_path / f"{day}.jsonl").write_bytes(put[day])
+    archive = Archive(tmp_path, DayFormat())
+    moved = {each.day for each in archive.scan((NOW + timedelta(days=1200)).date())}
+    archive.close()
+    assert moved == {day for day in moved if not has_record(put[day], day)}
+    for day in put.keys() - moved:
+        assert (tmp_path / f"{day}.jsonl").read_bytes() == put[day]
+    assert 0 < len(moved) < len(DAYS) / 2
+
+
 LOOK = """
 import resource, sys
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from pathlib import Path
 from collector.archive.dayfile import DayFormat
 from collector.archive.inspection import inspect
@@ -148,7 +169,7 @@ def look():
     survey(folder, DayFormat())
     inspect(folder, None, datetime(2024, 12, 1, tzinfo=UTC))
     archive = Archive(folder, DayFormat())
-    moved = archive.scan()
+    moved = archive.scan(date(2024, 12, 1))
     archive.close()
     return len(moved)
 small.rename(folder / small.name)

@@ -79,7 +79,7 @@ async def outage(
                 complete=True,
             )
         assert_told_once(log_lines, events)
-        for bad in ("job.failed", "file.quarantined", "ledger.rebuilt", "file.unreadable"):
+        for bad in ("job.failed", "file.quarantined", "ledger.rebuilt", "file.unreadable", "file.gone"):
             assert not events_in(log_lines.getvalue(), bad), bad
         assert not list(archive.rglob("*shelly-tmp"))
     figures.note("S8", outages=1, probes=probes[0], requests_while_down=0)

@@ -24,6 +24,7 @@ from collector.archive.dayfile import encode
 from collector.cloud.answers import DayAnswer, ReadDay, read_day
 from collector.cloud.meters import Kind, Meter
 from collector.cloud.refusals import read_answer
+from collector.energy.readings import HourReading
 from collector.errors import AnswerError, SourceError
 from collector.simulator import Device
 from tests.cloud.stand_in import (
@@ -163,6 +164,26 @@ def test_a_fuzzed_answer_is_refused_or_true() -> None:
     )  # fmt: skip
 
 
+@pytest.mark.parametrize("wh", [-0.01, -5, 400_000.01, 4_294_967.3, 1e30])
+def test_a_number_that_cannot_be_costs_one_hour_of_any_answer(wh: float) -> None:
+    """In any row of any variant: the other hours are what they are without it."""
+    chance = dice("N2", wh)
+    for shape in _shapes():
+        raw = json.loads(shape.text)
+        rows = raw["sum" if shape.meter.kind is Kind.EM3 else "history"]
+        row = chance.choice([row for row in rows if row.get("consumption") is not None])
+        row[chance.choice(["consumption", "reversed"])] = wh
+        whole = _read(shape.text.encode(), shape.meter, shape.day)
+        read = _read(json.dumps(raw).encode(), shape.meter, shape.day)
+        assert whole is not None
+        assert read is not None
+        hours, before = read.energy_day.readings, whole.energy_day.readings
+        assert hours == {ts: before[ts] for ts in hours}
+        lost = before.keys() - hours.keys()
+        assert len(lost) <= 1  # none where a tariff's part was in doubt already
+        assert lost == {each.ts for each in read.anomalies} - {each.ts for each in whole.anomalies}
+
+
 def test_whatever_becomes_of_a_sample_is_an_answer_or_an_error_of_ours() -> None:
     """All samples, refusals and other endpoints' too: their bytes changed, under any status and header."""
     count = amount(600, 20_000)
@@ -220,12 +241,14 @@ def test_what_is_changed_does_not_depend_on_what_was_changed_before() -> None:
 # -- The judge ----------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("mistake", ["swapped", "doubled", "shifted", "zero for a hole"])
+@pytest.mark.parametrize("mistake", ["swapped", "doubled", "shifted", "zero for a hole", "impossible"])
 def test_the_judge_notices_a_wrong_hour(mistake: str) -> None:
     """Or the rig would see nothing."""
     shape = next(_shapes())
     raw = json.loads(shape.text)
     raw["history"][5] |= {"missing": True, "consumption": None, "reversed": None}
+    if mistake == "impossible":
+        raw["history"][5] |= {"missing": False, "consumption": 68_000_000, "reversed": 0}
     data = json.dumps(raw).encode()
     read = _read(data, shape.meter, shape.day)
     assert read is not None
@@ -239,7 +262,8 @@ def test_the_judge_notices_a_wrong_hour(mistake: str) -> None:
     elif mistake == "shifted":
         hours[second] = hours[third]
     else:
-        hours[read.energy_day.day.hours[5]] = hours[first]._replace(import_kwh=Decimal(0))
+        import_kwh = Decimal(68_000 if mistake == "impossible" else 0)
+        hours[read.energy_day.day.hours[5]] = HourReading(import_kwh, Decimal(0), Decimal(0))
     wrong = replace(read, energy_day=replace(read.energy_day, readings=hours))
     with pytest.raises(AssertionError):
         _judge(wrong, data, shape)

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from collector.archive import files, store
-from collector.cloud.pacing import Pacer
+from collector.cloud.pacing import Pace
 from collector.energy.readings import merged
 from collector.service import trust
 from tests.faults import amounts, figures
@@ -21,7 +21,9 @@ from tests.faults.histories import lived
 from tests.faults.weather import weather
 from tests.service.living import look_about_rarely
 
-_NEVER_TOLD = {"job.failed", "file.changed", "file.quarantined", "file.unreadable"}  # nobody hurts files
+_NEVER_TOLD = {  # nobody hurts files
+    "job.failed", "file.changed", "file.gone", "file.quarantined", "file.unreadable", "storage.weak",
+}  # fmt: skip
 _PARTS = 8  # that may be lived side by side
 _TRIES = 12  # histories in which a mistake must show
 
@@ -63,13 +65,13 @@ def _older_wins(patch: pytest.MonkeyPatch) -> None:
 
 
 def _asks_at_once(patch: pytest.MonkeyPatch) -> None:
-    begin = Pacer.__init__
+    begin = Pace.__init__
 
-    def hasty(self: Pacer, *told: Any) -> None:
+    def hasty(self: Pace, *told: Any) -> None:
         begin(self, *told)
         self._not_before = float("-inf")
 
-    patch.setattr(Pacer, "__init__", hasty)
+    patch.setattr(Pace, "__init__", hasty)
 
 
 def _saves_in_place(patch: pytest.MonkeyPatch) -> None:

@@ -124,14 +124,14 @@ def _count(found: Killed, counts: dict[str, Any], lives: list[int], today: date)
     assert total["requests"] == len(counts["log"]), "the simulator's log is too short for this rig"
     found.rejections += total["rejections"]
     found.smallest_gap_s = min(found.smallest_gap_s, total["smallest_start_gap_s"])
-    asked = [(each["day"], each["channel"]) for each in counts["log"]]
+    asked = [(each["day"], each["until"], each["channel"]) for each in counts["log"]]
     past = [each for each in asked if each[0] < today.isoformat()]  # today is asked for at every start
     found.requests += len(past)
     found.needed += len(set(past))
     for first, end in zip([0, *lives], lives, strict=False):
         again = set(asked[end:]) & {each for each in asked[first:end] if each in past}
         found.repeated.append(len(again))
-        found.days_repeated.append(len({day for day, _ in again}))
+        found.days_repeated.append(len({day for day, _, _ in again}))
 
 
 def _today() -> date:

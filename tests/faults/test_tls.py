@@ -56,7 +56,7 @@ async def all_asked():
 print(json.dumps(asyncio.run(all_asked())))
 """
 
-CERTIFICATE = "the host's certificate is not valid (is this machine's clock right?)"
+NAME, STRANGER = "for another name", "an issuer that this machine does not know"
 NO_TLS = "no secure connection could be made"
 BROKEN = "the connection broke before the answer was whole"
 
@@ -78,21 +78,29 @@ def asked(urls: Iterable[str], trusted: Path) -> list[tuple[str, str]]:
     return [(kind, text) for kind, text in json.loads(done.stdout)]
 
 
-def certificates(authority: Authority, folder: Path) -> dict[str, Path]:
-    """Each is wrong in one thing, and signed by the authority that is trusted but where that is the thing."""
+def certificates(authority: Authority, folder: Path) -> dict[str, tuple[Path, str]]:
+    """Each is wrong in one thing, and signed by the authority that is trusted but where that is the thing.
+
+    With what the reason says of it.
+    """
     stranger = Authority(folder / "stranger", "A stranger")
     namesake = Authority(folder / "namesake")
+    ending = "DNS:evil-localhost,DNS:x.localhost"
+    past, future = ("20200101000000Z", "20200201000000Z"), ("20450101000000Z", "20490101000000Z")
     return {
-        "expired": authority.issue("expired", startdate="20200101000000Z", enddate="20200201000000Z"),
-        "not yet valid": authority.issue("future", startdate="20450101000000Z", enddate="20490101000000Z"),
-        "of another host": authority.issue("other", alt="DNS:shelly-12-eu.shelly.cloud"),
-        "of another address": authority.issue("address", alt="IP:127.0.0.2"),
-        "of a host that only ends alike": authority.issue("ending", alt="DNS:evil-localhost,DNS:x.localhost"),
-        "of a wildcard": authority.issue("wildcard", alt="DNS:*,DNS:*.localhost"),
-        "for clients": authority.issue("client", use="clientAuth"),
-        "signed by itself": authority.sign_itself("itself"),
-        "of an unknown authority": stranger.issue("stranger"),
-        "of an authority that calls itself like the known one": namesake.issue("namesake"),
+        "expired": (authority.issue("expired", startdate=past[0], enddate=past[1]), "has expired"),
+        "not yet valid": (
+            authority.issue("future", startdate=future[0], enddate=future[1]),
+            "not valid yet",
+        ),
+        "of another host": (authority.issue("other", alt="DNS:shelly-12-eu.shelly.cloud"), NAME),
+        "of another address": (authority.issue("address", alt="IP:127.0.0.2"), NAME),
+        "of a host that only ends alike": (authority.issue("ending", alt=ending), NAME),
+        "of a wildcard": (authority.issue("wildcard", alt="DNS:*,DNS:*.localhost"), NAME),
+        "for clients": (authority.issue("client", use="clientAuth"), "not valid ("),
+        "signed by itself": (authority.sign_itself("itself"), "signed by itself"),
+        "of an unknown authority": (stranger.issue("stranger"), STRANGER),
+        "of an authority that calls itself like the known one": (namesake.issue("namesake"), STRANGER),
     }
 
 
@@ -105,13 +113,15 @@ def assert_nothing_was_sent(heard: Overheard, why: str) -> None:
 
 
 def test_no_certificate_that_is_wrong_gets_the_key(authority: Authority, tmp_path: Path) -> None:
-    """Each is told as what it is: an outage, by its certificate."""
+    """Each is told as what it is: an outage, by its certificate, and by what is wrong with that."""
     sent = 0
     pairs = certificates(authority, tmp_path)
-    for why, pair in pairs.items():
+    for why, (pair, reason) in pairs.items():
         with serving(offering(pair)) as heard:
-            (outcome,) = asked([f"https://localhost:{heard.port}"], authority.certificate)
-        assert outcome == ("Unavailable", CERTIFICATE), why
+            ((error, text),) = asked([f"https://localhost:{heard.port}"], authority.certificate)
+        assert error == "Unavailable", why
+        assert "certificate" in text, why
+        assert reason in text, (why, text)
         assert_nothing_was_sent(heard, why)
         sent += len(heard.plain)
     figures.note("X5", certificates=len(pairs), bytes_of_requests=sent)

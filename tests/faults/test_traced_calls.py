@@ -61,12 +61,12 @@ INJECTED = [
 def work(folder: Path) -> None:
     """Everything that is done with an archive, and nothing else on that folder."""
     archive = Archive(folder, DayFormat())
-    archive.scan()
+    archive.scan(NOW.date())
     for answered in ANSWERS:
         archive.merge(answered, NOW)
     archive.note_failure(filled(FAILED).day, "no answer", NOW)
     archive.want_again(WANTED, "verify")
-    archive.scan()
+    archive.scan(NOW.date())
     archive.set_aside(ASIDE, "verify")
     archive.probe()
     archive.close()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -10,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from collector.energy.knowledge import Outcome
-from collector.simulator import Device, Hole, Revision, Shrink
+from collector.simulator import Device, Fault, Hole, Revision, Shrink
 from tests.numbers.test_whole_years import check_day
 from tests.world import DEVICE, World, cloud_of, hours_of_day, kwh, records_of, world
 
@@ -108,6 +109,27 @@ async def test_a_part_that_may_be_a_copy_is_never_added_silently(
         for record in records_of(path) if path.exists() else []:
             assert record["import"] in (kwh(device.energy(0, record["ts"]).consumption), Decimal(0))
         assert '"answer.anomaly"' in log_lines.getvalue()
+
+
+@pytest.mark.parametrize("kind", ["negative", "absurd_value"])
+async def test_an_hour_that_cannot_be_is_left_out_and_reported_and_had_later(
+    kind: str, tmp_path: Path, log_lines: io.StringIO
+) -> None:
+    """Bug: one such number cost the other 23 hours. The day is partial, and asked for again."""
+    device, fault = Device(DEVICE), Fault(kind, days=(DAY,), channel=0, times=1)
+    async with world(cloud_of(device, fault=(fault,)), tmp_path, AFTER_SPRING) as here:
+        await here.backfill(12)
+        path = here.folder() / f"{DAY}.jsonl"
+        records = records_of(path)
+        assert len(records) == 23
+        assert all(record["partial"] for record in records)
+        assert all(record["import"] == kwh(device.energy(0, record["ts"]).consumption) for record in records)
+        (line,) = [line for line in log_lines.getvalue().splitlines() if '"answer.anomaly"' in line]
+        event = json.loads(line)
+        assert (event["day"], event["field"], event["hours"]) == (str(DAY), "consumption", 1)
+        assert event["reason"]
+        await here.backfill(12)
+        assert check_day(path, DAY, device, complete=True) == 24
 
 
 DAY = date(2026, 3, 20)

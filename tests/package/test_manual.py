@@ -69,8 +69,8 @@ def test_every_command_and_flag_stands_in_the_manual(name: str) -> None:
 def help_after(*words: str) -> str:
     """What the program prints with `--help` after these words."""
     told = io.StringIO()
-    with contextlib.redirect_stdout(told), pytest.raises(SystemExit):
-        main([*words, "--help"])
+    with contextlib.redirect_stdout(told):
+        assert main([*words, "--help"]) == 0
     return told.getvalue()
 
 

@@ -39,6 +39,15 @@ def test_backfill_works_from_the_older_utilitys_flags_alone(cloud: Cloud, tmp_pa
     assert "days:" in done.stdout
 
 
+def test_two_meters_into_one_folder_end_with_73(cloud: Cloud, tmp_path: Path) -> None:
+    """The README's two commands, into the default folder: both are named, and the way out."""
+    words = ["backfill", "--host", cloud.url, "--auth_key", KEY, "--days", "1", "--id"]
+    assert collector(*words, DEVICE, env={"HOME": str(tmp_path)}).returncode == 0
+    other = collector(*words, "a8032abe41fc", env={"HOME": str(tmp_path)})
+    assert other.returncode == 73
+    assert all(word in other.stderr for word in (DEVICE, "a8032abe41fc", "--adopt", "--odir"))
+
+
 def test_hyphens_are_as_good_as_underscores(cloud: Cloud, tmp_path: Path) -> None:
     """`--auth-key` is `--auth_key`; `--dry-run` asks and writes nothing."""
     words = flags(cloud, tmp_path / "odir", "--dry-run", "--json", "--days", "9")
@@ -52,13 +61,44 @@ def test_hyphens_are_as_good_as_underscores(cloud: Cloud, tmp_path: Path) -> Non
     assert not (tmp_path / "odir").exists()
 
 
+def test_a_3em_is_collected_from_flags_alone(cloud: Cloud, tmp_path: Path) -> None:
+    """Bug: there was no flag for it."""
+    cloud.play(SCENARIO + 'kind = "3em"\n')
+    done = collector(*flags(cloud, tmp_path / "odir", "--days", "1", "--kind", "3em"))
+    assert done.returncode == 0, done.stderr
+    assert cloud.counts()["total"]["requests"] == 2
+    records = [record for path in (tmp_path / "odir").glob("*.jsonl") for record in records_of(path)]
+    assert len(records) >= 23
+    assert {record["solar"] for record in records} == {0}
+
+
+def test_a_meter_without_a_solar_clamp_is_asked_for_once_a_day(cloud: Cloud, tmp_path: Path) -> None:
+    """`--no-solar`, or with an underscore."""
+    for flag in ("--no-solar", "--no_solar"):
+        done = collector(*flags(cloud, tmp_path / "odir", "--days", "9", flag, "--dry-run", "--json"))
+        (plan,) = json.loads(done.stdout)
+        assert plan["requests"] == len(plan["days"]) == 10
+
+
+def test_a_backfill_that_has_nothing_names_what_may_be_wrong(cloud: Cloud, tmp_path: Path) -> None:
+    """Bug: as a meter of another kind it ended with "2 days: 2 empty", exit 0, and no hint."""
+    cloud.play(SCENARIO + 'kind = "3em"\nother_type = "empty"\n')
+    config = configuration(tmp_path, cloud)
+    for again in ([], ["--json"]):  # the second time only today is asked for
+        done = collector("backfill", "--config", str(config), "--days", "1", *again)
+        assert done.returncode == 1, done.stderr
+        for reason in ("house", "kind", "channel", "online", "host"):
+            assert reason in done.stderr
+    assert json.loads(done.stdout)["without_data"] == ["house"]
+
+
 def test_a_backfill_reports_in_json(cloud: Cloud, tmp_path: Path) -> None:
     """`--json`: a report on standard output, everything else on standard error."""
     config = configuration(tmp_path, cloud)
     done = collector("backfill", "--config", str(config), "--days", "40", "--json")
     report = json.loads(done.stdout)
     assert report["days"]["written"] == 40
-    assert report["failures"] == []
+    assert report["failures"] == report["without_data"] == []
     assert report["requests"] == 82
     again = json.loads(collector("backfill", "--config", str(config), "--days", "40", "--json").stdout)
     assert sum(again["days"].values()) == 1  # complete days are not asked for again
@@ -150,13 +190,13 @@ def test_an_interrupted_backfill_keeps_what_it_has(cloud: Cloud, tmp_path: Path)
 
 def test_the_service_manager_is_told(cloud: Cloud, tmp_path: Path) -> None:
     """READY once the archive is held, WATCHDOG while it works, a STATUS line, STOPPING at the end."""
-    address = tmp_path / "notify"
+    address = f"@shelly-collector-test-{os.getpid()}"  # a path could be longer than sockets may have
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
-        manager.bind(str(address))
+        manager.bind(address.replace("@", "\0"))
         manager.settimeout(20)
         service = started(
             "run", "--config", str(configuration(tmp_path, cloud)),
-            NOTIFY_SOCKET=str(address), WATCHDOG_USEC="600000",
+            NOTIFY_SOCKET=address, WATCHDOG_USEC="600000",
         )  # fmt: skip
         told = ""
         while "READY=1" not in told or told.count("WATCHDOG=1") < 3 or "Collecting 1 meter" not in told:
@@ -190,7 +230,7 @@ def test_help_and_version_import_none_of_the_packages(words: list[str], tmp_path
     """They answer at once, whatever else is broken or slow."""
     code = (
         "import sys\nfrom collector.cli import main\n"
-        f"try:\n    main({words!r})\nexcept SystemExit:\n    pass\n"
+        f"assert main({words!r}) == 0\n"
         "loaded = {'aiohttp', 'apscheduler', 'structlog', 'tenacity', 'asyncio'} & set(sys.modules)\n"
         "assert not loaded, loaded\n"
     )
@@ -214,6 +254,7 @@ def test_every_command_shows_an_example(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "words",
     [["backfil"], ["backfill", "--days", "-1"], ["backfill", "--days", "x"], ["backfill", "--since", "soon"],
+     ["backfill", "--kind", "5em"], ["backfill", "--no-solar", "--meter", "m"],
      ["backfill", "--all", "--days", "3"], ["run", "--nonsense"],
      ["backfill", "--host", "h", "--meter", "m"]],
 )  # fmt: skip

@@ -123,9 +123,13 @@ def test_a_file_that_cannot_be_read_as_one_is_a_missing_day(config: Path) -> Non
     """It is left where it is: `status` changes nothing."""
     path = folder_of(config) / f"{days_ago(3)}.jsonl"
     path.write_bytes(b"\0" * 4096)
+    (folder_of(config) / ".collector" / "quarantine").mkdir()
+    (folder_of(config) / ".collector" / "quarantine" / "2020-01-01.jsonl.1").touch()
     before = sorted((each, each.stat().st_mtime_ns) for each in folder_of(config).rglob("*"))
     (house,) = status_json(config)["meters"]
     assert house["incomplete_days"] == {days_ago(3): "missing"}
+    assert house["quarantined"] == 1
+    assert "aside    1 damaged file in quarantine" in status(config)
     assert sorted((each, each.stat().st_mtime_ns) for each in folder_of(config).rglob("*")) == before
 
 

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 import time_machine
 
+from collector.archive.remembered import Remembered
 from collector.energy.days import wall_clock
 from collector.service import daemon, schedule
 from collector.service.daemon import serve
@@ -77,6 +78,7 @@ async def living(
     start: datetime,
     stand: dict[str, Any] | None = None,
     skew: timedelta = timedelta(0),
+    remembered: Remembered | None = None,
     **tables: Any,
 ) -> AsyncIterator[Living]:
     """A service that starts at `start`, its clock off by `skew`; stopped at the end if it still runs."""
@@ -96,7 +98,14 @@ async def living(
             off = [skew]
             watchdog_s = round(4 * daemon._HEARTBEAT_S)  # the unit's 120 s, unless it looks about rarely
             task = asyncio.create_task(
-                serve(settings, load, signals, lambda: wall_clock() + off[0], _Recorder(told, watchdog_s))
+                serve(
+                    settings,
+                    load,
+                    signals,
+                    lambda: wall_clock() + off[0],
+                    _Recorder(told, watchdog_s),
+                    remembered=remembered,
+                )
             )
             service = Living(world, signals, task, told, off)
             try:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from collector.service.health import Health, HealthPolicy, Signs, State, age_in_words, judge, worst
+from collector.service.health import Alarms, Health, HealthPolicy, Signs, State, age_in_words, judge, worst
 
 NOW = 1_770_000_000
 HOUR = 3600
@@ -84,3 +84,32 @@ def test_several_meters_are_as_well_as_the_worst_of_them() -> None:
 )
 def test_an_age_is_said_as_a_person_would(age_s: int | None, words: str) -> None:
     assert age_in_words(age_s) == words
+
+
+@pytest.mark.parametrize(
+    ("path", "secrets"),
+    [
+        (
+            "/aBcDeFgHiJkLmNoPqRsT_w/basement-and-garage-meters",
+            {"aBcDeFgHiJkLmNoPqRsT_w", "basement-and-garage-meters"},
+        ),
+        ("/aBcDeFgHiJkLmNoPqRsT_w/shelly-collector", {"aBcDeFgHiJkLmNoPqRsT_w"}),
+        ("/0c1f0000-1111-2222-3333-444444444444", {"0c1f0000-1111-2222-3333-444444444444"}),
+        ("/ping/0c1f-22/", {"0c1f-22"}),
+        ("/api/push/x7Kd92mQ?status=up&msg=OK&ping=", {"x7Kd92mQ"}),
+        ("/api/v1/heartbeat/Wq8sYb3nLk5v", {"Wq8sYb3nLk5v"}),
+        ("/heartbeat?source=shelly&token=q9w8e7r6&id=314159", {"q9w8e7r6", "314159"}),
+        ("/hook?s3cr3t-word", {"s3cr3t-word"}),
+        ("/the-topic-of-my-house", {"the-topic-of-my-house"}),
+        ("/mysecrettopic", {"mysecrettopic"}),
+        ("/ping", set()),
+        ("/", set()),
+        ("", set()),
+    ],
+)
+def test_each_part_of_a_ping_address_that_may_be_a_secret_is_one(path: str, secrets: set[str]) -> None:
+    """Bug: the longest part of the path alone was one, and a longer name behind a key showed the key.
+
+    Words are none: "ping" or "shelly-collector" left out everywhere would make logs unreadable.
+    """
+    assert set(Alarms(f"https://hc-ping.com{path}").secrets) == secrets

@@ -10,11 +10,12 @@ from typing import Any
 
 import pytest
 
+from collector.network import NO_WAY_CURE
 from collector.service import trust
 from collector.service.standing import MeterStanding, Standing, read_standing
 from collector.simulator import Device, Fault, Hole
 from tests.service.living import Living, events_in, living
-from tests.world import DEVICE, cloud_of
+from tests.world import DEVICE, KEY, cloud_of
 
 START = datetime(2026, 3, 20, 14, 5, tzinfo=UTC)
 TODAY = date(2026, 3, 20)
@@ -127,6 +128,24 @@ async def test_a_meter_that_is_offline_is_told_once_and_again_when_it_is_back(
         await service.pass_time(hours=20)
         assert house(service).state == "good"
         assert changes(log_lines) == [("good", "offline"), ("offline", "good")]
+
+
+async def test_a_trouble_says_what_to_do_about_its_very_reason(
+    tmp_path: Path, log_lines: io.StringIO
+) -> None:
+    """Not only what helps with most outages: that is said where the reason has no cure of its own."""
+    home = {
+        "name": "home",
+        "host": "http://127.0.0.1:9",
+        "auth_key": KEY,
+        "meter": [{"name": "house", "id": DEVICE}],
+    }
+    async with living(cloud_of(), tmp_path, START, {"accounts": [home]}, **SHALLOW) as service:
+        await told(service, log_lines, "source.unavailable")
+        trouble = standing_of(service).accounts["home"].trouble
+    assert trouble is not None
+    assert trouble.reason.startswith("no connection: ")
+    assert trouble.cure == NO_WAY_CURE
 
 
 async def test_a_trouble_is_said_within_a_second_and_so_is_its_end(

@@ -165,23 +165,29 @@ async def test_no_two_jobs_ask_for_the_same_day(tmp_path: Path) -> None:
 
 @pytest.mark.usefixtures("rare_looks")
 async def test_days_before_the_meter_was_there_are_not_asked_for_again(tmp_path: Path) -> None:
-    """Fourteen empty days end a backfill; older days are never asked for, the empty ones rarely.
-
-    But for fourteen of those that the cloud is about to forget: the meter might have been there.
-    """
+    """But for those that the cloud is about to forget, each once: the meter might have been there."""
     device = Device(DEVICE, installed_since=TODAY - timedelta(days=10))
     async with living(cloud_of(device), tmp_path, START) as service:
+        counts = service.world.cloud.counts
         await service.pass_time(hours=2)
-        asked = {date.fromisoformat(day) for _, day, _ in service.world.cloud.counts.days}
-        at_risk = {day for day in asked if day < TODAY - timedelta(days=RETENTION_DAYS - EXPIRING_DAYS)}
-        assert len(at_risk) in range(14, 14 + 5)
-        assert min(asked - at_risk) >= TODAY - timedelta(days=10 + 14 + 4)
-        before = service.world.cloud.counts.total.requests
+        kept = TODAY - timedelta(days=RETENTION_DAYS)
+        asked = Counter(date.fromisoformat(day) for _, day, _ in counts.days)
+        at_risk = {kept + timedelta(days=number) for number in range(EXPIRING_DAYS)}
+        own = {TODAY - timedelta(days=number) for number in range(11)}
+        spans = asked.keys() - at_risk - own
+        assert asked.keys() >= at_risk | own
+        assert len(spans) in (6, 7)  # of daily totals, which grow from 30 days to 240
+        before = counts.total.requests
         await service.pass_time(hours=20)
-        assert service.world.cloud.counts.total.requests - before < 2 * (20 + 3 * 18)
-        await service.pass_time(days=3)  # the next days at risk are not asked for: the old end is known
-        asked = {date.fromisoformat(day) for _, day, _ in service.world.cloud.counts.days}
-        assert {day for day in asked if day < min(asked - at_risk)} == at_risk
+        assert counts.total.requests - before < 2 * (20 + 8)
+        await service.pass_time(days=3)  # one more day comes within the thirty each day
+        asked = Counter(date.fromisoformat(day) for _, day, _ in counts.days)
+        assert asked.keys() - spans - own - at_risk == {
+            *(TODAY + timedelta(days=number) for number in range(1, 5)),
+            *(kept + timedelta(days=EXPIRING_DAYS + number) for number in range(4)),
+        }
+        at_risk -= {kept}  # also the first day of the oldest span of totals
+        assert {day: counts.days[DEVICE, str(day), "0"] for day in at_risk} == dict.fromkeys(at_risk, 1)
 
 
 @pytest.mark.usefixtures("rare_looks")

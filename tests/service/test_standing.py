@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
@@ -23,7 +23,7 @@ from collector.service.standing import (
 
 TEXTS = st.text(max_size=50)
 TIMES = st.integers(0, 4_000_000_000)
-FAILURES = st.none() | st.builds(Failure, TEXTS, TIMES, TEXTS)
+FAILURES = st.none() | st.builds(Failure, TEXTS, TIMES, TEXTS, TEXTS)
 STANDINGS = st.builds(
     Standing,
     version=TEXTS,
@@ -76,6 +76,17 @@ def test_the_newest_that_can_be_found_counts(tmp_path: Path) -> None:
     newer = Standing("0.1.0", 2, 1000, 3000, "2026-03-20")
     write_standing(place_for(tmp_path, environ), newer)
     assert read_standing(tmp_path, environ) == newer
+
+
+def test_a_failure_without_a_cure_of_its_own_is_read(tmp_path: Path) -> None:
+    """As a service of an older version writes it, while the new `status` is there already."""
+    accounts = {"home": AccountStanding(trouble=Failure("source.unavailable", 1, "no connection"))}
+    place = place_for(tmp_path, {})
+    write_standing(place, replace(ONE, accounts=accounts))
+    place.write_text(place.read_text().replace('"no connection", ""]', '"no connection"]'))
+    standing = read_standing(tmp_path, {})
+    assert standing is not None
+    assert standing.accounts == accounts
 
 
 GOOD = json.dumps(asdict(ONE))

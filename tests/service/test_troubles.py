@@ -96,7 +96,7 @@ async def test_one_accounts_trouble_never_slows_another(tmp_path: Path) -> None:
     tables: dict[str, Any] = {"pacing": {"min_interval_s": 1.05}, "schedule": {"backfill_days": 60}}
     scenario = Scenario(account=accounts, fault=faults)
     async with living(scenario, tmp_path, START, stand={"accounts": raw}, **tables) as service:
-        await service.pass_time(seconds=2 + 61 * 2 * 1.05)
+        await service.pass_time(seconds=2 + (61 + 2) * 2 * 1.05)  # the days, and two spans of totals
         assert len(list((tmp_path / "fine").glob("*.jsonl"))) == 61
         assert not list((tmp_path / "down").glob("*.jsonl"))
 

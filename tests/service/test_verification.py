@@ -27,7 +27,7 @@ from collector.service.verification import Verified, verified
 from collector.simulator import Device, Fault, Hole, Revision
 from tests.numbers.test_whole_years import check_day
 from tests.service.living import events_in, living
-from tests.world import DEVICE, World, cloud_of, kwh, records_of, world
+from tests.world import DEVICE, World, cloud_of, kwh, mark_as, records_of, world
 
 NOW = datetime(2025, 11, 20, 9, 30, tzinfo=UTC)
 DAY = date(2025, 11, 12)
@@ -57,6 +57,7 @@ def write_files(folder: Path, device: Device, days: list[date]) -> None:
             grid, sun = device.energy(0, ts), device.energy(1, ts)
             readings[ts] = HourReading(kwh(grid.consumption), kwh(grid.reversed), kwh(sun.consumption))
         (folder / f"{day}.jsonl").write_bytes(encode(EnergyDay(local, readings), 4, complete=True))
+    mark_as(folder, device.id)
 
 
 async def verify(here: World, *, fix: bool = False, **tables: Any) -> Verified:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import shutil
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
@@ -18,7 +19,9 @@ from collector.cli.findings import MeterReport, as_lines
 from collector.energy.coverage import DayState
 from collector.energy.days import zone_named
 from collector.service.overview import overview
+from collector.service.verification import verified
 from collector.simulator import Device, Fault
+from tests.archive.making import everything_in
 from tests.numbers.test_whole_years import check_day
 from tests.service.living import events_in, living
 from tests.world import DEVICE, World, cloud_of, records_of, world
@@ -141,6 +144,49 @@ async def test_an_archive_survives_an_upgrade_that_takes_its_zones_name_away(
     assert not events_in(log, "file.quarantined")
 
 
+@pytest.mark.parametrize("fix", [False, True])
+async def test_files_without_a_mark_wait_where_the_zone_is_not_known(
+    fix: bool, tmp_path: Path, log_lines: io.StringIO
+) -> None:
+    """Whose they are cannot be found out, and `verify --cloud` says so. They are the meter's once it is."""
+    (tmp_path / "archive").mkdir()
+    async with world(cloud_of(KYIV), tmp_path / "archive", NOW) as here:
+        await here.backfill(8)
+        shutil.rmtree(here.folder() / ".collector")
+        before = everything_in(here.folder())
+        here.cloud.reset()
+        with zone_data(tmp_path / "less", "Europe/Kyiv"):
+            report = await here.backfill(2)
+            assert all("zone.unknown" in reason for reason in report.failures["house"].values())
+            assert here.cloud.counts.total.requests == 2 * 3
+            assert len(events_in(log_lines.getvalue(), "zone.unknown")) == 1
+            (found,) = await verified(here.settings(), here.clock, lambda *told: None, fix=fix)
+            (unanswered,) = found.comparison.unanswered
+            assert "Europe/Kiev" in unanswered.reason
+            assert (unanswered.first, unanswered.last) == (date(2026, 3, 5), date(2026, 3, 12))
+            assert everything_in(here.folder()) == before
+        assert not (await here.backfill(8)).refused
+    log = log_lines.getvalue()
+    assert len(events_in(log, "zone.unknown")) == 2  # each command once
+    assert [each["days"] for each in events_in(log, "archive.adopted")] == [9]
+
+
+async def test_totals_of_a_zone_that_is_not_known_are_no_refusal(
+    tmp_path: Path, log_lines: io.StringIO
+) -> None:
+    """It is this machine's lack, reported once; the totals are read as soon as it knows the zone."""
+    (tmp_path / "archive").mkdir()
+    async with world(cloud_of(KYIV), tmp_path / "archive", NOW) as here:
+        with zone_data(tmp_path / "less", "Europe/Kyiv"):
+            assert len((await here.backfill(60)).failures["house"]) == 61
+        log = log_lines.getvalue()
+        assert len(events_in(log, "zone.unknown")) == 1
+        assert not events_in(log, "totals.refused")
+        report = await here.backfill(60)
+        assert not report.failures
+        assert report.beginnings == {"house": NOW.date() - timedelta(days=60)}
+
+
 async def test_verify_names_a_zone_that_is_not_known_and_finds_nothing(tmp_path: Path) -> None:
     """What depends on it is not checked; the files are not the less whole."""
     (tmp_path / "archive").mkdir()
@@ -243,6 +289,24 @@ async def test_wrong_hours_that_nothing_showed_are_found_when_the_rules_are_new(
         assert {day: (here.folder() / f"{day}.jsonl").read_bytes() for day in forgotten} == before
         (told,) = events_in(log_lines.getvalue(), "file.outdated")
         assert told["count"] == 7  # today's, too
+
+
+async def test_files_of_other_rules_without_a_mark_are_the_meters(
+    old_rules: ZoneData, tmp_path: Path, log_lines: io.StringIO
+) -> None:
+    """Each of their hours is off by one: they are compared by their local times, taken over and healed."""
+    now = datetime(2026, 6, 15, 18, 30, tzinfo=UTC)
+    async with world(cloud_of(MEXICAN), tmp_path / "archive", now) as here:
+        await here.backfill(8)
+        shutil.rmtree(here.folder() / ".collector")
+        old_rules.put(CHANGING, rules=FIXED)
+        old_rules.release("2026f")
+        old_rules.restart()
+        assert not (await here.backfill(8)).refused
+        await here.backfill(8)  # before an answer the zone of the files was not known
+        for day in days(date(2026, 6, 7), date(2026, 6, 14)):
+            check_day(here.folder() / f"{day}.jsonl", day, MEXICAN, complete=True)
+    assert len(events_in(log_lines.getvalue(), "archive.adopted")) == 1
 
 
 @pytest.mark.usefixtures("rare_looks")

@@ -23,6 +23,7 @@ from collector.errors import Problem, SettingsError
 from collector.service.health import HealthPolicy, Listen
 from collector.service.timetable import Timetable
 from collector.settings import LogSettings, Settings, from_flags, load, masked, parse
+from collector.settings.parsing import parse_without_keys
 
 KEY = "K3yOf" + "a1B2" * 20
 ENVIRON = {"SHELLY_COLLECTOR_AUTH_KEY": KEY}
@@ -324,6 +325,49 @@ def test_a_host_outside_of_shelly_cloud_is_warned_about() -> None:
     assert "shelly-12-eu.example.org" in settings.warnings[0]
 
 
+def test_two_tables_with_the_same_host_and_key_are_warned_about() -> None:
+    """They work, and share one request a second; both are named, and what to do."""
+    other = MINIMAL.replace("home", "cabin").replace("grid", "lake")
+    (warning,) = settings_of(MINIMAL + other.replace("shelly-12-eu", "HTTPS://Shelly-12-EU")).warnings
+    assert "account[home]" in warning
+    assert "account[cabin]" in warning
+    assert "one request a second" in warning
+    assert KEY not in warning
+    assert settings_of(MINIMAL + other.replace("shelly-12-eu", "shelly-13-eu")).warnings == ()
+    third = MINIMAL.replace("home", "shed").replace("grid", "shed")
+    assert len(settings_of(MINIMAL + other + third).warnings) == 1
+    assert parse_without_keys(tomllib.loads(MINIMAL + other), {}, Path("config.toml")).warnings == ()
+
+
+def test_a_long_path_is_shown_whole(tmp_path: Path) -> None:
+    """Bug: cut at 80 characters, and a folder with a long name was taken for a key."""
+    folder = tmp_path / ("d" * 90) / "0123456789abcdef0123456789abcdef" / "me@home #1?"
+    folder.mkdir(parents=True)
+    text = MINIMAL.replace("[[account.meter]]", 'auth_key_file = "not-there"\n[[account.meter]]')
+    (folder / "config.toml").write_text(text)
+    with pytest.raises(SettingsError) as caught:
+        load(folder / "config.toml", {})
+    assert str(folder / "not-there") in str(caught.value)
+    (problem,) = problems_of(f'[archive]\npath = "{folder}\\u0007"\n{MINIMAL}')
+    assert problem.value == f"{folder}\\x07"
+
+
+def test_a_key_that_stands_in_the_place_of_a_path_is_not_shown(tmp_path: Path) -> None:
+    """Whatever else the path is made of."""
+    for path in (KEY, f"/etc/{KEY}", f"~/{KEY}/x", f"../{KEY}.txt", f"{'x' * 100}/{KEY}"):
+        text = MINIMAL.replace("[[account.meter]]", f'auth_key_file = "{path}"\n[[account.meter]]')
+        (tmp_path / "config.toml").write_text(text)
+        with pytest.raises(SettingsError) as caught:
+            load(tmp_path / "config.toml", {})
+        assert KEY not in str(caught.value)
+
+
+def test_what_is_no_path_is_shown_in_part() -> None:
+    """A problem stays a line that can be read."""
+    (problem,) = problems_of(MINIMAL.replace("A1:B2:C3:D4:E5:F6", "not an id " * 1000))
+    assert len(problem.value) <= 81
+
+
 def test_flags_alone_make_a_flat_archive_of_one_meter(tmp_path: Path) -> None:
     settings = from_flags(
         {"SHELLY_COLLECTOR_ARCHIVE": "/elsewhere"} | ENVIRON,
@@ -339,6 +383,28 @@ def test_flags_alone_make_a_flat_archive_of_one_meter(tmp_path: Path) -> None:
     assert (meter.name, meter.kind, meter.grid_scale_factor) == ("a1b2c3d4e5f6", Kind.EM, Decimal("1.02"))
     assert settings.secrets == ("another" + KEY,)
     assert from_flags(ENVIRON, host="localhost", id="a1b2c3", pv_id="b1b2c3").meters[0].kind is Kind.EM3
+
+
+def test_kind_and_solar_can_be_said_with_flags_alone() -> None:
+    """A 3EM without a partner, and an EM without a solar clamp: what counts no solar is asked for once."""
+    (triple,) = from_flags(ENVIRON, host="localhost", id="a1b2c3", kind="3em").meters
+    assert (triple.kind, triple.has_no_solar, triple.requests_per_day) == (Kind.EM3, True, 1)
+    (single,) = from_flags(ENVIRON, host="localhost", id="a1b2c3", solar=False).meters
+    assert (single.kind, single.has_no_solar, single.requests_per_day) == (Kind.EM, True, 1)
+    (both,) = from_flags(ENVIRON, host="localhost", id="a1b2c3", kind="3em", solar=False).meters
+    assert both == triple
+
+
+@pytest.mark.parametrize(
+    ("given", "field"),
+    [({"kind": "em", "pv_id": "b1b2c3"}, "--pv_id"), ({"solar": False, "pv_id": "b1b2c3"}, "--no-solar")],
+)
+def test_flags_that_contradict_each_other_are_named(given: dict[str, Any], field: str) -> None:
+    """A second 3EM is there to count solar."""
+    with pytest.raises(SettingsError) as caught:
+        from_flags(ENVIRON, host="localhost", id="a1b2c3", **given)
+    (problem,) = caught.value.problems
+    assert problem.field == field
 
 
 def test_problems_with_flags_are_named_like_the_flags() -> None:
@@ -377,6 +443,30 @@ def test_the_masked_text_tells_whom_health_is_told_and_not_the_address() -> None
     again = settings_of(shown)
     assert again.alarms.on_change == settings.alarms.on_change == ("/x", 'y"z')
     assert again.listen == settings.listen == Listen("::1", 80)
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "aBcDeFgHiJkLmNoPqRsT_w/the-slug-of-a-check-that-is-longer",
+        "aBcDeFgHiJkLmNoPqRsT_w/shelly-collector",
+        "api/push/x7Kd92mQ?status=up&msg=OK",
+        "heartbeat?token=q9w8e7r6",
+        "ping",
+        "mysecrettopic/x",
+    ],
+)
+def test_of_a_ping_address_the_masked_text_shows_the_host_alone(path: str) -> None:
+    """Bug: behind a longer slug, the key of the ping was shown. All else stays readable."""
+    text = (
+        f'[archive]\npath = "/var/lib/shelly-collector"\n[health]\nping_url = "https://hc-ping.com/{path}"\n'
+    )
+    settings = settings_of(text + MINIMAL)
+    shown = masked(settings)
+    assert 'ping_url = "https://hc-ping.com/***"\n' in shown
+    assert 'path = "/var/lib/shelly-collector"' in shown
+    assert f".com/{path}" not in shown
+    assert settings_of(shown).archive == settings.archive
 
 
 @pytest.mark.parametrize("place", ["0.0.0.0:80", "192.168.1.5:9787", "[fd00::5]:80"])

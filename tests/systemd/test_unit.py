@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from collector.archive import remembered
 from collector.cli import COMMANDS, PROGRAM, exits
 from collector.settings import keys, schema
 
@@ -103,7 +104,9 @@ def test_the_unit_starts_a_command_that_there_is() -> None:
 
 
 def test_the_archive_lies_by_default_where_the_service_may_write() -> None:
-    assert Path("/var/lib", _the("StateDirectory")) == schema.ARCHIVE_PATH.default
+    archive, known = (Path("/var/lib", name) for name in _the("StateDirectory").split())
+    assert archive == schema.ARCHIVE_PATH.default
+    assert known == remembered.SYSTEM
 
 
 def test_the_credential_of_the_unit_is_the_one_that_the_program_looks_for(tmp_path: Path) -> None:

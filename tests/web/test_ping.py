@@ -140,6 +140,18 @@ async def test_a_proxy_of_the_environment_is_not_asked(monkeypatch: pytest.Monke
         assert await Pinger(told.url).ping(News.SUCCESS, "good")
 
 
+async def test_where_only_a_proxy_leads_out_the_reason_says_that_none_is_used(
+    log_lines: io.StringIO, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where all that is known is that no answer came."""
+    monkeypatch.setenv("https_proxy", "http://me:hunter2@127.0.0.1:1")
+    async with monitor() as told:
+        told.status = None
+        assert not await Pinger(told.url).ping(News.SUCCESS, "good")
+    (failed,) = events_in(log_lines.getvalue(), "ping.failed")
+    assert failed["reason"] == "no answer within 10 s; the environment names a proxy, which is not used"
+
+
 @pytest.mark.real_time
 async def test_a_name_server_that_never_answers_does_not_delay_a_stop(
     monkeypatch: pytest.MonkeyPatch,

@@ -1,0 +1,98 @@
+"""The mark: whose an archive is, and in which format it is kept. `.collector/archive.json`.
+
+Delete it and nothing is lost, but the files have to be compared with the cloud once more before they
+are this meter's again.
+"""
+
+from __future__ import annotations
+
+import json
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+from collector.archive.files import read_at_most, replace_file
+from collector.archive.folder import OWN_FOLDER
+from collector.energy.identity import Identity
+from collector.errors import ArchiveRefused
+
+FILE_NAME = "archive.json"
+FORMAT = 1
+
+_MAX_BYTES = 64 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """Whose an archive is.
+
+    `since`: the first day of this meter where the archive was another one's before; older days are
+    not requested from this one.
+    """
+
+    identity: Identity
+    since: date | None = None
+
+
+def read_mark(own_folder: Path) -> Mark | None:
+    """The mark in that `.collector/`; `None` where there is none that can be read.
+
+    Raises `ArchiveRefused` where a newer collector has written it, `OSError` where nobody can say.
+    """
+    try:
+        data = read_at_most(own_folder / FILE_NAME, _MAX_BYTES)
+    except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
+        return None
+    with suppress(ValueError, KeyError, TypeError, RecursionError):
+        return _mark_of(json.loads(data), own_folder.parent)
+    return None
+
+
+def mark_for(folder: Path, identity: Identity | None) -> Mark | None:
+    """The mark of that meter's folder; `None` where there is none. Changes nothing.
+
+    Raises `ArchiveRefused` where it is another's or of a newer collector, `OSError` where nobody can say.
+    """
+    mark = read_mark(folder / OWN_FOLDER)
+    if mark is not None and identity is not None and mark.identity != identity:
+        raise refusal_of(folder, f"the history of {mark.identity}, not", identity)
+    return mark
+
+
+def refusal_of(folder: Path, found: str, identity: Identity | None) -> ArchiveRefused:
+    """The error for a folder that holds `found` …, and is to be used for that meter."""
+    return ArchiveRefused(
+        f"{folder} holds {found} of {identity}",
+        "Give each meter a folder of its own (--odir, or another name); if this meter is to go on in that "
+        "one (a replaced device, other clamps), run `backfill` once with --adopt",
+    )
+
+
+def write_mark(own_folder: Path, mark: Mark) -> None:
+    """Writes the mark; durable when this returns. Raises `OSError`."""
+    fields = {
+        "format": FORMAT,
+        "kind": mark.identity.kind,
+        "devices": list(mark.identity.devices),
+        "channels": list(mark.identity.channels),
+        "since": None if mark.since is None else mark.since.isoformat(),
+    }
+    replace_file(own_folder / FILE_NAME, json.dumps(fields).encode() + b"\n")
+
+
+def _mark_of(fields: dict[str, Any], folder: Path) -> Mark:
+    number = fields["format"]
+    if type(number) is int and number > FORMAT:
+        raise ArchiveRefused(
+            f"{folder} is kept in format {number} by a newer collector; this one knows format {FORMAT}",
+            "Install the newer collector again; it is left as it is",
+        )
+    if type(number) is not int or number < 1:
+        raise ValueError("not a format")
+    kind, devices, since = fields["kind"], tuple(fields["devices"]), fields["since"]
+    if not all(isinstance(word, str) and word.isascii() and word.isalnum() for word in (kind, *devices)):
+        raise ValueError("not the words of a mark")
+    identity = Identity(kind, devices, tuple(map(int, fields["channels"])))
+    return Mark(identity, None if since is None else date.fromisoformat(since))

@@ -1,0 +1,91 @@
+"""The three standard streams, wherever they lead: to a full disk, to a reader that has gone, or nowhere.
+
+A stream that was closed before the start is opened on /dev/null: otherwise the next file that is opened
+would get its number, and everything printed after that. Messages that cannot be written to standard error
+are lost, and nothing else is. Standard output is what a command is run for: where it cannot be written,
+`OutputLost` ends the command.
+"""
+
+from __future__ import annotations
+
+import errno
+import io
+import os
+import sys
+from contextlib import suppress
+
+TYPE_CHECKING = False  # as in the package: this is imported before `--version` answers
+if TYPE_CHECKING:
+    from typing import IO, Any
+
+    from _typeshed import ReadableBuffer
+
+_NAMES = ("stdin", "stdout", "stderr")
+
+
+class OutputLost(Exception):
+    """Standard output cannot be written. No `OSError`: nobody is to take it for one of an archive."""
+
+    def __init__(self, error: OSError) -> None:
+        super().__init__(f"Standard output cannot be written: {error.strerror}")
+        self.reader_has_gone = error.errno == errno.EPIPE
+
+
+def prepare() -> None:
+    """Makes the three streams usable, once a process. Streams that somebody replaced stay as they are."""
+    for name in _NAMES:
+        if getattr(sys, name) is None:
+            setattr(sys, name, _nothing("r" if name == "stdin" else "w"))
+    if sys.stdout is sys.__stdout__ and isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout = _like(sys.stdout, _Output(sys.stdout.fileno()))
+    if sys.stderr is sys.__stderr__ and isinstance(sys.stderr, io.TextIOWrapper):
+        sys.stderr = _like(sys.stderr, _Messages(sys.stderr.fileno()))
+
+
+def _nothing(mode: str) -> IO[Any]:
+    """The lowest number that is free, which is the closed stream's own; children inherit it."""
+    descriptor = os.open(os.devnull, os.O_RDWR)
+    os.set_inheritable(descriptor, True)  # noqa: FBT003
+    return open(descriptor, mode, encoding="utf-8", closefd=False)
+
+
+def _like(stream: io.TextIOWrapper, sink: io.FileIO) -> io.TextIOWrapper:
+    """A stream that writes text as that one does, into another sink; it spells out letters that it lacks."""
+    return io.TextIOWrapper(
+        io.BufferedWriter(sink),
+        encoding=stream.encoding,
+        errors="backslashreplace" if stream.errors == "strict" else stream.errors,
+        newline="\n",
+        line_buffering=stream.line_buffering,
+        write_through=stream.write_through,
+    )
+
+
+class _Output(io.FileIO):
+    """Raises `OutputLost` at the first failure; what follows is lost in silence, the interpreter's flush
+    at the end included."""
+
+    def __init__(self, descriptor: int) -> None:
+        super().__init__(descriptor, "w", closefd=False)
+        self._is_lost = False
+
+    def write(self, data: ReadableBuffer) -> int:
+        if not self._is_lost:
+            try:
+                return super().write(data)
+            except OSError as error:
+                self._is_lost = True
+                raise OutputLost(error) from None
+        return memoryview(data).nbytes
+
+
+class _Messages(io.FileIO):
+    """Loses what it cannot write."""
+
+    def __init__(self, descriptor: int) -> None:
+        super().__init__(descriptor, "w", closefd=False)
+
+    def write(self, data: ReadableBuffer) -> int:
+        with suppress(OSError):
+            super().write(data)
+        return memoryview(data).nbytes

@@ -1,0 +1,303 @@
+"""An archive knows whose it is: what is another meter's, another tool's or missing is left as it is."""
+
+from __future__ import annotations
+
+import io
+import shutil
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from collector.archive.mark import FORMAT, read_mark
+from collector.archive.remembered import Remembered
+from collector.cli import starting
+from collector.errors import ArchiveRefused
+from collector.service.repair import repair
+from collector.service.standing import MeterStanding, read_standing
+from collector.service.verification import verified
+from collector.simulator import Device, Fault, Scenario
+from tests.archive.making import everything_in, older_file
+from tests.service.living import Living, events_in, living
+from tests.world import DEVICE, World, cloud_of, kwh, records_of, world
+
+NOW = datetime(2026, 3, 20, 14, 35, tzinfo=UTC)
+TODAY = date(2026, 3, 20)
+OTHER = "a8032abe41fc"
+THEIRS = ({"name": "house", "id": OTHER},)
+SHALLOW: dict[str, Any] = {"schedule": {"backfill_days": 3, "refresh_jitter_s": 0}}
+
+
+def two_meters(**options: Any) -> Scenario:
+    return cloud_of(Device(DEVICE), Device(OTHER), **options)
+
+
+def written_by_the_older_utility(folder: Path, device: Device, days: int) -> None:
+    """The last days as the older utility stored them: its keys, five decimals, no mark."""
+    folder.mkdir(parents=True)
+    for number in range(1, days + 1):
+        day = TODAY - timedelta(days=number)
+        start = int(datetime(day.year, day.month, day.day, tzinfo=device.zone).timestamp())
+
+        def columns(label: int, start: int = start) -> dict[str, float]:
+            grid, sun = device.energy(0, start + 3600 * label), device.energy(1, start + 3600 * label)
+            wh = {"import": grid.consumption, "export": grid.reversed, "solar": sun.consumption}
+            return {key: float(kwh(value, 5)) for key, value in wh.items()}
+
+        (folder / f"{day}.jsonl").write_bytes(older_file(columns, day=day, zone=device.zone))
+
+
+def of_an_inverter(folder: Path) -> None:
+    """Another tool's day files: stamps some minutes past the hour, battery columns."""
+    folder.mkdir(parents=True)
+    for number in range(1, 9):
+        day = TODAY - timedelta(days=number)
+        lines = [
+            f'{{"ts": {int(datetime(day.year, day.month, day.day, hour, 7, tzinfo=UTC).timestamp())}, '
+            f'"datetime": "{day:%Y/%m/%d} {hour:02}:07:00", "day": "{day}", "import": 0.{hour:02}1, '
+            f'"export": 0, "soc": 80, "battery": 1.2}}\n'
+            for hour in range(24)
+        ]
+        (folder / f"{day}.jsonl").write_text("".join(lines))
+
+
+async def test_two_meters_into_one_folder(tmp_path: Path) -> None:
+    """The second one is refused before anything is asked; nothing of the first one is touched."""
+    async with world(two_meters(), tmp_path, NOW) as here:
+        assert not (await here.backfill(2)).refused
+        before, asked = everything_in(here.folder()), here.cloud.counts.total.requests
+        here.meters = THEIRS
+        report = await here.backfill(2)
+        assert starting.code_of(report.refused["house"]) == 73
+        assert DEVICE in str(report.refused["house"])
+        assert OTHER in str(report.refused["house"])
+        assert here.cloud.counts.total.requests == asked
+        assert everything_in(here.folder()) == before
+
+
+async def test_two_meters_into_one_folder_that_has_no_mark_yet(tmp_path: Path) -> None:
+    """As earlier releases left it: three days that disagree are asked for, and no more."""
+    async with world(two_meters(), tmp_path, NOW) as here:
+        await here.backfill(8)
+        shutil.rmtree(here.folder() / ".collector")
+        before = everything_in(here.folder())
+        here.meters = THEIRS
+        here.cloud.reset()
+        report = await here.backfill(8)
+        assert isinstance(report.refused["house"], ArchiveRefused)
+        assert here.cloud.counts.total.requests == 3 * 2
+        assert everything_in(here.folder()) == before
+
+
+async def test_the_older_utilitys_archive_is_adopted_without_a_question(
+    tmp_path: Path, log_lines: io.StringIO
+) -> None:
+    """One day that agrees is proof; its complete days are kept byte for byte."""
+    async with world(cloud_of(), tmp_path, NOW) as here:
+        written_by_the_older_utility(here.folder(), Device(DEVICE), days=6)
+        before = everything_in(here.folder())
+        report = await here.backfill(8)
+        assert not report.refused
+        assert everything_in(here.folder()).items() >= before.items()
+        assert here.cloud.counts.total.requests == 2 * (1 + 1 + 2)  # a proof, today, two days before them
+        assert [event["days"] for event in events_in(log_lines.getvalue(), "archive.adopted")] == [6]
+        here.cloud.reset()
+        await here.backfill(8)
+        assert here.cloud.counts.total.requests == 2 * 1
+
+
+async def test_a_lost_own_folder_costs_the_proof_again_and_no_more(tmp_path: Path) -> None:
+    """Whoever deletes `.collector/` loses nothing."""
+    async with world(cloud_of(), tmp_path, NOW) as here:
+        await here.backfill(8)
+        shutil.rmtree(here.folder() / ".collector")
+        here.cloud.reset()
+        report = await here.backfill(8)
+        assert not report.refused
+        assert here.cloud.counts.total.requests == 2 * (1 + 1)
+        assert read_mark(here.folder() / ".collector") is not None
+
+
+@pytest.mark.parametrize("make", ["inverter", "utility"])
+async def test_day_files_of_another_tool(tmp_path: Path, make: str) -> None:
+    """Neither moved nor overwritten, whatever their form; `--adopt` is the way where it is meant."""
+    async with world(cloud_of(), tmp_path, NOW) as here:
+        if make == "inverter":
+            of_an_inverter(here.folder())
+        else:
+            written_by_the_older_utility(here.folder(), Device("0123456789ab"), days=8)
+            for path in here.folder().iterdir():
+                lines = [line.replace('"solar"', '"tariff"') for line in path.read_text().splitlines()]
+                path.write_text("".join(f"{line}\n" for line in lines))
+        before = everything_in(here.folder())
+        report = await here.backfill(8)
+        assert isinstance(report.refused["house"], ArchiveRefused)
+        assert "--adopt" in report.refused["house"].cure
+        assert everything_in(here.folder()) == before
+        with pytest.raises(ArchiveRefused):
+            repair(here.settings(), here.settings().meters[0], Device(DEVICE).zone, NOW)
+        with pytest.raises(ArchiveRefused):
+            await verified(here.settings(), here.clock, lambda *told: None, fix=True)
+        assert everything_in(here.folder()) == before
+
+
+async def test_an_archive_older_than_what_the_cloud_keeps_cannot_be_decided(tmp_path: Path) -> None:
+    """No day overlaps: nothing is asked or touched, until a person says so."""
+    long_ago = datetime(2022, 1, 10, 12, tzinfo=UTC)
+    async with world(cloud_of(), tmp_path, long_ago) as here:
+        await here.backfill(5)
+        shutil.rmtree(here.folder() / ".collector")
+    before = everything_in(tmp_path / "house")
+    async with world(cloud_of(), tmp_path, NOW) as here:
+        report = await here.backfill(2)
+        assert isinstance(report.refused["house"], ArchiveRefused)
+        assert here.cloud.counts.total.requests == 0
+        assert everything_in(here.folder()) == before
+        assert not (await here.backfill(2, adopt=True)).refused
+        assert everything_in(here.folder()).items() >= before.items()
+        assert not (await here.backfill(2)).refused
+
+
+async def test_a_newer_format_is_refused_and_not_touched(tmp_path: Path) -> None:
+    """Also where somebody insists."""
+    async with world(cloud_of(), tmp_path, NOW) as here:
+        await here.backfill(2)
+        place = here.folder() / ".collector" / "archive.json"
+        place.write_text(f'{{"format": {FORMAT + 1}, "holds": "what nobody here knows"}}')
+        before = everything_in(here.folder())
+        for adopt in (False, True):
+            report = await here.backfill(2, adopt=adopt)
+            assert isinstance(report.refused["house"], ArchiveRefused)
+            assert everything_in(here.folder()) == before
+
+
+async def test_a_replaced_device_goes_on_where_the_old_one_ended(tmp_path: Path) -> None:
+    """From the day on which a person says so; what the old one counted stays as it is."""
+    async with world(two_meters(), tmp_path, NOW) as here:
+        await here.backfill(4)
+        older = everything_in(here.folder())
+        here.meters = THEIRS
+        here.cloud.reset()
+        assert not (await here.backfill(4, adopt=True)).refused
+        assert here.cloud.counts.total.requests == 2  # today, of the new one
+        assert not (await here.backfill(4)).refused
+        kept = everything_in(here.folder())
+        assert all(kept[name] == file for name, file in older.items() if name.endswith(".jsonl"))
+        here.meters = ({"name": "house", "id": DEVICE},)
+        assert (await here.backfill(4)).refused
+    async with world(two_meters(), tmp_path, NOW + timedelta(hours=2), meters=THEIRS) as here:
+        await here.backfill(4)
+        told = {record["ts"]: record["import"] for record in records_of(here.folder() / f"{TODAY}.jsonl")}
+        device = {ts: DEVICE if ts < NOW.timestamp() - 5400 else OTHER for ts in told}
+        assert told == {ts: kwh(Device(device[ts]).energy(0, ts).consumption) for ts in told}
+        assert set(device.values()) == {DEVICE, OTHER}
+
+
+async def test_changed_clamps_are_another_archive(tmp_path: Path) -> None:
+    """Solar and grid swapped in the configuration would mix two meanings in one file."""
+    async with world(cloud_of(), tmp_path, NOW) as here:
+        await here.backfill(2)
+        here.meters = ({"name": "house", "id": DEVICE, "grid_channel": 1, "solar_channel": 0},)
+        assert isinstance((await here.backfill(2)).refused["house"], ArchiveRefused)
+
+
+def house(service: Living, name: str = "house") -> MeterStanding:
+    standing = read_standing(service.world.archive, {})
+    assert standing is not None
+    return standing.meters[name]
+
+
+async def test_the_service_stays_up_beside_an_archive_that_is_refused(
+    tmp_path: Path, log_lines: io.StringIO
+) -> None:
+    """That meter is broken, the other one is collected, and nothing is asked again and again."""
+    of_an_inverter(tmp_path / "house")
+    before = everything_in(tmp_path / "house")
+    stand = {"meters": ({"name": "house", "id": DEVICE}, {"name": "barn", "id": OTHER})}
+    async with living(two_meters(), tmp_path, NOW, stand, **SHALLOW) as service:
+        await service.pass_time(hours=30)
+        assert house(service).state == "broken"
+        assert "--adopt" in house(service).reason
+        assert house(service, "barn").state == "good"
+        asked = [served.at for served in service.world.cloud.counts.log if served.device == DEVICE]
+        assert len(asked) == 5 * 2
+        assert max(asked) < 60
+        assert len(events_in(log_lines.getvalue(), "archive.refused")) == 1
+        assert "WATCHDOG=1" in service.told[-5:]
+    assert everything_in(tmp_path / "house") == before
+
+
+async def test_the_service_with_nothing_but_a_refused_archive_is_not_stuck(tmp_path: Path) -> None:
+    """It has nothing to do, and waits; the files are looked at each hour, for somebody may mend it."""
+    of_an_inverter(tmp_path / "house")
+    async with living(cloud_of(), tmp_path, NOW, **SHALLOW) as service:
+        await service.pass_time(hours=10)
+        assert "WATCHDOG=1" in service.told[-5:]
+        assert house(service).state == "broken"
+        shutil.rmtree(tmp_path / "house")
+        await service.pass_time(hours=2)
+        assert house(service).state == "good"
+
+
+async def test_while_the_cloud_is_down_an_archive_without_a_mark_waits(
+    tmp_path: Path, log_lines: io.StringIO
+) -> None:
+    """Nothing is written until the cloud has said whose it is; then the work begins by itself."""
+    device = Device(DEVICE)
+    written_by_the_older_utility(tmp_path / "house", device, days=3)
+    before = everything_in(tmp_path / "house")
+    fault = Fault("status_503", until=NOW + timedelta(hours=2))
+    async with living(cloud_of(device, fault=(fault,)), tmp_path, NOW, **SHALLOW) as service:
+        await service.pass_time(hours=1, minutes=50)
+        assert everything_in(tmp_path / "house") == before
+        assert len(events_in(log_lines.getvalue(), "source.unavailable")) == 1
+        await service.pass_time(minutes=30)
+        assert len(events_in(log_lines.getvalue(), "archive.adopted")) == 1
+        assert house(service).state == "good"
+    assert everything_in(tmp_path / "house").items() >= before.items()
+
+
+async def test_a_disk_that_is_not_mounted_is_no_new_archive(tmp_path: Path, log_lines: io.StringIO) -> None:
+    """The mount point is empty: nothing is begun on the card; once it is mounted, the work goes on."""
+    archive, disk = tmp_path / "mnt", tmp_path / "disk"
+    remembered = Remembered(tmp_path / "known" / "archives.json")
+    async with living(cloud_of(), archive, NOW, remembered=remembered, **SHALLOW) as service:
+        await service.pass_time(minutes=20)
+    (archive / "house").rename(disk)
+    shutil.rmtree(archive)
+    archive.mkdir()
+    later = NOW + timedelta(days=1)
+    async with living(cloud_of(), archive, later, remembered=remembered, **SHALLOW) as service:
+        await service.pass_time(hours=5)
+        assert house(service).state == "broken"
+        assert not (archive / "house").exists()
+        assert service.world.cloud.counts.total.requests == 0
+        assert len(events_in(log_lines.getvalue(), "archive.missing")) == 1
+        disk.rename(archive / "house")
+        await service.pass_time(hours=1)
+        assert house(service).state == "good"
+        assert len(list((archive / "house").glob("*.jsonl"))) == 5
+
+
+async def test_a_missing_archive_that_is_meant_to_be_new(tmp_path: Path) -> None:
+    """A backfill by hand sees what the service remembers, and begins it where somebody says so."""
+    remembered = Remembered(tmp_path / "archives.json")
+    remembered.add(tmp_path / "archive" / "house")
+    async with world(cloud_of(), tmp_path / "archive", NOW) as here:
+        report = await _backfill(here, remembered)
+        assert report.refused["house"].event == "archive.missing"
+        assert not (tmp_path / "archive").exists()
+        assert not (await _backfill(here, remembered, adopt=True)).refused
+        assert not (await _backfill(here, remembered)).refused
+
+
+async def _backfill(here: World, remembered: Remembered, *, adopt: bool = False) -> Any:
+    import asyncio
+
+    from collector.service.oneshot import Scope, backfill
+
+    return await backfill(
+        here.settings(), Scope(2), here.clock, asyncio.Event(), lambda *told: None,
+        remembered=remembered, adopt=adopt,
+    )  # fmt: skip

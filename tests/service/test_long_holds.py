@@ -1,0 +1,73 @@
+"""An account that the cloud holds off for an hour, again and again: waited for as long as it says."""
+
+from __future__ import annotations
+
+import io
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from collector.cli.backfill import _exit_code
+from collector.errors import RateLimited
+from collector.simulator import Fault
+from tests.service.living import events_in, living
+from tests.service.test_service import SHALLOW, START, TODAY
+from tests.world import cloud_of, records_of, world
+
+
+@pytest.mark.usefixtures("rare_looks")
+async def test_a_service_that_waits_as_it_was_told_is_not_stuck(
+    tmp_path: Path, log_lines: io.StringIO
+) -> None:
+    """Bug: after three hours of such holds the watchdog ended it, and the new process forgot the wait."""
+    held = Fault(
+        "too_many_requests",
+        retry_after="3600",
+        since=START + timedelta(hours=1),
+        until=START + timedelta(hours=14),
+    )
+    async with living(cloud_of(fault=(held,)), tmp_path, START, **SHALLOW) as service:
+        await service.pass_time(hours=1, minutes=1)
+        for _ in range(12):
+            before = service.told.count("WATCHDOG=1"), service.world.cloud.counts.total.requests
+            await service.pass_time(hours=1)
+            assert service.told.count("WATCHDOG=1") - before[0] >= 5  # every ten minutes, in this test
+            assert service.world.cloud.counts.total.requests - before[1] <= 4
+        await service.pass_time(hours=3)
+        assert len(events_in(log_lines.getvalue(), "account.held")) >= 10
+        assert len(records_of(service.world.folder() / f"{TODAY}.jsonl")) == 24
+
+
+@pytest.mark.parametrize(("retry_after", "at_most_s"), [("3600", 60), ("500", 600), (None, 1200)])
+async def test_a_backfill_by_hand_does_not_wait_for_hours(
+    retry_after: str | None, at_most_s: float, tmp_path: Path
+) -> None:
+    """Bug: it sat out an hour after each attempt without a word; a person waits a quarter of an hour."""
+    fault = Fault("too_many_requests", retry_after=retry_after)
+    async with world(cloud_of(fault=(fault,)), tmp_path, START) as here:
+        report = await here.backfill()
+    assert isinstance(report.gave_up, RateLimited)
+    assert report.duration_s <= at_most_s
+    assert _exit_code(report) == 69
+
+
+async def test_a_backfill_by_hand_that_is_held_in_its_middle_says_so(tmp_path: Path) -> None:
+    """What it has is there; the same command goes on."""
+    fault = Fault("too_many_requests", retry_after="3600", since=START + timedelta(seconds=20))
+    async with world(cloud_of(latency_s=1.0, fault=(fault,)), tmp_path, START) as here:
+        report = await here.backfill(pacing={"min_interval_s": 1.05})
+    assert isinstance(report.gave_up, RateLimited)
+    assert "60 min" in report.gave_up.reason
+    assert report.duration_s <= 30
+    assert len(list((tmp_path / "house").glob("*.jsonl"))) >= 5
+
+
+async def test_a_backfill_by_hand_waits_for_a_short_hold(tmp_path: Path) -> None:
+    """The phone app asks at the same time, say."""
+    fault = Fault("too_many_requests", retry_after="240", every=20)
+    async with world(cloud_of(fault=(fault,)), tmp_path, START) as here:
+        report = await here.backfill()
+    assert report.gave_up is None
+    assert report.duration_s >= 3 * 240
+    assert len(list((tmp_path / "house").glob("*.jsonl"))) == 31
