@@ -5,6 +5,8 @@ CollectorError
 ├── ClockUntrusted           this machine's clock cannot be right
 ├── CalledOff                the account got into trouble before this request's turn came
 ├── AnswerError              a body that is not what the contract says; names the field
+│   ├── ZoneUnknown          a time zone that this machine's list lacks
+│   └── ZoneContradicted     hours that cannot be by this machine's rules of the zone
 ├── ArchiveError             the archive cannot be used
 │   ├── DamagedFile          a day file that cannot be trusted
 │   │   └── UnreadableFile   one that may not, or could not, be read now; it may be whole
@@ -60,6 +62,22 @@ class AnswerError(CollectorError):
         super().__init__(f"{field}: {reason}")
         self.field = field
         self.reason = reason
+
+
+class ZoneUnknown(AnswerError):
+    """An answer in a time zone that this machine's list lacks: the list may be old, and the answer right."""
+
+    def __init__(self, zone: str) -> None:
+        super().__init__("timezone", f"{zone} is unknown to this machine's list of time zones")
+        self.zone = zone
+
+
+class ZoneContradicted(AnswerError):
+    """An answer that contradicts this machine's rules of its time zone: they may be old, and it right."""
+
+    def __init__(self, field: str, reason: str, zone: str) -> None:
+        super().__init__(field, reason)
+        self.zone = zone
 
 
 class ClockUntrusted(CollectorError):

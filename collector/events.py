@@ -47,9 +47,13 @@ EVENTS: dict[str, str] = {
     "archive.missing": "an archive that was there is gone, its disk perhaps not mounted; none is begun there",
     "file.gone": "one or more complete files are gone, or older ones with hours missing lie there instead; "
     "what the cloud still has is asked for again",
+    "file.outdated": "one or more files were saved by other rules of the zone; their days are asked again",
     "ledger.rebuilt": "the ledger was damaged and was made anew from the files",
     "zone.learned": "a meter's time zone became known",
     "zone.changed": "a meter's time zone is another one than before",
+    "zone.unknown": "a time zone is unknown to this machine; the configured one counts, or nothing is stored",
+    "zone.suspected": "answers contradict the rules of a zone; till they change no day is complete",
+    "zone.trusted": "the rules of a time zone are no longer in doubt; the days held back are asked for again",
     "clock.untrusted": "this machine's clock cannot be right; nothing is stored until it is",
     "clock.trusted": "the clock is right; the work goes on",
     "clock.stepped": "the clock jumped by `step_s` seconds; the schedule was set anew",
@@ -73,6 +77,10 @@ CURES: dict[str, str] = {
     "source.unavailable": "Nothing to do if it is the network or the cloud: it goes on by itself. "
     "If it stays, check the host and this machine's connection. If the cloud answers 400, 403 or 404, "
     "check host, id and kind; if they are right, the cloud has changed: update the collector.",
+    "zone.unknown": "Update this machine's time-zone data (apt install tzdata, on Debian 13 tzdata-legacy, "
+    "too; or pip install -U tzdata), or set timezone to a name that it knows. The work goes on by itself.",
+    "zone.suspected": "Update this machine's time-zone data (apt install tzdata, or pip install -U tzdata). "
+    "The work goes on by itself, and the days are collected again. If the data are new, check timezone.",
     "clock.untrusted": "Set this machine's clock (timedatectl); the work goes on by itself.",
     "storage.full": "Make room on the disk; the work goes on by itself.",
     "storage.failed": "Look at the disk (dmesg), and replace a card that has become read-only.",

@@ -12,7 +12,16 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from collector.archive.checksums import Recorded
-from collector.archive.dayfile import OUR_KEYS, DayFile, line_of, lines_of, parse_records, read_records
+from collector.archive.dayfile import (
+    OUR_KEYS,
+    DayFile,
+    is_outdated,
+    line_of,
+    lines_of,
+    outdated_by,
+    parse_records,
+    read_records,
+)
 from collector.archive.findings import CheckedDay, Edge, Finding, unreadable
 from collector.energy.comparing import decimals_of, sums_of
 from collector.energy.days import LocalDay, local_day
@@ -46,11 +55,10 @@ def check_day(
         return unreadable(day, damage)
     strict = file.ours or any(each.saved for each in recorded)
     decimals = _decimals_of(file, strict=strict)
-    found = [
-        *_lines(data, day, file, records, zone, decimals, strict=strict),
-        *_hours(file, day, records, zone),
-        *_marks(file, day, zone, now),
-    ]
+    lines = _lines(data, day, file, records, zone, decimals, strict=strict)
+    if zone is not None and is_outdated(file, zone):
+        lines = iter([Finding(day, "columns", None, outdated_by(zone))])
+    found = [*lines, *_hours(file, day, records, zone), *_marks(file, day, zone, now)]
     complete = not file.partial and not any(each.code == "missing_hour" for each in found)
     if file.partial and was_complete:
         text = "it was complete when it was saved; this is an older file, with hours missing"

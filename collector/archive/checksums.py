@@ -105,9 +105,12 @@ class Checksums:
         self.changed.discard(day)
         self.gone.discard(day)
 
-    def forget(self, day: date) -> None:
-        """That day's complete file is gone, or about to be, and nobody is to expect it."""
-        self._strike(day, self._recorded.pop(day, ()))
+    def forget(self, day: date, *, durably: bool = False) -> None:
+        """That day's complete file is gone, or about to be, and nobody is to expect it.
+
+        `durably`: nor after a power cut. Where nothing was recorded that costs nothing.
+        """
+        self._strike(day, self._recorded.pop(day, ()), durably=durably)
         self._strike_reported(day)
         self._found.pop(day, None)
         self.changed.discard(day)
@@ -189,10 +192,10 @@ class Checksums:
             self._recorded[day] = (*self.of(day), each._replace(offset=offset))
             offset += len(line)
 
-    def _strike(self, day: date, recorded: Iterable[Recorded]) -> None:
+    def _strike(self, day: date, recorded: Iterable[Recorded], *, durably: bool = False) -> None:
         """A line that could not be struck out counts on for the next start."""
         lines = [(each.offset, _line_of(day, each)) for each in recorded]
-        self._edit((offset, line, b"#" + line[1:]) for offset, line in lines)
+        self._edit(((offset, line, b"#" + line[1:]) for offset, line in lines), durably=durably)
         self._struck += len(lines)
 
     def _strike_reported(self, day: date) -> None:
@@ -201,25 +204,29 @@ class Checksums:
             self._edit([(offset, line, b"##" + line[2:])])
             self._struck += 1
 
-    def _edit(self, changes: Iterable[_Change]) -> None:
+    def _edit(self, changes: Iterable[_Change], *, durably: bool = False) -> None:
         self._due += changes
-        self._mark()
+        self._mark(durably=durably)
 
-    def _mark(self) -> None:
+    def _mark(self, *, durably: bool = False) -> None:
         """Makes the changes of marks that are due; where that fails they stay due, and the older ones count.
 
-        Byte by byte, for one byte is never torn. Not durable.
+        Byte by byte, for one byte is never torn. `durably`: after all that were made before, and at once.
         """
         if not self._due:
             return
         with suppress(OSError):
             descriptor = os.open(self._path, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC)
             try:
+                if durably:
+                    os.fsync(descriptor)
                 for offset, old, new in self._due:
                     if os.pread(descriptor, len(old), offset) == old:  # else a person changed it
                         for place, byte in enumerate(new):
                             if byte != old[place]:
                                 os.pwrite(descriptor, new[place : place + 1], offset + place)
+                if durably:
+                    os.fsync(descriptor)
                 self._due.clear()
             finally:
                 os.close(descriptor)

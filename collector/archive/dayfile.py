@@ -7,11 +7,13 @@ import json
 import re
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from functools import lru_cache
+from itertools import pairwise
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from collector.energy.days import LocalDay
 from collector.energy.readings import EnergyDay, HourReading
@@ -31,6 +33,7 @@ _ZERO, _MAX_KWH = Decimal(0), Decimal(1_000_000)
 _MAX_RECORDS = 30
 _YEARS = range(2000, 2200)
 _OFFSETS_S = range(-14 * 3600, 15 * 3600, 900)
+_NONE = timedelta(0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,11 +49,13 @@ class DayFile:
     """What a day file says: readings by epoch seconds, and whether its writer called it partial.
 
     `ours` is false for files of the older utility, whose partial days have zeros where data was missing.
+    `walls` has the local time that the file says for each, as if it were UTC.
     """
 
     readings: Mapping[int, HourReading]
     partial: bool
     ours: bool
+    walls: Mapping[int, datetime] = field(default_factory=dict, compare=False, repr=False)
 
 
 def encode(energy_day: EnergyDay, decimals: int, *, complete: bool) -> bytes:
@@ -140,35 +145,60 @@ def read_records(records: Mapping[int, Mapping[str, Any]], day: date) -> DayFile
     if day.year not in _YEARS:
         raise DamagedFile("it is of a year in which nobody measured")
     readings: dict[int, HourReading] = {}
+    walls: dict[int, datetime] = {}
     newest = 0
     for number, record in records.items():
-        ts = _hour_start(record, day, number)
+        ts, wall = _hour_start(record, day, number)
         if ts <= newest:
             code = "duplicate" if ts in readings else "order"
             raise DamagedFile("its hours do not ascend", number, code)
         newest = ts
-        readings[ts] = _reading(record, number)
+        readings[ts], walls[ts] = _reading(record, number), wall
     marks = [record.get("partial", False) for record in records.values()]
     if any(mark is not True and mark is not False for mark in marks):
         raise DamagedFile("partial is not true or false", code="partial")
     if any(mark is not marks[0] for mark in marks):
         raise DamagedFile("only some of its lines say partial", code="partial")
-    return DayFile(readings, marks[0], all(tuple(record) in OUR_KEYS for record in records.values()))
+    ours = all(tuple(record) in OUR_KEYS for record in records.values())
+    return DayFile(readings, marks[0], ours, walls)
 
 
-def stored_day(file: DayFile, day: LocalDay, *, no_solar: bool) -> EnergyDay:
+def outdated_by(zone: ZoneInfo) -> str:
+    """What is wrong with an outdated file, in words."""
+    return f"its local times are not those of its hours by today's rules of {zone.key}"
+
+
+def is_outdated(file: DayFile, zone: ZoneInfo) -> bool:
+    """Whether the file was saved by other rules of the zone than today's, or in another zone.
+
+    Then `ts` and `datetime` disagree. A single hour where they do is damage, or a quirk of the older
+    utility; where the rules changed, all hours from one on are off, and by the same.
+    """
+    off = [wall - _wall_at(ts, zone) for ts, wall in file.walls.items()]
+    switches = sum(one != other for one, other in pairwise(off))
+    return len(off) - off.count(_NONE) > 1 and switches <= 1 and len({*off, _NONE}) <= 2
+
+
+def stored_day(file: DayFile, day: LocalDay, *, no_solar: bool, held_back: bool = False) -> EnergyDay:
     """The file's readings as a day in its zone; `DamagedFile` where an hour is not of that day.
 
     A zero in a zero-filled partial day of the older utility is no measurement: it is dropped, to be
-    asked for again.
+    asked for again. With `held_back` we wrote a day that has every hour as partial: its zeros count.
+    Of an outdated file nobody knows which hours it has: `DamagedFile`, too.
     """
+    if is_outdated(file, day.zone):
+        raise DamagedFile(outdated_by(day.zone), code="foreign_hour")
     if not set(file.readings) <= set(day.hours):
         raise DamagedFile(f"it has hours that are not of that day in {day.zone.key}", code="foreign_hour")
     readings = file.readings
-    if _is_zero_filled(file, day):
+    if not held_back and _is_zero_filled(file, day):
         readings = _without_fillings(readings, no_solar=no_solar)
     doubtful = frozenset(first for first, second in day.twins if first in readings and second not in readings)
     return EnergyDay(day, readings, doubtful)
+
+
+def _wall_at(ts: int, zone: ZoneInfo) -> datetime:
+    return datetime.fromtimestamp(ts, zone).replace(tzinfo=UTC)
 
 
 def _is_zero_filled(file: DayFile, day: LocalDay) -> bool:
@@ -213,7 +243,7 @@ def _refuse(constant: str) -> Any:
 _DECODER = json.JSONDecoder(parse_float=Decimal, parse_constant=_refuse, object_pairs_hook=_unique_keys)
 
 
-def _hour_start(record: Mapping[str, Any], day: date, number: int) -> int:
+def _hour_start(record: Mapping[str, Any], day: date, number: int) -> tuple[int, datetime]:
     ts, local = record.get("ts"), record.get("datetime")
     if type(ts) is not int or not isinstance(local, str) or not _DATETIME.fullmatch(local):
         raise DamagedFile("no hour", number)
@@ -225,7 +255,7 @@ def _hour_start(record: Mapping[str, Any], day: date, number: int) -> int:
         raise DamagedFile("it is of another day", number, "foreign_hour")
     if int(wall.timestamp()) - ts not in _OFFSETS_S:
         raise DamagedFile("ts and datetime are not the same hour", number, "columns")
-    return ts
+    return ts, wall
 
 
 def _reading(record: Mapping[str, Any], number: int) -> HourReading:

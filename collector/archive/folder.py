@@ -10,7 +10,7 @@ from datetime import date
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
-from collector.archive.dayfile import MAX_BYTES, DayFile, DayFormat, decode, has_record
+from collector.archive.dayfile import MAX_BYTES, DayFile, DayFormat, decode, has_record, is_outdated
 from collector.archive.files import read_at_most
 from collector.energy.days import local_day
 from collector.energy.knowledge import Known
@@ -54,15 +54,14 @@ def quarantined_in(folder: Path) -> int:
 
 def state_of_file(path: Path, day: date, zone: ZoneInfo | None, day_format: DayFormat) -> Known:
     """Whether the file's day is complete. Raises `DamagedFile`."""
-    return state_of(read_day_file(path), day, zone, day_format)
+    return state_of(decode_file(path, day), day, zone, day_format)
 
 
-def state_of(data: bytes, day: date, zone: ZoneInfo | None, day_format: DayFormat) -> Known:
-    """The same for its bytes."""
-    file = decode(data, day)
+def state_of(file: DayFile, day: date, zone: ZoneInfo | None, day_format: DayFormat) -> Known:
+    """The same for what is in it. An outdated one is as complete as it says: which hours, is not known."""
     if file.partial or any(reading.solar_kwh is None for reading in file.readings.values()):
         return PARTIAL
-    if zone is None:
+    if zone is None or is_outdated(file, zone):
         return COMPLETE
     local = local_day(day, zone)  # the older utility called a day with a fat hour complete
     if day_format.merge_repeated_hour:

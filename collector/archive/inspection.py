@@ -24,7 +24,7 @@ from collector.archive.folder import (
     stray_names,
 )
 from collector.archive.ledger import Ledger
-from collector.energy.days import zone_named
+from collector.energy.days import known_zone
 from collector.errors import DamagedFile
 
 _DOUBTED = ("checksum", "older")
@@ -41,12 +41,15 @@ class Inspection:
     """What was found in a meter's folder, newest first. `zone` is `None` where it is not known.
 
     `days` are those that have a file. `quarantined` files were moved aside, now or long ago.
+    `unknown_zone` is the recorded name of one that this machine's list lacks. That is no finding: it says
+    nothing of the files.
     """
 
     zone: ZoneInfo | None
     days: Mapping[date, CheckedDay]
     findings: tuple[Finding, ...]
     quarantined: int = 0
+    unknown_zone: str | None = None
 
     @property
     def counts(self) -> Counter[str]:
@@ -75,8 +78,9 @@ def inspect(folder: Path, zone_name: str | None, now: datetime) -> Inspection:
     ledger = Ledger(folder / OWN_FOLDER / LEDGER_NAME)
     if ledger.rebuilt:
         own.append(Finding(None, "ledger", None, "the ledger has lines that cannot be read"))
-    zone_name = ledger.zone or zone_name
-    zone = None if zone_name is None else zone_named(zone_name)
+    zone = known_zone(ledger.zone)
+    unknown = ledger.zone if zone is None else None
+    zone = zone or known_zone(zone_name)
     present = sorted(day_files(folder), reverse=True)
     checksums = Checksums(folder / OWN_FOLDER / FILE_NAME)
     if checksums.damaged:
@@ -93,7 +97,7 @@ def inspect(folder: Path, zone_name: str | None, now: datetime) -> Inspection:
     of_days = [*(finding for each in days.values() for finding in each.findings), *gone]
     of_days.sort(key=lambda finding: finding.day or date.min, reverse=True)
     strays = [Finding(None, "stray", None, text) for text in _strays(folder)]
-    return Inspection(zone, days, (*of_days, *strays, *own), quarantined_in(folder))
+    return Inspection(zone, days, (*of_days, *strays, *own), quarantined_in(folder), unknown)
 
 
 def _gone(folder: Path, checksums: Checksums) -> list[Finding]:

@@ -10,11 +10,11 @@ import json
 from collections.abc import Mapping
 from datetime import date, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from collector.archive.files import append_whole, read_at_most, replace_file
 from collector.energy.availability import Availability
-from collector.energy.days import LocalDay, zone_named
+from collector.energy.days import LocalDay, is_zone_name
 from collector.energy.knowledge import Asked, Outcome
 from collector.errors import ArchiveError
 
@@ -22,6 +22,17 @@ _MAX_BYTES = 8 * 1024 * 1024
 _MAX_REASON = 200
 _MAX_WHOLE = 1 << 53  # exact as a float, as times are compared
 _FORGOTTEN_LINES_KEPT = 500  # rewriting the journal less often spares the card
+
+
+class Suspicion(NamedTuple):
+    """Why the rules of the meter's time zone are in doubt: which ones, by their checksum, and the reason.
+
+    `day`: the one whose answer contradicts them; `None` where those of several days together do.
+    """
+
+    checksum: int
+    reason: str
+    day: date | None = None
 
 
 class Ledger:
@@ -38,6 +49,7 @@ class Ledger:
         self.lost_before: date | None = None
         self.availability: Availability | None = None  # which days the cloud has, as last known
         self.different: set[date] = set()  # days that were read again because their totals differ
+        self.suspicion: Suspicion | None = None
         lines, damaged, torn = _read_lines(path)
         for line in lines:
             try:
@@ -55,6 +67,7 @@ class Ledger:
             facts += [{"lost_before": self.lost_before.isoformat()}] if self.lost_before else []
             facts += [_line_of_availability(self.availability)] if self.availability else []
             facts += [{"differs": day.isoformat()} for day in sorted(self.different)]
+            facts += [_fact_of(self.suspicion)] if self.suspicion else []
             facts += [_line_of(day, asked) for day, asked in sorted(self._asked.items())]
             replace_file(self._path, b"".join(json.dumps(fact).encode() + b"\n" for fact in facts))
             self._lines, self._is_hurt = len(facts), False
@@ -116,13 +129,23 @@ class Ledger:
             self._append({"differs": day.isoformat()})
             self.different.add(day)
 
+    def note_suspicion(self, suspicion: Suspicion | None) -> None:
+        """Remembers that the rules of the meter's time zone are in doubt, or no longer are."""
+        if suspicion != self.suspicion:
+            self._append(_fact_of(suspicion))
+            self.suspicion = suspicion
+
     def _append(self, fact: Mapping[str, Any]) -> None:
         append_whole(self._path, json.dumps(fact).encode() + b"\n")
 
     def _apply(self, fact: Mapping[str, Any]) -> None:
         if "zone" in fact:
-            zone_named(fact["zone"])
+            if not is_zone_name(fact["zone"]):  # one that this machine does not know is no damage
+                raise ValueError("not the name of a time zone")
             self.zone = fact["zone"]
+            return
+        if "suspected" in fact:
+            self.suspicion = _suspicion_of(fact)
             return
         if "lost_before" in fact:
             self.lost_before = date.fromisoformat(fact["lost_before"])
@@ -142,6 +165,20 @@ class Ledger:
             self._asked[day] = Asked(
                 Outcome(fact["outcome"]), _whole(fact["asked_at"]), _whole(fact["tries"]), str(fact["reason"])
             )
+
+
+def _fact_of(suspicion: Suspicion | None) -> dict[str, Any]:
+    if suspicion is None:
+        return {"suspected": None}
+    day = None if suspicion.day is None else suspicion.day.isoformat()
+    return {"suspected": suspicion.checksum, "because": suspicion.reason[:_MAX_REASON], "of": day}
+
+
+def _suspicion_of(fact: Mapping[str, Any]) -> Suspicion | None:
+    if fact["suspected"] is None:
+        return None
+    day = None if fact["of"] is None else date.fromisoformat(fact["of"])
+    return Suspicion(_whole(fact["suspected"]), str(fact["because"]), day)
 
 
 def _line_of(day: date, asked: Asked) -> dict[str, Any]:

@@ -10,7 +10,16 @@ from pathlib import Path
 from zoneinfo import ZoneInfo
 
 from collector.archive.checksums import FILE_NAME, Checksums
-from collector.archive.dayfile import DayFile, DayFormat, decode, encode, has_record, stored_day
+from collector.archive.dayfile import (
+    DayFile,
+    DayFormat,
+    decode,
+    encode,
+    has_record,
+    is_outdated,
+    outdated_by,
+    stored_day,
+)
 from collector.archive.files import (
     FolderLock,
     can_sync,
@@ -32,18 +41,20 @@ from collector.archive.folder import (
     stamp_of,
     state_of,
 )
-from collector.archive.ledger import Ledger
+from collector.archive.ledger import Ledger, Suspicion
 from collector.archive.mark import Mark, mark_for, read_mark, refusal_of, write_mark
 from collector.archive.mounts import NO_FOLDER_SYNC, NO_LOCKS
 from collector.archive.outcomes import DayOutcome, Quarantined
 from collector.archive.remembered import Remembered
 from collector.energy.comparing import DaySums, decimals_of, sums_of
-from collector.energy.days import LocalDay, date_in, local_day, zone_named
+from collector.energy.days import LocalDay, date_in, known_zone, local_day
 from collector.energy.identity import Identity
-from collector.energy.knowledge import NOTHING, Asked, Known, Outcome
+from collector.energy.knowledge import HELD_BACK, NOTHING, Asked, Known, Outcome
 from collector.energy.matching import ENOUGH_HOURS, distinct_hours
+from collector.energy.planning import DAILY_TRIES
 from collector.energy.readings import EnergyDay, merged
 from collector.energy.retention import first_day
+from collector.energy.zones import may_be_wrong, renewed, rules_of
 from collector.errors import ArchiveRefused, DamagedFile, UnreadableFile
 
 __all__ = ["Archive", "DayOutcome", "Quarantined"]
@@ -51,6 +62,7 @@ __all__ = ["Archive", "DayOutcome", "Quarantined"]
 _SAMPLES = 5
 _MOST_READ = 60  # files that are looked at for a sample
 _NOT_KEPT = "the cloud no longer keeps that day, so it stays as it is"
+_LATELY_S = 6 * 3600  # longer than all of a backfill takes
 
 
 class Archive:
@@ -92,6 +104,9 @@ class Archive:
         self._stamps: dict[date, int] = {}  # of each day file, as last read
         self._known: dict[date, Known] = {}
         self.unreadable: Mapping[date, str] = {}  # files that could not be read at the last look, and why
+        self._completed: dict[date, float] = {}  # days that were saved as complete, and when
+        self.outdated: set[date] = set()  # files that were saved by other rules of the zone than today's
+        self._rules: int | None = None  # of the zone, at the last look: their checksum
         if identity is None:
             self._take(None)
         else:
@@ -213,17 +228,19 @@ class Archive:
 
     @property
     def zone(self) -> ZoneInfo | None:
-        """The meter's time zone as the cloud last told it."""
-        return None if self.ledger.zone is None else zone_named(self.ledger.zone)
+        """The meter's time zone as the cloud last named it; `None` where this machine does not know it."""
+        return known_zone(self.ledger.zone)
 
     def scan(self, today: date) -> tuple[Quarantined, ...]:
         """Looks at what is there now; files that cannot be trusted are moved aside and returned.
 
         Files that changed since the last look are read, and the `unreadable` ones, which stay in place.
         So does a damaged one where the cloud, `today`, no longer keeps its day and some of it can be read.
+        Where the rules of the zone were replaced, all are read, and the `outdated` ones are to be asked for.
         """
         if not self.is_taken:
             return ()
+        self._look_at_rules()
         present = day_files(self.folder)
         kept_from = first_day(max([today, *present]), None, None)  # a clock may stand at a day long past
         self._checksums.look_for_gone(present)
@@ -238,7 +255,8 @@ class Archive:
             data = b""
             try:
                 data = read_day_file(self._path(day))
-                state = state_of(data, day, self.zone, self._format)
+                file = decode(data, day)
+                state = state_of(file, day, self.zone, self._format)
             except UnreadableFile as error:
                 unreadable[day] = error.reason
                 self._known[day] = NOTHING  # and it is not asked for
@@ -249,6 +267,7 @@ class Archive:
                 else:
                     damaged.append(self.set_aside(day, damage.reason))
             else:
+                self._note_outdated(day, file)
                 self._stamps[day] = stamp
                 self._know(day, state)
                 self._checksums.look_at(day, data, complete=state.complete)
@@ -297,13 +316,19 @@ class Archive:
             self.ledger.note_zone(day.zone.key)
             self._stamps.clear()  # which hours a file should have is to be looked at again
         decimals = self._format.decimals
+        self._refute(day, answered)
+        self._want_again_all("zone.unknown")  # it is known now
+        held_back = self._is_doubted(day)
+        if day.date in self.outdated and (not answered.readings or day.date == self.since):
+            return self._leave_outdated(day, now)
         file, stored, quarantined = self._read(day, answered, now)
         if day.date == self.since:  # what another device counted of that day stays: this one may say zero
             hours = {ts: hour for ts, hour in answered.readings.items() if ts not in stored.readings}
             answered = replace(answered, readings=hours, doubtful=answered.doubtful & hours.keys())
         result, revisions = merged(stored.rounded(decimals), answered.rounded(decimals))
         was_over = file is not None and not file.partial  # then a clock set back does not undo it
-        complete = result.is_complete(now) or (was_over and result.is_whole())
+        is_whole = result.is_complete(now) or (was_over and result.is_whole())
+        complete = is_whole and not held_back
         if file is None and not result.readings:
             outcome = Outcome.EMPTY
         elif file is not None and (
@@ -314,7 +339,13 @@ class Archive:
         else:
             self._save(day.date, encode(result, decimals, complete=complete), complete=complete)
             outcome = Outcome.WRITTEN if complete else Outcome.PARTIAL
-        self.ledger.remember(day, outcome, now, complete=complete, keep_s=self._remember_s)
+            if complete:
+                self._completed[day.date] = now.timestamp()
+        if is_whole and held_back:
+            self._note_held_back(day.date, now)
+        else:
+            self.ledger.remember(day, outcome, now, complete=complete, keep_s=self._remember_s)
+        self.outdated.discard(day.date)
         if outcome is Outcome.EMPTY:
             self._know(day.date, NOTHING)
         else:
@@ -351,10 +382,42 @@ class Archive:
         self._checksums.forget(day)
 
     def want_again(self, day: date, reason: str) -> None:
-        """Has the next round ask for that past day, whatever is stored of it."""
+        """Has the next round ask for that past day, whatever is stored of it.
+
+        Nothing where the archive is not taken: the folder may be another meter's.
+        """
+        if not self.is_taken:
+            return
         before = self.ledger.asked.get(day)
         self.ledger.note(day, Asked.wish(0 if before is None else before.tries, reason))
         self._know(day, self._known.get(day, NOTHING))
+
+    def suspect(self, zone: ZoneInfo, reason: str, now: datetime, day: date | None = None) -> None:
+        """Notes that answers contradict the zone's rules as they are: that of `day`, or several together.
+
+        Until they are replaced, or the day's answer fits after all, no day that they may be wrong for is
+        saved as complete; those that just were no longer are. Nothing where the archive is not taken.
+        Raises `OSError`.
+        """
+        if not self.is_taken:
+            return
+        self.ledger.note_suspicion(Suspicion(rules_of(zone).checksum, reason[:200], day))
+        since = now.timestamp() - _LATELY_S
+        for each, saved_at in self._completed.items():
+            local = local_day(each, self.zone or zone)
+            if saved_at >= since and self._is_doubted(local):
+                self._hold_back(local, now)
+        self._completed.clear()
+
+    def trust(self) -> None:
+        """Notes that the rules of the zone are no longer in doubt; what was held back is to be asked for.
+
+        Nothing where the archive is not taken.
+        """
+        if not self.is_taken:
+            return
+        self.ledger.note_suspicion(None)
+        self._want_again_all(HELD_BACK, "zone.suspected")
 
     def read_once_more(self, day: date, reason: str) -> None:
         """Has the next round ask for that day, and remembers that it was, so that it is done once."""
@@ -386,8 +449,8 @@ class Archive:
         self._write_mark()
         if complete:
             self._checksums.note(day, data)
-        else:
-            self._checksums.forget(day)
+        else:  # a complete day is held back: after a power cut it must not be taken for an older file
+            self._checksums.forget(day, durably=True)
         replace_file(self._path(day), data)
         if complete:
             self._checksums.settle(day)
@@ -408,7 +471,69 @@ class Archive:
         """The file is gone: a gap, to be collected anew without waiting."""
         self.ledger.forget(day)
         self._stamps.pop(day, None)
+        self.outdated.discard(day)
         self._known.pop(day, None)
+
+    def _look_at_rules(self) -> None:
+        """Has all files read anew where the rules of the zone are others than at the last look."""
+        zone = self.zone
+        if zone is None:
+            return
+        checksum = rules_of(renewed(zone)).checksum
+        if self._rules is not None and checksum != self._rules:
+            self._stamps.clear()
+        self._rules = checksum
+        suspicion = self.ledger.suspicion
+        if suspicion is None or suspicion.checksum != checksum:
+            self.trust()
+
+    def _note_outdated(self, day: date, file: DayFile) -> None:
+        zone = self.zone
+        if zone is not None and is_outdated(file, zone):
+            self.outdated.add(day)
+            self.want_again(day, outdated_by(zone))
+        else:
+            self.outdated.discard(day)
+
+    def _leave_outdated(self, day: LocalDay, now: datetime) -> DayOutcome:
+        """Nobody can give all of the day again: its file stays, for its numbers and local times are right."""
+        state = self._known.get(day.date, NOTHING)
+        self.ledger.remember(day, Outcome.UNCHANGED, now, complete=state.complete, keep_s=self._remember_s)
+        self._know(day.date, state)
+        return DayOutcome(day.date, Outcome.UNCHANGED)
+
+    def _is_doubted(self, day: LocalDay) -> bool:
+        """Whether the rules that the day was laid out by are in doubt."""
+        suspicion = self.ledger.suspicion
+        if suspicion is None or suspicion.checksum != rules_of(day.zone).checksum:
+            return False
+        return may_be_wrong(day.zone, day.date)
+
+    def _hold_back(self, day: LocalDay, now: datetime) -> None:
+        """Marks a complete file as partial. One that is damaged by now is for the next look to find."""
+        path, decimals = self._path(day.date), self._format.decimals
+        with suppress(DamagedFile):
+            stored = stored_day(decode_file(path, day.date), day, no_solar=self.no_solar).rounded(decimals)
+            self._save(day.date, encode(stored, decimals, complete=False), complete=False)
+            self._stamps[day.date] = stamp_of(path.lstat())
+            self._note_held_back(day.date, now)
+            self._know(day.date, PARTIAL)
+
+    def _want_again_all(self, *reasons: str) -> None:
+        """The past days that could not be had for these reasons, or not as complete: the reasons are over."""
+        for day, asked in list(self.ledger.asked.items()):
+            if asked.reason.startswith(reasons) and not asked.is_wish:
+                self.want_again(day, asked.reason)
+
+    def _note_held_back(self, day: date, now: datetime) -> None:
+        """Asking for it again heals nothing before the rules are new: once a week it is."""
+        self.ledger.note(day, Asked(Outcome.PARTIAL, int(now.timestamp()), DAILY_TRIES + 1, HELD_BACK))
+
+    def _refute(self, day: LocalDay, answered: EnergyDay) -> None:
+        """The answer that contradicted the rules may have been a mistake: then this one fits them."""
+        suspicion = self.ledger.suspicion
+        if suspicion is not None and suspicion.day == day.date and answered.readings:
+            self.trust()
 
     def _read(
         self, day: LocalDay, answered: EnergyDay, now: datetime
@@ -420,11 +545,14 @@ class Archive:
         path = self._path(day.date)
         if not is_there(path):
             return None, EnergyDay(day, {}), ()
+        asked = self.ledger.asked.get(day.date)
+        held_back = asked is not None and asked.is_held_back
         data = b""
         try:
             data = read_day_file(path)
             file = decode(data, day.date)
-            whole = stored_day(file, local_day(day.date, day.zone), no_solar=self.no_solar)
+            local = local_day(day.date, day.zone)
+            whole = stored_day(file, local, no_solar=self.no_solar, held_back=held_back)
         except UnreadableFile:
             raise
         except DamagedFile as damage:

@@ -14,7 +14,7 @@ from collector.archive.files import read_at_most
 from collector.archive.folder import COMPLETE, OWN_FOLDER, day_files, decode_file, state_of_file
 from collector.archive.ledger import Ledger
 from collector.energy.availability import Availability
-from collector.energy.days import local_day, local_span, zone_named
+from collector.energy.days import known_zone, local_day, local_span
 from collector.energy.knowledge import NOTHING, Known
 from collector.energy.readings import HourReading
 from collector.errors import DamagedFile
@@ -37,7 +37,7 @@ def survey(folder: Path, day_format: DayFormat) -> Surveyed:
     if not folder.is_dir():
         return Surveyed(known)
     ledger = Ledger(folder / OWN_FOLDER / "ledger.jsonl")
-    zone = None if ledger.zone is None else zone_named(ledger.zone)
+    zone = known_zone(ledger.zone)
     for day in day_files(folder):
         path = folder / f"{day}.jsonl"
         with suppress(DamagedFile):
@@ -48,12 +48,18 @@ def survey(folder: Path, day_format: DayFormat) -> Surveyed:
     return Surveyed(known, zone, ledger.availability)
 
 
+def recorded_zone(folder: Path) -> str | None:
+    """The name of the meter's zone as it was recorded, known to this machine or not."""
+    return Ledger(folder / OWN_FOLDER / "ledger.jsonl").zone
+
+
 def newest_whole_hour(
     folder: Path, known: Mapping[date, Known], zone: ZoneInfo, *, no_solar: bool
 ) -> int | None:
     """The start of the newest hour that is known on every channel, epoch seconds; `None` without one."""
     for day in sorted((day for day, state in known.items() if state.stored), reverse=True):
-        if whole := _whole_hours(folder, day, zone, no_solar=no_solar):
+        held_back = _is_held_back(known[day])
+        if whole := _whole_hours(folder, day, zone, no_solar=no_solar, held_back=held_back):
             return max(whole)
     return None
 
@@ -78,7 +84,8 @@ def missing_hours(
             local = local_day(day, zone)
             over = {ts for ts in local.hours if local.end_of(ts) <= now.timestamp()}
             if state.stored:
-                over -= _whole_hours(folder, day, zone, no_solar=no_solar)
+                held_back = _is_held_back(state)
+                over -= _whole_hours(folder, day, zone, no_solar=no_solar, held_back=held_back)
             count += len(over)
     return count
 
@@ -89,14 +96,19 @@ def hours_of_today(
     """How many hours of today are known whole, and how many are over."""
     local = local_day(today, zone)
     over = sum(local.end_of(ts) <= now.timestamp() for ts in local.hours)
-    return len(_whole_hours(folder, today, zone, no_solar=no_solar)), over
+    return len(_whole_hours(folder, today, zone, no_solar=no_solar, held_back=False)), over
 
 
-def _whole_hours(folder: Path, day: date, zone: ZoneInfo, *, no_solar: bool) -> set[int]:
+def _is_held_back(state: Known) -> bool:
+    return state.asked is not None and state.asked.is_held_back
+
+
+def _whole_hours(folder: Path, day: date, zone: ZoneInfo, *, no_solar: bool, held_back: bool) -> set[int]:
     readings: Mapping[int, HourReading] = {}
-    path = folder / f"{day}.jsonl"
+    path, local = folder / f"{day}.jsonl", local_day(day, zone)
     with suppress(DamagedFile):
-        readings = stored_day(decode_file(path, day), local_day(day, zone), no_solar=no_solar).readings
+        file = decode_file(path, day)
+        readings = stored_day(file, local, no_solar=no_solar, held_back=held_back).readings
     return {ts for ts, reading in readings.items() if reading.solar_kwh is not None}
 
 

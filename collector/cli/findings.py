@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from collector.archive.findings import Finding
 from collector.archive.folder import OWN_FOLDER
 from collector.archive.inspection import Inspection
+from collector.events import CURES
 
 if TYPE_CHECKING:
     from collector.service.verification import Comparison
@@ -65,6 +66,10 @@ def as_lines(reports: list[MeterReport]) -> Iterator[str]:
         inspection = report.inspection
         counts = ", ".join(f"{count} {code}" for code, count in sorted(inspection.counts.items()))
         yield f"{report.meter:{width}}  {len(inspection.days):5}  {counts or 'none'}"
+        if inspection.unknown_zone is not None:
+            how = "what depends on it was not checked" if inspection.zone is None else "the set one counts"
+            yield f"{report.meter}: its time zone {inspection.unknown_zone} is unknown to this machine; {how}"
+            yield f"  {CURES['zone.unknown']}"
     for report in reports:
         if count := report.quarantined:
             place = report.folder / OWN_FOLDER / "quarantine"

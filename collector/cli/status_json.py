@@ -48,6 +48,7 @@ def _meter(meter: MeterOverview) -> dict[str, Any]:
     return {
         "name": meter.name,
         "timezone": meter.zone.key,
+        "unknown_timezone": meter.unknown_zone,
         "health": meter.health.state.value,
         "reason": meter.health.reason,
         "newest_hour": _moment(meter.newest_hour),

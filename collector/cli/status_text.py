@@ -67,6 +67,9 @@ def _meter(meter: MeterOverview, seen: Overview, *, colour: bool) -> Iterator[st
     yield f"{meter.name}: {state}, {_newest(meter)}"
     if health.reason:
         yield _row("", _safe(health.reason))
+    if meter.unknown_zone is not None:
+        yield _row("zone", f"{meter.unknown_zone} is unknown to this machine; taken for {meter.zone.key}")
+        yield from (_row("", line) for line in wrap(CURES["zone.unknown"], _WIDTH))
     yield _row("today", f"{meter.hours_today} of the {meter.hours_over} hours that are over")
     yield _row("days", _days(meter))
     if meter.beginning is not None:

@@ -7,12 +7,13 @@ from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from collector.cloud.meters import Kind, Meter
 from collector.cloud.rows import MOST_ROWS, Anomaly, ChannelHours, Energy, Row, hours_of, parse_rows
-from collector.energy.days import LocalDay, local_day, zone_named
+from collector.energy.days import LocalDay, UnknownZone, known_zone, local_day, zone_named
 from collector.energy.readings import EnergyDay, HourReading
-from collector.errors import AnswerError
+from collector.errors import AnswerError, ZoneUnknown
 
 _WH_PER_KWH = Decimal(1000)
 
@@ -33,10 +34,14 @@ class DayAnswer:
 
 @dataclass(frozen=True, slots=True)
 class ReadDay:
-    """One day as the cloud tells it, and what in it nobody can be sure of."""
+    """One day as the cloud tells it, and what in it nobody can be sure of.
+
+    `unfinished`: import and export, kWh, that are told of hours that are not over. They are not stored.
+    """
 
     energy_day: EnergyDay
     anomalies: tuple[Anomaly, ...]
+    unfinished: Mapping[int, tuple[Decimal, Decimal]]
 
 
 def read_day(answer: DayAnswer, meter: Meter, now: datetime) -> ReadDay:
@@ -52,36 +57,39 @@ def read_day(answer: DayAnswer, meter: Meter, now: datetime) -> ReadDay:
     if answer.solar is None:
         solar = None
     else:
-        if zone_of(answer.solar, meter) != day.zone:
+        if zone_of(answer.solar, meter).key != day.zone.key:
             raise AnswerError("timezone", "the solar device is in another time zone than the grid device")
         solar = _channel(answer.solar, day, meter, now - timedelta(seconds=answer.solar_age_s))
     readings = {
-        ts: HourReading(
-            energy.consumption_wh / _WH_PER_KWH * meter.grid_scale_factor,
-            (energy.reversed_wh or Decimal(0)) / _WH_PER_KWH * meter.grid_scale_factor,
-            _solar_kwh(ts, grid, solar, meter),
-        )
+        ts: HourReading(*_grid_kwh(energy, meter), _solar_kwh(ts, grid, solar, meter))
         for ts, energy in sorted(grid.energy.items())
     }
+    unfinished = {ts: _grid_kwh(energy, meter) for ts, energy in grid.unfinished.items()}
     anomalies = grid.anomalies + ([] if solar is None else solar.anomalies)
-    return ReadDay(EnergyDay(day, readings, frozenset(grid.doubtful)), tuple(anomalies))
+    return ReadDay(EnergyDay(day, readings, frozenset(grid.doubtful)), tuple(anomalies), unfinished)
 
 
-def zone_of(body: Mapping[str, Any], meter: Meter) -> Any:
+def zone_of(body: Mapping[str, Any], meter: Meter) -> ZoneInfo:
     """The zone that the answer's local times are in. Raises `AnswerError`.
 
     An answer with UTC stamps may call its zone UTC although the device's is another; then the
-    configured one tells where the local day begins.
+    configured one tells where the local day begins. It also counts where this machine's list of zones
+    lacks the one that the answer names; without it that is `ZoneUnknown`.
     """
     name = body.get("timezone")
     if not isinstance(name, str):
         raise AnswerError("timezone", "not a string")
+    configured = known_zone(meter.timezone)
+    if name == "UTC" and configured is not None and _has_utc_stamps(body):
+        return configured
     try:
-        if name == "UTC" and meter.timezone is not None and _has_utc_stamps(body):
-            return zone_named(meter.timezone)
         return zone_named(name)
+    except UnknownZone as error:
+        if configured is None:
+            raise ZoneUnknown(name) from error
+        return configured
     except ValueError as error:
-        raise AnswerError("timezone", str(error)) from error
+        raise AnswerError("timezone", f"{error}: {name[:64]!a}") from error
 
 
 def _has_utc_stamps(body: Mapping[str, Any]) -> bool:
@@ -133,6 +141,12 @@ def _without_gap(row: Row, beside: Row, name: str) -> Row:
     if beside.energy is None:
         return replace(row, energy=None)
     return replace(row, phases=(*row.phases, beside.energy))
+
+
+def _grid_kwh(energy: Energy, meter: Meter) -> tuple[Decimal, Decimal]:
+    returned_wh = energy.reversed_wh or Decimal(0)
+    scale = meter.grid_scale_factor
+    return energy.consumption_wh / _WH_PER_KWH * scale, returned_wh / _WH_PER_KWH * scale
 
 
 def _solar_kwh(ts: int, grid: ChannelHours, solar: ChannelHours | None, meter: Meter) -> Decimal | None:

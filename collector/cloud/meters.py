@@ -8,7 +8,7 @@ from decimal import Decimal
 from enum import StrEnum
 from zoneinfo import ZoneInfo
 
-from collector.energy.days import zone_named
+from collector.energy.days import known_zone
 from collector.energy.identity import Identity
 
 
@@ -55,7 +55,7 @@ class Meter:
 
     def zone_or(self, home: ZoneInfo) -> ZoneInfo:
         """Its zone until its answers tell it: the configured one, else this machine's, `home`."""
-        return home if self.timezone is None else zone_named(self.timezone)
+        return known_zone(self.timezone) or home
 
     @property
     def has_no_solar(self) -> bool:

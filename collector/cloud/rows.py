@@ -14,7 +14,7 @@ from decimal import Decimal
 from typing import Any, NamedTuple
 
 from collector.energy.days import ARRIVAL_S, LocalDay
-from collector.errors import AnswerError
+from collector.errors import AnswerError, ZoneContradicted
 
 LOCAL_STAMP = re.compile(r"(\d{4}-\d\d-\d\d)[ T](\d\d):(\d\d):(\d\d)", re.ASCII)
 UTC_STAMP = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.0+)?Z", re.ASCII)
@@ -25,6 +25,8 @@ _HOUR_S = 3600
 _CLOCK_TOLERANCE_S = 3600  # this machine's clock may be behind; the hour is left out all the same
 _REST_TARIFF = "0"  # also of a row that names none
 _ENOUGH_COPIES = 3  # one hour may be half and half by chance
+_LATE, _EARLY = 20, 5  # clocks are changed at night
+_SHIFT_S = 7200  # no country has ever put its clocks further
 
 
 class Energy(NamedTuple):
@@ -49,10 +51,12 @@ class Anomaly(NamedTuple):
 class ChannelHours:
     """What one channel measured, by the start of the hour; only hours that are over.
 
-    `doubtful`: hours of a fall-back day that came once where two were due.
+    `doubtful`: hours of a fall-back day that came once where two were due. `unfinished`: what is told of
+    hours that are not over, or not long enough.
     """
 
     energy: dict[int, Energy] = field(default_factory=dict)
+    unfinished: dict[int, Energy] = field(default_factory=dict)
     doubtful: set[int] = field(default_factory=set)
     anomalies: list[Anomaly] = field(default_factory=list)
 
@@ -88,14 +92,12 @@ def hours_of(rows: Sequence[Row], day: LocalDay, now: datetime, name: str, most_
         end = day.end_of(ts)
         if all(part.energy for part in parts) and ts > now.timestamp() + _CLOCK_TOLERANCE_S:
             raise AnswerError(f"{name}.datetime", "it has data of an hour in the future")
-        if end + ARRIVAL_S > now.timestamp():
-            continue
+        is_finished = end + ARRIVAL_S <= now.timestamp()
         lasts_s = day.end_of(fat.get(ts, ts)) - ts
-        energy = whole(
-            ts, parts, found.anomalies, has_copies=has_copies, most_wh=most_wh * lasts_s // _HOUR_S
-        )
+        anomalies = found.anomalies if is_finished else []  # an hour under way is in no doubt yet
+        energy = whole(ts, parts, anomalies, has_copies=has_copies, most_wh=most_wh * lasts_s // _HOUR_S)
         if energy is not None:
-            found.energy[ts] = energy
+            (found.energy if is_finished else found.unfinished)[ts] = energy
     found.doubtful.update(first for first in fat if first in found.energy)
     return found
 
@@ -152,6 +154,11 @@ def _lay_out(rows: Sequence[Row], day: LocalDay, name: str) -> dict[int, list[Ro
             continue
         later = [candidate for candidate in candidates if candidate > place]
         if not later:
+            if place in candidates and _may_be_another_hour(row, buckets[place], day.labels[place]):
+                reason = (
+                    f"rows are out of order, or an hour comes twice that {day.zone.key} has once that day"
+                )
+                raise ZoneContradicted(at, reason, day.zone.key)
             raise AnswerError(at, "rows are out of order, or an hour comes twice")
         place = later[0]
         buckets[place] = [row]
@@ -166,6 +173,7 @@ def _hours_for(row: Row, day: LocalDay, at: str) -> list[int]:
     if UTC_STAMP.fullmatch(row.stamp):
         ts = epoch_of(row.stamp, at)
         places = [place for place, start in enumerate(day.hours) if start == ts]
+        contradicts = day.start - _SHIFT_S <= ts < day.end + _SHIFT_S
         reason = "not an hour of the day that was asked for"
     else:
         match = LOCAL_STAMP.fullmatch(row.stamp)
@@ -177,10 +185,20 @@ def _hours_for(row: Row, day: LocalDay, at: str) -> list[int]:
             places = []
         elif minutes != "0000" and minutes not in {_minutes_at(day, place) for place in places}:
             raise AnswerError(at, "not the start of an hour")
+        contradicts = match[1] == day.date.isoformat() and label < 24
         reason = "data of another day, or of an hour that daylight saving skips"
     if not places and row.energy is not None and any(row.energy):
+        if contradicts:
+            raise ZoneContradicted(at, f"{reason} in {day.zone.key}", day.zone.key)
         raise AnswerError(at, reason)
     return places
+
+
+def _may_be_another_hour(row: Row, parts: Sequence[Row], label: int) -> bool:
+    """Whether a row for the hour of `parts` has measured another hour: the clocks were put back there."""
+    beside = [part.energy for part in parts if part.tariff == row.tariff and part.energy is not None]
+    at_night = label >= _LATE or label < _EARLY
+    return at_night and row.energy is not None and any(row.energy != each for each in beside)
 
 
 def _minutes_at(day: LocalDay, place: int) -> str:

@@ -84,7 +84,7 @@ def read_totals(answer: TotalsAnswer, meter: Meter) -> SpanTotals:
     solar: Mapping[date, Energy] = {}
     of_utc_days = grid.of_utc_days
     if answer.solar is not None:
-        if zone_of(answer.solar, meter) != zone:
+        if zone_of(answer.solar, meter).key != zone.key:
             raise AnswerError("timezone", "the solar device is in another time zone than the grid device")
         told = _channel(answer.solar, answer, meter, zone)
         solar = told.energy

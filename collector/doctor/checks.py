@@ -37,7 +37,7 @@ NAMES = {
     "pace": "no other program uses up the account's one request a second",
     "device": "the account knows the meter's device",
     "kind": "the device answers as the configured kind",
-    "zone": "the meter's time zone is the configured one",
+    "zone": "the meter's time zone is the configured one, known here, and its rules are not old",
     "clamps": "the clamps measure what the configuration says",
     "clock": "this machine's clock agrees with the cloud's",
 }

@@ -16,11 +16,11 @@ from collector.cloud.meters import Meter
 from collector.doctor.checks import Check, fail, skip
 from collector.doctor.clamps import clamps_check
 from collector.doctor.hearing import AccountHeard, Heard, MeterHeard, listen
-from collector.doctor.hearsay import account_hearsay, clock_hearsay, meter_hearsay
+from collector.doctor.hearsay import account_hearsay, clock_hearsay, meter_hearsay, zone_hearsay
 from collector.doctor.machine import archive_check, clock_check
 from collector.doctor.presence import Presence, presence_of, service_check
 from collector.doctor.stored import Stored, look_at, mark_check, zone_of
-from collector.doctor.verdicts import account_checks, meter_checks, zone_check
+from collector.doctor.verdicts import account_checks, meter_checks, zone_check, zone_lack
 from collector.energy.days import Clock, date_in
 from collector.redaction import redactor
 from collector.service.home import home_zone
@@ -112,7 +112,10 @@ def _of_meter(
         yield from meter_checks(heard, has_history=has_history)
     else:
         yield from meter_hearsay(meter, presence.standing, quiet, now.timestamp())
-    told = heard.zone if heard else None
-    yield zone_check(told, meter, look.zone, home, date_in(home, now))
+    yield (
+        zone_lack(meter, heard, look.unknown_zone, look.doubt)
+        or (None if heard else zone_hearsay(meter, presence.standing))
+        or zone_check(heard.zone if heard else None, meter, look.zone, home, date_in(home, now))
+    )
     fetched = [heard.read.energy_day] if heard and heard.read else []
     yield clamps_check(meter, (*look.recent, *fetched))

@@ -9,6 +9,7 @@ from collector.cloud.meters import Account, Meter
 from collector.doctor.checks import Check, fail, ok, skip
 from collector.doctor.machine import CLOCK_CURE
 from collector.doctor.verdicts import DEVICE_CURE, HOST_CURE, KEY_CURE, kind_not_proven
+from collector.events import CURES
 from collector.service.health import age_in_words
 from collector.service.standing import AccountStanding, MeterStanding, Standing
 
@@ -61,6 +62,18 @@ def meter_hearsay(meter: Meter, standing: Standing | None, reason: str, now: flo
         yield ok("kind", f'It answers as kind = "{meter.kind}" does: {recent}.', meter.name)
     else:
         yield skip("kind", f"Not asked: {reason}.", meter.name)
+
+
+def zone_hearsay(meter: Meter, standing: Standing | None) -> Check | None:
+    """The meter's time zone, where the service found it unknown or its rules wrong; else `None`."""
+    told = None if standing is None else standing.meters.get(meter.name)
+    failure = None if told is None else told.failure
+    if failure is None or told is None or failure.at < (told.answered_at or 0):
+        return None
+    if failure.event not in ("zone.unknown", "zone.suspected"):
+        return None
+    says = f"The service could not use an answer: {failure.reason}."
+    return fail("zone", says, CURES[failure.event], meter.name)
 
 
 def _host(account: Account, standing: Standing, told: AccountStanding, reason: str, now: float) -> Check:

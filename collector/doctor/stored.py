@@ -10,7 +10,8 @@ from pathlib import Path
 from zoneinfo import ZoneInfo
 
 from collector.archive.dayfile import stored_day
-from collector.archive.folder import decode_file
+from collector.archive.folder import LEDGER_NAME, OWN_FOLDER, decode_file
+from collector.archive.ledger import Ledger, Suspicion
 from collector.archive.mark import mark_for
 from collector.archive.survey import survey
 from collector.cloud.meters import Meter
@@ -18,6 +19,7 @@ from collector.doctor.checks import Check, fail
 from collector.energy.days import date_in, local_day
 from collector.energy.knowledge import Known
 from collector.energy.readings import EnergyDay
+from collector.energy.zones import rules_of
 from collector.errors import ArchiveRefused, CollectorError, DamagedFile
 from collector.settings import Settings
 
@@ -26,11 +28,17 @@ _RECENT_DAYS = 7
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """A meter's days, its zone where that is known, and its newest complete days before today."""
+    """A meter's days, its zone where that is known, and its newest complete days before today.
+
+    `unknown_zone` is the recorded name of one that this machine's list lacks; `doubt` says why the rules
+    of the zone are in doubt. Both are empty else.
+    """
 
     known: Mapping[date, Known]
     zone: ZoneInfo | None
     recent: tuple[EnergyDay, ...]
+    unknown_zone: str = ""
+    doubt: str = ""
 
     @property
     def newest(self) -> date | None:
@@ -43,6 +51,7 @@ def look_at(settings: Settings, meter: Meter, home: ZoneInfo, now: datetime) -> 
     folder = settings.folder_of(meter)
     try:
         known, zone, _ = survey(folder, settings.day_format)
+        ledger = Ledger(folder / OWN_FOLDER / LEDGER_NAME)
     except (OSError, CollectorError):
         return Stored({}, None, ())
     today = date_in(zone or home, now)
@@ -52,7 +61,15 @@ def look_at(settings: Settings, meter: Meter, home: ZoneInfo, now: datetime) -> 
         with suppress(DamagedFile, OSError):
             file = decode_file(folder / f"{day}.jsonl", day)
             recent.append(stored_day(file, local_day(day, zone or home), no_solar=meter.has_no_solar))
-    return Stored(known, zone, tuple(recent))
+    unknown = ledger.zone if ledger.zone and zone is None else ""
+    return Stored(known, zone, tuple(recent), unknown, _doubt(ledger.suspicion, zone))
+
+
+def _doubt(suspicion: Suspicion | None, zone: ZoneInfo | None) -> str:
+    """Why today's rules are in doubt: what was said of older ones no longer counts."""
+    if suspicion is None or (zone is not None and rules_of(zone).checksum != suspicion.checksum):
+        return ""
+    return suspicion.reason
 
 
 def mark_check(folder: Path, meter: Meter) -> Iterator[Check]:

@@ -10,7 +10,18 @@ from collector.cloud.lookup import host_of
 from collector.cloud.meters import Kind, Meter
 from collector.doctor.checks import Check, fail, ok, skip, warn
 from collector.doctor.hearing import AccountHeard, MeterHeard
-from collector.errors import AnswerError, DeviceUnknown, KeyRefused, RateLimited, Rejected
+from collector.energy.days import is_zone_name, known_zone
+from collector.energy.zones import rules_of
+from collector.errors import (
+    AnswerError,
+    DeviceUnknown,
+    KeyRefused,
+    RateLimited,
+    Rejected,
+    ZoneContradicted,
+    ZoneUnknown,
+)
+from collector.events import CURES
 from collector.network import by_family
 from collector.service.standing import AccountStanding
 
@@ -46,6 +57,30 @@ def meter_checks(heard: MeterHeard, *, has_history: bool) -> Iterator[Check]:
     yield _kind(heard, has_history=has_history)
 
 
+def zone_lack(meter: Meter, heard: MeterHeard | None, recorded: str, doubt: str) -> Check | None:
+    """What this machine's time-zone data lack; `None` where nothing shows that they lack anything.
+
+    `recorded` is the zone of the stored days, where it is unknown here. `doubt` says why its rules are.
+    """
+    unknown = recorded
+    if heard is not None and heard.body is not None:
+        named = heard.body.get("timezone")
+        is_unknown = isinstance(named, str) and is_zone_name(named) and known_zone(named) is None
+        unknown = str(named) if is_unknown else ""
+        if isinstance(heard.error, ZoneContradicted):
+            doubt = f"{heard.error} of {heard.day}"
+    if unknown:
+        says = f"The meter's time zone, {unknown}, is unknown to this machine"
+        cure = CURES["zone.unknown"]
+        if meter.timezone is None:
+            return fail("zone", f"{says}: nothing can be stored.", cure, meter.name)
+        return warn("zone", f"{says}; the configured one, {meter.timezone}, counts.", cure, meter.name)
+    if doubt:
+        says = f"This machine's rules of the meter's time zone may be wrong: {doubt}. No new day is complete."
+        return fail("zone", says, CURES["zone.suspected"], meter.name)
+    return None
+
+
 def zone_check(
     told: ZoneInfo | None, meter: Meter, stored: ZoneInfo | None, home: ZoneInfo, today: date
 ) -> Check:
@@ -58,7 +93,8 @@ def zone_check(
         (meter.timezone, "the configuration"),
         (stored.key if stored else None, "its files so far"),
     ):
-        if other is not None and not same_hours(zone, ZoneInfo(other), today.year):
+        place = known_zone(other)
+        if place is not None and not same_hours(zone, place, today.year):
             source = "The meter is" if told else "The stored days are"
             return warn(
                 "zone",
@@ -68,6 +104,12 @@ def zone_check(
                 name,
             )
     configured = ", as configured" if meter.timezone else ""
+    rules = rules_of(zone)
+    if rules.are_stale(today):
+        age = f"this machine's rules of it are of {rules.release}, two years old or more"
+        update = "pip install -U tzdata" if rules.in_package else "apt update && apt install tzdata"
+        cure = f"What was decided since they do not have: {update}."
+        return warn("zone", f"{zone.key}{configured}; but {age}.", cure, name)
     if same_hours(zone, home, today.year):
         return ok("zone", f"{zone.key}{configured}, and this machine is there, too.", name)
     elsewhere = f"this machine is in {home.key}, which does not matter to the files"
@@ -168,6 +210,8 @@ def _kind(heard: MeterHeard, *, has_history: bool) -> Check:
         says = f'The cloud does not tell {heard.device} as kind = "{kind}": {error.reason}.'
         channels = " Or one of its channels does not exist." if kind is Kind.EM else ""
         return fail("kind", says, other + channels, name)
+    if isinstance(error, ZoneUnknown | ZoneContradicted):
+        return skip("kind", "Not known: the answer's hours cannot be told here, see zone.", name)
     if isinstance(error, AnswerError):
         if heard.body is not None and not heard.body.get("history"):
             return no_hour

@@ -1,1 +1,1 @@
-"""What a day of energy is. Pure: no I/O, no third party."""
+"""What a day of energy is. Pure: reads nothing but the time-zone data, as zoneinfo does; no third party."""

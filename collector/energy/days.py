@@ -9,10 +9,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, time, timedelta
 from functools import lru_cache
 from zoneinfo import ZoneInfo
+
+from collector.energy.zones import new_name
 
 Clock = Callable[[], datetime]
 """Gives the present moment, aware, in UTC. Read once per job; everything below takes dates."""
@@ -23,6 +26,10 @@ _QUARTER_S = 900  # every offset in use since 1972 is a multiple of a quarter of
 _ZONE_NAME = re.compile(
     r"(?!localtime$|posixrules$|posix/|right/)[A-Za-z][A-Za-z0-9_+-]*(/[A-Za-z0-9_+-]+){0,2}"
 )
+_AREA = re.compile(
+    r"(Africa|America|Antarctica|Arctic|Asia|Atlantic|Australia|Brazil|Canada|Chile|Etc|Europe|Indian|Mexico"
+    r"|Pacific|US)/"
+)
 
 
 def wall_clock() -> datetime:
@@ -30,14 +37,36 @@ def wall_clock() -> datetime:
     return datetime.now(UTC)  # noqa: TID251
 
 
+class UnknownZone(ValueError):
+    """A name as the IANA list has them, which this machine's list has not: it may be older, or cut down."""
+
+
+def is_zone_name(name: str) -> bool:
+    """Whether that may be the name of a zone, known here or not; false for hostile strings."""
+    return len(name) <= 64 and _ZONE_NAME.fullmatch(name) is not None
+
+
 def zone_named(name: str) -> ZoneInfo:
-    """The IANA zone of that name; `ValueError` for anything else, hostile strings included."""
-    if len(name) > 64 or not _ZONE_NAME.fullmatch(name):
+    """The IANA zone of that name, an old one included; `ValueError` for anything else, hostile strings too.
+
+    Raises `UnknownZone` where the name looks like one of the list's.
+    """
+    if not is_zone_name(name):
         raise ValueError("not the name of a time zone")
-    try:
+    with suppress(OSError, KeyError, ValueError):  # "Europe" is a folder, "Mars/Base" is unknown
         return ZoneInfo(name)
-    except (OSError, KeyError, ValueError) as error:  # "Europe" is a folder, "Mars/Base" is unknown
-        raise ValueError("unknown time zone") from error
+    try:
+        return ZoneInfo(new_name(name))
+    except (OSError, KeyError, ValueError) as error:
+        unknown = UnknownZone if _AREA.match(name) else ValueError
+        raise unknown("unknown time zone") from error
+
+
+def known_zone(name: str | None) -> ZoneInfo | None:
+    """The zone of that name; `None` without a name, and where this machine does not know it."""
+    with suppress(ValueError):
+        return None if name is None else zone_named(name)
+    return None
 
 
 def date_in(zone: ZoneInfo, moment: datetime) -> date:

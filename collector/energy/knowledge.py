@@ -18,6 +18,10 @@ class Outcome(StrEnum):
     FAILED = "failed"  # no answer that could be used, or not saved
 
 
+HELD_BACK = "every hour is there, but this machine's rules of the time zone are in doubt"
+"""Why a day that has every hour is not complete: begins the `reason` of its `Asked`."""
+
+
 class Asked(NamedTuple):
     """The last time a day was asked for: how it ended, epoch seconds, tries so far, why it failed."""
 
@@ -35,6 +39,11 @@ class Asked(NamedTuple):
     def is_wish(self) -> bool:
         """Whether somebody wants the day asked for, whatever is stored of it."""
         return self.outcome is Outcome.FAILED and self.asked_at == 0
+
+    @property
+    def is_held_back(self) -> bool:
+        """Whether every hour of the day was stored as partial, because the zone's rules were in doubt."""
+        return self.reason.startswith(HELD_BACK)
 
 
 class Known(NamedTuple):

@@ -13,25 +13,36 @@ from zoneinfo import ZoneInfo
 
 from collector import logs
 from collector.archive.store import Archive, DayOutcome
-from collector.cloud.answers import read_day
+from collector.cloud.answers import DayAnswer, ReadDay, read_day
 from collector.cloud.client import CloudClient
 from collector.cloud.meters import Meter
 from collector.energy.availability import Availability, is_worth_it
 from collector.energy.comparing import DayTotal
-from collector.energy.days import Clock, LocalDay, date_in, local_day
+from collector.energy.days import Clock, LocalDay, date_in, known_zone, local_day
+from collector.energy.early import EarlyHours
 from collector.energy.knowledge import NOTHING, Knowledge, Outcome
 from collector.energy.matching import Match
 from collector.energy.planning import PlanPolicy, backfill_days, heal_days, refresh_days
-from collector.energy.readings import HourReading
+from collector.energy.readings import EnergyDay
 from collector.energy.retention import first_day, lost_days
-from collector.errors import AnswerError, ArchiveLocked, ArchiveRefused, UnreadableFile
+from collector.energy.zones import may_be_wrong
+from collector.errors import (
+    AnswerError,
+    ArchiveLocked,
+    ArchiveRefused,
+    UnreadableFile,
+    ZoneContradicted,
+    ZoneUnknown,
+)
 from collector.service.standing import Failure
 from collector.service.takeover import compared, unscaled
 from collector.service.telling import (
     report_gone,
     tell_changed,
     tell_day,
+    tell_outdated,
     tell_quarantined,
+    tell_suspicion,
     tell_unreadable,
     tell_zone,
 )
@@ -94,6 +105,10 @@ class Collection:
         self.claimed: set[date] = set()  # days that a job has taken and not yet done
         self._losses_looked_for: date | None = None
         self._zone_told = archive.ledger.zone
+        self._suspicion_told = archive.ledger.suspicion
+        self._unknown_told: Set[str] = frozenset()
+        self._early_hours = EarlyHours()
+        self._outdated: Set[date] = frozenset()  # told already
         self._unreadable: Set[date] = frozenset()  # told already
         self._changed: Set[date] = frozenset()  # told already
         self._gone: dict[date, bool] = {}  # reported already; whether the cloud had forgotten them
@@ -128,12 +143,13 @@ class Collection:
             read = read_day(answer, self.meter, now)
             self._check_zone(read.energy_day.day)
         except AnswerError as error:
-            self._log.warning("answer.rejected", day=str(day), field=error.field, reason=error.reason)
-            self.note_failure("answer.rejected", str(error))
-            return await self.fail_day(day, f"answer.rejected: {error}")
+            event = await self._reject(day, error)
+            self.note_failure(event, str(error))
+            return await self.fail_day(day, f"{event}: {error}")
         kinds = Counter((anomaly.field, anomaly.reason) for anomaly in read.anomalies)
         for (name, reason), hours in kinds.items():
             self._log.warning("answer.anomaly", day=str(day), field=name, reason=reason, hours=hours)
+        await self._check_rules(answer, read, asked)
         try:
             outcome = await self.blocking(self.archive.merge, read.energy_day, asked)
         except UnreadableFile as error:  # nobody knows what an answer would replace
@@ -153,20 +169,23 @@ class Collection:
     ) -> None:
         """Takes day files without a mark, where the cloud's answers agree with them. Raises as `collect_day`.
 
-        Nothing to do where the archive is taken.
+        `AnswerError` as well, where no answer can be used. Nothing to do where the archive is taken.
         """
 
         odd: list[AnswerError] = []
 
-        async def answered(day: date) -> Mapping[int, HourReading]:
+        async def answered(day: date) -> EnergyDay | None:
             bare = unscaled(self.meter)
             try:
                 answer = await self.client.fetch_day(bare, day, once=once, is_called_off=is_called_off)
                 self.check_clock()
-                return read_day(answer, bare, self._clock()).energy_day.readings
+                return read_day(answer, bare, self._clock()).energy_day
+            except ZoneUnknown as error:  # so will be the others
+                self.report_unknown(error.zone, None)
+                raise
             except AnswerError as error:
                 odd.append(error)
-                return {}
+                return None
 
         async with self._taking_over:
             if self.archive.is_taken:
@@ -238,6 +257,54 @@ class Collection:
         if (zone := self.archive.ledger.zone) is not None:
             tell_zone(self._log, self._zone_told, zone)
         self._zone_told = zone
+        self._tell_suspicion(self.zone)
+
+    def _tell_suspicion(self, zone: ZoneInfo) -> None:
+        """That the rules of the zone are in doubt, and that they no longer are: once each."""
+        told, suspicion = self._suspicion_told, self.archive.ledger.suspicion
+        self._suspicion_told = suspicion
+        if (told is None) != (suspicion is None):
+            tell_suspicion(self._log, suspicion, zone)
+
+    def report_unknown(self, name: str, configured: str | None) -> None:
+        """Logs, once, that this machine does not know the zone that the answers name."""
+        if name not in self._unknown_told:
+            self._unknown_told |= {name}
+            if configured is None:
+                self._log.error("zone.unknown", zone=name, configured=None)
+            else:
+                self._log.warning("zone.unknown", zone=name, configured=configured)
+
+    async def _reject(self, day: date, error: AnswerError) -> str:
+        """Says why an answer cannot be used, which may be this machine's own lack; gives the event's name."""
+        if isinstance(error, ZoneUnknown):
+            self.report_unknown(error.zone, None)
+            return "zone.unknown"
+        zone = known_zone(error.zone) if isinstance(error, ZoneContradicted) else None
+        known = self.archive.zone
+        is_the_meters = zone is not None and (known is None or known.key == zone.key)
+        if zone is not None and is_the_meters and may_be_wrong(zone, day) and self.archive.is_taken:
+            await self.blocking(self.archive.suspect, zone, error.reason, self._clock(), day)
+            self._tell_suspicion(zone)
+            return "zone.suspected"
+        self._log.warning("answer.rejected", day=str(day), field=error.field, reason=error.reason)
+        return "answer.rejected"
+
+    async def _check_rules(self, answer: DayAnswer, read: ReadDay, asked: datetime) -> None:
+        """Whether the zone is known, and hours are whole before they can be by its rules: those are old."""
+        zone = read.energy_day.day.zone
+        name = answer.grid["timezone"]
+        if known_zone(name) is None:
+            self.report_unknown(name, zone.key)
+        if self.client.cloud_now() is None or not may_be_wrong(zone, read.energy_day.day.date):
+            return  # it may be this machine's clock that is behind
+        verdict = self._early_hours.note(read.unfinished, read.energy_day.readings, asked)
+        suspicion = self.archive.ledger.suspicion
+        if verdict and suspicion is None:
+            reason = f"hours are whole before they are over by the rules of {zone.key}"
+            await self.blocking(self.archive.suspect, zone, reason, self._clock())
+        elif verdict is False and suspicion is not None and suspicion.day is None:
+            await self.blocking(self.archive.trust)
 
     def check_clock(self) -> None:
         """Raises `ClockUntrusted` where this machine's clock cannot be right."""
@@ -294,6 +361,11 @@ class Collection:
         if more := self.archive.changed - self._changed:
             tell_changed(self._log, more)
         self._changed = self.archive.changed
+        outdated = self.archive.outdated.copy()
+        if more := outdated - self._outdated:
+            tell_outdated(self._log, more, self.archive.ledger.zone)
+        self._outdated = outdated
+        self._tell_suspicion(self.zone)
         still_gone = self.archive.gone | self.archive.gone_for_good
         self._gone = {day: forgotten for day, forgotten in self._gone.items() if day in still_gone}
         if gone := self.archive.gone:

@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo
 from collector.archive.files import is_held
 from collector.archive.folder import OWN_FOLDER, quarantined_in
 from collector.archive.mark import mark_for
-from collector.archive.survey import hours_of_today, missing_hours, newest_whole_hour, survey
+from collector.archive.survey import hours_of_today, missing_hours, newest_whole_hour, recorded_zone, survey
 from collector.cloud.meters import Meter
 from collector.energy.coverage import DayState, coverage, forgotten
 from collector.energy.days import date_in
@@ -37,7 +37,8 @@ _LATE_S = 600  # so long after a run was due, a service that holds no archive is
 
 @dataclass(frozen=True, slots=True)
 class MeterOverview:
-    """One meter. `newest_hour` and `answered_at` are epoch seconds.
+    """One meter. `newest_hour` and `answered_at` are epoch seconds. `unknown_zone` is the name of its zone
+    where this machine's list lacks it; `zone` is then the configured one, or this machine's.
 
     `hours_today` of the `hours_over` hours that are over are stored whole. `missing_hours`: all that
     are over since the meter began and not known on every channel. `states` has each day since then,
@@ -61,6 +62,7 @@ class MeterOverview:
     failure: Failure | None
     is_held: bool
     quarantined: int
+    unknown_zone: str | None = None
 
     @property
     def counts(self) -> Counter[DayState]:
@@ -115,6 +117,7 @@ class _Seen:
 def _meter(settings: Settings, meter: Meter, seen: _Seen) -> MeterOverview:
     folder, now = settings.folder_of(meter), seen.now
     known, zone, availability = survey(folder, settings.day_format)
+    unknown = recorded_zone(folder) if zone is None else None
     zone = zone or meter.zone_or(seen.home)
     today = date_in(zone, now)
     newest = newest_whole_hour(folder, known, zone, no_solar=meter.has_no_solar)
@@ -142,6 +145,7 @@ def _meter(settings: Settings, meter: Meter, seen: _Seen) -> MeterOverview:
         failure=seen.told.failure,
         is_held=seen.is_held,
         quarantined=quarantined_in(folder),
+        unknown_zone=unknown,
     )
 
 

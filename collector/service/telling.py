@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Set
 from datetime import date
+from zoneinfo import ZoneInfo
 
+from collector.archive.ledger import Suspicion
 from collector.archive.store import DayOutcome, Quarantined
 from collector.energy.knowledge import Outcome
+from collector.energy.zones import are_one, rules_of
 from collector.logs import Logger
 
 
@@ -55,6 +58,12 @@ def tell_changed(log: Logger, changed: Set[date]) -> None:
     log.warning("file.changed", count=len(days), oldest=days[0], newest=days[-1], days=days[:40])
 
 
+def tell_outdated(log: Logger, outdated: Set[date], zone: str | None) -> None:
+    """Files were saved by other rules of the zone; their days."""
+    days = [str(day) for day in sorted(outdated)]
+    log.warning("file.outdated", zone=zone, count=len(days), oldest=days[0], newest=days[-1], days=days[:40])
+
+
 def report_gone(log: Logger, gone: Set[date], *, older: int, forgotten: int) -> None:
     """Complete files that are gone; of `older` ones there is a file with hours missing in their place.
 
@@ -68,8 +77,18 @@ def report_gone(log: Logger, gone: Set[date], *, older: int, forgotten: int) -> 
 
 
 def tell_zone(log: Logger, before: str | None, now: str) -> None:
-    """The meter's zone became known, or is another one than before."""
+    """The meter's zone became known, or is another one than before; another name of it is no news."""
     if before is None:
         log.info("zone.learned", zone=now)
-    elif before != now:
+    elif before != now and not are_one(before, now):
         log.warning("zone.changed", old=before, zone=now)
+
+
+def tell_suspicion(log: Logger, suspicion: Suspicion | None, zone: ZoneInfo) -> None:
+    """The rules of the zone are in doubt, and why; or no longer are."""
+    release = rules_of(zone).release
+    if suspicion is None:
+        log.info("zone.trusted", zone=zone.key, release=release)
+        return
+    day = None if suspicion.day is None else str(suspicion.day)
+    log.error("zone.suspected", zone=zone.key, release=release, day=day, reason=suspicion.reason)

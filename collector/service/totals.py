@@ -20,6 +20,7 @@ from collector.errors import (
     Rejected,
     SourceError,
     Unavailable,
+    ZoneUnknown,
 )
 from collector.service.collection import Collection
 
@@ -39,6 +40,9 @@ async def totals_of(
         answer = await collection.client.fetch_totals(collection.meter, first, last, is_called_off)
         collection.check_clock()
         totals = read_totals(answer, collection.meter)
+    except ZoneUnknown as error:
+        collection.report_unknown(error.zone, None)
+        return error
     except (AnswerError, ClockUntrusted, SourceError) as error:
         return error
     known = collection.archive.zone
@@ -52,9 +56,9 @@ async def look_ahead(collection: Collection, first: date, is_called_off: Callabl
     """Notes which of the days from `first` to yesterday the cloud has, by its daily totals.
 
     Returns whether the cloud answered. Totals that it refuses, or gives in another interval, are no outage:
-    that is noted, and they are requested again in a week. Where the cloud fails, they are requested again
-    in a minute, then ever more rarely. What was read is noted span by span: a start after a crash goes on
-    below it.
+    that is noted, and they are requested again in a week. Where the cloud fails, or this machine does not
+    know the zone, they are requested again in a minute, then ever more rarely. What was read is noted span
+    by span: a start after a crash goes on below it.
     """
     try:
         with suppress(CalledOff, OSError):  # a disk in trouble is told by the work itself
@@ -124,6 +128,8 @@ async def _read_down(collection: Collection, first: date, is_called_off: Callabl
             totals.update((day, total) for day, total in told.totals.items() if day in told.with_data)
             if days:
                 await _note(collection, asked_at, max(first, span[0]), newest, days)
+        elif isinstance(told, ZoneUnknown):  # this machine's lack, and no refusal: it may end any time
+            return False
         elif isinstance(told, AnswerError | Rejected | Unavailable) and length > SPAN_DAYS:
             length, is_growing = length // 2, False
         elif isinstance(told, AnswerError | Rejected):

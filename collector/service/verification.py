@@ -14,6 +14,7 @@ from collector.energy.comparing import NOTHING_STORED, Difference, differences
 from collector.energy.days import Clock
 from collector.energy.retention import first_day, newest_first
 from collector.errors import (
+    AnswerError,
     ClockUntrusted,
     DeviceUnknown,
     KeyRefused,
@@ -86,14 +87,21 @@ async def _account(account: AccountAtWork, clock: Clock, watch: Watcher, *, fix:
     gave_up: Cause | None = None
     for each in account.collections:
         archive, meter = each.archive, each.meter
+        unusable: AnswerError | None = None
         if gave_up is None:
-            gave_up = await _taken_over(each)
+            try:
+                gave_up = await _taken_over(each)
+            except AnswerError as error:  # it says nothing of the other meters
+                unusable = error
         inspection = await each.blocking(inspect, archive.folder, meter.timezone, clock())
         actions: dict[date, Action] = {}
         if fix and archive.is_taken:
             actions = await each.blocking(mend, archive, meter, inspection, each.today())
         comparison = Comparison(gave_up=gave_up)
-        if gave_up is None:  # what stops one meter stops all of the account
+        if unusable is not None:
+            first, last = _span(each, inspection.days)
+            comparison.unanswered.append(Unanswered(first, last, str(unusable)))
+        elif gave_up is None:  # what stops one meter stops all of the account
             moved = {day for day, action in actions.items() if action is Action.QUARANTINED}
             await _compare(each, inspection.days, moved, comparison, watch)
             gave_up = comparison.gave_up
@@ -102,7 +110,10 @@ async def _account(account: AccountAtWork, clock: Clock, watch: Watcher, *, fix:
 
 
 async def _taken_over(collection: Collection) -> Cause | None:
-    """Makes sure that the files are the meter's; gives what keeps the cloud from saying so."""
+    """Makes sure that the files are the meter's; gives what keeps the cloud from saying so.
+
+    Raises `AnswerError` where no answer can be used.
+    """
     try:
         await collection.take_over()
     except (SourceError, ClockUntrusted) as error:
@@ -118,10 +129,10 @@ async def _compare(
     watch: Watcher,
 ) -> None:
     """Asks span by span, newest first. A source that never answered gets no patience."""
-    today, meter, pacer = collection.today(), collection.meter, collection.client.pacer
-    oldest = max(first_day(today, None, collection.since), min(stored, default=today))
+    meter, pacer = collection.meter, collection.client.pacer
+    oldest, yesterday = _span(collection, stored)
     before, strikes = pacer.requests, STRIKES - 1
-    for first, last in spans(oldest, today - _DAY):
+    for first, last in spans(oldest, yesterday):
         watch(meter.name, first, last)
         told = await totals_of(collection, first, last)
         comparison.requests = pacer.requests - before
@@ -148,6 +159,12 @@ async def _compare(
         if strikes >= STRIKES:
             comparison.gave_up = told
             return
+
+
+def _span(collection: Collection, stored: Mapping[date, CheckedDay]) -> tuple[date, date]:
+    """The first and the last day that the cloud is asked for."""
+    today = collection.today()
+    return max(first_day(today, None, collection.since), min(stored, default=today)), today - _DAY
 
 
 async def _mark(

@@ -10,7 +10,7 @@ from ipaddress import ip_address
 from pathlib import Path
 from typing import TypeVar
 
-from collector.energy.days import zone_named
+from collector.energy.days import UnknownZone, zone_named
 from collector.service.health import Listen
 
 T = TypeVar("T", bound=str)
@@ -130,6 +130,11 @@ def zone(value: object) -> str:
     """The name of a time zone."""
     try:
         zone_named(text(value))
+    except UnknownZone:
+        raise ValueError(
+            "is not in this machine's list of time zones; if the name is right, update the list (apt install "
+            "tzdata, on Debian 13 tzdata-legacy, too; or pip install -U tzdata)"
+        ) from None
     except ValueError:
         raise ValueError('must be a time zone of the IANA list, like "Europe/Dublin"') from None
     return text(value)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,7 +14,7 @@ from collector.cloud.answers import DayAnswer, ReadDay, read_day
 from collector.cloud.bodies import parse_body
 from collector.cloud.meters import Kind, Meter
 from collector.energy.days import local_day, zone_named
-from collector.errors import AnswerError
+from collector.errors import AnswerError, ZoneContradicted, ZoneUnknown
 from collector.simulator import Device, Hole
 from collector.simulator.refusals import as_json
 from tests.cloud.stand_in import (
@@ -28,6 +29,7 @@ from tests.cloud.stand_in import (
     true_hour,
     true_hours,
 )
+from tests.zone_data import zone_data
 
 _DAY = date(2026, 6, 1)
 _EM, _EM3 = Device(EM_ID), Device(EM3_ID, "3em")
@@ -551,7 +553,7 @@ def test_an_odd_number_of_the_hour_under_way_is_no_anomaly() -> None:
     raw["history"][15]["consumption"] = -0.01
     read = _single(raw, now=now)
     assert len(read.energy_day.readings) == 15
-    assert read.anomalies == ()
+    assert (read.anomalies, read.unfinished) == ((), {})
 
 
 @pytest.mark.parametrize("value", [-0.01, 0, 68_000_000])
@@ -680,6 +682,102 @@ def test_two_devices_in_two_zones_are_refused() -> None:
     solar = body_of(raw_answer(replace(_EM, timezone="Europe/Berlin"), _DAY, channel=1))
     with pytest.raises(AnswerError, match="another time zone"):
         read_day(DayAnswer(_DAY, grid, solar), meter_of(_EM), NOW)
+
+
+# -- What this machine's time-zone data lack -----------------------------------------------------------
+
+_FIXED, _CHANGING = "Etc/GMT+6", "America/Chicago"  # Mexico since 2022, and as older rules still have it
+_CHANGE = date(2026, 3, 8)  # when they put the clocks forward
+
+
+def _as_said(truth: str, said: str, day: date, **options: Any) -> ReadDay:
+    """A meter whose clock is that of `truth`, under the name of a zone that has other rules here."""
+    device = Device(EM_ID, timezone=truth, says_timezone=said, **options)
+    return _single(raw_answer(device, day), day=day)
+
+
+def test_data_of_an_hour_that_the_rules_skip_contradict_the_rules() -> None:
+    """Bug: blamed on the cloud, though it is this machine's rules that are of before the abolition."""
+    with pytest.raises(ZoneContradicted, match="daylight saving skips in America/Chicago") as caught:
+        _as_said(_FIXED, _CHANGING, _CHANGE)
+    assert (caught.value.field, caught.value.zone) == ("history[2].datetime", _CHANGING)
+
+
+def test_an_hour_that_comes_twice_where_the_rules_have_it_once_contradicts_them() -> None:
+    """Two rows under one name at night, each with energy of its own: there the clocks were put back."""
+    with pytest.raises(ZoneContradicted, match="twice") as caught:
+        _as_said("Europe/Berlin", "Africa/Algiers", _AUTUMN, tariffs=2)
+    assert (caught.value.field, caught.value.zone) == ("history[6].datetime", "Africa/Algiers")
+
+
+def test_a_row_that_is_there_twice_is_no_change_of_the_clocks() -> None:
+    """The same numbers again, at noon, or one of them without any: a mistake of the cloud."""
+    spoiled = []
+    for place, changed in ((2, {}), (12, {"consumption": 777}), (2, {"consumption": None, "reversed": None})):
+        raw = raw_answer(_EM, _DAY)
+        raw["history"].insert(place, {**raw["history"][place], **changed})
+        spoiled.append(raw)
+    for raw in spoiled:
+        with pytest.raises(AnswerError, match="comes twice") as caught:
+            _single(raw)
+        assert type(caught.value) is AnswerError
+
+
+def test_stamps_in_utc_of_a_day_that_begins_at_another_hour_contradict_the_rules() -> None:
+    """An hour of it is not of the day by our rules. A whole other day is the cloud's mistake."""
+    with pytest.raises(ZoneContradicted, match="not an hour of the day"):
+        _as_said(_FIXED, _CHANGING, _DAY, stamps="utc")
+    raw = raw_answer(replace(_EM, stamps="utc"), _DAY - timedelta(days=1))
+    with pytest.raises(AnswerError, match="not an hour of the day") as caught:
+        _single(raw)
+    assert type(caught.value) is AnswerError
+
+
+def test_what_good_rules_accept_contradicts_nothing() -> None:
+    """Zones that differ by their rules elsewhere in the year: a day on which they agree is read."""
+    read = _as_said(_FIXED, _CHANGING, date(2026, 1, 15))
+    assert read.energy_day.is_complete(NOW)
+
+
+def test_an_old_name_of_a_zone_is_understood_where_only_the_new_one_has_a_file(tmp_path: Path) -> None:
+    """Bug: on Debian 13 every day of a meter in `Europe/Kiev` was rejected."""
+    raw = raw_answer(Device(EM_ID, timezone="Europe/Kyiv", says_timezone="Europe/Kiev"), _DAY)
+    with zone_data(tmp_path / "zones", "Europe/Kyiv") as data:
+        data.release("2026f", "Europe/Kyiv Europe/Kiev")
+        read = _single(raw, meter_of(_EM, solar=False, timezone=None))
+        assert read.energy_day.day.zone.key == "Europe/Kyiv"
+        assert read.energy_day.is_complete(NOW)
+
+
+def test_the_configured_zone_counts_where_the_named_one_is_unknown_here(tmp_path: Path) -> None:
+    """Bug: `timezone` was left aside, and the name was told nowhere."""
+    raw = raw_answer(Device(EM_ID, timezone="Europe/Kyiv", says_timezone="Europe/Kiev"), _DAY)
+    with zone_data(tmp_path / "zones", "Europe/Kyiv"):
+        read = _single(raw, meter_of(_EM, solar=False, timezone="Europe/Kyiv"))
+        assert read.energy_day.is_complete(NOW)
+        for configured in (None, "Europe/Kiev"):  # what the configuration names may become unknown, too
+            with pytest.raises(ZoneUnknown, match="Europe/Kiev is unknown to this machine") as caught:
+                _single(raw, meter_of(_EM, solar=False, timezone=configured))
+            assert (caught.value.field, caught.value.zone) == ("timezone", "Europe/Kiev")
+
+
+def test_a_zone_that_is_none_is_named_in_the_message() -> None:
+    """So that a person sees what the cloud said; escaped."""
+    for name, shown in (("Mars/Base", "'Mars/Base'"), ("x\x1b[31m\u202e", r"'x\x1b[31m\u202e'")):
+        with pytest.raises(AnswerError) as caught:
+            _single(raw_answer(_EM, _DAY) | {"timezone": name})
+        assert shown in caught.value.reason
+
+
+@pytest.mark.parametrize("under_way", ["missing", "partial"])
+def test_what_is_told_of_unfinished_hours_is_kept_apart(under_way: Any) -> None:
+    """It is not stored; it shows whether the hour was over already."""
+    now = datetime(2026, 6, 1, 14, 20, tzinfo=UTC)
+    read = told(Device(EM_ID, under_way=under_way), _DAY, now)
+    hour = read.energy_day.day.hours[15]
+    assert list(read.unfinished) == ([hour] if under_way == "partial" else [])
+    assert hour not in read.energy_day.readings
+    assert not read.anomalies
 
 
 # -- Samples ------------------------------------------------------------------------------------------

@@ -33,6 +33,7 @@ from collector.simulator import Account as CloudAccount
 from tests.faults.scanner import assert_no_key_in
 from tests.key_forms import AWKWARD_KEY as AWKWARD
 from tests.world import DEVICE, KEY, World, cloud_of, world
+from tests.zone_data import zone_data
 
 START = datetime(2026, 6, 20, 14, 30, tzinfo=UTC)
 NOW = int(START.timestamp())
@@ -50,7 +51,7 @@ def no_time_service(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 @asynccontextmanager
 async def beside(scenario: Scenario, tmp_path: Path, **options: Any) -> AsyncIterator[World]:
     archive = tmp_path / "archive"
-    archive.mkdir()
+    archive.mkdir(parents=True)
     async with world(scenario, archive, START, **options) as here:
         yield here
 
@@ -264,6 +265,74 @@ async def test_another_program_on_the_account_is_told(tmp_path: Path) -> None:
     assert check(found, "pace").mark is Mark.WARN
     assert "another program" in check(found, "pace").says
     assert check(found, "key").mark is Mark.OK
+
+
+async def test_a_zone_that_this_machine_does_not_know_is_named_with_its_cure(tmp_path: Path) -> None:
+    """Bug: it read "the answer breaks the contract". With the setting it is a warning that names both."""
+    device = Device(DEVICE, timezone="Europe/Kyiv", says_timezone="Europe/Kiev")
+    for configured, mark in (({}, Mark.FAIL), ({"timezone": "Europe/Kyiv"}, Mark.WARN)):
+        meters = ({"name": "house", "id": DEVICE, **configured},)
+        with zone_data(tmp_path / "zones", "Europe/Dublin", "Europe/Kyiv"):
+            async with beside(cloud_of(device), tmp_path / str(mark), meters=meters) as here:
+                found = await examined(here)
+        zone = check(found, "zone")
+        assert (zone.mark, "Europe/Kiev" in zone.says) == (mark, True)
+        assert "tzdata-legacy" in zone.cure
+        assert check(found, "kind").mark is (Mark.SKIP if mark is Mark.FAIL else Mark.OK)
+
+
+async def test_stored_days_of_a_zone_that_is_not_known_here_are_told(tmp_path: Path) -> None:
+    """Without the cloud, as after an upgrade. The service's own word is as good."""
+    device = Device(DEVICE, timezone="Europe/Kyiv")
+    failure = Failure("zone.unknown", NOW, "Europe/Kiev is unknown")
+    standing = a_standing(meters={"house": MeterStanding("good", 1800, failure=failure)}, next_run_at=None)
+    async with beside(cloud_of(device), tmp_path) as here:
+        await here.backfill(2)
+        with zone_data(tmp_path / "zones", "Europe/Dublin"):
+            found = await examine(here.settings(), FINE, here.clock, {"TZ": "UTC"}, has_keys=False)
+            assert check(found, "zone").mark is Mark.FAIL
+            assert "Europe/Kyiv" in check(found, "zone").says
+        write_standing(place_for(here.archive, {}), standing)
+        lock = FolderLock(here.folder() / ".collector" / "lock")
+        found = await examine(here.settings(), FINE, here.clock, {"TZ": "UTC"}, has_keys=False)
+        lock.release()
+    zone = check(found, "zone")
+    assert (zone.mark, "Europe/Kiev is unknown" in zone.says) == (Mark.FAIL, True)
+
+
+async def test_rules_that_an_answer_contradicts_are_told_with_their_cure(tmp_path: Path) -> None:
+    """By what came just now, and by what was noted: it is this machine that lacks something."""
+    device = Device(DEVICE, timezone="Etc/GMT+6", says_timezone="America/Chicago")
+    with zone_data(tmp_path / "zones", "Etc/GMT+6", "America/Chicago") as data:
+        data.release("2025a")
+        archive = tmp_path / "archive"
+        archive.mkdir(parents=True)
+        start = datetime(2026, 3, 9, 14, 30, tzinfo=UTC)  # the clocks were put forward yesterday, or were not
+        async with world(cloud_of(device), archive, start) as here:
+            found = await examined(here)
+            assert check(found, "zone").mark is Mark.FAIL
+            assert "America/Chicago" in check(found, "zone").says
+            assert "tzdata" in check(found, "zone").cure
+            assert check(found, "kind").mark is Mark.SKIP
+            await here.backfill(2)
+            found = await examine(here.settings(), FINE, here.clock, {"TZ": "UTC"}, has_keys=False)
+            assert "daylight saving skips" in check(found, "zone").says
+            data.put("America/Chicago", rules="Etc/GMT+6")
+            data.restart()
+            found = await examine(here.settings(), FINE, here.clock, {"TZ": "UTC"}, has_keys=False)
+            assert check(found, "zone").mark is Mark.OK
+
+
+@pytest.mark.parametrize(("release", "mark"), [("2023g", Mark.WARN), ("2024b", Mark.OK)])
+async def test_rules_of_more_than_two_years_are_a_warning(release: str, mark: Mark, tmp_path: Path) -> None:
+    """What was decided since they do not have; the release is named."""
+    with zone_data(tmp_path / "zones", "Europe/Dublin") as data:
+        data.release(release)
+        async with beside(cloud_of(), tmp_path) as here:
+            zone = check(await examined(here), "zone")
+    assert zone.mark is mark
+    assert (release in zone.says) is (mark is Mark.WARN)
+    assert "apt" in zone.cure or mark is Mark.OK
 
 
 @pytest.mark.parametrize("retry_after", [None, "3600", "nonsense"])

@@ -1,0 +1,368 @@
+"""Time-zone data that this machine lacks, or that are old: told as that, and healed by newer ones."""
+
+from __future__ import annotations
+
+import io
+import json
+import shutil
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from collector.archive.inspection import inspect
+from collector.cli import status_json, status_text
+from collector.cli.findings import MeterReport, as_lines
+from collector.energy.coverage import DayState
+from collector.energy.days import zone_named
+from collector.service.overview import overview
+from collector.service.verification import verified
+from collector.simulator import Device, Fault
+from tests.archive.making import everything_in
+from tests.numbers.test_whole_years import check_day
+from tests.service.living import events_in, living
+from tests.world import DEVICE, World, cloud_of, records_of, world
+from tests.zone_data import ZoneData, zone_data
+
+NOW = datetime(2026, 3, 13, 18, 30, tzinfo=UTC)
+LINK = "Europe/Kyiv Europe/Kiev"
+KYIV = Device(DEVICE, timezone="Europe/Kyiv", says_timezone="Europe/Kiev")
+
+# Mexico abolished daylight saving; who still has the rules of 2021 takes it for a zone like Chicago.
+FIXED, CHANGING = "Etc/GMT+6", "America/Chicago"
+CHANGE = date(2026, 3, 8)
+MEXICAN = Device(DEVICE, timezone=FIXED, says_timezone=CHANGING)
+
+# Paraguay made it permanent; by older rules its winter is like Santiago's.
+AHEAD, SANTIAGO = "Etc/GMT+3", "America/Santiago"
+
+
+def meter(**options: Any) -> tuple[dict[str, Any], ...]:
+    return ({"name": "house", "id": DEVICE, **options},)
+
+
+def days(first: date, last: date) -> list[date]:
+    return [first + timedelta(days=number) for number in range((last - first).days + 1)]
+
+
+def is_complete(here: World, day: date) -> bool:
+    path = here.folder() / f"{day}.jsonl"
+    return path.exists() and not any(record.get("partial") for record in records_of(path))
+
+
+# -- Names that are not known here --------------------------------------------------------------------
+
+
+async def test_a_meter_under_an_old_name_of_its_zone_is_collected(
+    tmp_path: Path, log_lines: io.StringIO
+) -> None:
+    """Bug: Debian 13 has no file of that name any more, and every day was rejected."""
+    with zone_data(tmp_path / "zones", "Europe/Kyiv") as data:
+        data.release("2026f", LINK)
+        async with world(cloud_of(KYIV), tmp_path / "archive", NOW) as here:
+            (tmp_path / "archive").mkdir()
+            assert not (await here.backfill(2)).failures
+            assert is_complete(here, date(2026, 3, 12))
+    assert not events_in(log_lines.getvalue(), "zone.unknown")
+
+
+async def test_another_name_of_the_zone_is_no_news(tmp_path: Path, log_lines: io.StringIO) -> None:
+    """Bug: `Europe/Kiev` became `Europe/Kyiv`, and the meter was said to have moved."""
+    names = ("Europe/Kiev", "Europe/Kyiv")
+    with zone_data(tmp_path / "zones", *names):
+        (tmp_path / "archive").mkdir()
+        for name in names:
+            device = Device(DEVICE, timezone="Europe/Kyiv", says_timezone=name)
+            async with world(cloud_of(device), tmp_path / "archive", NOW) as here:
+                assert not (await here.backfill(2)).failures
+    assert not events_in(log_lines.getvalue(), "zone.changed")
+    assert not events_in(log_lines.getvalue(), "file.outdated")
+    assert not list((tmp_path / "archive").rglob("quarantine"))
+
+
+async def test_a_zone_that_this_machine_does_not_know_is_named_and_not_the_clouds_mistake(
+    tmp_path: Path, log_lines: io.StringIO
+) -> None:
+    """Bug: "timezone: unknown time zone", for each day, and the cloud was blamed."""
+    (tmp_path / "archive").mkdir()
+    with zone_data(tmp_path / "zones", "Europe/Kyiv"):
+        async with world(cloud_of(KYIV), tmp_path / "archive", NOW) as here:
+            report = await here.backfill(2)
+    reasons = report.failures["house"].values()
+    assert len(reasons) == 3
+    assert all("zone.unknown" in reason and "Europe/Kiev" in reason for reason in reasons)
+    log = log_lines.getvalue()
+    (told,) = events_in(log, "zone.unknown")
+    assert (told["zone"], told["configured"], told["level"]) == ("Europe/Kiev", None, "error")
+    assert not events_in(log, "answer.rejected")
+    assert not list(here.folder().glob("*.jsonl"))
+
+
+async def test_the_setting_decides_where_the_named_zone_is_not_known(
+    tmp_path: Path, log_lines: io.StringIO
+) -> None:
+    """Bug: it did not help. That it is in force is told once."""
+    (tmp_path / "archive").mkdir()
+    configured = meter(timezone="Europe/Kyiv")
+    with zone_data(tmp_path / "zones", "Europe/Kyiv"):
+        async with world(cloud_of(KYIV), tmp_path / "archive", NOW, meters=configured) as here:
+            assert not (await here.backfill(2)).failures
+            check_day(here.folder() / "2026-03-12.jsonl", date(2026, 3, 12), KYIV, complete=True)
+    (told,) = events_in(log_lines.getvalue(), "zone.unknown")
+    assert (told["zone"], told["configured"], told["level"]) == ("Europe/Kiev", "Europe/Kyiv", "warning")
+
+
+async def test_an_archive_survives_an_upgrade_that_takes_its_zones_name_away(
+    tmp_path: Path, log_lines: io.StringIO
+) -> None:
+    """Bug: ledger rebuilt. Nothing is moved, `status` works, and collecting goes on with the setting."""
+    (tmp_path / "archive").mkdir()
+    with zone_data(tmp_path / "zones", "Europe/Kiev", "Europe/Kyiv"):
+        async with world(cloud_of(KYIV), tmp_path / "archive", NOW) as here:
+            await here.backfill(3)
+    before = {path: path.read_bytes() for path in here.folder().glob("*.jsonl")}
+    with zone_data(tmp_path / "less", "Europe/Kyiv"):
+        later = NOW + timedelta(days=1)
+        async with world(cloud_of(KYIV), tmp_path / "archive", later) as here:
+            seen = overview(here.settings(), later, {})
+            assert seen.meters[0].counts[DayState.COMPLETE] == 3
+            assert seen.meters[0].unknown_zone == "Europe/Kiev"
+            assert any(
+                "Europe/Kiev" in line for line in status_text.lines(seen, io.StringIO(), {}, whole=False)
+            )
+            assert status_json.as_dict(seen)["meters"][0]["unknown_timezone"] == "Europe/Kiev"
+            assert (await here.backfill(1)).failures
+            assert {path: path.read_bytes() for path in before} == before
+            here.meters = meter(timezone="Europe/Kyiv")
+            assert not (await here.backfill(1)).failures
+            assert is_complete(here, date(2026, 3, 13))
+    log = log_lines.getvalue()
+    assert not events_in(log, "ledger.rebuilt")
+    assert not events_in(log, "file.quarantined")
+
+
+@pytest.mark.parametrize("fix", [False, True])
+async def test_files_without_a_mark_wait_where_the_zone_is_not_known(
+    fix: bool, tmp_path: Path, log_lines: io.StringIO
+) -> None:
+    """Whose they are cannot be found out, and `verify --cloud` says so. They are the meter's once it is."""
+    (tmp_path / "archive").mkdir()
+    async with world(cloud_of(KYIV), tmp_path / "archive", NOW) as here:
+        await here.backfill(8)
+        shutil.rmtree(here.folder() / ".collector")
+        before = everything_in(here.folder())
+        here.cloud.reset()
+        with zone_data(tmp_path / "less", "Europe/Kyiv"):
+            report = await here.backfill(2)
+            assert all("zone.unknown" in reason for reason in report.failures["house"].values())
+            assert here.cloud.counts.total.requests == 2 * 3
+            assert len(events_in(log_lines.getvalue(), "zone.unknown")) == 1
+            (found,) = await verified(here.settings(), here.clock, lambda *told: None, fix=fix)
+            (unanswered,) = found.comparison.unanswered
+            assert "Europe/Kiev" in unanswered.reason
+            assert (unanswered.first, unanswered.last) == (date(2026, 3, 5), date(2026, 3, 12))
+            assert everything_in(here.folder()) == before
+        assert not (await here.backfill(8)).refused
+    log = log_lines.getvalue()
+    assert len(events_in(log, "zone.unknown")) == 2  # each command once
+    assert [each["days"] for each in events_in(log, "archive.adopted")] == [9]
+
+
+async def test_totals_of_a_zone_that_is_not_known_are_no_refusal(
+    tmp_path: Path, log_lines: io.StringIO
+) -> None:
+    """It is this machine's lack, reported once; the totals are read as soon as it knows the zone."""
+    (tmp_path / "archive").mkdir()
+    async with world(cloud_of(KYIV), tmp_path / "archive", NOW) as here:
+        with zone_data(tmp_path / "less", "Europe/Kyiv"):
+            assert len((await here.backfill(60)).failures["house"]) == 61
+        log = log_lines.getvalue()
+        assert len(events_in(log, "zone.unknown")) == 1
+        assert not events_in(log, "totals.refused")
+        report = await here.backfill(60)
+        assert not report.failures
+        assert report.beginnings == {"house": NOW.date() - timedelta(days=60)}
+
+
+async def test_verify_names_a_zone_that_is_not_known_and_finds_nothing(tmp_path: Path) -> None:
+    """What depends on it is not checked; the files are not the less whole."""
+    (tmp_path / "archive").mkdir()
+    async with world(cloud_of(KYIV), tmp_path / "archive", NOW) as here:
+        await here.backfill(2)
+    with zone_data(tmp_path / "less", "Europe/Kyiv"):
+        report = MeterReport("house", here.folder(), inspect(here.folder(), None, NOW))
+    lines = list(as_lines([report]))
+    assert not report.is_to_be_told
+    assert "Europe/Kiev" in lines[2]
+    assert "tzdata-legacy" in lines[3]
+
+
+async def test_an_answer_in_a_zone_that_is_not_the_meters_doubts_no_rules(
+    tmp_path: Path, log_lines: io.StringIO
+) -> None:
+    """Its hours fit that zone no more than the other: the cloud's mistake, and no day is touched."""
+    (tmp_path / "archive").mkdir()
+    change = date(2025, 10, 26)
+    now = datetime(2025, 10, 27, 9, 30, tzinfo=UTC)
+    async with world(cloud_of(), tmp_path / "archive", now) as here:
+        await here.backfill(2)
+        before = {path: path.read_bytes() for path in here.folder().glob("*.jsonl")}
+        here.cloud.play(cloud_of(fault=(Fault("wrong_zone"),)))
+        (here.folder() / f"{change}.jsonl").unlink()
+        report = await here.backfill(2)
+        assert report.failures["house"][change].startswith("answer.rejected")
+        assert {path: path.read_bytes() for path in before if path.stem != str(change)} == {
+            path: data for path, data in before.items() if path.stem != str(change)
+        }
+    assert not events_in(log_lines.getvalue(), "zone.suspected")
+
+
+# -- Rules that are old -------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def old_rules(tmp_path: Path) -> Iterator[ZoneData]:
+    """A machine whose rules of the meter's zone are those of before the abolition."""
+    (tmp_path / "archive").mkdir()
+    with zone_data(tmp_path / "zones", FIXED, CHANGING, AHEAD, SANTIAGO) as data:
+        data.release("2022a")
+        yield data
+
+
+async def test_old_rules_are_suspected_and_healed(
+    old_rules: ZoneData, tmp_path: Path, log_lines: io.StringIO
+) -> None:
+    """Bug: 24 wrong `ts` in complete files, and a day that was rejected as if the cloud were wrong."""
+    async with world(cloud_of(MEXICAN), tmp_path / "archive", NOW) as here:
+        report = await here.backfill(8)
+        (reason,) = report.failures["house"].values()
+        assert reason.startswith("zone.suspected")
+        wrong = days(CHANGE, NOW.date() - timedelta(days=1))
+        assert not any(is_complete(here, day) for day in wrong)
+        assert (here.folder() / f"{wrong[-1]}.jsonl").exists()  # its numbers are right, and kept
+        (told,) = events_in(log_lines.getvalue(), "zone.suspected")
+        assert (told["zone"], told["release"], told["day"]) == (CHANGING, "2022a", str(CHANGE))
+        assert CHANGING in told["reason"]
+
+        old_rules.put(CHANGING, rules=FIXED)
+        old_rules.release("2026f")
+        assert not (await here.backfill(8)).failures
+        for day in days(NOW.date() - timedelta(days=8), wrong[-1]):
+            check_day(here.folder() / f"{day}.jsonl", day, MEXICAN, complete=True)
+    log = log_lines.getvalue()
+    (told,) = events_in(log, "file.outdated")
+    assert (told["oldest"], told["newest"]) == (str(CHANGE + timedelta(days=1)), str(NOW.date()))
+    assert [each["release"] for each in events_in(log, "zone.trusted")] == ["2026f"]
+    assert not events_in(log, "hour.revised")
+
+
+async def test_rules_newer_than_the_day_are_not_suspected(
+    old_rules: ZoneData, tmp_path: Path, log_lines: io.StringIO
+) -> None:
+    """They know what was decided: such an answer is the cloud's mistake, as before."""
+    old_rules.release("2027a")
+    async with world(cloud_of(MEXICAN), tmp_path / "archive", NOW) as here:
+        report = await here.backfill(8)
+    (reason,) = report.failures["house"].values()
+    assert reason.startswith("answer.rejected")
+    assert not events_in(log_lines.getvalue(), "zone.suspected")
+
+
+async def test_wrong_hours_that_nothing_showed_are_found_when_the_rules_are_new(
+    old_rules: ZoneData, tmp_path: Path, log_lines: io.StringIO
+) -> None:
+    """An archive of a summer, complete, each hour off by one; what the cloud has forgotten stays."""
+    now = datetime(2026, 6, 15, 18, 30, tzinfo=UTC)
+    forgotten, kept = days(date(2026, 6, 9), date(2026, 6, 11)), days(date(2026, 6, 12), date(2026, 6, 14))
+    async with world(cloud_of(MEXICAN), tmp_path / "archive", now) as here:
+        await here.backfill(6)
+        assert all(is_complete(here, day) for day in forgotten + kept)
+        before = {day: (here.folder() / f"{day}.jsonl").read_bytes() for day in forgotten}
+        old_rules.put(CHANGING, rules=FIXED)
+        here.cloud.play(cloud_of(replace(MEXICAN, installed_since=kept[0])))
+        await here.backfill(6)
+        for day in kept:
+            check_day(here.folder() / f"{day}.jsonl", day, MEXICAN, complete=True)
+        assert {day: (here.folder() / f"{day}.jsonl").read_bytes() for day in forgotten} == before
+        (told,) = events_in(log_lines.getvalue(), "file.outdated")
+        assert told["count"] == 7  # today's, too
+
+
+async def test_files_of_other_rules_without_a_mark_are_the_meters(
+    old_rules: ZoneData, tmp_path: Path, log_lines: io.StringIO
+) -> None:
+    """Each of their hours is off by one: they are compared by their local times, taken over and healed."""
+    now = datetime(2026, 6, 15, 18, 30, tzinfo=UTC)
+    async with world(cloud_of(MEXICAN), tmp_path / "archive", now) as here:
+        await here.backfill(8)
+        shutil.rmtree(here.folder() / ".collector")
+        old_rules.put(CHANGING, rules=FIXED)
+        old_rules.release("2026f")
+        old_rules.restart()
+        assert not (await here.backfill(8)).refused
+        await here.backfill(8)  # before an answer the zone of the files was not known
+        for day in days(date(2026, 6, 7), date(2026, 6, 14)):
+            check_day(here.folder() / f"{day}.jsonl", day, MEXICAN, complete=True)
+    assert len(events_in(log_lines.getvalue(), "archive.adopted")) == 1
+
+
+@pytest.mark.usefixtures("rare_looks")
+async def test_new_rules_are_taken_by_a_service_that_runs(
+    old_rules: ZoneData, tmp_path: Path, log_lines: io.StringIO
+) -> None:
+    """An update of the data restarts nothing. Within an hour or two all days are right, and complete."""
+    start = datetime(2026, 3, 7, 18, 5, tzinfo=UTC)
+    tables: dict[str, Any] = {"schedule": {"backfill_days": 2}}
+    async with living(cloud_of(MEXICAN), tmp_path / "archive", start, **tables) as service:
+        await service.pass_time(days=4)
+        here = service.world
+        assert not any(is_complete(here, day) for day in days(CHANGE, date(2026, 3, 10)))
+        assert len(events_in(log_lines.getvalue(), "zone.suspected")) == 1
+        old_rules.put(CHANGING, rules=FIXED)
+        await service.pass_time(hours=2)
+        for day in days(date(2026, 3, 5), date(2026, 3, 10)):
+            check_day(here.folder() / f"{day}.jsonl", day, MEXICAN, complete=True)
+    assert len(events_in(log_lines.getvalue(), "zone.trusted")) == 1
+
+
+@pytest.mark.usefixtures("rare_looks")
+@pytest.mark.parametrize("under_way", ["missing", "partial"])
+async def test_hours_that_are_whole_too_early_show_that_the_rules_are_old(
+    under_way: Any, old_rules: ZoneData, tmp_path: Path, log_lines: io.StringIO
+) -> None:
+    """The meter is an hour ahead of our rules: what by them has just begun is over, and never grows."""
+    device = Device(DEVICE, timezone=AHEAD, says_timezone=SANTIAGO, under_way=under_way)
+    start = datetime(2026, 6, 10, 12, 5, tzinfo=UTC)
+    tables: dict[str, Any] = {"schedule": {"backfill_days": 2}}
+    async with living(cloud_of(device), tmp_path / "archive", start, **tables) as service:
+        await service.pass_time(days=2)
+        here = service.world
+        (told,) = events_in(log_lines.getvalue(), "zone.suspected")
+        assert (told["zone"], told["day"]) == (SANTIAGO, None)
+        assert not any(is_complete(here, day) for day in days(date(2026, 6, 8), date(2026, 6, 11)))
+        old_rules.put(SANTIAGO, rules=AHEAD)
+        await service.pass_time(hours=2)
+        for day in days(date(2026, 6, 8), date(2026, 6, 11)):
+            check_day(here.folder() / f"{day}.jsonl", day, device, complete=True)
+
+
+@pytest.mark.usefixtures("rare_looks")
+@pytest.mark.parametrize(("under_way", "late_minutes"), [("partial", 0), ("missing", 90), ("partial", 8)])
+async def test_right_rules_are_not_suspected(
+    under_way: Any, late_minutes: int, tmp_path: Path, log_lines: io.StringIO
+) -> None:
+    """However old they are, and however the hour under way is told: it grows until it is over."""
+    (tmp_path / "archive").mkdir()
+    device = Device(DEVICE, timezone=CHANGING, under_way=under_way, late_minutes=late_minutes)
+    with zone_data(tmp_path / "zones", CHANGING):  # of a release that nothing tells
+        start = datetime(2026, 3, 7, 12, 5, tzinfo=UTC)
+        tables: dict[str, Any] = {"schedule": {"backfill_days": 2}}
+        async with living(cloud_of(device), tmp_path / "archive", start, **tables) as service:
+            await service.pass_time(days=2, hours=2)
+            assert all(is_complete(service.world, day) for day in days(date(2026, 3, 5), CHANGE))
+    names = {json.loads(line)["event"] for line in log_lines.getvalue().splitlines()}
+    assert names.isdisjoint({"zone.suspected", "zone.trusted", "zone.unknown", "file.outdated"})
+    assert zone_named(CHANGING)
