@@ -23,9 +23,11 @@ _NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)
 _LOOKS, _LOOK_PAUSE_S = 20, 0.01  # a look at the lock takes microseconds; a second instance is told in 2 s
 
 
-def replace_file(path: Path, data: bytes) -> None:
+def replace_file(path: Path, data: bytes) -> bool:
     """Makes `path` hold `data`, whole and durable when this returns; at any instant old or new.
 
+    Returns whether the file system makes names durable: where it cannot, a power cut may bring the old file
+    back. Raises `OSError`.
     One writer per folder: the temporary name is fixed, so a crash leaves at most one behind. On an
     `OSError` the old file stands and the temporary is gone; unless it was the folder's `fsync` that failed:
     then the new file is there, whole, and a power cut may bring the old one back. Whoever gets the error
@@ -48,7 +50,7 @@ def replace_file(path: Path, data: bytes) -> None:
         with suppress(OSError):
             temporary.unlink()
         raise
-    sync_folder(path.parent)
+    return sync_folder(path.parent)
 
 
 def append_whole(path: Path, data: bytes) -> None:

@@ -21,7 +21,10 @@ class Quarantined(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class DayOutcome:
-    """How asking for one day ended. `missing` hours lack a value on some channel."""
+    """How asking for one day ended. `missing` hours lack a value on some channel.
+
+    `is_common`: every day of the meter would fail for the same reason now.
+    """
 
     day: date
     outcome: Outcome
@@ -31,6 +34,7 @@ class DayOutcome:
     revisions: tuple[Revision, ...] = ()
     quarantined: tuple[Quarantined, ...] = ()
     reason: str = ""
+    is_common: bool = False
 
     @classmethod
     def failed(cls, day: date, reason: str) -> DayOutcome:

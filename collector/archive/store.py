@@ -22,7 +22,6 @@ from collector.archive.dayfile import (
 )
 from collector.archive.files import (
     FolderLock,
-    can_sync,
     is_there,
     make_folder,
     quarantine,
@@ -99,6 +98,7 @@ class Archive:
         self._remember_s = remember_days * 86400
         self._own = folder / OWN_FOLDER
         self._lock: FolderLock | None = None
+        self._names_are_durable = True  # until a save shows otherwise
         self._unwritten_mark: Mark | None = None
         self.since: date | None = None  # the first day of this meter, in an archive that was another's before
         self._stamps: dict[date, int] = {}  # of each day file, as last read
@@ -222,8 +222,8 @@ class Archive:
         self._known = {day: NOTHING._replace(asked=asked) for day, asked in self.ledger.asked.items()}
 
     def weaknesses(self) -> list[str]:
-        """What the file system below does not promise and the archive relies on, in clauses."""
-        found = [] if can_sync(self.folder) else [NO_FOLDER_SYNC]
+        """What the file system below does not promise and the archive relies on, as far as it has shown."""
+        found = [] if self._names_are_durable else [NO_FOLDER_SYNC]
         return found if self._lock is None or self._lock.holds else [*found, NO_LOCKS]
 
     @property
@@ -451,7 +451,7 @@ class Archive:
             self._checksums.note(day, data)
         else:  # a complete day is held back: after a power cut it must not be taken for an older file
             self._checksums.forget(day, durably=True)
-        replace_file(self._path(day), data)
+        self._names_are_durable = replace_file(self._path(day), data)
         if complete:
             self._checksums.settle(day)
 

@@ -163,10 +163,6 @@ def open_archive(
     held.callback(archive.close)
     if archive.is_taken and archive.ledger.rebuilt:
         logs.get_logger("archive").warning("ledger.rebuilt", meter=meter.name)
-    if weaknesses := archive.weaknesses():
-        logs.get_logger("archive").warning(
-            "storage.weak", meter=meter.name, folder=str(folder), reason="; ".join(weaknesses)
-        )
     return archive
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Mapping, Set
+from dataclasses import replace
 from datetime import date, datetime, timedelta
 from enum import StrEnum
 from functools import partial
@@ -109,6 +110,7 @@ class Collection:
         self._unknown_told: Set[str] = frozenset()
         self._early_hours = EarlyHours()
         self._outdated: Set[date] = frozenset()  # told already
+        self._weaknesses: list[str] = []  # reported already
         self._unreadable: Set[date] = frozenset()  # told already
         self._changed: Set[date] = frozenset()  # told already
         self._gone: dict[date, bool] = {}  # reported already; whether the cloud had forgotten them
@@ -145,7 +147,9 @@ class Collection:
         except AnswerError as error:
             event = await self._reject(day, error)
             self.note_failure(event, str(error))
-            return await self.fail_day(day, f"{event}: {error}")
+            failed = await self.fail_day(day, f"{event}: {error}")
+            is_common = isinstance(error, ZoneUnknown) or not self.archive.is_taken
+            return replace(failed, is_common=is_common)
         kinds = Counter((anomaly.field, anomaly.reason) for anomaly in read.anomalies)
         for (name, reason), hours in kinds.items():
             self._log.warning("answer.anomaly", day=str(day), field=name, reason=reason, hours=hours)
@@ -157,6 +161,7 @@ class Collection:
             self.note_failure("file.unreadable", error.reason)
             return await self.fail_day(day, f"file.unreadable: {error.reason}")
         tell_day(self._log, outcome, doubtful=len(read.energy_day.doubtful))
+        self._report_weaknesses()
         self._tell_zone()
         await self._tell_losses()
         if day == self.today():  # an older day says nothing of how fresh the data are
@@ -251,6 +256,13 @@ class Collection:
                 self._log.error("archive.refused", reason=str(error))
         self.refusal = error
         return error
+
+    def _report_weaknesses(self) -> None:
+        """Once each: what the archive's file system does not promise."""
+        weaknesses = self.archive.weaknesses()
+        if news := [each for each in weaknesses if each not in self._weaknesses]:
+            self._log.warning("storage.weak", folder=str(self.archive.folder), reason="; ".join(news))
+            self._weaknesses = weaknesses
 
     def _tell_zone(self) -> None:
         """Each news of it once, also where several days are under way."""

@@ -203,6 +203,8 @@ class AccountRunner:
             return DayOutcome.failed(day, f"unexpected: {type(error).__name__}")
         else:
             self._unknown.discard(collection.meter.name)
+            if outcome.is_common:  # until the next round
+                self._end_jobs_of(collection)
         self._answered = True
         self.moved_at = asyncio.get_running_loop().time()
         return outcome

@@ -258,6 +258,23 @@ async def test_while_the_cloud_is_down_an_archive_without_a_mark_waits(
     assert everything_in(tmp_path / "house").items() >= before.items()
 
 
+async def test_answers_that_cannot_be_used_say_nothing_of_the_files(
+    tmp_path: Path, log_lines: io.StringIO
+) -> None:
+    """The archive is neither taken over nor refused; each round tries again, with few requests."""
+    written_by_the_older_utility(tmp_path / "house", Device(DEVICE), days=8)
+    before = everything_in(tmp_path / "house")
+    odd = Fault("wrong_interval", until=NOW + timedelta(hours=3))
+    async with living(cloud_of(fault=(odd,)), tmp_path, NOW, **SHALLOW) as service:
+        await service.pass_time(hours=2, minutes=50)
+        assert everything_in(tmp_path / "house") == before
+        assert service.world.cloud.counts.total.requests <= 3 * 3 * 5 * 2  # rounds, lanes, days, clamps
+        await service.pass_time(hours=1)
+        assert len(events_in(log_lines.getvalue(), "archive.adopted")) == 1
+        assert not events_in(log_lines.getvalue(), "archive.refused")
+        assert house(service).state == "good"
+
+
 async def test_a_disk_that_is_not_mounted_is_no_new_archive(tmp_path: Path, log_lines: io.StringIO) -> None:
     """The mount point is empty: nothing is begun on the card; once it is mounted, the work goes on."""
     archive, disk = tmp_path / "mnt", tmp_path / "disk"
