@@ -15,7 +15,7 @@ import pytest
 
 from collector.archive import checksums, files, ledger, store
 
-Save = Callable[[Path, bytes], None]
+Save = Callable[[Path, bytes], bool]
 
 _FSYNC = "            os.fsync(descriptor)\n"
 _REPLACE = "        os.replace(temporary, path)  # noqa: PTH105\n"
@@ -24,7 +24,7 @@ _NAME = "temporary = path.with_name(path.name + _TEMPORARY_SUFFIX)"
 
 _CHANGES: dict[str, list[tuple[str, str]]] = {
     "no fsync": [(_FSYNC, "")],
-    "no directory fsync": [("    sync_folder(path.parent)\n", "")],
+    "no directory fsync": [("    return sync_folder(path.parent)\n", "    return True\n")],
     "in place": [(_NAME, "temporary = path"), (_REPLACE, "")],
     "replace before fsync": [(_FSYNC, ""), (_REPLACE, f"{_REPLACE}        _sync_file(path)\n")],
     "second fsync on the same descriptor": [
@@ -66,6 +66,7 @@ def replace_file(path, data):
     _waiting.append((path, data))
     if len(_waiting) > 1:
         _replace_file(*_waiting.pop(0))
+    return True
 '''
 
 
