@@ -6,7 +6,6 @@ import asyncio
 import io
 from collections import Counter
 from datetime import UTC, date, datetime, timedelta
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -82,37 +81,29 @@ async def test_a_young_meter_is_not_asked_for_before_its_beginning(tmp_path: Pat
 
 
 @pytest.mark.parametrize("totals", ["refused", "month"])
-@pytest.mark.usefixtures("rare_looks")
 async def test_totals_that_the_cloud_does_not_give_are_no_outage(
     tmp_path: Path, log_lines: io.StringIO, totals: str
 ) -> None:
     """Every day is asked for instead, also behind a gap; the totals again in a week."""
     device = Device(DEVICE, hole=(GAP,), totals=totals)  # type: ignore[arg-type]
-    async with living(cloud_of(device), tmp_path, NOW, **DEEP) as service:
-        await service.pass_time(hours=1)
-        here = service.world
-        check_day(here.folder() / f"{ago(DAYS)}.jsonl", ago(DAYS), device, complete=True)
-        assert len(events_in(log_lines.getvalue(), "totals.refused")) == 1
-        assert not events_in(log_lines.getvalue(), "source.unavailable")
-        await service.pass_time(days=5)
-        assert len(events_in(log_lines.getvalue(), "totals.refused")) == 1
-        await service.pass_time(days=3)
-        assert len(events_in(log_lines.getvalue(), "totals.refused")) == 2
+    refused = []
+    for days in (0, 5, 8):
+        async with living(cloud_of(device), tmp_path, NOW + timedelta(days=days), **DEEP) as service:
+            await service.pass_time(minutes=5)
+            check_day(service.world.folder() / f"{ago(DAYS)}.jsonl", ago(DAYS), device, complete=True)
+        refused.append(len(events_in(log_lines.getvalue(), "totals.refused")))
+    assert refused == [1, 1, 2]
+    assert not events_in(log_lines.getvalue(), "source.unavailable")
 
 
-@pytest.mark.usefixtures("rare_looks")
 async def test_the_totals_are_read_again_in_a_month(tmp_path: Path, log_lines: io.StringIO) -> None:
     """Also over a restart; what was not there may have come, and what is stored is compared once more."""
-    async with living(cloud_of(), tmp_path, NOW, **DEEP) as service:
-        await service.pass_time(days=2)
-    later = NOW + timedelta(days=2)
-    async with living(cloud_of(), tmp_path, later, **DEEP) as service:
-        await service.pass_time(days=26)
-        assert len(events_in(log_lines.getvalue(), "totals.read")) == 1
-        await service.pass_time(days=4)
-        assert len(events_in(log_lines.getvalue(), "totals.read")) == 2
-    times = [event["timestamp"] for event in events_in(log_lines.getvalue(), "totals.read")]
-    assert all(earlier < later for earlier, later in pairwise(times))
+    read = []
+    for days in (0, 1, 27, 31):
+        async with living(cloud_of(), tmp_path, NOW + timedelta(days=days), **DEEP) as service:
+            await service.pass_time(minutes=5)
+        read.append(len(events_in(log_lines.getvalue(), "totals.read")))
+    assert read == [1, 1, 1, 2]
     assert not events_in(log_lines.getvalue(), "day.differs")
 
 
