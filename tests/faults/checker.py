@@ -156,12 +156,16 @@ def _settling(history: History) -> Iterator[Violation]:
 
 
 def _taken(history: History) -> dict[date, list[Answer]]:
+    """The answers that the service took: it says so, or a complete file does that it did not live to tell of."""
     told = _Told(history.answers)
     taken: dict[date, list[Answer]] = defaultdict(list)
     for look in history.seen:
         told.until(look.at)
         if look.said is not None:
             taken[look.said] += told.take(look.said)
+        for day, file in look.files.items():
+            if file.complete and day not in taken:
+                taken[day] += told.take(day)
     return taken
 
 

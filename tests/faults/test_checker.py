@@ -66,6 +66,16 @@ def test_what_was_saved_unsaid_and_then_not_told_again_may_stay() -> None:
     assert "invented" in {each.kind for each in violations(history)}
 
 
+def test_a_complete_file_that_was_never_spoken_of_was_read_all_the_same() -> None:
+    """A service dies between its save and its saying; the next one finds a day that is done."""
+    history = _right()
+    del history.answers[0], history.seen[0]
+    history.seen[:] = [Seen(31, {_DAY: _LAST}), Seen(40, {_DAY: _LAST})]
+    assert violations(history) == []
+    history.answers[0] = history.answers[0]._replace(moment=_NOW)
+    assert [each.kind for each in violations(history)] == ["not settled"]
+
+
 @pytest.mark.parametrize(("early_s", "is_settled"), [(0, True), (119, True), (121, False)])
 def test_a_day_is_settled_by_a_clock_that_is_trusted(early_s: int, is_settled: bool) -> None:
     """The service's may be two minutes ahead of the cloud's: it reads the day a little early."""
