@@ -156,7 +156,7 @@ def _settling(history: History) -> Iterator[Violation]:
 
 
 def _taken(history: History) -> dict[date, list[Answer]]:
-    """The answers that the service took: it says so, or a complete file does that it did not live to tell of."""
+    """The answers that the service took: it says so, or a complete file it did not live to tell of."""
     told = _Told(history.answers)
     taken: dict[date, list[Answer]] = defaultdict(list)
     for look in history.seen:
