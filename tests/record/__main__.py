@@ -1,0 +1,39 @@
+"""`python -m tests.record FOLDER [--seed N] [--only NAME,...]`: writes what the product does into FOLDER."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from multiprocessing import get_context
+from pathlib import Path
+
+from tests.record.scenarios import SCENARIOS, record
+
+
+def main() -> int:
+    """0 where every scenario was written."""
+    parser = argparse.ArgumentParser(prog="python -m tests.record", description=__doc__)
+    parser.add_argument("folder", type=Path, help="where to; must not be there yet")
+    parser.add_argument("--seed", type=int, default=1, help="of all chance (default: 1)")
+    parser.add_argument(
+        "--only", type=lambda text: text.split(","), default=list(SCENARIOS), metavar="NAME,...",
+        help=f"of {', '.join(SCENARIOS)} (default: all)",
+    )  # fmt: skip
+    options = parser.parse_args()
+    if os.environ.get("PYTHONHASHSEED") != "0":  # the order of a set is chance, too
+        environment = {**os.environ, "PYTHONHASHSEED": "0"}
+        os.execve(sys.executable, [sys.executable, "-m", "tests.record", *sys.argv[1:]], environment)  # noqa: S606
+    options.folder.mkdir(parents=True)
+    with ProcessPoolExecutor(2, get_context("spawn"), max_tasks_per_child=1) as pool:
+        works = {
+            pool.submit(record, name, options.folder / name, options.seed): name for name in options.only
+        }
+        for work in as_completed(works):
+            print(f"{works[work]:30} {work.result():6.1f} s", flush=True)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
