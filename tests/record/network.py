@@ -48,7 +48,9 @@ class RecordedLoop(VirtualTimeLoop):
         self._reached: dict[socket.socket, int] = {}
         self._ports = count(40_000)
 
-    def add_signal_handler(self, sig: int, callback: Callable[..., object], *args: Any) -> None:
+    def add_signal_handler(  # type: ignore[override]
+        self, sig: int, callback: Callable[..., object], *args: Any
+    ) -> None:
         """Kept, not installed: signals come from the scenario."""
         self.handlers[sig] = lambda: callback(*args)
 

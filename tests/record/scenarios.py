@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import shutil
 import time
@@ -12,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.record.product import Account, Device, Fault, Hole, Limit, Revision, Scenario, Shrink
-from tests.record.stage import CLOUD, PAGE, PINGS, Life, Script, Stage
+from tests.record.stage import CLOUD, PAGE, PINGS, Life, Script, Stage, settle
 
 KEY, NEW_KEY, OTHER_KEY = "SIMULATED0KEY0OF0THE0RECORD", "ANOTHER0KEY0OF0THE0RECORD", "A0SECOND0ACCOUNTS0KEY"
 HOUSE, BARN, GRID, SOLAR = "e8db84d2a1b3", "a1b2c3", "34987a45c1d0", "34987a45c1d1"
@@ -28,10 +29,11 @@ _LATE = Device(HOUSE, late_minutes=8)
 SCENARIOS: dict[str, Callable[[Path, int], None]] = {}
 
 
-def record(name: str, folder: Path, seed: int) -> float:
+def record(name: str, folder: Path, seed: int, without_words: bool) -> float:
     """Plays one scenario into the folder; gives the seconds that it took."""
     began = time.perf_counter()
     SCENARIOS[name](folder, seed)
+    settle(folder, without_words=without_words)
     return time.perf_counter() - began
 
 
@@ -88,9 +90,9 @@ def _examine(stage: Stage) -> None:
 # -- Backfills ------------------------------------------------------------------------------------------
 
 
-def _backfill(*meters: str, days: int = 120, top: str = "") -> Callable[[Stage], None]:
+def _backfill(*meters: str, days: int = 120, archive: str = "") -> Callable[[Stage], None]:
     def act(stage: Stage) -> None:
-        stage.configure(_LOG + top + _account(*meters))
+        stage.configure(archive + _LOG + _account(*meters))
         stage.here("backfill", "--days", str(days), "--dry-run", "--json")
         for _ in range(2):
             stage.here("backfill", "--days", str(days), "--json", "--verbose")
@@ -115,8 +117,8 @@ for _season, _start in (("spring", IN_MAY), ("autumn", IN_DECEMBER)):
             _meter("barn", BARN, "grid_channel = 1\nsolar_channel = 0"),
             _meter("shed", GRID, 'kind = "3em"'),
             _meter("island", SOLAR),
-            days=50 if _season == "autumn" else 70,
-            top='decimals = 5\nrepeated_hour = "merge"\n'.join(("", "")) if False else "",
+            days=70,
+            archive='decimals = 5\nrepeated_hour = "merge"\n',
         ),
         _start,
         _cloud(
@@ -218,7 +220,8 @@ _add(
 def _month(stage: Stage) -> None:
     """Two accounts, one with two meters, over the change of spring."""
     hook = stage.root / "hook"
-    hook.write_text(f'#!/bin/sh\nenv | grep ^SHELLY_ | sort >> "{stage.root}/state/hooked"\necho >> "{stage.root}/state/hooked"\n')
+    hooked = stage.folder.resolve() / "hooked.txt"
+    hook.write_text(f'#!/bin/sh\n(env | grep ^SHELLY_ | sort; echo) >> "{hooked}"\n')
     hook.chmod(0o755)
     health = f'[health]\nping_url = "http://127.0.0.1:{PINGS}/ping"\non_change = ["{hook}"]\n'
     barn = _account(_meter("barn", GRID, _3EM_PAIR), name="barn", key=OTHER_KEY)
@@ -229,7 +232,8 @@ def _month(stage: Stage) -> None:
     async def script(life: Life) -> None:
         await life.pass_time(minutes=1)
         await life.look()
-        for _ in range(31):
+        for number in range(31):
+            life.loop.down = {PINGS} if number == 9 else set()
             await life.pass_time(days=1)
             await life.look()
 
@@ -251,10 +255,17 @@ _add(
                         HOUSE,
                         late_minutes=8,
                         hole=(
-                            Hole(date(2026, 3, 23), date(2026, 3, 25), heals_at=datetime(2026, 3, 26, 5, tzinfo=UTC)),
+                            Hole(
+                                date(2026, 3, 23),
+                                date(2026, 3, 25),
+                                heals_at=datetime(2026, 3, 26, 5, tzinfo=UTC),
+                            ),
                             Hole(datetime(2026, 4, 2, 10), datetime(2026, 4, 2, 16), channel=1),
                         ),
-                        revision=(Revision(datetime(2026, 3, 27, tzinfo=UTC), date(2026, 3, 26), date(2026, 3, 27)),),
+                        revision=(
+                            Revision(datetime(2026, 3, 27, tzinfo=UTC), date(2026, 3, 26), date(2026, 3, 27)),
+                            Revision(datetime(2026, 4, 9, tzinfo=UTC), date(2026, 3, 30), date(2026, 4, 1)),
+                        ),
                     ),
                     Device(BARN, timezone="America/New_York", late_minutes=20),
                 ),
@@ -278,10 +289,11 @@ _add(
 _OUTAGES: tuple[tuple[str, str | None], ...] = (
     ("status_502", None), ("maintenance", None), ("stall", None), ("too_many_requests", None),
     ("too_many_requests", "600"), ("too_many_requests", "Sat, 21 Mar 2026 23:00:00 GMT"), ("max_req", None),
-    ("status_503", "1800"), ("reset_before_headers", None), ("reset_after_headers", None), ("slow_body", None),
+    ("status_503", "1800"), ("reset_before_headers", None), ("reset_after_headers", None),
+    ("slow_body", None),
     ("truncated_json", None), ("unexplained_401", None), ("device_not_found", None), ("forbidden_403", None),
     ("path_gone", None), ("redirect_302", None), ("stall_after_headers", None), ("close_after_answer", None),
-    ("echoed_key", None), ("invalid_token", None),
+    ("echoed_key", None), ("invalid_token", None), ("bad_key", None),
 )  # fmt: skip
 _OUTAGE, _PAUSE = timedelta(hours=3), timedelta(hours=3)
 
@@ -331,6 +343,8 @@ def _keys(stage: Stage) -> None:
     """The key is refused; a new one is found, and the next one after a reload."""
     stage.configure(_LOG + _SHALLOW + _account())
 
+    stage.config.chmod(0o644)  # of which the service warns
+
     async def script(life: Life) -> None:
         await life.pass_time(hours=2)
         life.cloud.play(_cloud(key=NEW_KEY))
@@ -355,7 +369,8 @@ _add("keys", _keys, START, _cloud())
 
 def _late_data(stage: Stage) -> None:
     """Two days offline and then there; holes that stay; days that shrink; an hour that is revised late."""
-    stage.configure(_LOG + "[schedule]\nbackfill_days = 12\n" + _account())
+    hook = '[health]\non_change = ["/bin/false"]\nmax_age_h = 20\n'
+    stage.configure(_LOG + hook + "[schedule]\nbackfill_days = 12\n" + _account())
 
     async def script(life: Life) -> None:
         for _ in range(10):
@@ -380,7 +395,9 @@ _add(
                 Hole(datetime(2026, 3, 14, 5), datetime(2026, 3, 14, 9), channel=0),
             ),
             revision=(
-                Revision(datetime(2026, 3, 21, 12, tzinfo=UTC), datetime(2026, 3, 20, 3), datetime(2026, 3, 20, 4)),
+                Revision(
+                    datetime(2026, 3, 21, 12, tzinfo=UTC), datetime(2026, 3, 20, 3), datetime(2026, 3, 20, 4)
+                ),
             ),
             shrink=(Shrink(datetime(2026, 3, 24, tzinfo=UTC), date(2026, 3, 23), date(2026, 3, 25), 5),),
         )
@@ -403,6 +420,9 @@ def _files(stage: Stage) -> None:
         file(7).unlink()
         file(8).write_bytes(b"\0" * 400)
         file(9).write_text("".join(file(9).read_text().splitlines(keepends=True)[:-2]))
+        if file(10).is_file():
+            file(10).unlink()
+            file(10).mkdir()
         (folder / "notes.txt").write_text("not ours\n")
         (folder / "2026-13-01.jsonl").write_text("{}\n")
 
@@ -470,15 +490,19 @@ _add(
 )
 
 
-def _full_disk(stage: Stage) -> None:
+def _disk(stage: Stage) -> None:
+    """Full at the beginning, full later, and broken."""
     stage.configure(_LOG + "[schedule]\nbackfill_days = 8\n" + _account())
 
     async def script(life: Life) -> None:
         await life.pass_time(seconds=9)
-        await life.full_disk(minutes=10)
+        await life.broken_disk(errno.ENOSPC, minutes=10)
         await life.look()
         await life.pass_time(hours=5)
-        await life.full_disk(hours=4)
+        await life.broken_disk(errno.ENOSPC, hours=4)
+        await life.look()
+        await life.pass_time(hours=2)
+        await life.broken_disk(errno.EIO, hours=4)
         await life.look()
         await life.pass_time(hours=2)
         await life.look()
@@ -487,7 +511,7 @@ def _full_disk(stage: Stage) -> None:
     _examine(stage)
 
 
-_add("full_disk", _full_disk, START, _cloud())
+_add("disk", _disk, START, _cloud())
 
 
 def _restarts(stage: Stage) -> None:
@@ -546,6 +570,7 @@ def _reloads(stage: Stage) -> None:
         await reload(_LOG + "[schedule]\nrefresh_minute = 40\nbackfill_days = 8\n" + _account(), hours=3)
         await reload('[log]\nformat = "json"\nlevel = "warning"\n' + f"[web]\nlisten = {PAGE}\n" + _account())
         await reload(_LOG + _SHALLOW + _account(_meter("renamed")), hours=2)
+        await reload(_LOG.replace(str(PAGE), str(CLOUD)) + _SHALLOW + _account())  # that port is in use
 
     stage.run(script)
     stage.here("status", "--json")
@@ -612,7 +637,9 @@ def _foreign(stage: Stage) -> None:
     shutil.rmtree(folder / ".collector")  # as the older utility leaves it
     for path in sorted(folder.glob("*.jsonl"))[:3]:
         records = [json.loads(line) for line in path.read_text().splitlines()]
-        path.write_text("".join(json.dumps({**each, "import": each["import"] + 1}) + "\n" for each in records))
+        path.write_text(
+            "".join(json.dumps({**each, "import": each["import"] + 1}) + "\n" for each in records)
+        )
     _examine(stage)
     stage.here("backfill", "--days", "8", "--json", "--verbose")
     stage.run(_for(hours=30))
@@ -624,3 +651,53 @@ def _foreign(stage: Stage) -> None:
 
 
 _add("foreign", _foreign, START, _cloud(_LATE, Device(BARN)))
+
+
+def _zones(stage: Stage) -> None:
+    """A zone by rules that do not hold, one that nobody knows, and a meter that moves; then all is well."""
+    stage.configure(
+        _LOG
+        + "[schedule]\nbackfill_days = 16\n"
+        + _account(_meter(), _meter("mars", BARN), _meter("moving", SOLAR))
+    )
+
+    async def script(life: Life) -> None:
+        await life.pass_time(hours=30)
+        await life.look()
+        life.here("verify", "--json")
+        life.here("doctor", "--json")
+        life.cloud.play(
+            _cloud(Device(HOUSE, timezone="Etc/GMT+6"), Device(BARN), Device(SOLAR, timezone="Asia/Tokyo"))
+        )
+        await life.pass_time(hours=50)
+        await life.look()
+
+    stage.run(script)
+    _examine(stage)
+
+
+_add(
+    "zones",
+    _zones,
+    START,
+    _cloud(
+        Device(HOUSE, timezone="Etc/GMT+6", says_timezone="America/Chicago"),
+        Device(BARN, says_timezone="Mars/Olympus_Mons"),
+        Device(SOLAR),
+    ),
+)
+
+
+def _three_years(stage: Stage) -> None:
+    """All that the cloud keeps, with days that it does not have and will forget."""
+    stage.configure(_LOG + _account(_meter(more="solar = false")))
+    stage.run(_for(days=9))
+    _examine(stage)
+
+
+_add(
+    "three_years",
+    _three_years,
+    START,
+    _cloud(Device(HOUSE, hole=(Hole(datetime(2023, 3, 24, 3), datetime(2023, 3, 28, 5)),))),
+)

@@ -6,7 +6,6 @@ The process holds the simulated cloud, too. A kill is the end of that process in
 from __future__ import annotations
 
 import asyncio
-import errno
 import json
 import os
 import random
@@ -35,8 +34,13 @@ CLOUD, PAGE, PINGS = 18_080, 19_787, 18_090
 _KILLED, _SCRIPT_FAILED = 137, 99
 _PRIVATE = ("auth_key", "authorization")
 
-_TRAVELLERS: list[time_machine.Coordinates] = []
+_TRAVELLERS: list[time_machine.Traveller] = []
 """Where time is, in a process that runs a command."""
+
+_UNSTABLE = re.compile(rb'(?<="pid": )\d+|(?<=process )\d+|\b[\d.]+ [kMGT]?B(?= free)')
+_WORDLESS = re.compile(r"requests\.jsonl|\d{4}-\d\d-\d\d\.jsonl")
+_TEXT = re.compile(rb'"(?:[^"\\\n]|\\.)*"')
+_SAID = re.compile(rb"(?<=STATUS=).*|(?<=^# HELP ).*", re.MULTILINE)
 
 Script = Callable[["Life"], Awaitable[None]]
 
@@ -88,7 +92,7 @@ class Stage:
         if not self.is_in_process:
             end = json.loads(printed.with_suffix(".end").read_text())
             self.now, self.skew = datetime.fromisoformat(end["now"]), timedelta(seconds=end["skew_s"])
-        for suffix in (".out", ".err", ".end"):
+        for suffix in (".out", ".err", ".end", ".notify"):
             printed.with_suffix(suffix).unlink()
         return code
 
@@ -115,9 +119,6 @@ class Stage:
         self.write("files.txt", "".join(modes))
         requests = self.folder / "requests.jsonl"
         requests.write_text("".join(sorted(requests.read_text().splitlines(keepends=True), key=_moment)))
-        for path in self.folder.rglob("*"):
-            if path.is_file():
-                path.write_bytes(_stable(path.read_bytes()))
         shutil.rmtree(self.root)
 
     def _note(self, words: tuple[str, ...], code: int, out: str, err: str) -> None:
@@ -210,14 +211,14 @@ class Life:
 
         os.write, os.replace = dying_write, dying_replace  # type: ignore[assignment]
 
-    async def full_disk(self, **span: float) -> None:
-        """Nothing can be written meanwhile."""
+    async def broken_disk(self, number: int, **span: float) -> None:
+        """Nothing can be written meanwhile; `number` says why."""
         write = os.write
 
-        def full(descriptor: int, data: Any) -> int:
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        def broken(descriptor: int, data: Any) -> int:
+            raise OSError(number, os.strerror(number))
 
-        os.write = full
+        os.write = broken
         await self.pass_time(**span)
         os.write = write
 
@@ -243,7 +244,7 @@ class _Process:
         code = _SCRIPT_FAILED
         try:
             self._prepare()
-            asyncio.run = lambda main, **options: self._run(main, script)  # type: ignore[assignment]
+            asyncio.run = lambda main, **options: self._run(main, script)
             code = product.main(words)
         except BaseException:  # noqa: BLE001 - there is nobody above in this process
             traceback.print_exc()
@@ -257,7 +258,8 @@ class _Process:
         self._set_environment()
         product.make_heartbeats_rare()
         # Within another process time is that one's already.
-        stage.is_in_process or _TRAVELLERS.append(time_machine.travel(stage.now + stage.skew, tick=False).start())
+        if not stage.is_in_process:
+            _TRAVELLERS.append(time_machine.travel(stage.now + stage.skew, tick=False).start())
         stage.is_in_process = True
         really_replace = os.replace
 
@@ -265,7 +267,7 @@ class _Process:
             really_replace(source, target)
             os.utime(target, (self._now().timestamp(),) * 2)
 
-        os.fsync = lambda descriptor: None
+        os.fsync = lambda fd: None
         os.replace = replace  # type: ignore[assignment]
 
     def _set_environment(self) -> None:
@@ -278,13 +280,11 @@ class _Process:
             HOME=f"{root}/home",
             RUNTIME_DIRECTORY=f"{root}/run",
             STATE_DIRECTORY=f"{root}/state",
-            NOTIFY_SOCKET=f"{root}/notify",
+            NOTIFY_SOCKET=f"{self._printed}.notify",
         )
         self._manager = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self._manager.setblocking(False)
-        with suppress(FileNotFoundError):
-            Path(root, "notify").unlink()
-        self._manager.bind(f"{root}/notify")
+        self._manager.bind(f"{self._printed}.notify")
 
     def _run(self, main: Coroutine[Any, Any, Any], script: Script | None) -> Any:
         self._loop = RecordedLoop()
@@ -378,6 +378,11 @@ def _as_name(words: Iterable[str]) -> str:
     return re.sub(r"[^\w.=-]+", "_", " ".join(words)).strip("_")
 
 
-def _stable(data: bytes) -> bytes:
-    """Without what is another one in each run: the process, and the room on the disk."""
-    return re.sub(rb'(?<="pid": )\d+|(?<=process )\d+|\b[\d.]+ [kMGT]?B(?= free)', b"?", data)
+def settle(folder: Path, *, without_words: bool) -> None:
+    """Puts marks in the place of what is another one in each run, and of sentences."""
+    for path in folder.rglob("*"):
+        if path.is_file():
+            data = _UNSTABLE.sub(b"?", path.read_bytes())
+            if without_words and not _WORDLESS.fullmatch(path.name):
+                data = _TEXT.sub(lambda text: b'"~"' if b" " in text[0] else text[0], _SAID.sub(b"~", data))
+            path.write_bytes(data)
