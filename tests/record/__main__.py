@@ -41,7 +41,7 @@ def main() -> int:
     parser.add_argument(
         "--without-words",
         action="store_true",
-        help="with ~ for each text of several words in JSON, in the status line and the help of metrics",
+        help="with ~ for texts of several words in JSON, loggers, the status line, the help of metrics",
     )
     options = parser.parse_args()
     if os.environ.get("PYTHONHASHSEED") != "0":  # the order of a set is chance, too

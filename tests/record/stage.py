@@ -40,7 +40,10 @@ _TRAVELLERS: list[time_machine.Traveller] = []
 _UNSTABLE = re.compile(rb'(?<="pid": )\d+|(?<=process )\d+|\b[\d.]+ [kMGT]?B(?= free)')
 _WORDLESS = re.compile(r"requests\.jsonl|\d{4}-\d\d-\d\d\.jsonl")
 _TEXT = re.compile(rb'"(?:[^"\\\n]|\\.)*"')
-_SAID = re.compile(rb"(?<=STATUS=).*|(?<=^# HELP ).*", re.MULTILINE)
+# The status line; the help of metrics, and so the length of a page; the logger, no part of an event.
+_SAID = re.compile(
+    rb'(?<=STATUS=).*|(?<=^# HELP ).*|(?<=^Content-Length: ).*|(?<="logger": ")[^"]*', re.MULTILINE
+)
 
 Script = Callable[["Life"], Awaitable[None]]
 
@@ -48,7 +51,7 @@ Script = Callable[["Life"], Awaitable[None]]
 class Stage:
     """One scenario. `now` is the true time, `skew` how far the machine's clock is ahead of it.
 
-    `cloud` is what the next process meets; `tables` and `accounts` are what `configure` last wrote.
+    `cloud` is what the next process meets.
     """
 
     def __init__(self, name: str, folder: Path, seed: int, now: datetime, cloud: Scenario) -> None:
