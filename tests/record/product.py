@@ -1,0 +1,41 @@
+"""All that the record needs of the product: its command line and its simulator.
+
+What the tests patch so that a month passes quickly is imported when it is needed.
+"""
+
+from __future__ import annotations
+
+import pytest
+
+from collector.cli import main
+from collector.simulator import (
+    Account,
+    Device,
+    Fault,
+    Hole,
+    Limit,
+    Revision,
+    Scenario,
+    Shrink,
+    Simulator,
+)
+from tests.service.living import look_about_rarely
+
+__all__ = [
+    "Account",
+    "Device",
+    "Fault",
+    "Hole",
+    "Limit",
+    "Revision",
+    "Scenario",
+    "Shrink",
+    "Simulator",
+    "main",
+    "make_heartbeats_rare",
+]
+
+
+def make_heartbeats_rare() -> None:
+    """In this process, from now on."""
+    look_about_rarely(pytest.MonkeyPatch())
