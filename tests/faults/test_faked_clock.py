@@ -11,7 +11,7 @@ from collector.simulator import Device
 from tests.faults import figures
 from tests.faults.amounts import is_long
 from tests.faults.running import Running, running
-from tests.processes.harness import cloud_process, configuration
+from tests.processes.harness import SCENARIO, cloud_process, configuration, zone_at_noon
 from tests.world import DEVICE, kwh, records_of
 
 WITHIN_S = 60.0
@@ -33,7 +33,7 @@ def test_a_real_process_waits_for_its_clock_and_then_works(tmp_path: Path) -> No
         "DONT_FAKE_MONOTONIC": "1",
     }
     house = tmp_path / "archive" / "house"
-    with cloud_process(tmp_path) as cloud:  # noqa: SIM117  the service ends first
+    with cloud_process(tmp_path, SCENARIO.replace("Europe/Dublin", zone_at_noon())) as cloud:  # noqa: SIM117  the service ends first
         with running(configuration(tmp_path, cloud, CONFIG), **variables) as service:
             service.wait_for("clock.untrusted")
             assert _days(house) == 0

@@ -17,7 +17,7 @@ from collector.archive.dayfile import decode
 from collector.energy.days import date_in, wall_clock, zone_named
 from tests.faults import figures
 from tests.faults.amounts import amount, dice
-from tests.processes.harness import Cloud, cloud_process, configuration, started, stop, wait_for
+from tests.processes.harness import Cloud, cloud_process, configuration, started, stop, wait_for, zone_at_noon
 from tests.world import DEVICE, KEY
 
 _DAYS = 60
@@ -135,7 +135,7 @@ def _count(found: Killed, counts: dict[str, Any], lives: list[int], today: date)
 
 
 def _today() -> date:
-    return date_in(zone_named("UTC"), wall_clock())
+    return date_in(zone_named(zone_at_noon()), wall_clock())
 
 
 def _scenario(limit_s: float, today: date) -> str:
@@ -148,7 +148,7 @@ style = "lax"
 limit_s = {limit_s}
 [[account.device]]
 id = "{DEVICE}"
-timezone = "UTC"
+timezone = "{zone_at_noon()}"
 installed_since = {today - timedelta(days=_DAYS)}
 """
 

@@ -16,10 +16,13 @@ from collector.archive.dayfile import decode
 from tests.faults import figures
 from tests.faults.amounts import amount, dice
 from tests.faults.running import Running, running
-from tests.processes.harness import SCENARIO, Cloud, cloud_process, configuration
+from tests.processes.harness import SCENARIO as IN_DUBLIN
+from tests.processes.harness import Cloud, cloud_process, configuration, zone_at_noon
 
 BOUND_S = 5.0
 FEW = "[schedule]\nbackfill_days = 3\n"
+
+SCENARIO = IN_DUBLIN.replace("Europe/Dublin", zone_at_noon())
 
 
 @contextmanager

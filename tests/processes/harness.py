@@ -12,6 +12,7 @@ import urllib.request
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,16 @@ from tests.world import DEVICE, KEY
 
 ROOT = Path(__file__).parents[2]
 PROGRAM = [sys.executable, "-m", "collector"]
+
+
+def zone_at_noon() -> str:
+    """A zone where it is about noon: after midnight today has no hours yet, and yesterday lacks its last one.
+
+    Of `Etc/GMT+5` UTC is five hours ahead.
+    """
+    return f"Etc/GMT{datetime.now(UTC).hour - 12:+d}"  # noqa: TID251 - as the processes do
+
+
 SCENARIO = f"""
 [[account]]
 name = "home"
