@@ -29,11 +29,13 @@ class Mark:
     """Whose an archive is.
 
     `since`: the first day of this meter where the archive was another one's before; older days are
-    not requested from this one.
+    not requested from this one. `kept_to`: the last day whose hours were stored before this identity
+    counted, where that is another day: of the same device with other clamps older days are requested.
     """
 
     identity: Identity
     since: date | None = None
+    kept_to: date | None = None
 
 
 def read_mark(own_folder: Path) -> Mark | None:
@@ -78,6 +80,7 @@ def write_mark(own_folder: Path, mark: Mark) -> None:
         "devices": list(mark.identity.devices),
         "channels": list(mark.identity.channels),
         "since": None if mark.since is None else mark.since.isoformat(),
+        "kept_to": None if mark.kept_to is None else mark.kept_to.isoformat(),
     }
     replace_file(own_folder / FILE_NAME, json.dumps(fields).encode() + b"\n")
 
@@ -91,8 +94,13 @@ def _mark_of(fields: dict[str, Any], folder: Path) -> Mark:
         )
     if type(number) is not int or number < 1:
         raise ValueError("not a format")
-    kind, devices, since = fields["kind"], tuple(fields["devices"]), fields["since"]
+    kind, devices = fields["kind"], tuple(fields["devices"])
     if not all(isinstance(word, str) and word.isascii() and word.isalnum() for word in (kind, *devices)):
         raise ValueError("not the words of a mark")
     identity = Identity(kind, devices, tuple(map(int, fields["channels"])))
-    return Mark(identity, None if since is None else date.fromisoformat(since))
+    since, kept_to = fields["since"], fields.get("kept_to")
+    return Mark(
+        identity,
+        None if since is None else date.fromisoformat(since),
+        None if kept_to is None else date.fromisoformat(kept_to),
+    )

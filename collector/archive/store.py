@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Set
+from collections.abc import Iterable, Iterator, Mapping, Set
 from contextlib import suppress
 from dataclasses import replace
 from datetime import date, datetime
+from itertools import islice
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
@@ -40,7 +41,7 @@ from collector.archive.folder import (
     stamp_of,
     state_of,
 )
-from collector.archive.ledger import Ledger, Suspicion
+from collector.archive.ledger import UNBOUNDED, Bounds, Ledger, Suspicion
 from collector.archive.mark import Mark, mark_for, read_mark, refusal_of, write_mark
 from collector.archive.mounts import NO_FOLDER_SYNC, NO_LOCKS
 from collector.archive.outcomes import DayOutcome, Quarantined
@@ -52,7 +53,7 @@ from collector.energy.knowledge import HELD_BACK, NOTHING, Asked, Known, Outcome
 from collector.energy.matching import ENOUGH_HOURS, distinct_hours
 from collector.energy.planning import DAILY_TRIES
 from collector.energy.readings import EnergyDay, merged
-from collector.energy.retention import first_day
+from collector.energy.retention import first_day, latest
 from collector.energy.zones import may_be_wrong, renewed, rules_of
 from collector.errors import ArchiveRefused, DamagedFile, UnreadableFile
 
@@ -101,6 +102,7 @@ class Archive:
         self._names_are_durable = True  # until a save shows otherwise
         self._unwritten_mark: Mark | None = None
         self.since: date | None = None  # the first day of this meter, in an archive that was another's before
+        self.kept_to: date | None = None  # hours that are stored of days up to it are not this meter's to say
         self._stamps: dict[date, int] = {}  # of each day file, as last read
         self._known: dict[date, Known] = {}
         self.unreadable: Mapping[date, str] = {}  # files that could not be read at the last look, and why
@@ -134,22 +136,29 @@ class Archive:
                 "Mount it and collecting resumes; to begin anew on purpose, run `backfill` once with --adopt",
                 "archive.missing",
             )
-        self._take(mark or self._new_mark())
+        self._take(mark or self._new_mark(*self.ledger.bounds))
         return True
 
-    def take_over(self) -> None:
-        """Takes a folder whose files were found to be this meter's. Raises as `claim` does."""
-        self._take(self._new_mark())
+    def take_over(self, bounds: Bounds = UNBOUNDED) -> None:
+        """Takes a folder whose files were found to be this meter's, as far as `bounds` do not say otherwise.
+
+        What the ledger still knows of a lost mark counts first. Raises as `claim` does.
+        """
+        noted = self.ledger.bounds
+        since = bounds.since if noted == UNBOUNDED else noted.since
+        self._take(self._new_mark(since, latest(noted.kept_to, bounds.since, bounds.kept_to)))
 
     def adopt(self, today: date) -> None:
         """Takes the folder whatever it holds, because a person says so.
 
-        Where it was marked as another meter's, this one counts from `today` on. Raises as `claim` does:
-        an archive of a newer format is refused all the same.
+        Where it is another meter's, or nobody knows whose, this one counts from `today` on. Raises as
+        `claim` does: an archive of a newer format is refused all the same.
         """
         mark = read_mark(self._own)
-        if mark is None:
-            self._take(self._new_mark())
+        if mark is None and self.files():
+            self._take(self._new_mark(since=today))
+        elif mark is None:
+            self._take(self._new_mark(*self.ledger.bounds))
         elif mark.identity != self._identity:
             self._take(self._new_mark(since=today))
         else:
@@ -169,21 +178,26 @@ class Archive:
     def samples(self, first: date, last: date, zone: ZoneInfo) -> list[tuple[date, DayFile]]:
         """Up to five stored days from `first` to `last` that can be compared with the cloud's answers.
 
-        Spread over all that is stored, the newest first. No autumn day: its repeated hour may be stored in
-        two ways. Raises `OSError`.
+        The newest first, the oldest last, the others spread in between. No autumn day: its repeated hour may
+        be stored in two ways. Raises `OSError`.
         """
         days = sorted((day for day in self.files() if first <= day <= last), reverse=True)
         days = [day for day in days if not local_day(day, zone).twins]
         step = len(days) // _SAMPLES + 1
-        found: list[tuple[date, DayFile]] = []
-        for day in [*days[::step], *(day for place, day in enumerate(days) if place % step)][:_MOST_READ]:
+        spread = [*days[::step], *(day for place, day in enumerate(days) if place % step)]
+        found = dict(islice(self._comparable(spread[:_MOST_READ]), _SAMPLES))
+        for day, file in islice(self._comparable(days[: -_MOST_READ - 1 : -1]), 1):
+            if day not in found and len(found) == _SAMPLES:
+                del found[min(found)]
+            found[day] = file
+        return [(day, found[day]) for day in sorted(found, reverse=True)]
+
+    def _comparable(self, days: Iterable[date]) -> Iterator[tuple[date, DayFile]]:
+        for day in days:
             with suppress(DamagedFile):
                 file = decode_file(self._path(day), day)
                 if distinct_hours(file.readings.values()) >= ENOUGH_HOURS:
-                    found.append((day, file))
-            if len(found) == _SAMPLES:
-                break
-        return found
+                    yield day, file
 
     def close(self) -> None:
         """Lets go of the folder."""
@@ -191,8 +205,8 @@ class Archive:
             self._lock.release()
             self._lock = None
 
-    def _new_mark(self, since: date | None = None) -> Mark | None:
-        return None if self._identity is None else Mark(self._identity, since)
+    def _new_mark(self, since: date | None = None, kept_to: date | None = None) -> Mark | None:
+        return None if self._identity is None else Mark(self._identity, since, kept_to)
 
     def _read_own(self) -> None:
         self.ledger = Ledger(self._own / LEDGER_NAME)
@@ -209,7 +223,8 @@ class Archive:
             self._read_own()
             self.ledger.mend()
             self._checksums.mend()
-            self._unwritten_mark = None if mark == read_mark(self._own) else mark
+            is_noted = mark == read_mark(self._own) and _bounds_of(mark) == self.ledger.bounds
+            self._unwritten_mark = None if is_noted else mark
             with suppress(OSError):  # a full disk keeps no service from starting: the first save tries again
                 self._write_mark()
         except BaseException:
@@ -218,7 +233,8 @@ class Archive:
         self._lock = lock
         if mark is not None:
             self._remembered.add(self.folder)
-        self.since = None if mark is None else mark.since
+        self.since, kept_to = _bounds_of(mark)
+        self.kept_to = latest(self.since, kept_to)
         self._known = {day: NOTHING._replace(asked=asked) for day, asked in self.ledger.asked.items()}
 
     def weaknesses(self) -> list[str]:
@@ -319,10 +335,10 @@ class Archive:
         self._refute(day, answered)
         self._want_again_all("zone.unknown")  # it is known now
         held_back = self._is_doubted(day)
-        if day.date in self.outdated and (not answered.readings or day.date == self.since):
+        if day.date in self.outdated and (not answered.readings or self._is_kept(day.date)):
             return self._leave_outdated(day, now)
         file, stored, quarantined = self._read(day, answered, now)
-        if day.date == self.since:  # what another device counted of that day stays: this one may say zero
+        if self._is_kept(day.date):  # what another device counted of that day stays: this one may say zero
             hours = {ts: hour for ts, hour in answered.readings.items() if ts not in stored.readings}
             answered = replace(answered, readings=hours, doubtful=answered.doubtful & hours.keys())
         result, revisions = merged(stored.rounded(decimals), answered.rounded(decimals))
@@ -457,6 +473,7 @@ class Archive:
 
     def _write_mark(self) -> None:
         if self._unwritten_mark is not None:
+            self.ledger.note_bounds(_bounds_of(self._unwritten_mark))
             write_mark(self._own, self._unwritten_mark)
             self._unwritten_mark = None
 
@@ -570,8 +587,16 @@ class Archive:
         self._checksums.forget(day)
         return Quarantined(day, place, reason)
 
+    def _is_kept(self, day: date) -> bool:
+        """Whether what is stored of that day was counted otherwise: nobody can give it again."""
+        return self.kept_to is not None and day <= self.kept_to
+
     def _path(self, day: date) -> Path:
         return self.folder / f"{day.isoformat()}.jsonl"
+
+
+def _bounds_of(mark: Mark | None) -> Bounds:
+    return UNBOUNDED if mark is None else Bounds(mark.since, mark.kept_to)
 
 
 def _says(file: DayFile, decimals: int) -> tuple[Mapping[int, object], bool]:

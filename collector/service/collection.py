@@ -13,6 +13,7 @@ from typing import Any, ParamSpec, TypeVar
 from zoneinfo import ZoneInfo
 
 from collector import logs
+from collector.archive.ledger import Bounds
 from collector.archive.store import Archive, DayOutcome
 from collector.cloud.answers import DayAnswer, ReadDay, read_day
 from collector.cloud.client import CloudClient
@@ -25,7 +26,7 @@ from collector.energy.knowledge import NOTHING, Knowledge, Outcome
 from collector.energy.matching import Match
 from collector.energy.planning import PlanPolicy, backfill_days, heal_days, refresh_days
 from collector.energy.readings import EnergyDay
-from collector.energy.retention import first_day, lost_days
+from collector.energy.retention import first_day, latest, lost_days
 from collector.energy.zones import may_be_wrong
 from collector.errors import (
     AnswerError,
@@ -120,7 +121,7 @@ class Collection:
     @property
     def since(self) -> date | None:
         """The first day to ask for: the configured one, or later where the archive was another meter's."""
-        return max(filter(None, (self.meter.since, self.archive.since)), default=None)
+        return latest(self.meter.since, self.archive.since)
 
     @property
     def zone(self) -> ZoneInfo:
@@ -203,15 +204,16 @@ class Collection:
                 return
             files = await self.blocking(archive.files)
             samples = await self.blocking(archive.samples, first_day(today, None, None), today, self.zone)
-            found = await compared(samples, answered)
+            proof = await compared(samples, answered)
             if odd and len(odd) == len(samples):  # the answers cannot be used: that says nothing of the files
                 raise odd[-1]
-            if found is not Match.AGREES:
+            if proof.found is not Match.AGREES:
                 self._compared_files = files
                 raise self._refused(
-                    archive.refusal_of(_OTHERS if found is Match.DISAGREES else _NOBODY_KNOWS)
+                    archive.refusal_of(_OTHERS if proof.found is Match.DISAGREES else _NOBODY_KNOWS)
                 )
-            await self.blocking(archive.take_over)
+            bounds = Bounds(proof.since, None if proof.others is None else today)
+            await self.blocking(archive.take_over, bounds)
             self._log.info("archive.adopted", days=len(files))
             if archive.ledger.rebuilt:
                 self._log.warning("ledger.rebuilt")

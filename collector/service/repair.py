@@ -17,7 +17,7 @@ from collector.archive.inspection import Inspection, inspect
 from collector.archive.store import Archive
 from collector.cloud.meters import Meter
 from collector.energy.days import date_in
-from collector.energy.retention import first_day
+from collector.energy.retention import first_day, latest
 from collector.service.assembly import open_archive
 from collector.service.telling import tell_quarantined
 from collector.settings import Settings
@@ -62,7 +62,7 @@ def mend(archive: Archive, meter: Meter, inspection: Inspection, today: date) ->
     What would not be collected again stays, unless nothing of it can be read. Of a complete file that is
     gone the record is struck out. Raises `OSError`.
     """
-    first = first_day(today, None, max(filter(None, (meter.since, archive.since)), default=None))
+    first = first_day(today, None, latest(meter.since, archive.since))
     actions = {}
     for day, findings in inspection.by_day.items():
         reason = f"{findings[0].code}: {findings[0].text}"

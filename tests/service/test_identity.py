@@ -93,14 +93,14 @@ async def test_two_meters_into_one_folder_that_has_no_mark_yet(tmp_path: Path) -
 async def test_the_older_utilitys_archive_is_adopted_without_a_question(
     tmp_path: Path, log_lines: io.StringIO
 ) -> None:
-    """One day that agrees is proof; its complete days are kept byte for byte."""
+    """The newest day and the oldest agree: that is proof; its complete days are kept byte for byte."""
     async with world(cloud_of(), tmp_path, NOW) as here:
         written_by_the_older_utility(here.folder(), Device(DEVICE), days=6)
         before = everything_in(here.folder())
         report = await here.backfill(8)
         assert not report.refused
         assert everything_in(here.folder()).items() >= before.items()
-        assert here.cloud.counts.total.requests == 2 * (1 + 1 + 2)  # a proof, today, two days before them
+        assert here.cloud.counts.total.requests == 2 * (2 + 1 + 2)  # the proof, today, two days before them
         assert [event["days"] for event in events_in(log_lines.getvalue(), "archive.adopted")] == [6]
         here.cloud.reset()
         await here.backfill(8)
@@ -115,7 +115,7 @@ async def test_a_lost_own_folder_costs_the_proof_again_and_no_more(tmp_path: Pat
         here.cloud.reset()
         report = await here.backfill(8)
         assert not report.refused
-        assert here.cloud.counts.total.requests == 2 * (1 + 1)
+        assert here.cloud.counts.total.requests == 2 * (2 + 1)
         assert read_mark(here.folder() / ".collector") is not None
 
 
@@ -183,7 +183,7 @@ async def test_a_replaced_device_goes_on_where_the_old_one_ended(tmp_path: Path)
         assert here.cloud.counts.total.requests == 2  # today, of the new one
         assert not (await here.backfill(4)).refused
         kept = everything_in(here.folder())
-        assert all(kept[name] == file for name, file in older.items() if name.endswith(".jsonl"))
+        assert all(kept[name] == file for name, file in older.items() if not name.startswith(".collector/"))
         here.meters = ({"name": "house", "id": DEVICE},)
         assert (await here.backfill(4)).refused
     async with world(two_meters(), tmp_path, NOW + timedelta(hours=2), meters=THEIRS) as here:
@@ -192,6 +192,94 @@ async def test_a_replaced_device_goes_on_where_the_old_one_ended(tmp_path: Path)
         device = {ts: DEVICE if ts < NOW.timestamp() - 5400 else OTHER for ts in told}
         assert told == {ts: kwh(Device(device[ts]).energy(0, ts).consumption) for ts in told}
         assert set(device.values()) == {DEVICE, OTHER}
+
+
+def stored_hours(folder: Path) -> dict[int, Any]:
+    """Each stored hour's import."""
+    return {
+        record["ts"]: record["import"]
+        for path in sorted(folder.glob("????-??-??.jsonl"))
+        for record in records_of(path)
+    }
+
+
+def cut_off(path: Path, hours: int) -> None:
+    """The day as it was before its last hours came: partial."""
+    lines = path.read_text().splitlines()[:hours]
+    path.write_text("".join(line.removesuffix("}") + ', "partial": true}\n' for line in lines))
+
+
+@pytest.mark.parametrize("mark", ["none", "damaged"])
+async def test_the_old_devices_hours_stay_where_a_folder_without_a_mark_is_adopted(
+    tmp_path: Path, mark: str
+) -> None:
+    """Bug: the new one's answers replaced them, today's and those of the days that were not complete."""
+    async with world(two_meters(), tmp_path, NOW) as here:
+        await here.backfill(4)
+        cut_off(here.folder() / f"{TODAY - timedelta(days=1)}.jsonl", 20)
+        before = stored_hours(here.folder())
+        if mark == "none":
+            shutil.rmtree(here.folder() / ".collector")
+        else:
+            (here.folder() / ".collector" / "archive.json").write_bytes(b"")
+        here.meters = THEIRS
+        assert (await here.backfill(4)).refused
+        assert not (await here.backfill(4, adopt=True)).refused
+        assert stored_hours(here.folder()) == before
+    async with world(two_meters(), tmp_path, NOW + timedelta(hours=5), meters=THEIRS) as here:
+        await here.backfill(4, since=TODAY - timedelta(days=4))
+        after = stored_hours(here.folder())
+        assert after.items() >= before.items()
+        assert max(after) > max(before)
+
+
+async def test_a_replaced_meters_archive_without_its_own_folder_keeps_the_old_days(tmp_path: Path) -> None:
+    """Bug: its newest day agreed, so all were taken for the new device's, and the old hours were replaced."""
+    async with world(two_meters(), tmp_path, NOW) as here:
+        await here.backfill(4)
+        here.meters = THEIRS
+        await here.backfill(0, adopt=True)
+    later = NOW + timedelta(days=3)
+    async with world(two_meters(), tmp_path, later, meters=THEIRS) as here:
+        await here.backfill(2)
+        cut_off(here.folder() / f"{TODAY - timedelta(days=2)}.jsonl", 20)
+        before = stored_hours(here.folder())
+        shutil.rmtree(here.folder() / ".collector")
+        assert not (await here.backfill(30)).refused
+        assert stored_hours(here.folder()) == before
+        mark = read_mark(here.folder() / ".collector")
+        assert mark is not None
+        assert mark.since == later.date()
+
+
+async def test_an_older_day_that_agrees_does_not_give_away_newer_ones(tmp_path: Path) -> None:
+    """Bug: the old device named again, and the mark lost: the new one's hours were replaced."""
+    async with world(two_meters(), tmp_path, NOW) as here:
+        await here.backfill(4)
+        here.meters = THEIRS
+        await here.backfill(0, adopt=True)
+    async with world(two_meters(), tmp_path, NOW + timedelta(days=3), meters=THEIRS) as here:
+        await here.backfill(2)
+        before = stored_hours(here.folder())
+        shutil.rmtree(here.folder() / ".collector")
+        here.meters = ({"name": "house", "id": DEVICE},)
+        await here.backfill(4)
+        assert stored_hours(here.folder()).items() >= before.items()
+
+
+async def test_a_mark_that_was_damaged_does_not_lose_since_when_the_device_counts(tmp_path: Path) -> None:
+    """Bug: it stood there alone. The ledger has it as well."""
+    async with world(two_meters(), tmp_path, NOW) as here:
+        await here.backfill(4)
+        here.meters = THEIRS
+        await here.backfill(0, adopt=True)
+    async with world(two_meters(), tmp_path, NOW + timedelta(days=3), meters=THEIRS) as here:
+        await here.backfill(3)
+        (here.folder() / ".collector" / "archive.json").write_bytes(b"")
+        assert not (await here.backfill(3)).refused
+        mark = read_mark(here.folder() / ".collector")
+        assert mark is not None
+        assert mark.since == TODAY
 
 
 async def test_changed_clamps_are_another_archive(tmp_path: Path) -> None:
