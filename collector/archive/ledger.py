@@ -117,6 +117,15 @@ class Ledger:
             self._append({"day": day.isoformat(), "outcome": None})
             del self._asked[day]
 
+    def forget_days(self, *, and_zone: bool) -> None:
+        """Forgets what was asked of another meter, or of this one otherwise; `mend` makes that last."""
+        self._asked.clear()
+        self.lost_before, self.availability = None, None
+        self.different.clear()
+        if and_zone:
+            self.zone, self.suspicion = None, None
+        self._is_hurt = True
+
     def note_zone(self, zone: str) -> None:
         """Remembers the meter's time zone, so that the next start knows what today is."""
         if zone != self.zone:

@@ -13,8 +13,10 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
+from collector.archive.checksums import FILE_NAME as CHECKSUMS
+from collector.archive.checksums import Checksums
 from collector.archive.files import read_at_most, replace_file
-from collector.archive.folder import OWN_FOLDER
+from collector.archive.folder import OWN_FOLDER, day_files, quarantined_in
 from collector.energy.identity import Identity
 from collector.errors import ArchiveRefused
 
@@ -53,14 +55,27 @@ def read_mark(own_folder: Path) -> Mark | None:
 
 
 def mark_for(folder: Path, identity: Identity | None) -> Mark | None:
-    """The mark of that meter's folder; `None` where there is none. Changes nothing.
+    """The mark of that meter's folder; `None` where there is none that counts. Changes nothing.
 
-    Raises `ArchiveRefused` where it is another's or of a newer collector, `OSError` where nobody can say.
+    Another meter's does not where nothing is held of it. Raises `ArchiveRefused` where it is another's or of
+    a newer collector, `OSError` where nobody can say.
     """
     mark = read_mark(folder / OWN_FOLDER)
     if mark is not None and identity is not None and mark.identity != identity:
+        if holds_nothing(folder):
+            return None
         raise refusal_of(folder, f"the history of {mark.identity}, not", identity)
     return mark
+
+
+def holds_nothing(folder: Path) -> bool:
+    """Whether no day was ever stored there, as far as anything says: no file, no record, nothing set aside.
+
+    Such a folder is nobody's yet, whatever its mark says: the id or the kind may have been a mistake.
+    """
+    recorded = Checksums(folder / OWN_FOLDER / CHECKSUMS)
+    is_recorded = bool(recorded.days()) or recorded.damaged > 0
+    return not is_recorded and not day_files(folder) and not quarantined_in(folder)
 
 
 def refusal_of(folder: Path, found: str, identity: Identity | None) -> ArchiveRefused:

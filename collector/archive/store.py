@@ -42,7 +42,7 @@ from collector.archive.folder import (
     state_of,
 )
 from collector.archive.ledger import UNBOUNDED, Bounds, Ledger, Suspicion
-from collector.archive.mark import Mark, mark_for, read_mark, refusal_of, write_mark
+from collector.archive.mark import Mark, holds_nothing, mark_for, read_mark, refusal_of, write_mark
 from collector.archive.mounts import NO_FOLDER_SYNC, NO_LOCKS
 from collector.archive.outcomes import DayOutcome, Quarantined
 from collector.archive.remembered import Remembered
@@ -130,13 +130,15 @@ class Archive:
         mark = mark_for(self.folder, self._identity)
         if mark is None and self.files():
             return False
-        if mark is None and self._remembered.knows(self.folder):
+        if mark is None and read_mark(self._own) is None and self._remembered.knows(self.folder):
             raise ArchiveRefused(
                 f"{self.folder} is empty, and an archive was there before: is its disk not mounted?",
                 "Mount it and collecting resumes; to begin anew on purpose, run `backfill` once with --adopt",
                 "archive.missing",
             )
-        self._take(mark or self._new_mark(*self.ledger.bounds))
+        if mark is None and read_mark(self._own) is None:
+            mark = self._new_mark(*self.ledger.bounds)
+        self._take(mark or self._new_mark())
         return True
 
     def take_over(self, bounds: Bounds = UNBOUNDED) -> None:
@@ -151,18 +153,23 @@ class Archive:
     def adopt(self, today: date) -> None:
         """Takes the folder whatever it holds, because a person says so.
 
-        Where it is another meter's, or nobody knows whose, this one counts from `today` on. Raises as
-        `claim` does: an archive of a newer format is refused all the same.
+        Where it is another meter's, or nobody knows whose, this one counts from `today` on. Where only the
+        kind or the clamps are others, what is stored until `today` stays. Raises as `claim` does: an archive
+        of a newer format is refused all the same.
         """
         mark = read_mark(self._own)
         if mark is None and self.files():
             self._take(self._new_mark(since=today))
         elif mark is None:
             self._take(self._new_mark(*self.ledger.bounds))
-        elif mark.identity != self._identity:
-            self._take(self._new_mark(since=today))
-        else:
+        elif mark.identity == self._identity:
             self._take(mark)
+        elif holds_nothing(self.folder):
+            self._take(self._new_mark())
+        elif self._identity is not None and mark.identity.devices == self._identity.devices:
+            self._take(self._new_mark(mark.since, kept_to=today))
+        else:
+            self._take(self._new_mark(since=today))
 
     def refusal_of(self, found: str) -> ArchiveRefused:
         """The error for a folder that holds `found` …"""
@@ -223,7 +230,10 @@ class Archive:
             self._read_own()
             self.ledger.mend()
             self._checksums.mend()
-            is_noted = mark == read_mark(self._own) and _bounds_of(mark) == self.ledger.bounds
+            before = read_mark(self._own)
+            if mark is not None and before is not None and mark.identity != before.identity:
+                self._replace(before, mark)
+            is_noted = mark == before and _bounds_of(mark) == self.ledger.bounds
             self._unwritten_mark = None if is_noted else mark
             with suppress(OSError):  # a full disk keeps no service from starting: the first save tries again
                 self._write_mark()
@@ -236,6 +246,15 @@ class Archive:
         self.since, kept_to = _bounds_of(mark)
         self.kept_to = latest(self.since, kept_to)
         self._known = {day: NOTHING._replace(asked=asked) for day, asked in self.ledger.asked.items()}
+
+    def _replace(self, before: Mark, mark: Mark) -> None:
+        """Forgets what was asked of whom the archive was marked for. Raises `ArchiveRefused`.
+
+        A mark without any bounds may replace another only as long as nothing is held.
+        """
+        if mark == Mark(mark.identity) and not holds_nothing(self.folder):
+            raise refusal_of(self.folder, f"the history of {before.identity}, not", mark.identity)
+        self.ledger.forget_days(and_zone=mark.identity.devices != before.identity.devices)
 
     def weaknesses(self) -> list[str]:
         """What the file system below does not promise and the archive relies on, as far as it has shown."""
@@ -473,6 +492,7 @@ class Archive:
 
     def _write_mark(self) -> None:
         if self._unwritten_mark is not None:
+            self.ledger.mend()
             self.ledger.note_bounds(_bounds_of(self._unwritten_mark))
             write_mark(self._own, self._unwritten_mark)
             self._unwritten_mark = None

@@ -215,6 +215,8 @@ def _show(report: Report, silent: list[str], *, as_json: bool) -> None:
     print(summary, file=sys.stderr if as_json else sys.stdout)
     for meter, beginning in report.beginnings.items():
         print(f"{meter}: the cloud's data seem to begin on {beginning}.", file=sys.stderr)
+    for meter, since in report.not_requested.items():
+        print(_left_out(meter, since), file=sys.stderr)
     for meter, failures in report.failures.items():
         for day, reason in sorted(failures.items(), reverse=True):
             print(f"{meter} {day}: {reason}", file=sys.stderr)
@@ -226,6 +228,13 @@ def _show(report: Report, silent: list[str], *, as_json: bool) -> None:
         print("Interrupted. What is stored is safe; the same command goes on.", file=sys.stderr)
 
 
+def _left_out(meter: str, since: date) -> str:
+    return (
+        f"{meter}: days before {since} are not requested: the archive held another meter until then. "
+        "--since DATE requests them."
+    )
+
+
 def _as_dict(report: Report) -> dict[str, Any]:
     return {
         "days": {outcome.value: count for outcome, count in sorted(report.counts.items())},
@@ -235,6 +244,7 @@ def _as_dict(report: Report) -> dict[str, Any]:
             for day, reason in sorted(failures.items())
         ],
         "beginnings": {meter: day.isoformat() for meter, day in sorted(report.beginnings.items())},
+        "not_requested": {meter: day.isoformat() for meter, day in sorted(report.not_requested.items())},
         "requests": report.requests,
         "holds": report.holds,
         "duration_s": round(report.duration_s, 3),

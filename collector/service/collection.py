@@ -398,7 +398,7 @@ class Collection:
     def _want_again(self, days: Set[date]) -> None:
         """Has the next round ask for days that were reported as gone, as far as the cloud keeps them."""
         today = self.today()
-        first = first_day(today, None, self.meter.since)
+        first = first_day(today, None, self.since)
         for day in sorted(days):
             if first <= day < today:
                 self.archive.want_again(day, "file.gone")

@@ -63,7 +63,8 @@ class Report:
     """What a backfill did. `gave_up` is what ended it before its time.
 
     `beginnings`: since when the cloud has data of each meter, by its daily totals. `refused`: meters whose
-    archive must not be used.
+    archive must not be used. `not_requested`: meters whose archive was another's before that day, so that
+    days before it were left out.
     """
 
     counts: Counter[Outcome] = field(default_factory=Counter)
@@ -74,6 +75,7 @@ class Report:
     interrupted: bool = False
     beginnings: dict[str, date] = field(default_factory=dict)
     refused: dict[str, ArchiveRefused | ArchiveLocked] = field(default_factory=dict)
+    not_requested: dict[str, date] = field(default_factory=dict)
     gave_up: Cause | None = None
 
 
@@ -174,11 +176,24 @@ async def backfill(
             for each in account.collections
             if each.refusal is not None
         }
+        report.not_requested = {
+            each.meter.name: each.archive.since
+            for account in accounts
+            for each in account.collections
+            if each.archive.since is not None and _leaves_out(each, scope, each.archive.since)
+        }
         report.requests = sum(account.pacer.requests for account in accounts)
         report.holds = sum(account.pacer.holds for account in accounts)
         report.gave_up = next((each.runner.given_up for each in accounts if each.runner.given_up), None)
     report.duration_s = loop.time() - began
     return report
+
+
+def _leaves_out(collection: Collection, scope: Scope, since: date) -> bool:
+    """Whether days before `since` would have been requested, had the archive always been this meter's."""
+    known, now = collection.archive.known, collection.now()
+    days = scope.plan(collection.today(), collection.meter.since, known, collection.availability, now)
+    return scope.since is None and any(day < since for day in days)
 
 
 async def _put(account: AccountAtWork, collection: Collection, scope: Scope) -> Job:

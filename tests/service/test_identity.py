@@ -10,9 +10,12 @@ from typing import Any
 
 import pytest
 
-from collector.archive.mark import FORMAT, read_mark
+from collector.archive.ledger import Ledger
+from collector.archive.mark import FORMAT, Mark, read_mark
 from collector.archive.remembered import Remembered
 from collector.cli import starting
+from collector.cli.backfill import _show as show
+from collector.energy.knowledge import Outcome
 from collector.errors import ArchiveRefused
 from collector.service.repair import repair
 from collector.service.standing import MeterStanding, read_standing
@@ -280,6 +283,93 @@ async def test_a_mark_that_was_damaged_does_not_lose_since_when_the_device_count
         mark = read_mark(here.folder() / ".collector")
         assert mark is not None
         assert mark.since == TODAY
+
+
+AS_3EM = ({"name": "house", "id": DEVICE, "kind": "3em"},)
+SWAPPED = ({"name": "house", "id": DEVICE, "grid_channel": 1, "solar_channel": 0},)
+
+
+@pytest.mark.parametrize("adopt", [False, True])
+async def test_a_wrong_kind_is_mended_by_the_hint_that_the_user_gets(tmp_path: Path, adopt: bool) -> None:
+    """Bug: the hint ended with 73, for a folder that held nothing; with `--adopt` no past day came."""
+    async with world(cloud_of(Device(DEVICE, kind="3em")), tmp_path, NOW) as here:
+        report = await here.backfill(4)
+        assert report.counts[Outcome.EMPTY] >= 4
+        here.meters = AS_3EM
+        report = await here.backfill(4, adopt=adopt)
+        assert not report.refused
+        assert report.counts[Outcome.WRITTEN] == 4
+        mark = read_mark(here.folder() / ".collector")
+        assert mark == Mark(here.settings().meters[0].identity)
+        assert not Ledger(here.folder() / ".collector" / "ledger.jsonl").different
+
+
+async def test_a_wrong_kind_is_mended_by_a_reload(tmp_path: Path) -> None:
+    """Also of a meter that had many empty days: none of them is remembered as such."""
+    scenario = cloud_of(Device(DEVICE, kind="3em"))
+    async with living(scenario, tmp_path, NOW, **SHALLOW) as service:
+        await service.pass_time(minutes=20)
+        assert not list((tmp_path / "house").glob("*.jsonl"))
+        service.world.meters = AS_3EM
+        service.signals.reload.set()
+        await service.pass_time(minutes=20)
+        assert house(service).state == "good"
+        assert len(list((tmp_path / "house").glob("*.jsonl"))) == 4
+
+
+async def test_a_folder_whose_days_are_gone_or_aside_is_not_one_that_holds_nothing(tmp_path: Path) -> None:
+    """It had a meter's days: somebody may bring them back."""
+    async with world(two_meters(), tmp_path, NOW) as here:
+        await here.backfill(1)
+        for path in here.folder().glob("*.jsonl"):
+            path.unlink()
+        here.meters = THEIRS
+        assert (await here.backfill(1)).refused
+        (here.folder() / ".collector" / "checksums").unlink()
+        (here.folder() / ".collector" / "quarantine").mkdir()
+        (here.folder() / ".collector" / "quarantine" / "2026-03-19.jsonl.1").write_text("what a person reads")
+        assert (await here.backfill(1)).refused
+
+
+async def test_adopting_other_clamps_requests_the_days_that_have_no_file(tmp_path: Path) -> None:
+    """Bug: of the same device no day before the adoption was requested any more. What is stored stays."""
+    async with world(cloud_of(), tmp_path, NOW) as here:
+        await here.backfill(2)
+        cut_off(here.folder() / f"{TODAY - timedelta(days=1)}.jsonl", 20)
+        before = stored_hours(here.folder())
+        here.meters = SWAPPED
+        assert not (await here.backfill(5, adopt=True)).refused
+        after = stored_hours(here.folder())
+        assert after.items() >= before.items()
+        assert len(list(here.folder().glob("*.jsonl"))) == 6
+        assert not (await here.backfill(5)).refused
+    async with world(cloud_of(), tmp_path, NOW + timedelta(days=3), meters=SWAPPED) as here:
+        await here.backfill(3)
+        (here.folder() / ".collector" / "archive.json").unlink()
+        assert not (await here.backfill(5)).refused
+        mark = read_mark(here.folder() / ".collector")
+        assert mark is not None
+        assert mark.since is None
+        assert mark.kept_to == TODAY
+
+
+async def test_days_that_are_not_requested_are_spoken_of(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Bug: three years were silently left out."""
+    async with world(two_meters(), tmp_path, NOW) as here:
+        await here.backfill(2)
+        here.meters = THEIRS
+        assert not (await here.backfill(2, adopt=True)).not_requested
+        report = await here.backfill(5)
+        assert report.not_requested == {"house": TODAY}
+        show(report, [], as_json=False)
+        told = capsys.readouterr().err
+        assert f"house: days before {TODAY} are not requested" in told
+        assert "--since DATE requests them" in told
+        report = await here.backfill(5, since=TODAY - timedelta(days=5))
+        assert not report.not_requested
+        assert len(list(here.folder().glob("*.jsonl"))) == 6
 
 
 async def test_changed_clamps_are_another_archive(tmp_path: Path) -> None:
