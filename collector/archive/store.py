@@ -62,6 +62,7 @@ __all__ = ["Archive", "DayOutcome", "Quarantined"]
 _SAMPLES = 5
 _MOST_READ = 60  # files that are looked at for a sample
 _NOT_KEPT = "the cloud no longer keeps that day, so it stays as it is"
+_ANOTHERS = "another meter counted that day, so it stays as it is"
 _LATELY_S = 6 * 3600  # longer than all of a backfill takes
 
 
@@ -252,9 +253,10 @@ class Archive:
 
         A mark without any bounds may replace another only as long as nothing is held.
         """
-        if mark == Mark(mark.identity) and not holds_nothing(self.folder):
+        is_new = mark == Mark(mark.identity)
+        if is_new and not holds_nothing(self.folder):
             raise refusal_of(self.folder, f"the history of {before.identity}, not", mark.identity)
-        self.ledger.forget_days(and_zone=mark.identity.devices != before.identity.devices)
+        self.ledger.forget_days(and_zone=is_new and mark.identity.devices != before.identity.devices)
 
     def weaknesses(self) -> list[str]:
         """What the file system below does not promise and the archive relies on, as far as it has shown."""
@@ -270,7 +272,8 @@ class Archive:
         """Looks at what is there now; files that cannot be trusted are moved aside and returned.
 
         Files that changed since the last look are read, and the `unreadable` ones, which stay in place.
-        So does a damaged one where the cloud, `today`, no longer keeps its day and some of it can be read.
+        So does a damaged one where nobody can give its day again (the cloud, `today`, no longer keeps it, or
+        another meter counted it) and some of it can be read.
         Where the rules of the zone were replaced, all are read, and the `outdated` ones are to be asked for.
         """
         if not self.is_taken:
@@ -296,8 +299,9 @@ class Archive:
                 unreadable[day] = error.reason
                 self._known[day] = NOTHING  # and it is not asked for
             except DamagedFile as damage:
-                if day < kept_from and has_record(data, day):
-                    unreadable[day] = f"{damage.reason}; {_NOT_KEPT}"
+                if (self.is_kept(day) or day < kept_from) and has_record(data, day):
+                    why = _ANOTHERS if self.is_kept(day) else _NOT_KEPT
+                    unreadable[day] = f"{damage.reason}; {why}"
                     self._known[day] = NOTHING
                 else:
                     damaged.append(self.set_aside(day, damage.reason))
@@ -334,6 +338,13 @@ class Archive:
         """Remembers, over a restart as well, that the `gone` days were reported."""
         self._checksums.note_reported()
 
+    def is_kept(self, day: date) -> bool:
+        """Whether what is stored of that day was another meter's, or counted otherwise.
+
+        Nobody can give it again, whatever the cloud answers with.
+        """
+        return self.kept_to is not None and day <= self.kept_to
+
     def known(self) -> Mapping[date, Known]:
         """What is known of each day, as of the last `scan` and what was merged since. Any thread."""
         return self._known.copy()
@@ -354,10 +365,10 @@ class Archive:
         self._refute(day, answered)
         self._want_again_all("zone.unknown")  # it is known now
         held_back = self._is_doubted(day)
-        if day.date in self.outdated and (not answered.readings or self._is_kept(day.date)):
+        if day.date in self.outdated and (not answered.readings or self.is_kept(day.date)):
             return self._leave_outdated(day, now)
         file, stored, quarantined = self._read(day, answered, now)
-        if self._is_kept(day.date):  # what another device counted of that day stays: this one may say zero
+        if self.is_kept(day.date):  # what another device counted of that day stays: this one may say zero
             hours = {ts: hour for ts, hour in answered.readings.items() if ts not in stored.readings}
             answered = replace(answered, readings=hours, doubtful=answered.doubtful & hours.keys())
         result, revisions = merged(stored.rounded(decimals), answered.rounded(decimals))
@@ -593,8 +604,10 @@ class Archive:
         except UnreadableFile:
             raise
         except DamagedFile as damage:
-            is_kept = day.date >= first_day(date_in(day.zone, now), None, None)
-            if not answered.readings and not is_kept and has_record(data, day.date):
+            is_forgotten = day.date < first_day(date_in(day.zone, now), None, None)
+            if self.is_kept(day.date) and has_record(data, day.date):
+                raise UnreadableFile(f"{damage.reason}; {_ANOTHERS}") from damage
+            if not answered.readings and is_forgotten and has_record(data, day.date):
                 raise UnreadableFile(f"{damage.reason}; {_NOT_KEPT}") from damage
             return None, EnergyDay(day, {}), (self._move_aside(day.date, damage.reason),)
         if not self._format.merge_repeated_hour:
@@ -606,10 +619,6 @@ class Archive:
         place = quarantine(self._path(day), self._own / "quarantine")
         self._checksums.forget(day)
         return Quarantined(day, place, reason)
-
-    def _is_kept(self, day: date) -> bool:
-        """Whether what is stored of that day was counted otherwise: nobody can give it again."""
-        return self.kept_to is not None and day <= self.kept_to
 
     def _path(self, day: date) -> Path:
         return self.folder / f"{day.isoformat()}.jsonl"

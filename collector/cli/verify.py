@@ -113,7 +113,8 @@ def _report(settings: Settings, meter: Meter, options: argparse.Namespace) -> Me
     from collector.service.home import home_zone
     from collector.service.repair import repair
 
-    done = repair(settings, meter, home_zone(os.environ), wall_clock())
+    of_folder = options.odir is not None
+    done = repair(settings, meter, home_zone(os.environ), wall_clock(), of_folder=of_folder)
     return MeterReport(name, folder, done.inspection, done.actions)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
-from datetime import date
+from datetime import date, timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -14,14 +14,15 @@ from hypothesis import strategies as st
 
 from collector.archive.dayfile import DayFormat
 from collector.archive.files import is_held
+from collector.archive.folder import decode_file
 from collector.archive.mark import FILE_NAME, FORMAT, Mark, read_mark, write_mark
 from collector.archive.remembered import Remembered, remembered_by_service, remembered_for_others
 from collector.archive.store import Archive
 from collector.cloud.meters import Kind, Meter
 from collector.energy.identity import Identity
-from collector.errors import ArchiveLocked, ArchiveRefused
+from collector.errors import ArchiveLocked, ArchiveRefused, UnreadableFile
 from tests.archive.making import everything_in
-from tests.energy.making import ORDINARY, after, filled
+from tests.energy.making import ORDINARY, after, filled, reading
 
 HOUSE = Identity("em", ("e8db84d2a1b3",), (0, 1))
 
@@ -109,6 +110,46 @@ def test_an_archive_that_is_not_taken_changes_nothing(tmp_path: Path) -> None:
     assert everything_in(folder) == before
     archive.take_over()
     assert read_mark(folder / ".collector") == Mark(HOUSE)
+    archive.close()
+
+
+@pytest.mark.parametrize("days", [0, 1, 9])
+def test_no_answer_replaces_what_another_meter_counted(tmp_path: Path, days: int) -> None:
+    """Bug: only of the day of the change itself. What is missing is filled in, for a person asked for it."""
+    folder = tmp_path / "house"
+    first = Archive(folder, DayFormat(), identity=HOUSE)
+    first.claim()
+    first.merge(filled(without=(3,)), after(filled().day, hours=1))
+    first.close()
+    archive = Archive(folder, DayFormat(), identity=HOUSE._replace(devices=("a1b2c3d4e5f6",)))
+    archive.adopt(ORDINARY + timedelta(days=days))
+    archive.scan(ORDINARY + timedelta(days=days))
+    outcome = archive.merge(filled(each=reading("9", "9", "9")), after(filled().day, days=2))
+    assert outcome.revisions == ()
+    archive.close()
+    stored = dict(decode_file(folder / f"{ORDINARY}.jsonl", ORDINARY).readings)
+    new = filled().day.hours[3]
+    assert stored.pop(new) == reading("9", "9", "9")
+    assert stored == filled(without=(3,)).readings
+
+
+def test_a_damaged_day_that_another_meter_counted_stays_in_its_place(tmp_path: Path) -> None:
+    """Bug: it was moved aside, and the new device has nothing to give in its place."""
+    folder = tmp_path / "house"
+    first = Archive(folder, DayFormat(), identity=HOUSE)
+    first.claim()
+    first.merge(filled(), after(filled().day, hours=1))
+    first.close()
+    path = folder / f"{ORDINARY}.jsonl"
+    path.write_bytes(path.read_bytes() + b"a line of somebody\n")
+    before = path.read_bytes()
+    archive = Archive(folder, DayFormat(), identity=HOUSE._replace(devices=("a1b2c3d4e5f6",)))
+    archive.adopt(ORDINARY + timedelta(days=1))
+    assert archive.scan(ORDINARY + timedelta(days=1)) == ()
+    assert "another meter counted that day" in archive.unreadable[ORDINARY]
+    with pytest.raises(UnreadableFile, match="another meter"):
+        archive.merge(filled(), after(filled().day, days=2))
+    assert path.read_bytes() == before
     archive.close()
 
 
