@@ -17,6 +17,7 @@ from collector.archive.checksums import FILE_NAME as CHECKSUMS
 from collector.archive.checksums import Checksums
 from collector.archive.files import read_at_most, replace_file
 from collector.archive.folder import OWN_FOLDER, day_files, quarantined_in
+from collector.archive.remembered import Remembered
 from collector.energy.identity import Identity
 from collector.errors import ArchiveRefused
 
@@ -76,6 +77,20 @@ def holds_nothing(folder: Path) -> bool:
     recorded = Checksums(folder / OWN_FOLDER / CHECKSUMS)
     is_recorded = bool(recorded.days()) or recorded.damaged > 0
     return not is_recorded and not day_files(folder) and not quarantined_in(folder)
+
+
+def missing(folder: Path, remembered: Remembered) -> ArchiveRefused | None:
+    """The error for a folder that holds nothing although an archive was there before; `None` else."""
+    if not remembered.knows(folder) or read_mark(folder / OWN_FOLDER) is not None:
+        return None
+    with suppress(FileNotFoundError, NotADirectoryError):
+        if day_files(folder):
+            return None
+    return ArchiveRefused(
+        f"{folder} is empty, and an archive was there before; perhaps its disk is not mounted",
+        "Mount it and collecting resumes; to begin anew on purpose, run `backfill` once with --adopt",
+        "archive.missing",
+    )
 
 
 def refusal_of(folder: Path, found: str, identity: Identity | None) -> ArchiveRefused:

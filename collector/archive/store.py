@@ -42,7 +42,7 @@ from collector.archive.folder import (
     state_of,
 )
 from collector.archive.ledger import UNBOUNDED, Bounds, Ledger, Suspicion
-from collector.archive.mark import Mark, holds_nothing, mark_for, read_mark, refusal_of, write_mark
+from collector.archive.mark import Mark, holds_nothing, mark_for, missing, read_mark, refusal_of, write_mark
 from collector.archive.mounts import NO_FOLDER_SYNC, NO_LOCKS
 from collector.archive.outcomes import DayOutcome, Quarantined
 from collector.archive.remembered import Remembered
@@ -131,12 +131,8 @@ class Archive:
         mark = mark_for(self.folder, self._identity)
         if mark is None and self.files():
             return False
-        if mark is None and read_mark(self._own) is None and self._remembered.knows(self.folder):
-            raise ArchiveRefused(
-                f"{self.folder} is empty, and an archive was there before: is its disk not mounted?",
-                "Mount it and collecting resumes; to begin anew on purpose, run `backfill` once with --adopt",
-                "archive.missing",
-            )
+        if (refusal := missing(self.folder, self._remembered)) is not None:
+            raise refusal
         if mark is None and read_mark(self._own) is None:
             mark = self._new_mark(*self.ledger.bounds)
         self._take(mark or self._new_mark())

@@ -16,6 +16,7 @@ from collector.archive.folder import OWN_FOLDER, may_have_record
 from collector.archive.inspection import Inspection, inspect
 from collector.archive.mark import FILE_NAME as MARK_NAME
 from collector.archive.mark import read_mark
+from collector.archive.remembered import Remembered
 from collector.archive.store import Archive
 from collector.cloud.meters import Meter
 from collector.energy.days import date_in
@@ -47,17 +48,23 @@ class Repair:
 
 
 def repair(
-    settings: Settings, meter: Meter, home: ZoneInfo, now: datetime, *, of_folder: bool = False
+    settings: Settings,
+    meter: Meter,
+    home: ZoneInfo,
+    now: datetime,
+    *,
+    remembered: Remembered | None = None,
+    of_folder: bool = False,
 ) -> Repair:
     """Inspects one meter's folder and moves aside what has findings. Holds the archive meanwhile.
 
-    `home` is where this machine stands. `of_folder`: whose the folder is, its mark alone says. Raises
-    `ArchiveError`, `OSError`.
+    `home` is where this machine stands, `remembered` knows where archives were before. `of_folder`: its mark
+    alone says whose the folder is. Raises `ArchiveError`, `OSError`.
     """
     with ExitStack() as held:
         identity = _marked(settings.folder_of(meter)) if of_folder else meter.identity
-        archive = open_archive(settings, meter, held, identity)
-        if not archive.is_taken and not archive.claim():
+        archive = open_archive(settings, meter, held, identity, remembered)
+        if not archive.claim():
             raise archive.refusal_of("day files of which nobody knows yet whether they are")
         inspection = inspect(archive.folder, meter.timezone, now)
         return Repair(inspection, mend(archive, meter, inspection, date_in(inspection.zone or home, now)))

@@ -263,6 +263,34 @@ def test_what_cannot_be_is_told(config: Path, words: list[str], code: int) -> No
     assert done.stdout == ""
 
 
+@pytest.mark.parametrize("is_there", [True, False])
+def test_an_archive_whose_disk_is_not_mounted_is_told_by_all_that_look(
+    cloud: Cloud, tmp_path: Path, is_there: bool
+) -> None:
+    """Bug: `verify` and `doctor` said that all was well; `--fix` and `--cloud` began a second archive."""
+    house, known = tmp_path / "archive" / "house", tmp_path / "state" / "shelly-collector"
+    house.mkdir(parents=True) if is_there else house.parent.mkdir()
+    known.mkdir(parents=True)
+    (known / "archives.json").write_text(json.dumps([str(house)]))
+    config = str(configuration(tmp_path, cloud))
+    state = {"XDG_STATE_HOME": str(tmp_path / "state")}
+    for flags in (["--fix"], ["--cloud"], ["--fix", "--cloud"]):
+        done = collector("verify", "--config", config, *flags, env=state)
+        assert done.returncode == 73
+        assert f"{house} is empty, and an archive was there before" in done.stderr
+    done = collector("verify", "--config", config, env=state)
+    assert done.returncode == 1
+    assert "house archive: " in done.stdout
+    assert "not mounted. Mount it" in done.stdout
+    done = collector("doctor", "--config", config, env=state)
+    assert done.returncode == 1
+    assert "an archive was there before" in done.stdout
+    done = collector("backfill", "--config", config, "--days", "0", env=state)
+    assert done.returncode == 73
+    assert "archive was there before" in done.stderr
+    assert everything_in(tmp_path / "archive") == {}
+
+
 def test_a_meter_without_files_is_no_finding(cloud: Cloud, tmp_path: Path) -> None:
     """The service has not begun yet."""
     (tmp_path / "archive").mkdir()

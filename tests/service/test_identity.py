@@ -487,6 +487,24 @@ async def test_a_missing_archive_that_is_meant_to_be_new(tmp_path: Path) -> None
         assert not (await _backfill(here, remembered)).refused
 
 
+async def test_verify_begins_no_second_archive_where_a_disk_is_not_mounted(tmp_path: Path) -> None:
+    """Bug: `--fix` and `--cloud` marked the empty folder, and nothing noticed any more."""
+    remembered = Remembered(tmp_path / "archives.json")
+    async with world(cloud_of(), tmp_path / "archive", NOW) as here:
+        (tmp_path / "archive" / "house").mkdir(parents=True)
+        remembered.add(here.folder())
+        settings = here.settings()
+        zone = Device(DEVICE).zone
+        with pytest.raises(ArchiveRefused) as refused:
+            repair(settings, settings.meters[0], zone, NOW, remembered=remembered)
+        assert refused.value.event == "archive.missing"
+        for fix in (False, True):
+            with pytest.raises(ArchiveRefused):
+                await verified(settings, here.clock, lambda *told: None, fix=fix, remembered=remembered)
+        assert everything_in(tmp_path / "archive") == {}
+        assert (await _backfill(here, remembered)).refused
+
+
 async def _backfill(here: World, remembered: Remembered, *, adopt: bool = False) -> Any:
     import asyncio
 
