@@ -16,7 +16,8 @@ from typing import Any
 from collector.archive.checksums import FILE_NAME as CHECKSUMS
 from collector.archive.checksums import Checksums
 from collector.archive.files import read_at_most, replace_file
-from collector.archive.folder import OWN_FOLDER, day_files, quarantined_in
+from collector.archive.folder import LEDGER_NAME, OWN_FOLDER, day_files, quarantined_in
+from collector.archive.ledger import Bounds, Ledger
 from collector.archive.remembered import Remembered
 from collector.energy.identity import Identity
 from collector.errors import ArchiveRefused
@@ -76,16 +77,41 @@ def holds_nothing(folder: Path) -> bool:
     """
     recorded = Checksums(folder / OWN_FOLDER / CHECKSUMS)
     is_recorded = bool(recorded.days()) or recorded.damaged > 0
-    return not is_recorded and not day_files(folder) and not quarantined_in(folder)
+    return not is_recorded and not has_days(folder) and not quarantined_in(folder)
+
+
+def adopted(folder: Path, identity: Identity, today: date) -> Mark:
+    """The mark that a folder gets for that meter, whatever it holds, where a person says so `today`.
+
+    Raises `ArchiveRefused` where a newer collector keeps it.
+    """
+    mark = read_mark(folder / OWN_FOLDER)
+    if mark is None:
+        return Mark(identity, today) if has_days(folder) else Mark(identity, *_noted(folder))
+    if mark.identity == identity:
+        return mark
+    if holds_nothing(folder):
+        return Mark(identity)
+    if mark.identity.devices == identity.devices:
+        return Mark(identity, mark.since, kept_to=today)
+    return Mark(identity, today)
+
+
+def has_days(folder: Path) -> bool:
+    """Whether there is any day file."""
+    with suppress(FileNotFoundError, NotADirectoryError):
+        return bool(day_files(folder))
+    return False
+
+
+def _noted(folder: Path) -> Bounds:
+    return Ledger(folder / OWN_FOLDER / LEDGER_NAME).bounds
 
 
 def missing(folder: Path, remembered: Remembered) -> ArchiveRefused | None:
     """The error for a folder that holds nothing although an archive was there before; `None` else."""
-    if not remembered.knows(folder) or read_mark(folder / OWN_FOLDER) is not None:
+    if not remembered.knows(folder) or read_mark(folder / OWN_FOLDER) is not None or has_days(folder):
         return None
-    with suppress(FileNotFoundError, NotADirectoryError):
-        if day_files(folder):
-            return None
     return ArchiveRefused(
         f"{folder} is empty, and an archive was there before; perhaps its disk is not mounted",
         "Mount it and collecting resumes; to begin anew on purpose, run `backfill` once with --adopt",

@@ -42,7 +42,16 @@ from collector.archive.folder import (
     state_of,
 )
 from collector.archive.ledger import UNBOUNDED, Bounds, Ledger, Suspicion
-from collector.archive.mark import Mark, holds_nothing, mark_for, missing, read_mark, refusal_of, write_mark
+from collector.archive.mark import (
+    Mark,
+    adopted,
+    holds_nothing,
+    mark_for,
+    missing,
+    read_mark,
+    refusal_of,
+    write_mark,
+)
 from collector.archive.mounts import NO_FOLDER_SYNC, NO_LOCKS
 from collector.archive.outcomes import DayOutcome, Quarantined
 from collector.archive.remembered import Remembered
@@ -57,9 +66,9 @@ from collector.energy.retention import first_day, latest
 from collector.energy.zones import may_be_wrong, renewed, rules_of
 from collector.errors import ArchiveRefused, DamagedFile, UnreadableFile
 
-__all__ = ["Archive", "DayOutcome", "Quarantined"]
+__all__ = ["MOST_COMPARED", "Archive", "DayOutcome", "Quarantined"]
 
-_SAMPLES = 5
+MOST_COMPARED = 5  # days that are compared with the cloud
 _MOST_READ = 60  # files that are looked at for a sample
 _NOT_KEPT = "the cloud no longer keeps that day, so it stays as it is"
 _ANOTHERS = "another meter counted that day, so it stays as it is"
@@ -152,21 +161,10 @@ class Archive:
 
         Where it is another meter's, or nobody knows whose, this one counts from `today` on. Where only the
         kind or the clamps are others, what is stored until `today` stays. Raises as `claim` does: an archive
-        of a newer format is refused all the same.
+        of a newer format is refused all the same; and `OSError` where that cannot be noted.
         """
-        mark = read_mark(self._own)
-        if mark is None and self.files():
-            self._take(self._new_mark(since=today))
-        elif mark is None:
-            self._take(self._new_mark(*self.ledger.bounds))
-        elif mark.identity == self._identity:
-            self._take(mark)
-        elif holds_nothing(self.folder):
-            self._take(self._new_mark())
-        elif self._identity is not None and mark.identity.devices == self._identity.devices:
-            self._take(self._new_mark(mark.since, kept_to=today))
-        else:
-            self._take(self._new_mark(since=today))
+        mark = None if self._identity is None else adopted(self.folder, self._identity, today)
+        self._take(mark, insist=True)
 
     def refusal_of(self, found: str) -> ArchiveRefused:
         """The error for a folder that holds `found` …"""
@@ -187,11 +185,11 @@ class Archive:
         """
         days = sorted((day for day in self.files() if first <= day <= last), reverse=True)
         days = [day for day in days if not local_day(day, zone).twins]
-        step = len(days) // _SAMPLES + 1
+        step = len(days) // MOST_COMPARED + 1
         spread = [*days[::step], *(day for place, day in enumerate(days) if place % step)]
-        found = dict(islice(self._comparable(spread[:_MOST_READ]), _SAMPLES))
+        found = dict(islice(self._comparable(spread[:_MOST_READ]), MOST_COMPARED))
         for day, file in islice(self._comparable(days[: -_MOST_READ - 1 : -1]), 1):
-            if day not in found and len(found) == _SAMPLES:
+            if day not in found and len(found) == MOST_COMPARED:
                 del found[min(found)]
             found[day] = file
         return [(day, found[day]) for day in sorted(found, reverse=True)]
@@ -216,8 +214,11 @@ class Archive:
         self.ledger = Ledger(self._own / LEDGER_NAME)
         self._checksums = Checksums(self._own / FILE_NAME)
 
-    def _take(self, mark: Mark | None) -> None:
-        """Holds the folder, creating it where only it is missing, and marks it as this meter's."""
+    def _take(self, mark: Mark | None, *, insist: bool = False) -> None:
+        """Holds the folder, creating it where only it is missing, and marks it as this meter's.
+
+        A full disk keeps no service from starting: the first save tries again, unless somebody must `insist`.
+        """
         for each in (self._root, self.folder, self._own):
             make_folder(each)
         lock = FolderLock(self._own / "lock")
@@ -232,7 +233,7 @@ class Archive:
                 self._replace(before, mark)
             is_noted = mark == before and _bounds_of(mark) == self.ledger.bounds
             self._unwritten_mark = None if is_noted else mark
-            with suppress(OSError):  # a full disk keeps no service from starting: the first save tries again
+            with suppress(*[] if insist else [OSError]):
                 self._write_mark()
         except BaseException:
             lock.release()

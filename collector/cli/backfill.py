@@ -16,10 +16,14 @@ from collector.errors import ArchiveError
 
 if TYPE_CHECKING:
     from collector.cloud.meters import Meter
-    from collector.service.oneshot import Report, Scope
+    from collector.service.oneshot import Rehearsal, Report, Scope
     from collector.settings import LogLevel, Settings
 
 _DEFAULT_ODIR = "~/.shellyemdata"
+_TO_BE_PROVEN = (
+    "its day files have no mark. First up to five of their days are compared with the cloud; where they are "
+    "another meter's nothing is done, and the exit code is 73."
+)
 _METER_FLAGS = (
     "host", "id", "auth_key", "odir", "kind", "solar", "pv_id", "grid_scale_factor", "pv_kwh_discard",
 )  # fmt: skip
@@ -121,12 +125,10 @@ def _settings(options: argparse.Namespace) -> Settings:
 
 def _rehearse(settings: Settings, scope: Scope, *, as_json: bool, adopt: bool) -> int:
     from collector.archive.mark import mark_for
-    from collector.energy.days import wall_clock
-    from collector.service.oneshot import rehearsed
 
-    for meter in () if adopt else settings.meters:
-        mark_for(settings.folder_of(meter), meter.identity)  # raises where it is another meter's
-    plans = [plan for each in settings.accounts for plan in rehearsed(settings, each, scope, wall_clock())]
+    for meter in settings.meters:  # raises where it is another meter's, or of a newer format
+        mark_for(settings.folder_of(meter), None if adopt else meter.identity)
+    plans = _plans(settings, scope, adopt=adopt)
     if as_json:
         print(json.dumps([plan.as_dict() for plan in plans]))
         return exits.DONE
@@ -136,7 +138,19 @@ def _rehearse(settings: Settings, scope: Scope, *, as_json: bool, adopt: bool) -
             f"{plan.meter}: {len(plan.days)} days{span}; {plan.requests} requests, "
             f"about {_duration(plan.duration_s)}"
         )
+        if plan.must_be_proven:
+            print(f"{plan.meter}: {_TO_BE_PROVEN}")
+        if plan.not_requested is not None:
+            print(_left_out(plan.meter, plan.not_requested))
     return exits.DONE
+
+
+def _plans(settings: Settings, scope: Scope, *, adopt: bool) -> list[Rehearsal]:
+    from collector.energy.days import wall_clock
+    from collector.service.oneshot import rehearsed
+
+    now = wall_clock()
+    return [plan for each in settings.accounts for plan in rehearsed(settings, each, scope, now, adopt=adopt)]
 
 
 def _collect(settings: Settings, scope: Scope, *, verbose: bool, adopt: bool) -> Report:
@@ -145,9 +159,9 @@ def _collect(settings: Settings, scope: Scope, *, verbose: bool, adopt: bool) ->
     from collector.archive.remembered import Remembered, remembered_for_others
     from collector.cli.progress import Progress
     from collector.energy.days import wall_clock
-    from collector.service.oneshot import backfill, rehearsed
+    from collector.service.oneshot import backfill
 
-    plans = [plan for each in settings.accounts for plan in rehearsed(settings, each, scope, wall_clock())]
+    plans = _plans(settings, scope, adopt=adopt)
     progress = Progress(
         sys.stderr, sum(len(plan.days) for plan in plans), sum(plan.duration_s for plan in plans)
     )

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import io
+import os
 import shutil
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -10,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from collector.archive.files import is_held
 from collector.archive.ledger import Ledger
 from collector.archive.mark import FORMAT, Mark, read_mark
 from collector.archive.remembered import Remembered
@@ -329,6 +332,29 @@ async def test_a_folder_whose_days_are_gone_or_aside_is_not_one_that_holds_nothi
         (here.folder() / ".collector" / "quarantine").mkdir()
         (here.folder() / ".collector" / "quarantine" / "2026-03-19.jsonl.1").write_text("what a person reads")
         assert (await here.backfill(1)).refused
+
+
+async def test_adopting_on_a_full_disk_is_no_success(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Bug: exit 0, and no effect. It is 74, and the mark is the one that was."""
+
+    def full(descriptor: int, data: bytes) -> int:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    async with world(two_meters(), tmp_path, NOW) as here:
+        await here.backfill(1)
+        here.meters = THEIRS
+        here.cloud.reset()
+        with monkeypatch.context() as broken:
+            broken.setattr(os, "write", full)
+            report = await here.backfill(1, adopt=True)
+        assert report.gave_up is not None
+        assert starting.code_of(report.gave_up) == 74
+        assert "No space left" in starting.advice_on(report.gave_up)
+        assert here.cloud.counts.total.requests == 0
+        mark = read_mark(here.folder() / ".collector")
+        assert mark is not None
+        assert mark.identity.devices == (DEVICE,)
+        assert not is_held(here.folder() / ".collector" / "lock")
 
 
 async def test_adopting_other_clamps_requests_the_days_that_have_no_file(tmp_path: Path) -> None:
