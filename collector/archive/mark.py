@@ -6,6 +6,7 @@ are this meter's again.
 
 from __future__ import annotations
 
+import errno
 import json
 from contextlib import suppress
 from dataclasses import dataclass
@@ -15,7 +16,7 @@ from typing import Any
 
 from collector.archive.checksums import FILE_NAME as CHECKSUMS
 from collector.archive.checksums import Checksums
-from collector.archive.files import read_at_most, replace_file
+from collector.archive.files import is_there, read_at_most, replace_file
 from collector.archive.folder import LEDGER_NAME, OWN_FOLDER, day_files, quarantined_in
 from collector.archive.ledger import Bounds, Ledger
 from collector.archive.remembered import Remembered
@@ -26,6 +27,11 @@ FILE_NAME = "archive.json"
 FORMAT = 1
 
 _MAX_BYTES = 64 * 1024
+_ITS_OWN = (errno.EACCES, errno.EPERM, errno.EISDIR, errno.ELOOP, errno.EIO, errno.ENXIO, errno.ENODEV)
+_LOOK_AT_IT = (
+    "It is to say whose the archive is. Let this user read it; or move it away, and the day files are "
+    "compared with the cloud"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,12 +51,20 @@ class Mark:
 def read_mark(own_folder: Path) -> Mark | None:
     """The mark in that `.collector/`; `None` where there is none that can be read.
 
-    Raises `ArchiveRefused` where a newer collector has written it, `OSError` where nobody can say.
+    Raises `ArchiveRefused` where a newer collector has written it, or it may not or cannot be read; `OSError`
+    where nobody can say.
     """
+    path = own_folder / FILE_NAME
     try:
-        data = read_at_most(own_folder / FILE_NAME, _MAX_BYTES)
-    except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
+        data = read_at_most(path, _MAX_BYTES)
+    except (FileNotFoundError, NotADirectoryError):
         return None
+    except OSError as error:
+        if error.errno in _ITS_OWN and is_there(path):
+            raise ArchiveRefused(f"{path} cannot be read: {error.strerror}", _LOOK_AT_IT) from error
+        raise
+    if len(data) > _MAX_BYTES:
+        raise ArchiveRefused(f"{path} is larger than {_MAX_BYTES} bytes, as no mark is", _LOOK_AT_IT)
     with suppress(ValueError, KeyError, TypeError, RecursionError):
         return _mark_of(json.loads(data), own_folder.parent)
     return None

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import errno
+import json
 import os
+from concurrent.futures import ThreadPoolExecutor
 from datetime import date, timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -90,6 +92,38 @@ def test_a_newer_format_is_known_by_its_number_alone(tmp_path: Path) -> None:
     (tmp_path / FILE_NAME).write_text(f'{{"format": {FORMAT + 1}}}')
     with pytest.raises(ArchiveRefused):
         read_mark(tmp_path)
+
+
+@pytest.mark.parametrize("kind", ["too large", "a loop", "a folder"])
+def test_a_mark_that_nobody_can_read_is_refused_and_not_touched(tmp_path: Path, kind: str) -> None:
+    """Bug: a large one was overwritten; of the others the message named another file."""
+    path = tmp_path / "house" / ".collector" / FILE_NAME
+    path.parent.mkdir(parents=True)
+    if kind == "too large":
+        path.write_bytes(b" " * 70_000 + b'{"format": 9}')
+    elif kind == "a loop":
+        path.symlink_to(path)
+    else:
+        path.mkdir()
+    before = path.lstat()
+    archive = Archive(tmp_path / "house", DayFormat(), identity=HOUSE)
+    for take in (archive.claim, lambda: archive.adopt(ORDINARY)):
+        with pytest.raises(ArchiveRefused, match=str(path)):
+            take()
+    assert path.lstat() == before
+
+
+def test_two_services_that_remember_at_the_same_moment(tmp_path: Path) -> None:
+    """Bug: one wrote what it had read before the other one wrote, whose archive was forgotten."""
+    place = tmp_path / "archives.json"
+    services = [
+        Remembered(place) for _ in range(8)
+    ]  # each with a lock of its own, as in a process of its own
+    with ThreadPoolExecutor(8) as threads:
+        for number in range(10):
+            folders = [tmp_path / f"{number}-{place}" for place in range(8)]
+            list(threads.map(Remembered.add, services, folders))
+    assert len(json.loads(place.read_text())) == 80
 
 
 def test_an_archive_that_is_not_taken_changes_nothing(tmp_path: Path) -> None:
