@@ -24,7 +24,7 @@ from collector.cloud.meters import Kind, Meter
 from collector.energy.identity import Identity
 from collector.errors import ArchiveLocked, ArchiveRefused, UnreadableFile
 from tests.archive.making import everything_in
-from tests.energy.making import ORDINARY, after, filled, reading
+from tests.energy.making import AUTUMN, BERLIN, ORDINARY, after, filled, reading
 
 HOUSE = Identity("em", ("e8db84d2a1b3",), (0, 1))
 
@@ -184,6 +184,23 @@ def test_a_damaged_day_that_another_meter_counted_stays_in_its_place(tmp_path: P
     with pytest.raises(UnreadableFile, match="another meter"):
         archive.merge(filled(), after(filled().day, days=2))
     assert path.read_bytes() == before
+    archive.close()
+
+
+def test_what_is_compared_is_no_autumn_day_and_reaches_from_the_newest_to_the_oldest(tmp_path: Path) -> None:
+    """A repeated hour may be stored in two ways; an old day may be another meter's."""
+    folder = tmp_path / "house"
+    first = Archive(folder, DayFormat())
+    days = [AUTUMN + timedelta(days=number) for number in range(-8, 1)]
+    for day in days:
+        first.merge(filled(day), after(filled(day).day, hours=1))
+    first.close()
+    archive = Archive(folder, DayFormat(), identity=HOUSE)
+    found = [day for day, _ in archive.samples(days[0], days[-1], BERLIN)]
+    assert len(found) == 5
+    assert found == sorted(found, reverse=True)
+    assert (found[0], found[-1]) == (days[-2], days[0])
+    assert [day for day, _ in archive.samples(AUTUMN, AUTUMN, BERLIN)] == []
     archive.close()
 
 

@@ -146,3 +146,38 @@ def test_what_cannot_be_written_is_not_called_unreadable(number: int) -> None:
     refused = starting.unreadable(OSError(number, os.strerror(number), "/a/lock"), Path("/a"))
     assert refused.code == 74
     assert refused.lines == (f"/a/lock cannot be written: {os.strerror(number)}",)
+
+
+def test_a_dry_run_refuses_another_meters_folder_as_a_run_does(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Unless somebody says that it is to go on there: then it is planned as that."""
+    yesterday = wall_clock().date() - timedelta(days=1)
+    (tmp_path / f"{yesterday}.jsonl").write_bytes(older_file(day=yesterday))
+    mark_as(tmp_path, "a8032abe41fc")
+    assert main(dry_run(tmp_path)) == 73
+    assert "a8032abe41fc" in capsys.readouterr().err
+    assert len(plan_of(capsys, tmp_path, "--adopt")["days"]) == 1
+
+
+@pytest.mark.parametrize("in_file", [True, False])
+def test_an_archive_that_is_missing_is_noticed_where_a_service_may_have_had_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], in_file: bool
+) -> None:
+    """What flags name is no service's: whoever deletes such a folder may begin anew."""
+    folder = tmp_path / "archive" / "house"
+    known = tmp_path / ".local" / "state" / "shelly-collector"
+    known.mkdir(parents=True)
+    (known / "archives.json").write_text(json.dumps([str(folder), str(tmp_path / "odir")]))
+    monkeypatch.delenv("XDG_STATE_HOME", raising=False)
+    monkeypatch.delenv("STATE_DIRECTORY", raising=False)
+    monkeypatch.setenv("SHELLY_COLLECTOR_AUTH_KEY", "A0KEY0OF0THE0TESTS0AND0OF0NOBODY")
+    config = tmp_path / "config.toml"
+    text = CONFIG.replace('auth_key_file = "nobody-may-read-it"\n', "").replace(
+        '"archive"', f'"{tmp_path / "archive"}"'
+    )
+    config.write_text(text.replace("shelly-12-eu.shelly.cloud", "http://127.0.0.1:9"))
+    flags = ["--host", "http://127.0.0.1:9", "--id", DEVICE, "--odir", str(tmp_path / "odir")]
+    code = main(["backfill", "--days", "0", *(["--config", str(config)] if in_file else flags)])
+    assert code == (73 if in_file else 69)
+    assert ("an archive was there before" in capsys.readouterr().err) is in_file

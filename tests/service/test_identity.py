@@ -20,7 +20,7 @@ from collector.cli import starting
 from collector.cli.backfill import _show as show
 from collector.energy.knowledge import Outcome
 from collector.errors import ArchiveRefused
-from collector.service.repair import repair
+from collector.service.repair import Action, repair
 from collector.service.standing import MeterStanding, read_standing
 from collector.service.verification import verified
 from collector.simulator import Device, Fault, Scenario
@@ -388,6 +388,7 @@ async def test_days_that_are_not_requested_are_spoken_of(
         here.meters = THEIRS
         assert not (await here.backfill(2, adopt=True)).not_requested
         report = await here.backfill(5)
+        assert len(list(here.folder().glob("*.jsonl"))) == 3
         assert report.not_requested == {"house": TODAY}
         show(report, [], as_json=False)
         told = capsys.readouterr().err
@@ -396,6 +397,41 @@ async def test_days_that_are_not_requested_are_spoken_of(
         report = await here.backfill(5, since=TODAY - timedelta(days=5))
         assert not report.not_requested
         assert len(list(here.folder().glob("*.jsonl"))) == 6
+
+
+async def test_the_service_asks_the_new_device_for_no_day_of_the_old_one(tmp_path: Path) -> None:
+    """Neither for days that are missing, nor for those that are not complete or went."""
+    async with world(two_meters(), tmp_path, NOW) as here:
+        await here.backfill(2)
+        here.meters = THEIRS
+        await here.backfill(0, adopt=True)
+        cut_off(here.folder() / f"{TODAY - timedelta(days=1)}.jsonl", 20)
+        (here.folder() / f"{TODAY - timedelta(days=2)}.jsonl").unlink()
+        before = stored_hours(here.folder())
+    stand = {"meters": THEIRS}
+    async with living(two_meters(), tmp_path, NOW + timedelta(hours=12), stand, **SHALLOW) as service:
+        await service.pass_time(hours=5)
+        after = stored_hours(tmp_path / "house")
+        assert after.items() >= before.items()
+        assert {path.stem for path in (tmp_path / "house").glob("*.jsonl")} == {
+            str(TODAY + timedelta(days=number)) for number in (-1, 0, 1)
+        }
+        assert len(records_of(tmp_path / "house" / f"{TODAY - timedelta(days=1)}.jsonl")) == 20
+
+
+async def test_what_is_mended_of_the_old_device_is_not_asked_of_the_new_one(tmp_path: Path) -> None:
+    """A file with nothing in it is moved aside, one that is gone is struck out."""
+    async with world(two_meters(), tmp_path, NOW) as here:
+        await here.backfill(3)
+        here.meters = THEIRS
+        await here.backfill(0, adopt=True)
+        hurt, gone = (here.folder() / f"{TODAY - timedelta(days=days)}.jsonl" for days in (1, 2))
+        hurt.write_bytes(b"")
+        gone.unlink()
+        done = repair(here.settings(), here.settings().meters[0], Device(DEVICE).zone, NOW)
+        assert sorted(done.actions.values()) == [Action.FORGOTTEN, Action.QUARANTINED]
+        asked = Ledger(here.folder() / ".collector" / "ledger.jsonl").asked
+        assert not {TODAY - timedelta(days=1), TODAY - timedelta(days=2)} & asked.keys()
 
 
 async def test_changed_clamps_are_another_archive(tmp_path: Path) -> None:
