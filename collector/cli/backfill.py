@@ -15,6 +15,7 @@ from collector.cli import exits, starting
 from collector.errors import ArchiveError
 
 if TYPE_CHECKING:
+    from collector.archive.remembered import Remembered
     from collector.cloud.meters import Meter
     from collector.service.oneshot import Rehearsal, Report, Scope
     from collector.settings import LogLevel, Settings
@@ -124,10 +125,14 @@ def _settings(options: argparse.Namespace) -> Settings:
 
 
 def _rehearse(settings: Settings, scope: Scope, *, as_json: bool, adopt: bool) -> int:
-    from collector.archive.mark import mark_for
+    from collector.archive.mark import mark_for, missing
 
+    remembered = _remembered(settings)
     for meter in settings.meters:  # raises where it is another meter's, or of a newer format
-        mark_for(settings.folder_of(meter), None if adopt else meter.identity)
+        folder = settings.folder_of(meter)
+        mark_for(folder, None if adopt else meter.identity)
+        if not adopt and (refusal := missing(folder, remembered)) is not None:
+            raise refusal
     plans = _plans(settings, scope, adopt=adopt)
     if as_json:
         print(json.dumps([plan.as_dict() for plan in plans]))
@@ -153,10 +158,16 @@ def _plans(settings: Settings, scope: Scope, *, adopt: bool) -> list[Rehearsal]:
     return [plan for each in settings.accounts for plan in rehearsed(settings, each, scope, now, adopt=adopt)]
 
 
+def _remembered(settings: Settings) -> Remembered:
+    from collector.archive.remembered import Remembered, remembered_for_others
+
+    in_file = settings.source is not None  # what flags name is no service's
+    return remembered_for_others(settings.archive, os.environ) if in_file else Remembered()
+
+
 def _collect(settings: Settings, scope: Scope, *, verbose: bool, adopt: bool) -> Report:
     import asyncio
 
-    from collector.archive.remembered import Remembered, remembered_for_others
     from collector.cli.progress import Progress
     from collector.energy.days import wall_clock
     from collector.service.oneshot import backfill
@@ -168,8 +179,7 @@ def _collect(settings: Settings, scope: Scope, *, verbose: bool, adopt: bool) ->
     level: LogLevel | None = "debug" if verbose else "warning" if progress.shown else None
     starting.set_up_logs(settings, progress.as_text(), level)
 
-    in_file = settings.source is not None  # what flags name is no service's
-    remembered = remembered_for_others(settings.archive, os.environ) if in_file else Remembered()
+    remembered = _remembered(settings)
 
     async def main() -> Report:
         interrupt = asyncio.Event()

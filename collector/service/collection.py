@@ -214,7 +214,7 @@ class Collection:
                 )
             bounds = Bounds(proof.since, None if proof.others is None else today)
             await self.blocking(archive.take_over, bounds)
-            self._log.info("archive.adopted", days=len(files))
+            self._log_adopted(len(files))
             if archive.ledger.rebuilt:
                 self._log.warning("ledger.rebuilt")
             await self.look()
@@ -229,7 +229,11 @@ class Collection:
             self._refused(error)
         else:
             self.refusal = self._compared_files = None
-            self._log.info("archive.adopted", days=len(await self.blocking(self.archive.files)))
+            self._log_adopted(len(await self.blocking(self.archive.files)))
+
+    def _log_adopted(self, days: int) -> None:
+        since = self.archive.since
+        self._log.info("archive.adopted", days=days, since=None if since is None else str(since))
 
     async def _claim(self) -> None:
         """Takes the archive, or notes why it must not be used; again where what lies there has changed."""

@@ -94,7 +94,8 @@ async def check_totals(collection: Collection) -> None:
     """
     totals, collection.totals = collection.totals, {}
     stored = collection.archive.known()
-    days = sorted(day for day in totals if day in stored and stored[day].complete)
+    is_kept = collection.archive.is_kept  # another one counted them: they need not add up to this one's
+    days = sorted(day for day in totals if day in stored and stored[day].complete and not is_kept(day))
     compared = 0
     different: dict[date, tuple[Difference, ...]] = {}
     with suppress(OSError):  # a disk in trouble is told by the work itself

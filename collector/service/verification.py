@@ -183,6 +183,8 @@ async def _mark(
         total, checked = told.totals.get(day), stored.get(day, _no_file(day))
         if total is None or checked.sums is None:
             continue  # the cloud says nothing, or the file cannot be read, which is told already
+        if collection.archive.is_kept(day) and checked.sums is not NOTHING_STORED:
+            continue  # it need not add up to what another meter, or this one otherwise, counted
         comparison.days += 1
         found = differences(checked.sums, total, complete=checked.complete)
         if found:

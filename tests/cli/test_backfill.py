@@ -178,6 +178,9 @@ def test_an_archive_that_is_missing_is_noticed_where_a_service_may_have_had_it(
     )
     config.write_text(text.replace("shelly-12-eu.shelly.cloud", "http://127.0.0.1:9"))
     flags = ["--host", "http://127.0.0.1:9", "--id", DEVICE, "--odir", str(tmp_path / "odir")]
+    dry = main(["backfill", "--dry-run", *(["--config", str(config)] if in_file else flags)])
+    assert dry == (73 if in_file else 0)
+    assert ("an archive was there before" in capsys.readouterr().err) is in_file
     code = main(["backfill", "--days", "0", *(["--config", str(config)] if in_file else flags)])
     assert code == (73 if in_file else 69)
     assert ("an archive was there before" in capsys.readouterr().err) is in_file

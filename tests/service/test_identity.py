@@ -379,6 +379,20 @@ async def test_adopting_other_clamps_requests_the_days_that_have_no_file(tmp_pat
         assert mark.kept_to == TODAY
 
 
+async def test_days_of_other_clamps_need_not_add_up_to_these_ones_totals(
+    tmp_path: Path, log_lines: io.StringIO
+) -> None:
+    """They would differ for ever, for what is stored stays: no day until the adoption is compared."""
+    async with world(cloud_of(), tmp_path, NOW) as here:
+        await here.backfill(2)
+        here.meters = SWAPPED
+        assert not (await here.backfill(60, adopt=True)).refused
+        assert not events_in(log_lines.getvalue(), "day.differs")
+        (found,) = await verified(here.settings(), here.clock, lambda *told: None, fix=False)
+        assert not found.comparison.different
+        assert found.comparison.days == 0
+
+
 async def test_days_that_are_not_requested_are_spoken_of(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
