@@ -42,8 +42,9 @@ HOUSE = Identity("em", ("e8db84d2a1b3",), (0, 1))
 @pytest.mark.parametrize("since", [None, date(2026, 3, 20)])
 def test_a_mark_is_read_as_it_was_written(tmp_path: Path, identity: Identity, since: date | None) -> None:
     """Kind, devices, clamps, and the day since which they count."""
-    write_mark(tmp_path, Mark(identity, since))
-    assert read_mark(tmp_path) == Mark(identity, since)
+    for kept_to in (None, date(2026, 3, 21)):
+        write_mark(tmp_path, Mark(identity, since, kept_to))
+        assert read_mark(tmp_path) == Mark(identity, since, kept_to)
 
 
 def test_meters_that_count_differently_are_different() -> None:
