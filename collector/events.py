@@ -42,7 +42,8 @@ EVENTS: dict[str, str] = {
     "file.quarantined": "a file that cannot be trusted was moved aside and is collected anew",
     "file.unreadable": "one or more day files cannot be read; they stay where they are, and their days wait",
     "file.changed": "one or more complete files are not the ones that were saved: a bit was lost, or edited",
-    "archive.adopted": "day files without a mark were found to be this meter's, or somebody said so",
+    "archive.adopted": "day files without a mark were found to be this meter's, or somebody said so; "
+    "`since`: days before it were another meter's",
     "archive.refused": "a folder holds another meter's days, or nobody knows whose; nothing in it is touched",
     "archive.missing": "an archive that was there is gone, its disk perhaps not mounted; none is begun there",
     "file.gone": "one or more complete files are gone, or older ones with hours missing lie there instead; "

@@ -6,7 +6,6 @@ import codecs
 import json
 import re
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
@@ -29,6 +28,7 @@ OUR_KEYS = {
     for partial in ((), ("partial",))
 }
 _DATETIME = re.compile(r"\d{4}/\d\d/\d\d \d\d:\d\d:\d\d")
+_MEASURED = re.compile(rb"\d\.\d|\b(?:import|export|solar|consumed)\W{1,6}\d")
 _ZERO, _MAX_KWH = Decimal(0), Decimal(1_000_000)
 _MAX_RECORDS = 30
 _YEARS = range(2000, 2200)
@@ -128,21 +128,16 @@ def parse_records(data: bytes) -> dict[int, dict[str, Any]]:
 
 
 def has_record(data: bytes, day: date) -> bool:
-    """Whether any line is a record of that date by itself, whatever is wrong with the others.
+    """Whether a person could read anything of that date in it, whatever is wrong with the form.
 
-    Also where the file is longer than is read of it: nobody knows what lies behind.
+    The date and a number that was measured are enough: in quotes, with a comma too many, in UTF-16. Also
+    where the file is longer than is read of it: nobody knows what lies behind.
     """
     if len(data) > MAX_BYTES:
         return True
-    if day.year not in _YEARS:
-        return False
-    for number, line in lines_of(data).items():
-        with suppress(DamagedFile):
-            record = _parse_line(line, number)
-            _hour_start(record, day, number)
-            _reading(record, number)
-            return True
-    return False
+    text = data.replace(b"\0", b"")  # then UTF-16 is as good as UTF-8
+    dates = (day.isoformat().encode(), day.isoformat().replace("-", "/").encode())
+    return day.year in _YEARS and any(each in text for each in dates) and bool(_MEASURED.search(text))
 
 
 def read_records(records: Mapping[int, Mapping[str, Any]], day: date) -> DayFile:

@@ -26,6 +26,7 @@ CODES = {
     "older": "was complete when it was saved, and an older file with hours missing lies there instead",
     "neighbour": "does not meet the file of the day before: an hour in both, or hours in neither",
     "stray": "no day's file, and its name ends in `.jsonl`: readers of `*.jsonl` take it for one",
+    "archive": "no day is there, and an archive was there before: its disk may not be mounted",
     "ledger": "the ledger has lines that cannot be read; the next start makes it anew",
     "checksums": "the list of checksums has lines that cannot be read; the next start makes it anew",
 }

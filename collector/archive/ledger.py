@@ -35,6 +35,16 @@ class Suspicion(NamedTuple):
     day: date | None = None
 
 
+class Bounds(NamedTuple):
+    """What the mark says of days that another meter counted, or the same one otherwise: see `Mark`."""
+
+    since: date | None = None
+    kept_to: date | None = None
+
+
+UNBOUNDED = Bounds()
+
+
 class Ledger:
     """The journal in `path`, and what it says now.
 
@@ -46,6 +56,7 @@ class Ledger:
         self._path = path
         self._asked: dict[date, Asked] = {}
         self.zone: str | None = None
+        self.bounds = UNBOUNDED  # of the mark, in case that it is lost
         self.lost_before: date | None = None
         self.availability: Availability | None = None  # which days the cloud has, as last known
         self.different: set[date] = set()  # days that were read again because their totals differ
@@ -64,6 +75,7 @@ class Ledger:
         """Writes the journal anew where that is due: damaged, torn, or mostly about days forgotten."""
         if self._is_hurt or self._lines > len(self._asked) + _FORGOTTEN_LINES_KEPT:
             facts: list[Mapping[str, Any]] = [{"zone": self.zone}] if self.zone else []
+            facts += [_line_of_bounds(self.bounds)] if self.bounds != UNBOUNDED else []
             facts += [{"lost_before": self.lost_before.isoformat()}] if self.lost_before else []
             facts += [_line_of_availability(self.availability)] if self.availability else []
             facts += [{"differs": day.isoformat()} for day in sorted(self.different)]
@@ -105,11 +117,26 @@ class Ledger:
             self._append({"day": day.isoformat(), "outcome": None})
             del self._asked[day]
 
+    def forget_days(self, *, and_zone: bool) -> None:
+        """Forgets what was asked of another meter, or of this one otherwise; `mend` makes that last."""
+        self._asked.clear()
+        self.lost_before, self.availability = None, None
+        self.different.clear()
+        if and_zone:
+            self.zone, self.suspicion = None, None
+        self._is_hurt = True
+
     def note_zone(self, zone: str) -> None:
         """Remembers the meter's time zone, so that the next start knows what today is."""
         if zone != self.zone:
             self._append({"zone": zone})
             self.zone = zone
+
+    def note_bounds(self, bounds: Bounds) -> None:
+        """Remembers what the mark says of days that were another meter's."""
+        if bounds != self.bounds:
+            self._append(_line_of_bounds(bounds))
+            self.bounds = bounds
 
     def note_lost(self, before: date) -> None:
         """Remembers that all losses before that day have been told."""
@@ -146,6 +173,9 @@ class Ledger:
             return
         if "suspected" in fact:
             self.suspicion = _suspicion_of(fact)
+            return
+        if "since" in fact:
+            self.bounds = Bounds(*(_day_or_none(fact[key]) for key in ("since", "kept_to")))
             return
         if "lost_before" in fact:
             self.lost_before = date.fromisoformat(fact["lost_before"])
@@ -198,6 +228,14 @@ def _line_of_availability(availability: Availability) -> dict[str, Any]:
         "span": [day.isoformat() for day in span],
         "asked_at": availability.asked_at,
     }
+
+
+def _line_of_bounds(bounds: Bounds) -> dict[str, Any]:
+    return {key: None if day is None else day.isoformat() for key, day in bounds._asdict().items()}
+
+
+def _day_or_none(value: Any) -> date | None:
+    return None if value is None else date.fromisoformat(value)
 
 
 def _run(days: Any) -> tuple[date, date]:

@@ -6,6 +6,7 @@ are this meter's again.
 
 from __future__ import annotations
 
+import errno
 import json
 from contextlib import suppress
 from dataclasses import dataclass
@@ -13,8 +14,12 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
-from collector.archive.files import read_at_most, replace_file
-from collector.archive.folder import OWN_FOLDER
+from collector.archive.checksums import FILE_NAME as CHECKSUMS
+from collector.archive.checksums import Checksums
+from collector.archive.files import is_there, read_at_most, replace_file
+from collector.archive.folder import LEDGER_NAME, OWN_FOLDER, day_files, quarantined_in
+from collector.archive.ledger import Bounds, Ledger
+from collector.archive.remembered import Remembered
 from collector.energy.identity import Identity
 from collector.errors import ArchiveRefused
 
@@ -22,6 +27,11 @@ FILE_NAME = "archive.json"
 FORMAT = 1
 
 _MAX_BYTES = 64 * 1024
+_ITS_OWN = (errno.EACCES, errno.EPERM, errno.EISDIR, errno.ELOOP, errno.EIO, errno.ENXIO, errno.ENODEV)
+_LOOK_AT_IT = (
+    "It is to say whose the archive is. Let this user read it; or move it away, and the day files are "
+    "compared with the cloud"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,36 +39,98 @@ class Mark:
     """Whose an archive is.
 
     `since`: the first day of this meter where the archive was another one's before; older days are
-    not requested from this one.
+    not requested from this one. `kept_to`: the last day whose hours were stored before this identity
+    counted, where that is another day: of the same device with other clamps older days are requested.
     """
 
     identity: Identity
     since: date | None = None
+    kept_to: date | None = None
 
 
 def read_mark(own_folder: Path) -> Mark | None:
     """The mark in that `.collector/`; `None` where there is none that can be read.
 
-    Raises `ArchiveRefused` where a newer collector has written it, `OSError` where nobody can say.
+    Raises `ArchiveRefused` where a newer collector has written it, or it may not or cannot be read; `OSError`
+    where nobody can say.
     """
+    path = own_folder / FILE_NAME
     try:
-        data = read_at_most(own_folder / FILE_NAME, _MAX_BYTES)
-    except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
+        data = read_at_most(path, _MAX_BYTES)
+    except (FileNotFoundError, NotADirectoryError):
         return None
+    except OSError as error:
+        if error.errno in _ITS_OWN and is_there(path):
+            raise ArchiveRefused(f"{path} cannot be read: {error.strerror}", _LOOK_AT_IT) from error
+        raise
+    if len(data) > _MAX_BYTES:
+        raise ArchiveRefused(f"{path} is larger than {_MAX_BYTES} bytes, as no mark is", _LOOK_AT_IT)
     with suppress(ValueError, KeyError, TypeError, RecursionError):
         return _mark_of(json.loads(data), own_folder.parent)
     return None
 
 
 def mark_for(folder: Path, identity: Identity | None) -> Mark | None:
-    """The mark of that meter's folder; `None` where there is none. Changes nothing.
+    """The mark of that meter's folder; `None` where there is none that counts. Changes nothing.
 
-    Raises `ArchiveRefused` where it is another's or of a newer collector, `OSError` where nobody can say.
+    Another meter's does not where nothing is held of it. Raises `ArchiveRefused` where it is another's or of
+    a newer collector, `OSError` where nobody can say.
     """
     mark = read_mark(folder / OWN_FOLDER)
     if mark is not None and identity is not None and mark.identity != identity:
+        if holds_nothing(folder):
+            return None
         raise refusal_of(folder, f"the history of {mark.identity}, not", identity)
     return mark
+
+
+def holds_nothing(folder: Path) -> bool:
+    """Whether no day was ever stored there, as far as anything says: no file, no record, nothing set aside.
+
+    Such a folder is nobody's yet, whatever its mark says: the id or the kind may have been a mistake.
+    """
+    recorded = Checksums(folder / OWN_FOLDER / CHECKSUMS)
+    is_recorded = bool(recorded.days()) or recorded.damaged > 0
+    return not is_recorded and not has_days(folder) and not quarantined_in(folder)
+
+
+def adopted(folder: Path, identity: Identity, today: date) -> Mark:
+    """The mark that a folder gets for that meter, whatever it holds, where a person says so `today`.
+
+    Raises `ArchiveRefused` where a newer collector keeps it.
+    """
+    mark = read_mark(folder / OWN_FOLDER)
+    if mark is None:
+        return Mark(identity, today) if has_days(folder) else Mark(identity, *_noted(folder))
+    if mark.identity == identity:
+        return mark
+    if holds_nothing(folder):
+        return Mark(identity)
+    if mark.identity.devices == identity.devices:
+        return Mark(identity, mark.since, kept_to=today)
+    return Mark(identity, today)
+
+
+def has_days(folder: Path) -> bool:
+    """Whether there is any day file."""
+    with suppress(FileNotFoundError, NotADirectoryError):
+        return bool(day_files(folder))
+    return False
+
+
+def _noted(folder: Path) -> Bounds:
+    return Ledger(folder / OWN_FOLDER / LEDGER_NAME).bounds
+
+
+def missing(folder: Path, remembered: Remembered) -> ArchiveRefused | None:
+    """The error for a folder that holds nothing although an archive was there before; `None` else."""
+    if not remembered.knows(folder) or read_mark(folder / OWN_FOLDER) is not None or has_days(folder):
+        return None
+    return ArchiveRefused(
+        f"{folder} is empty, and an archive was there before; perhaps its disk is not mounted",
+        "Mount it and collecting resumes; to begin anew on purpose, run `backfill` once with --adopt",
+        "archive.missing",
+    )
 
 
 def refusal_of(folder: Path, found: str, identity: Identity | None) -> ArchiveRefused:
@@ -78,6 +150,7 @@ def write_mark(own_folder: Path, mark: Mark) -> None:
         "devices": list(mark.identity.devices),
         "channels": list(mark.identity.channels),
         "since": None if mark.since is None else mark.since.isoformat(),
+        "kept_to": None if mark.kept_to is None else mark.kept_to.isoformat(),
     }
     replace_file(own_folder / FILE_NAME, json.dumps(fields).encode() + b"\n")
 
@@ -91,8 +164,13 @@ def _mark_of(fields: dict[str, Any], folder: Path) -> Mark:
         )
     if type(number) is not int or number < 1:
         raise ValueError("not a format")
-    kind, devices, since = fields["kind"], tuple(fields["devices"]), fields["since"]
+    kind, devices = fields["kind"], tuple(fields["devices"])
     if not all(isinstance(word, str) and word.isascii() and word.isalnum() for word in (kind, *devices)):
         raise ValueError("not the words of a mark")
     identity = Identity(kind, devices, tuple(map(int, fields["channels"])))
-    return Mark(identity, None if since is None else date.fromisoformat(since))
+    since, kept_to = fields["since"], fields.get("kept_to")
+    return Mark(
+        identity,
+        None if since is None else date.fromisoformat(since),
+        None if kept_to is None else date.fromisoformat(kept_to),
+    )

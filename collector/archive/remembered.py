@@ -5,10 +5,12 @@ It lies neither in an archive nor in memory. Lose it, and an empty folder is tak
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
-from collections.abc import Mapping
-from contextlib import suppress
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from threading import Lock
 
@@ -17,6 +19,7 @@ from collector.archive.files import read_at_most, replace_file
 FILE_NAME = "archives.json"
 
 SYSTEM = Path("/var/lib/shelly-collector-known")  # what StateDirectory= of the unit makes for it
+_TRIES, _PAUSE_S = 100, 0.02
 _MAX_BYTES = 1024 * 1024
 
 
@@ -38,9 +41,11 @@ class Remembered:
         if self._place is None:
             return
         with self._lock, suppress(OSError):
-            known = _read(self._place)
-            if _name(folder) not in known:
-                self._place.parent.mkdir(mode=0o750, parents=True, exist_ok=True)
+            if _name(folder) in _read(self._place):
+                return
+            self._place.parent.mkdir(mode=0o750, parents=True, exist_ok=True)
+            with _alone_in(self._place.parent):
+                known = _read(self._place)
                 replace_file(self._place, json.dumps(sorted({*known, _name(folder)}), indent=1).encode())
 
 
@@ -68,6 +73,25 @@ def _place_for(archive: Path, environ: Mapping[str, str]) -> Path | None:
 
 def _name(folder: Path) -> str:
     return os.path.abspath(folder)  # noqa: PTH100 - links are not followed: a link may lead to the disk
+
+
+@contextmanager
+def _alone_in(folder: Path) -> Iterator[None]:
+    """Another service of that user may write at the same moment. Where there are no locks, nobody waits."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        for _ in range(_TRIES):
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                time.sleep(_PAUSE_S)
+            except OSError:
+                break
+            else:
+                break
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def _read(place: Path) -> frozenset[str]:

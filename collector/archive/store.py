@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Set
+from collections.abc import Iterable, Iterator, Mapping, Set
 from contextlib import suppress
 from dataclasses import replace
 from datetime import date, datetime
+from itertools import islice
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
@@ -40,8 +41,17 @@ from collector.archive.folder import (
     stamp_of,
     state_of,
 )
-from collector.archive.ledger import Ledger, Suspicion
-from collector.archive.mark import Mark, mark_for, read_mark, refusal_of, write_mark
+from collector.archive.ledger import UNBOUNDED, Bounds, Ledger, Suspicion
+from collector.archive.mark import (
+    Mark,
+    adopted,
+    holds_nothing,
+    mark_for,
+    missing,
+    read_mark,
+    refusal_of,
+    write_mark,
+)
 from collector.archive.mounts import NO_FOLDER_SYNC, NO_LOCKS
 from collector.archive.outcomes import DayOutcome, Quarantined
 from collector.archive.remembered import Remembered
@@ -52,15 +62,16 @@ from collector.energy.knowledge import HELD_BACK, NOTHING, Asked, Known, Outcome
 from collector.energy.matching import ENOUGH_HOURS, distinct_hours
 from collector.energy.planning import DAILY_TRIES
 from collector.energy.readings import EnergyDay, merged
-from collector.energy.retention import first_day
+from collector.energy.retention import first_day, latest
 from collector.energy.zones import may_be_wrong, renewed, rules_of
 from collector.errors import ArchiveRefused, DamagedFile, UnreadableFile
 
-__all__ = ["Archive", "DayOutcome", "Quarantined"]
+__all__ = ["MOST_COMPARED", "Archive", "DayOutcome", "Quarantined"]
 
-_SAMPLES = 5
+MOST_COMPARED = 5  # days that are compared with the cloud
 _MOST_READ = 60  # files that are looked at for a sample
 _NOT_KEPT = "the cloud no longer keeps that day, so it stays as it is"
+_ANOTHERS = "another meter counted that day, so it stays as it is"
 _LATELY_S = 6 * 3600  # longer than all of a backfill takes
 
 
@@ -101,6 +112,7 @@ class Archive:
         self._names_are_durable = True  # until a save shows otherwise
         self._unwritten_mark: Mark | None = None
         self.since: date | None = None  # the first day of this meter, in an archive that was another's before
+        self.kept_to: date | None = None  # hours that are stored of days up to it are not this meter's to say
         self._stamps: dict[date, int] = {}  # of each day file, as last read
         self._known: dict[date, Known] = {}
         self.unreadable: Mapping[date, str] = {}  # files that could not be read at the last look, and why
@@ -128,32 +140,31 @@ class Archive:
         mark = mark_for(self.folder, self._identity)
         if mark is None and self.files():
             return False
-        if mark is None and self._remembered.knows(self.folder):
-            raise ArchiveRefused(
-                f"{self.folder} is empty, and an archive was there before: is its disk not mounted?",
-                "Mount it and collecting resumes; to begin anew on purpose, run `backfill` once with --adopt",
-                "archive.missing",
-            )
+        if (refusal := missing(self.folder, self._remembered)) is not None:
+            raise refusal
+        if mark is None and read_mark(self._own) is None:
+            mark = self._new_mark(*self.ledger.bounds)
         self._take(mark or self._new_mark())
         return True
 
-    def take_over(self) -> None:
-        """Takes a folder whose files were found to be this meter's. Raises as `claim` does."""
-        self._take(self._new_mark())
+    def take_over(self, bounds: Bounds = UNBOUNDED) -> None:
+        """Takes a folder whose files were found to be this meter's, as far as `bounds` do not say otherwise.
+
+        What the ledger still knows of a lost mark counts first. Raises as `claim` does.
+        """
+        noted = self.ledger.bounds
+        since = bounds.since if noted == UNBOUNDED else noted.since
+        self._take(self._new_mark(since, latest(noted.kept_to, bounds.since, bounds.kept_to)))
 
     def adopt(self, today: date) -> None:
         """Takes the folder whatever it holds, because a person says so.
 
-        Where it was marked as another meter's, this one counts from `today` on. Raises as `claim` does:
-        an archive of a newer format is refused all the same.
+        Where it is another meter's, or nobody knows whose, this one counts from `today` on. Where only the
+        kind or the clamps are others, what is stored until `today` stays. Raises as `claim` does: an archive
+        of a newer format is refused all the same; and `OSError` where that cannot be noted.
         """
-        mark = read_mark(self._own)
-        if mark is None:
-            self._take(self._new_mark())
-        elif mark.identity != self._identity:
-            self._take(self._new_mark(since=today))
-        else:
-            self._take(mark)
+        mark = None if self._identity is None else adopted(self.folder, self._identity, today)
+        self._take(mark, insist=True)
 
     def refusal_of(self, found: str) -> ArchiveRefused:
         """The error for a folder that holds `found` …"""
@@ -169,21 +180,26 @@ class Archive:
     def samples(self, first: date, last: date, zone: ZoneInfo) -> list[tuple[date, DayFile]]:
         """Up to five stored days from `first` to `last` that can be compared with the cloud's answers.
 
-        Spread over all that is stored, the newest first. No autumn day: its repeated hour may be stored in
-        two ways. Raises `OSError`.
+        The newest first, the oldest last, the others spread in between. No autumn day: its repeated hour may
+        be stored in two ways. Raises `OSError`.
         """
         days = sorted((day for day in self.files() if first <= day <= last), reverse=True)
         days = [day for day in days if not local_day(day, zone).twins]
-        step = len(days) // _SAMPLES + 1
-        found: list[tuple[date, DayFile]] = []
-        for day in [*days[::step], *(day for place, day in enumerate(days) if place % step)][:_MOST_READ]:
+        step = len(days) // MOST_COMPARED + 1
+        spread = [*days[::step], *(day for place, day in enumerate(days) if place % step)]
+        found = dict(islice(self._comparable(spread[:_MOST_READ]), MOST_COMPARED))
+        for day, file in islice(self._comparable(days[: -_MOST_READ - 1 : -1]), 1):
+            if day not in found and len(found) == MOST_COMPARED:
+                del found[min(found)]
+            found[day] = file
+        return [(day, found[day]) for day in sorted(found, reverse=True)]
+
+    def _comparable(self, days: Iterable[date]) -> Iterator[tuple[date, DayFile]]:
+        for day in days:
             with suppress(DamagedFile):
                 file = decode_file(self._path(day), day)
                 if distinct_hours(file.readings.values()) >= ENOUGH_HOURS:
-                    found.append((day, file))
-            if len(found) == _SAMPLES:
-                break
-        return found
+                    yield day, file
 
     def close(self) -> None:
         """Lets go of the folder."""
@@ -191,15 +207,18 @@ class Archive:
             self._lock.release()
             self._lock = None
 
-    def _new_mark(self, since: date | None = None) -> Mark | None:
-        return None if self._identity is None else Mark(self._identity, since)
+    def _new_mark(self, since: date | None = None, kept_to: date | None = None) -> Mark | None:
+        return None if self._identity is None else Mark(self._identity, since, kept_to)
 
     def _read_own(self) -> None:
         self.ledger = Ledger(self._own / LEDGER_NAME)
         self._checksums = Checksums(self._own / FILE_NAME)
 
-    def _take(self, mark: Mark | None) -> None:
-        """Holds the folder, creating it where only it is missing, and marks it as this meter's."""
+    def _take(self, mark: Mark | None, *, insist: bool = False) -> None:
+        """Holds the folder, creating it where only it is missing, and marks it as this meter's.
+
+        A full disk keeps no service from starting: the first save tries again, unless somebody must `insist`.
+        """
         for each in (self._root, self.folder, self._own):
             make_folder(each)
         lock = FolderLock(self._own / "lock")
@@ -209,8 +228,12 @@ class Archive:
             self._read_own()
             self.ledger.mend()
             self._checksums.mend()
-            self._unwritten_mark = None if mark == read_mark(self._own) else mark
-            with suppress(OSError):  # a full disk keeps no service from starting: the first save tries again
+            before = read_mark(self._own)
+            if mark is not None and before is not None and mark.identity != before.identity:
+                self._replace(before, mark)
+            is_noted = mark == before and _bounds_of(mark) == self.ledger.bounds
+            self._unwritten_mark = None if is_noted else mark
+            with suppress(*[] if insist else [OSError]):
                 self._write_mark()
         except BaseException:
             lock.release()
@@ -218,8 +241,19 @@ class Archive:
         self._lock = lock
         if mark is not None:
             self._remembered.add(self.folder)
-        self.since = None if mark is None else mark.since
+        self.since, kept_to = _bounds_of(mark)
+        self.kept_to = latest(self.since, kept_to)
         self._known = {day: NOTHING._replace(asked=asked) for day, asked in self.ledger.asked.items()}
+
+    def _replace(self, before: Mark, mark: Mark) -> None:
+        """Forgets what was asked of whom the archive was marked for. Raises `ArchiveRefused`.
+
+        A mark without any bounds may replace another only as long as nothing is held.
+        """
+        is_new = mark == Mark(mark.identity)
+        if is_new and not holds_nothing(self.folder):
+            raise refusal_of(self.folder, f"the history of {before.identity}, not", mark.identity)
+        self.ledger.forget_days(and_zone=is_new and mark.identity.devices != before.identity.devices)
 
     def weaknesses(self) -> list[str]:
         """What the file system below does not promise and the archive relies on, as far as it has shown."""
@@ -235,7 +269,8 @@ class Archive:
         """Looks at what is there now; files that cannot be trusted are moved aside and returned.
 
         Files that changed since the last look are read, and the `unreadable` ones, which stay in place.
-        So does a damaged one where the cloud, `today`, no longer keeps its day and some of it can be read.
+        So does a damaged one where nobody can give its day again (the cloud, `today`, no longer keeps it, or
+        another meter counted it) and some of it can be read.
         Where the rules of the zone were replaced, all are read, and the `outdated` ones are to be asked for.
         """
         if not self.is_taken:
@@ -261,8 +296,9 @@ class Archive:
                 unreadable[day] = error.reason
                 self._known[day] = NOTHING  # and it is not asked for
             except DamagedFile as damage:
-                if day < kept_from and has_record(data, day):
-                    unreadable[day] = f"{damage.reason}; {_NOT_KEPT}"
+                if (self.is_kept(day) or day < kept_from) and has_record(data, day):
+                    why = _ANOTHERS if self.is_kept(day) else _NOT_KEPT
+                    unreadable[day] = f"{damage.reason}; {why}"
                     self._known[day] = NOTHING
                 else:
                     damaged.append(self.set_aside(day, damage.reason))
@@ -299,6 +335,13 @@ class Archive:
         """Remembers, over a restart as well, that the `gone` days were reported."""
         self._checksums.note_reported()
 
+    def is_kept(self, day: date) -> bool:
+        """Whether what is stored of that day was another meter's, or counted otherwise.
+
+        Nobody can give it again, whatever the cloud answers with.
+        """
+        return self.kept_to is not None and day <= self.kept_to
+
     def known(self) -> Mapping[date, Known]:
         """What is known of each day, as of the last `scan` and what was merged since. Any thread."""
         return self._known.copy()
@@ -319,10 +362,10 @@ class Archive:
         self._refute(day, answered)
         self._want_again_all("zone.unknown")  # it is known now
         held_back = self._is_doubted(day)
-        if day.date in self.outdated and (not answered.readings or day.date == self.since):
+        if day.date in self.outdated and (not answered.readings or self.is_kept(day.date)):
             return self._leave_outdated(day, now)
         file, stored, quarantined = self._read(day, answered, now)
-        if day.date == self.since:  # what another device counted of that day stays: this one may say zero
+        if self.is_kept(day.date):  # what another device counted of that day stays: this one may say zero
             hours = {ts: hour for ts, hour in answered.readings.items() if ts not in stored.readings}
             answered = replace(answered, readings=hours, doubtful=answered.doubtful & hours.keys())
         result, revisions = merged(stored.rounded(decimals), answered.rounded(decimals))
@@ -457,6 +500,8 @@ class Archive:
 
     def _write_mark(self) -> None:
         if self._unwritten_mark is not None:
+            self.ledger.mend()
+            self.ledger.note_bounds(_bounds_of(self._unwritten_mark))
             write_mark(self._own, self._unwritten_mark)
             self._unwritten_mark = None
 
@@ -556,8 +601,10 @@ class Archive:
         except UnreadableFile:
             raise
         except DamagedFile as damage:
-            is_kept = day.date >= first_day(date_in(day.zone, now), None, None)
-            if not answered.readings and not is_kept and has_record(data, day.date):
+            is_forgotten = day.date < first_day(date_in(day.zone, now), None, None)
+            if self.is_kept(day.date) and has_record(data, day.date):
+                raise UnreadableFile(f"{damage.reason}; {_ANOTHERS}") from damage
+            if not answered.readings and is_forgotten and has_record(data, day.date):
                 raise UnreadableFile(f"{damage.reason}; {_NOT_KEPT}") from damage
             return None, EnergyDay(day, {}), (self._move_aside(day.date, damage.reason),)
         if not self._format.merge_repeated_hour:
@@ -572,6 +619,10 @@ class Archive:
 
     def _path(self, day: date) -> Path:
         return self.folder / f"{day.isoformat()}.jsonl"
+
+
+def _bounds_of(mark: Mark | None) -> Bounds:
+    return UNBOUNDED if mark is None else Bounds(mark.since, mark.kept_to)
 
 
 def _says(file: DayFile, decimals: int) -> tuple[Mapping[int, object], bool]:

@@ -15,11 +15,16 @@ from collector.cli import exits, starting
 from collector.errors import ArchiveError
 
 if TYPE_CHECKING:
+    from collector.archive.remembered import Remembered
     from collector.cloud.meters import Meter
-    from collector.service.oneshot import Report, Scope
+    from collector.service.oneshot import Rehearsal, Report, Scope
     from collector.settings import LogLevel, Settings
 
 _DEFAULT_ODIR = "~/.shellyemdata"
+_TO_BE_PROVEN = (
+    "its day files have no mark. First up to five of their days are compared with the cloud; where they are "
+    "another meter's nothing is done, and the exit code is 73."
+)
 _METER_FLAGS = (
     "host", "id", "auth_key", "odir", "kind", "solar", "pv_id", "grid_scale_factor", "pv_kwh_discard",
 )  # fmt: skip
@@ -120,13 +125,15 @@ def _settings(options: argparse.Namespace) -> Settings:
 
 
 def _rehearse(settings: Settings, scope: Scope, *, as_json: bool, adopt: bool) -> int:
-    from collector.archive.mark import mark_for
-    from collector.energy.days import wall_clock
-    from collector.service.oneshot import rehearsed
+    from collector.archive.mark import mark_for, missing
 
-    for meter in () if adopt else settings.meters:
-        mark_for(settings.folder_of(meter), meter.identity)  # raises where it is another meter's
-    plans = [plan for each in settings.accounts for plan in rehearsed(settings, each, scope, wall_clock())]
+    remembered = _remembered(settings)
+    for meter in settings.meters:  # raises where it is another meter's, or of a newer format
+        folder = settings.folder_of(meter)
+        mark_for(folder, None if adopt else meter.identity)
+        if not adopt and (refusal := missing(folder, remembered)) is not None:
+            raise refusal
+    plans = _plans(settings, scope, adopt=adopt)
     if as_json:
         print(json.dumps([plan.as_dict() for plan in plans]))
         return exits.DONE
@@ -136,26 +143,43 @@ def _rehearse(settings: Settings, scope: Scope, *, as_json: bool, adopt: bool) -
             f"{plan.meter}: {len(plan.days)} days{span}; {plan.requests} requests, "
             f"about {_duration(plan.duration_s)}"
         )
+        if plan.must_be_proven:
+            print(f"{plan.meter}: {_TO_BE_PROVEN}")
+        if plan.not_requested is not None:
+            print(_left_out(plan.meter, plan.not_requested))
     return exits.DONE
+
+
+def _plans(settings: Settings, scope: Scope, *, adopt: bool) -> list[Rehearsal]:
+    from collector.energy.days import wall_clock
+    from collector.service.oneshot import rehearsed
+
+    now = wall_clock()
+    return [plan for each in settings.accounts for plan in rehearsed(settings, each, scope, now, adopt=adopt)]
+
+
+def _remembered(settings: Settings) -> Remembered:
+    from collector.archive.remembered import Remembered, remembered_for_others
+
+    in_file = settings.source is not None  # what flags name is no service's
+    return remembered_for_others(settings.archive, os.environ) if in_file else Remembered()
 
 
 def _collect(settings: Settings, scope: Scope, *, verbose: bool, adopt: bool) -> Report:
     import asyncio
 
-    from collector.archive.remembered import Remembered, remembered_for_others
     from collector.cli.progress import Progress
     from collector.energy.days import wall_clock
-    from collector.service.oneshot import backfill, rehearsed
+    from collector.service.oneshot import backfill
 
-    plans = [plan for each in settings.accounts for plan in rehearsed(settings, each, scope, wall_clock())]
+    plans = _plans(settings, scope, adopt=adopt)
     progress = Progress(
         sys.stderr, sum(len(plan.days) for plan in plans), sum(plan.duration_s for plan in plans)
     )
     level: LogLevel | None = "debug" if verbose else "warning" if progress.shown else None
     starting.set_up_logs(settings, progress.as_text(), level)
 
-    in_file = settings.source is not None  # what flags name is no service's
-    remembered = remembered_for_others(settings.archive, os.environ) if in_file else Remembered()
+    remembered = _remembered(settings)
 
     async def main() -> Report:
         interrupt = asyncio.Event()
@@ -215,6 +239,8 @@ def _show(report: Report, silent: list[str], *, as_json: bool) -> None:
     print(summary, file=sys.stderr if as_json else sys.stdout)
     for meter, beginning in report.beginnings.items():
         print(f"{meter}: the cloud's data seem to begin on {beginning}.", file=sys.stderr)
+    for meter, since in report.not_requested.items():
+        print(_left_out(meter, since), file=sys.stderr)
     for meter, failures in report.failures.items():
         for day, reason in sorted(failures.items(), reverse=True):
             print(f"{meter} {day}: {reason}", file=sys.stderr)
@@ -226,6 +252,13 @@ def _show(report: Report, silent: list[str], *, as_json: bool) -> None:
         print("Interrupted. What is stored is safe; the same command goes on.", file=sys.stderr)
 
 
+def _left_out(meter: str, since: date) -> str:
+    return (
+        f"{meter}: days before {since} are not requested: the archive held another meter until then. "
+        "--since DATE requests them."
+    )
+
+
 def _as_dict(report: Report) -> dict[str, Any]:
     return {
         "days": {outcome.value: count for outcome, count in sorted(report.counts.items())},
@@ -235,6 +268,7 @@ def _as_dict(report: Report) -> dict[str, Any]:
             for day, reason in sorted(failures.items())
         ],
         "beginnings": {meter: day.isoformat() for meter, day in sorted(report.beginnings.items())},
+        "not_requested": {meter: day.isoformat() for meter, day in sorted(report.not_requested.items())},
         "requests": report.requests,
         "holds": report.holds,
         "duration_s": round(report.duration_s, 3),

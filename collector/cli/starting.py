@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import stat
@@ -26,6 +27,9 @@ if TYPE_CHECKING:
 
     from collector.service.troubles import Cause
     from collector.settings import LogLevel, Settings
+
+
+_NOT_WRITTEN = (errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 class Refused(Exception):
@@ -167,6 +171,8 @@ def unreadable(error: OSError, archive: Path) -> Refused:
     if isinstance(error, PermissionError):
         cure = "try sudo, or join the group that owns it"
         return Refused(exits.CANNOT_CREATE, f"{place} may not be read by this user: {cure}")
+    if error.errno in _NOT_WRITTEN:
+        return Refused(exits.CANNOT_SAVE, f"{place} cannot be written: {error.strerror}")
     return Refused(exits.CANNOT_CREATE, f"{place} cannot be read: {error.strerror or error}")
 
 

@@ -6,6 +6,7 @@ import argparse
 import json
 import os
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,6 +16,7 @@ from collector.errors import ArchiveError
 if TYPE_CHECKING:
     from datetime import date
 
+    from collector.archive.remembered import Remembered
     from collector.cli.findings import MeterReport
     from collector.cloud.meters import Meter
     from collector.settings import Settings
@@ -47,8 +49,15 @@ def run(options: argparse.Namespace) -> int:
         settings = _settings(options)
     except starting.Refused as refusal:
         return starting.refused(refusal)
+    remembered = _remembered(settings, options)
     try:
-        reports = _beside_the_cloud(settings, options) if options.cloud else _from_files(settings, options)
+        if options.fix or options.cloud:
+            _check_there(settings, remembered)
+        reports = (
+            _beside_the_cloud(settings, options, remembered)
+            if options.cloud
+            else _from_files(settings, options, remembered)
+        )
     except ArchiveError as error:
         print(error, file=sys.stderr)
         return starting.code_of(error)
@@ -62,6 +71,22 @@ def run(options: argparse.Namespace) -> int:
     else:
         print("\n".join(as_lines(reports)))
     return _exit_code(reports)
+
+
+def _remembered(settings: Settings, options: argparse.Namespace) -> Remembered:
+    """Where archives were before; of a folder without a configuration nobody knows."""
+    from collector.archive.remembered import Remembered, remembered_for_others
+
+    return Remembered() if options.odir is not None else remembered_for_others(settings.archive, os.environ)
+
+
+def _check_there(settings: Settings, remembered: Remembered) -> None:
+    """Raises `ArchiveRefused` where an archive is missing: before anything is done about another one."""
+    from collector.archive.mark import missing
+
+    for meter in settings.meters:
+        if (refusal := missing(settings.folder_of(meter), remembered)) is not None:
+            raise refusal
 
 
 def _settings(options: argparse.Namespace) -> Settings:
@@ -92,19 +117,26 @@ def _settings_of(odir: str) -> Settings:
     )
 
 
-def _from_files(settings: Settings, options: argparse.Namespace) -> list[MeterReport]:
+def _from_files(settings: Settings, options: argparse.Namespace, remembered: Remembered) -> list[MeterReport]:
     if options.fix:
         starting.set_up_logs(settings, sys.stderr)
-    return [_report(settings, meter, options) for meter in settings.meters]
+    return [_report(settings, meter, options, remembered) for meter in settings.meters]
 
 
-def _report(settings: Settings, meter: Meter, options: argparse.Namespace) -> MeterReport:
+def _report(
+    settings: Settings, meter: Meter, options: argparse.Namespace, remembered: Remembered
+) -> MeterReport:
+    from collector.archive.findings import Finding
     from collector.archive.inspection import NOTHING_THERE, inspect
+    from collector.archive.mark import missing
     from collector.cli.findings import MeterReport
     from collector.energy.days import wall_clock
 
     folder = settings.folder_of(meter)
     name = meter.name if options.odir is None else str(folder)
+    if (refusal := missing(folder, remembered)) is not None:
+        found = Finding(None, "archive", None, str(refusal))
+        return MeterReport(name, folder, replace(NOTHING_THERE, findings=(found,)))
     if not folder.exists():
         return MeterReport(name, folder, NOTHING_THERE)
     if not options.fix:
@@ -113,11 +145,16 @@ def _report(settings: Settings, meter: Meter, options: argparse.Namespace) -> Me
     from collector.service.home import home_zone
     from collector.service.repair import repair
 
-    done = repair(settings, meter, home_zone(os.environ), wall_clock())
+    of_folder = options.odir is not None
+    done = repair(
+        settings, meter, home_zone(os.environ), wall_clock(), remembered=remembered, of_folder=of_folder
+    )
     return MeterReport(name, folder, done.inspection, done.actions)
 
 
-def _beside_the_cloud(settings: Settings, options: argparse.Namespace) -> list[MeterReport]:
+def _beside_the_cloud(
+    settings: Settings, options: argparse.Namespace, remembered: Remembered
+) -> list[MeterReport]:
     import asyncio
 
     from collector.cli.findings import MeterReport
@@ -126,7 +163,9 @@ def _beside_the_cloud(settings: Settings, options: argparse.Namespace) -> list[M
 
     starting.set_up_logs(settings, sys.stderr)
     try:
-        found = asyncio.run(verified(settings, wall_clock, _tell_progress, fix=options.fix))
+        found = asyncio.run(
+            verified(settings, wall_clock, _tell_progress, fix=options.fix, remembered=remembered)
+        )
     finally:
         _clear_progress()
     folders = {meter.name: settings.folder_of(meter) for meter in settings.meters}

@@ -12,6 +12,7 @@ from datetime import datetime
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
+from collector.archive.remembered import remembered_for_others
 from collector.cloud.meters import Meter
 from collector.doctor.checks import Check, fail, skip
 from collector.doctor.clamps import clamps_check
@@ -63,12 +64,13 @@ async def examine(
         clock_hearsay(presence.standing)
         or clock_check(now, date_in(home, now), min(offsets, key=abs, default=None), newest)
     )
+    remembered = remembered_for_others(settings.archive, environ)
     by_name = {each.account.name: each for each in heard.accounts}
     for account in settings.accounts:
         told = by_name.get(account.account.name)
         found += _of_account(account, told, presence, quiet, now)
         for meter in account.meters:
-            found += mark_check(folders[meter.name], meter)
+            found += mark_check(folders[meter.name], meter, remembered)
             meter_heard = next((each for each in told.meters if each.meter == meter), None) if told else None
             found += _of_meter(meter, meter_heard, looks[meter.name], presence, quiet, home, now)
     redact = redactor(settings.secrets)

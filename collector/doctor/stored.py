@@ -12,7 +12,8 @@ from zoneinfo import ZoneInfo
 from collector.archive.dayfile import stored_day
 from collector.archive.folder import LEDGER_NAME, OWN_FOLDER, decode_file
 from collector.archive.ledger import Ledger, Suspicion
-from collector.archive.mark import mark_for
+from collector.archive.mark import mark_for, missing
+from collector.archive.remembered import Remembered
 from collector.archive.survey import survey
 from collector.cloud.meters import Meter
 from collector.doctor.checks import Check, fail
@@ -72,10 +73,12 @@ def _doubt(suspicion: Suspicion | None, zone: ZoneInfo | None) -> str:
     return suspicion.reason
 
 
-def mark_check(folder: Path, meter: Meter) -> Iterator[Check]:
-    """Whether the folder is another meter's, by its mark; nothing where it is this one's, or has none."""
+def mark_check(folder: Path, meter: Meter, remembered: Remembered) -> Iterator[Check]:
+    """Whether the folder is another meter's, by its mark, or empty where an archive was; nothing else."""
     try:
         mark_for(folder, meter.identity)
+        if (refusal := missing(folder, remembered)) is not None:
+            yield fail("archive", f"{refusal.reason}.", f"{refusal.cure}.", meter.name)
     except ArchiveRefused as refusal:
         yield fail("archive", f"{refusal.reason}.", f"{refusal.cure}.", meter.name)
     except OSError:

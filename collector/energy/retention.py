@@ -23,6 +23,11 @@ def first_day(today: date, days: int | None, since: date | None) -> date:
     return wanted if since is None else max(wanted, since)
 
 
+def latest(*days: date | None) -> date | None:
+    """The last of several first days; `None` where none is set."""
+    return max(filter(None, days), default=None)
+
+
 def expected_from(
     today: date, first: date, known: Mapping[date, Known], availability: Availability | None
 ) -> date:

@@ -13,6 +13,7 @@ from typing import Any, ParamSpec, TypeVar
 from zoneinfo import ZoneInfo
 
 from collector import logs
+from collector.archive.ledger import Bounds
 from collector.archive.store import Archive, DayOutcome
 from collector.cloud.answers import DayAnswer, ReadDay, read_day
 from collector.cloud.client import CloudClient
@@ -25,7 +26,7 @@ from collector.energy.knowledge import NOTHING, Knowledge, Outcome
 from collector.energy.matching import Match
 from collector.energy.planning import PlanPolicy, backfill_days, heal_days, refresh_days
 from collector.energy.readings import EnergyDay
-from collector.energy.retention import first_day, lost_days
+from collector.energy.retention import first_day, latest, lost_days
 from collector.energy.zones import may_be_wrong
 from collector.errors import (
     AnswerError,
@@ -120,7 +121,7 @@ class Collection:
     @property
     def since(self) -> date | None:
         """The first day to ask for: the configured one, or later where the archive was another meter's."""
-        return max(filter(None, (self.meter.since, self.archive.since)), default=None)
+        return latest(self.meter.since, self.archive.since)
 
     @property
     def zone(self) -> ZoneInfo:
@@ -203,16 +204,17 @@ class Collection:
                 return
             files = await self.blocking(archive.files)
             samples = await self.blocking(archive.samples, first_day(today, None, None), today, self.zone)
-            found = await compared(samples, answered)
+            proof = await compared(samples, answered)
             if odd and len(odd) == len(samples):  # the answers cannot be used: that says nothing of the files
                 raise odd[-1]
-            if found is not Match.AGREES:
+            if proof.found is not Match.AGREES:
                 self._compared_files = files
                 raise self._refused(
-                    archive.refusal_of(_OTHERS if found is Match.DISAGREES else _NOBODY_KNOWS)
+                    archive.refusal_of(_OTHERS if proof.found is Match.DISAGREES else _NOBODY_KNOWS)
                 )
-            await self.blocking(archive.take_over)
-            self._log.info("archive.adopted", days=len(files))
+            bounds = Bounds(proof.since, None if proof.others is None else today)
+            await self.blocking(archive.take_over, bounds)
+            self._log_adopted(len(files))
             if archive.ledger.rebuilt:
                 self._log.warning("ledger.rebuilt")
             await self.look()
@@ -227,7 +229,11 @@ class Collection:
             self._refused(error)
         else:
             self.refusal = self._compared_files = None
-            self._log.info("archive.adopted", days=len(await self.blocking(self.archive.files)))
+            self._log_adopted(len(await self.blocking(self.archive.files)))
+
+    def _log_adopted(self, days: int) -> None:
+        since = self.archive.since
+        self._log.info("archive.adopted", days=days, since=None if since is None else str(since))
 
     async def _claim(self) -> None:
         """Takes the archive, or notes why it must not be used; again where what lies there has changed."""
@@ -396,7 +402,7 @@ class Collection:
     def _want_again(self, days: Set[date]) -> None:
         """Has the next round ask for days that were reported as gone, as far as the cloud keeps them."""
         today = self.today()
-        first = first_day(today, None, self.meter.since)
+        first = first_day(today, None, self.since)
         for day in sorted(days):
             if first <= day < today:
                 self.archive.want_again(day, "file.gone")

@@ -9,21 +9,23 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import date, datetime
 
+from collector.archive.folder import OWN_FOLDER
+from collector.archive.mark import adopted, has_days, mark_for, read_mark
 from collector.archive.remembered import Remembered
-from collector.archive.store import DayOutcome
+from collector.archive.store import MOST_COMPARED, DayOutcome
 from collector.archive.survey import survey
 from collector.cloud.meters import Meter
 from collector.energy.availability import Availability
 from collector.energy.days import Clock, date_in
 from collector.energy.knowledge import Knowledge, Outcome
 from collector.energy.planning import wanted_days
-from collector.energy.retention import first_day
+from collector.energy.retention import first_day, latest
 from collector.errors import ArchiveLocked, ArchiveRefused
 from collector.service.assembly import AccountAtWork, Pacers, assembled
 from collector.service.collection import Collection, Lane
 from collector.service.home import home_zone
 from collector.service.jobs import Job
-from collector.service.totals import check_totals
+from collector.service.totals import check_totals, spans_wanted
 from collector.service.troubles import Cause
 from collector.settings import AccountSettings, Settings
 
@@ -63,7 +65,8 @@ class Report:
     """What a backfill did. `gave_up` is what ended it before its time.
 
     `beginnings`: since when the cloud has data of each meter, by its daily totals. `refused`: meters whose
-    archive must not be used.
+    archive must not be used. `not_requested`: meters whose archive was another's before that day, so that
+    days before it were left out.
     """
 
     counts: Counter[Outcome] = field(default_factory=Counter)
@@ -74,6 +77,7 @@ class Report:
     interrupted: bool = False
     beginnings: dict[str, date] = field(default_factory=dict)
     refused: dict[str, ArchiveRefused | ArchiveLocked] = field(default_factory=dict)
+    not_requested: dict[str, date] = field(default_factory=dict)
     gave_up: Cause | None = None
 
 
@@ -85,6 +89,8 @@ class Rehearsal:
     days: list[date]
     requests: int
     duration_s: float
+    must_be_proven: bool = False  # day files without a mark: the cloud is to say first whose they are
+    not_requested: date | None = None  # days before that one are left out: they were another meter's
 
     def as_dict(self) -> dict[str, object]:
         """For a machine to read."""
@@ -93,21 +99,45 @@ class Rehearsal:
             "days": [day.isoformat() for day in self.days],
             "requests": self.requests,
             "duration_s": round(self.duration_s, 1),
+            "must_be_proven": self.must_be_proven,
+            "not_requested": None if self.not_requested is None else self.not_requested.isoformat(),
         }
 
 
-def rehearsed(settings: Settings, account: AccountSettings, scope: Scope, now: datetime) -> list[Rehearsal]:
-    """The plans for one account's meters, from their files alone: nothing is asked, locked or written."""
-    return [_rehearsed(settings, meter, scope, now) for meter in account.meters]
+def rehearsed(
+    settings: Settings, account: AccountSettings, scope: Scope, now: datetime, *, adopt: bool = False
+) -> list[Rehearsal]:
+    """The plans for one account's meters, from their files alone: nothing is asked, locked or written.
+
+    Where a folder must not be used for its meter the plan is empty.
+    """
+    return [_rehearsed(settings, meter, scope, now, adopt=adopt) for meter in account.meters]
 
 
-def _rehearsed(settings: Settings, meter: Meter, scope: Scope, now: datetime) -> Rehearsal:
-    known, zone, availability = survey(settings.folder_of(meter), settings.day_format)
-    if zone is None:
-        zone = meter.zone_or(home_zone(os.environ))
-    days = list(scope.plan(date_in(zone, now), meter.since, lambda: known, availability, now))
-    requests = len(days) * meter.requests_per_day
-    return Rehearsal(meter.name, days, requests, requests * settings.pacing.min_interval_s)
+def _rehearsed(settings: Settings, meter: Meter, scope: Scope, now: datetime, *, adopt: bool) -> Rehearsal:
+    folder = settings.folder_of(meter)
+    known, zone, availability = survey(folder, settings.day_format)
+    today = date_in(zone or meter.zone_or(home_zone(os.environ)), now)
+    try:
+        mark = adopted(folder, meter.identity, today) if adopt else mark_for(folder, meter.identity)
+        before = read_mark(folder / OWN_FOLDER)
+    except ArchiveRefused:
+        return Rehearsal(meter.name, [], 0, 0.0)
+    if before is not None and before.identity != meter.identity:  # what was asked of that one says nothing
+        known = {day: state._replace(asked=None) for day, state in known.items() if state.stored}
+        availability = None
+    since = latest(meter.since, mark.since if mark else None)
+    days = list(scope.plan(today, since, lambda: known, availability, now))
+    is_unproven = mark is None and has_days(folder)
+    asked = len(days) + spans_wanted(scope.first(today, since), today, availability, now)
+    asked += MOST_COMPARED if is_unproven else 0
+    requests = asked * meter.requests_per_day
+    left_out = None
+    if mark is not None and mark.since is not None and scope.since is None:
+        wanted = scope.plan(today, meter.since, lambda: known, availability, now)
+        left_out = mark.since if any(day < mark.since for day in wanted) else None
+    duration_s = requests * settings.pacing.min_interval_s
+    return Rehearsal(meter.name, days, requests, duration_s, is_unproven, left_out)
 
 
 Watcher = Callable[[str, DayOutcome, list[AccountAtWork]], None]
@@ -133,7 +163,13 @@ async def backfill(
     report = Report()
     async with assembled(settings, clock, Pacers(), _PATIENCE_S, remembered) as accounts:
         for each in [each for account in accounts for each in account.collections] if adopt else []:
-            await each.adopt()
+            try:
+                await each.adopt()
+            except PermissionError:
+                raise
+            except OSError as error:  # nothing was begun in another meter's archive
+                report.gave_up, report.duration_s = error, loop.time() - began
+                return report
         jobs = [await _put(account, each, scope) for account in accounts for each in account.collections]
         for job in jobs:
             job.outcomes = _watched(job.collection.meter.name, watch, accounts)
@@ -174,11 +210,24 @@ async def backfill(
             for each in account.collections
             if each.refusal is not None
         }
+        report.not_requested = {
+            each.meter.name: each.archive.since
+            for account in accounts
+            for each in account.collections
+            if each.archive.since is not None and _leaves_out(each, scope, each.archive.since)
+        }
         report.requests = sum(account.pacer.requests for account in accounts)
         report.holds = sum(account.pacer.holds for account in accounts)
         report.gave_up = next((each.runner.given_up for each in accounts if each.runner.given_up), None)
     report.duration_s = loop.time() - began
     return report
+
+
+def _leaves_out(collection: Collection, scope: Scope, since: date) -> bool:
+    """Whether days before `since` would have been requested, had the archive always been this meter's."""
+    known, now = collection.archive.known, collection.now()
+    days = scope.plan(collection.today(), collection.meter.since, known, collection.availability, now)
+    return scope.since is None and any(day < since for day in days)
 
 
 async def _put(account: AccountAtWork, collection: Collection, scope: Scope) -> Job:

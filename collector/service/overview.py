@@ -18,7 +18,7 @@ from collector.cloud.meters import Meter
 from collector.energy.coverage import DayState, coverage, forgotten
 from collector.energy.days import date_in
 from collector.energy.knowledge import Known
-from collector.energy.retention import expiring_days, first_day
+from collector.energy.retention import expiring_days, first_day, latest
 from collector.errors import ArchiveRefused
 from collector.service.health import Health, Signs, judge
 from collector.service.home import home_zone
@@ -156,7 +156,7 @@ def _marked(folder: Path, meter: Meter, seen: _Seen) -> tuple[str, date | None]:
         mark = mark_for(folder, meter.identity)
     except ArchiveRefused as refusal:
         return str(refusal), meter.since
-    since = max(filter(None, (meter.since, mark.since if mark else None)), default=None)
+    since = latest(meter.since, mark.since if mark else None)
     return (seen.told.refused if seen.watched_since and not seen.is_held else ""), since
 
 

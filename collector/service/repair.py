@@ -12,12 +12,17 @@ from zoneinfo import ZoneInfo
 
 from collector import logs
 from collector.archive.findings import CheckedDay
-from collector.archive.folder import may_have_record
+from collector.archive.folder import OWN_FOLDER, may_have_record
 from collector.archive.inspection import Inspection, inspect
+from collector.archive.mark import FILE_NAME as MARK_NAME
+from collector.archive.mark import read_mark
+from collector.archive.remembered import Remembered
 from collector.archive.store import Archive
 from collector.cloud.meters import Meter
 from collector.energy.days import date_in
-from collector.energy.retention import first_day
+from collector.energy.identity import Identity
+from collector.energy.retention import first_day, latest
+from collector.errors import ArchiveRefused
 from collector.service.assembly import open_archive
 from collector.service.telling import tell_quarantined
 from collector.settings import Settings
@@ -42,15 +47,24 @@ class Repair:
     actions: Mapping[date, Action]
 
 
-def repair(settings: Settings, meter: Meter, home: ZoneInfo, now: datetime) -> Repair:
+def repair(
+    settings: Settings,
+    meter: Meter,
+    home: ZoneInfo,
+    now: datetime,
+    *,
+    remembered: Remembered | None = None,
+    of_folder: bool = False,
+) -> Repair:
     """Inspects one meter's folder and moves aside what has findings. Holds the archive meanwhile.
 
-    `home` is where this machine stands. Raises `ArchiveError`, `OSError`.
+    `home` is where this machine stands, `remembered` knows where archives were before. `of_folder`: its mark
+    alone says whose the folder is. Raises `ArchiveError`, `OSError`.
     """
     with ExitStack() as held:
-        identity = None if settings.flat else meter.identity  # a folder alone says nothing of a meter
-        archive = open_archive(settings, meter, held, identity)
-        if not archive.is_taken and not archive.claim():
+        identity = _marked(settings.folder_of(meter)) if of_folder else meter.identity
+        archive = open_archive(settings, meter, held, identity, remembered)
+        if not archive.claim():
             raise archive.refusal_of("day files of which nobody knows yet whether they are")
         inspection = inspect(archive.folder, meter.timezone, now)
         return Repair(inspection, mend(archive, meter, inspection, date_in(inspection.zone or home, now)))
@@ -62,14 +76,14 @@ def mend(archive: Archive, meter: Meter, inspection: Inspection, today: date) ->
     What would not be collected again stays, unless nothing of it can be read. Of a complete file that is
     gone the record is struck out. Raises `OSError`.
     """
-    first = first_day(today, None, max(filter(None, (meter.since, archive.since)), default=None))
+    first = first_day(today, None, latest(meter.since, archive.since))
     actions = {}
     for day, findings in inspection.by_day.items():
         reason = f"{findings[0].code}: {findings[0].text}"
         if all(finding.code in _NOT_THERE for finding in findings):
             archive.forget_complete(day)
             actions[day] = Action.FORGOTTEN
-        elif day < first and _can_be_read(archive.folder, inspection.days[day]):
+        elif (day < first or archive.is_kept(day)) and _can_be_read(archive.folder, inspection.days[day]):
             actions[day] = Action.KEPT
             continue
         else:
@@ -79,6 +93,17 @@ def mend(archive: Archive, meter: Meter, inspection: Inspection, today: date) ->
         if first <= day < today:
             archive.want_again(day, f"verify: {reason}")
     return actions
+
+
+def _marked(folder: Path) -> Identity:
+    """Whose the folder is. Raises `ArchiveRefused` where nothing says so: it may be another tool's."""
+    mark = read_mark(folder / OWN_FOLDER)
+    if mark is None:
+        raise ArchiveRefused(
+            f"Nothing says whose day files {folder} holds: no {OWN_FOLDER}/{MARK_NAME} can be read there",
+            "Run `backfill` on that folder once: it compares them with the cloud, and notes whose they are",
+        )
+    return mark.identity
 
 
 def _can_be_read(folder: Path, checked: CheckedDay) -> bool:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from datetime import date
 from decimal import Decimal
+from typing import NamedTuple
 
 from collector.archive.dayfile import DayFile, is_outdated
 from collector.cloud.meters import Meter
@@ -24,16 +25,44 @@ def unscaled(meter: Meter) -> Meter:
     return replace(meter, grid_scale_factor=Decimal(1), pv_kwh_discard=Decimal(0))
 
 
-async def compared(samples: Iterable[tuple[date, DayFile]], answered: Answered) -> Match:
-    """Compares the samples one by one. One day that agrees is enough, and so are three that do not."""
-    found: Counter[Match] = Counter()
-    for day, file in samples:
+class Proof(NamedTuple):
+    """Whether day files are the meter's.
+
+    `since`: the first day that is known to be, where an older one is clearly another meter's. `others`: the
+    newest that is another one's although an older day agrees.
+    """
+
+    found: Match
+    since: date | None = None
+    others: date | None = None
+
+
+async def compared(samples: Sequence[tuple[date, DayFile]], answered: Answered) -> Proof:
+    """Compares the samples, the newest first, until one agrees or three do not; then the oldest ones.
+
+    Of those the first that says anything counts: a meter may have been replaced.
+    """
+    found: dict[date, Match] = {}
+
+    async def compare(day: date, file: DayFile) -> Match:
         answer = await answered(day)
-        one = Match.UNDECIDED if answer is None else _match(file, answer)
-        found[one] += 1
-        if one is Match.AGREES or found[Match.DISAGREES] == _ENOUGH_DISAGREE:
-            return one
-    return Match.DISAGREES if found[Match.DISAGREES] else Match.UNDECIDED
+        found[day] = Match.UNDECIDED if answer is None else _match(file, answer)
+        return found[day]
+
+    for day, file in samples:
+        one = await compare(day, file)
+        if one is Match.AGREES:
+            break
+        if Counter(found.values())[Match.DISAGREES] == _ENOUGH_DISAGREE:
+            return Proof(one)
+    else:
+        return Proof(Match.DISAGREES if Match.DISAGREES in found.values() else Match.UNDECIDED)
+    others = next((each for each, one in found.items() if one is Match.DISAGREES), None)
+    for each, file in reversed(samples[len(found) :]):
+        one = await compare(each, file)
+        if one is not Match.UNDECIDED:
+            return Proof(Match.AGREES, day if one is Match.DISAGREES else None, others)
+    return Proof(Match.AGREES, None, others)
 
 
 def _match(file: DayFile, answer: EnergyDay) -> Match:

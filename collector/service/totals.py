@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from contextlib import suppress
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 
 from collector import logs
 from collector.cloud.totals import SPAN_DAYS, SpanTotals, read_totals, span_before
-from collector.energy.availability import Availability
+from collector.energy.availability import Availability, is_worth_it
 from collector.energy.comparing import Difference, are_distrusted, differences
 from collector.energy.days import local_day
 from collector.errors import (
@@ -73,6 +73,20 @@ async def look_ahead(collection: Collection, first: date, is_called_off: Callabl
         collection.is_reading_totals = False
 
 
+def spans_wanted(first: date, today: date, known: Availability | None, now: datetime) -> int:
+    """How many spans of totals are read before days down to `first` are collected, where nothing fails."""
+    if not is_worth_it(first, today) or (known and not known.is_due(now) and first >= known.first):
+        return 0
+    last = known.first - _DAY if known and known.is_usable and not known.is_due(now) else today - _DAY
+    length = SPAN_DAYS
+    count = 0
+    while first <= last:
+        last = span_before(first, last, length)[0] - _DAY
+        length = min(2 * length, _MOST_DAYS)
+        count += 1
+    return count
+
+
 async def check_totals(collection: Collection) -> None:
     """Has complete days that differ from their totals read again, each once; reports them.
 
@@ -80,7 +94,8 @@ async def check_totals(collection: Collection) -> None:
     """
     totals, collection.totals = collection.totals, {}
     stored = collection.archive.known()
-    days = sorted(day for day in totals if day in stored and stored[day].complete)
+    is_kept = collection.archive.is_kept  # another one counted them: they need not add up to this one's
+    days = sorted(day for day in totals if day in stored and stored[day].complete and not is_kept(day))
     compared = 0
     different: dict[date, tuple[Difference, ...]] = {}
     with suppress(OSError):  # a disk in trouble is told by the work itself

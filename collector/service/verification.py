@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from collector.archive.findings import CheckedDay
 from collector.archive.inspection import Inspection, inspect
+from collector.archive.remembered import Remembered
 from collector.cloud.totals import SpanTotals, spans
 from collector.energy.comparing import NOTHING_STORED, Difference, differences
 from collector.energy.days import Clock
@@ -69,14 +70,16 @@ Watcher = Callable[[str, date, date], None]
 """Told before each question: the meter's name, the first and the last day."""
 
 
-async def verified(settings: Settings, clock: Clock, watch: Watcher, *, fix: bool) -> list[Verified]:
+async def verified(
+    settings: Settings, clock: Clock, watch: Watcher, *, fix: bool, remembered: Remembered | None = None
+) -> list[Verified]:
     """Checks all files, and asks each account's cloud for the totals of what is stored.
 
     Days that differ are asked for again in the service's next round. Holds the archives meanwhile.
-    Raises `ArchiveError`, `OSError`.
+    `remembered` knows where archives were before. Raises `ArchiveError`, `OSError`.
     """
     found = []
-    async with assembled(settings, clock, Pacers()) as accounts:
+    async with assembled(settings, clock, Pacers(), remembered=remembered) as accounts:
         for account in accounts:
             found += await _account(account, clock, watch, fix=fix)
     return found
@@ -180,6 +183,8 @@ async def _mark(
         total, checked = told.totals.get(day), stored.get(day, _no_file(day))
         if total is None or checked.sums is None:
             continue  # the cloud says nothing, or the file cannot be read, which is told already
+        if collection.archive.is_kept(day) and checked.sums is not NOTHING_STORED:
+            continue  # it need not add up to what another meter, or this one otherwise, counted
         comparison.days += 1
         found = differences(checked.sums, total, complete=checked.complete)
         if found:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import locale
+import re
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
@@ -194,12 +195,23 @@ def test_a_damaged_line_is_named_by_its_number_in_the_file() -> None:
         (FILE[:50], False),
         (b"", False),
         (b"\0" * 4096, False),
-        (LINES[0].replace(b"0.1230", b"NaN"), False),
+        (LINES[0].replace(b"0.1230", b"NaN"), True),
+        (re.sub(rb"\d+\.\d+", b"NaN", FILE), False),
+        (FILE.replace(b"}\n", b"},\n"), True),
+        (FILE.decode().encode("utf-16"), True),
+        (FILE.decode().encode("utf-16-be"), True),
+        (re.sub(rb": ([\d.]+)", rb': "\1"', FILE), True),
+        (FILE.replace(b", ", b",\n  "), True),
+        (FILE.replace(b'"', b"'"), True),
+        (b"date,hour,import\n2024-06-12,0,0.123\n", True),
         (encode(filled(ORDINARY + timedelta(days=1)), 4, complete=True), False),
     ],
 )
 def test_whether_anything_of_the_day_can_be_read(data: bytes, has_one: bool) -> None:
-    """One whole record is enough, whatever lies around it."""
+    """What a person can read is enough, whatever lies around it.
+
+    Bug: days that nobody can give again left the folder for a comma, quotes, or UTF-16.
+    """
     assert has_record(data, ORDINARY) is has_one
 
 

@@ -14,12 +14,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from collector.archive.ledger import Ledger
+from collector.archive.ledger import Bounds, Ledger
 from collector.energy.days import local_day
 from collector.energy.knowledge import Asked, Outcome
 from collector.energy.planning import is_due
 from collector.errors import ArchiveError
-from tests.energy.making import BERLIN, after
+from tests.energy.making import AUTUMN, BERLIN, ORDINARY, SPRING, after
 
 DAY = date(2024, 6, 12)
 LOCAL = local_day(DAY, BERLIN)
@@ -338,3 +338,45 @@ def test_a_disk_that_fills_up_leaves_no_half_line(path: Path, inject: str) -> No
     assert done.returncode == 28, done.stderr
     assert path.read_bytes() == LINE
     assert json.loads(path.read_bytes())["tries"] == 3
+
+
+@pytest.mark.parametrize(
+    "bounds", [Bounds(), Bounds(ORDINARY), Bounds(None, ORDINARY), Bounds(AUTUMN, ORDINARY)]
+)
+def test_the_bounds_of_the_mark_survive_a_journal_that_is_written_anew(
+    tmp_path: Path, bounds: Bounds
+) -> None:
+    """They are what protects an old device's hours where the mark is lost."""
+    path = tmp_path / "ledger.jsonl"
+    ledger = Ledger(path)
+    ledger.note_bounds(Bounds(SPRING))
+    ledger.note_bounds(bounds)
+    assert Ledger(path).bounds == bounds
+    with path.open("ab") as journal:
+        journal.write(b"damage\n")
+    Ledger(path).mend()
+    assert Ledger(path).bounds == bounds
+    assert not Ledger(path).rebuilt
+
+
+def test_bounds_that_are_no_days_are_dropped(tmp_path: Path) -> None:
+    """As any line that cannot be read."""
+    path = tmp_path / "ledger.jsonl"
+    path.write_text('{"since": "never", "kept_to": null}\n{"since": "2026-03-20"}\n')
+    assert Ledger(path).bounds == Bounds()
+    assert Ledger(path).rebuilt
+
+
+def test_what_was_asked_of_another_meter_is_forgotten(tmp_path: Path) -> None:
+    """Whatever is told of days; the zone stays, unless nothing was held in it."""
+    path = tmp_path / "ledger.jsonl"
+    ledger = Ledger(path)
+    ledger.note_zone("Europe/Berlin")
+    ledger.note(ORDINARY, Asked(Outcome.EMPTY, 1, 1))
+    ledger.note_different(ORDINARY)
+    ledger.note_lost(ORDINARY)
+    for and_zone, zone in ((False, "Europe/Berlin"), (True, None)):
+        ledger.forget_days(and_zone=and_zone)
+        ledger.mend()
+        again = Ledger(path)
+        assert (again.asked, again.different, again.lost_before, again.zone) == ({}, set(), None, zone)

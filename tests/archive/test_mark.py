@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import errno
+import json
 import os
-from datetime import date
+from concurrent.futures import ThreadPoolExecutor
+from datetime import date, timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -14,14 +16,15 @@ from hypothesis import strategies as st
 
 from collector.archive.dayfile import DayFormat
 from collector.archive.files import is_held
+from collector.archive.folder import decode_file
 from collector.archive.mark import FILE_NAME, FORMAT, Mark, read_mark, write_mark
 from collector.archive.remembered import Remembered, remembered_by_service, remembered_for_others
 from collector.archive.store import Archive
 from collector.cloud.meters import Kind, Meter
 from collector.energy.identity import Identity
-from collector.errors import ArchiveLocked, ArchiveRefused
+from collector.errors import ArchiveLocked, ArchiveRefused, UnreadableFile
 from tests.archive.making import everything_in
-from tests.energy.making import ORDINARY, after, filled
+from tests.energy.making import AUTUMN, BERLIN, ORDINARY, after, filled, reading
 
 HOUSE = Identity("em", ("e8db84d2a1b3",), (0, 1))
 
@@ -39,8 +42,9 @@ HOUSE = Identity("em", ("e8db84d2a1b3",), (0, 1))
 @pytest.mark.parametrize("since", [None, date(2026, 3, 20)])
 def test_a_mark_is_read_as_it_was_written(tmp_path: Path, identity: Identity, since: date | None) -> None:
     """Kind, devices, clamps, and the day since which they count."""
-    write_mark(tmp_path, Mark(identity, since))
-    assert read_mark(tmp_path) == Mark(identity, since)
+    for kept_to in (None, date(2026, 3, 21)):
+        write_mark(tmp_path, Mark(identity, since, kept_to))
+        assert read_mark(tmp_path) == Mark(identity, since, kept_to)
 
 
 def test_meters_that_count_differently_are_different() -> None:
@@ -91,6 +95,38 @@ def test_a_newer_format_is_known_by_its_number_alone(tmp_path: Path) -> None:
         read_mark(tmp_path)
 
 
+@pytest.mark.parametrize("kind", ["too large", "a loop", "a folder"])
+def test_a_mark_that_nobody_can_read_is_refused_and_not_touched(tmp_path: Path, kind: str) -> None:
+    """Bug: a large one was overwritten; of the others the message named another file."""
+    path = tmp_path / "house" / ".collector" / FILE_NAME
+    path.parent.mkdir(parents=True)
+    if kind == "too large":
+        path.write_bytes(b" " * 70_000 + b'{"format": 9}')
+    elif kind == "a loop":
+        path.symlink_to(path)
+    else:
+        path.mkdir()
+    before = path.lstat()
+    archive = Archive(tmp_path / "house", DayFormat(), identity=HOUSE)
+    for take in (archive.claim, lambda: archive.adopt(ORDINARY)):
+        with pytest.raises(ArchiveRefused, match=str(path)):
+            take()
+    assert path.lstat() == before
+
+
+def test_two_services_that_remember_at_the_same_moment(tmp_path: Path) -> None:
+    """Bug: one wrote what it had read before the other one wrote, whose archive was forgotten."""
+    place = tmp_path / "archives.json"
+    services = [
+        Remembered(place) for _ in range(8)
+    ]  # each with a lock of its own, as in a process of its own
+    with ThreadPoolExecutor(8) as threads:
+        for number in range(10):
+            folders = [tmp_path / f"{number}-{place}" for place in range(8)]
+            list(threads.map(Remembered.add, services, folders))
+    assert len(json.loads(place.read_text())) == 80
+
+
 def test_an_archive_that_is_not_taken_changes_nothing(tmp_path: Path) -> None:
     """Not even by being looked at, scanned or closed."""
     folder = tmp_path / "house"
@@ -109,6 +145,63 @@ def test_an_archive_that_is_not_taken_changes_nothing(tmp_path: Path) -> None:
     assert everything_in(folder) == before
     archive.take_over()
     assert read_mark(folder / ".collector") == Mark(HOUSE)
+    archive.close()
+
+
+@pytest.mark.parametrize("days", [0, 1, 9])
+def test_no_answer_replaces_what_another_meter_counted(tmp_path: Path, days: int) -> None:
+    """Bug: only of the day of the change itself. What is missing is filled in, for a person asked for it."""
+    folder = tmp_path / "house"
+    first = Archive(folder, DayFormat(), identity=HOUSE)
+    first.claim()
+    first.merge(filled(without=(3,)), after(filled().day, hours=1))
+    first.close()
+    archive = Archive(folder, DayFormat(), identity=HOUSE._replace(devices=("a1b2c3d4e5f6",)))
+    archive.adopt(ORDINARY + timedelta(days=days))
+    archive.scan(ORDINARY + timedelta(days=days))
+    outcome = archive.merge(filled(each=reading("9", "9", "9")), after(filled().day, days=2))
+    assert outcome.revisions == ()
+    archive.close()
+    stored = dict(decode_file(folder / f"{ORDINARY}.jsonl", ORDINARY).readings)
+    new = filled().day.hours[3]
+    assert stored.pop(new) == reading("9", "9", "9")
+    assert stored == filled(without=(3,)).readings
+
+
+def test_a_damaged_day_that_another_meter_counted_stays_in_its_place(tmp_path: Path) -> None:
+    """Bug: it was moved aside, and the new device has nothing to give in its place."""
+    folder = tmp_path / "house"
+    first = Archive(folder, DayFormat(), identity=HOUSE)
+    first.claim()
+    first.merge(filled(), after(filled().day, hours=1))
+    first.close()
+    path = folder / f"{ORDINARY}.jsonl"
+    path.write_bytes(path.read_bytes() + b"a line of somebody\n")
+    before = path.read_bytes()
+    archive = Archive(folder, DayFormat(), identity=HOUSE._replace(devices=("a1b2c3d4e5f6",)))
+    archive.adopt(ORDINARY + timedelta(days=1))
+    assert archive.scan(ORDINARY + timedelta(days=1)) == ()
+    assert "another meter counted that day" in archive.unreadable[ORDINARY]
+    with pytest.raises(UnreadableFile, match="another meter"):
+        archive.merge(filled(), after(filled().day, days=2))
+    assert path.read_bytes() == before
+    archive.close()
+
+
+def test_what_is_compared_is_no_autumn_day_and_reaches_from_the_newest_to_the_oldest(tmp_path: Path) -> None:
+    """A repeated hour may be stored in two ways; an old day may be another meter's."""
+    folder = tmp_path / "house"
+    first = Archive(folder, DayFormat())
+    days = [AUTUMN + timedelta(days=number) for number in range(-8, 1)]
+    for day in days:
+        first.merge(filled(day), after(filled(day).day, hours=1))
+    first.close()
+    archive = Archive(folder, DayFormat(), identity=HOUSE)
+    found = [day for day, _ in archive.samples(days[0], days[-1], BERLIN)]
+    assert len(found) == 5
+    assert found == sorted(found, reverse=True)
+    assert (found[0], found[-1]) == (days[-2], days[0])
+    assert [day for day, _ in archive.samples(AUTUMN, AUTUMN, BERLIN)] == []
     archive.close()
 
 

@@ -279,8 +279,8 @@ def test_a_disk_that_is_not_mounted_is_no_new_archive(failures: Facts) -> None:
     unplugged = failures("unplugged")
     assert unplugged["started"]["code"] == 0, unplugged["started"]["said"]
     assert unplugged["left"] == []
-    assert "is its disk not mounted?" in unplugged["said"]["status"]
-    assert "is its disk not mounted?" in unplugged["said"]["unit"]
+    assert "perhaps its disk is not mounted" in unplugged["said"]["status"]
+    assert "perhaps its disk is not mounted" in unplugged["said"]["unit"]
     assert unplugged["again"]["active"]
 
 

@@ -41,7 +41,7 @@ def test_backfill_works_from_the_older_utilitys_flags_alone(cloud: Cloud, tmp_pa
 
 def test_two_meters_into_one_folder_end_with_73(cloud: Cloud, tmp_path: Path) -> None:
     """The README's two commands, into the default folder: both are named, and the way out."""
-    words = ["backfill", "--host", cloud.url, "--auth_key", KEY, "--days", "0", "--id"]
+    words = ["backfill", "--host", cloud.url, "--auth_key", KEY, "--days", "1", "--id"]
     assert collector(*words, DEVICE, env={"HOME": str(tmp_path)}).returncode == 0
     other = collector(*words, "a8032abe41fc", env={"HOME": str(tmp_path)})
     assert other.returncode == 73

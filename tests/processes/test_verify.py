@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 import os
-from datetime import date
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from collector.archive.mark import Mark, write_mark
+from collector.energy.days import wall_clock
+from collector.energy.identity import Identity
 from tests.archive.making import everything_in, older_file
 from tests.energy.making import AUTUMN, ORDINARY, SPRING
 from tests.processes.harness import (
@@ -21,7 +24,8 @@ from tests.processes.harness import (
     stop,
     wait_for,
 )
-from tests.world import KEY
+from tests.service.test_identity import of_an_inverter
+from tests.world import DEVICE, KEY, mark_as
 
 
 @pytest.fixture
@@ -156,10 +160,39 @@ def test_a_folder_of_the_older_utility_is_checked_without_a_configuration(tmp_pa
     (odir / f"{ORDINARY}.jsonl").write_bytes(b"")
     said = report("--odir", str(odir), code=1)
     assert [finding["code"] for finding in said["meters"][0]["findings"]] == ["unreadable"]
+    mark_as(odir, DEVICE)
     said = report("--odir", str(odir), "--fix", code=1)
     assert said["meters"][0]["findings"][0]["action"] == "quarantined"
     assert (odir / ".collector" / "quarantine" / f"{ORDINARY}.jsonl.1").exists()
     report("--odir", str(odir), code=0)
+
+
+def test_a_folder_of_which_nothing_says_whose_it_is_is_not_mended(tmp_path: Path) -> None:
+    """Bug: another tool's good files were moved into quarantine."""
+    odir = tmp_path / "odir"
+    of_an_inverter(odir)
+    before = everything_in(odir)
+    report("--odir", str(odir), code=1)
+    done = collector("verify", "--odir", str(odir), "--fix")
+    assert done.returncode == 73
+    assert f"whose day files {odir} holds" in done.stderr
+    assert "`backfill`" in done.stderr
+    assert everything_in(odir) == before
+
+
+def test_what_another_meter_counted_is_not_moved_aside(tmp_path: Path) -> None:
+    """Bug: of a folder alone, the old device's days were taken for ones that would be collected again."""
+    odir = tmp_path / "odir"
+    odir.mkdir()
+    today = wall_clock().date()
+    day = today - timedelta(days=9)
+    path = odir / f"{day}.jsonl"
+    path.write_bytes(older_file(day=day) + b"a line of somebody\n")
+    (odir / ".collector").mkdir()
+    write_mark(odir / ".collector", Mark(Identity("em", (DEVICE,), (0, 1)), today))
+    said = report("--odir", str(odir), "--fix", code=1)
+    assert {finding["action"] for finding in said["meters"][0]["findings"]} == {"kept"}
+    assert path.exists()
 
 
 def test_a_pipe_in_place_of_a_file_holds_nobody_up(config: Path, tmp_path: Path) -> None:
@@ -228,6 +261,34 @@ def test_what_cannot_be_is_told(config: Path, words: list[str], code: int) -> No
     assert done.returncode == code
     assert len(done.stderr.splitlines()) == 1
     assert done.stdout == ""
+
+
+@pytest.mark.parametrize("is_there", [True, False])
+def test_an_archive_whose_disk_is_not_mounted_is_told_by_all_that_look(
+    cloud: Cloud, tmp_path: Path, is_there: bool
+) -> None:
+    """Bug: `verify` and `doctor` said that all was well; `--fix` and `--cloud` began a second archive."""
+    house, known = tmp_path / "archive" / "house", tmp_path / "state" / "shelly-collector"
+    house.mkdir(parents=True) if is_there else house.parent.mkdir()
+    known.mkdir(parents=True)
+    (known / "archives.json").write_text(json.dumps([str(house)]))
+    config = str(configuration(tmp_path, cloud))
+    state = {"XDG_STATE_HOME": str(tmp_path / "state")}
+    for flags in (["--fix"], ["--cloud"], ["--fix", "--cloud"]):
+        done = collector("verify", "--config", config, *flags, env=state)
+        assert done.returncode == 73
+        assert f"{house} is empty, and an archive was there before" in done.stderr
+    done = collector("verify", "--config", config, env=state)
+    assert done.returncode == 1
+    assert "house archive: " in done.stdout
+    assert "not mounted. Mount it" in done.stdout
+    done = collector("doctor", "--config", config, env=state)
+    assert done.returncode == 1
+    assert "an archive was there before" in done.stdout
+    done = collector("backfill", "--config", config, "--days", "0", env=state)
+    assert done.returncode == 73
+    assert "archive was there before" in done.stderr
+    assert everything_in(tmp_path / "archive") == {}
 
 
 def test_a_meter_without_files_is_no_finding(cloud: Cloud, tmp_path: Path) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import io
+import os
 import shutil
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -10,11 +12,15 @@ from typing import Any
 
 import pytest
 
-from collector.archive.mark import FORMAT, read_mark
+from collector.archive.files import is_held
+from collector.archive.ledger import Ledger
+from collector.archive.mark import FORMAT, Mark, read_mark
 from collector.archive.remembered import Remembered
 from collector.cli import starting
+from collector.cli.backfill import _show as show
+from collector.energy.knowledge import Outcome
 from collector.errors import ArchiveRefused
-from collector.service.repair import repair
+from collector.service.repair import Action, repair
 from collector.service.standing import MeterStanding, read_standing
 from collector.service.verification import verified
 from collector.simulator import Device, Fault, Scenario
@@ -93,14 +99,14 @@ async def test_two_meters_into_one_folder_that_has_no_mark_yet(tmp_path: Path) -
 async def test_the_older_utilitys_archive_is_adopted_without_a_question(
     tmp_path: Path, log_lines: io.StringIO
 ) -> None:
-    """One day that agrees is proof; its complete days are kept byte for byte."""
+    """The newest day and the oldest agree: that is proof; its complete days are kept byte for byte."""
     async with world(cloud_of(), tmp_path, NOW) as here:
         written_by_the_older_utility(here.folder(), Device(DEVICE), days=6)
         before = everything_in(here.folder())
         report = await here.backfill(8)
         assert not report.refused
         assert everything_in(here.folder()).items() >= before.items()
-        assert here.cloud.counts.total.requests == 2 * (1 + 1 + 2)  # a proof, today, two days before them
+        assert here.cloud.counts.total.requests == 2 * (2 + 1 + 2)  # the proof, today, two days before them
         assert [event["days"] for event in events_in(log_lines.getvalue(), "archive.adopted")] == [6]
         here.cloud.reset()
         await here.backfill(8)
@@ -115,7 +121,7 @@ async def test_a_lost_own_folder_costs_the_proof_again_and_no_more(tmp_path: Pat
         here.cloud.reset()
         report = await here.backfill(8)
         assert not report.refused
-        assert here.cloud.counts.total.requests == 2 * (1 + 1)
+        assert here.cloud.counts.total.requests == 2 * (2 + 1)
         assert read_mark(here.folder() / ".collector") is not None
 
 
@@ -183,7 +189,7 @@ async def test_a_replaced_device_goes_on_where_the_old_one_ended(tmp_path: Path)
         assert here.cloud.counts.total.requests == 2  # today, of the new one
         assert not (await here.backfill(4)).refused
         kept = everything_in(here.folder())
-        assert all(kept[name] == file for name, file in older.items() if name.endswith(".jsonl"))
+        assert all(kept[name] == file for name, file in older.items() if not name.startswith(".collector/"))
         here.meters = ({"name": "house", "id": DEVICE},)
         assert (await here.backfill(4)).refused
     async with world(two_meters(), tmp_path, NOW + timedelta(hours=2), meters=THEIRS) as here:
@@ -192,6 +198,254 @@ async def test_a_replaced_device_goes_on_where_the_old_one_ended(tmp_path: Path)
         device = {ts: DEVICE if ts < NOW.timestamp() - 5400 else OTHER for ts in told}
         assert told == {ts: kwh(Device(device[ts]).energy(0, ts).consumption) for ts in told}
         assert set(device.values()) == {DEVICE, OTHER}
+
+
+def stored_hours(folder: Path) -> dict[int, Any]:
+    """Each stored hour's import."""
+    return {
+        record["ts"]: record["import"]
+        for path in sorted(folder.glob("????-??-??.jsonl"))
+        for record in records_of(path)
+    }
+
+
+def cut_off(path: Path, hours: int) -> None:
+    """The day as it was before its last hours came: partial."""
+    lines = path.read_text().splitlines()[:hours]
+    path.write_text("".join(line.removesuffix("}") + ', "partial": true}\n' for line in lines))
+
+
+@pytest.mark.parametrize("mark", ["none", "damaged"])
+async def test_the_old_devices_hours_stay_where_a_folder_without_a_mark_is_adopted(
+    tmp_path: Path, mark: str
+) -> None:
+    """Bug: the new one's answers replaced them, today's and those of the days that were not complete."""
+    async with world(two_meters(), tmp_path, NOW) as here:
+        await here.backfill(4)
+        cut_off(here.folder() / f"{TODAY - timedelta(days=1)}.jsonl", 20)
+        before = stored_hours(here.folder())
+        if mark == "none":
+            shutil.rmtree(here.folder() / ".collector")
+        else:
+            (here.folder() / ".collector" / "archive.json").write_bytes(b"")
+        here.meters = THEIRS
+        assert (await here.backfill(4)).refused
+        assert not (await here.backfill(4, adopt=True)).refused
+        assert stored_hours(here.folder()) == before
+    async with world(two_meters(), tmp_path, NOW + timedelta(hours=5), meters=THEIRS) as here:
+        await here.backfill(4, since=TODAY - timedelta(days=4))
+        after = stored_hours(here.folder())
+        assert after.items() >= before.items()
+        assert max(after) > max(before)
+
+
+async def test_a_replaced_meters_archive_without_its_own_folder_keeps_the_old_days(tmp_path: Path) -> None:
+    """Bug: its newest day agreed, so all were taken for the new device's, and the old hours were replaced."""
+    async with world(two_meters(), tmp_path, NOW) as here:
+        await here.backfill(4)
+        here.meters = THEIRS
+        await here.backfill(0, adopt=True)
+    later = NOW + timedelta(days=3)
+    async with world(two_meters(), tmp_path, later, meters=THEIRS) as here:
+        await here.backfill(2)
+        cut_off(here.folder() / f"{TODAY - timedelta(days=2)}.jsonl", 20)
+        before = stored_hours(here.folder())
+        shutil.rmtree(here.folder() / ".collector")
+        assert not (await here.backfill(30)).refused
+        assert stored_hours(here.folder()) == before
+        mark = read_mark(here.folder() / ".collector")
+        assert mark is not None
+        assert mark.since == later.date()
+
+
+async def test_an_older_day_that_agrees_does_not_give_away_newer_ones(tmp_path: Path) -> None:
+    """Bug: the old device named again, and the mark lost: the new one's hours were replaced."""
+    async with world(two_meters(), tmp_path, NOW) as here:
+        await here.backfill(4)
+        here.meters = THEIRS
+        await here.backfill(0, adopt=True)
+    async with world(two_meters(), tmp_path, NOW + timedelta(days=1), meters=THEIRS) as here:
+        await here.backfill(1)
+        before = stored_hours(here.folder())
+        shutil.rmtree(here.folder() / ".collector")
+        here.meters = ({"name": "house", "id": DEVICE},)
+        assert not (await here.backfill(4)).refused
+        assert stored_hours(here.folder()).items() >= before.items()
+
+
+async def test_a_mark_that_was_damaged_does_not_lose_since_when_the_device_counts(tmp_path: Path) -> None:
+    """Bug: it stood there alone. The ledger has it as well."""
+    async with world(two_meters(), tmp_path, NOW) as here:
+        await here.backfill(4)
+        here.meters = THEIRS
+        await here.backfill(0, adopt=True)
+    async with world(two_meters(), tmp_path, NOW + timedelta(days=3), meters=THEIRS) as here:
+        await here.backfill(3)
+        (here.folder() / ".collector" / "archive.json").write_bytes(b"")
+        assert not (await here.backfill(3)).refused
+        mark = read_mark(here.folder() / ".collector")
+        assert mark is not None
+        assert mark.since == TODAY
+
+
+AS_3EM = ({"name": "house", "id": DEVICE, "kind": "3em"},)
+SWAPPED = ({"name": "house", "id": DEVICE, "grid_channel": 1, "solar_channel": 0},)
+
+
+@pytest.mark.parametrize("adopt", [False, True])
+async def test_a_wrong_kind_is_mended_by_the_hint_that_the_user_gets(tmp_path: Path, adopt: bool) -> None:
+    """Bug: the hint ended with 73, for a folder that held nothing; with `--adopt` no past day came."""
+    async with world(cloud_of(Device(DEVICE, kind="3em")), tmp_path, NOW) as here:
+        report = await here.backfill(4)
+        assert report.counts[Outcome.EMPTY] >= 4
+        here.meters = AS_3EM
+        report = await here.backfill(4, adopt=adopt)
+        assert not report.refused
+        assert report.counts[Outcome.WRITTEN] == 4
+        mark = read_mark(here.folder() / ".collector")
+        assert mark == Mark(here.settings().meters[0].identity)
+        assert not Ledger(here.folder() / ".collector" / "ledger.jsonl").different
+
+
+async def test_a_wrong_kind_is_mended_by_a_reload(tmp_path: Path) -> None:
+    """Also of a meter that had many empty days: none of them is remembered as such."""
+    scenario = cloud_of(Device(DEVICE, kind="3em"))
+    async with living(scenario, tmp_path, NOW, **SHALLOW) as service:
+        await service.pass_time(minutes=20)
+        assert not list((tmp_path / "house").glob("*.jsonl"))
+        service.world.meters = AS_3EM
+        service.signals.reload.set()
+        await service.pass_time(minutes=20)
+        assert house(service).state == "good"
+        assert len(list((tmp_path / "house").glob("*.jsonl"))) == 4
+
+
+async def test_a_folder_whose_days_are_gone_or_aside_is_not_one_that_holds_nothing(tmp_path: Path) -> None:
+    """It had a meter's days: somebody may bring them back."""
+    async with world(two_meters(), tmp_path, NOW) as here:
+        await here.backfill(1)
+        for path in here.folder().glob("*.jsonl"):
+            path.unlink()
+        here.meters = THEIRS
+        assert (await here.backfill(1)).refused
+        (here.folder() / ".collector" / "checksums").unlink()
+        (here.folder() / ".collector" / "quarantine").mkdir()
+        (here.folder() / ".collector" / "quarantine" / "2026-03-19.jsonl.1").write_text("what a person reads")
+        assert (await here.backfill(1)).refused
+
+
+async def test_adopting_on_a_full_disk_is_no_success(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Bug: exit 0, and no effect. It is 74, and the mark is the one that was."""
+
+    def full(descriptor: int, data: bytes) -> int:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    async with world(two_meters(), tmp_path, NOW) as here:
+        await here.backfill(1)
+        here.meters = THEIRS
+        here.cloud.reset()
+        with monkeypatch.context() as broken:
+            broken.setattr(os, "write", full)
+            report = await here.backfill(1, adopt=True)
+        assert report.gave_up is not None
+        assert starting.code_of(report.gave_up) == 74
+        assert "No space left" in starting.advice_on(report.gave_up)
+        assert here.cloud.counts.total.requests == 0
+        mark = read_mark(here.folder() / ".collector")
+        assert mark is not None
+        assert mark.identity.devices == (DEVICE,)
+        assert not is_held(here.folder() / ".collector" / "lock")
+
+
+async def test_adopting_other_clamps_requests_the_days_that_have_no_file(tmp_path: Path) -> None:
+    """Bug: of the same device no day before the adoption was requested any more. What is stored stays."""
+    async with world(cloud_of(), tmp_path, NOW) as here:
+        await here.backfill(2)
+        cut_off(here.folder() / f"{TODAY - timedelta(days=1)}.jsonl", 20)
+        before = stored_hours(here.folder())
+        here.meters = SWAPPED
+        assert not (await here.backfill(5, adopt=True)).refused
+        after = stored_hours(here.folder())
+        assert after.items() >= before.items()
+        assert len(list(here.folder().glob("*.jsonl"))) == 6
+        assert not (await here.backfill(5)).refused
+    async with world(cloud_of(), tmp_path, NOW + timedelta(days=3), meters=SWAPPED) as here:
+        await here.backfill(3)
+        (here.folder() / ".collector" / "archive.json").unlink()
+        assert not (await here.backfill(5)).refused
+        mark = read_mark(here.folder() / ".collector")
+        assert mark is not None
+        assert mark.since is None
+        assert mark.kept_to == TODAY
+
+
+async def test_days_of_other_clamps_need_not_add_up_to_these_ones_totals(
+    tmp_path: Path, log_lines: io.StringIO
+) -> None:
+    """They would differ for ever, for what is stored stays: no day until the adoption is compared."""
+    async with world(cloud_of(), tmp_path, NOW) as here:
+        await here.backfill(2)
+        here.meters = SWAPPED
+        assert not (await here.backfill(60, adopt=True)).refused
+        assert not events_in(log_lines.getvalue(), "day.differs")
+        (found,) = await verified(here.settings(), here.clock, lambda *told: None, fix=False)
+        assert not found.comparison.different
+        assert found.comparison.days == 0
+
+
+async def test_days_that_are_not_requested_are_spoken_of(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Bug: three years were silently left out."""
+    async with world(two_meters(), tmp_path, NOW) as here:
+        await here.backfill(2)
+        here.meters = THEIRS
+        assert not (await here.backfill(2, adopt=True)).not_requested
+        report = await here.backfill(5)
+        assert len(list(here.folder().glob("*.jsonl"))) == 3
+        assert report.not_requested == {"house": TODAY}
+        show(report, [], as_json=False)
+        told = capsys.readouterr().err
+        assert f"house: days before {TODAY} are not requested" in told
+        assert "--since DATE requests them" in told
+        report = await here.backfill(5, since=TODAY - timedelta(days=5))
+        assert not report.not_requested
+        assert len(list(here.folder().glob("*.jsonl"))) == 6
+
+
+async def test_the_service_asks_the_new_device_for_no_day_of_the_old_one(tmp_path: Path) -> None:
+    """Neither for days that are missing, nor for those that are not complete or went."""
+    async with world(two_meters(), tmp_path, NOW) as here:
+        await here.backfill(2)
+        here.meters = THEIRS
+        await here.backfill(0, adopt=True)
+        cut_off(here.folder() / f"{TODAY - timedelta(days=1)}.jsonl", 20)
+        (here.folder() / f"{TODAY - timedelta(days=2)}.jsonl").unlink()
+        before = stored_hours(here.folder())
+    stand = {"meters": THEIRS}
+    async with living(two_meters(), tmp_path, NOW + timedelta(hours=12), stand, **SHALLOW) as service:
+        await service.pass_time(hours=5)
+        after = stored_hours(tmp_path / "house")
+        assert after.items() >= before.items()
+        assert {path.stem for path in (tmp_path / "house").glob("*.jsonl")} == {
+            str(TODAY + timedelta(days=number)) for number in (-1, 0, 1)
+        }
+        assert len(records_of(tmp_path / "house" / f"{TODAY - timedelta(days=1)}.jsonl")) == 20
+
+
+async def test_what_is_mended_of_the_old_device_is_not_asked_of_the_new_one(tmp_path: Path) -> None:
+    """A file with nothing in it is moved aside, one that is gone is struck out."""
+    async with world(two_meters(), tmp_path, NOW) as here:
+        await here.backfill(3)
+        here.meters = THEIRS
+        await here.backfill(0, adopt=True)
+        hurt, gone = (here.folder() / f"{TODAY - timedelta(days=days)}.jsonl" for days in (1, 2))
+        hurt.write_bytes(b"")
+        gone.unlink()
+        done = repair(here.settings(), here.settings().meters[0], Device(DEVICE).zone, NOW)
+        assert sorted(done.actions.values()) == [Action.FORGOTTEN, Action.QUARANTINED]
+        asked = Ledger(here.folder() / ".collector" / "ledger.jsonl").asked
+        assert not {TODAY - timedelta(days=1), TODAY - timedelta(days=2)} & asked.keys()
 
 
 async def test_changed_clamps_are_another_archive(tmp_path: Path) -> None:
@@ -307,6 +561,24 @@ async def test_a_missing_archive_that_is_meant_to_be_new(tmp_path: Path) -> None
         assert not (tmp_path / "archive").exists()
         assert not (await _backfill(here, remembered, adopt=True)).refused
         assert not (await _backfill(here, remembered)).refused
+
+
+async def test_verify_begins_no_second_archive_where_a_disk_is_not_mounted(tmp_path: Path) -> None:
+    """Bug: `--fix` and `--cloud` marked the empty folder, and nothing noticed any more."""
+    remembered = Remembered(tmp_path / "archives.json")
+    async with world(cloud_of(), tmp_path / "archive", NOW) as here:
+        (tmp_path / "archive" / "house").mkdir(parents=True)
+        remembered.add(here.folder())
+        settings = here.settings()
+        zone = Device(DEVICE).zone
+        with pytest.raises(ArchiveRefused) as refused:
+            repair(settings, settings.meters[0], zone, NOW, remembered=remembered)
+        assert refused.value.event == "archive.missing"
+        for fix in (False, True):
+            with pytest.raises(ArchiveRefused):
+                await verified(settings, here.clock, lambda *told: None, fix=fix, remembered=remembered)
+        assert everything_in(tmp_path / "archive") == {}
+        assert (await _backfill(here, remembered)).refused
 
 
 async def _backfill(here: World, remembered: Remembered, *, adopt: bool = False) -> Any:
