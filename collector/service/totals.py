@@ -91,10 +91,9 @@ async def check_totals(collection: Collection) -> None:
             for day, each in sums.items():
                 if found := differences(each, totals[day], complete=True):
                     different[day] = found
-        log = _log.bind(meter=collection.meter.name)
-        if are_distrusted(compared, len(different)):
-            log.warning("totals.distrusted", compared=compared, different=len(different))
+        if are_totals_distrusted(collection, compared, len(different)):
             return
+        log = _log.bind(meter=collection.meter.name)
         for day, found in different.items():
             if day not in collection.archive.ledger.different:
                 log.warning(
@@ -103,6 +102,15 @@ async def check_totals(collection: Collection) -> None:
                     columns={each.column: [str(each.stored_kwh), f"{each.cloud_kwh:f}"] for each in found},
                 )
                 await collection.blocking(collection.archive.read_once_more, day, "it differs from its total")
+
+
+def are_totals_distrusted(collection: Collection, compared: int, different: int) -> bool:
+    """Whether so many complete days differ from their totals that none is to be read again; logs that."""
+    distrusted = are_distrusted(compared, different)
+    if distrusted:
+        log = _log.bind(meter=collection.meter.name)
+        log.warning("totals.distrusted", compared=compared, different=different)
+    return distrusted
 
 
 async def _read_down(collection: Collection, first: date, is_called_off: Callable[[], bool]) -> bool:

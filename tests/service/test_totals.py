@@ -148,6 +148,37 @@ async def test_a_stored_day_that_differs_from_its_total_is_read_again_once(
         assert Counter(asked(service.world))[ago(33)] == 1
 
 
+async def test_a_backfill_by_hand_compares_with_the_totals_as_the_service_does(
+    tmp_path: Path, log_lines: io.StringIO
+) -> None:
+    """For whoever has no service: the next backfill reads the day that differs."""
+    device = Device(DEVICE)
+    write_files(tmp_path / "house", device, [ago(number) for number in range(5, 60)])
+    flip(tmp_path / "house" / f"{ago(33)}.jsonl", "import")
+    async with world(cloud_of(device), tmp_path, NOW) as here:
+        await here.backfill(DAYS)
+        assert [event["day"] for event in events_in(log_lines.getvalue(), "day.differs")] == [str(ago(33))]
+        assert ago(33) not in asked(here)
+        await here.backfill(DAYS)
+        check_day(here.folder() / f"{ago(33)}.jsonl", ago(33), device, complete=True)
+
+
+async def test_a_total_that_stays_wrong_is_reported_once(tmp_path: Path, log_lines: io.StringIO) -> None:
+    """Also where the totals are read again a month later: one reading more, and one event."""
+    device = Device(DEVICE)
+    write_files(tmp_path / "house", device, [ago(number) for number in range(1, 60)])
+    flip(tmp_path / "house" / f"{ago(33)}.jsonl", "import")
+    wrong = (tmp_path / "house" / f"{ago(33)}.jsonl").read_bytes()
+    read = []
+    for days in (0, 31):
+        async with living(cloud_of(device), tmp_path, NOW + timedelta(days=days), **DEEP) as service:
+            await service.pass_time(hours=3)
+        (tmp_path / "house" / f"{ago(33)}.jsonl").write_bytes(wrong)
+        log = log_lines.getvalue()
+        read.append((len(events_in(log, "totals.read")), len(events_in(log, "day.differs"))))
+    assert read == [(1, 1), (2, 1)]
+
+
 async def test_where_many_days_differ_it_is_the_totals_that_are_not_believed(
     tmp_path: Path, log_lines: io.StringIO
 ) -> None:
