@@ -1,4 +1,4 @@
-"""Stored days against the cloud's totals: a request for 30 days and channel. Few that differ are read again."""
+"""Stored days against the cloud's totals: a request for 30 days and channel. Few that differ are reread."""
 
 from __future__ import annotations
 
