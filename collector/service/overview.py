@@ -41,7 +41,7 @@ class MeterOverview:
 
     `hours_today` of the `hours_over` hours that are over are stored whole. `missing_hours`: all that
     are over since the meter began and not known on every channel. `states` has each day since then,
-    oldest first; `beginning` is where the cloud's totals say that it began; `forgotten` of the complete
+    oldest first; `beginning` is where the cloud's totals show that it began; `forgotten` of the complete
     ones the cloud no longer keeps. `is_held`: a process collects into its folder now. `quarantined`
     files could not be trusted and were moved aside.
     """
@@ -138,7 +138,7 @@ def _meter(settings: Settings, meter: Meter, seen: _Seen) -> MeterOverview:
         expiring=tuple(
             expiring_days(today, first_day(today, settings.plan.backfill_days, since), known, availability)
         ),
-        beginning=availability.beginning if availability is not None and availability.is_usable else None,
+        beginning=availability.beginning_seen(first_day(today, None, None)) if availability else None,
         answered_at=answered_at,
         failure=seen.told.failure,
         is_held=seen.is_held,

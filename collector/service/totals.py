@@ -12,6 +12,7 @@ from collector.cloud.totals import SPAN_DAYS, SpanTotals, read_totals, span_befo
 from collector.energy.availability import Availability
 from collector.energy.comparing import Difference, are_distrusted, differences
 from collector.energy.days import local_day
+from collector.energy.retention import first_day
 from collector.errors import (
     AnswerError,
     CalledOff,
@@ -148,12 +149,13 @@ async def _read_down(collection: Collection, first: date, is_called_off: Callabl
         return await _refuse(collection, asked_at, first, newest, last, days, "no day has a total above zero")
     collection.totals = totals
     availability = await _note(collection, asked_at, first, newest, days)
+    beginning = availability.beginning_seen(first_day(collection.today(), None, None))
     _log.bind(meter=collection.meter.name).info(
         "totals.read",
         oldest=str(first),
         newest=str(newest),
         days_with_data=len(set(availability.days())),
-        beginning=str(availability.beginning),
+        beginning=None if beginning is None else str(beginning),
     )
     return True
 
