@@ -107,6 +107,20 @@ def test_the_pace_was_said_to_be_of_an_account(key: str) -> None:
         assert "account" not in text
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        "once a week where the cloud refused them",
+        "once a week, not daily, and never called lost",
+        "each gets a share of the time for a request",
+        "(`Retry-After`, up to an hour)",
+    ],
+)
+def test_a_promise_was_kept_and_not_in_the_readme(words: str) -> None:
+    """Bug: a user could not know what to expect."""
+    assert words in " ".join(README.split())
+
+
 @pytest.mark.parametrize("name", COMMANDS)
 def test_every_command_and_flag_is_explained(name: str) -> None:
     """A heading each, and its flags below."""
