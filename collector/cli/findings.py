@@ -149,8 +149,8 @@ def _cloud_lines(meter: str, comparison: Comparison) -> Iterator[str]:
         yield f"{meter} {day} cloud: {numbers}{'' if comparison.distrusted else '; to be read again'}"
     if comparison.distrusted:
         yield (
-            f"{meter} cloud: {comparison.distrusted}. So many differ where the files or the totals mean "
-            f"something else: no day is read again. {CURES['totals.distrusted']}"
+            f"{meter} cloud: {comparison.distrusted}. The totals are distrusted, for so many differ where "
+            f"they, or the files, mean something else: no day is read again. {CURES['totals.distrusted']}"
         )
     for each in comparison.unanswered:
         yield f"{meter} {each.first} to {each.last} cloud: not compared: {each.reason}"

@@ -85,18 +85,19 @@ def mark_check(folder: Path, meter: Meter, refused: str, remembered: Remembered)
         mark = mark_for(folder, meter.identity)
         is_unmarked = mark is None and folder.exists() and bool(day_files(folder))
     except ArchiveRefused as refusal:
-        yield fail("archive", f"{refusal.reason}.", f"{refusal.cure}.", meter.name)
+        yield fail("archive", _sentence(refusal.reason), _sentence(refusal.cure), meter.name)
         return
     except OSError as error:
         yield from _unreadable(folder, error, meter.name)
         return
     if refused:
         says, _, cure = refused.rpartition(". ")
-        yield fail("archive", f"{says or refused}.", f"{cure}." if says else _REFUSED_CURE, meter.name)
+        cure = _sentence(cure) if says else _REFUSED_CURE
+        yield fail("archive", _sentence(says or refused), cure, meter.name)
     elif is_unmarked:
         yield warn(
             "archive",
-            f"No mark says whose the day files in {folder} are, and they are not compared with the cloud "
+            f"The day files in {folder} have no mark of whose they are, and are not compared with the cloud "
             "yet; backfill or the service does so first.",
             "Nothing to do if they are this meter's. If backfill or the service refuses them: "
             + _REFUSED_CURE,
@@ -121,6 +122,10 @@ def _unreadable(folder: Path, error: OSError, meter: str) -> Iterator[Check]:
         "mended can be moved away: the days are then compared with the cloud once more.",
         meter,
     )
+
+
+def _sentence(text: str) -> str:
+    return text if text.endswith((".", "?")) else f"{text}."
 
 
 def zone_of(stored: Stored, meter: Meter, home: ZoneInfo) -> ZoneInfo:

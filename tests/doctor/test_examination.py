@@ -460,6 +460,20 @@ async def test_one_refused_archive_of_two_was_laid_on_another_configuration(tmp_
     assert check(found, "archive", "house").mark is Mark.FAIL
 
 
+async def test_a_disk_that_is_gone_was_no_reason_of_a_service_that_does_not_run(tmp_path: Path) -> None:
+    """Its own reason is passed on, in whole sentences."""
+    archive, remembered = tmp_path / "archive", Remembered(tmp_path / "archives.json")
+    archive.mkdir()
+    remembered.add(archive / "house")
+    async with living(cloud_of(), archive, START, remembered=remembered) as service:
+        await service.pass_time(minutes=20)
+        found = await examined(service.world)
+    assert check(found, "service").mark is Mark.FAIL
+    of_house = check(found, "archive", "house")
+    assert (of_house.mark, of_house.says[-12:]) == (Mark.FAIL, "not mounted?")
+    assert of_house.cure.startswith("Mount it")
+
+
 async def test_a_service_that_was_killed_is_not_said_to_run(tmp_path: Path) -> None:
     """Its process number may be another process's by now: a run that was due long ago shows it."""
     async with beside(cloud_of(), tmp_path) as here:

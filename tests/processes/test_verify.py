@@ -206,6 +206,7 @@ def test_most_days_differed_and_the_next_run_overwrote_them(config: Path, tmp_pa
     done = collector("verify", "--config", str(config), "--cloud")
     assert done.returncode == 1
     assert "house cloud: 10 of 10 complete days differ, more than a fifth" in done.stdout
+    assert "The totals are distrusted" in done.stdout
     assert "grid_scale_factor" in done.stdout
     assert "to be read again" not in done.stdout
     assert collector("backfill", "--config", str(config), "--days", "10").returncode == 0
