@@ -97,6 +97,8 @@ CURES: dict[str, str] = {
     "file.gone": "If it was not you, look at what else works on the folder: a sync client, a restore, fsck "
     "(dmesg). What the cloud still has comes back by itself, the rest from a backup. If it was you, "
     "verify --fix strikes it from the records.",
+    "totals.distrusted": "Compare the meter's id, channels, grid_scale_factor and pv_kwh_discard with those "
+    "that the files were stored with.",
     "answer.rejected": "The day is asked for again. If it is always so, check kind in the configuration.",
     "day.failed": "The day is asked for again; nothing to do unless it is so for every day.",
     "job.failed": "This is a bug; the log has a traceback. The other days go on.",

@@ -13,10 +13,12 @@ import pytest
 
 from collector.archive.findings import CODES
 from collector.cli import COMMANDS, exits, parser_of
+from collector.cli.starting import code_of
 from collector.cli.status_json import as_dict
 from collector.doctor.checks import NAMES
 from collector.energy.coverage import DayState
 from collector.energy.knowledge import Outcome
+from collector.errors import RateLimited, Rejected, SourceError, Unavailable
 from collector.events import CURES, EVENTS
 from collector.service import troubles
 from collector.service.health import Health, State
@@ -84,6 +86,39 @@ def test_every_exit_code_has_a_meaning() -> None:
     """None is forgotten."""
     codes = {value for name, value in vars(exits).items() if name.isupper() and isinstance(value, int)}
     assert codes == set(exits.MEANINGS)
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [(Rejected("404"), "rejects every day"), (RateLimited("429"), "429"), (Unavailable("x"), "be reached")],
+)
+def test_what_ended_a_command_was_not_in_the_meaning_of_its_code(error: SourceError, words: str) -> None:
+    """Bug: a cloud that rejects every day, and one that asks to wait for long."""
+    assert words in exits.MEANINGS[code_of(error)]
+
+
+@pytest.mark.parametrize("key", ["min_interval_s", "max_in_flight"])
+def test_the_pace_was_said_to_be_of_an_account(key: str) -> None:
+    """Bug: the documents contradicted each other. It belongs to host and key, as the pacer has it."""
+    (row,) = [line for line in README.splitlines() if line.startswith("|") and f"| `{key}` |" in line]
+    comment = EXAMPLE.partition(f"\n{key} = ")[0].rpartition(" = ")[2]
+    for text in (row, comment):
+        assert "with one host and key" in text
+        assert "account" not in text
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "once a week where the cloud refused them",
+        "once a week, not daily, and never called lost",
+        "each gets a share of the time for a request",
+        "(`Retry-After`, up to an hour)",
+    ],
+)
+def test_a_promise_was_kept_and_not_in_the_readme(words: str) -> None:
+    """Bug: a user could not know what to expect."""
+    assert words in " ".join(README.split())
 
 
 @pytest.mark.parametrize("name", COMMANDS)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from decimal import ROUND_HALF_EVEN, Decimal
 from pathlib import Path
@@ -93,11 +93,6 @@ def records_of(path: Path) -> list[dict[str, Any]]:
     return [json.loads(line, parse_float=Decimal) for line in path.read_text().splitlines()]
 
 
-def hours_between(start: datetime, end: datetime) -> Iterable[int]:
-    """The epoch seconds of each hour in `[start, end)`; aware moments."""
-    return range(int(start.timestamp()), int(end.timestamp()), 3600)
-
-
 def hours_of_day(day: date, zone: str) -> list[int]:
     """The hours of a local day, found without the code under test: by asking each of three UTC days.
 
@@ -113,8 +108,3 @@ def hours_of_day(day: date, zone: str) -> list[int]:
 def kwh(wh: Decimal, decimals: int = 4) -> Decimal:
     """What a file should say."""
     return (wh / 1000).quantize(Decimal(1).scaleb(-decimals), ROUND_HALF_EVEN)
-
-
-def with_device(device: Device, **changes: Any) -> Device:
-    """The same device, but."""
-    return replace(device, **changes)

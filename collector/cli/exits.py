@@ -13,9 +13,10 @@ INTERRUPTED = 130
 
 MEANINGS = {
     DONE: "done",
-    IN_PART: "done in part: days could not be had, `verify` found something, or a check of `doctor` failed",
+    IN_PART: "done in part: days could not be had, the cloud rejects every day or has no hour of a meter, "
+    "`verify` found something, a check of `doctor` failed, or `status` found a newest hour that is too old",
     USAGE: "wrong usage",
-    SOURCE_UNAVAILABLE: "the cloud could not be reached",
+    SOURCE_UNAVAILABLE: "the cloud could not be reached, or asks to wait for long (429)",
     CANNOT_CREATE: "the archive or a report cannot be created or opened, or the port is in use",
     CANNOT_SAVE: "a file could not be saved, or the output could not be written",
     HELD_BY_ANOTHER: "another instance holds the archive",

@@ -123,6 +123,7 @@ def _comparison_as_dict(comparison: Comparison) -> dict[str, Any]:
             {"first": each.first.isoformat(), "last": each.last.isoformat(), "reason": each.reason}
             for each in comparison.unanswered
         ],
+        "distrusted": comparison.distrusted or None,
         "gave_up": None if comparison.gave_up is None else str(comparison.gave_up),
     }
 
@@ -145,7 +146,12 @@ def _cloud_lines(meter: str, comparison: Comparison) -> Iterator[str]:
         numbers = ", ".join(
             f"{each.column} {each.stored_kwh:.4f} kWh, in the cloud {each.cloud_kwh:.4f}" for each in found
         )
-        yield f"{meter} {day} cloud: {numbers}; to be read again"
+        yield f"{meter} {day} cloud: {numbers}{'' if comparison.distrusted else '; to be read again'}"
+    if comparison.distrusted:
+        yield (
+            f"{meter} cloud: {comparison.distrusted}. The totals are distrusted, for so many differ where "
+            f"they, or the files, mean something else: no day is read again. {CURES['totals.distrusted']}"
+        )
     for each in comparison.unanswered:
         yield f"{meter} {each.first} to {each.last} cloud: not compared: {each.reason}"
     if comparison.uncertain:

@@ -30,7 +30,8 @@ class Check(NamedTuple):
 
 NAMES = {
     "configuration": "the file can be read, has no mistakes, and the key is there",
-    "archive": "the folder is there, can be written, and has room on a file system that keeps its promises",
+    "archive": "the folder is there, is the meter's, can be written, and has room on a file system that "
+    "keeps its promises",
     "service": "the service is alive and collects",
     "host": "the account's host resolves and answers over TLS",
     "key": "the cloud accepts the account's key",

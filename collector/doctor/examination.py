@@ -49,13 +49,14 @@ async def examine(
     zones = {meter.name: zone_of(looks[meter.name], meter, home) for meter in settings.meters}
 
     def reason_to_be_quiet() -> str:
-        presence = presence_of(settings.archive, folders, environ)
-        return presence.reason_to_be_quiet(clock().timestamp())
+        now = clock().timestamp()
+        return presence_of(settings.archive, folders, environ, now).reason_to_be_quiet(now)
 
     quiet = reason_to_be_quiet() if has_keys else "the key is not known"
     heard = Heard() if quiet else await listen(settings, zones, clock, reason_to_be_quiet)
-    presence = presence_of(settings.archive, folders, environ)
     now = clock()
+    presence = presence_of(settings.archive, folders, environ, now.timestamp())
+    remembered = remembered_for_others(settings.archive, environ)
     found = [configuration, _archive(settings, folders, presence)]
     found.append(service_check(presence, now.timestamp()))
     offsets = [each.offset_s for each in heard.accounts if each.offset_s is not None]
@@ -70,7 +71,7 @@ async def examine(
         told = by_name.get(account.account.name)
         found += _of_account(account, told, presence, quiet, now)
         for meter in account.meters:
-            found += mark_check(folders[meter.name], meter, remembered)
+            found += mark_check(folders[meter.name], meter, presence.refused(meter.name), remembered)
             meter_heard = next((each for each in told.meters if each.meter == meter), None) if told else None
             found += _of_meter(meter, meter_heard, looks[meter.name], presence, quiet, home, now)
     redact = redactor(settings.secrets)

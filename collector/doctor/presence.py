@@ -1,7 +1,8 @@
 """Presence: whether a collector is at work on an archive at this moment, as seen from outside.
 
-The locks say whether there is one; what it last said of itself, whether it is between two rounds.
-Whoever asks the cloud beside it must be sure of that: the account's pace is shared.
+The locks say whether there is one. A service whose archives are all refused holds none: then it is what it
+last reported of itself that says so, and also whether it is between two rounds. Whoever asks the cloud
+beside it must be sure of that: the account's pace is shared.
 """
 
 from __future__ import annotations
@@ -14,10 +15,9 @@ from collector.archive.files import is_held
 from collector.archive.folder import OWN_FOLDER
 from collector.doctor.checks import Check, fail, ok, skip, warn
 from collector.service.health import State, age_in_words
-from collector.service.standing import Standing, is_alive, read_standing
+from collector.service.standing import LATE_S, Standing, is_alive, is_running, read_standing
 
 QUIET_S = 45  # nothing may be due so soon: a request that began now must be over by then
-_LATE_S = 600  # so long after a run was due, a service that has said nothing hangs
 _START = "systemctl start shelly-collector"
 
 
@@ -25,7 +25,7 @@ _START = "systemctl start shelly-collector"
 class Presence:
     """Which meters' folders are held, which could not be looked at, and what the service last said.
 
-    `standing` is that of a process that lives; `last_words` what was said by one that does not.
+    `standing` is that of a service that runs; `last_words` what was reported by one that does not.
     """
 
     held: tuple[str, ...]
@@ -34,6 +34,12 @@ class Presence:
     standing: Standing | None
     last_words: Standing | None = None
 
+    def refused(self, meter: str) -> str:
+        """Why the running service must not use that meter's archive, as it reported; empty where it may."""
+        if self.standing is None or meter in self.held or meter not in self.standing.meters:
+            return ""
+        return self.standing.meters[meter].refused
+
     @property
     def is_held(self) -> bool:
         """Whether a collector holds any of the folders."""
@@ -41,13 +47,11 @@ class Presence:
 
     def reason_to_be_quiet(self, now: float) -> str:
         """Why nobody else may ask the cloud at `now`, epoch seconds; empty where one may."""
-        if not self.held and not self.unseen:
-            return ""
-        if not self.held:
-            return "this user may not see whether the service is at work"
         standing = self.standing
-        if standing is None:
+        if standing is None and self.held:
             return "a collector is at work on the archive"
+        if standing is None:
+            return "this user may not see whether the service is at work" if self.unseen else ""
         if standing.jobs or any(account.trouble for account in standing.accounts.values()):
             return "the service is at work"
         if standing.next_run_at is None or standing.next_run_at - now < QUIET_S:
@@ -55,8 +59,10 @@ class Presence:
         return ""
 
 
-def presence_of(archive: Path, folders: Mapping[str, Path], environ: Mapping[str, str]) -> Presence:
-    """Looks; nothing is changed. `folders` are the meters' by name."""
+def presence_of(
+    archive: Path, folders: Mapping[str, Path], environ: Mapping[str, str], now: float
+) -> Presence:
+    """The presence at `now`, epoch seconds; changes nothing. `folders` are the meters' by name."""
     standing = read_standing(archive, environ)
     alive = standing is not None and is_alive(standing)
     held: list[str] = []
@@ -66,9 +72,11 @@ def presence_of(archive: Path, folders: Mapping[str, Path], environ: Mapping[str
         try:
             is_locked = is_held(folder / OWN_FOLDER / "lock")
             (held if (alive if is_locked is None else is_locked) else free).append(name)
-        except OSError:
+        except PermissionError:
             unseen.append(name)
-    lives = alive and bool(held)
+        except OSError:  # nobody can hold it; the archive's check has the reason
+            free.append(name)
+    lives = standing is not None and is_running(standing, now, holds=bool(held))
     return Presence(
         tuple(held), tuple(free), tuple(unseen), standing if lives else None, None if lives else standing
     )
@@ -76,21 +84,21 @@ def presence_of(archive: Path, folders: Mapping[str, Path], environ: Mapping[str
 
 def service_check(presence: Presence, now: float) -> Check:
     """Whether the service is alive and collects, at `now` in epoch seconds."""
-    if presence.unseen and not presence.held:
+    standing = presence.standing
+    if standing is None and presence.held:
+        return ok("service", "A collector holds the archive: a service that begins, or a backfill by hand.")
+    if standing is None and presence.unseen:
         return skip("service", "This user may not look into the archive.", cure="Run it with sudo.")
-    if not presence.held:
+    if standing is None:
         return _absent(presence.last_words, now)
-    if presence.free:
-        names = ", ".join(presence.free)
+    if unknown := [name for name in presence.free if name not in standing.meters]:
         return warn(
             "service",
-            f"A collector runs, but not on {names}: it was started with another configuration.",
+            f"The service runs (process {standing.pid}), but not on {', '.join(unknown)}: it was "
+            "started with another configuration.",
             "systemctl reload shelly-collector, and look for config.rejected in its log.",
         )
-    standing = presence.standing
-    if standing is None:
-        return ok("service", "A collector holds the archive: a service that begins, or a backfill by hand.")
-    if standing.next_run_at is not None and now - standing.next_run_at > _LATE_S:
+    if standing.next_run_at is not None and now - standing.next_run_at > LATE_S:
         ago = age_in_words(int(now) - standing.written_at)
         return fail(
             "service",

@@ -53,6 +53,15 @@ class Availability:
         """The first day with a total above zero: where the meter's data are thought to begin."""
         return self.runs[0][0] if self.runs else self.first
 
+    def beginning_seen(self, kept_from: date) -> date | None:
+        """The same, for people: `None` where it is but the edge of what was read.
+
+        Before it there are days without data, or such as the cloud, which keeps all from `kept_from` on, no
+        longer has.
+        """
+        is_seen = self.beginning > self.first or self.first <= kept_from
+        return self.beginning if self.is_usable and is_seen else None
+
     def days(self) -> Iterator[date]:
         """The days with a total above zero, ascending."""
         for first, last in self.runs:

@@ -10,8 +10,10 @@ from typing import NamedTuple
 from collector.energy.readings import HourReading
 
 _LEAST_DECIMALS = 3  # of files that say 0.25 where others say 0.2500
-_CLOUD_HALF_UNIT_KWH = Decimal("0.000005")  # the cloud tells hundredths of a Wh
 _ZERO = Decimal(0)
+
+CLOUD_HALF_UNIT_KWH = Decimal("0.000005")
+"""How far a number of the cloud may be off by its rounding: it gives hundredths of a Wh."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +87,7 @@ def differences(stored: DaySums, total: DayTotal, *, complete: bool) -> tuple[Di
     data has arrived. That it has less was so when the day was stored.
     """
     half_unit = Decimal(5).scaleb(-stored.decimals - 1)
-    clouds = _CLOUD_HALF_UNIT_KWH * (stored.hours + 1)
+    clouds = CLOUD_HALF_UNIT_KWH * (stored.hours + 1)
     grid = half_unit * stored.hours + clouds * max(total.scale, Decimal(1))
     sun = half_unit * stored.hours + clouds
     columns = [

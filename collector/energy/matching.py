@@ -7,14 +7,13 @@ from decimal import Decimal
 from enum import StrEnum
 from statistics import median
 
-from collector.energy.comparing import decimals_of
+from collector.energy.comparing import CLOUD_HALF_UNIT_KWH, decimals_of
 from collector.energy.readings import HourReading
 
 ENOUGH_HOURS = 6
 """So many different hours that are not zero must be the same: two meters never share that many."""
 
 _MOST_REVISED = 8  # one hour of so many may have been revised since it was stored
-_CLOUD_HALF_UNIT_KWH = Decimal("0.000005")  # the cloud gives hundredths of a Wh
 _SCALES = Decimal("0.0001"), Decimal(100)  # what grid_scale_factor may be
 _LARGEST_DISCARD_KWH = Decimal(10)  # what pv_kwh_discard may be
 _ZERO, _ONE = Decimal(0), Decimal(1)
@@ -70,7 +69,7 @@ def _is_same_grid(
     hour: HourReading, told: HourReading, scale: Decimal, half_unit: Decimal, slack: Decimal
 ) -> bool:
     return all(
-        abs(stored - scale * raw) <= half_unit + scale * _CLOUD_HALF_UNIT_KWH + slack * stored
+        abs(stored - scale * raw) <= half_unit + scale * CLOUD_HALF_UNIT_KWH + slack * stored
         for stored, raw in ((hour.import_kwh, told.import_kwh), (hour.export_kwh, told.export_kwh))
     )
 
@@ -79,7 +78,7 @@ def _is_same_solar(hour: HourReading, told: HourReading, discard: Decimal, half_
     if hour.solar_kwh is None or told.solar_kwh is None:
         return True
     wanted = max(_ZERO, told.solar_kwh - discard)
-    return abs(hour.solar_kwh - wanted) <= 2 * half_unit + _CLOUD_HALF_UNIT_KWH
+    return abs(hour.solar_kwh - wanted) <= 2 * half_unit + CLOUD_HALF_UNIT_KWH
 
 
 def _scale_of(

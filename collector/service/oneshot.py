@@ -37,7 +37,7 @@ _GRACE_S = 3.0
 class Scope:
     """How far back: `days` full days before today (`None`: all that is kept), or from `since` on.
 
-    `since` insists: also on days before 14 empty ones.
+    `since` insists: also on empty days that are not due, and on those before the meter's beginning.
     """
 
     days: int | None = 30
@@ -64,9 +64,9 @@ class Scope:
 class Report:
     """What a backfill did. `gave_up` is what ended it before its time.
 
-    `beginnings`: since when the cloud has data of each meter, by its daily totals. `refused`: meters whose
-    archive must not be used. `not_requested`: meters whose archive was another's before that day, so that
-    days before it were left out.
+    `beginnings`: since when the cloud has data of each meter, by its daily totals, where these were read
+    further back. `refused`: meters whose archive must not be used. `not_requested`: meters whose archive
+    was another's before that day, so that days before it were left out.
     """
 
     counts: Counter[Outcome] = field(default_factory=Counter)
@@ -199,10 +199,10 @@ async def backfill(
             if job.failures:
                 report.failures[job.collection.meter.name] = job.failures
         report.beginnings = {
-            each.meter.name: each.availability.beginning
+            each.meter.name: beginning
             for account in accounts
             for each in account.collections
-            if each.availability is not None and each.availability.is_usable
+            if (beginning := _beginning(each)) is not None
         }
         report.refused = {
             each.meter.name: each.refusal
@@ -236,6 +236,11 @@ async def _put(account: AccountAtWork, collection: Collection, scope: Scope) -> 
     job = Job(Lane.BACKFILL, collection, days, asyncio.get_running_loop().time())
     job.reaches_to = lambda: scope.first(collection.today(), collection.since)
     return account.runner.put(job)
+
+
+def _beginning(collection: Collection) -> date | None:
+    known, today = collection.availability, collection.today()
+    return None if known is None else known.beginning_seen(first_day(today, None, None))
 
 
 def _watched(meter: str, watch: Watcher, accounts: list[AccountAtWork]) -> Callable[[DayOutcome], None]:

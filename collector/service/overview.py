@@ -27,12 +27,11 @@ from collector.service.standing import (
     MeterStanding,
     Standing,
     is_alive,
+    is_running,
     read_standing,
     trouble_with,
 )
 from collector.settings import Settings
-
-_LATE_S = 600  # so long after a run was due, a service that holds no archive is none
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +41,7 @@ class MeterOverview:
 
     `hours_today` of the `hours_over` hours that are over are stored whole. `missing_hours`: all that
     are over since the meter began and not known on every channel. `states` has each day since then,
-    oldest first; `beginning` is where the cloud's totals say that it began; `forgotten` of the complete
+    oldest first; `beginning` is where the cloud's totals show that it began; `forgotten` of the complete
     ones the cloud no longer keeps. `is_held`: a process collects into its folder now. `quarantined`
     files could not be trusted and were moved aside.
     """
@@ -90,8 +89,7 @@ def overview(settings: Settings, now: datetime, environ: Mapping[str, str]) -> O
     for meter in settings.meters:
         is_locked = is_held(settings.folder_of(meter) / OWN_FOLDER / "lock")
         held[meter.name] = lives if is_locked is None else is_locked
-    is_planned = standing is not None and _is_between_rounds(standing, now)
-    runs = lives and (any(held.values()) or is_planned)
+    runs = standing is not None and is_running(standing, now.timestamp(), holds=any(held.values()))
     watched_since = standing.started_at if standing is not None and runs else None
     meters = []
     for meter in settings.meters:
@@ -140,7 +138,7 @@ def _meter(settings: Settings, meter: Meter, seen: _Seen) -> MeterOverview:
         expiring=tuple(
             expiring_days(today, first_day(today, settings.plan.backfill_days, since), known, availability)
         ),
-        beginning=availability.beginning if availability is not None and availability.is_usable else None,
+        beginning=availability.beginning_seen(first_day(today, None, None)) if availability else None,
         answered_at=answered_at,
         failure=seen.told.failure,
         is_held=seen.is_held,
@@ -158,11 +156,6 @@ def _marked(folder: Path, meter: Meter, seen: _Seen) -> tuple[str, date | None]:
         return str(refusal), meter.since
     since = latest(meter.since, mark.since if mark else None)
     return (seen.told.refused if seen.watched_since and not seen.is_held else ""), since
-
-
-def _is_between_rounds(standing: Standing, now: datetime) -> bool:
-    """Whether a service that may hold no archive has planned its next run lately."""
-    return standing.next_run_at is not None and now.timestamp() - standing.next_run_at < _LATE_S
 
 
 def _saved_at(folder: Path, known: Mapping[date, Known]) -> int | None:

@@ -23,6 +23,7 @@ _SYSTEM = Path("/run/shelly-collector")  # what RuntimeDirectory= of the unit ma
 _MAX_BYTES = 1024 * 1024
 _MAX_REASON = 500
 _MAX_WHOLE = 1 << 40  # times beyond are no dates
+LATE_S = 600  # so long after a run was due, a service that has reported nothing hangs, or is none
 
 
 class Failure(NamedTuple):
@@ -145,6 +146,14 @@ def read_standing(archive: Path, environ: Mapping[str, str]) -> Standing | None:
 def is_alive(standing: Standing) -> bool:
     """Whether the process that said it, or one with its number, lives; the archive's lock tells the rest."""
     return Path("/proc", str(standing.pid)).exists()
+
+
+def is_running(standing: Standing, now: float, *, holds: bool) -> bool:
+    """Whether the service that reported it runs at `now`, epoch seconds: its process lives, and it `holds` an
+    archive or has planned its next run. One whose archives are all refused holds none.
+    """
+    is_planned = standing.next_run_at is not None and now - standing.next_run_at < LATE_S
+    return is_alive(standing) and (holds or is_planned)
 
 
 def in_one_line(standing: Standing) -> str:

@@ -12,6 +12,7 @@ from collector.cloud.totals import SPAN_DAYS, SpanTotals, read_totals, span_befo
 from collector.energy.availability import Availability, is_worth_it
 from collector.energy.comparing import Difference, are_distrusted, differences
 from collector.energy.days import local_day
+from collector.energy.retention import first_day
 from collector.errors import (
     AnswerError,
     CalledOff,
@@ -106,10 +107,9 @@ async def check_totals(collection: Collection) -> None:
             for day, each in sums.items():
                 if found := differences(each, totals[day], complete=True):
                     different[day] = found
-        log = _log.bind(meter=collection.meter.name)
-        if are_distrusted(compared, len(different)):
-            log.warning("totals.distrusted", compared=compared, different=len(different))
+        if are_totals_distrusted(collection, compared, len(different)):
             return
+        log = _log.bind(meter=collection.meter.name)
         for day, found in different.items():
             if day not in collection.archive.ledger.different:
                 log.warning(
@@ -118,6 +118,15 @@ async def check_totals(collection: Collection) -> None:
                     columns={each.column: [str(each.stored_kwh), f"{each.cloud_kwh:f}"] for each in found},
                 )
                 await collection.blocking(collection.archive.read_once_more, day, "it differs from its total")
+
+
+def are_totals_distrusted(collection: Collection, compared: int, different: int) -> bool:
+    """Whether so many complete days differ from their totals that none is to be read again; logs that."""
+    distrusted = are_distrusted(compared, different)
+    if distrusted:
+        log = _log.bind(meter=collection.meter.name)
+        log.warning("totals.distrusted", compared=compared, different=different)
+    return distrusted
 
 
 async def _read_down(collection: Collection, first: date, is_called_off: Callable[[], bool]) -> bool:
@@ -155,12 +164,13 @@ async def _read_down(collection: Collection, first: date, is_called_off: Callabl
         return await _refuse(collection, asked_at, first, newest, last, days, "no day has a total above zero")
     collection.totals = totals
     availability = await _note(collection, asked_at, first, newest, days)
+    beginning = availability.beginning_seen(first_day(collection.today(), None, None))
     _log.bind(meter=collection.meter.name).info(
         "totals.read",
         oldest=str(first),
         newest=str(newest),
         days_with_data=len(set(availability.days())),
-        beginning=str(availability.beginning),
+        beginning=None if beginning is None else str(beginning),
     )
     return True
 

@@ -1,4 +1,4 @@
-"""Stored days against the cloud's totals: a request for 30 days and channel. What differs is read again."""
+"""Stored days against the cloud's totals: a request for 30 days and channel. Few that differ are reread."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from collector.errors import (
 from collector.service.assembly import AccountAtWork, Pacers, assembled
 from collector.service.collection import Collection
 from collector.service.repair import Action, mend
-from collector.service.totals import totals_of
+from collector.service.totals import are_totals_distrusted, totals_of
 from collector.service.troubles import STRIKES, Cause
 from collector.settings import Settings
 
@@ -45,14 +45,18 @@ class Unanswered(NamedTuple):
 class Comparison:
     """One meter's stored days beside the cloud's totals.
 
-    `uncertain` are days whose tariffs' parts nobody can be sure of. `gave_up` ended it before its time.
+    `complete_days` of the `days` compared are complete. `uncertain` are days whose tariffs' parts nobody can
+    be sure of. `distrusted`: why no day is read again, where too many differ. `gave_up` ended it before its
+    time.
     """
 
     days: int = 0
+    complete_days: int = 0
     requests: int = 0
     different: dict[date, tuple[Difference, ...]] = field(default_factory=dict)
     uncertain: list[date] = field(default_factory=list)
     unanswered: list[Unanswered] = field(default_factory=list)
+    distrusted: str = ""
     gave_up: Cause | None = None
 
 
@@ -75,8 +79,8 @@ async def verified(
 ) -> list[Verified]:
     """Checks all files, and asks each account's cloud for the totals of what is stored.
 
-    Days that differ are asked for again in the service's next round. Holds the archives meanwhile.
-    `remembered` knows where archives were before. Raises `ArchiveError`, `OSError`.
+    Days that differ are requested again in the service's next round, unless too many do. Holds the archives
+    meanwhile. `remembered` knows where archives were before. Raises `ArchiveError`, `OSError`.
     """
     found = []
     async with assembled(settings, clock, Pacers(), remembered=remembered) as accounts:
@@ -107,6 +111,7 @@ async def _account(account: AccountAtWork, clock: Clock, watch: Watcher, *, fix:
         elif gave_up is None:  # what stops one meter stops all of the account
             moved = {day for day, action in actions.items() if action is Action.QUARANTINED}
             await _compare(each, inspection.days, moved, comparison, watch)
+            await _read_again(each, inspection.days, comparison)
             gave_up = comparison.gave_up
         found.append(Verified(meter.name, inspection, actions, comparison))
     return found
@@ -147,7 +152,7 @@ async def _compare(
         if isinstance(told, SpanTotals):
             strikes = 0
             days = [day for day in newest_first(last, max(first, oldest)) if day not in moved]
-            await _mark(collection, days, told, stored, comparison)
+            _note_differences(collection, days, told, stored, comparison)
             continue
         if isinstance(told, KeyRefused | ClockUntrusted):
             comparison.gave_up = told
@@ -170,28 +175,40 @@ def _span(collection: Collection, stored: Mapping[date, CheckedDay]) -> tuple[da
     return max(first_day(today, None, collection.since), min(stored, default=today)), today - _DAY
 
 
-async def _mark(
+def _note_differences(
     collection: Collection,
     days: list[date],
     told: SpanTotals,
     stored: Mapping[date, CheckedDay],
     comparison: Comparison,
 ) -> None:
-    """Compares those days; the ones that differ are to be read again."""
+    """Compares the files of those days with their totals."""
     comparison.uncertain += [day for day in days if day in told.uncertain]
     for day in days:
         total, checked = told.totals.get(day), stored.get(day, _no_file(day))
         if total is None or checked.sums is None:
-            continue  # the cloud says nothing, or the file cannot be read, which is told already
+            continue  # there is no total, or the file cannot be read, which is a finding already
         if collection.archive.is_kept(day) and checked.sums is not NOTHING_STORED:
             continue  # it need not add up to what another meter, or this one otherwise, counted
         comparison.days += 1
-        found = differences(checked.sums, total, complete=checked.complete)
-        if found:
+        comparison.complete_days += checked.complete
+        if found := differences(checked.sums, total, complete=checked.complete):
             comparison.different[day] = found
-            numbers = ", ".join(f"{each.column} {each.stored_kwh} or {each.cloud_kwh:f}" for each in found)
-            reason = f"verify: stored kWh and the cloud's total differ: {numbers}"
-            await collection.blocking(collection.archive.want_again, day, reason)
+
+
+async def _read_again(
+    collection: Collection, stored: Mapping[date, CheckedDay], comparison: Comparison
+) -> None:
+    """Has the next round request the days that differ; none where too many of the complete ones do."""
+    compared = comparison.complete_days
+    different = sum(day in stored and stored[day].complete for day in comparison.different)
+    if are_totals_distrusted(collection, compared, different):
+        comparison.distrusted = f"{different} of {compared} complete days differ, more than a fifth"
+        return
+    for day, found in comparison.different.items():
+        numbers = ", ".join(f"{each.column} {each.stored_kwh} or {each.cloud_kwh:f}" for each in found)
+        reason = f"verify: stored kWh and the cloud's total differ: {numbers}"
+        await collection.blocking(collection.archive.want_again, day, reason)
 
 
 def _no_file(day: date) -> CheckedDay:

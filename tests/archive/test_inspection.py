@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from datetime import date, timedelta
 from pathlib import Path
 
@@ -153,20 +154,25 @@ def test_a_line_that_is_being_written_is_no_damage(folder: Path) -> None:
     assert told(folder) == []
 
 
+def after_the_list_is_read(changes: list[Callable[[], object]], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each time that the list of checksums was read, one of the changes is made, as a service might."""
+
+    class Late(Checksums):
+        def __init__(self, path: Path) -> None:
+            super().__init__(path)
+            if changes:
+                changes.pop()()
+
+    monkeypatch.setattr(inspection_module, "Checksums", Late)
+
+
 def test_a_day_saved_meanwhile_is_no_finding(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A service noted and saved it after the list was read: it is looked at once more."""
     with opened(folder) as archive:
-        first = [True]
-
-        class Late(Checksums):
-            def __init__(self, path: Path) -> None:
-                super().__init__(path)
-                if first.pop() if first else False:
-                    archive.merge(filled(each=reading("9.0000")), NOW)
-
-        monkeypatch.setattr(inspection_module, "Checksums", Late)
+        changes: list[Callable[[], object]] = [lambda: archive.merge(filled(each=reading("9.0000")), NOW)]
+        after_the_list_is_read(changes, monkeypatch)
         assert told(folder) == []
-        assert not first
+        assert not changes
 
 
 def test_a_revised_day_is_no_finding(folder: Path) -> None:
@@ -233,17 +239,10 @@ def test_a_day_that_is_saved_or_moved_aside_meanwhile_is_not_called_gone(
 ) -> None:
     """A service did so after the list was read: it is looked at once more."""
     with opened(folder) as archive:
-        first = [True]
-
-        class Late(Checksums):
-            def __init__(self, path: Path) -> None:
-                super().__init__(path)
-                if first.pop() if first else False:
-                    archive.set_aside(ORDINARY, "for a test")
-
-        monkeypatch.setattr(inspection_module, "Checksums", Late)
+        changes: list[Callable[[], object]] = [lambda: archive.set_aside(ORDINARY, "for a test")]
+        after_the_list_is_read(changes, monkeypatch)
         assert told(folder) == []
-        assert not first
+        assert not changes
 
 
 def test_gone_days_stand_among_the_others_by_their_date(folder: Path) -> None:

@@ -15,24 +15,31 @@ from typing import Any
 import pytest
 
 from collector.archive.files import FolderLock
+from collector.archive.remembered import Remembered
+from collector.doctor import examination
 from collector.doctor.bundle import bundle
 from collector.doctor.checks import NAMES, Check, Mark, ok
 from collector.doctor.examination import Examination, examine
 from collector.doctor.hearing import MOST_REQUESTS
 from collector.service import sandbox, trust
+from collector.service.overview import overview
 from collector.service.standing import (
     AccountStanding,
     Failure,
     MeterStanding,
     Standing,
     place_for,
+    read_standing,
     write_standing,
 )
 from collector.simulator import KINDS, Device, Fault, Hole, Limit, Scenario
 from collector.simulator import Account as CloudAccount
+from collector.web.endpoint import health_of
 from tests.faults.scanner import assert_no_key_in
 from tests.key_forms import AWKWARD_KEY as AWKWARD
-from tests.world import DEVICE, KEY, World, cloud_of, world
+from tests.service.living import living
+from tests.service.test_verification import write_files
+from tests.world import DEVICE, KEY, World, cloud_of, mark_as, world
 from tests.zone_data import zone_data
 
 START = datetime(2026, 6, 20, 14, 30, tzinfo=UTC)
@@ -410,6 +417,121 @@ async def with_service(tmp_path: Path, standing: Standing | None, **options: Any
             yield here
         finally:
             lock.release()
+
+
+OTHER = "a8032abe41fc"
+PAST = [START.date() - timedelta(days=number) for number in range(1, 9)]
+
+
+async def test_a_service_whose_only_archive_is_refused_was_said_not_to_run(tmp_path: Path) -> None:
+    """Bug: it holds no lock, so that `doctor` said to start it, while `status` said that it runs."""
+    write_files(tmp_path / "house", Device(OTHER), PAST)
+    shutil.rmtree(tmp_path / "house" / ".collector")
+    async with living(cloud_of(Device(DEVICE), Device(OTHER)), tmp_path, START) as service:
+        await service.pass_time(minutes=20)
+        found = await examined(service.world)
+        seen = overview(service.world.settings(), service.world.clock(), {})
+        standing = read_standing(tmp_path, {})
+    of_service = check(found, "service")
+    assert (of_service.mark, "The service runs" in of_service.says) == (Mark.FAIL, True)
+    assert "systemctl start" not in of_service.cure
+    archive = check(found, "archive", "house")
+    assert archive.mark is Mark.FAIL
+    assert "not what the cloud has" in archive.says
+    assert standing is not None
+    assert f"{archive.says} {archive.cure}" == f"{standing.meters['house'].reason}."
+    assert health_of(standing)[1]["meters"]["house"]["reason"] == seen.meters[0].health.reason
+    assert seen.meters[0].health.reason == standing.meters["house"].reason
+    assert seen.runs
+
+
+async def test_one_refused_archive_of_two_was_laid_on_another_configuration(tmp_path: Path) -> None:
+    """Bug: a reload, which changes nothing, was the cure. The other meter is collected."""
+    write_files(tmp_path / "house", Device(OTHER), PAST)
+    stand = {"meters": ({"name": "house", "id": DEVICE}, {"name": "barn", "id": OTHER})}
+    async with living(cloud_of(Device(DEVICE), Device(OTHER)), tmp_path, START, stand) as service:
+        await service.pass_time(minutes=20)
+        found = await examined(service.world)
+    of_service = check(found, "service")
+    assert of_service.mark is Mark.FAIL
+    assert f"house: {tmp_path / 'house'} holds the history of" in of_service.says
+    assert "reload" not in of_service.cure
+    assert [each.of for each in found.checks if each.name == "archive"] == ["", "house"]
+    assert check(found, "archive", "house").mark is Mark.FAIL
+
+
+async def test_a_disk_that_is_gone_was_no_reason_of_a_service_that_does_not_run(tmp_path: Path) -> None:
+    """Its own reason is passed on, in whole sentences."""
+    archive, remembered = tmp_path / "archive", Remembered(tmp_path / "archives.json")
+    archive.mkdir()
+    remembered.add(archive / "house")
+    async with living(cloud_of(), archive, START, remembered=remembered) as service:
+        await service.pass_time(minutes=20)
+        found = await examined(service.world)
+    assert check(found, "service").mark is Mark.FAIL
+    of_house = check(found, "archive", "house")
+    assert (of_house.mark, of_house.says[-12:]) == (Mark.FAIL, "not mounted?")
+    assert of_house.cure.startswith("Mount it")
+
+
+async def test_a_service_that_was_killed_is_not_said_to_run(tmp_path: Path) -> None:
+    """Its process number may be another process's by now: a run that was due long ago shows it."""
+    async with beside(cloud_of(), tmp_path) as here:
+        write_standing(place_for(here.archive, {}), a_standing(next_run_at=NOW - 601))
+        of_service = check(await examined(here), "service")
+    assert (of_service.mark, "one last spoke 5 min ago" in of_service.says) == (Mark.WARN, True)
+
+
+async def test_day_files_without_a_mark_were_called_an_archive_like_any(tmp_path: Path) -> None:
+    """Bug: all was ok, and every backfill ended with 73. Only the cloud can say whose they are."""
+    async with beside(cloud_of(), tmp_path) as here:
+        write_files(here.folder(), Device(OTHER), PAST)
+        shutil.rmtree(here.folder() / ".collector")
+        archive = check(await examined(here), "archive", "house")
+    assert archive.mark is Mark.WARN
+    assert "not compared with the cloud yet; backfill or the service does so first" in archive.says
+    assert "--adopt" in archive.cure
+
+
+async def test_a_foreign_mark_has_the_same_sentence_in_status(tmp_path: Path) -> None:
+    """With no service, too."""
+    async with beside(cloud_of(), tmp_path) as here:
+        write_files(here.folder(), Device(OTHER), PAST)
+        archive = check(await examined(here), "archive", "house")
+        (seen,) = overview(here.settings(), here.clock(), {}).meters
+    assert archive.mark is Mark.FAIL
+    assert f"{archive.says} {archive.cure}" == f"{seen.health.reason}."
+
+
+@pytest.mark.parametrize("what", ["mark", "folder"])
+async def test_a_mark_that_cannot_be_read_was_passed_over(what: str, tmp_path: Path) -> None:
+    """Bug: ten checks were ok. A link that leads to itself is one that no user can read."""
+    async with beside(cloud_of(), tmp_path) as here:
+        mark_as(here.folder(), DEVICE)
+        place = here.folder() if what == "folder" else here.folder() / ".collector" / "archive.json"
+        shutil.rmtree(place) if what == "folder" else place.unlink()
+        place.symlink_to(place)
+        found = await examined(here)
+    archive = check(found, "archive", "house")
+    assert archive.mark is Mark.FAIL
+    assert "archive.json cannot be read: Too many levels" in archive.says
+    assert "moved away" in archive.cure
+    assert check(found, "service").mark is Mark.WARN
+
+
+async def test_a_disk_that_is_not_mounted_was_an_archive_that_can_be_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The service remembers that an archive was there; so does the doctor."""
+    async with beside(cloud_of(), tmp_path) as here:
+        remembered = Remembered(tmp_path / "archives.json")
+        remembered.add(here.folder())
+        monkeypatch.setattr(examination, "remembered_for_others", lambda archive, environ: remembered)
+        archive = check(await examined(here), "archive", "house")
+        assert archive.mark is Mark.FAIL
+        assert "is its disk not mounted" in archive.says
+        mark_as(here.folder(), DEVICE)
+        assert {each.of for each in (await examined(here)).checks if each.name == "archive"} == {""}
 
 
 async def test_beside_an_idle_service_the_cloud_is_asked(tmp_path: Path) -> None:

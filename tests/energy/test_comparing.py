@@ -8,7 +8,14 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from collector.energy.comparing import NOTHING_STORED, DaySums, DayTotal, differences, sums_of
+from collector.energy.comparing import (
+    NOTHING_STORED,
+    DaySums,
+    DayTotal,
+    are_distrusted,
+    differences,
+    sums_of,
+)
 from collector.energy.readings import HourReading
 from tests.energy.making import reading
 
@@ -105,3 +112,12 @@ def test_numbers_of_few_digits_are_believed_to_three() -> None:
     assert sums_of([reading("1.5", "0.2", "0")], 1).decimals == 3
     assert sums_of([reading("1.5", "0.2", "0.12345")], 5).decimals == 5
     assert sums_of([reading("1", "0", None)], 4).solar_kwh == 0
+
+
+@pytest.mark.parametrize(
+    ("compared", "different", "distrusted"),
+    [(60, 12, False), (60, 13, True), (64, 13, True), (65, 13, False), (1, 1, False), (4, 2, True)],
+)
+def test_more_than_a_fifth_of_the_days_is_too_many(compared: int, different: int, distrusted: bool) -> None:
+    """And one day alone is never too many."""
+    assert are_distrusted(compared, different) is distrusted

@@ -135,6 +135,15 @@ def test_the_package_depends_on_what_the_program_requires(package: Path) -> None
         assert set(wanted) <= set(depends)
 
 
+@_needs("nfpm")
+@_needs("dpkg-deb")
+def test_old_names_of_zones_come_with_the_package_where_there_are_any(package: Path) -> None:
+    """Debian 13 has them in a package of their own; on Debian 12, which has none, it can be installed."""
+    assert "tzdata" in field(package, "Depends").split(", ")
+    assert "tzdata-legacy" in field(package, "Recommends").split(", ")
+    assert "tzdata-legacy" not in field(package, "Depends")
+
+
 def _spaced(bound: str) -> str:
     return bound.replace(">=", ">= ") if bound.startswith(">=") else bound.replace("<", "<< ")
 

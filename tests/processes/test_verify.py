@@ -216,7 +216,9 @@ def test_the_cloud_finds_a_number_that_nothing_else_tells(config: Path, tmp_path
     path.write_bytes(good[:place] + digit + good[place + 1 :])
     said = report("--config", str(config), "--cloud", code=1)
     (meter,) = said["meters"]
-    assert set(meter["cloud"]) == {"days", "requests", "differences", "uncertain", "unanswered", "gave_up"}
+    assert set(meter["cloud"]) == {
+        "days", "requests", "differences", "uncertain", "unanswered", "distrusted", "gave_up",
+    }  # fmt: skip
     (difference,) = meter["cloud"]["differences"]
     assert (difference["day"], difference["column"]) == (path.stem, "import")
     assert abs(difference["stored_kwh"] - difference["cloud_kwh"]) == pytest.approx(1, abs=0.01)
@@ -225,6 +227,31 @@ def test_the_cloud_finds_a_number_that_nothing_else_tells(config: Path, tmp_path
     assert "1 differ." in table.splitlines()[-1]
     assert collector("backfill", "--config", str(config), "--days", "10").returncode == 0
     assert path.read_bytes() == good
+
+
+def test_most_days_differed_and_the_next_run_overwrote_them(config: Path, tmp_path: Path) -> None:
+    """Bug: a whole archive was replaced. The differences are listed, and no day is read again."""
+    config.write_text(config.read_text() + "grid_scale_factor = 2\n")
+    before = {path: path.read_bytes() for path in files(tmp_path)}
+    said = report("--config", str(config), "--cloud", code=1)["meters"][0]["cloud"]
+    assert {each["day"] for each in said["differences"]} == {path.stem for path in before}
+    assert said["distrusted"].startswith("10 of 10 complete days differ")
+    done = collector("verify", "--config", str(config), "--cloud")
+    assert done.returncode == 1
+    assert "house cloud: 10 of 10 complete days differ, more than a fifth" in done.stdout
+    assert "The totals are distrusted" in done.stdout
+    assert "grid_scale_factor" in done.stdout
+    assert "to be read again" not in done.stdout
+    assert collector("backfill", "--config", str(config), "--days", "10").returncode == 0
+    assert {path: path.read_bytes() for path in before} == before
+
+
+def test_days_that_could_not_be_compared_are_exit_1(config: Path, cloud: Cloud) -> None:
+    """An answer that cannot be used: the files may be right, but nobody knows."""
+    cloud.play(SCENARIO + '[[fault]]\nkind = "no_interval"\n')
+    (meter,) = report("--config", str(config), "--cloud", code=1)["meters"]
+    assert (meter["findings"], meter["cloud"]["differences"], meter["cloud"]["gave_up"]) == ([], [], None)
+    assert "interval" in meter["cloud"]["unanswered"][0]["reason"]
 
 
 @pytest.mark.parametrize(("kind", "code"), [("bad_key", 77), ("status_500", 69), ("redirect_307", 69)])

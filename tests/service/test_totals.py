@@ -13,6 +13,7 @@ import pytest
 
 from collector.archive.ledger import Ledger
 from collector.energy.availability import Availability
+from collector.service.overview import overview
 from collector.simulator import Device, Fault, Hole
 from tests.numbers.test_whole_years import check_day
 from tests.service.living import events_in, living
@@ -65,7 +66,27 @@ async def test_a_meter_with_a_months_gap_has_all_days_on_both_sides(tmp_path: Pa
             check_day(here.folder() / f"{day}.jsonl", day, device, complete=True)
         assert report.counts.total() == DAYS + 1
         assert here.cloud.counts.total.requests == 2 * (DAYS + 1 + len(span_firsts()))
-        assert report.beginnings == {"house": ago(DAYS)}
+
+
+async def test_the_edge_of_what_was_read_was_called_the_beginning(
+    tmp_path: Path, log_lines: io.StringIO
+) -> None:
+    """Bug: after `--days 60` the data seemed to begin 60 days ago, in `status` as well."""
+    async with world(cloud_of(), tmp_path, NOW) as here:
+        report = await here.backfill(60)
+        assert report.beginnings == {}
+        assert overview(here.settings(), here.clock(), {}).meters[0].beginning is None
+        (event,) = events_in(log_lines.getvalue(), "totals.read")
+        assert (event["beginning"], event["days_with_data"]) == (None, 60)
+
+
+def test_a_beginning_is_seen_before_days_without_data_or_where_nothing_older_is_kept() -> None:
+    """Elsewhere it is the edge of what was read; where no total was above zero there is none."""
+    later = Availability(0, ago(9), ago(1), ((ago(5), ago(1)),))
+    edge = Availability(0, ago(9), ago(1), ((ago(9), ago(1)),))
+    assert later.beginning_seen(ago(100)) == ago(5)
+    assert [edge.beginning_seen(ago(days)) for days in (10, 9, 8)] == [None, ago(9), ago(9)]
+    assert Availability(0, ago(9), ago(1)).beginning_seen(ago(8)) is None
 
 
 async def test_a_young_meter_is_not_asked_for_before_its_beginning(tmp_path: Path) -> None:
@@ -75,6 +96,7 @@ async def test_a_young_meter_is_not_asked_for_before_its_beginning(tmp_path: Pat
         report = await here.backfill(DAYS)
         assert asked(here) == [TODAY, *map(ago, range(1, 41))]
         assert report.beginnings == {"house": ago(40)}
+        assert overview(here.settings(), here.clock(), {}).meters[0].beginning == ago(40)
         here.cloud.reset()
         await here.backfill(DAYS)
         assert here.cloud.counts.total.requests == 2  # today; what the totals showed is remembered
@@ -146,6 +168,37 @@ async def test_a_stored_day_that_differs_from_its_total_is_read_again_once(
         assert event["columns"].keys() == {"import"}
         check_day(tmp_path / "house" / f"{ago(33)}.jsonl", ago(33), device, complete=True)
         assert Counter(asked(service.world))[ago(33)] == 1
+
+
+async def test_a_backfill_by_hand_compares_with_the_totals_as_the_service_does(
+    tmp_path: Path, log_lines: io.StringIO
+) -> None:
+    """For whoever has no service: the next backfill reads the day that differs."""
+    device = Device(DEVICE)
+    write_files(tmp_path / "house", device, [ago(number) for number in range(5, 60)])
+    flip(tmp_path / "house" / f"{ago(33)}.jsonl", "import")
+    async with world(cloud_of(device), tmp_path, NOW) as here:
+        await here.backfill(DAYS)
+        assert [event["day"] for event in events_in(log_lines.getvalue(), "day.differs")] == [str(ago(33))]
+        assert ago(33) not in asked(here)
+        await here.backfill(DAYS)
+        check_day(here.folder() / f"{ago(33)}.jsonl", ago(33), device, complete=True)
+
+
+async def test_a_total_that_stays_wrong_is_reported_once(tmp_path: Path, log_lines: io.StringIO) -> None:
+    """Also where the totals are read again a month later: one reading more, and one event."""
+    device = Device(DEVICE)
+    write_files(tmp_path / "house", device, [ago(number) for number in range(1, 60)])
+    flip(tmp_path / "house" / f"{ago(33)}.jsonl", "import")
+    wrong = (tmp_path / "house" / f"{ago(33)}.jsonl").read_bytes()
+    read = []
+    for days in (0, 31):
+        async with living(cloud_of(device), tmp_path, NOW + timedelta(days=days), **DEEP) as service:
+            await service.pass_time(hours=3)
+        (tmp_path / "house" / f"{ago(33)}.jsonl").write_bytes(wrong)
+        log = log_lines.getvalue()
+        read.append((len(events_in(log, "totals.read")), len(events_in(log, "day.differs"))))
+    assert read == [(1, 1), (2, 1)]
 
 
 async def test_where_many_days_differ_it_is_the_totals_that_are_not_believed(

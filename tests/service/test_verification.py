@@ -388,3 +388,31 @@ async def test_fixing_and_asking_the_cloud_go_together(tmp_path: Path) -> None:
         assert found.actions == {DAY: Action.QUARANTINED}
         assert found.comparison.different == {}
         assert found.comparison.days == 29
+
+
+async def test_most_days_differed_and_all_of_them_were_to_be_read_again(
+    tmp_path: Path, log_lines: io.StringIO
+) -> None:
+    """Bug: 57 of 60 days of another meter's archive were requested, and the service overwrote its files."""
+    days = [NOW.date() - timedelta(days=number) for number in range(1, 61)]
+    write_files(tmp_path / "house", Device("a8032abe41fc"), days)
+    mark_as(tmp_path / "house", DEVICE)
+    async with world(cloud_of(), tmp_path, NOW) as here:
+        found = (await verify(here)).comparison
+        assert len(found.different) == found.days == 60
+        assert "60 of 60" in found.distrusted
+        (event,) = events_in(log_lines.getvalue(), "totals.distrusted")
+        assert (event["meter"], event["compared"], event["different"]) == ("house", 60, 60)
+        assert not any(remembered(here, day) for day in days)
+
+
+async def test_days_without_a_file_are_no_reason_to_distrust_the_totals(tmp_path: Path) -> None:
+    """Nothing is overwritten where nothing is stored: they are read."""
+    device = Device(DEVICE)
+    days = [NOW.date() - timedelta(days=number) for number in (*range(1, 11), 30)]
+    write_files(tmp_path / "house", device, days)
+    flip(tmp_path / "house" / f"{DAY}.jsonl", "import")
+    async with world(cloud_of(device), tmp_path, NOW) as here:
+        found = (await verify(here)).comparison
+        assert (found.days, len(found.different), found.distrusted) == (30, 20, "")
+        assert {remembered(here, day) for day in found.different} == {Outcome.FAILED}

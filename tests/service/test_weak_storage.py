@@ -52,7 +52,9 @@ async def test_a_file_system_without_locks_is_told_once_and_days_are_saved(
             are_there(service)
             settings = service.world.settings()
             assert overview(settings, service.world.clock(), {}).runs
-            assert presence_of(tmp_path, {"house": service.world.folder()}, {}).is_held
+            assert presence_of(
+                tmp_path, {"house": service.world.folder()}, {}, service.world.clock().timestamp()
+            ).is_held
             await service.stop()
     [event] = events_in(log_lines.getvalue(), "storage.weak")
     assert "two collectors" in event["reason"]

@@ -184,7 +184,7 @@ async def test_totals_of_a_zone_that_is_not_known_are_no_refusal(
         assert not events_in(log, "totals.refused")
         report = await here.backfill(60)
         assert not report.failures
-        assert report.beginnings == {"house": NOW.date() - timedelta(days=60)}
+        assert [event["days_with_data"] for event in events_in(log_lines.getvalue(), "totals.read")] == [60]
 
 
 async def test_verify_names_a_zone_that_is_not_known_and_finds_nothing(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ from datetime import date
 
 from collector import __version__
 from collector.archive.findings import CODES
+from collector.archive.remembered import FILE_NAME, SYSTEM
 from collector.cli import COMMANDS, PROGRAM, exits
 from collector.events import EVENTS
 from collector.settings.schema import ARCHIVE_PATH
@@ -35,9 +36,27 @@ ENVIRONMENT = {
     "SHELLY_COLLECTOR_LOG_LEVEL": "Overrides `level` of `[log]`.",
     "CONFIGURATION_DIRECTORY": "A folder with a `config.toml`; systemd sets it.",
     "CREDENTIALS_DIRECTORY": "A folder with the key as `auth_key` or `auth_key.ACCOUNT`; systemd sets it.",
+    "STATE_DIRECTORY": "Folders for what the service keeps; the last one that is not the archive remembers "
+    "which archives there were. systemd sets it.",
     "RUNTIME_DIRECTORY": "Where the service keeps what `status` reads; systemd sets it, in memory. "
     "Else that lies beside the archive.",
     "XDG_CONFIG_HOME": "Where your own `shelly-collector/config.toml` is looked for; else in `~/.config`.",
+    "XDG_STATE_HOME": "Where `shelly-collector/archives.json` remembers which archives there were, for a "
+    "service that is no unit; else in `~/.local/state`.",
+    "HOME": "Your own folder: what `~` stands for in a path.",
+    "TZ": "The time zone of this machine, which counts until the cloud has named a meter's; else the "
+    "system's setting.",
+    "SSL_CERT_FILE": "The certificate authorities to trust, in one file; else the system's.",
+    "SSL_CERT_DIR": "The same in a folder.",
+    "https_proxy": "Not used, and neither are the three below: a message says so where no connection is had.",
+    "HTTPS_PROXY": "Not used.",
+    "all_proxy": "Not used.",
+    "ALL_PROXY": "Not used.",
+    "NOTIFY_SOCKET": "Where the service reports that it is ready and alive; systemd sets it.",
+    "WATCHDOG_USEC": "How often it has to report that it is alive; systemd sets it.",
+    "WATCHDOG_PID": "The process that this is for; systemd sets it.",
+    "JOURNAL_STREAM": "Set by systemd: the lines of the log begin with their priority.",
+    "INVOCATION_ID": "The same.",
     "NO_COLOR": "No colours in the log, whatever the terminal.",
 }
 """The variables that the program reads, each with what it does."""
@@ -49,6 +68,8 @@ _FILES = {
     f"{ARCHIVE_PATH.default}/METER/YYYY-MM-DD.jsonl": "A day, one JSON object an hour. Neither removing "
     f"nor purging the package touches it. To let a user read the files: `adduser USER {PROGRAM}`.",
     f"{ARCHIVE_PATH.default}/METER/.collector/": "What the collector keeps for itself.",
+    str(SYSTEM / FILE_NAME): "Which archives the service has had, so that it notices a disk that is not "
+    "mounted. Without it an empty folder is taken for a new archive.",
     f"/usr/share/doc/{PROGRAM}/examples/config.toml": "Every setting with its default, to begin with.",
 }
 _SIGNALS = {
