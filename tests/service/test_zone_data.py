@@ -350,6 +350,26 @@ async def test_hours_that_are_whole_too_early_show_that_the_rules_are_old(
 
 
 @pytest.mark.usefixtures("rare_looks")
+async def test_a_doubt_of_the_rules_ends_when_an_hour_grows_after_all(
+    old_rules: ZoneData, tmp_path: Path, log_lines: io.StringIO
+) -> None:
+    """The meter's own clock was wrong, say, and was set: what was held back is complete by the same rules."""
+    ahead = Device(DEVICE, timezone=AHEAD, says_timezone=SANTIAGO, under_way="partial")
+    start = datetime(2026, 6, 10, 12, 5, tzinfo=UTC)
+    tables: dict[str, Any] = {"schedule": {"backfill_days": 2}}
+    async with living(cloud_of(ahead), tmp_path / "archive", start, **tables) as service:
+        await service.pass_time(days=1)
+        assert len(events_in(log_lines.getvalue(), "zone.suspected")) == 1
+        right = Device(DEVICE, timezone=SANTIAGO, under_way="partial")
+        service.world.cloud.play(cloud_of(right))
+        await service.pass_time(hours=4)
+        assert len(events_in(log_lines.getvalue(), "zone.trusted")) == 1
+        for day in days(date(2026, 6, 9), date(2026, 6, 10)):
+            check_day(service.world.folder() / f"{day}.jsonl", day, right, complete=True)
+    assert len(events_in(log_lines.getvalue(), "zone.suspected")) == 1
+
+
+@pytest.mark.usefixtures("rare_looks")
 @pytest.mark.parametrize(("under_way", "late_minutes"), [("partial", 0), ("missing", 90), ("partial", 8)])
 async def test_right_rules_are_not_suspected(
     under_way: Any, late_minutes: int, tmp_path: Path, log_lines: io.StringIO
