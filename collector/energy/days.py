@@ -21,6 +21,8 @@ Clock = Callable[[], datetime]
 """Gives the present moment, aware, in UTC. Read once per job; everything below takes dates."""
 
 ARRIVAL_S = 600  # ten minutes after its end the cloud has usually received the whole hour
+_DAY_S = 86400
+_HOUR_S = 3600
 _QUARTER_S = 900  # every offset in use since 1972 is a multiple of a quarter of an hour
 # Not "localtime", which is another zone on every machine, nor "right/…", which counts leap seconds.
 _ZONE_NAME = re.compile(
@@ -141,6 +143,16 @@ def local_day(day: date, zone: ZoneInfo) -> LocalDay:
 def local_span(day: date, zone: ZoneInfo) -> tuple[int, int]:
     """The day's first moment and the next day's, epoch seconds: its length without its hours."""
     return _first_moment(day, zone), _first_moment(day + timedelta(days=1), zone)
+
+
+def last_skip(zone: ZoneInfo, today: date) -> LocalDay | None:
+    """The newest day of the year before `today` on which an hour or more is skipped, and not all of it."""
+    for number in range(1, 367):
+        day = today - timedelta(days=number)
+        start, end = local_span(day, zone)
+        if start < end <= start + _DAY_S - _HOUR_S:
+            return local_day(day, zone)
+    return None
 
 
 def _first_moment(day: date, zone: ZoneInfo) -> int:

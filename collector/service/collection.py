@@ -20,18 +20,19 @@ from collector.cloud.client import CloudClient
 from collector.cloud.meters import Meter
 from collector.energy.availability import Availability, is_worth_it
 from collector.energy.comparing import DayTotal
-from collector.energy.days import Clock, LocalDay, date_in, known_zone, local_day
-from collector.energy.early import EarlyHours
+from collector.energy.days import Clock, LocalDay, date_in, known_zone, last_skip, local_day
+from collector.energy.early import EarlyHours, LateHours
 from collector.energy.knowledge import NOTHING, Knowledge, Outcome
 from collector.energy.matching import Match
 from collector.energy.planning import PlanPolicy, backfill_days, heal_days, refresh_days
 from collector.energy.readings import EnergyDay
 from collector.energy.retention import first_day, latest, lost_days
-from collector.energy.zones import may_be_wrong
+from collector.energy.zones import may_be_wrong, rules_of
 from collector.errors import (
     AnswerError,
     ArchiveLocked,
     ArchiveRefused,
+    SourceError,
     UnreadableFile,
     ZoneContradicted,
     ZoneUnknown,
@@ -57,6 +58,7 @@ Plan = Callable[[date, date | None, Knowledge, Availability | None, datetime], I
 """From today, the oldest day wanted, what is known, which days the cloud has, and now: what to collect."""
 
 _ZONE_PROOFS = 3
+_TRY_AGAIN_S = 3600.0
 _OTHERS = "day files of another meter or tool: they are not what the cloud has"
 _NOBODY_KNOWS = "day files of which nobody knows whose they are: no day could be compared with those"
 
@@ -110,6 +112,11 @@ class Collection:
         self._suspicion_told = archive.ledger.suspicion
         self._unknown_told: Set[str] = frozenset()
         self._early_hours = EarlyHours()
+        self._late_hours = LateHours()
+        self._trying_rules = asyncio.Lock()
+        self._rules_tried: int | None = None  # the checksum of those that were
+        self._rules_held = False  # whether the meter went by those when they last skipped an hour
+        self._try_not_before = 0.0  # loop time
         self._outdated: Set[date] = frozenset()  # told already
         self._weaknesses: list[str] = []  # reported already
         self._unreadable: Set[date] = frozenset()  # told already
@@ -154,6 +161,7 @@ class Collection:
         kinds = Counter((anomaly.field, anomaly.reason) for anomaly in read.anomalies)
         for (name, reason), hours in kinds.items():
             self._log.warning("answer.anomaly", day=str(day), field=name, reason=reason, hours=hours)
+        await self._try_rules(read.energy_day.day.zone, once=once, is_called_off=is_called_off)
         await self._check_rules(answer, read, asked)
         try:
             outcome = await self.blocking(self.archive.merge, read.energy_day, asked)
@@ -309,20 +317,59 @@ class Collection:
         return "answer.rejected"
 
     async def _check_rules(self, answer: DayAnswer, read: ReadDay, asked: datetime) -> None:
-        """Whether the zone is known, and hours are whole before they can be by its rules: those are old."""
+        """Whether the zone is known, and its rules fit: hours are not whole before they are over, nor always
+        too late. The latter counts where the rules are old, and the meter has not been seen to go by them.
+        """
         zone = read.energy_day.day.zone
         name = answer.grid["timezone"]
         if known_zone(name) is None:
             self.report_unknown(name, zone.key)
         if self.client.cloud_now() is None or not may_be_wrong(zone, read.energy_day.day.date):
             return  # it may be this machine's clock that is behind
-        verdict = self._early_hours.note(read.unfinished, read.energy_day.readings, asked)
+        early = self._early_hours.note(read.unfinished, read.energy_day.readings, asked)
+        late = self._late_hours.note(read.energy_day, read.unfinished, asked)
+        if self._rules_held or not rules_of(zone).are_stale(self.today()):
+            late = False  # a slow meter may look like that, too
+        clues = {
+            f"hours are whole before they are over by the rules of {zone.key}": early,
+            f"hours still grow when they are over by the rules of {zone.key}": late,
+        }
         suspicion = self.archive.ledger.suspicion
-        if verdict and suspicion is None:
-            reason = f"hours are whole before they are over by the rules of {zone.key}"
-            await self.blocking(self.archive.suspect, zone, reason, self._clock())
-        elif verdict is False and suspicion is not None and suspicion.day is None:
+        if suspicion is None:
+            for reason in [reason for reason, shows in clues.items() if shows][:1]:
+                await self.blocking(self.archive.suspect, zone, reason, self._clock())
+        elif suspicion.day is None and (early is False or clues.get(suspicion.reason) is False):
             await self.blocking(self.archive.trust)
+
+    async def _try_rules(self, zone: ZoneInfo, *, once: bool, is_called_off: Callable[[], bool]) -> None:
+        """Tries rules that are old by the day on which they last skip an hour: once, before a day is saved.
+
+        What was measured in that hour contradicts them, which no lateness of a meter does. The day is not
+        stored: it may be older than what is wanted.
+        """
+        async with self._trying_rules:
+            rules, today, loop = rules_of(zone), self.today(), asyncio.get_running_loop()
+            is_due = rules.checksum != self._rules_tried and loop.time() >= self._try_not_before
+            if not is_due or not rules.are_stale(today) or self.archive.ledger.suspicion is not None:
+                return
+            skip = last_skip(zone, today)
+            if skip is None or not may_be_wrong(zone, skip.date):
+                self._rules_tried, self._rules_held = rules.checksum, False
+                return
+            try:
+                answer = await self.client.fetch_day(
+                    self.meter, skip.date, once=once, is_called_off=is_called_off
+                )
+                told = read_day(answer, self.meter, self._clock()).energy_day
+            except (SourceError, AnswerError) as error:  # the day that was asked for is there, and counts
+                self._rules_held = False
+                if isinstance(error, ZoneContradicted) and error.zone == zone.key:
+                    await self.blocking(self.archive.suspect, zone, error.reason, self._clock(), skip.date)
+                else:
+                    self._try_not_before = loop.time() + _TRY_AGAIN_S
+                return
+            self._rules_tried = rules.checksum
+            self._rules_held = told.day == skip and len(told.readings) == len(skip.hours)
 
     def check_clock(self) -> None:
         """Raises `ClockUntrusted` where this machine's clock cannot be right."""

@@ -37,6 +37,12 @@ _NOWHERE = "/nowhere/authorities"
 _CLOCK = "timedatectl"
 
 
+def with_its_authority(pair: Path, authority: Authority) -> Path:
+    """The certificate as a firewall shows it that looks into TLS: its own authority comes with it."""
+    pair.write_bytes(pair.read_bytes() + authority.certificate.read_bytes())
+    return pair
+
+
 @pytest.fixture(scope="module")
 def pairs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """Certificates with their keys, by what is wrong; `known` is the authority that signed most of them."""
@@ -48,6 +54,7 @@ def pairs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
         "known": known.certificate,
         "nothing": known.issue("right"),
         "issuer": stranger.issue("stranger"),
+        "inspected": with_its_authority(stranger.issue("inspected"), stranger),
         "itself": known.sign_itself("itself"),
         "expired": known.issue("expired", startdate="20200101000000Z", enddate="20200201000000Z"),
         "future": known.issue("future", startdate="20450101000000Z", enddate="20490101000000Z"),
@@ -90,6 +97,7 @@ def host_check(trouble: Unavailable | None = None, **heard: Any) -> Check:
     ("wrong", "reason", "cure"),
     [
         ("issuer", "an issuer that this machine does not know", "without it"),
+        ("inspected", "an issuer that this machine does not know", "without it"),
         ("itself", "signed by itself", "Log in"),
         ("expired", "has expired", _CLOCK),
         ("future", "not valid yet", _CLOCK),
@@ -111,11 +119,11 @@ async def test_a_certificate_is_refused_with_its_true_cause_and_cure(
     assert error.reason in found.says
     assert cure in found.cure
     assert (_CLOCK in error.reason + found.cure) is (cure == _CLOCK)
-    assert "ca-certificates" not in error.reason + found.cure or wrong == "issuer"
+    assert "ca-certificates" not in error.reason + found.cure or wrong in ("issuer", "inspected")
 
 
 @pytest.mark.real_time
-@pytest.mark.parametrize("wrong", ["nothing", "issuer"])
+@pytest.mark.parametrize("wrong", ["nothing", "issuer", "inspected"])
 async def test_a_machine_without_authorities_says_so_and_not_that_the_host_is_wrong(
     wrong: str, pairs: dict[str, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:

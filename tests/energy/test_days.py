@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from collector.energy.days import date_in, local_day, wall_clock, zone_named
+from collector.energy.days import date_in, last_skip, local_day, wall_clock, zone_named
 from tests.energy.making import AUTUMN, BERLIN, ORDINARY, SPRING, dates
 
 ZONES = sorted(zoneinfo.available_timezones() - {"localtime"})
@@ -173,6 +173,25 @@ def test_a_day_has_arrived_ten_minutes_after_its_end() -> None:
 def test_the_date_is_the_meters() -> None:
     """It is tomorrow in Auckland."""
     assert date_in(zone_named("Pacific/Auckland"), datetime(2024, 6, 11, 23, tzinfo=UTC)) == ORDINARY
+
+
+@pytest.mark.parametrize(
+    ("name", "today", "skip"),
+    [
+        ("America/Chicago", date(2026, 6, 12), date(2026, 3, 8)),
+        ("America/Chicago", date(2026, 3, 8), date(2025, 3, 9)),  # today's hours are not over
+        ("America/Chicago", date(2026, 3, 9), date(2026, 3, 8)),
+        ("America/Santiago", date(2026, 6, 10), date(2025, 9, 7)),  # its midnight
+        ("Africa/Casablanca", date(2026, 6, 10), date(2026, 3, 22)),  # once after Ramadan
+        ("Australia/Lord_Howe", date(2026, 1, 10), None),  # by half an hour
+        ("Asia/Tokyo", date(2026, 6, 10), None),
+        ("Pacific/Apia", date(2012, 3, 1), date(2011, 9, 24)),  # not the day that it left out
+    ],
+)
+def test_the_last_day_that_skips_an_hour(name: str, today: date, skip: date | None) -> None:
+    """Of the year before."""
+    found = last_skip(ZoneInfo(name), today)
+    assert (found and found.date) == skip
 
 
 def test_the_wall_clock_is_aware() -> None:

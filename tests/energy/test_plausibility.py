@@ -141,6 +141,34 @@ def test_a_hybrid_inverter_at_night_is_at_most_a_doubt_with_two_readings(start: 
     assert set(found) <= {Doubt.SOLAR_AT_NIGHT, Doubt.IMPORT_ALWAYS_ZERO}
 
 
+def bell(ts: int, highest: str) -> Decimal:
+    """What rises and falls with the sun of a winter's day, by UTC."""
+    from_noon = abs((ts % 86400) // 3600 - 12)
+    return Decimal(highest) * max(0, 4 - from_noon) / 4
+
+
+def test_a_control_that_lets_a_little_through_by_day_is_no_roof() -> None:
+    """All comes from a hybrid inverter, most of it at night; what is bought at noon is a tenth of that.
+
+    It has a roof's shape, and is too small to be told from noise: nobody is told to swap the clamps.
+    """
+
+    def hour(ts: int, device: str) -> HourReading:
+        by_day = bell(ts, "0.05")
+        return HourReading(by_day, ZERO, Decimal("0.51") - 4 * by_day)
+
+    assert doubts(days_of(hour, WINTER), Clamps()) == (Doubt.GRID_LIKE_A_ROOF, Doubt.SOLAR_AT_NIGHT)
+
+
+def test_a_solar_clamp_with_more_by_day_than_in_the_dark_is_no_house() -> None:
+    """A hybrid inverter feeds the house all night; by day a heat pump takes more than the roof gives."""
+
+    def hour(ts: int, device: str) -> HourReading:
+        return HourReading(bell(ts, "0.8"), ZERO, Decimal("0.51") + bell(ts, "1.2"))
+
+    assert doubts(days_of(hour, WINTER), Clamps()) == (Doubt.GRID_LIKE_A_ROOF, Doubt.SOLAR_AT_NIGHT)
+
+
 @pytest.mark.parametrize("first", [9, 10, 11])
 def test_a_battery_that_is_charged_by_a_timer_is_no_roof(first: int) -> None:
     """It feeds the house day and night, and buys by day, as much each hour: that is no bell."""

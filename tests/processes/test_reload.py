@@ -10,6 +10,7 @@ from tests.processes.harness import Cloud, configuration, started, stop, wait_fo
 from tests.world import KEY
 
 NEXT = "THE0NEXT0KEY0OF0THE0ACCOUNT"
+REJECTED = "A0KEY0THAT0NEVER0CAME0INTO0FORCE"
 
 
 def test_a_rejected_configuration_leaves_the_log_as_it_was_and_every_key_secret(
@@ -17,10 +18,11 @@ def test_a_rejected_configuration_leaves_the_log_as_it_was_and_every_key_secret(
 ) -> None:
     """Bug: it set up the log before it was accepted, and the key in force was no secret any more.
 
-    The meter has the key's name, so that each line of it would show the key.
+    The meter has the next key's name and the account the first one's, so that each line of theirs would
+    show the key; the folder of the archive that cannot be made has the name of the key in that file.
     """
     config = configuration(tmp_path, cloud, "[log]\nlevel = 'debug'\n")
-    first = config.read_text().replace('"house"', f'"{NEXT}"')
+    first = config.read_text().replace('"house"', f'"{NEXT}"').replace('"home"', f'"{KEY}"')
     config.write_text(first)
     service = started("run", "--config", str(config))
     wait_for(service, "job.finished")
@@ -29,14 +31,18 @@ def test_a_rejected_configuration_leaves_the_log_as_it_was_and_every_key_secret(
     service.send_signal(signal.SIGHUP)
     wait_for(service, "config.reloaded")
     lines = wait_for(service, "key.refused")
-    config.write_text(second.replace(NEXT, "A0THIRD0KEY").replace("'debug'", "'error'\nformat = 'console'"))
-    config.write_text(config.read_text().replace(str(tmp_path / "archive"), str(tmp_path / "no" / "archive")))
+    third = second.replace(f'auth_key = "{NEXT}"', f'auth_key = "{REJECTED}"')
+    third = third.replace("'debug'", "'error'\nformat = 'console'")
+    config.write_text(third.replace(str(tmp_path / "archive"), str(tmp_path / REJECTED / "archive")))
     service.send_signal(signal.SIGHUP)
     lines += wait_for(service, "config.rejected")
     lines += wait_for(service, "job.started")
     code, _, output = stop(service)
     assert code == 0
     events = [json.loads(line) for line in (*lines, *output.splitlines())]
-    assert {each["meter"] for each in events if "meter" in each} == {"***"}
+    for place in ("account", "meter"):
+        assert {each[place] for each in events if place in each} == {"***"}
+    (problem,) = next(each for each in events if each["event"] == "config.rejected")["problems"]
+    assert "/*** does not exist" in problem
     assert {"debug", "info", "error"} <= {each["level"] for each in events}
-    assert not any(key in line for line in (*lines, output) for key in (KEY, NEXT))
+    assert not any(key in line for line in (*lines, output) for key in (KEY, NEXT, REJECTED))

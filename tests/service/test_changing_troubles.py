@@ -118,6 +118,20 @@ async def test_a_key_that_is_changed_after_an_outage_turned_into_its_refusal_is_
     assert len(events_in(log_lines.getvalue(), "config.reloaded")) == 1
 
 
+async def test_a_key_that_is_refused_after_an_outage_is_tried_four_times_an_hour(tmp_path: Path) -> None:
+    """A trouble of another kind has waits of its own, not those of the one before."""
+    async with living(cloud_of(), tmp_path, START, **SHALLOW) as service:
+        await service.pass_time(minutes=30)
+        service.world.cloud.play(OUTAGE.cloud)
+        await service.pass_time(hours=2)
+        service.world.cloud.play(REFUSED.cloud)
+        await service.pass_time(minutes=10)
+        assert _last_trouble(service) == "key.refused"
+        before = service.world.cloud.counts.total.requests
+        await service.pass_time(hours=3)
+        assert 11 <= service.world.cloud.counts.total.requests - before <= 13
+
+
 def _last_trouble(service: Living) -> str | None:
     trouble = standing_of(service).accounts["home"].trouble
     return None if trouble is None else trouble.event

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import json
 import socket
 from collections.abc import Iterator
@@ -18,7 +19,7 @@ from hypothesis import strategies as st
 from collector.service.health import HealthPolicy, judge
 from collector.service.health import Signs as HealthSigns
 from collector.service.standing import AccountStanding, Failure, MeterStanding, Standing, judged
-from tests.service.living import living
+from tests.service.living import events_in, living
 from tests.service.test_observed import standing_of
 from tests.service.test_service import SHALLOW, START
 from tests.virtual_time import VirtualTimeLoop
@@ -90,6 +91,23 @@ async def test_an_observer_that_hangs_is_no_sign_of_life(
         await service.pass_time(minutes=2)
         assert service.told.count("WATCHDOG=1") > before
         assert standing_of(service).written_at > START.timestamp() + 3600
+
+
+async def test_a_reload_waits_for_an_observer_that_writes(
+    tmp_path: Path, log_lines: io.StringIO, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else two would write one file: the next observer begins beside the thread of the last."""
+    async with living(cloud_of(), tmp_path, START, **SHALLOW) as service:
+        await service.pass_time(minutes=6)
+        with a_card_that_keeps_no_standing(monkeypatch):
+            await service.pass_time(minutes=8)  # it hangs from twelve past on
+            service.signals.reload.set()
+            await service.pass_time(minutes=5)
+            assert not events_in(log_lines.getvalue(), "config.reloaded")
+        await service.pass_time(seconds=5)
+        assert len(events_in(log_lines.getvalue(), "config.reloaded")) == 1
+        await service.pass_time(minutes=2)
+        assert standing_of(service).written_at >= START.timestamp() + 19 * 60
 
 
 _TIMES = st.integers(0, 2 * 10**9)

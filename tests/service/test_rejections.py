@@ -224,6 +224,17 @@ async def test_a_backfill_by_hand_gives_up_a_path_that_is_gone(kind: str, tmp_pa
     assert _exit_code(report) == 1
 
 
+async def test_a_backfill_by_hand_gives_up_a_path_that_goes_in_the_midst_of_it(tmp_path: Path) -> None:
+    """The cloud answered before, and so an outage would be waited for: this is none that ends by waiting."""
+    gone = Fault("path_gone", since=START + timedelta(seconds=5))
+    async with world(cloud_of(fault=(gone,), latency_s=1.0), tmp_path, START) as here:
+        report = await here.backfill()
+    assert isinstance(report.gave_up, Rejected)
+    assert report.duration_s < 60
+    assert report.counts[Outcome.WRITTEN] + report.counts[Outcome.PARTIAL] >= 3
+    assert _exit_code(report) == 1
+
+
 async def test_a_backfill_by_hand_gives_up_one_meter_and_has_the_other(tmp_path: Path) -> None:
     """The rejected one's days are told, and asked for no further."""
     wrong = Fault("wrong_channel", device=BARN)

@@ -23,7 +23,7 @@ from collector.service.verification import verified
 from collector.simulator import Device, Fault
 from tests.archive.making import everything_in
 from tests.numbers.test_whole_years import check_day
-from tests.service.living import events_in, living
+from tests.service.living import Living, events_in, living
 from tests.world import DEVICE, World, cloud_of, records_of, world
 from tests.zone_data import ZoneData, zone_data
 
@@ -37,7 +37,9 @@ CHANGE = date(2026, 3, 8)
 MEXICAN = Device(DEVICE, timezone=FIXED, says_timezone=CHANGING)
 
 # Paraguay made it permanent; by older rules its winter is like Santiago's.
+# This meter was not there yet when by them the clocks last went forward.
 AHEAD, SANTIAGO = "Etc/GMT+3", "America/Santiago"
+PARAGUAYAN = Device(DEVICE, timezone=AHEAD, says_timezone=SANTIAGO, installed_since=date(2026, 4, 10))
 
 
 def meter(**options: Any) -> tuple[dict[str, Any], ...]:
@@ -277,7 +279,8 @@ async def test_wrong_hours_that_nothing_showed_are_found_when_the_rules_are_new(
     """An archive of a summer, complete, each hour off by one; what the cloud has forgotten stays."""
     now = datetime(2026, 6, 15, 18, 30, tzinfo=UTC)
     forgotten, kept = days(date(2026, 6, 9), date(2026, 6, 11)), days(date(2026, 6, 12), date(2026, 6, 14))
-    async with world(cloud_of(MEXICAN), tmp_path / "archive", now) as here:
+    meter = replace(MEXICAN, installed_since=date(2026, 6, 1))  # after the last change of the clocks
+    async with world(cloud_of(meter), tmp_path / "archive", now) as here:
         await here.backfill(6)
         assert all(is_complete(here, day) for day in forgotten + kept)
         before = {day: (here.folder() / f"{day}.jsonl").read_bytes() for day in forgotten}
@@ -334,7 +337,7 @@ async def test_hours_that_are_whole_too_early_show_that_the_rules_are_old(
     under_way: Any, old_rules: ZoneData, tmp_path: Path, log_lines: io.StringIO
 ) -> None:
     """The meter is an hour ahead of our rules: what by them has just begun is over, and never grows."""
-    device = Device(DEVICE, timezone=AHEAD, says_timezone=SANTIAGO, under_way=under_way)
+    device = replace(PARAGUAYAN, under_way=under_way)
     start = datetime(2026, 6, 10, 12, 5, tzinfo=UTC)
     tables: dict[str, Any] = {"schedule": {"backfill_days": 2}}
     async with living(cloud_of(device), tmp_path / "archive", start, **tables) as service:
@@ -347,6 +350,183 @@ async def test_hours_that_are_whole_too_early_show_that_the_rules_are_old(
         await service.pass_time(hours=2)
         for day in days(date(2026, 6, 8), date(2026, 6, 11)):
             check_day(here.folder() / f"{day}.jsonl", day, device, complete=True)
+
+
+@pytest.mark.usefixtures("rare_looks")
+async def test_a_doubt_of_the_rules_ends_when_an_hour_grows_after_all(
+    old_rules: ZoneData, tmp_path: Path, log_lines: io.StringIO
+) -> None:
+    """The meter's own clock was wrong, say, and was set: what was held back is complete by the same rules."""
+    ahead = replace(PARAGUAYAN, under_way="partial")
+    start = datetime(2026, 6, 10, 12, 5, tzinfo=UTC)
+    tables: dict[str, Any] = {"schedule": {"backfill_days": 2}}
+    async with living(cloud_of(ahead), tmp_path / "archive", start, **tables) as service:
+        await service.pass_time(days=1)
+        assert len(events_in(log_lines.getvalue(), "zone.suspected")) == 1
+        right = Device(DEVICE, timezone=SANTIAGO, under_way="partial")
+        service.world.cloud.play(cloud_of(right))
+        await service.pass_time(hours=4)
+        assert len(events_in(log_lines.getvalue(), "zone.trusted")) == 1
+        for day in days(date(2026, 6, 9), date(2026, 6, 10)):
+            check_day(service.world.folder() / f"{day}.jsonl", day, right, complete=True)
+    assert len(events_in(log_lines.getvalue(), "zone.suspected")) == 1
+
+
+JUNE = datetime(2026, 6, 12, 18, 5, tzinfo=UTC)
+FEW_DAYS: dict[str, Any] = {"schedule": {"backfill_days": 2}}
+
+
+def requests_for(service: Living, day: date) -> int:
+    return service.world.cloud.counts.days[(DEVICE, str(day), "0")]
+
+
+@pytest.mark.usefixtures("rare_looks")
+@pytest.mark.parametrize("under_way", ["missing", "partial"])
+async def test_a_newest_hour_that_is_always_late_by_an_hour_shows_that_the_rules_are_old(
+    under_way: Any, old_rules: ZoneData, tmp_path: Path, log_lines: io.StringIO
+) -> None:
+    """Bug: five days of June, complete, each `ts` an hour too early, and not a word.
+
+    Late is what a slow meter is, too. So the day is asked for on which the clocks last went forward: old
+    rules contradict what was measured in the hour that they skip. It is not stored; nothing else is asked.
+    """
+    meter = replace(MEXICAN, under_way=under_way)
+    async with living(cloud_of(meter), tmp_path / "archive", JUNE, **FEW_DAYS) as service:
+        await service.pass_time(days=3)
+        (told,) = events_in(log_lines.getvalue(), "zone.suspected")
+        assert (told["zone"], told["release"], told["day"]) == (CHANGING, "2022a", str(CHANGE))
+        june = days(date(2026, 6, 10), date(2026, 6, 14))
+        folder = service.world.folder()
+        assert {path.stem for path in folder.glob("*.jsonl")} >= {str(day) for day in june}
+        assert not any(is_complete(service.world, day) for day in june)
+        assert not (folder / f"{CHANGE}.jsonl").exists()
+        assert requests_for(service, CHANGE) == 1
+        old_rules.put(CHANGING, rules=FIXED)
+        old_rules.release("2026f")
+        await service.pass_time(hours=2)
+        for day in june:
+            check_day(folder / f"{day}.jsonl", day, meter, complete=True)
+    assert [each["release"] for each in events_in(log_lines.getvalue(), "zone.trusted")] == ["2026f"]
+    assert requests_for(service, CHANGE) == 1
+
+
+async def test_a_backfill_by_hand_tries_old_rules_before_it_saves_a_day(
+    old_rules: ZoneData, tmp_path: Path, log_lines: io.StringIO
+) -> None:
+    """Bug: 24 wrong `ts` in each file, and exit 0. The days are there, none is complete."""
+    async with world(cloud_of(MEXICAN), tmp_path / "archive", JUNE) as here:
+        await here.backfill(6)
+        assert not any(is_complete(here, day) for day in days(date(2026, 6, 6), date(2026, 6, 11)))
+        assert here.cloud.counts.days[(DEVICE, str(CHANGE), "0")] == 1
+    assert len(events_in(log_lines.getvalue(), "zone.suspected")) == 1
+
+
+async def test_rules_that_are_not_old_cost_no_request(
+    old_rules: ZoneData, tmp_path: Path, log_lines: io.StringIO
+) -> None:
+    """They are of the last two years, as far as their release says."""
+    async with world(cloud_of(MEXICAN), tmp_path / "archive", JUNE) as here:
+        old_rules.release("2024a")
+        await here.backfill(1)
+        assert here.cloud.counts.days[(DEVICE, str(CHANGE), "0")] == 0
+    assert not events_in(log_lines.getvalue(), "zone.suspected")
+
+
+@pytest.mark.usefixtures("rare_looks")
+async def test_a_newest_hour_that_always_grows_for_one_more_hour_shows_that_the_rules_are_old(
+    old_rules: ZoneData, tmp_path: Path, log_lines: io.StringIO
+) -> None:
+    """No meter was there yet when the clocks last went forward: two days of such hours show it."""
+    meter = replace(MEXICAN, under_way="partial", installed_since=date(2026, 6, 1))
+    async with living(cloud_of(meter), tmp_path / "archive", JUNE, **FEW_DAYS) as service:
+        await service.pass_time(days=4)
+        (told,) = events_in(log_lines.getvalue(), "zone.suspected")
+        assert (told["zone"], told["day"]) == (CHANGING, None)
+        assert "still grow" in told["reason"]
+        assert not is_complete(service.world, date(2026, 6, 15))
+        assert requests_for(service, CHANGE) == 1
+        old_rules.put(CHANGING, rules=FIXED)
+        old_rules.release("2026f")
+        await service.pass_time(hours=3)
+        for day in days(date(2026, 6, 10), date(2026, 6, 15)):
+            check_day(service.world.folder() / f"{day}.jsonl", day, meter, complete=True)
+
+
+@pytest.mark.usefixtures("rare_looks")
+@pytest.mark.parametrize("installed", [None, date(2026, 6, 1)])
+@pytest.mark.parametrize(
+    ("under_way", "late_minutes"),
+    [("missing", 0), ("missing", 60), ("missing", 90), ("partial", 8), ("partial", 30), ("partial", 100)],
+)
+async def test_a_slow_meter_is_not_suspected_however_old_the_rules_are(
+    under_way: Any, late_minutes: int, installed: date | None, old_rules: ZoneData, tmp_path: Path,
+    log_lines: io.StringIO,
+) -> None:  # fmt: skip
+    """By its newest hours alone it cannot be told from one whose clock is behind the rules."""
+    meter = Device(
+        DEVICE, timezone=CHANGING, under_way=under_way, late_minutes=late_minutes, installed_since=installed
+    )
+    async with living(cloud_of(meter), tmp_path / "archive", JUNE, **FEW_DAYS) as service:
+        await service.pass_time(days=4)
+        for day in days(date(2026, 6, 10), date(2026, 6, 14)):
+            check_day(service.world.folder() / f"{day}.jsonl", day, meter, complete=True)
+        assert requests_for(service, CHANGE) == 1
+    names = {json.loads(line)["event"] for line in log_lines.getvalue().splitlines()}
+    assert names.isdisjoint({"zone.suspected", "zone.trusted", "file.outdated", "answer.rejected"})
+    assert old_rules
+
+
+@pytest.mark.usefixtures("rare_looks")
+async def test_a_meter_that_is_always_an_hour_late_is_believed_where_it_followed_the_last_change(
+    old_rules: ZoneData, tmp_path: Path, log_lines: io.StringIO
+) -> None:
+    """The hour under way is told in part, and all comes an hour late: just as if the rules were old."""
+    meter = Device(DEVICE, timezone=CHANGING, under_way="partial", late_minutes=60)
+    async with living(cloud_of(meter), tmp_path / "archive", JUNE, **FEW_DAYS) as service:
+        await service.pass_time(days=4)
+    assert not events_in(log_lines.getvalue(), "zone.suspected")
+    assert old_rules
+
+
+@pytest.mark.usefixtures("rare_looks")
+async def test_a_doubt_of_a_late_meters_rules_ends_with_newer_ones_that_are_the_same(
+    old_rules: ZoneData, tmp_path: Path, log_lines: io.StringIO
+) -> None:
+    """Always an hour late to the minute, and there only since the last change: the rules may be right.
+
+    With a new release they are known to be, though nothing else has changed, and the days are complete.
+    """
+    meter = Device(
+        DEVICE, timezone=CHANGING, under_way="partial", late_minutes=60, installed_since=date(2026, 6, 1)
+    )
+    async with living(cloud_of(meter), tmp_path / "archive", JUNE, **FEW_DAYS) as service:
+        await service.pass_time(days=4)
+        assert len(events_in(log_lines.getvalue(), "zone.suspected")) == 1
+        assert not is_complete(service.world, date(2026, 6, 15))
+        old_rules.release("2026f")
+        await service.pass_time(hours=3)
+        assert len(events_in(log_lines.getvalue(), "zone.trusted")) == 1
+        for day in days(date(2026, 6, 10), date(2026, 6, 15)):
+            check_day(service.world.folder() / f"{day}.jsonl", day, meter, complete=True)
+    assert len(events_in(log_lines.getvalue(), "zone.suspected")) == 1
+
+
+@pytest.mark.parametrize("kind", ["status_503", "path_gone", "no_zone"])
+async def test_a_change_that_the_cloud_does_not_tell_keeps_nobody_from_work(
+    kind: str, old_rules: ZoneData, tmp_path: Path, log_lines: io.StringIO
+) -> None:
+    """It is asked for again once an hour; the days themselves are collected meanwhile."""
+    fault = Fault(kind, days=(CHANGE,), until=JUNE + timedelta(hours=2))
+    options: dict[str, Any] = {**FEW_DAYS, "retry": {"attempts": 1}}
+    async with living(cloud_of(MEXICAN, fault=(fault,)), tmp_path / "archive", JUNE, **options) as service:
+        await service.pass_time(minutes=55)
+        assert is_complete(service.world, date(2026, 6, 11))
+        assert requests_for(service, CHANGE) <= 2
+        assert not events_in(log_lines.getvalue(), "source.unavailable")
+        await service.pass_time(hours=3)
+        assert len(events_in(log_lines.getvalue(), "zone.suspected")) == 1
+        assert not is_complete(service.world, date(2026, 6, 11))
+    assert old_rules
 
 
 @pytest.mark.usefixtures("rare_looks")
