@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from collector.cli import exits, starting
 from collector.errors import ArchiveError
+from collector.events import CURES
 
 if TYPE_CHECKING:
     from collector.cloud.meters import Meter
@@ -218,6 +219,8 @@ def _show(report: Report, silent: list[str], *, as_json: bool) -> None:
     for meter, failures in report.failures.items():
         for day, reason in sorted(failures.items(), reverse=True):
             print(f"{meter} {day}: {reason}", file=sys.stderr)
+        if any(reason.startswith("zone.unknown") for reason in failures.values()):
+            print(CURES["zone.unknown"], file=sys.stderr)
     for meter, refusal in report.refused.items():
         print(f"{meter}: {refusal}.", file=sys.stderr)
     if report.gave_up is not None:

@@ -9,7 +9,9 @@ moved the files of 113 old names into the package tzdata-legacy; these lines sta
 from __future__ import annotations
 
 import importlib
+import io
 import re
+import struct
 import zlib
 import zoneinfo
 from collections.abc import Iterator
@@ -23,6 +25,9 @@ from zoneinfo import ZoneInfo
 _TEXT_FORM = "tzdata.zi"
 _RELEASE = re.compile(r"# version ((20\d\d)[a-z]+)")
 _STALE_YEARS = 2
+_UTC_FILE = struct.pack(">4s16x6l", b"TZif", 0, 0, 0, 0, 1, 4) + struct.pack(">lBB4s", 0, 0, 0, b"UTC")
+UTC_WITHOUT_DATA = ZoneInfo.from_file(io.BytesIO(_UTC_FILE), key="UTC")
+"""UTC for a machine that has no time-zone data at all: made of the smallest file of a zone (tzfile(5))."""
 _NEVER_CHANGE = re.compile(r"UTC|GMT|UCT|Zulu|Universal|Greenwich|Etc/.*")
 
 

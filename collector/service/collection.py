@@ -35,6 +35,7 @@ from collector.errors import (
     ZoneContradicted,
     ZoneUnknown,
 )
+from collector.events import CURES
 from collector.service.standing import Failure
 from collector.service.takeover import compared, unscaled
 from collector.service.telling import (
@@ -282,10 +283,9 @@ class Collection:
         """Logs, once, that this machine does not know the zone that the answers name."""
         if name not in self._unknown_told:
             self._unknown_told |= {name}
-            if configured is None:
-                self._log.error("zone.unknown", zone=name, configured=None)
-            else:
-                self._log.warning("zone.unknown", zone=name, configured=configured)
+            tell = self._log.error if configured is None else self._log.warning
+            reason = f"this machine's list of time zones lacks it. {CURES['zone.unknown']}"
+            tell("zone.unknown", zone=name, configured=configured, reason=reason)
 
     async def _reject(self, day: date, error: AnswerError) -> str:
         """Says why an answer cannot be used, which may be this machine's own lack; gives the event's name."""
