@@ -15,7 +15,7 @@ from datetime import UTC, date, datetime, time, timedelta
 from functools import lru_cache
 from zoneinfo import ZoneInfo
 
-from collector.energy.zones import UTC_WITHOUT_DATA, new_name
+from collector.energy.zones import UTC_WITHOUT_DATA, other_name
 
 Clock = Callable[[], datetime]
 """Gives the present moment, aware, in UTC. Read once per job; everything below takes dates."""
@@ -59,7 +59,7 @@ def zone_named(name: str) -> ZoneInfo:
     if name == UTC_WITHOUT_DATA.key:
         return UTC_WITHOUT_DATA
     try:
-        return ZoneInfo(new_name(name))
+        return ZoneInfo(other_name(name))
     except (OSError, KeyError, ValueError) as error:
         has_no_list = zone_named("UTC") is UTC_WITHOUT_DATA
         unknown = UnknownZone if has_no_list or _AREA.match(name) else ValueError
