@@ -42,6 +42,7 @@ PACE_CURE = (
 )
 _OTHER = {Kind.EM: Kind.EM3, Kind.EM3: Kind.EM}
 _MANY_HOLDS = 10  # a day; a few are the phone app's
+_FEW_HOLDS = 3  # where they are half of the requests: held off for an hour each time, there are no more
 
 
 def account_checks(heard: AccountHeard, standing: AccountStanding | None) -> Iterator[Check]:
@@ -179,7 +180,7 @@ def _pace(heard: AccountHeard, standing: AccountStanding | None) -> Check:
             PACE_CURE,
             name,
         )
-    if standing is not None and standing.holds_today >= _MANY_HOLDS:
+    if standing is not None and _are_many(standing.holds_today, standing.requests_today):
         says = (
             f"The service was rejected {standing.holds_today} times in {standing.requests_today} requests "
             "today: another program seems to ask with the same account."
@@ -191,6 +192,10 @@ def _pace(heard: AccountHeard, standing: AccountStanding | None) -> Check:
     if heard.answered:
         return ok("pace", "No question was rejected as too fast.", name)
     return skip("pace", f"Not known: {_why(heard)}.", name)
+
+
+def _are_many(holds: int, requests: int) -> bool:
+    return holds >= _MANY_HOLDS or (holds >= _FEW_HOLDS and 2 * holds >= requests)
 
 
 def _device(heard: MeterHeard) -> Check:

@@ -526,6 +526,16 @@ async def test_many_rejections_of_the_services_own_are_told(tmp_path: Path) -> N
     assert "60 times in 400 requests" in pace.says
 
 
+async def test_an_account_that_was_always_rejected_was_called_the_services_own(tmp_path: Path) -> None:
+    """Bug: "ok pace … 5 requests and 5 rejections today"; held off for an hour each time, it is never ten."""
+    for requests, holds, mark in ((5, 5, Mark.WARN), (6, 3, Mark.WARN), (2, 2, Mark.OK), (9, 4, Mark.OK)):
+        held = {"home": AccountStanding(("house",), requests_today=requests, holds_today=holds)}
+        async with with_service(tmp_path, a_standing(jobs=1, accounts=held)) as here:
+            pace = check(await examined(here), "pace")
+        assert pace.mark is mark
+        shutil.rmtree(tmp_path / "archive")
+
+
 async def test_a_service_on_a_part_of_the_meters_is_told(tmp_path: Path) -> None:
     """It runs on an older configuration."""
     meters = ({"name": "house", "id": DEVICE}, {"name": "barn", "id": DEVICE})
