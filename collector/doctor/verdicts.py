@@ -135,8 +135,9 @@ def _host(heard: AccountHeard) -> Check:
             cure = f"Often it goes away by itself. If it stays: {KEY_CURE}"
         return fail("host", f"{host}: {trouble.reason}.", cure, name)
     asked = [each for each in heard.meters if not each.not_asked]
-    if asked and all(isinstance(each.error, Rejected) for each in asked):
-        return warn("host", f"{host} answers, but refuses every question.", HOST_CURE, name)
+    rejections = [each.error for each in asked if isinstance(each.error, Rejected)]
+    if rejections and len(rejections) == len(asked):
+        return warn("host", f"{host} answers, but refuses every question.", rejections[0].cure, name)
     if heard.answered and heard.unreached:
         lacks, why = " and ".join(sorted(heard.unreached)), by_family(heard.unreached)
         says = f"{host} resolves, and answers, but not over {lacks}, or too slowly: {why}."
@@ -214,7 +215,7 @@ def _kind(heard: MeterHeard, *, has_history: bool) -> Check:
     if isinstance(error, Rejected):
         says = f'The cloud does not tell {heard.device} as kind = "{kind}": {error.reason}.'
         channels = " Or one of its channels does not exist." if kind is Kind.EM else ""
-        return fail("kind", says, other + channels, name)
+        return fail("kind", says, f"{other}{channels} {error.cure}", name)
     if isinstance(error, ZoneUnknown | ZoneContradicted):
         return skip("kind", "Not known: the answer's hours cannot be told here, see zone.", name)
     if isinstance(error, AnswerError):

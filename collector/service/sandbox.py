@@ -172,9 +172,9 @@ def _rules(settings: Mapping[str, list[str]]) -> Iterator[_Rule]:
         for word in _words(settings, setting):
             source, _, target = word.lstrip("-+").partition(":")
             is_bound = setting.startswith("Bind") and target != ""
-            folder = _real(target.partition(":")[0] if is_bound else source)
+            place = _real(target.partition(":")[0] if is_bound else source)
             may_be_missing = word.startswith("-") or setting == "TemporaryFileSystem"
-            yield _Rule(folder, access, setting, None if may_be_missing else _real(source))
+            yield _Rule(place, access, setting, None if may_be_missing else _real(source))
 
 
 def _own_folders(settings: Mapping[str, list[str]], *names: str) -> Iterator[Path]:

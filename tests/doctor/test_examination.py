@@ -15,10 +15,12 @@ from typing import Any
 import pytest
 
 from collector.archive.files import FolderLock
+from collector.cli.starting import advice_on
 from collector.doctor.bundle import bundle
 from collector.doctor.checks import NAMES, Check, Mark, ok
 from collector.doctor.examination import Examination, examine
 from collector.doctor.hearing import MOST_REQUESTS
+from collector.errors import Rejected
 from collector.service import sandbox, trust
 from collector.service.standing import (
     AccountStanding,
@@ -620,3 +622,26 @@ async def test_the_bundle_tells_the_archive_and_no_energy(tmp_path: Path) -> Non
     assert '"zone": "Europe/Dublin"' in text
     assert "aiohttp " in text
     assert "ok  configuration: It has no mistakes." in text
+
+
+@pytest.mark.parametrize("kind", ["path_gone", "forbidden_403"])
+async def test_a_path_that_is_gone_had_three_different_cures(kind: str, tmp_path: Path) -> None:
+    """Bug: `doctor` asked whether this machine is online, `backfill` and `status` something else."""
+    wanted = "update the collector"
+    async with beside(cloud_of(fault=(Fault(kind),)), tmp_path) as here:
+        found = await examined(here)
+        report = await here.backfill(2)
+    assert isinstance(report.gave_up, Rejected)
+    failure = Failure("source.unavailable", NOW, report.gave_up.reason, report.gave_up.cure)
+    down = {"home": AccountStanding(("house",), trouble=failure)}
+    async with with_service(tmp_path / "held", a_standing(jobs=1, accounts=down)) as here:
+        beside_service = check(await examined(here), "host")
+    for cure in (
+        check(found, "host").cure,
+        check(found, "kind").cure,
+        beside_service.cure,
+        advice_on(report.gave_up),
+        report.gave_up.cure,
+    ):
+        assert all(word in cure for word in ("host, id and kind", wanted))
+        assert "online" not in cure
