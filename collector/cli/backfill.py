@@ -89,6 +89,8 @@ def run(options: argparse.Namespace) -> int:
         if options.dry_run:
             return _rehearse(settings, scope, as_json=options.json, adopt=options.adopt)
         report = _collect(settings, scope, verbose=options.verbose, adopt=options.adopt)
+    except starting.Refused as refusal:
+        return starting.refused(refusal)
     except ArchiveError as error:
         print(error, file=sys.stderr)
         return starting.code_of(error)
@@ -116,7 +118,8 @@ def _settings(options: argparse.Namespace) -> Settings:
     from collector.settings import from_flags
 
     values = {name: getattr(options, name) for name in _METER_FLAGS}
-    values["odir"] = values["odir"] or _DEFAULT_ODIR
+    if values["odir"] is None:
+        values["odir"] = _DEFAULT_ODIR
     return starting.checked(lambda: from_flags(os.environ, needs_key=not options.dry_run, **values))
 
 
@@ -128,6 +131,8 @@ def _rehearse(settings: Settings, scope: Scope, *, as_json: bool, adopt: bool) -
     for meter in () if adopt else settings.meters:
         mark_for(settings.folder_of(meter), meter.identity)  # raises where it is another meter's
     plans = [plan for each in settings.accounts for plan in rehearsed(settings, each, scope, wall_clock())]
+    if reason := _why_it_cannot_start(settings):
+        raise starting.Refused(exits.CANNOT_CREATE, reason)
     if as_json:
         print(json.dumps([plan.as_dict() for plan in plans]))
         return exits.DONE
@@ -138,6 +143,24 @@ def _rehearse(settings: Settings, scope: Scope, *, as_json: bool, adopt: bool) -
             f"about {_duration(plan.duration_s)}"
         )
     return exits.DONE
+
+
+def _why_it_cannot_start(settings: Settings) -> str:
+    """Why the archive could not be used, as far as can be seen; empty where it seems that it could.
+
+    Whether it may be written is no matter where a configuration names it: it is the service's then.
+    """
+    from collector.archive.folder import obstacle_in_the_way
+
+    archive = settings.archive
+    if reason := obstacle_in_the_way(archive):
+        return f"{reason}: name another one"
+    place = archive if archive.exists() else archive.absolute().parent
+    if not place.exists():
+        return f"{place} does not exist: mount the disk or create the folder, then start again"
+    if settings.source is None and not os.access(place, os.W_OK | os.X_OK):
+        return f"{place} may not be written by this user: name another one, or change its owner or mode"
+    return ""
 
 
 def _collect(settings: Settings, scope: Scope, *, verbose: bool, adopt: bool) -> Report:

@@ -113,7 +113,7 @@ def _weaknesses(archive: Path, folders: Collection[Path], mount: Mount | None) -
 
 
 def _missing(archive: Path) -> Check:
-    if archive.parent.is_dir() or is_made_at_start(archive):
+    if archive.parent.is_dir() or is_made_at_start(archive.parent):
         return warn("archive", f"{archive} is not there yet.", "The first start of the service makes it.")
     return fail(
         "archive",

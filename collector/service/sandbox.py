@@ -81,9 +81,9 @@ def obstacle(source: Path | None, archive: Path) -> Obstacle | None:
 
 
 def is_made_at_start(folder: Path) -> bool:
-    """Whether the installed unit makes that folder, or one above it, which its service may then write to."""
+    """Whether that folder is one that the installed unit makes for its service."""
     try:
-        return any(_is_below(folder, own) for own in _own_folders(_unit_settings()))
+        return any(_is_below(own, folder) for own in _own_folders(_unit_settings()))
     except (OSError, ValueError):
         return False
 

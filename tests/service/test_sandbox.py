@@ -139,7 +139,10 @@ def test_what_the_unit_makes_itself_need_not_be_there(machine: Path, monkeypatch
     monkeypatch.setattr(sandbox, "_is_missing", lambda path: path.is_relative_to(OURS))
     drop_in(machine, f"ReadWritePaths={OURS}")
     assert says(machine, OURS) == says(machine, OURS / "sub") == ""
-    assert sandbox.is_made_at_start(OURS / "sub" / "energy")
+    assert sandbox.is_made_at_start(OURS)
+    assert not sandbox.is_made_at_start(
+        OURS / "sub"
+    )  # whose parent it is not: the collector makes one folder
     assert not sandbox.is_made_at_start(DISK)
     drop_in(machine, f"ReadWritePaths={OURS}/sub")
     assert "226/NAMESPACE" in says(machine, OURS / "sub")
