@@ -113,14 +113,20 @@ def _key(
     best = offered[0]
     if several and best.shared and (own := [each for each in offered if not each.shared]):
         findings.warnings.append(f"{table.place}: uses {best.source}, not its own {own[0].source}")
+    place = label if best.path is None and best.source == "auth_key" else best.source
+    if best.source == "auth_key_file":
+        place = table.label(schema.AUTH_KEY_FILE)
     try:
-        return best.key(), best.source
+        key = best.key()
     except ValueError as error:
-        place = label if best.path is None and best.source == "auth_key" else best.source
-        if best.source == "auth_key_file":
-            place = table.label(schema.AUTH_KEY_FILE)
         findings.wrong(place, best.path, str(error))
         return "", ""
+    if keys.is_unusual(key):
+        findings.warnings.append(
+            f"{place}: the key has more than letters and digits, unlike all that are known: if the cloud "
+            "refuses it, copy it anew, without what stands around it"
+        )
+    return key, best.source
 
 
 def _meter(raw: object, place: str, findings: Findings) -> Meter:
