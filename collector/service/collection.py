@@ -151,7 +151,10 @@ class Collection:
             failed = await self.fail_day(day, f"{event}: {error}")
             is_common = isinstance(error, ZoneUnknown) or not self.archive.is_taken
             return replace(failed, is_common=is_common)
-        kinds = Counter((anomaly.field, anomaly.reason) for anomaly in read.anomalies)
+        hours_each = {(anomaly.ts, anomaly.field, anomaly.reason) for anomaly in read.anomalies}
+        kinds = Counter(
+            (name, reason) for _, name, reason in sorted(hours_each)
+        )  # an hour of both channels is one
         for (name, reason), hours in kinds.items():
             self._log.warning("answer.anomaly", day=str(day), field=name, reason=reason, hours=hours)
         await self._check_rules(answer, read, asked)

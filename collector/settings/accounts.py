@@ -145,7 +145,7 @@ def _meter(raw: object, place: str, findings: Findings) -> Meter:
         since=table.take(schema.SINCE),
         timezone=table.take(schema.TIMEZONE),
     )
-    return _three_phase(table, meter) if meter.kind is Kind.EM3 else _two_clamps(table, meter)
+    return _three_phase(table, meter, findings) if meter.kind is Kind.EM3 else _two_clamps(table, meter)
 
 
 def _two_clamps(table: Table, meter: Meter) -> Meter:
@@ -157,13 +157,16 @@ def _two_clamps(table: Table, meter: Meter) -> Meter:
     return meter
 
 
-def _three_phase(table: Table, meter: Meter) -> Meter:
+def _three_phase(table: Table, meter: Meter, findings: Findings) -> Meter:
     for setting in (schema.GRID_CHANNEL, schema.SOLAR_CHANNEL):
         if table.has(setting):
             table.wrong(setting, 'is for kind = "em"; a "3em" counts all phases together')
     has_solar = meter.pv_id is not None
     if table.has(schema.SOLAR) and meter.solar != has_solar:
-        table.wrong(schema.SOLAR, 'a "3em" has solar if and only if it has pv_id, its second device')
+        if table.label(schema.SOLAR).startswith("--"):
+            findings.wrong("--no-solar", None, "contradicts --pv_id, the device that counts solar")
+        else:
+            table.wrong(schema.SOLAR, 'a "3em" has solar if and only if it has pv_id, its second device')
     if has_solar and meter.pv_id == meter.id:
         table.wrong(schema.PV_ID, "must be another device than id")
     return replace(meter, solar=has_solar)

@@ -60,7 +60,7 @@ async def test_a_backfill_by_hand_that_is_held_in_its_middle_says_so(tmp_path: P
     async with world(cloud_of(latency_s=1.0, fault=(fault,)), tmp_path, START) as here:
         report = await here.backfill(pacing={"min_interval_s": 1.05})
     assert isinstance(report.gave_up, RateLimited)
-    assert "60 min" in report.gave_up.reason
+    assert "60 min more" in report.gave_up.reason  # it was "for 60 min so far", after two seconds
     assert report.duration_s <= 30
     assert len(list((tmp_path / "house").glob("*.jsonl"))) >= 5
 
