@@ -231,7 +231,9 @@ def _show(report: Report, silent: list[str], *, as_json: bool) -> None:
     if as_json:
         print(json.dumps(_as_dict(report) | {"without_data": silent}))
     counts = ", ".join(f"{count} {outcome}" for outcome, count in sorted(report.counts.items()) if count)
-    days = sum(report.counts.values())
+    if report.not_requested:
+        counts += f"{', ' * bool(counts)}{report.not_requested} not requested"
+    days = sum(report.counts.values()) + report.not_requested
     summary = (
         f"{days} day{'s' * (days != 1)}: {counts or 'none to ask for'}. "
         f"{report.requests} requests, {report.holds} holds, {_duration(report.duration_s)}."
@@ -255,6 +257,7 @@ def _show(report: Report, silent: list[str], *, as_json: bool) -> None:
 def _as_dict(report: Report) -> dict[str, Any]:
     return {
         "days": {outcome.value: count for outcome, count in sorted(report.counts.items())},
+        "not_requested": report.not_requested,
         "failures": [
             {"meter": meter, "day": day.isoformat(), "reason": reason}
             for meter, failures in report.failures.items()

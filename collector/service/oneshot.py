@@ -63,7 +63,7 @@ class Report:
     """What a backfill did. `gave_up` is what ended it before its time.
 
     `beginnings`: since when the cloud has data of each meter, by its daily totals. `refused`: meters whose
-    archive must not be used.
+    archive must not be used. `not_requested`: days that were still planned when it ended before its time.
     """
 
     counts: Counter[Outcome] = field(default_factory=Counter)
@@ -75,6 +75,7 @@ class Report:
     beginnings: dict[str, date] = field(default_factory=dict)
     refused: dict[str, ArchiveRefused | ArchiveLocked] = field(default_factory=dict)
     gave_up: Cause | None = None
+    not_requested: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,6 +161,7 @@ async def backfill(
                 task.result()
         for job in jobs:
             report.counts += job.counts
+            report.not_requested += job.count_left()
             if job.failures:
                 report.failures[job.collection.meter.name] = job.failures
         report.beginnings = {

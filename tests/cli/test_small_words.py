@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from pathlib import Path
 
 import pytest
 
 from collector.cli import main
+from collector.cli.backfill import _show
+from collector.energy.knowledge import Outcome
+from collector.service.oneshot import Report
 from tests.world import DEVICE
 
 
@@ -56,3 +60,13 @@ def test_no_solar_beside_a_solar_device_was_called_a_setting_of_the_file(
     error = capsys.readouterr().err
     assert "--no-solar: " in error
     assert "false" not in error
+
+
+def test_days_that_were_planned_and_not_requested_were_in_no_count(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Bug: "2 days: 2 failed" though three were planned."""
+    _show(Report(Counter({Outcome.FAILED: 2}), not_requested=1), [], as_json=False)
+    assert capsys.readouterr().out.startswith("3 days: 2 failed, 1 not requested. ")
+    _show(Report(Counter({Outcome.FAILED: 2})), [], as_json=False)
+    assert capsys.readouterr().out.startswith("2 days: 2 failed. ")
