@@ -71,6 +71,8 @@ EVENTS: dict[str, str] = {
 
 
 CURES: dict[str, str] = {
+    "account.held": "Nothing to do: it goes on by itself. If it comes all day, another program asks with the "
+    "same account: end it, or raise min_interval_s.",
     "key.refused": "Keys change with the account's password: copy it anew from the Shelly app, "
     "User settings, Authorization cloud key; then restart the service.",
     "device.unknown": "Check the id, and the host: an account that has moved looks like this. "

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import re
+import stat
 from contextlib import suppress
 from datetime import date
 from pathlib import Path
@@ -24,6 +25,19 @@ PARTIAL = Known(stored=True, complete=False)
 _OURS = (errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EINTR)  # this process's trouble, not the file's
 _NO_FILE = (errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.ENXIO, errno.ENODEV, errno.ELOOP)
 _DAY_FILE = re.compile(r"(\d{4}-\d\d-\d\d)\.jsonl")
+
+
+def obstacle_in_the_way(archive: Path) -> str:
+    """Why no archive can be there, in words: what it or a folder above is instead; else empty."""
+    for place in (archive, *archive.absolute().parents):
+        try:
+            is_folder = stat.S_ISDIR(place.stat().st_mode)
+        except (FileNotFoundError, NotADirectoryError):
+            continue
+        except OSError:  # it may be one: whoever uses it will see
+            return ""
+        return "" if is_folder else f"{place} is not a folder"
+    return ""
 
 
 def day_files(folder: Path) -> dict[date, int]:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from collector.cli import exits, starting
 from collector.errors import ArchiveError
+from collector.events import CURES
 
 if TYPE_CHECKING:
     from collector.archive.remembered import Remembered
@@ -93,6 +94,8 @@ def run(options: argparse.Namespace) -> int:
         if options.dry_run:
             return _rehearse(settings, scope, as_json=options.json, adopt=options.adopt)
         report = _collect(settings, scope, verbose=options.verbose, adopt=options.adopt)
+    except starting.Refused as refusal:
+        return starting.refused(refusal)
     except ArchiveError as error:
         print(error, file=sys.stderr)
         return starting.code_of(error)
@@ -120,7 +123,8 @@ def _settings(options: argparse.Namespace) -> Settings:
     from collector.settings import from_flags
 
     values = {name: getattr(options, name) for name in _METER_FLAGS}
-    values["odir"] = values["odir"] or _DEFAULT_ODIR
+    if values["odir"] is None:
+        values["odir"] = _DEFAULT_ODIR
     return starting.checked(lambda: from_flags(os.environ, needs_key=not options.dry_run, **values))
 
 
@@ -134,6 +138,8 @@ def _rehearse(settings: Settings, scope: Scope, *, as_json: bool, adopt: bool) -
         if not adopt and (refusal := missing(folder, remembered)) is not None:
             raise refusal
     plans = _plans(settings, scope, adopt=adopt)
+    if reason := _why_it_cannot_start(settings):
+        raise starting.Refused(exits.CANNOT_CREATE, reason)
     if as_json:
         print(json.dumps([plan.as_dict() for plan in plans]))
         return exits.DONE
@@ -163,6 +169,24 @@ def _remembered(settings: Settings) -> Remembered:
 
     in_file = settings.source is not None  # what flags name is no service's
     return remembered_for_others(settings.archive, os.environ) if in_file else Remembered()
+
+
+def _why_it_cannot_start(settings: Settings) -> str:
+    """Why the archive could not be used, as far as can be seen; empty where it seems that it could.
+
+    Whether it may be written is no matter where a configuration names it: it is the service's then.
+    """
+    from collector.archive.folder import obstacle_in_the_way
+
+    archive = settings.archive
+    if reason := obstacle_in_the_way(archive):
+        return f"{reason}: name another one"
+    place = archive if archive.exists() else archive.absolute().parent
+    if not place.exists():
+        return f"{place} does not exist: mount the disk or create the folder, then start again"
+    if settings.source is None and not os.access(place, os.W_OK | os.X_OK):
+        return f"{place} may not be written by this user: name another one, or change its owner or mode"
+    return ""
 
 
 def _collect(settings: Settings, scope: Scope, *, verbose: bool, adopt: bool) -> Report:
@@ -231,7 +255,9 @@ def _show(report: Report, silent: list[str], *, as_json: bool) -> None:
     if as_json:
         print(json.dumps(_as_dict(report) | {"without_data": silent}))
     counts = ", ".join(f"{count} {outcome}" for outcome, count in sorted(report.counts.items()) if count)
-    days = sum(report.counts.values())
+    if report.left:
+        counts += f"{', ' * bool(counts)}{report.left} not requested"
+    days = sum(report.counts.values()) + report.left
     summary = (
         f"{days} day{'s' * (days != 1)}: {counts or 'none to ask for'}. "
         f"{report.requests} requests, {report.holds} holds, {_duration(report.duration_s)}."
@@ -244,6 +270,8 @@ def _show(report: Report, silent: list[str], *, as_json: bool) -> None:
     for meter, failures in report.failures.items():
         for day, reason in sorted(failures.items(), reverse=True):
             print(f"{meter} {day}: {reason}", file=sys.stderr)
+        if any(reason.startswith("zone.unknown") for reason in failures.values()):
+            print(CURES["zone.unknown"], file=sys.stderr)
     for meter, refusal in report.refused.items():
         print(f"{meter}: {refusal}.", file=sys.stderr)
     if report.gave_up is not None:
@@ -262,6 +290,7 @@ def _left_out(meter: str, since: date) -> str:
 def _as_dict(report: Report) -> dict[str, Any]:
     return {
         "days": {outcome.value: count for outcome, count in sorted(report.counts.items())},
+        "left": report.left,
         "failures": [
             {"meter": meter, "day": day.isoformat(), "reason": reason}
             for meter, failures in report.failures.items()

@@ -8,6 +8,7 @@ from argparse import ArgumentParser, Namespace
 from collections.abc import Mapping
 from pathlib import Path
 
+from collector.archive.folder import obstacle_in_the_way
 from collector.errors import SettingsError
 from collector.service.sandbox import obstacle
 from collector.settings import Settings, load, locate, masked, places
@@ -38,6 +39,9 @@ def run(options: Namespace) -> int:
         return os.EX_CONFIG
     for warning in settings.warnings:
         print(f"{path}: warning: {warning}", file=sys.stderr)
+    if options.action == "check" and (reason := obstacle_in_the_way(settings.archive)):
+        print(f"{path}: archive.path = {settings.archive}: {reason}: set another one", file=sys.stderr)
+        return os.EX_CONFIG
     if options.action == "check" and (found := obstacle(settings.source, settings.archive)) is not None:
         print(f"{path}: archive.path = {settings.archive}: {found.says} {found.cure}", file=sys.stderr)
         return os.EX_CONFIG

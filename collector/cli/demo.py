@@ -25,9 +25,7 @@ _MIN_INTERVAL_S = 0.1  # the simulated cloud is ours: ten requests a second, not
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Adds the command's options."""
-    parser.add_argument(
-        "--dir", type=Path, default=Path("shelly-demo"), metavar="DIR", help="default: ./%(default)s"
-    )
+    parser.add_argument("--dir", default="shelly-demo", metavar="DIR", help="default: ./%(default)s")
     parser.add_argument("--once", action="store_true", help="stop after the backfill")
 
 
@@ -35,8 +33,10 @@ def run(options: argparse.Namespace) -> int:
     """Backfills 30 days, shows them, and keeps collecting until Ctrl-C."""
     import asyncio
 
+    if not options.dir.strip():
+        return starting.refused(starting.Refused(exits.USAGE, "--dir is empty: name a folder"))
     try:
-        return asyncio.run(_demo(options.dir, once=options.once))
+        return asyncio.run(_demo(Path(options.dir), once=options.once))
     except starting.Refused as refusal:
         return starting.refused(refusal)
     except ArchiveError as error:

@@ -164,6 +164,9 @@ def _summary(reports: list[MeterReport]) -> str:
     days = sum(len(report.inspection.days) for report in reports)
     found = sum(len(report.inspection.findings) for report in reports)
     hurt = sum(report.days_with_findings for report in reports)
+    if not days and not found:
+        folders = ", ".join(report.meter for report in reports)
+        return f"no day files found in {folders}."
     text = f"{days} days checked: "
     beside = [report.comparison for report in reports if report.comparison is not None]
     if found:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import signal
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -23,6 +24,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Collects until SIGTERM or SIGINT; a second one ends it at once. SIGHUP reads the file again."""
+    wants_reload: list[int] = []  # a SIGHUP that comes before the loop runs
+    signal.signal(signal.SIGTERM, lambda number, frame: os._exit(exits.DONE))  # nothing has begun yet
+    signal.signal(signal.SIGHUP, lambda number, frame: wants_reload.append(number))
+
     import asyncio
 
     try:
@@ -48,6 +53,8 @@ def run(options: argparse.Namespace) -> int:
     async def service() -> None:
         signals = Signals()
         starting.on_signals(signals.stop, signals.reload, terminated=exits.DONE)
+        if wants_reload:
+            signals.reload.set()
         remembered = remembered_by_service(settings.archive, os.environ)
         notifier = Notifier(os.environ)
         await serve(settings, load_again, signals, wall_clock, notifier, in_force, remembered=remembered)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collector.simulator import Scenario, Simulator
 
+_LARGEST = 1_000_000
 _CANNOT_LISTEN, _BAD_SCENARIO = 73, 78
 
 
@@ -64,14 +65,18 @@ def _port(text: str) -> int:
 def _scenario(file: Path | None) -> Scenario:
     from collector.energy.days import wall_clock
     from collector.errors import Problem, SettingsError
+    from collector.settings.files import read_regular_file
     from collector.simulator import Scenario, parse
 
     if file is None:
         return Scenario.default(wall_clock().date())
     try:
-        text = file.read_text(encoding="utf-8")
+        data = read_regular_file(file, _LARGEST)
+        text = data.decode("utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise SettingsError([Problem("--scenario", str(file), f"cannot be read: {error}")]) from error
+    if len(data) > _LARGEST:
+        raise SettingsError([Problem("--scenario", str(file), f"is larger than {_LARGEST} bytes")])
     return parse(text)
 
 

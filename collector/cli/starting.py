@@ -199,10 +199,7 @@ def advice_on(error: Cause) -> str:
     if isinstance(error, ClockUntrusted):
         return f"This machine's clock is wrong: {error}. Set it (timedatectl), then start again."
     if isinstance(error, Rejected):
-        return (
-            f"The cloud rejects every day: {error.reason}. Check host, id and kind (doctor looks at them); "
-            "if they are right, the cloud has changed: update the collector."
-        )
+        return f"The cloud rejects every day: {error.reason}. {error.cure} `doctor` looks at these."
     if isinstance(error, SourceError):
         return f"The cloud did not answer: {error.reason}. What is stored is safe; the same command goes on."
     return (

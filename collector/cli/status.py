@@ -69,4 +69,4 @@ def _hours(text: str) -> float:
     with suppress(ValueError):
         if 0 < (hours := float(text)) < 1_000_000:
             return hours
-    raise argparse.ArgumentTypeError("must be a number of hours, more than 0")
+    raise argparse.ArgumentTypeError("must be a number of hours, more than 0 and less than 1,000,000")

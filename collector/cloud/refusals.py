@@ -24,6 +24,7 @@ from collector.errors import (
 )
 
 _OK, _UNAUTHORIZED, _TOO_MANY = 200, 401, 429
+_REJECTED_CURE = "Check host, id and kind; if they are right, the cloud has changed: update the collector."
 _AGAIN_LATER = (408, 425)
 
 
@@ -68,7 +69,7 @@ def _by_status(status: int, wait_s: float | None) -> SourceError:
     if 300 <= status < 400:
         return Unavailable(f"redirected with {status}, which is never followed", wait_s)
     if 400 <= status < 500 and status not in _AGAIN_LATER:
-        return Rejected(f"the cloud answered {status}")
+        return Rejected(f"the cloud answered {status}", cure=_REJECTED_CURE)
     return Unavailable(f"the cloud answered {status}", wait_s)
 
 

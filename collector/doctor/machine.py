@@ -16,6 +16,7 @@ from collector.archive.mounts import MOUNTINFO, NO_FOLDER_SYNC, NO_LOCKS, Mount,
 from collector.doctor.checks import Check, fail, ok, skip, warn
 from collector.errors import ClockUntrusted
 from collector.service import trust
+from collector.service.sandbox import is_made_at_start
 
 CLOCK_CURE = "Set it (timedatectl); until then the service stores nothing."
 
@@ -112,7 +113,7 @@ def _weaknesses(archive: Path, folders: Collection[Path], mount: Mount | None) -
 
 
 def _missing(archive: Path) -> Check:
-    if archive.parent.is_dir():
+    if archive.parent.is_dir() or is_made_at_start(archive.parent):
         return warn("archive", f"{archive} is not there yet.", "The first start of the service makes it.")
     return fail(
         "archive",

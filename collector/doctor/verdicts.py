@@ -42,6 +42,7 @@ PACE_CURE = (
 )
 _OTHER = {Kind.EM: Kind.EM3, Kind.EM3: Kind.EM}
 _MANY_HOLDS = 10  # a day; a few are the phone app's
+_FEW_HOLDS = 3  # where they are half of the requests: held off for an hour each time, there are no more
 
 
 def account_checks(heard: AccountHeard, standing: AccountStanding | None) -> Iterator[Check]:
@@ -134,8 +135,9 @@ def _host(heard: AccountHeard) -> Check:
             cure = f"Often it goes away by itself. If it stays: {KEY_CURE}"
         return fail("host", f"{host}: {trouble.reason}.", cure, name)
     asked = [each for each in heard.meters if not each.not_asked]
-    if asked and all(isinstance(each.error, Rejected) for each in asked):
-        return warn("host", f"{host} answers, but refuses every question.", HOST_CURE, name)
+    rejections = [each.error for each in asked if isinstance(each.error, Rejected)]
+    if rejections and len(rejections) == len(asked):
+        return warn("host", f"{host} answers, but refuses every question.", rejections[0].cure, name)
     if heard.answered and heard.unreached:
         lacks, why = " and ".join(sorted(heard.unreached)), by_family(heard.unreached)
         says = f"{host} resolves, and answers, but not over {lacks}, or too slowly: {why}."
@@ -179,7 +181,7 @@ def _pace(heard: AccountHeard, standing: AccountStanding | None) -> Check:
             PACE_CURE,
             name,
         )
-    if standing is not None and standing.holds_today >= _MANY_HOLDS:
+    if standing is not None and _are_many(standing.holds_today, standing.requests_today):
         says = (
             f"The service was rejected {standing.holds_today} times in {standing.requests_today} requests "
             "today: another program seems to ask with the same account."
@@ -191,6 +193,10 @@ def _pace(heard: AccountHeard, standing: AccountStanding | None) -> Check:
     if heard.answered:
         return ok("pace", "No question was rejected as too fast.", name)
     return skip("pace", f"Not known: {_why(heard)}.", name)
+
+
+def _are_many(holds: int, requests: int) -> bool:
+    return holds >= _MANY_HOLDS or (holds >= _FEW_HOLDS and 2 * holds >= requests)
 
 
 def _device(heard: MeterHeard) -> Check:
@@ -209,7 +215,7 @@ def _kind(heard: MeterHeard, *, has_history: bool) -> Check:
     if isinstance(error, Rejected):
         says = f'The cloud does not tell {heard.device} as kind = "{kind}": {error.reason}.'
         channels = " Or one of its channels does not exist." if kind is Kind.EM else ""
-        return fail("kind", says, other + channels, name)
+        return fail("kind", says, f"{other}{channels} {error.cure}", name)
     if isinstance(error, ZoneUnknown | ZoneContradicted):
         return skip("kind", "Not known: the answer's hours cannot be told here, see zone.", name)
     if isinstance(error, AnswerError):

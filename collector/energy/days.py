@@ -15,7 +15,7 @@ from datetime import UTC, date, datetime, time, timedelta
 from functools import lru_cache
 from zoneinfo import ZoneInfo
 
-from collector.energy.zones import new_name
+from collector.energy.zones import UTC_WITHOUT_DATA, other_name
 
 Clock = Callable[[], datetime]
 """Gives the present moment, aware, in UTC. Read once per job; everything below takes dates."""
@@ -51,16 +51,20 @@ def is_zone_name(name: str) -> bool:
 def zone_named(name: str) -> ZoneInfo:
     """The IANA zone of that name, an old one included; `ValueError` for anything else, hostile strings too.
 
-    Raises `UnknownZone` where the name looks like one of the list's.
+    Raises `UnknownZone` where the name looks like one of the list's, or there is no list at all. UTC is known
+    without one.
     """
     if not is_zone_name(name):
         raise ValueError("not the name of a time zone")
     with suppress(OSError, KeyError, ValueError):  # "Europe" is a folder, "Mars/Base" is unknown
         return ZoneInfo(name)
+    if name == UTC_WITHOUT_DATA.key:
+        return UTC_WITHOUT_DATA
     try:
-        return ZoneInfo(new_name(name))
+        return ZoneInfo(other_name(name))
     except (OSError, KeyError, ValueError) as error:
-        unknown = UnknownZone if _AREA.match(name) else ValueError
+        has_no_list = zone_named("UTC") is UTC_WITHOUT_DATA
+        unknown = UnknownZone if has_no_list or _AREA.match(name) else ValueError
         raise unknown("unknown time zone") from error
 
 

@@ -9,7 +9,9 @@ moved the files of 113 old names into the package tzdata-legacy; these lines sta
 from __future__ import annotations
 
 import importlib
+import io
 import re
+import struct
 import zlib
 import zoneinfo
 from collections.abc import Iterator
@@ -23,6 +25,15 @@ from zoneinfo import ZoneInfo
 _TEXT_FORM = "tzdata.zi"
 _RELEASE = re.compile(r"# version ((20\d\d)[a-z]+)")
 _STALE_YEARS = 2
+# Zones that were renamed since 2020 (releases 2020a, 2021b, 2022b): an older list has only the old name.
+_OLD_NAMES = {
+    "America/Nuuk": "America/Godthab",
+    "Europe/Kyiv": "Europe/Kiev",
+    "Pacific/Kanton": "Pacific/Enderbury",
+}
+_UTC_FILE = struct.pack(">4s16x6l", b"TZif", 0, 0, 0, 0, 1, 4) + struct.pack(">lBB4s", 0, 0, 0, b"UTC")
+UTC_WITHOUT_DATA = ZoneInfo.from_file(io.BytesIO(_UTC_FILE), key="UTC")
+"""UTC for a machine that has no time-zone data at all: made of the smallest file of a zone (tzfile(5))."""
 _NEVER_CHANGE = re.compile(r"UTC|GMT|UCT|Zulu|Universal|Greenwich|Etc/.*")
 
 
@@ -93,8 +104,18 @@ def new_name(old: str) -> str:
     raise KeyError(old)
 
 
+def other_name(name: str) -> str:
+    """The name that a zone has its file under, where that is not this one. `KeyError` where there is none."""
+    old = _OLD_NAMES.get(name)
+    return old if old is not None and _has_file(old) else new_name(name)
+
+
 def _resolved(name: str) -> str:
-    return name if any((folder / name).is_file() for folder, _ in _folders()) else new_name(name)
+    return name if _has_file(name) else other_name(name)
+
+
+def _has_file(name: str) -> bool:
+    return any((folder / name).is_file() for folder, _ in _folders())
 
 
 def _rules_on_disk(name: str) -> Rules:

@@ -37,6 +37,7 @@ from collector.errors import (
     ZoneContradicted,
     ZoneUnknown,
 )
+from collector.events import CURES
 from collector.service.standing import Failure
 from collector.service.takeover import compared, unscaled
 from collector.service.telling import (
@@ -158,7 +159,10 @@ class Collection:
             failed = await self.fail_day(day, f"{event}: {error}")
             is_common = isinstance(error, ZoneUnknown) or not self.archive.is_taken
             return replace(failed, is_common=is_common)
-        kinds = Counter((anomaly.field, anomaly.reason) for anomaly in read.anomalies)
+        hours_each = {(anomaly.ts, anomaly.field, anomaly.reason) for anomaly in read.anomalies}
+        kinds = Counter(
+            (name, reason) for _, name, reason in sorted(hours_each)
+        )  # an hour of both channels is one
         for (name, reason), hours in kinds.items():
             self._log.warning("answer.anomaly", day=str(day), field=name, reason=reason, hours=hours)
         await self._try_rules(read.energy_day.day.zone, once=once, is_called_off=is_called_off)
@@ -296,10 +300,9 @@ class Collection:
         """Logs, once, that this machine does not know the zone that the answers name."""
         if name not in self._unknown_told:
             self._unknown_told |= {name}
-            if configured is None:
-                self._log.error("zone.unknown", zone=name, configured=None)
-            else:
-                self._log.warning("zone.unknown", zone=name, configured=configured)
+            tell = self._log.error if configured is None else self._log.warning
+            reason = f"this machine's list of time zones lacks it. {CURES['zone.unknown']}"
+            tell("zone.unknown", zone=name, configured=configured, reason=reason)
 
     async def _reject(self, day: date, error: AnswerError) -> str:
         """Says why an answer cannot be used, which may be this machine's own lack; gives the event's name."""

@@ -21,6 +21,7 @@ from collector.service.collection import Collection, Lane
 from collector.service.home import home_zone
 from collector.service.observer import Observer
 from collector.service.outside import Tell, outside
+from collector.service.runner import AccountRunner
 from collector.service.schedule import Schedule
 from collector.service.signals import Signals, broken_off_by
 from collector.service.standing import in_one_line, place_for, read_standing
@@ -61,6 +62,7 @@ async def serve(
     configuration = _Configuration(settings, load, in_force, remembered)
     pacers = Pacers()
     refusals: dict[Account, Refusal] = {}
+    refused_since: dict[str, float] = {}  # by the account's name: the key may be another one by now
     is_reload = False
     while not signals.stop.is_set():
         async with AsyncExitStack() as held:
@@ -72,6 +74,8 @@ async def serve(
             settings = configuration.settings
             for each, account in zip(settings.accounts, accounts, strict=True):
                 account.runner.refusal = refusals.get(each.account)
+                if account.runner.refusal is None:
+                    account.runner.refused_since = refused_since.get(each.account.name)
             observer = _observer(accounts, settings, clock)
             async with outside(
                 settings.listen, settings.alarms, observer.standing, clock, settings.health
@@ -82,9 +86,19 @@ async def serve(
                 for each, account in zip(settings.accounts, accounts, strict=True)
                 if account.runner.refusal is not None
             }
+            refused_since = {
+                account.name: since
+                for account in accounts
+                if (since := _refused_since(account.runner)) is not None
+            }
         signals.reload.clear()
         is_reload = True
     _log.info("service.stopped")
+
+
+def _refused_since(runner: AccountRunner) -> float | None:
+    """Since when a key of the account is refused, this one or one before it."""
+    return runner.refused_since if runner.refusal is None else runner.refusal.since
 
 
 def _observer(accounts: list[AccountAtWork], settings: Settings, clock: Clock) -> Observer:

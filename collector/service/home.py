@@ -21,4 +21,4 @@ def home_zone(environ: Mapping[str, str], localtime: Path = _LOCALTIME) -> ZoneI
             return zone_named(name)
         except ValueError:
             continue
-    return ZoneInfo("UTC")
+    return zone_named("UTC")

@@ -7,6 +7,7 @@ from collections import Counter, deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import date
+from itertools import chain
 
 from collector import logs
 from collector.archive.store import DayOutcome
@@ -36,6 +37,7 @@ class Job:
     exhausted: bool = False
     ended: bool = False
     _waiting: deque[date] = field(default_factory=deque)
+    _dropped: Iterator[date] = field(default_factory=lambda: iter(()))
     _requests_before: int = 0
     _holds_before: int = 0
 
@@ -60,6 +62,10 @@ class Job:
             self._waiting.append(day)
         return bool(self._waiting)
 
+    def count_left(self) -> int:
+        """How many of its days are not done, also where it was ended; the plan is at its end then."""
+        return self.open + len(self._waiting) + sum(1 for _ in self.days) + sum(1 for _ in self._dropped)
+
     @property
     def oldest(self) -> date | None:
         """The oldest day that it may come to, where the totals may say first which days there are."""
@@ -76,6 +82,7 @@ class Job:
         Unless the job was ended meanwhile: then its plan is of another time, or of a device that is gone.
         """
         if self.ended:
+            self._dropped = chain((day,), self._dropped)
             self.release(day)
             return
         self.open -= 1
@@ -97,6 +104,8 @@ class Job:
 
     def end(self) -> None:
         """No further days."""
+        if not self.ended:
+            self._dropped = chain(list(self._waiting), self.days)
         self.days = iter(())
         self.collection.claimed.difference_update(self._waiting)
         self._waiting.clear()

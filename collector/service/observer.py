@@ -7,7 +7,7 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
@@ -20,6 +20,7 @@ from collector.energy.coverage import DayState, coverage
 from collector.energy.days import Clock, date_in
 from collector.energy.knowledge import Known
 from collector.energy.retention import EXPIRING_DAYS, expiring_days, first_day
+from collector.errors import RateLimited
 from collector.service.assembly import AccountAtWork
 from collector.service.collection import Collection
 from collector.service.health import HealthPolicy, State
@@ -38,6 +39,7 @@ T = TypeVar("T")
 
 _LOOK_S = 3600.0  # so often files are read that nothing of ours has changed
 _STEP_S = 60.0  # by so much the clock was set, and not slewed
+_LONG_HOLD_S = 60.0  # shorter ones are the usual pace
 _QUIET_S = 3600.0  # so long after a start nothing is said of days at risk: they are being asked for
 
 _log = logs.get_logger("health")
@@ -85,7 +87,7 @@ class Observer:
         meters: dict[str, MeterStanding] = {}
         for account in self._accounts:
             trouble = _failure_of(account.runner.trouble, at)
-            accounts[account.name] = self._account(account, trouble, today)
+            accounts[account.name] = self._account(account, self._hold(account, now) or trouble, today)
             for each in account.collections:
                 own = _failure_of(account.runner.rejected.get(each), at)
                 meters[each.meter.name] = await self._meter(each, trouble, own, now)
@@ -107,6 +109,16 @@ class Observer:
         self._tell_changes(standing)
         self.standing = standing
         return standing
+
+    def _hold(self, account: AccountAtWork, now: datetime) -> Failure | None:
+        """That the account waits because the cloud wants it to, where that takes long and is all there is."""
+        pacer, trouble = account.pacer, account.runner.trouble
+        if pacer.hold_s <= _LONG_HOLD_S or not (trouble is None or isinstance(trouble, RateLimited)):
+            return None
+        left_s = pacer.held_until - asyncio.get_running_loop().time()
+        until = (now + timedelta(seconds=left_s)).astimezone(self._home_zone)
+        reason = f"the cloud asked to wait: request limit reached, until {until:%H:%M}"
+        return Failure("account.held", int(now.timestamp()), reason)
 
     def _account(self, account: AccountAtWork, trouble: Failure | None, today: str) -> AccountStanding:
         pacer = account.pacer

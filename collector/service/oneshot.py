@@ -67,6 +67,7 @@ class Report:
     `beginnings`: since when the cloud has data of each meter, by its daily totals, where these were read
     further back. `refused`: meters whose archive must not be used. `not_requested`: meters whose archive
     was another's before that day, so that days before it were left out.
+    `left`: days that were still planned when it ended before its time.
     """
 
     counts: Counter[Outcome] = field(default_factory=Counter)
@@ -79,6 +80,7 @@ class Report:
     refused: dict[str, ArchiveRefused | ArchiveLocked] = field(default_factory=dict)
     not_requested: dict[str, date] = field(default_factory=dict)
     gave_up: Cause | None = None
+    left: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,6 +198,7 @@ async def backfill(
                 task.result()
         for job in jobs:
             report.counts += job.counts
+            report.left += job.count_left()
             if job.failures:
                 report.failures[job.collection.meter.name] = job.failures
         report.beginnings = {

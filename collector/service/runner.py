@@ -27,7 +27,17 @@ from collector.service.collection import Collection, Lane
 from collector.service.jobs import Job
 from collector.service.lanes import Lanes
 from collector.service.totals import look_ahead
-from collector.service.troubles import CLOCK, METER, SOURCE, STRIKES, Cause, Refusal, reason_of, trouble_of
+from collector.service.troubles import (
+    CLOCK,
+    KEY,
+    METER,
+    SOURCE,
+    STRIKES,
+    Cause,
+    Refusal,
+    reason_of,
+    trouble_of,
+)
 
 _DAY_S = 86400.0
 
@@ -77,6 +87,7 @@ class AccountRunner:
         self.on_turn: Callable[[], None] = lambda: None  # called when a trouble begins, changes or ends
         self.given_up: Cause | None = None
         self.refusal: Refusal | None = None  # of the key; one that is set before `run` is gone on with
+        self.refused_since: float | None = None  # loop time: of another key, which this one has replaced
         self.wants_new_plans = False
 
     def request(self, lane: Lane, collection: Collection) -> Job | None:
@@ -207,14 +218,18 @@ class AccountRunner:
                 self._end_jobs_of(collection)
         self._answered = True
         self.moved_at = asyncio.get_running_loop().time()
+        if self.refused_since is not None:
+            self._log.info(KEY.up, down_s=round(self.moved_at - self.refused_since, 3))
+            self.refused_since = None
         return outcome
 
     def _held_for_too_long(self) -> RateLimited | None:
         """The hold that the cloud asks for, where it outlasts the patience of whoever waits."""
-        hold_s = self._collections[0].client.pacer.hold_s
-        if self._patience_s is None or hold_s <= self._patience_s:
+        pacer = self._collections[0].client.pacer
+        if self._patience_s is None or pacer.hold_s <= self._patience_s:
             return None
-        return RateLimited(f"the account's request limit is reached, for {hold_s / 60:.0f} min so far")
+        left_s = pacer.held_until - asyncio.get_running_loop().time()
+        return RateLimited(f"the account's request limit is reached, for {left_s / 60:.0f} min more")
 
     def _without_device(self, collection: Collection, day: date, error: DeviceUnknown) -> DayOutcome:
         """The device is unknown: the other meters go on, this one's jobs end until the next round."""
@@ -402,6 +417,8 @@ class AccountRunner:
         began = told = loop.time()
         trouble = trouble_of(error)
         lasting = {trouble.up: (trouble.step, began)}  # by the event that ends it
+        if trouble is KEY and self.refused_since is not None:
+            lasting[KEY.up], self.refused_since = (KEY.step, self.refused_since), None
         waits_s = trouble.waits_s()
         if self.refusal is None:
             self._tell(error)

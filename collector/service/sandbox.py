@@ -19,6 +19,7 @@ CONFIGURATION = Path("/etc/shelly-collector/config.toml")  # what the unit's ser
 PLACES = tuple(
     Path(place, "systemd/system") for place in ("/etc", "/run", "/usr/local/lib", "/usr/lib", "/lib")
 )
+_USER = "shelly-collector"  # as the package's sysusers file makes it
 _DROP_INS = (f"{UNIT}.d", "shelly-.service.d", "service.d")
 _YES = ("1", "yes", "y", "true", "t", "on")
 _HOMES = ("/home", "/root", "/run/user")
@@ -46,11 +47,15 @@ class _Access(Enum):
 
 
 class _Rule(NamedTuple):
-    """What a setting of the unit says of a folder and all below."""
+    """What a setting of the unit says of a folder and all below.
+
+    `needs`: what must be there already, for otherwise systemd does not start the service.
+    """
 
     folder: Path
     access: _Access
     setting: str
+    needs: Path | None = None
 
 
 def obstacle(source: Path | None, archive: Path) -> Obstacle | None:
@@ -67,7 +72,7 @@ def obstacle(source: Path | None, archive: Path) -> Obstacle | None:
         return None
     culprit = _culprit(rules, Path(os.path.realpath(archive)))
     if culprit is None:
-        return None
+        return _missing(rules)
     verb = "is read-only for" if culprit.access is _Access.READ else "cannot be seen by"
     says = f"{archive} {verb} the service: its unit has {culprit.setting}."
     if culprit.access is _Access.READ or culprit.setting.startswith("ProtectHome"):
@@ -75,11 +80,47 @@ def obstacle(source: Path | None, archive: Path) -> Obstacle | None:
     return Obstacle(says, "Set archive.path to another folder.")
 
 
+def is_made_at_start(folder: Path) -> bool:
+    """Whether that folder is one that the installed unit makes for its service."""
+    try:
+        return any(_is_below(own, folder) for own in _own_folders(_unit_settings()))
+    except (OSError, ValueError):
+        return False
+
+
+def _missing(rules: list[_Rule]) -> Obstacle | None:
+    """A folder that the unit names and that is not there, which alone keeps the service from starting."""
+    made = {rule.folder for rule in rules if rule.setting in _OWN_FOLDERS}
+    for rule in rules:
+        if rule.needs is not None and rule.needs not in made and _is_missing(rule.needs):
+            says = (
+                f"The service does not start (226/NAMESPACE): its unit has {rule.setting}={rule.needs}, and "
+                "that folder is not there."
+            )
+            return Obstacle(says, f"Mount its disk, or make it: `{_command(rule.needs)}`.")
+    return None
+
+
+def _is_missing(path: Path) -> bool:
+    try:
+        path.stat()
+    except FileNotFoundError:
+        return True
+    except OSError:  # there, or not for us to know
+        return False
+    return False
+
+
+def _command(folder: Path) -> str:
+    """What makes the folder for the service's user."""
+    return f"install -d -o {_USER} -g {_USER} -m 750 {shlex.quote(str(folder))}"
+
+
 def cure(archive: Path) -> str:
     """What to do so that a service under systemd may write there."""
     lines = [f"ReadWritePaths={_quoted(archive)}", *(["ProtectHome=no"] if _is_in_a_home(archive) else [])]
     return (
-        f"Make the folder, give it to the service's user, then `systemctl edit {UNIT.partition('.')[0]}`: "
+        f"Make the folder: `{_command(archive)}`; then `systemctl edit {UNIT.partition('.')[0]}`: "
         f"[Service] and below it {' and '.join(lines)}; then restart the service."
     )
 
@@ -118,9 +159,8 @@ def _rules(settings: Mapping[str, list[str]]) -> Iterator[_Rule]:
         yield _Rule(Path(folder), homes[home], f"ProtectHome={home}")
     for folder in ("/tmp", "/var/tmp") if _word(settings, "PrivateTmp") == "yes" else ():  # noqa: S108
         yield _Rule(Path(folder), _Access.EMPTY, "PrivateTmp=yes")
-    for setting, parent in _OWN_FOLDERS.items():
-        for word in _words(settings, setting):
-            yield _Rule(_real(f"{parent}/{word.split(':')[0]}"), _Access.WRITE, setting)
+    for setting in _OWN_FOLDERS:
+        yield from (_Rule(folder, _Access.WRITE, setting) for folder in _own_folders(settings, setting))
     for setting, access in (
         ("ReadWritePaths", _Access.WRITE),
         ("ReadOnlyPaths", _Access.READ),
@@ -132,7 +172,16 @@ def _rules(settings: Mapping[str, list[str]]) -> Iterator[_Rule]:
         for word in _words(settings, setting):
             source, _, target = word.lstrip("-+").partition(":")
             is_bound = setting.startswith("Bind") and target != ""
-            yield _Rule(_real(target.partition(":")[0] if is_bound else source), access, setting)
+            place = _real(target.partition(":")[0] if is_bound else source)
+            may_be_missing = word.startswith("-") or setting == "TemporaryFileSystem"
+            yield _Rule(place, access, setting, None if may_be_missing else _real(source))
+
+
+def _own_folders(settings: Mapping[str, list[str]], *names: str) -> Iterator[Path]:
+    """The folders that systemd makes for the service, by all of the settings for that or those named."""
+    for setting in names or _OWN_FOLDERS:
+        for word in _words(settings, setting):
+            yield _real(f"{_OWN_FOLDERS[setting]}/{word.split(':')[0]}")
 
 
 def _word(settings: Mapping[str, list[str]], setting: str) -> str:
@@ -145,9 +194,9 @@ def _words(settings: Mapping[str, list[str]], setting: str) -> Iterator[str]:
     """All words of a list. Raises `ValueError` for one that only systemd can make out."""
     for value in settings.get(setting, ()):
         for word in shlex.split(value):
-            if "%" in word:
+            if "%" in word.replace("%%", ""):
                 raise ValueError("a specifier")
-            yield word
+            yield word.replace("%%", "%")
 
 
 def _unit_settings() -> Mapping[str, list[str]]:
@@ -207,4 +256,5 @@ def _is_below(path: Path, folder: Path) -> bool:
 
 
 def _quoted(path: Path) -> str:
-    return f'"{path}"' if " " in str(path) else str(path)
+    text = str(path).replace("%", "%%")
+    return f'"{text}"' if " " in text else text

@@ -113,14 +113,20 @@ def _key(
     best = offered[0]
     if several and best.shared and (own := [each for each in offered if not each.shared]):
         findings.warnings.append(f"{table.place}: uses {best.source}, not its own {own[0].source}")
+    place = label if best.path is None and best.source == "auth_key" else best.source
+    if best.source == "auth_key_file":
+        place = table.label(schema.AUTH_KEY_FILE)
     try:
-        return best.key(), best.source
+        key = best.key()
     except ValueError as error:
-        place = label if best.path is None and best.source == "auth_key" else best.source
-        if best.source == "auth_key_file":
-            place = table.label(schema.AUTH_KEY_FILE)
         findings.wrong(place, best.path, str(error))
         return "", ""
+    if keys.is_unusual(key):
+        findings.warnings.append(
+            f"{place}: the key has more than letters and digits, unlike all that are known: if the cloud "
+            "refuses it, copy it anew, without what stands around it"
+        )
+    return key, best.source
 
 
 def _meter(raw: object, place: str, findings: Findings) -> Meter:
@@ -139,7 +145,7 @@ def _meter(raw: object, place: str, findings: Findings) -> Meter:
         since=table.take(schema.SINCE),
         timezone=table.take(schema.TIMEZONE),
     )
-    return _three_phase(table, meter) if meter.kind is Kind.EM3 else _two_clamps(table, meter)
+    return _three_phase(table, meter, findings) if meter.kind is Kind.EM3 else _two_clamps(table, meter)
 
 
 def _two_clamps(table: Table, meter: Meter) -> Meter:
@@ -151,13 +157,16 @@ def _two_clamps(table: Table, meter: Meter) -> Meter:
     return meter
 
 
-def _three_phase(table: Table, meter: Meter) -> Meter:
+def _three_phase(table: Table, meter: Meter, findings: Findings) -> Meter:
     for setting in (schema.GRID_CHANNEL, schema.SOLAR_CHANNEL):
         if table.has(setting):
             table.wrong(setting, 'is for kind = "em"; a "3em" counts all phases together')
     has_solar = meter.pv_id is not None
     if table.has(schema.SOLAR) and meter.solar != has_solar:
-        table.wrong(schema.SOLAR, 'a "3em" has solar if and only if it has pv_id, its second device')
+        if table.label(schema.SOLAR).startswith("--"):
+            findings.wrong("--no-solar", None, "contradicts --pv_id, the device that counts solar")
+        else:
+            table.wrong(schema.SOLAR, 'a "3em" has solar if and only if it has pv_id, its second device')
     if has_solar and meter.pv_id == meter.id:
         table.wrong(schema.PV_ID, "must be another device than id")
     return replace(meter, solar=has_solar)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import stat
 import tomllib
 from collections.abc import Mapping
 from decimal import Decimal
@@ -40,8 +42,7 @@ def places(environ: Mapping[str, str]) -> list[Path]:
 def read(path: Path) -> dict[str, object]:
     """The file's raw table; floats as `Decimal`. `SettingsError` where it cannot be read as TOML."""
     try:
-        with path.open("rb") as file:
-            data = file.read(_LARGEST + 1)
+        data = read_regular_file(path, _LARGEST)
     except FileNotFoundError:
         raise _unusable(path, "there is no such file") from None
     except IsADirectoryError:
@@ -53,6 +54,14 @@ def read(path: Path) -> dict[str, object]:
     if len(data) > _LARGEST:
         raise _unusable(path, f"is larger than {_LARGEST} bytes: not a configuration")
     return _raw(path, data)
+
+
+def read_regular_file(path: Path, limit: int) -> bytes:
+    """The file's bytes, at most `limit + 1` of them. `OSError` for what is none: a pipe must not hang us."""
+    with open(path, "rb", opener=lambda name, flags: os.open(name, flags | os.O_NONBLOCK)) as file:
+        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+            raise OSError(0, "it is not a regular file")
+        return file.read(limit + 1)
 
 
 def _raw(path: Path, data: bytes) -> dict[str, object]:

@@ -21,6 +21,7 @@ _IN_ADDRESS = re.compile(r"(?i)(?=.*[?&]auth_?key=|auth_?key=.*&).*?auth_?key=([
 _ADDRESS = re.compile(r"(?i)[a-z]+://.*()")
 _NAMED = re.compile(r"(?i)[a-z][a-z_ -]{0,60}?[\"']?\s*([=:])\s*(?=.*[a-z0-9])(.+)")
 _AFTER_A_WORD = re.compile(r"(?i)(?:bearer|basic|token|key|export)\s+(.+)")
+_BEFORE_A_BREAK = re.compile(r"(?i)(.*?)((?:%0[ad]|%09|%20)+)")
 _BEFORE_A_NAME = re.compile(r"(?i)(.*?)&[a-z_]+=.*")
 
 
@@ -93,6 +94,11 @@ def checked(text: str) -> str:
     return key
 
 
+def is_unusual(key: str) -> bool:
+    """Whether it has other characters than letters and digits, of which all known keys are."""
+    return key != STAND_IN and not key.isalnum()
+
+
 def _around(text: str) -> Iterator[str]:
     """What stands around the key in that text, in words and from the outside in; never the key itself."""
     while text:
@@ -116,6 +122,16 @@ def _around(text: str) -> Iterator[str]:
             yield "the quotes around it"
         elif (rest := text.lstrip(_OPENING).rstrip(_CLOSING)) != text:
             yield "the brackets around it"
+        elif text[0] == text[-1] == "*":
+            rest = text.strip("*")
+            yield "the asterisks around it"
+        elif (rest := text.strip("|")) != text:
+            yield 'the "|" beside it'
+        elif (rest := text.lstrip("&")) != text:
+            yield 'the "&" before it'
+        elif match := _BEFORE_A_BREAK.fullmatch(text):
+            rest = match[1]
+            yield f'the "{match[2]}" behind it, an encoded line end or space'
         elif match := _BEFORE_A_NAME.fullmatch(text):
             rest = match[1]
             yield "the & and all that stands behind it"

@@ -10,6 +10,7 @@ from itertools import groupby
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from collector.energy.days import zone_named
 from collector.simulator.memory import known
 from collector.simulator.rows import Content, Row, content, number, rows, stamp_of, together
 from collector.simulator.scenario import Account, Device, Scenario
@@ -68,7 +69,7 @@ def plain(device: Device, channel: int, query: Query, scenario: Scenario, now: d
 def overall(account: Account, query: Query, scenario: Scenario, now: datetime) -> Answer:
     """The account's total, whatever `id` says: all that its devices have counted at the grid."""
     meters = [device for device in account.device if device.counts == "grid"]
-    zone = meters[0].zone if meters else ZoneInfo("UTC")
+    zone = meters[0].zone if meters else zone_named("UTC")
     span = span_of(query, zone, scenario)
     history: list[Row] = []
     for slot in slots(span, zone):
@@ -100,7 +101,7 @@ def _span_of(query: Query, device: Device, scenario: Scenario) -> tuple[Span, Zo
         if device.totals == "month":
             span = replace(span, interval="month")
         elif device.total_stamps == "utc_midnight":
-            zone = ZoneInfo("UTC")
+            zone = zone_named("UTC")
     return span, zone
 
 

@@ -14,11 +14,12 @@ from functools import lru_cache
 from typing import Literal
 from zoneinfo import ZoneInfo
 
-from collector.energy.days import zone_named
+from collector.energy.days import known_zone, zone_named
 from collector.simulator.truth import GRID, SOLAR, Energy, phases, truth
 
 LocalTime = date | datetime
 
+_ZONE = "Europe/Dublin"
 _zone = lru_cache(maxsize=64)(zone_named)  # a device asks for each hour that it renders
 
 
@@ -76,7 +77,7 @@ class Device:
 
     id: str
     kind: Literal["em", "3em"] = "em"
-    timezone: str = "Europe/Dublin"
+    timezone: str = _ZONE
     counts: Literal["grid", "solar"] = "grid"  # a 3em is one or the other, an em has a clamp for each
     installed_since: date | None = None
     before_install: Literal["empty", "missing"] = "empty"
@@ -179,12 +180,14 @@ class Scenario:
     def default(cls, today: date | None = None) -> Scenario:
         """One account with a two-clamp meter and a pair of three-phase ones; nothing goes wrong.
 
-        The meters were installed three years before `today`; without it, longer ago than is kept.
+        The meters were installed three years before `today`; without it, longer ago than is kept. They are in
+        UTC where this machine has no time-zone data.
         """
+        zone = _ZONE if known_zone(_ZONE) else "UTC"
         since = today - timedelta(days=3 * 365) if today else None
         meters = (
-            Device("e8db84d2a1b3", installed_since=since),
-            Device("34987a45c1d0", kind="3em", installed_since=since),
-            Device("34987a45c1d1", kind="3em", counts="solar", installed_since=since),
+            Device("e8db84d2a1b3", timezone=zone, installed_since=since),
+            Device("34987a45c1d0", kind="3em", timezone=zone, installed_since=since),
+            Device("34987a45c1d1", kind="3em", timezone=zone, counts="solar", installed_since=since),
         )
         return cls(account=(Account("demo", "SIMULATED0NOT0A0REAL0KEY" * 2, meters),))

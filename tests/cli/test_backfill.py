@@ -184,3 +184,39 @@ def test_an_archive_that_is_missing_is_noticed_where_a_service_may_have_had_it(
     code = main(["backfill", "--days", "0", *(["--config", str(config)] if in_file else flags)])
     assert code == (73 if in_file else 69)
     assert ("an archive was there before" in capsys.readouterr().err) is in_file
+
+
+@pytest.mark.parametrize("where", ["file", "file/x", "file/x/y", "/dev/null", "absent/x"])
+def test_a_dry_run_planned_for_a_place_where_no_archive_can_be(
+    where: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Bug: a plan and exit 0, and then the real run ended with 73 before its first request."""
+    (tmp_path / "file").touch()
+    words = ["backfill", "--host", "localhost", "--id", DEVICE, "--odir", str(tmp_path / where), "--dry-run"]
+    assert main(words) == 73
+    out, err = capsys.readouterr()
+    assert out == ""
+    named = tmp_path / where.split("/")[0] if where[0] != "/" else where
+    assert str(named) in err
+    assert ("does not exist" if where == "absent/x" else "is not a folder") in err
+
+
+@pytest.mark.parametrize("flag", ["host", "id", "odir", "auth_key", "pv_id"])
+def test_an_empty_flag_stood_for_the_default(
+    flag: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Bug: `--odir "$DIR"` with an unset variable silently filled ~/.shellyemdata."""
+    given = {"host": "localhost", "id": DEVICE, "odir": str(tmp_path / "x"), "auth_key": "KEY0OF0NOBODY"}
+    words = [word for name, value in (given | {flag: ""}).items() for word in (f"--{name}", value)]
+    assert main(["backfill", *words, "--dry-run"]) == 78
+    assert f"--{flag}" in capsys.readouterr().err
+
+
+def test_an_empty_folder_of_the_demo_stood_for_the_current_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Bug: as with `--odir`, the configuration and the archive came to lie where nobody meant them."""
+    monkeypatch.chdir(tmp_path)
+    assert main(["demo", "--once", "--dir", ""]) == 2
+    assert "--dir is empty" in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())

@@ -104,3 +104,14 @@ def test_without_a_configuration_it_says_where_it_looked_and_what_to_do(
     err = capsys.readouterr().err
     assert f"{tmp_path}/none/shelly-collector/config.toml" in err
     assert "--config FILE" in err
+
+
+@pytest.mark.parametrize("place", ["/dev/null", "file", "file/x"])
+def test_check_called_a_place_right_where_no_archive_can_be(
+    place: str, file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Bug: "OK", and the service ended with 73."""
+    (tmp_path / "file").touch()
+    file.write_text(GOOD.replace("/srv/energy", str(tmp_path / place)))
+    assert run("check", "--config", str(file)) == 78
+    assert "is not a folder" in capsys.readouterr().err

@@ -16,11 +16,13 @@ import pytest
 
 from collector.archive.files import FolderLock
 from collector.archive.remembered import Remembered
+from collector.cli.starting import advice_on
 from collector.doctor import examination
 from collector.doctor.bundle import bundle
 from collector.doctor.checks import NAMES, Check, Mark, ok
 from collector.doctor.examination import Examination, examine
 from collector.doctor.hearing import MOST_REQUESTS
+from collector.errors import Rejected
 from collector.service import sandbox, trust
 from collector.service.overview import overview
 from collector.service.standing import (
@@ -648,6 +650,16 @@ async def test_many_rejections_of_the_services_own_are_told(tmp_path: Path) -> N
     assert "60 times in 400 requests" in pace.says
 
 
+async def test_an_account_that_was_always_rejected_was_called_the_services_own(tmp_path: Path) -> None:
+    """Bug: "ok pace … 5 requests and 5 rejections today"; held off for an hour each time, it is never ten."""
+    for requests, holds, mark in ((5, 5, Mark.WARN), (6, 3, Mark.WARN), (2, 2, Mark.OK), (9, 4, Mark.OK)):
+        held = {"home": AccountStanding(("house",), requests_today=requests, holds_today=holds)}
+        async with with_service(tmp_path, a_standing(jobs=1, accounts=held)) as here:
+            pace = check(await examined(here), "pace")
+        assert pace.mark is mark
+        shutil.rmtree(tmp_path / "archive")
+
+
 async def test_a_service_on_a_part_of_the_meters_is_told(tmp_path: Path) -> None:
     """It runs on an older configuration."""
     meters = ({"name": "house", "id": DEVICE}, {"name": "barn", "id": DEVICE})
@@ -732,3 +744,26 @@ async def test_the_bundle_tells_the_archive_and_no_energy(tmp_path: Path) -> Non
     assert '"zone": "Europe/Dublin"' in text
     assert "aiohttp " in text
     assert "ok  configuration: It has no mistakes." in text
+
+
+@pytest.mark.parametrize("kind", ["path_gone", "forbidden_403"])
+async def test_a_path_that_is_gone_had_three_different_cures(kind: str, tmp_path: Path) -> None:
+    """Bug: `doctor` asked whether this machine is online, `backfill` and `status` something else."""
+    wanted = "update the collector"
+    async with beside(cloud_of(fault=(Fault(kind),)), tmp_path) as here:
+        found = await examined(here)
+        report = await here.backfill(2)
+    assert isinstance(report.gave_up, Rejected)
+    failure = Failure("source.unavailable", NOW, report.gave_up.reason, report.gave_up.cure)
+    down = {"home": AccountStanding(("house",), trouble=failure)}
+    async with with_service(tmp_path / "held", a_standing(jobs=1, accounts=down)) as here:
+        beside_service = check(await examined(here), "host")
+    for cure in (
+        check(found, "host").cure,
+        check(found, "kind").cure,
+        beside_service.cure,
+        advice_on(report.gave_up),
+        report.gave_up.cure,
+    ):
+        assert all(word in cure for word in ("host, id and kind", wanted))
+        assert "online" not in cure

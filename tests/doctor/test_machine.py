@@ -18,7 +18,7 @@ from collector.archive.store import Archive
 from collector.doctor import machine
 from collector.doctor.checks import Mark
 from collector.doctor.machine import archive_check, clock_check
-from collector.service import trust
+from collector.service import sandbox, trust
 from tests.faults.failing_calls import Calls, Failure, folders_refused
 
 NOW = datetime(2026, 6, 20, 14, 30, tzinfo=UTC)
@@ -226,3 +226,14 @@ def test_a_clock_before_the_newest_stored_day_is_wrong(
     assert found.mark is Mark.FAIL
     assert "2026-06-21 is stored already" in found.says
     assert clock_check(NOW, NOW.date(), None, NOW.date()).mark is Mark.OK
+
+
+def test_a_folder_below_the_units_own_was_an_unmounted_disk_before_the_first_start(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Bug: `config check` said OK and `doctor` "Mount the disk"; the first start makes it."""
+    (tmp_path / sandbox.UNIT).write_text("[Service]\nStateDirectory=shelly-collector-of-this-test\n")
+    monkeypatch.setattr(sandbox, "PLACES", (tmp_path,))
+    found = archive_check(Path("/var/lib/shelly-collector-of-this-test/sub"), [])
+    assert (found.mark, found.cure) == (Mark.WARN, "The first start of the service makes it.")
+    assert archive_check(Path("/mnt/shelly-collector-of-this-test/sub"), []).mark is Mark.FAIL

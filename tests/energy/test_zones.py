@@ -26,6 +26,22 @@ def test_an_old_name_is_found_where_only_the_new_one_has_a_file(link: str, tmp_p
         assert are_one(old, new)
 
 
+@pytest.mark.parametrize(
+    ("new", "old"),
+    [
+        ("Europe/Kyiv", "Europe/Kiev"),
+        ("America/Nuuk", "America/Godthab"),
+        ("Pacific/Kanton", "Pacific/Enderbury"),
+    ],
+)
+def test_a_new_name_was_unknown_to_an_old_list(new: str, old: str, tmp_path: Path) -> None:
+    """Bug: renames were known in one direction only; those since 2020 are known in the other, too."""
+    with zone_data(tmp_path / "zones", old) as data:
+        data.release("2019c")
+        assert zone_named(new).key == old
+        assert are_one(old, new)
+
+
 def test_every_old_name_that_debian_13_moved_away_has_a_link_here() -> None:
     """This machine's text form of the data has them, too: those whose file is a link or a copy."""
     old = {line.split()[2] for line in (SYSTEM / "tzdata.zi").read_text().splitlines() if line[:2] == "L "}

@@ -132,6 +132,18 @@ async def test_an_hour_that_cannot_be_is_left_out_and_reported_and_had_later(
         assert check_day(path, DAY, device, complete=True) == 24
 
 
+async def test_an_hour_that_cannot_be_on_both_channels_was_counted_twice(
+    tmp_path: Path, log_lines: io.StringIO
+) -> None:
+    """Bug: `hours` were readings, two for one hour."""
+    fault = Fault("negative", days=(DAY,), times=2)
+    async with world(cloud_of(Device(DEVICE), fault=(fault,)), tmp_path, AFTER_SPRING) as here:
+        await here.backfill(12)
+        assert len(records_of(here.folder() / f"{DAY}.jsonl")) == 23
+    (line,) = [line for line in log_lines.getvalue().splitlines() if '"answer.anomaly"' in line]
+    assert json.loads(line)["hours"] == 1
+
+
 DAY = date(2026, 3, 20)
 HOLE = (datetime(2026, 3, 20, 6), datetime(2026, 3, 20, 9))  # local
 

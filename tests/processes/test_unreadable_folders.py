@@ -11,6 +11,7 @@ import pytest
 
 from tests.processes.forking import Forks, forks
 from tests.processes.harness import cloud_process, collector, configuration, pytests_own
+from tests.world import DEVICE
 
 NOBODY = 65534
 CANNOT_OPEN = 73
@@ -136,3 +137,13 @@ def test_a_path_that_no_system_takes_is_one_line_too(name: str, config: Path, fo
     ended = forked.run(*COMMANDS[name], "--config", str(config))
     assert ended.code == CANNOT_OPEN, ended
     assert "Traceback" not in ended.err
+
+
+def test_a_dry_run_planned_for_a_folder_that_may_not_be_written(config: Path, forked: Forks) -> None:
+    """Bug: a plan and exit 0. What a configuration names is the service's: who may look may see the plan."""
+    (config.parent / "archive").chmod(0o755)
+    flags = ["--host", "localhost", "--id", DEVICE, "--odir"]
+    for odir in (config.parent / "archive" / "house", config.parent / "archive" / "new"):
+        line = one_line(forked, CANNOT_OPEN, "backfill", "--dry-run", *flags, str(odir))
+        assert "may not be written by this user" in line
+    assert forked.run("backfill", "--dry-run", "--config", str(config), uid=NOBODY).code == 0

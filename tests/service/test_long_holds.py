@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 from datetime import timedelta
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import pytest
 
 from collector.cli.backfill import _exit_code
 from collector.errors import RateLimited
+from collector.service.standing import read_standing
 from collector.simulator import Fault
 from tests.service.living import events_in, living
 from tests.service.test_service import SHALLOW, START, TODAY
@@ -58,7 +60,7 @@ async def test_a_backfill_by_hand_that_is_held_in_its_middle_says_so(tmp_path: P
     async with world(cloud_of(latency_s=1.0, fault=(fault,)), tmp_path, START) as here:
         report = await here.backfill(pacing={"min_interval_s": 1.05})
     assert isinstance(report.gave_up, RateLimited)
-    assert "60 min" in report.gave_up.reason
+    assert "60 min more" in report.gave_up.reason  # it was "for 60 min so far", after two seconds
     assert report.duration_s <= 30
     assert len(list((tmp_path / "house").glob("*.jsonl"))) >= 5
 
@@ -71,3 +73,28 @@ async def test_a_backfill_by_hand_waits_for_a_short_hold(tmp_path: Path) -> None
     assert report.gave_up is None
     assert report.duration_s >= 3 * 240
     assert len(list((tmp_path / "house").glob("*.jsonl"))) == 31
+
+
+async def test_a_service_that_was_held_off_from_its_start_gave_no_reason(
+    tmp_path: Path, log_lines: io.StringIO
+) -> None:
+    """Bug: "starting" without a word, and then "nothing was collected for hours"."""
+    held = Fault("too_many_requests", retry_after="3600", until=START + timedelta(hours=5))
+    async with living(cloud_of(fault=(held,)), tmp_path, START, **SHALLOW) as service:
+        for hours, state in ((0.2, "starting"), (4, "broken")):
+            await service.pass_time(hours=hours)
+            standing = read_standing(tmp_path, {})
+            assert standing is not None
+            assert standing.state == state
+            reason = standing.meters["house"].reason
+            assert re.fullmatch(r"the cloud asked to wait: request limit reached, until \d\d:\d\d", reason)
+            told = next(line for line in reversed(service.told) if line.startswith("STATUS="))
+            assert reason in told
+            (account,) = standing.accounts.values()
+            assert account.trouble is not None
+            assert account.trouble.event == "account.held"
+        await service.pass_time(hours=5)
+        standing = read_standing(tmp_path, {})
+        assert standing is not None
+        assert (standing.state, standing.meters["house"].reason) == ("good", "")
+    assert events_in(log_lines.getvalue(), "account.held")

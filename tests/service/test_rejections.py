@@ -213,7 +213,7 @@ async def test_an_outage_of_the_line_while_a_meter_is_rejected_is_the_lines(
 
 @pytest.mark.parametrize("kind", ["path_gone", "forbidden_403", "wrong_channel"])
 async def test_a_backfill_by_hand_gives_up_a_path_that_is_gone(kind: str, tmp_path: Path) -> None:
-    """After a handful of requests, without waiting; exit 1 as before."""
+    """After a handful of requests, without waiting; exit 1 as before. The other days are counted, too."""
     async with world(cloud_of(fault=(Fault(kind),)), tmp_path, START) as here:
         report = await here.backfill()
         assert here.cloud.counts.total.requests <= 3 + 4
@@ -221,6 +221,7 @@ async def test_a_backfill_by_hand_gives_up_a_path_that_is_gone(kind: str, tmp_pa
     assert report.duration_s < 60
     assert set(report.counts) == {Outcome.FAILED}
     assert report.counts[Outcome.FAILED] >= 3
+    assert report.counts.total() + report.left == 31  # some were in no count
     assert _exit_code(report) == 1
 
 

@@ -272,3 +272,24 @@ async def test_a_disk_that_fails_when_a_refused_key_is_accepted_after_a_reload_s
             assert service.world.cloud.counts.total.requests == before
         await service.pass_time(minutes=2)
         assert (service.world.folder() / f"{TODAY}.jsonl").exists()
+
+
+async def test_a_refused_key_that_was_changed_was_never_said_to_be_accepted(
+    tmp_path: Path, log_lines: io.StringIO
+) -> None:
+    """Bug: an alarm on `key.refused` that waits for `key.accepted` never ended. Also over two reloads."""
+    stand = {"accounts": account("REFUSED0KEY")}
+    async with living(cloud_of(key=ANOTHER), tmp_path, START, stand=stand, **SHALLOW) as service:
+        await service.pass_time(minutes=1)
+        service.world.accounts = account("A0THIRD0REFUSED0KEY")
+        service.signals.reload.set()
+        await service.pass_time(minutes=1)
+        assert not events_in(log_lines.getvalue(), "key.accepted")
+        service.world.accounts = account(ANOTHER)
+        service.signals.reload.set()
+        await service.pass_time(minutes=10)
+        (accepted,) = events_in(log_lines.getvalue(), "key.accepted")
+        assert 120 <= accepted["down_s"] <= 130  # since the first of them
+        service.signals.reload.set()
+        await service.pass_time(minutes=10)
+        assert len(events_in(log_lines.getvalue(), "key.accepted")) == 1

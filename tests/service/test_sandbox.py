@@ -33,6 +33,7 @@ def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     shutil.copy(SHIPPED, lib)
     monkeypatch.setattr(sandbox, "PLACES", (etc, lib))
     monkeypatch.setattr(sandbox, "CONFIGURATION", tmp_path / "config.toml")
+    monkeypatch.setattr(sandbox, "_is_missing", lambda path: False)  # of the unit's folders
     (tmp_path / "config.toml").touch()
     return tmp_path
 
@@ -111,6 +112,48 @@ def test_what_keeps_the_service_out_is_named(machine: Path, lines: list[str], wo
     """The setting that decides."""
     drop_in(machine, *lines)
     assert word in says(machine, DISK)
+
+
+@pytest.mark.parametrize(
+    "line",
+    ["ReadWritePaths={}", "ReadWritePaths=/srv {}", "ReadWritePaths=+{}", "BindPaths={}:/mnt/disk/energy"],
+)
+def test_a_folder_of_the_units_that_is_not_there_ended_each_start(
+    line: str, machine: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Bug: 226/NAMESPACE every 15 seconds, while `config check` and `doctor` found nothing."""
+    folder = machine / "my energy"
+    monkeypatch.setattr(sandbox, "_is_missing", lambda path: path == folder and not path.exists())
+    drop_in(machine, "ReadWritePaths=/mnt/disk", line.replace("{}", f'"{folder}"'))
+    assert "226/NAMESPACE" in says(machine, DISK)
+    assert f"install -d -o shelly-collector -g shelly-collector -m 750 '{folder}'" in says(machine, DISK)
+    folder.mkdir()
+    assert says(machine, DISK) == ""
+    folder.rmdir()
+    drop_in(machine, "ReadWritePaths=/mnt/disk", line.replace("{}", f'"-{folder}"').replace("+", ""))
+    assert says(machine, DISK) == ""  # systemd passes over it
+
+
+def test_what_the_unit_makes_itself_need_not_be_there(machine: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its state lies where it says, from the first start on."""
+    monkeypatch.setattr(sandbox, "_is_missing", lambda path: path.is_relative_to(OURS))
+    drop_in(machine, f"ReadWritePaths={OURS}")
+    assert says(machine, OURS) == says(machine, OURS / "sub") == ""
+    assert sandbox.is_made_at_start(OURS)
+    assert not sandbox.is_made_at_start(
+        OURS / "sub"
+    )  # whose parent it is not: the collector makes one folder
+    assert not sandbox.is_made_at_start(DISK)
+    drop_in(machine, f"ReadWritePaths={OURS}/sub")
+    assert "226/NAMESPACE" in says(machine, OURS / "sub")
+
+
+def test_a_percent_sign_in_the_line_to_add_was_a_specifier(machine: Path) -> None:
+    """Bug: systemd reads `%e` as something else; doubled it is what it is."""
+    archive = Path("/mnt/50%energy")
+    assert "ReadWritePaths=/mnt/50%%energy;" in says(machine, archive)
+    drop_in(machine, "ReadWritePaths=/mnt/50%%energy")
+    assert says(machine, archive) == ""
 
 
 def test_a_bound_folder_shows_through_an_empty_home(machine: Path) -> None:

@@ -99,6 +99,7 @@ async def test_a_zone_that_this_machine_does_not_know_is_named_and_not_the_cloud
     log = log_lines.getvalue()
     (told,) = events_in(log, "zone.unknown")
     assert (told["zone"], told["configured"], told["level"]) == ("Europe/Kiev", None, "error")
+    assert "apt install tzdata" in told["reason"]
     assert not events_in(log, "answer.rejected")
     assert not list(here.folder().glob("*.jsonl"))
 

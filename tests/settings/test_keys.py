@@ -135,6 +135,13 @@ WRAPPED = [
     ("{key}&id=a1b2c3", "behind it"),
     ("https://shelly-12-eu.shelly.cloud/device/status?id=a1b2c3&auth_key={key}", "address"),
     ("\ufeff{key}", "byte order mark"),
+    ("*{key}*", "asterisks"),
+    ("**{key}**", "asterisks"),
+    ("{key}|", '"|"'),
+    ("| {key} |", '"|"'),
+    ("&{key}", '"&" before'),
+    ("{key}%0A", '"%0A"'),
+    ("{key}%0d%0a", '"%0d%0a"'),
 ]
 
 
@@ -174,6 +181,18 @@ def test_a_key_with_awkward_characters_inside_is_a_key(folder: Path, key: str) -
     """Real ones are letters and digits; nobody promises that they stay so."""
     (folder / "key").write_text(key)
     assert key_of(loaded(folder, 'auth_key_file = "key"')) == key
+
+
+@pytest.mark.parametrize("written", ["{key},{key}", "{key}#x", "{key}%0Ax"])
+def test_a_key_with_more_than_letters_and_digits_passed_without_a_word(folder: Path, written: str) -> None:
+    """Bug: "OK", and then "the cloud refused the key". Whether it is one nobody knows: a warning."""
+    settings = loaded(folder, f'auth_key = "{written.format(key=KEY)}"')
+    (warning,) = settings.warnings
+    assert warning.startswith("account[home].auth_key: ")
+    assert "letters and digits" in warning
+    assert KEY not in warning
+    assert not loaded(folder, f'auth_key = "{KEY}"').warnings
+    assert not from_flags({}, host="localhost", id="a1b2c3", needs_key=False).warnings
 
 
 @given(st.text(st.characters(min_codepoint=33, max_codepoint=126), min_size=8, max_size=90))
