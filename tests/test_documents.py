@@ -11,20 +11,18 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from collector.archive.findings import CODES
 from collector.cli import COMMANDS, exits, parser_of
 from collector.cli.starting import code_of
-from collector.cli.status_json import as_dict
+from collector.cli.status import as_dict
+from collector.collect import outages
 from collector.doctor.checks import NAMES
-from collector.energy.coverage import DayState
-from collector.energy.knowledge import Outcome
+from collector.energy.history import DayState, Outcome
 from collector.errors import RateLimited, Rejected, SourceError, Unavailable
 from collector.events import CURES, EVENTS
-from collector.service import troubles
-from collector.service.health import Health, State
 from collector.service.overview import MeterOverview, Overview
-from collector.service.standing import AccountStanding, Failure, Standing
 from collector.settings.schema import TABLES
+from collector.status import AccountStanding, Failure, Health, Standing, State
+from collector.verify.files import CODES
 from collector.web.endpoint import health_of
 from collector.web.metrics import METRICS
 from tests.machines.documented import installing
@@ -45,8 +43,8 @@ def logged_events() -> Iterator[str]:
                 if level == "tell" or (level in LEVELS and "log" in owner):
                     yield str(node.args[0].value)
     yield from (f"day.{outcome}" for outcome in Outcome)
-    for trouble in vars(troubles).values():
-        if isinstance(trouble, troubles.Trouble):
+    for trouble in vars(outages).values():
+        if isinstance(trouble, outages.Trouble):
             yield from (trouble.down, trouble.up)
     yield "library.reported"
 

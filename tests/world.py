@@ -15,7 +15,7 @@ from zoneinfo import ZoneInfo
 
 from collector.archive.mark import Mark, write_mark
 from collector.energy.identity import Identity
-from collector.service.oneshot import Report, Scope, backfill
+from collector.service.backfill import Report, Scope, backfill
 from collector.settings import Settings, parse
 from collector.simulator import Account, Device, Limit, Scenario, Simulator
 

@@ -13,9 +13,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from collector.archive.files import append_whole, read_at_most, replace_file
-from collector.energy.availability import Availability
 from collector.energy.days import LocalDay, is_zone_name
-from collector.energy.knowledge import Asked, Outcome
+from collector.energy.history import Asked, Availability, Outcome
 from collector.errors import ArchiveError
 
 _MAX_BYTES = 8 * 1024 * 1024

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Set
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import date, datetime
 from itertools import islice
 from pathlib import Path
+from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
 from collector.archive.checksums import FILE_NAME, Checksums
@@ -22,6 +23,8 @@ from collector.archive.dayfile import (
     stored_day,
 )
 from collector.archive.files import (
+    NO_FOLDER_SYNC,
+    NO_LOCKS,
     FolderLock,
     is_there,
     make_folder,
@@ -44,6 +47,7 @@ from collector.archive.folder import (
 from collector.archive.ledger import UNBOUNDED, Bounds, Ledger, Suspicion
 from collector.archive.mark import (
     Mark,
+    Remembered,
     adopted,
     holds_nothing,
     mark_for,
@@ -52,19 +56,45 @@ from collector.archive.mark import (
     refusal_of,
     write_mark,
 )
-from collector.archive.mounts import NO_FOLDER_SYNC, NO_LOCKS
-from collector.archive.outcomes import DayOutcome, Quarantined
-from collector.archive.remembered import Remembered
-from collector.energy.comparing import DaySums, decimals_of, sums_of
 from collector.energy.days import LocalDay, date_in, known_zone, local_day
-from collector.energy.identity import Identity
-from collector.energy.knowledge import HELD_BACK, NOTHING, Asked, Known, Outcome
-from collector.energy.matching import ENOUGH_HOURS, distinct_hours
-from collector.energy.planning import DAILY_TRIES
-from collector.energy.readings import EnergyDay, merged
-from collector.energy.retention import first_day, latest
+from collector.energy.history import DAILY_TRIES, HELD_BACK, NOTHING, Asked, Known, Outcome, first_day, latest
+from collector.energy.identity import ENOUGH_HOURS, Identity, distinct_hours
+from collector.energy.readings import EnergyDay, Revision, merged
+from collector.energy.totals import DaySums, decimals_of, sums_of
 from collector.energy.zones import may_be_wrong, renewed, rules_of
 from collector.errors import ArchiveRefused, DamagedFile, UnreadableFile
+
+
+class Quarantined(NamedTuple):
+    """A file that was moved aside, where to, and why."""
+
+    day: date
+    place: Path
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class DayOutcome:
+    """How asking for one day ended. `missing` hours lack a value on some channel.
+
+    `is_common`: every day of the meter would fail for the same reason now.
+    """
+
+    day: date
+    outcome: Outcome
+    hours: int = 0
+    missing: int = 0
+    complete: bool = False
+    revisions: tuple[Revision, ...] = ()
+    quarantined: tuple[Quarantined, ...] = ()
+    reason: str = ""
+    is_common: bool = False
+
+    @classmethod
+    def failed(cls, day: date, reason: str) -> DayOutcome:
+        """The day could not be had."""
+        return cls(day, Outcome.FAILED, reason=reason)
+
 
 __all__ = ["MOST_COMPARED", "Archive", "DayOutcome", "Quarantined"]
 

@@ -3,23 +3,99 @@
 from __future__ import annotations
 
 import argparse
+import io
 import json
 import os
+import shutil
 import sys
 from contextlib import suppress
 from datetime import date
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO, cast
 
 from collector.cli import exits, starting
 from collector.errors import ArchiveError
 from collector.events import CURES
 
 if TYPE_CHECKING:
-    from collector.archive.remembered import Remembered
+    from collector.archive.mark import Remembered
+    from collector.archive.store import DayOutcome
     from collector.cloud.meters import Meter
-    from collector.service.oneshot import Rehearsal, Report, Scope
+    from collector.service.accounts import AccountAtWork
+    from collector.service.backfill import Rehearsal, Report, Scope
     from collector.settings import LogLevel, Settings
+
+
+_CLEAR = "\r\x1b[K"
+_BAR = 20
+
+
+class Progress(io.TextIOBase):
+    """Where the log goes, too: a stream that lifts its line out of the way of others."""
+
+    def __init__(self, stream: TextIO, days: int, expected_s: float) -> None:
+        """`days` to collect at most, `expected_s` at the allowed pace."""
+        self._stream = stream
+        self._days = days
+        self._expected_s = expected_s
+        self._done = 0
+        self._line = ""
+        self.shown = stream.isatty()
+        if days:
+            self._draw(f"0/{days} days, {_left(expected_s)} left")
+
+    def advance(self, meter: str, outcome: DayOutcome, accounts: list[AccountAtWork]) -> None:
+        """One more day."""
+        self._done += 1
+        requests = sum(account.pacer.requests for account in accounts)
+        holds = sum(account.pacer.holds for account in accounts)
+        gap_s = max(account.pacer.gap_s for account in accounts)
+        left = max(0, self._days - self._done)
+        left_s = left * max(gap_s * requests / self._done, self._expected_s / max(self._days, 1))
+        share = min(1.0, self._done / max(self._days, 1))
+        bar = "#" * round(share * _BAR)
+        self._draw(
+            f"{meter} {outcome.day} [{bar:.<{_BAR}}] {self._done}/{self._days} days, "
+            f"{requests} requests, {holds} holds, {_left(left_s)} left"
+        )
+
+    def write(self, text: str) -> int:
+        """Log text: above the line."""
+        if self.shown and self._line:
+            self._stream.write(_CLEAR + text + (self._line if text.endswith("\n") else ""))
+        else:
+            self._stream.write(text)
+        return len(text)
+
+    def as_text(self) -> TextIO:
+        """Itself, under the name that loggers know."""
+        return cast(TextIO, self)
+
+    def flush(self) -> None:
+        """Passes it on."""
+        self._stream.flush()
+
+    def isatty(self) -> bool:
+        """As the stream below."""
+        return self.shown
+
+    def clear(self) -> None:
+        """Takes the line away."""
+        if self._line:
+            self._stream.write(_CLEAR)
+            self._stream.flush()
+        self._line = ""
+
+    def _draw(self, line: str) -> None:
+        if self.shown:
+            self._line = line[: shutil.get_terminal_size().columns - 1]
+            self._stream.write(_CLEAR + self._line)
+            self._stream.flush()
+
+
+def _left(seconds: float) -> str:
+    return f"{seconds:.0f} s" if seconds < 90 else f"{seconds / 60:.0f} min"
+
 
 _DEFAULT_ODIR = "~/.shellyemdata"
 _TO_BE_PROVEN = (
@@ -87,7 +163,7 @@ def run(options: argparse.Namespace) -> int:
     except starting.Refused as refusal:
         return starting.refused(refusal)
 
-    from collector.service.oneshot import Scope
+    from collector.service.backfill import Scope
 
     scope = Scope(None if options.all else options.days, options.since)
     try:
@@ -158,14 +234,14 @@ def _rehearse(settings: Settings, scope: Scope, *, as_json: bool, adopt: bool) -
 
 def _plans(settings: Settings, scope: Scope, *, adopt: bool) -> list[Rehearsal]:
     from collector.energy.days import wall_clock
-    from collector.service.oneshot import rehearsed
+    from collector.service.backfill import rehearsed
 
     now = wall_clock()
     return [plan for each in settings.accounts for plan in rehearsed(settings, each, scope, now, adopt=adopt)]
 
 
 def _remembered(settings: Settings) -> Remembered:
-    from collector.archive.remembered import Remembered, remembered_for_others
+    from collector.archive.mark import Remembered, remembered_for_others
 
     in_file = settings.source is not None  # what flags name is no service's
     return remembered_for_others(settings.archive, os.environ) if in_file else Remembered()
@@ -192,9 +268,9 @@ def _why_it_cannot_start(settings: Settings) -> str:
 def _collect(settings: Settings, scope: Scope, *, verbose: bool, adopt: bool) -> Report:
     import asyncio
 
-    from collector.cli.progress import Progress
+    # REGROUP
     from collector.energy.days import wall_clock
-    from collector.service.oneshot import backfill
+    from collector.service.backfill import backfill
 
     plans = _plans(settings, scope, adopt=adopt)
     progress = Progress(
@@ -225,9 +301,8 @@ def _without_data(settings: Settings, report: Report) -> list[Meter]:
     """
     if report.interrupted or report.gave_up is not None:
         return []
-    from collector.archive.survey import survey
-    from collector.energy.days import date_in, wall_clock
-    from collector.service.home import home_zone
+    from collector.archive.folder import survey
+    from collector.energy.days import date_in, home_zone, wall_clock
 
     silent = []
     for meter in settings.meters:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from collector.archive.folder import obstacle_in_the_way
 from collector.errors import SettingsError
-from collector.service.sandbox import obstacle
+from collector.service.systemd import obstacle
 from collector.settings import Settings, load, locate, masked, places
 
 

@@ -5,9 +5,13 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+from datetime import date
+from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from collector.archive.dayfile import MAX_BYTES, DayFile, decode
+from collector.archive.files import read_at_most
 from collector.cli import exits, starting
 from collector.errors import ArchiveError
 
@@ -16,6 +20,39 @@ if TYPE_CHECKING:
 
     from collector.settings import Settings
     from collector.simulator import Scenario, Simulator
+
+
+_BARS = " ▁▂▃▄▅▆▇█"
+
+
+def day_table(archive: Path) -> str:
+    """The days in that folder, oldest first: hours, kWh, and what was consumed hour by hour."""
+    lines = ["day         hours   import   export    solar  consumed  each hour"]
+    for path in sorted(archive.glob("????-??-??.jsonl")):
+        file = decode(read_at_most(path, MAX_BYTES), date.fromisoformat(path.stem))
+        lines.append(_line(path.stem, file))
+    return "\n".join(lines)
+
+
+def _line(day: str, file: DayFile) -> str:
+    consumed = [
+        reading.import_kwh + max(Decimal(0), (reading.solar_kwh or Decimal(0)) - reading.export_kwh)
+        for reading in file.readings.values()
+    ]
+    sums = [
+        sum((reading.import_kwh for reading in file.readings.values()), Decimal(0)),
+        sum((reading.export_kwh for reading in file.readings.values()), Decimal(0)),
+        sum((reading.solar_kwh or Decimal(0) for reading in file.readings.values()), Decimal(0)),
+    ]
+    numbers = "".join(f"{value:9.2f}" for value in sums)
+    mark = " so far" if file.partial else ""
+    return f"{day}  {len(consumed):5}{numbers} {sum(consumed):9.2f}  {_sparkline(consumed)}{mark}"
+
+
+def _sparkline(values: list[Decimal]) -> str:
+    top = max(values, default=Decimal(0)) or Decimal(1)
+    return "".join(_BARS[round(float(value / top) * (len(_BARS) - 1))] for value in values)
+
 
 _FIRST_LINE = "# Written by `shelly-collector demo`, and written anew by each run."
 _METER = "house"
@@ -47,10 +84,11 @@ def run(options: argparse.Namespace) -> int:
 async def _demo(folder: Path, *, once: bool) -> int:
     import asyncio
 
-    from collector.cli.progress import Progress
-    from collector.cli.table import day_table
+    from collector.cli.backfill import Progress
+
+    # REGROUP
     from collector.energy.days import wall_clock
-    from collector.service.oneshot import Scope, backfill
+    from collector.service.backfill import Scope, backfill
     from collector.simulator import Scenario, Simulator
 
     interrupt = asyncio.Event()
@@ -76,7 +114,7 @@ async def _demo(folder: Path, *, once: bool) -> int:
 
 async def _keep_collecting(settings: Settings, interrupt: asyncio.Event) -> None:
     from collector.energy.days import wall_clock
-    from collector.service.daemon import serve
+    from collector.service.app import serve
     from collector.service.signals import Signals
     from collector.service.systemd import Notifier
 

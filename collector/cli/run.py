@@ -37,9 +37,9 @@ def run(options: argparse.Namespace) -> int:
     level: LogLevel | None = "debug" if options.verbose else None
     starting.set_up_logs(settings, sys.stdout, level)
 
-    from collector.archive.remembered import remembered_by_service
+    from collector.archive.mark import remembered_by_service
     from collector.energy.days import wall_clock
-    from collector.service.daemon import serve
+    from collector.service.app import serve
     from collector.service.signals import Signals
     from collector.service.systemd import Notifier
     from collector.settings import Settings, load

@@ -25,7 +25,7 @@ from collector.errors import (
 if TYPE_CHECKING:
     import asyncio
 
-    from collector.service.troubles import Cause
+    from collector.collect.outages import Cause
     from collector.settings import LogLevel, Settings
 
 

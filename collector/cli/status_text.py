@@ -7,14 +7,51 @@ from datetime import UTC, date, datetime
 from textwrap import wrap
 from typing import TextIO
 
-from collector.cli.calendar import calendar, legend
-from collector.energy.coverage import DayState
 from collector.energy.days import date_in
-from collector.energy.retention import EXPIRING_DAYS
+from collector.energy.history import EXPIRING_DAYS, DayState
 from collector.events import CURES
-from collector.service.health import State, age_in_words
 from collector.service.overview import MeterOverview, Overview
-from collector.service.standing import Failure
+from collector.status import Failure, State, age_in_words
+
+SIGNS = {
+    DayState.COMPLETE: ("█", "#", ""),
+    DayState.TODAY: ("▌", ">", ""),
+    DayState.PARTIAL: ("▒", "+", "33"),
+    DayState.EMPTY: ("·", ".", "33"),
+    DayState.MISSING: ("○", "o", "33"),
+    DayState.GIVEN_UP: ("×", "x", "31"),
+    DayState.LOST: ("†", "!", "31"),
+}
+"""Each state's sign, the same in ASCII, and its colour on a terminal."""
+
+_RULER = "         1        10        20        30"
+
+
+def calendar(states: Mapping[date, DayState], first: date, *, ascii_only: bool, colour: bool) -> list[str]:
+    """The lines: a ruler, and from the month of `first` on a row each; days without a state are blank."""
+    months: dict[str, list[str]] = {}
+    for day, state in states.items():
+        if day >= first:
+            row = months.setdefault(f"{day:%Y-%m}", [" "] * 31)
+            row[day.day - 1] = _sign(state, ascii_only=ascii_only, colour=colour)
+    rows = [f"{month}  {''.join(row).rstrip()}" for month, row in months.items()]
+    return [_RULER, *rows] if rows else []
+
+
+def legend(states: Mapping[date, DayState], *, ascii_only: bool) -> str:
+    """What the signs that occur mean."""
+    occurring = set(states.values())
+    return "  ".join(
+        f"{sign[ascii_only]} {state.value.replace('_', ' ')}"
+        for state, sign in SIGNS.items()
+        if state in occurring
+    )
+
+
+def _sign(state: DayState, *, ascii_only: bool, colour: bool) -> str:
+    sign, code = SIGNS[state][ascii_only], SIGNS[state][2]
+    return f"\x1b[{code}m{sign}\x1b[0m" if colour and code else sign
+
 
 _WIDTH = 90
 _RECENT_S = 86400

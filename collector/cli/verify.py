@@ -16,10 +16,10 @@ from collector.errors import ArchiveError
 if TYPE_CHECKING:
     from datetime import date
 
-    from collector.archive.remembered import Remembered
-    from collector.cli.findings import MeterReport
+    from collector.archive.mark import Remembered
     from collector.cloud.meters import Meter
     from collector.settings import Settings
+    from collector.verify.report import MeterReport
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -43,7 +43,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Checks; 0 where nothing was found, 1 where something was."""
-    from collector.cli.findings import as_dict, as_lines
+    from collector.verify.report import as_dict, as_lines
 
     try:
         settings = _settings(options)
@@ -75,7 +75,7 @@ def run(options: argparse.Namespace) -> int:
 
 def _remembered(settings: Settings, options: argparse.Namespace) -> Remembered:
     """Where archives were before; of a folder without a configuration nobody knows."""
-    from collector.archive.remembered import Remembered, remembered_for_others
+    from collector.archive.mark import Remembered, remembered_for_others
 
     return Remembered() if options.odir is not None else remembered_for_others(settings.archive, os.environ)
 
@@ -126,11 +126,10 @@ def _from_files(settings: Settings, options: argparse.Namespace, remembered: Rem
 def _report(
     settings: Settings, meter: Meter, options: argparse.Namespace, remembered: Remembered
 ) -> MeterReport:
-    from collector.archive.findings import Finding
-    from collector.archive.inspection import NOTHING_THERE, inspect
     from collector.archive.mark import missing
-    from collector.cli.findings import MeterReport
     from collector.energy.days import wall_clock
+    from collector.verify.files import NOTHING_THERE, Finding, inspect
+    from collector.verify.report import MeterReport
 
     folder = settings.folder_of(meter)
     name = meter.name if options.odir is None else str(folder)
@@ -142,8 +141,8 @@ def _report(
     if not options.fix:
         return MeterReport(name, folder, inspect(folder, meter.timezone, wall_clock()))
 
-    from collector.service.home import home_zone
-    from collector.service.repair import repair
+    from collector.energy.days import home_zone
+    from collector.verify.repair import repair
 
     of_folder = options.odir is not None
     done = repair(
@@ -157,9 +156,9 @@ def _beside_the_cloud(
 ) -> list[MeterReport]:
     import asyncio
 
-    from collector.cli.findings import MeterReport
     from collector.energy.days import wall_clock
-    from collector.service.verification import verified
+    from collector.verify.cloud import verified
+    from collector.verify.report import MeterReport
 
     starting.set_up_logs(settings, sys.stderr)
     try:

@@ -1,14 +1,9 @@
-"""One door to HTTP: the bodies for a day of a meter, or for many days' totals.
-
-The library's own errors end here.
-
-Every URL is a secret, for the key travels in it (the only form that works for everybody); so no
-error, no log line and no `repr` made here holds one.
-"""
+"""One door to HTTP: the bodies for a day of a meter, or for the totals of many days."""
 
 from __future__ import annotations
 
 import asyncio
+import socket
 import zlib
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
@@ -17,18 +12,46 @@ from datetime import date, datetime, timedelta
 from functools import partial
 from types import SimpleNamespace
 from typing import Any, NamedTuple
+from urllib.parse import urlsplit
 
 import aiohttp
 
-from collector.cloud.answers import DayAnswer
-from collector.cloud.lookup import host_of
 from collector.cloud.meters import Account, Kind, Meter
 from collector.cloud.pacing import Pacer, Turn
+from collector.cloud.parse import DayAnswer, TotalsAnswer
 from collector.cloud.refusals import moment_of, read_answer
 from collector.cloud.retrying import OnRetry, RetryPolicy, retried
-from collector.cloud.totals import TotalsAnswer
 from collector.errors import SourceError, Unavailable
-from collector.network import NO_WAY_CURE, cure_for, in_words, new_session, too_late, unreached
+from collector.net import NO_WAY_CURE, cure_for, in_words, new_session, noting_a_proxy, too_late, unreached
+from collector.threads import DaemonThreads
+
+
+def host_of(account: Account) -> str:
+    """The host's name or address alone, without scheme and port."""
+    return urlsplit(account.base_url).hostname or account.base_url
+
+
+async def look_up(account: Account, timeout_s: float) -> None:
+    """Asks the resolver, and nobody else. Raises `Unavailable`, with words for a person.
+
+    In a daemon thread: a name server that never answers cannot keep the process from ending.
+    """
+    loop = asyncio.get_running_loop()
+    name = host_of(account)
+    try:
+        async with asyncio.timeout(timeout_s):
+            await loop.run_in_executor(
+                DaemonThreads(), lambda: socket.getaddrinfo(name, None, type=socket.SOCK_STREAM)
+            )
+    except TimeoutError:
+        says = f"no name server answered within {timeout_s:g} s"
+        raise Unavailable(noting_a_proxy(says), cure=NO_WAY_CURE) from None
+    except OSError as error:
+        says = f"its name does not resolve ({error.strerror})"
+        raise Unavailable(noting_a_proxy(says), cure=NO_WAY_CURE) from None
+    except UnicodeError:
+        raise Unavailable("its name is not one that can resolve") from None
+
 
 Session = aiohttp.ClientSession
 

@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any
 
-from collector.cloud.bodies import parse_body
+from collector.cloud.parse import parse_body
 from collector.errors import (
     AnswerError,
     DeviceUnknown,

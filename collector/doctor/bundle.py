@@ -18,8 +18,7 @@ from pathlib import Path
 
 from collector import __version__
 from collector.archive.files import read_at_most
-from collector.archive.folder import OWN_FOLDER
-from collector.archive.survey import survey
+from collector.archive.folder import OWN_FOLDER, survey
 from collector.cloud.meters import Meter
 from collector.doctor.checks import Check
 from collector.doctor.examination import Examination

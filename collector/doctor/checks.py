@@ -1,9 +1,32 @@
-"""Check: one thing that was looked at, what was found, in a plain sentence, and the cure."""
+"""Check: one thing that was examined, what was found, and the cure; and the checks of a probe's results."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
+from datetime import UTC, date, datetime, timedelta
 from enum import StrEnum
 from typing import NamedTuple
+from zoneinfo import ZoneInfo
+
+from collector.cloud.client import host_of
+from collector.cloud.meters import Kind, Meter
+from collector.doctor.probe import AccountHeard, MeterHeard
+from collector.energy.days import is_zone_name, known_zone
+from collector.energy.plausibility import ENOUGH_DAYS, Clamps, Doubt, doubts
+from collector.energy.readings import EnergyDay
+from collector.energy.zones import rules_of
+from collector.errors import (
+    AnswerError,
+    DeviceUnknown,
+    KeyRefused,
+    RateLimited,
+    Rejected,
+    ZoneContradicted,
+    ZoneUnknown,
+)
+from collector.events import CURES
+from collector.net import by_family
+from collector.status import AccountStanding
 
 
 class Mark(StrEnum):
@@ -63,3 +86,304 @@ def fail(name: str, says: str, cure: str, of: str = "") -> Check:
 def skip(name: str, says: str, of: str = "", cure: str = "") -> Check:
     """It could not be looked at, and why."""
     return Check(name, Mark.SKIP, says, cure, of)
+
+
+_AT_NOON = "In the app, on a sunny noon, the roof's channel is the one that shows most."
+_DOUBTS = {
+    Doubt.CHANNELS_SWAPPED: (
+        "Import has the shape of the sun, nothing at night and most around noon, and solar has a house's, "
+        "more at night than by day: grid and solar clamp look swapped",
+        f"Swap grid_channel and solar_channel. {_AT_NOON}",
+    ),
+    Doubt.GRID_LIKE_A_ROOF: (
+        "Import has the shape of the sun, nothing at night and most around noon, and nothing is exported",
+        "Either grid and solar clamp are swapped, or a battery feeds the house at night and is charged from "
+        f"the grid by day: then all is right. {_AT_NOON}",
+    ),
+    Doubt.SOLAR_AT_NIGHT: (
+        "Solar is counted at night, many nights",
+        "With a hybrid inverter, or a battery behind the solar clamp, this is right: nothing to do. Without "
+        "one, the clamp is on another wire, or the time zone in the app is wrong: check where it is, and "
+        f"solar_channel. {_AT_NOON}",
+    ),
+    Doubt.EXPORT_AT_NIGHT: (
+        "More is exported than bought at night, without sun: the grid clamp looks turned around",
+        "If no battery sells at night, turn it around, or reverse it in the app.",
+    ),
+    Doubt.EXPORT_EXCEEDS_SOLAR: (
+        "More was exported than generated: a clamp looks reversed, or sees a part of the roof alone",
+        "Look at both clamps. A battery, or a second inverter, looks like this, too.",
+    ),
+    Doubt.SOLAR_ALWAYS_ZERO: (
+        "Solar was never above zero: the solar clamp looks missing or reversed",
+        "Look at it; where there is none, set solar = false.",
+    ),
+    Doubt.IMPORT_ALWAYS_ZERO: (
+        "Nothing was ever bought: the grid clamp looks missing or reversed",
+        "Look at it, and whether grid_channel is right. A large battery looks like this, too.",
+    ),
+}
+
+
+def clamps_check(meter: Meter, days: Iterable[EnergyDay]) -> Check:
+    """What these days of the meter look like. Of a day that comes twice the later one counts.
+
+    No sentence holds a number of kWh: they tell when people are at home.
+    """
+    unique = list({day.day.date: day for day in days}.values())
+    found = doubts(unique, Clamps(meter.solar, meter.pv_kwh_discard))
+    if found is None:
+        return skip("clamps", f"Too early to tell: it takes {ENOUGH_DAYS} days.", meter.name)
+    if not found:
+        return ok("clamps", f"Nothing odd in the last {len(unique)} days.", meter.name)
+    says, cure = _DOUBTS[found[0]]
+    more = "".join(f"; {_DOUBTS[each][0][0].lower()}{_DOUBTS[each][0][1:]}" for each in found[1:])
+    return warn("clamps", f"{says}{more}.", cure, meter.name)
+
+
+KEY_CURE = (
+    "Keys change with the account's password: copy it anew from the Shelly app, User settings > "
+    "Authorization cloud key."
+)
+HOST_CURE = (
+    "Compare the host with the server that the Shelly app shows beside the key, and look whether this "
+    "machine is online."
+)
+DEVICE_CURE = (
+    "Compare the id with the app (Settings > Device information), and the host with the server shown beside "
+    "the key: a moved account looks like this, too."
+)
+PACE_CURE = (
+    "The service holds off by itself. If it comes all day, end the other program, or raise min_interval_s."
+)
+_OTHER = {Kind.EM: Kind.EM3, Kind.EM3: Kind.EM}
+_MANY_HOLDS = 10  # a day; a few are the phone app's
+_FEW_HOLDS = 3  # where they are half of the requests: held off for an hour each time, there are no more
+
+
+def account_checks(heard: AccountHeard, standing: AccountStanding | None) -> Iterator[Check]:
+    """Host, key and pace. `standing` is what the service says of the account today."""
+    yield _host(heard)
+    yield _key(heard)
+    yield _pace(heard, standing)
+
+
+def meter_checks(heard: MeterHeard, *, has_history: bool) -> Iterator[Check]:
+    """Device and kind. `has_history` says that complete days of this meter are stored."""
+    yield _device(heard)
+    yield _kind(heard, has_history=has_history)
+
+
+def zone_lack(meter: Meter, heard: MeterHeard | None, recorded: str, doubt: str) -> Check | None:
+    """What this machine's time-zone data lack; `None` where nothing shows that they lack anything.
+
+    `recorded` is the zone of the stored days, where it is unknown here. `doubt` says why its rules are.
+    """
+    unknown = recorded
+    if heard is not None and heard.body is not None:
+        named = heard.body.get("timezone")
+        is_unknown = isinstance(named, str) and is_zone_name(named) and known_zone(named) is None
+        unknown = str(named) if is_unknown else ""
+        if isinstance(heard.error, ZoneContradicted):
+            doubt = f"{heard.error} of {heard.day}"
+    if unknown:
+        says = f"The meter's time zone, {unknown}, is unknown to this machine"
+        cure = CURES["zone.unknown"]
+        if meter.timezone is None:
+            return fail("zone", f"{says}: nothing can be stored.", cure, meter.name)
+        return warn("zone", f"{says}; the configured one, {meter.timezone}, counts.", cure, meter.name)
+    if doubt:
+        says = f"This machine's rules of the meter's time zone may be wrong: {doubt}. No new day is complete."
+        return fail("zone", says, CURES["zone.suspected"], meter.name)
+    return None
+
+
+def zone_check(
+    told: ZoneInfo | None, meter: Meter, stored: ZoneInfo | None, home: ZoneInfo, today: date
+) -> Check:
+    """The zone that the meter tells against the configured one, that of its files, and this machine's."""
+    name = meter.name
+    if told is None and stored is None:
+        return skip("zone", "Nobody has told the meter's time zone yet.", name)
+    zone = told or stored or home
+    for other, whose in (
+        (meter.timezone, "the configuration"),
+        (stored.key if stored else None, "its files so far"),
+    ):
+        place = known_zone(other)
+        if place is not None and not same_hours(zone, place, today.year):
+            source = "The meter is" if told else "The stored days are"
+            return warn(
+                "zone",
+                f"{source} in {zone.key}, but {whose} say{'s' * (whose == 'the configuration')} {other}.",
+                f'Set timezone = "{zone.key}" or leave it out: what the meter tells counts. If the meter is '
+                "wrong, set its place in the app.",
+                name,
+            )
+    configured = ", as configured" if meter.timezone else ""
+    rules = rules_of(zone)
+    if rules.are_stale(today):
+        age = f"this machine's rules of it are of {rules.release}, two years old or more"
+        update = "pip install -U tzdata" if rules.in_package else "apt update && apt install tzdata"
+        cure = f"What was decided since they do not have: {update}."
+        return warn("zone", f"{zone.key}{configured}; but {age}.", cure, name)
+    if same_hours(zone, home, today.year):
+        return ok("zone", f"{zone.key}{configured}, and this machine is there, too.", name)
+    elsewhere = f"this machine is in {home.key}, which does not matter to the files"
+    return ok("zone", f"{zone.key}{configured}; {elsewhere}.", name)
+
+
+def same_hours(one: ZoneInfo, other: ZoneInfo, year: int) -> bool:
+    """Whether both have the same clock all that year; many zones have several names."""
+    if one.key == other.key:
+        return True
+    noon = datetime(year, 1, 1, 12, tzinfo=UTC)
+    moments = (noon + timedelta(days=number) for number in range(365))
+    return all(each.astimezone(one).utcoffset() == each.astimezone(other).utcoffset() for each in moments)
+
+
+def _host(heard: AccountHeard) -> Check:
+    name, host = heard.account.name, host_of(heard.account)
+    trouble = heard.trouble
+    if trouble is not None and not isinstance(trouble, KeyRefused | RateLimited):
+        cure = trouble.cure or HOST_CURE
+        if "401" in trouble.reason:
+            cure = f"Often it goes away by itself. If it stays: {KEY_CURE}"
+        return fail("host", f"{host}: {trouble.reason}.", cure, name)
+    asked = [each for each in heard.meters if not each.not_asked]
+    rejections = [each.error for each in asked if isinstance(each.error, Rejected)]
+    if rejections and len(rejections) == len(asked):
+        return warn("host", f"{host} answers, but refuses every question.", rejections[0].cure, name)
+    if heard.answered and heard.unreached:
+        lacks, why = " and ".join(sorted(heard.unreached)), by_family(heard.unreached)
+        says = f"{host} resolves, and answers, but not over {lacks}, or too slowly: {why}."
+        cure = (
+            f"Mend {lacks} at the router, or switch it off there. Nothing is lost but a second now and then: "
+            "each request goes the way that works."
+        )
+        return warn("host", says, cure, name)
+    if heard.answered:
+        secure = " with a valid certificate" if heard.account.base_url.startswith("https") else ""
+        return ok("host", f"{host} resolves, and answers{secure}.", name)
+    return skip("host", f"Its name resolves; not asked: {_why(heard)}.", name)
+
+
+def _key(heard: AccountHeard) -> Check:
+    name = heard.account.name
+    if isinstance(heard.trouble, KeyRefused):
+        return fail("key", "The cloud refused the key.", KEY_CURE, name)
+    if any(each.body is not None for each in heard.meters):
+        return ok("key", "The cloud accepted the key.", name)
+    if any(isinstance(each.error, DeviceUnknown) for each in heard.meters):
+        return ok("key", "The cloud took the key, and found no device with it.", name)
+    return skip("key", f"Not known: {_why(heard)}.", name)
+
+
+def _why(heard: AccountHeard) -> str:
+    if isinstance(heard.trouble, RateLimited):
+        return "the account's request limit is reached"
+    if heard.trouble is not None:
+        return "the host did not answer as the cloud does"
+    return next((each.not_asked for each in heard.meters if each.not_asked), "no answer could be used")
+
+
+def _pace(heard: AccountHeard, standing: AccountStanding | None) -> Check:
+    name = heard.account.name
+    if heard.rejections:
+        return warn(
+            "pace",
+            "The cloud rejected the pace, though nothing here asked too fast: another program, or the phone "
+            "app, seems to ask with the same account.",
+            PACE_CURE,
+            name,
+        )
+    if standing is not None and _are_many(standing.holds_today, standing.requests_today):
+        says = (
+            f"The service was rejected {standing.holds_today} times in {standing.requests_today} requests "
+            "today: another program seems to ask with the same account."
+        )
+        return warn("pace", says, PACE_CURE, name)
+    if standing is not None:
+        today = f"{standing.requests_today} requests and {standing.holds_today} rejections today"
+        return ok("pace", f"The account is the service's own, as far as can be seen: {today}.", name)
+    if heard.answered:
+        return ok("pace", "No question was rejected as too fast.", name)
+    return skip("pace", f"Not known: {_why(heard)}.", name)
+
+
+def _are_many(holds: int, requests: int) -> bool:
+    return holds >= _MANY_HOLDS or (holds >= _FEW_HOLDS and 2 * holds >= requests)
+
+
+def _device(heard: MeterHeard) -> Check:
+    name = heard.meter.name
+    if isinstance(heard.error, DeviceUnknown):
+        return fail("device", f"{heard.error.reason.capitalize()}: {heard.device}.", DEVICE_CURE, name)
+    if heard.body is not None:
+        return ok("device", "The account knows it.", name)
+    return skip("device", _not_known(heard), name)
+
+
+def _kind(heard: MeterHeard, *, has_history: bool) -> Check:
+    name, kind, error = heard.meter.name, heard.meter.kind, heard.error
+    other = _set_the_other(kind)
+    no_hour = kind_not_proven(heard.meter, f"The answer for {heard.day} has no hour")
+    if isinstance(error, Rejected):
+        says = f'The cloud does not tell {heard.device} as kind = "{kind}": {error.reason}.'
+        channels = " Or one of its channels does not exist." if kind is Kind.EM else ""
+        return fail("kind", says, f"{other}{channels} {error.cure}", name)
+    if isinstance(error, ZoneUnknown | ZoneContradicted):
+        return skip("kind", "Not known: the answer's hours cannot be told here, see zone.", name)
+    if isinstance(error, AnswerError):
+        if heard.body is not None and not heard.body.get("history"):
+            return no_hour
+        if error.field in ("history", "sum") and "kind =" in error.reason:
+            says = f'{heard.device} answers, but not as kind = "{kind}" does.'
+            return fail("kind", says, other, name)
+        says = f"The answer breaks the contract: {error}. Nothing of such an answer is stored."
+        return fail("kind", says, "Try again later; if it stays, file a bug with doctor --bundle.", name)
+    if heard.body is None or heard.read is None:
+        return skip("kind", _not_known(heard), name)
+    if readings := heard.read.energy_day.readings:
+        says = f'It answers as kind = "{kind}" does, with {len(readings)} hours of {heard.day}'
+        if all(hour.solar_kwh is None for hour in readings.values()):
+            return warn("kind", f"{says}, and with none of solar.", _without_solar(heard.meter), name)
+        return ok("kind", f"{says}.", name)
+    if has_history:
+        says = f"The cloud has no hour of {heard.day}, though it has had days before."
+        return warn("kind", says, "Is the meter powered and in the network? The app shows it.", name)
+    return no_hour
+
+
+def kind_not_proven(meter: Meter, says: str) -> Check:
+    """The kind, where there was no hour to judge it by; `says` is a sentence without its end.
+
+    Nobody knows what a device of another kind answers: an empty list and rows that are all missing are
+    two of the guesses.
+    """
+    return warn(
+        "kind",
+        f"{says}: a device of another kind may look like this, and so may one that was offline or is new.",
+        f"{_set_the_other(meter.kind)} Else check in the app whether it is online.",
+        meter.name,
+    )
+
+
+def _set_the_other(kind: Kind) -> str:
+    return f'Set kind = "{_OTHER[kind]}" if it is {_what(_OTHER[kind])}.'
+
+
+def _without_solar(meter: Meter) -> str:
+    if meter.kind is Kind.EM3:
+        return "Check pv_id, and in the app whether that device is online."
+    return "Set solar = false if there is no solar clamp. Else check solar_channel, and the clamp."
+
+
+def _not_known(heard: MeterHeard) -> str:
+    if isinstance(heard.error, DeviceUnknown):
+        return "Not known: the account does not know the device."
+    return f"Not asked: {heard.not_asked}." if heard.not_asked else "Not known: no answer could be used."
+
+
+def _what(kind: Kind) -> str:
+    return "an EM with clamps" if kind is Kind.EM else "a 3EM"

@@ -10,13 +10,21 @@ from contextlib import suppress
 from datetime import date, datetime, timedelta
 from pathlib import Path
 
-from collector.archive.files import can_sync, is_held, replace_file
+from collector.archive.files import (
+    MOUNTINFO,
+    NO_FOLDER_SYNC,
+    NO_LOCKS,
+    Mount,
+    can_sync,
+    is_held,
+    mount_of,
+    replace_file,
+)
 from collector.archive.folder import OWN_FOLDER
-from collector.archive.mounts import MOUNTINFO, NO_FOLDER_SYNC, NO_LOCKS, Mount, mount_of
+from collector.collect import collector
 from collector.doctor.checks import Check, fail, ok, skip, warn
 from collector.errors import ClockUntrusted
-from collector.service import trust
-from collector.service.sandbox import is_made_at_start
+from collector.service.systemd import is_made_at_start
 
 CLOCK_CURE = "Set it (timedatectl); until then the service stores nothing."
 
@@ -51,11 +59,11 @@ def clock_check(now: datetime, today: date, offset_s: float | None, newest: date
         off = f"{abs(offset_s):.0f} s {'ahead of' if offset_s > 0 else 'behind'}"
         says += f", {'within 2 s of' if abs(offset_s) < 2 else off} the cloud's"
     try:
-        trust.check_clock(now, today, cloud_now, newest)
+        collector.check_clock(now, today, cloud_now, newest)
     except ClockUntrusted as error:
         reason = f"This machine's clock is wrong: {error}." if cloud_now is None else f"{says}."
         return fail("clock", reason, CLOCK_CURE)
-    if trust.SYNCHRONIZED.exists():
+    if collector.SYNCHRONIZED.exists():
         return ok("clock", f"{says}; the system's time service has set it.")
     if cloud_now is None and newest is None:
         return skip("clock", f"{says}; there is nothing to compare it with.")

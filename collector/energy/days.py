@@ -8,11 +8,12 @@ twins compare equal, and a skipped local time has the epoch of the real next hou
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, time, timedelta
 from functools import lru_cache
+from pathlib import Path
 from zoneinfo import ZoneInfo
 
 from collector.energy.zones import UTC_WITHOUT_DATA, other_name
@@ -165,3 +166,19 @@ def _first_moment(day: date, zone: ZoneInfo) -> int:
     `fold=0` is the earlier of two midnights, and for a skipped midnight the moment of the jump.
     """
     return int(datetime.combine(day, time(), zone).timestamp())
+
+
+_LOCALTIME = Path("/etc/localtime")
+
+
+def home_zone(environ: Mapping[str, str], localtime: Path = _LOCALTIME) -> ZoneInfo:
+    """`TZ`, else the system's setting, else UTC."""
+    names = [environ.get("TZ", "").lstrip(":")]
+    if localtime.is_symlink():
+        names.append(str(localtime.readlink()).rpartition("zoneinfo/")[2])
+    for name in names:
+        try:
+            return zone_named(name)
+        except ValueError:
+            continue
+    return zone_named("UTC")

@@ -1,8 +1,15 @@
-"""Identity: whose energy an archive holds."""
+"""Whose energy an archive holds, and whether stored hours are a meter's. Pure."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping, Sequence
+from decimal import Decimal
+from enum import StrEnum
+from statistics import median
 from typing import NamedTuple
+
+from collector.energy.readings import HourReading
+from collector.energy.totals import CLOUD_HALF_UNIT_KWH, decimals_of
 
 
 class Identity(NamedTuple):
@@ -24,3 +31,101 @@ class Identity(NamedTuple):
         if len(self.channels) == 1:
             details.append("no solar")
         return f"{noun} {' and '.join(self.devices)} ({', '.join(details)})"
+
+
+ENOUGH_HOURS = 6
+"""So many different hours that are not zero must be the same: two meters never share that many."""
+
+_MOST_REVISED = 8  # one hour of so many may have been revised since it was stored
+_SCALES = Decimal("0.0001"), Decimal(100)  # what grid_scale_factor may be
+_LARGEST_DISCARD_KWH = Decimal(10)  # what pv_kwh_discard may be
+_ZERO, _ONE = Decimal(0), Decimal(1)
+
+
+class Match(StrEnum):
+    """How a stored day stands to the cloud's answer."""
+
+    AGREES = "agrees"
+    DISAGREES = "disagrees"
+    UNDECIDED = "undecided"  # too few hours in common that say anything
+
+
+def distinct_hours(readings: Iterable[HourReading]) -> int:
+    """How many different readings that are not zero there are."""
+    return len({each for each in readings if _is_telling(each)})
+
+
+def match(stored: Mapping[int, HourReading], answered: Mapping[int, HourReading]) -> Match:
+    """Compares hours by epoch seconds, kWh, within the stored numbers' own rounding.
+
+    `answered` is neither scaled nor discarded from: with which factor and discard the stored hours were
+    written is found from the numbers themselves, for it need not be what is configured now.
+    """
+    pairs = [(hour, answered[ts]) for ts, hour in stored.items() if ts in answered and _is_telling(hour)]
+    if distinct_hours(hour for hour, _ in pairs) < ENOUGH_HOURS:
+        return Match.UNDECIDED
+    half_unit = Decimal(5).scaleb(-_decimals(stored.values()) - 1)
+    discards = [_ZERO, _discard_of(pairs)]
+    for scale, slack in ((_ONE, _ZERO), _scale_of(pairs, half_unit)):
+        for discard in discards:
+            same = [
+                hour
+                for hour, told in pairs
+                if _is_same_grid(hour, told, scale, half_unit, slack)
+                and _is_same_solar(hour, told, discard, half_unit)
+            ]
+            revised = len(pairs) - len(same)
+            if distinct_hours(same) >= ENOUGH_HOURS and revised * _MOST_REVISED <= len(pairs):
+                return Match.AGREES
+    return Match.DISAGREES
+
+
+def _is_telling(hour: HourReading) -> bool:
+    return bool(hour.import_kwh or hour.export_kwh or hour.solar_kwh)
+
+
+def _decimals(readings: Iterable[HourReading]) -> int:
+    return max(decimals_of(number) for hour in readings for number in hour if number is not None)
+
+
+def _is_same_grid(
+    hour: HourReading, told: HourReading, scale: Decimal, half_unit: Decimal, slack: Decimal
+) -> bool:
+    return all(
+        abs(stored - scale * raw) <= half_unit + scale * CLOUD_HALF_UNIT_KWH + slack * stored
+        for stored, raw in ((hour.import_kwh, told.import_kwh), (hour.export_kwh, told.export_kwh))
+    )
+
+
+def _is_same_solar(hour: HourReading, told: HourReading, discard: Decimal, half_unit: Decimal) -> bool:
+    if hour.solar_kwh is None or told.solar_kwh is None:
+        return True
+    wanted = max(_ZERO, told.solar_kwh - discard)
+    return abs(hour.solar_kwh - wanted) <= 2 * half_unit + CLOUD_HALF_UNIT_KWH
+
+
+def _scale_of(
+    pairs: Sequence[tuple[HourReading, HourReading]], half_unit: Decimal
+) -> tuple[Decimal, Decimal]:
+    """The factor between the stored grid and the cloud's, and by which share of itself it may be off.
+
+    From the larger half of the hours, where the rounding of the stored numbers matters least.
+    """
+    sums = [(hour.import_kwh + hour.export_kwh, told.import_kwh + told.export_kwh) for hour, told in pairs]
+    sums = sorted(((stored, raw) for stored, raw in sums if stored and raw), reverse=True)
+    larger = sums[: (len(sums) + 1) // 2]
+    low, high = _SCALES
+    if not larger or not low <= (scale := median(stored / raw for stored, raw in larger)) <= high:
+        return _ONE, _ZERO
+    return scale, 2 * half_unit / larger[-1][0]
+
+
+def _discard_of(pairs: Sequence[tuple[HourReading, HourReading]]) -> Decimal:
+    """What was taken off each solar hour."""
+    missing = [
+        told.solar_kwh - hour.solar_kwh
+        for hour, told in pairs
+        if hour.solar_kwh and told.solar_kwh is not None
+    ]
+    discard = median(missing) if missing else _ZERO
+    return discard if _ZERO < discard <= _LARGEST_DISCARD_KWH else _ZERO

@@ -14,25 +14,24 @@ from typing import Any, NamedTuple, TypeVar
 from zoneinfo import ZoneInfo
 
 from collector import __version__, logs
-from collector.archive.survey import missing_hours, newest_whole_hour
+from collector.archive.folder import missing_hours, newest_whole_hour
 from collector.cloud.pacing import Pacer
-from collector.energy.coverage import DayState, coverage
+from collector.collect.collector import Collection
+from collector.collect.outages import Cause, cure_of, reason_of, trouble_of
 from collector.energy.days import Clock, date_in
-from collector.energy.knowledge import Known
-from collector.energy.retention import EXPIRING_DAYS, expiring_days, first_day
+from collector.energy.history import EXPIRING_DAYS, DayState, Known, coverage, expiring_days, first_day
 from collector.errors import RateLimited
-from collector.service.assembly import AccountAtWork
-from collector.service.collection import Collection
-from collector.service.health import HealthPolicy, State
-from collector.service.standing import (
+from collector.service.accounts import AccountAtWork
+from collector.status import (
     AccountStanding,
     Failure,
+    HealthPolicy,
     MeterStanding,
     Standing,
+    State,
     judged,
     write_standing,
 )
-from collector.service.troubles import Cause, cure_of, reason_of, trouble_of
 from collector.threads import DaemonThreads
 
 T = TypeVar("T")

@@ -11,27 +11,33 @@ from pathlib import Path
 from zoneinfo import ZoneInfo
 
 from collector.archive.files import is_held
-from collector.archive.folder import OWN_FOLDER, quarantined_in
+from collector.archive.folder import (
+    OWN_FOLDER,
+    hours_of_today,
+    missing_hours,
+    newest_whole_hour,
+    quarantined_in,
+    recorded_zone,
+    survey,
+)
 from collector.archive.mark import mark_for
-from collector.archive.survey import hours_of_today, missing_hours, newest_whole_hour, recorded_zone, survey
 from collector.cloud.meters import Meter
-from collector.energy.coverage import DayState, coverage, forgotten
-from collector.energy.days import date_in
-from collector.energy.knowledge import Known
-from collector.energy.retention import expiring_days, first_day, latest
+from collector.energy.days import date_in, home_zone
+from collector.energy.history import DayState, Known, coverage, expiring_days, first_day, forgotten, latest
 from collector.errors import ArchiveRefused
-from collector.service.health import Health, Signs, judge
-from collector.service.home import home_zone
-from collector.service.standing import (
+from collector.settings import Settings
+from collector.status import (
     Failure,
+    Health,
     MeterStanding,
+    Signs,
     Standing,
     is_alive,
     is_running,
+    judge,
     read_standing,
     trouble_with,
 )
-from collector.settings import Settings
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,8 +14,8 @@ from apscheduler.triggers.base import BaseTrigger
 from apscheduler.triggers.cron import CronTrigger
 from apscheduler.triggers.interval import IntervalTrigger
 
-from collector.service.collection import Lane
-from collector.service.timetable import Timetable
+from collector.collect.collector import Lane
+from collector.settings.schema import Timetable
 
 _MISFIRE_GRACE_S = 3600
 _HEARTBEAT_S = 60

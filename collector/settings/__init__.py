@@ -8,11 +8,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from collector.settings.files import locate, places, read
-from collector.settings.flags import from_flags
+from collector.settings.files import from_flags, locate, places, read
 from collector.settings.masking import masked
-from collector.settings.model import AccountSettings, LogLevel, LogSettings, Settings
 from collector.settings.parsing import parse, parse_without_keys
+from collector.settings.schema import AccountSettings, LogLevel, LogSettings, Settings
 
 __all__ = [
     "AccountSettings",

@@ -10,10 +10,9 @@ from typing import Any
 
 from collector.cloud.meters import Kind, Meter
 from collector.redaction import MASK, redactor
-from collector.service.health import Listen
 from collector.settings import schema
-from collector.settings.model import AccountSettings, Settings
-from collector.settings.schema import Setting
+from collector.settings.schema import AccountSettings, Setting, Settings
+from collector.status import Listen
 
 Row = tuple[Setting[Any], object]
 

@@ -1,39 +1,104 @@
-"""The simulated cloud on loopback: `async with Simulator(scenario) as cloud: … cloud.url`."""
+"""The simulated cloud on loopback: `async with Simulator(scenario) as cloud: ... cloud.url`."""
 
 from __future__ import annotations
 
 import asyncio
+import json
+from collections.abc import Callable
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from email.utils import format_datetime
 from types import TracebackType
+from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from aiohttp import web
 
 from collector.energy.days import Clock, wall_clock
 from collector.errors import SettingsError
-from collector.simulator import api, control
-from collector.simulator.breakage import BREAKAGES
-from collector.simulator.clock import RunningClock
+from collector.simulator import api
+from collector.simulator.api import Judge
 from collector.simulator.counts import Counts, Served
-from collector.simulator.faults import Asked, FaultPlan
-from collector.simulator.limits import Judge
-from collector.simulator.refusals import (
+from collector.simulator.faults import (
+    BREAKAGES,
     ECHO,
     MAX_REQ,
     NOT_FOUND,
     REDIRECTS,
     REFUSALS,
+    TAMPERINGS,
     TOO_MANY,
+    Asked,
+    FaultPlan,
     as_json,
     refusal,
 )
 from collector.simulator.scenario import Account, Fault, Scenario
-from collector.simulator.scenario_file import problems_of
-from collector.simulator.tampering import TAMPERINGS
+from collector.simulator.scenario_file import parse, problems_of
 from collector.simulator.truth import chance
 from collector.simulator.wire import Line, Reply, Server, send
+
+if TYPE_CHECKING:
+    pass  # REGROUP
+
+
+class RunningClock:
+    """A `Clock` from `start` on, `speed` simulated seconds for each second of `timer`; 0 stands still."""
+
+    def __init__(self, start: datetime, speed: float, timer: Callable[[], float]) -> None:
+        self._start = start
+        self._speed = speed
+        self._timer = timer
+        self._started_at = timer()
+
+    def __call__(self) -> datetime:
+        elapsed_s = (self._timer() - self._started_at) * self._speed
+        return self._start + timedelta(seconds=elapsed_s)
+
+
+PREFIX = "/_simulator/"
+TRAP = f"{PREFIX}trap"
+"""Where redirects lead: a client that follows one is counted, and so is a key that it brings."""
+
+
+def reply(simulator: Simulator, request: web.BaseRequest, body: bytes) -> Reply:
+    """Answers `GET counts`, `POST reset`, `POST clock`, `POST scenario`, and whoever is in the trap."""
+    if request.path == TRAP:
+        return _trap(simulator, request, body)
+    try:
+        return _command(simulator, request, body)
+    except SettingsError as error:
+        return Reply(400, as_json({"problems": [str(problem) for problem in error.problems]}))
+    except (ValueError, KeyError, TypeError) as error:
+        return Reply(400, as_json({"problems": [str(error)]}))
+
+
+def _command(simulator: Simulator, request: web.BaseRequest, body: bytes) -> Reply:
+    match request.method, request.path.removeprefix(PREFIX):
+        case "GET", "counts":
+            return Reply(200, as_json(simulator.counts.as_json() | {"now": simulator.now.isoformat()}))
+        case "POST", "reset":
+            simulator.reset()
+        case "POST", "clock":
+            wanted = dict(json.loads(body))
+            now = datetime.fromisoformat(wanted["now"]) if "now" in wanted else simulator.now
+            if now.tzinfo is None:
+                raise ValueError("now: must name its offset")
+            simulator.set_clock(now, float(wanted.get("speed", 1.0)))
+        case "POST", "scenario":
+            simulator.play(parse(body.decode()))
+        case _:
+            return NOT_FOUND
+    return Reply(200, as_json({"now": simulator.now.isoformat()}))
+
+
+def _trap(simulator: Simulator, request: web.BaseRequest, body: bytes) -> Reply:
+    simulator.counts.trap_hits += 1
+    everything = "\n".join([request.raw_path, *request.headers.values(), body.decode("latin-1")])
+    keys = [account.auth_key for account in simulator.scenario.account]
+    simulator.counts.trap_keys += any(key in everything for key in keys)
+    return Reply(200, b"<html><body>Log in to this network</body></html>", {"Content-Type": "text/html"})
+
 
 HOST = "127.0.0.1"
 
@@ -104,8 +169,8 @@ class Simulator:
 
     async def _handle(self, request: web.BaseRequest) -> None:
         body = await request.read()
-        if request.path.startswith(control.PREFIX):
-            await send(request, self._dated(control.reply(self, request, body)))
+        if request.path.startswith(PREFIX):
+            await send(request, self._dated(reply(self, request, body)))
             return
         self._look_for_keys(request, body)
         if request.method != "GET" or request.path not in api.PATHS:
@@ -167,7 +232,7 @@ class Simulator:
             reply = refusal(400, bad_request=f"Cannot answer {self.url}{request.raw_path}")
         if fault.kind in REDIRECTS:
             # Portals put the address that was asked for into the one they lead to: key and all.
-            target = f"http://localhost:{self._port}{control.TRAP}?url={quote(self.url + request.raw_path)}"
+            target = f"http://localhost:{self._port}{TRAP}?url={quote(self.url + request.raw_path)}"
             reply = Reply(REDIRECTS[fault.kind], b"", {"Location": target})
         if reply is None or fault.retry_after is None:
             return reply

@@ -8,8 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
-from collector.service.health import State
-from collector.service.standing import AccountStanding, MeterStanding, Standing
+from collector.status import AccountStanding, MeterStanding, Standing, State
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 

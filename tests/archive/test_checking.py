@@ -13,12 +13,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from collector.archive.checking import check_day
 from collector.archive.checksums import Recorded
 from collector.archive.dayfile import encode
-from collector.archive.findings import CODES, CheckedDay
 from collector.energy.days import local_day
 from collector.energy.readings import EnergyDay
+from collector.verify.files import CODES, CheckedDay, check_day
 from tests.archive.making import MEASURED, older_file
 from tests.energy.making import AUTUMN, BERLIN, LONDON, ORDINARY, SPRING, after, energy_days, filled, kwh
 

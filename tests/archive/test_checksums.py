@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from collector.archive.checksums import Checksums
 from collector.archive.dayfile import DayFormat, encode
 from collector.archive.store import Archive
-from collector.energy.knowledge import Outcome
+from collector.energy.history import Outcome
 from collector.energy.readings import EnergyDay
 from collector.errors import ArchiveError
 from tests.archive.making import everything_in, older_file

@@ -15,9 +15,9 @@ import pytest
 
 from collector.archive.checksums import Checksums
 from collector.archive.dayfile import encode
-from collector.archive.inspection import inspect
 from collector.archive.store import Archive
-from collector.energy.knowledge import Outcome
+from collector.energy.history import Outcome
+from collector.verify.files import inspect
 from tests.archive.making import older_file
 from tests.archive.test_store import COMPLETE, END, PARTIAL, TODAY, WHOLE, nothing, opened
 from tests.energy.making import AUTUMN, ORDINARY, after, filled, reading

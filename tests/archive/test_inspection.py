@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from collector.archive import inspection as inspection_module
 from collector.archive.checksums import Checksums
 from collector.archive.dayfile import DayFormat, encode
-from collector.archive.inspection import Inspection, inspect
 from collector.archive.store import Archive
+from collector.verify import files as inspection_module
+from collector.verify.files import Inspection, inspect
 from tests.archive.making import everything_in, older_file
 from tests.archive.test_store import opened
 from tests.energy.making import AUTUMN, ORDINARY, after, filled, reading

@@ -16,8 +16,7 @@ from hypothesis import strategies as st
 
 from collector.archive.ledger import Bounds, Ledger
 from collector.energy.days import local_day
-from collector.energy.knowledge import Asked, Outcome
-from collector.energy.planning import is_due
+from collector.energy.history import Asked, Outcome, is_due
 from collector.errors import ArchiveError
 from tests.energy.making import AUTUMN, BERLIN, ORDINARY, SPRING, after
 

@@ -17,8 +17,16 @@ from hypothesis import strategies as st
 from collector.archive.dayfile import DayFormat
 from collector.archive.files import is_held
 from collector.archive.folder import decode_file
-from collector.archive.mark import FILE_NAME, FORMAT, Mark, read_mark, write_mark
-from collector.archive.remembered import Remembered, remembered_by_service, remembered_for_others
+from collector.archive.mark import (
+    FILE_NAME,
+    FORMAT,
+    Mark,
+    Remembered,
+    read_mark,
+    remembered_by_service,
+    remembered_for_others,
+    write_mark,
+)
 from collector.archive.store import Archive
 from collector.cloud.meters import Kind, Meter
 from collector.energy.identity import Identity

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from collector.archive.mounts import Mount, covering, mount_of, parse_mounts
+from collector.archive.files import Mount, covering, mount_of, parse_mounts
 
 ROOT = "22 1 179:2 / / rw,noatime shared:1 - ext4 /dev/root rw,commit=600"
 CARD = "40 22 8:1 / /mnt/usb\\040stick rw,nosuid,relatime shared:20 master:1 - vfat /dev/sda1 rw,fmask=0022"

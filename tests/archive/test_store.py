@@ -19,12 +19,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from collector.archive.dayfile import DayFormat, decode, encode, stored_day
+from collector.archive.folder import survey
 from collector.archive.store import Archive, DayOutcome
-from collector.archive.survey import survey
 from collector.energy.days import local_day
-from collector.energy.knowledge import NOTHING, Asked, Known, Outcome
-from collector.energy.planning import PlanPolicy as Policy
-from collector.energy.planning import heal_days
+from collector.energy.history import NOTHING, Asked, Known, Outcome, heal_days
+from collector.energy.history import PlanPolicy as Policy
 from collector.energy.readings import EnergyDay, Revision
 from collector.errors import ArchiveLocked, UnreadableFile
 from tests.archive.making import MEASURED, everything_in, older_file

@@ -11,15 +11,14 @@ from pathlib import Path
 import pytest
 
 from collector.archive.dayfile import DayFormat, decode, encode, is_outdated, stored_day
-from collector.archive.inspection import inspect
+from collector.archive.folder import missing_hours, newest_whole_hour, survey
 from collector.archive.ledger import Ledger
 from collector.archive.store import Archive
-from collector.archive.survey import missing_hours, newest_whole_hour, survey
 from collector.energy.days import local_day, zone_named
+from collector.energy.history import Outcome, PlanPolicy, heal_days
 from collector.energy.identity import Identity
-from collector.energy.knowledge import Outcome
-from collector.energy.planning import PlanPolicy, heal_days
 from collector.energy.readings import EnergyDay
+from collector.verify.files import inspect
 from tests.archive.making import MEASURED, everything_in, older_file
 from tests.energy.making import AUTUMN, BERLIN, LONDON, ORDINARY, SPRING, after, filled, reading
 from tests.zone_data import ZoneData, zone_data

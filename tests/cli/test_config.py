@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from collector.cli import config
-from collector.service import sandbox
+from collector.service import systemd
 
 KEY = "S3cretKey" * 9
 GOOD = f"""
@@ -77,10 +77,10 @@ def test_check_looks_with_the_units_eyes(
     file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Bug: it was OK, and the service ended with exit 73 every 15 seconds."""
-    shutil.copy(Path(__file__).parents[2] / "systemd" / sandbox.UNIT, tmp_path)
-    monkeypatch.setattr(sandbox, "PLACES", (tmp_path,))
+    shutil.copy(Path(__file__).parents[2] / "systemd" / systemd.UNIT, tmp_path)
+    monkeypatch.setattr(systemd, "PLACES", (tmp_path,))
     assert run("check", "--config", str(file)) == 0
-    monkeypatch.setattr(sandbox, "CONFIGURATION", file)
+    monkeypatch.setattr(systemd, "CONFIGURATION", file)
     capsys.readouterr()
     assert run("check", "--config", str(file)) == 78
     out, err = capsys.readouterr()

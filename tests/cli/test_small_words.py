@@ -10,8 +10,8 @@ import pytest
 
 from collector.cli import main
 from collector.cli.backfill import _show
-from collector.energy.knowledge import Outcome
-from collector.service.oneshot import Report
+from collector.energy.history import Outcome
+from collector.service.backfill import Report
 from tests.world import DEVICE
 
 

@@ -8,12 +8,11 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from collector.cli import status_json, status_text
-from collector.energy.coverage import DayState
+from collector.cli import status, status_text
+from collector.energy.history import DayState
 from collector.events import CURES
-from collector.service.health import Health, State
 from collector.service.overview import MeterOverview, Overview
-from collector.service.standing import AccountStanding, Failure, Standing
+from collector.status import AccountStanding, Failure, Health, Standing, State
 
 NOW = datetime(2026, 3, 20, tzinfo=UTC)
 
@@ -42,7 +41,7 @@ def test_a_failures_own_cure_comes_before_that_of_its_kind(cure: str) -> None:
     )
     standing = Standing("1", 1, 1, 1, "", accounts={"home": AccountStanding(trouble=failure)})
     seen = Overview(NOW, ZoneInfo("UTC"), runs=True, standing=standing, meters=(meter,))
-    told = status_json.as_dict(seen)
+    told = status.as_dict(seen)
     expected = cure or CURES["source.unavailable"]
     assert told["accounts"][0]["trouble"]["cure"] == told["meters"][0]["last_error"]["cure"] == expected
     text = " ".join(" ".join(status_text.lines(seen, io.StringIO(), {}, whole=False)).split())

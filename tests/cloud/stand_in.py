@@ -11,16 +11,15 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-from collector.cloud.answers import DayAnswer, ReadDay, read_day
-from collector.cloud.bodies import parse_body
 from collector.cloud.client import CloudClient, open_session
 from collector.cloud.meters import Account, Kind, Meter
 from collector.cloud.pacing import Pacer, Pacing
+from collector.cloud.parse import DayAnswer, ReadDay, parse_body, read_day
 from collector.cloud.retrying import RetryPolicy
 from collector.energy.days import local_day, zone_named
 from collector.simulator import Account as SimulatedAccount
 from collector.simulator import Device, Fault, Limit, Scenario, Simulator, api
-from collector.simulator.refusals import as_json
+from collector.simulator.faults import as_json
 
 KEY = "TESTKEY0" * 11 + "AB"
 EM_ID, EM3_ID, PV_ID = "e8db84d2a1b3", "34987a45c1d0", "34987a45c1d1"

@@ -23,9 +23,9 @@ from collector.cloud.client import CloudClient, open_session
 from collector.cloud.meters import Account, Meter
 from collector.cloud.pacing import Pacer, Pacing
 from collector.errors import SourceError, Unavailable
-from collector.network import Address, NoConnection, first_of, in_turn, in_words
+from collector.net import Address, NoConnection, first_of, in_turn, in_words
+from collector.service.notify import News, Pinger
 from collector.simulator import Simulator
-from collector.web.ping import News, Pinger
 from tests.cloud.stand_in import EM_ID, KEY, ONCE, cloud
 from tests.cloud.test_client import assert_keeps_the_key
 from tests.faults.certificates import certificate

@@ -10,13 +10,12 @@ from typing import Any
 
 import pytest
 
-from collector.cloud.answers import DayAnswer, ReadDay, read_day
-from collector.cloud.bodies import parse_body
 from collector.cloud.meters import Kind, Meter
+from collector.cloud.parse import DayAnswer, ReadDay, parse_body, read_day
 from collector.energy.days import local_day, zone_named
 from collector.errors import AnswerError, ZoneContradicted, ZoneUnknown
 from collector.simulator import Device, Hole
-from collector.simulator.refusals import as_json
+from collector.simulator.faults import as_json
 from tests.cloud.stand_in import (
     EM3_ID,
     EM_ID,

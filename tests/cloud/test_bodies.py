@@ -12,10 +12,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from collector.cloud.bodies import parse_body
+from collector.cloud.parse import parse_body
 from collector.errors import AnswerError
 from collector.simulator import Device
-from collector.simulator.refusals import as_json
+from collector.simulator.faults import as_json
 from tests.cloud.stand_in import EM3_ID, EM_ID, raw_answer, sample_body, sample_names
 
 _WHOLE = [as_json(raw_answer(Device(EM_ID), date(2026, 6, 1))), *map(sample_body, sample_names())]

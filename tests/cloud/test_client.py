@@ -14,10 +14,10 @@ from urllib.parse import quote
 
 import pytest
 
-from collector.cloud.answers import read_day
 from collector.cloud.client import CloudClient, open_session
 from collector.cloud.meters import Account, Meter
 from collector.cloud.pacing import Pacer, Pacing
+from collector.cloud.parse import read_day
 from collector.cloud.retrying import RetryPolicy
 from collector.errors import (
     AnswerError,

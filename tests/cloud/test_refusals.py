@@ -23,7 +23,7 @@ from collector.errors import (
     Unavailable,
 )
 from collector.simulator import Device
-from collector.simulator.refusals import REDIRECTS, REFUSALS, as_json
+from collector.simulator.faults import REDIRECTS, REFUSALS, as_json
 from tests.cloud.stand_in import EM_ID, raw_answer, sample, sample_body
 
 _MEANT: dict[str, type[SourceError]] = {

@@ -9,12 +9,11 @@ from datetime import date
 
 import pytest
 
-from collector.cloud.answers import DayAnswer, ReadDay, read_day
+from collector.cloud.parse import DayAnswer, ReadDay, read_day
 from collector.cloud.refusals import read_answer
 from collector.errors import AnswerError, SourceError
 from collector.simulator import KINDS, Device
-from collector.simulator.refusals import as_json
-from collector.simulator.tampering import TAMPERINGS
+from collector.simulator.faults import TAMPERINGS, as_json
 from tests.cloud.stand_in import EM_ID, NOW, body_of, meter_of, raw_answer, true_hours
 
 _DEVICES = {

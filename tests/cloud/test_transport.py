@@ -16,14 +16,14 @@ from typing import Any
 
 import pytest
 
-from collector.cloud.bodies import parse_body
 from collector.cloud.client import CloudClient, open_session
 from collector.cloud.meters import Account, Meter
 from collector.cloud.pacing import Pacer, Pacing
+from collector.cloud.parse import parse_body
 from collector.cloud.retrying import RetryPolicy
 from collector.errors import CollectorError, Unavailable
 from collector.simulator import Device
-from collector.simulator.refusals import as_json
+from collector.simulator.faults import as_json
 from tests.cloud.stand_in import EM_ID, KEY, ONCE, raw_answer
 from tests.cloud.test_client import assert_keeps_the_key
 

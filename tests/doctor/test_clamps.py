@@ -8,8 +8,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from collector.cloud.meters import Meter
-from collector.doctor.checks import Check, Mark
-from collector.doctor.clamps import clamps_check
+from collector.doctor.checks import Check, Mark, clamps_check
 from tests.energy.houses import House
 
 DEVICE = "e8db84d2a1b3"

@@ -15,17 +15,20 @@ from typing import Any
 import pytest
 
 from collector.archive.files import FolderLock
-from collector.archive.remembered import Remembered
+from collector.archive.mark import Remembered
 from collector.cli.starting import advice_on
+from collector.collect import collector
 from collector.doctor import examination
 from collector.doctor.bundle import bundle
 from collector.doctor.checks import NAMES, Check, Mark, ok
 from collector.doctor.examination import Examination, examine
-from collector.doctor.hearing import MOST_REQUESTS
+from collector.doctor.probe import MOST_REQUESTS
 from collector.errors import Rejected
-from collector.service import sandbox, trust
+from collector.service import systemd
 from collector.service.overview import overview
-from collector.service.standing import (
+from collector.simulator import KINDS, Device, Fault, Hole, Limit, Scenario
+from collector.simulator import Account as CloudAccount
+from collector.status import (
     AccountStanding,
     Failure,
     MeterStanding,
@@ -34,8 +37,6 @@ from collector.service.standing import (
     read_standing,
     write_standing,
 )
-from collector.simulator import KINDS, Device, Fault, Hole, Limit, Scenario
-from collector.simulator import Account as CloudAccount
 from collector.web.endpoint import health_of
 from tests.faults.scanner import assert_no_key_in
 from tests.key_forms import AWKWARD_KEY as AWKWARD
@@ -54,7 +55,7 @@ PACED = {"min_interval_s": 1.05}
 @pytest.fixture(autouse=True)
 def no_time_service(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """The cloud's clock alone is there to compare with; this machine stands in Dublin."""
-    monkeypatch.setattr(trust, "SYNCHRONIZED", tmp_path / "synchronized")
+    monkeypatch.setattr(collector, "SYNCHRONIZED", tmp_path / "synchronized")
 
 
 @asynccontextmanager
@@ -706,10 +707,10 @@ async def test_an_archive_that_the_unit_keeps_the_service_from_fails(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Bug: root can write there, and the service ended with exit 73. Not while it shows that it can."""
-    (tmp_path / sandbox.UNIT).write_text("[Service]\nProtectSystem=strict\n")
+    (tmp_path / systemd.UNIT).write_text("[Service]\nProtectSystem=strict\n")
     (tmp_path / "config.toml").touch()
-    monkeypatch.setattr(sandbox, "PLACES", (tmp_path,))
-    monkeypatch.setattr(sandbox, "CONFIGURATION", tmp_path / "config.toml")
+    monkeypatch.setattr(systemd, "PLACES", (tmp_path,))
+    monkeypatch.setattr(systemd, "CONFIGURATION", tmp_path / "config.toml")
     async with beside(cloud_of(), tmp_path) as here:
         await here.backfill(1)
         settings = replace(here.settings(), source=tmp_path / "config.toml")

@@ -15,16 +15,14 @@ from typing import Any
 import aiohttp
 import pytest
 
-from collector.cloud.client import CloudClient, open_session
-from collector.cloud.lookup import look_up
+from collector.cloud.client import CloudClient, look_up, open_session
 from collector.cloud.meters import Account, Meter
 from collector.cloud.pacing import Pacer, Pacing
 from collector.cloud.retrying import RetryPolicy
-from collector.doctor.checks import Check, Mark
-from collector.doctor.hearing import AccountHeard
-from collector.doctor.verdicts import HOST_CURE, account_checks
+from collector.doctor.checks import HOST_CURE, Check, Mark, account_checks
+from collector.doctor.probe import AccountHeard
 from collector.errors import Unavailable
-from collector.service.standing import AccountStanding, Failure, MeterStanding
+from collector.status import AccountStanding, Failure, MeterStanding
 from tests.cloud.stand_in import EM_ID, KEY
 from tests.cloud.test_addresses import AS_IPV6, deaf, port_of, resolving
 from tests.doctor.test_examination import NOW, a_standing, beside, check, examined, with_service

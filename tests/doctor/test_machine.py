@@ -15,10 +15,11 @@ import pytest
 
 from collector.archive.dayfile import DayFormat
 from collector.archive.store import Archive
+from collector.collect import collector
 from collector.doctor import machine
 from collector.doctor.checks import Mark
 from collector.doctor.machine import archive_check, clock_check
-from collector.service import sandbox, trust
+from collector.service import systemd
 from tests.faults.failing_calls import Calls, Failure, folders_refused
 
 NOW = datetime(2026, 6, 20, 14, 30, tzinfo=UTC)
@@ -209,7 +210,7 @@ def test_the_clock_is_judged_by_the_services_own_rule(
     offset_s: float | None, mark: Mark, word: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     """And a time service that has set it settles the matter."""
-    monkeypatch.setattr(trust, "SYNCHRONIZED", tmp_path / "synchronized")
+    monkeypatch.setattr(collector, "SYNCHRONIZED", tmp_path / "synchronized")
     found = clock_check(NOW, NOW.date(), offset_s, None)
     assert (found.mark, word in found.says) == (mark, True), found
     (tmp_path / "synchronized").touch()
@@ -220,7 +221,7 @@ def test_a_clock_before_the_newest_stored_day_is_wrong(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     """Where the cloud tells no time."""
-    monkeypatch.setattr(trust, "SYNCHRONIZED", tmp_path / "synchronized")
+    monkeypatch.setattr(collector, "SYNCHRONIZED", tmp_path / "synchronized")
     newest = NOW.date().replace(day=21)
     found = clock_check(NOW, NOW.date(), None, newest)
     assert found.mark is Mark.FAIL
@@ -232,8 +233,8 @@ def test_a_folder_below_the_units_own_was_an_unmounted_disk_before_the_first_sta
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Bug: `config check` said OK and `doctor` "Mount the disk"; the first start makes it."""
-    (tmp_path / sandbox.UNIT).write_text("[Service]\nStateDirectory=shelly-collector-of-this-test\n")
-    monkeypatch.setattr(sandbox, "PLACES", (tmp_path,))
+    (tmp_path / systemd.UNIT).write_text("[Service]\nStateDirectory=shelly-collector-of-this-test\n")
+    monkeypatch.setattr(systemd, "PLACES", (tmp_path,))
     found = archive_check(Path("/var/lib/shelly-collector-of-this-test/sub"), [])
     assert (found.mark, found.cure) == (Mark.WARN, "The first start of the service makes it.")
     assert archive_check(Path("/mnt/shelly-collector-of-this-test/sub"), []).mark is Mark.FAIL

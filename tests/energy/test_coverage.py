@@ -7,10 +7,18 @@ from datetime import date, timedelta
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from collector.energy.coverage import DayState, coverage, forgotten
-from collector.energy.knowledge import NOTHING, Asked, Known, Outcome
-from collector.energy.planning import DAILY_TRIES, PlanPolicy
-from collector.energy.retention import RETENTION_DAYS
+from collector.energy.history import (
+    DAILY_TRIES,
+    NOTHING,
+    RETENTION_DAYS,
+    Asked,
+    DayState,
+    Known,
+    Outcome,
+    PlanPolicy,
+    coverage,
+    forgotten,
+)
 
 TODAY = date(2024, 6, 15)
 POLICY = PlanPolicy()

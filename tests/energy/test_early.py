@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from collector.energy.days import date_in, local_day
-from collector.energy.early import EarlyHours, LateHours
+from collector.energy.plausibility import EarlyHours, LateHours
 from collector.energy.readings import EnergyDay, HourReading
 from tests.energy.making import reading
 

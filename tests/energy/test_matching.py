@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from collector.energy.days import local_day
-from collector.energy.matching import ENOUGH_HOURS, Match, distinct_hours, match
+from collector.energy.identity import ENOUGH_HOURS, Match, distinct_hours, match
 from collector.energy.readings import HourReading
 from collector.simulator import truth
 from tests.energy.making import BERLIN, ORDINARY

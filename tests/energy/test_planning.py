@@ -10,20 +10,26 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from collector.energy.availability import Availability
 from collector.energy.days import local_day
-from collector.energy.knowledge import NOTHING, Asked, Known, Outcome
-from collector.energy.planning import (
+from collector.energy.history import (
+    EXPIRING_DAYS,
+    NOTHING,
+    RETENTION_DAYS,
+    Asked,
+    Availability,
+    Known,
+    Outcome,
     PlanPolicy,
     backfill_days,
+    first_day,
     heal_days,
     is_due,
+    lost_days,
     refresh_days,
     settles,
     wait_after,
     wanted_days,
 )
-from collector.energy.retention import EXPIRING_DAYS, RETENTION_DAYS, first_day, lost_days
 from tests.energy.making import BERLIN, after
 
 NOW = datetime(2024, 6, 15, 10, 5, tzinfo=UTC)

@@ -7,15 +7,21 @@ from datetime import UTC, date, datetime, timedelta
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from collector.energy.availability import Availability
-from collector.energy.knowledge import NOTHING, Asked, Known, Outcome
-from collector.energy.planning import PlanPolicy, backfill_days, heal_days, wanted_days
-from collector.energy.retention import (
+from collector.energy.history import (
     EXPIRING_DAYS,
+    NOTHING,
     RETENTION_DAYS,
+    Asked,
+    Availability,
+    Known,
+    Outcome,
+    PlanPolicy,
+    backfill_days,
     expected_from,
     expiring_days,
     first_day,
+    heal_days,
+    wanted_days,
 )
 from tests.energy.making import BERLIN
 

@@ -13,10 +13,10 @@ import sys
 from datetime import UTC, date, datetime
 from pathlib import Path
 
-from collector.cloud.answers import read_day
 from collector.cloud.client import CloudClient, Session, open_session
 from collector.cloud.meters import Account, Meter
 from collector.cloud.pacing import Pacer, Pacing
+from collector.cloud.parse import read_day
 from collector.cloud.retrying import RetryPolicy
 from collector.errors import CollectorError
 

@@ -15,10 +15,10 @@ from datetime import timedelta
 from pathlib import Path
 
 from collector import logs
+from collector.collect.collector import Lane
+from collector.collect.worker import Job
 from collector.energy.days import wall_clock
-from collector.service.assembly import AccountAtWork, Pacers, assembled
-from collector.service.collection import Lane
-from collector.service.jobs import Job
+from collector.service.accounts import AccountAtWork, Pacers, assembled
 from collector.settings import load
 
 DAYS = 50

@@ -10,7 +10,7 @@ from pathlib import Path
 from collector.archive.checksums import Checksums
 from collector.archive.dayfile import DayFormat, encode
 from collector.archive.store import Archive, DayOutcome
-from collector.energy.knowledge import Outcome
+from collector.energy.history import Outcome
 from collector.energy.readings import EnergyDay
 from collector.errors import UnreadableFile
 from tests.energy.making import ORDINARY, after, filled, reading

@@ -59,7 +59,7 @@ def _names(error: OSError) -> Go:
     return go
 
 
-def _bug(error: Callable[[], BaseException], place: str = "collector.service.collection.read_day") -> Go:
+def _bug(error: Callable[[], BaseException], place: str = "collector.collect.collector.read_day") -> Go:
     """A mistake in the middle of a day: raised with the key in a local variable beside it."""
 
     def go(world: World, patch: pytest.MonkeyPatch) -> None:

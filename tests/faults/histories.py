@@ -21,9 +21,9 @@ from aiohttp import web
 
 from collector.energy.days import local_day, wall_clock
 from collector.simulator import Account, Device, Scenario, Simulator, api
+from collector.simulator.answers import known
 from collector.simulator.counts import Served
-from collector.simulator.memory import known
-from collector.simulator.refusals import as_json
+from collector.simulator.faults import as_json
 from collector.simulator.wire import Reply
 from tests.faults.checker import GRID, SOLAR, Answer, History, Values
 from tests.faults.lives import Lived, Lives

@@ -18,7 +18,7 @@ from threading import Thread
 import pytest
 
 from collector.simulator import Device
-from collector.simulator.refusals import as_json
+from collector.simulator.faults import as_json
 from tests.cloud.stand_in import EM_ID, raw_answer
 from tests.faults.amounts import amount
 from tests.faults.bombed import TIMEOUT_S

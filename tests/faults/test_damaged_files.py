@@ -13,14 +13,13 @@ from pathlib import Path
 
 import pytest
 
-from collector.archive.checking import check_day
 from collector.archive.checksums import Recorded
 from collector.archive.dayfile import DayFormat, encode, has_record
-from collector.archive.inspection import inspect
 from collector.archive.store import Archive
 from collector.energy.days import local_day
 from collector.energy.readings import EnergyDay, HourReading
 from collector.simulator import Device
+from collector.verify.files import check_day, inspect
 from tests.energy.making import AUTUMN, BERLIN, after
 from tests.faults import amounts, figures
 from tests.faults.damage import DAMAGES
@@ -159,9 +158,9 @@ import resource, sys
 from datetime import UTC, date, datetime
 from pathlib import Path
 from collector.archive.dayfile import DayFormat
-from collector.archive.inspection import inspect
+from collector.verify.files import inspect
 from collector.archive.store import Archive
-from collector.archive.survey import survey
+from collector.archive.folder import survey
 def memory():
     return int(Path("/proc/self/status").read_text().split("VmHWM:")[1].split()[0])
 folder, small, large = Path(sys.argv[1]), Path(sys.argv[2]), Path(sys.argv[3])

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from collector.archive.inspection import inspect
 from collector.archive.ledger import Ledger
+from collector.verify.files import inspect
 from tests.energy.making import BERLIN
 from tests.faults import amounts, figures
 from tests.faults.failing_calls import WRITES, Calls, Failure

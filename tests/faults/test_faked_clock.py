@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from collector.service.trust import SYNCHRONIZED
+from collector.collect.collector import SYNCHRONIZED
 from collector.simulator import Device
 from tests.faults import figures
 from tests.faults.amounts import is_long

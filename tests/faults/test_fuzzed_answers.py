@@ -21,8 +21,8 @@ from hypothesis import given, seed, settings
 from hypothesis import strategies as st
 
 from collector.archive.dayfile import encode
-from collector.cloud.answers import DayAnswer, ReadDay, read_day
 from collector.cloud.meters import Kind, Meter
+from collector.cloud.parse import DayAnswer, ReadDay, read_day
 from collector.cloud.refusals import read_answer
 from collector.energy.readings import HourReading
 from collector.errors import AnswerError, SourceError

@@ -13,8 +13,8 @@ import pytest
 
 from collector.archive import files, store
 from collector.cloud.pacing import Pace
+from collector.collect import collector
 from collector.energy.readings import merged
-from collector.service import trust
 from tests.faults import amounts, figures
 from tests.faults.checker import violations
 from tests.faults.histories import lived
@@ -32,7 +32,7 @@ _TRIES = 12  # histories in which a mistake must show
 def world_of_few_signs(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """A service that looks about more rarely, on a machine whose clock nobody has set."""
     look_about_rarely(monkeypatch, 600.0)
-    monkeypatch.setattr(trust, "SYNCHRONIZED", tmp_path / "synchronized")
+    monkeypatch.setattr(collector, "SYNCHRONIZED", tmp_path / "synchronized")
 
 
 @pytest.mark.timeout(600)

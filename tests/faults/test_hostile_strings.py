@@ -15,9 +15,9 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 
 from collector import logs
+from collector.collect.outages import STRIKES
 from collector.events import EVENTS
-from collector.service.oneshot import Scope, backfill
-from collector.service.troubles import STRIKES
+from collector.service.backfill import Scope, backfill
 from collector.settings import parse
 from collector.simulator import Device
 from tests.cloud.stand_in import raw_answer

@@ -13,11 +13,10 @@ from typing import Any
 import pytest
 import structlog
 
-from collector import logs
+from collector import logs, status
 from collector.archive import dayfile
 from collector.cloud import client, retrying
-from collector.logs import stdlib
-from collector.service import hook, standing
+from collector.service import notify
 from collector.settings import masked
 from collector.web.metrics import exposition
 from tests.faults import figures
@@ -96,7 +95,7 @@ def errors_hold_the_url(patch: pytest.MonkeyPatch) -> None:
 def lost_tasks_go_past_the_log(patch: pytest.MonkeyPatch) -> None:
     def route_stdlib(level: int, emit: object) -> None:
         root = logging.getLogger()
-        root.handlers[:] = [each for each in root.handlers if not isinstance(each, stdlib._Handler)]
+        root.handlers[:] = [each for each in root.handlers if not isinstance(each, logs._Handler)]
         patch.setattr(root, "handlers", [*root.handlers, logging.StreamHandler(sys.stderr)])
 
     patch.setattr(logs, "route_stdlib", route_stdlib)
@@ -113,16 +112,16 @@ def day_files_name_their_source(patch: pytest.MonkeyPatch) -> None:
 
 def standing_names_its_source(patch: pytest.MonkeyPatch) -> None:
     changed = mutated(
-        standing.write_standing,
+        status.write_standing,
         "json.dumps(asdict(standing))",
         f"json.dumps(asdict(standing) | {{'key': {KEY!r}}})",
-        module=standing,
+        module=status,
     )
     patch.setattr("collector.service.observer.write_standing", changed)
 
 
 def children_inherit_everything(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(hook, "_KEPT", (*hook._KEPT, "SHELLY_COLLECTOR_AUTH_KEY"))
+    patch.setattr(notify, "_KEPT", (*notify._KEPT, "SHELLY_COLLECTOR_AUTH_KEY"))
 
 
 def page_shows_the_source(patch: pytest.MonkeyPatch) -> None:

@@ -14,9 +14,9 @@ from collector.cloud.meters import Account, Meter
 from collector.cloud.pacing import Pacer, Pacing
 from collector.cloud.retrying import RetryPolicy
 from collector.errors import Unavailable
+from collector.service.notify import News, Pinger
 from collector.simulator import Fault
-from collector.simulator.refusals import REDIRECTS
-from collector.web.ping import News, Pinger
+from collector.simulator.faults import REDIRECTS
 from tests.faults import figures
 from tests.faults.recording import Recorder, recording
 from tests.faults.scanner import found_in

@@ -15,8 +15,8 @@ from pathlib import Path
 import pytest
 
 from collector.archive.dayfile import DayFormat
-from collector.archive.inspection import inspect
 from collector.archive.store import Archive
+from collector.verify.files import inspect
 from tests.energy.making import filled
 from tests.faults import amounts, figures
 from tests.faults.failing_calls import Calls

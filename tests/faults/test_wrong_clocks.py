@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 import pytest
 
-from collector.service import trust
+from collector.collect import collector
 from collector.simulator import Device
 from tests.faults import figures
 from tests.faults.amounts import amount
@@ -49,7 +49,7 @@ Setter = Literal["systemd", "another program"]
 def synchronized(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     """The file by which systemd says that it has set the clock; not there yet."""
     path = tmp_path / "synchronized"
-    monkeypatch.setattr(trust, "SYNCHRONIZED", path)
+    monkeypatch.setattr(collector, "SYNCHRONIZED", path)
     return path
 
 

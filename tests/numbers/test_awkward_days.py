@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from collector.energy.knowledge import Outcome
+from collector.energy.history import Outcome
 from collector.simulator import Device, Fault, Hole, Revision, Shrink
 from tests.numbers.test_whole_years import check_day
 from tests.world import DEVICE, World, cloud_of, hours_of_day, kwh, records_of, world

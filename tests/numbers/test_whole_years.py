@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from collector.energy.knowledge import Outcome
+from collector.energy.history import Outcome
 from collector.simulator import Device
 from tests.world import DEVICE, cloud_of, hours_of_day, kwh, records_of, world
 

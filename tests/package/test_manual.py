@@ -15,12 +15,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from collector import network
-from collector.archive.findings import CODES
+from collector import net
 from collector.cli import COMMANDS, exits, main
 from collector.events import EVENTS
 from collector.settings import files, keys, parsing
 from collector.settings.schema import LISTS, TABLES
+from collector.verify.files import CODES
 from collector.web.metrics import METRICS
 from deb import manual, roff, settings_page
 from deb.building import TREE
@@ -119,7 +119,7 @@ def variables_read() -> set[str]:
         "variable": set(parsing._OVERRIDES),
         "paths.openssl_capath_env": {"SSL_CERT_DIR", "SSL_CERT_FILE"},
     }
-    found = set(network._PROXIES)
+    found = set(net._PROXIES)
     for path in (TREE / "collector").rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text())):
             match node:
@@ -135,7 +135,7 @@ def variables_read() -> set[str]:
                 continue
             if isinstance(name, ast.Constant):
                 found.add(str(name.value))
-            elif path.name not in ("hook.py", "network.py") or ast.unparse(name) != "name":
+            elif path.name not in ("hook.py", "net.py") or ast.unparse(name) != "name":
                 found |= by_name[ast.unparse(name)]  # of the hook's and the network's lists
     return found
 

@@ -19,10 +19,10 @@ _PARENT = """
 import gc, json, os, signal, socket, sys, time
 import asyncio, encodings.idna
 import collector.cli.backfill, collector.cli.config, collector.cli.demo, collector.cli.doctor
-import collector.cli.run, collector.cli.simulate, collector.cli.status, collector.cli.status_json
+import collector.cli.run, collector.cli.simulate, collector.cli.status, collector.cli.status
 import collector.cli.status_text
-import collector.cli.progress, collector.cli.verify, collector.cli.findings
-import collector.doctor.bundle, collector.service.daemon, collector.service.verification, collector.simulator
+import collector.cli.backfill, collector.cli.verify, collector.verify.report
+import collector.doctor.bundle, collector.service.app, collector.verify.cloud, collector.simulator
 from collector.cli import main
 
 def arrange(stream, name, how, kept):

@@ -23,7 +23,7 @@ from typing import Any
 import pytest
 
 from collector.doctor.checks import NAMES
-from collector.service.standing import (
+from collector.status import (
     AccountStanding,
     MeterStanding,
     Standing,

@@ -14,10 +14,10 @@ from typing import Any
 import pytest
 import time_machine
 
-from collector.archive.remembered import Remembered
+from collector.archive.mark import Remembered
 from collector.energy.days import wall_clock
-from collector.service import daemon, schedule
-from collector.service.daemon import serve
+from collector.service import app, schedule
+from collector.service.app import serve
 from collector.service.signals import Signals
 from collector.service.systemd import Notifier
 from collector.settings import Settings
@@ -32,8 +32,8 @@ def look_about_rarely(patch: pytest.MonkeyPatch, look_s: float = 120.0) -> None:
     The service's look at its zone, which it may have learned a moment ago, is one: two minutes are well
     within what is promised.
     """
-    patch.setattr(daemon, "_HEARTBEAT_S", look_s)  # instead of 30
-    patch.setattr(daemon, "_STATUS_S", 600.0)  # instead of 30
+    patch.setattr(app, "_HEARTBEAT_S", look_s)  # instead of 30
+    patch.setattr(app, "_STATUS_S", 600.0)  # instead of 30
     patch.setattr(schedule, "_HEARTBEAT_S", 600)  # instead of 60
 
 
@@ -96,7 +96,7 @@ async def living(
             signals = Signals()
             told: list[str] = []
             off = [skew]
-            watchdog_s = round(4 * daemon._HEARTBEAT_S)  # the unit's 120 s, unless it looks about rarely
+            watchdog_s = round(4 * app._HEARTBEAT_S)  # the unit's 120 s, unless it looks about rarely
             task = asyncio.create_task(
                 serve(
                     settings,

@@ -7,11 +7,8 @@ from typing import Any
 
 import pytest
 
-from collector.service.alarm import Alarm, alarm_for, in_words
-from collector.service.health import Alarms
-from collector.service.hook import Change, Hook
-from collector.service.standing import MeterStanding
-from collector.web.ping import Pinger
+from collector.service.notify import Alarm, Change, Hook, Pinger, alarm_for, status_in_words
+from collector.status import Alarms, MeterStanding
 from tests.web.making import meter_standing, monitor, standing_of
 
 
@@ -159,7 +156,7 @@ def test_the_words_say_what_and_why() -> None:
         },
         "age_s": None,
     }
-    assert in_words(standing_of("broken", **parts)).splitlines() == [
+    assert status_in_words(standing_of("broken", **parts)).splitlines() == [
         "broken, newest hour: no hour yet",
         "house: offline, newest hour: 27 h, is the meter powered?",
         "shed: broken, newest hour: no hour yet, no network",

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from collector.service import trust
+from collector.collect import collector
 from collector.simulator import Device, Fault
 from tests.service.living import events_in, living
 from tests.service.test_service import SHALLOW, START, TODAY
@@ -30,7 +30,7 @@ WRONG = [
 def no_time_service(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     """As on a machine whose clock nobody has set yet."""
     path = tmp_path / "synchronized"
-    monkeypatch.setattr(trust, "SYNCHRONIZED", path)
+    monkeypatch.setattr(collector, "SYNCHRONIZED", path)
     return path
 
 

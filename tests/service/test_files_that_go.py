@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from collector.archive.inspection import inspect
 from collector.service.overview import overview
-from collector.service.repair import Action, repair
 from collector.simulator import Device, Hole
+from collector.verify.files import inspect
+from collector.verify.repair import Action, repair
 from tests.numbers.test_whole_years import check_day
 from tests.service.living import events_in, living
 from tests.service.test_service import SHALLOW, START, TODAY

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from collector.service.health import Alarms, Health, HealthPolicy, Signs, State, age_in_words, judge, worst
+from collector.status import Alarms, Health, HealthPolicy, Signs, State, age_in_words, judge, worst
 
 NOW = 1_770_000_000
 HOUR = 3600

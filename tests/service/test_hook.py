@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from collector.service import hook
-from collector.service.hook import Change, Hook
+from collector.service import notify
+from collector.service.notify import Change, Hook
 from tests.service.living import events_in
 
 pytestmark = pytest.mark.real_time
@@ -169,7 +169,7 @@ async def test_a_command_that_takes_too_long_ends_with_all_it_started(
     deaf: bool, tmp_path: Path, log_lines: io.StringIO, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Politely, then not."""
-    monkeypatch.setattr(hook, "_LIMIT_S", 0.5)
+    monkeypatch.setattr(notify, "_LIMIT_S", 0.5)
     trap = "trap '' TERM\n" if deaf else ""
     told = Hook(script(tmp_path, f"{trap}sleep 60 & echo $! > child; echo $$ > own; wait; sleep 60"))
     told.tell(_CHANGE)

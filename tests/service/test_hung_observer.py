@@ -16,9 +16,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from collector.service.health import HealthPolicy, judge
-from collector.service.health import Signs as HealthSigns
-from collector.service.standing import AccountStanding, Failure, MeterStanding, Standing, judged
+from collector.status import AccountStanding, Failure, HealthPolicy, MeterStanding, Standing, judge, judged
+from collector.status import Signs as HealthSigns
 from tests.service.living import events_in, living
 from tests.service.test_observed import standing_of
 from tests.service.test_service import SHALLOW, START

@@ -14,16 +14,15 @@ import pytest
 
 from collector.archive.files import is_held
 from collector.archive.ledger import Ledger
-from collector.archive.mark import FORMAT, Mark, read_mark
-from collector.archive.remembered import Remembered
+from collector.archive.mark import FORMAT, Mark, Remembered, read_mark
 from collector.cli import starting
 from collector.cli.backfill import _show as show
-from collector.energy.knowledge import Outcome
+from collector.energy.history import Outcome
 from collector.errors import ArchiveRefused
-from collector.service.repair import Action, repair
-from collector.service.standing import MeterStanding, read_standing
-from collector.service.verification import verified
 from collector.simulator import Device, Fault, Scenario
+from collector.status import MeterStanding, read_standing
+from collector.verify.cloud import verified
+from collector.verify.repair import Action, repair
 from tests.archive.making import everything_in, older_file
 from tests.service.living import Living, events_in, living
 from tests.world import DEVICE, World, cloud_of, kwh, records_of, world
@@ -584,7 +583,7 @@ async def test_verify_begins_no_second_archive_where_a_disk_is_not_mounted(tmp_p
 async def _backfill(here: World, remembered: Remembered, *, adopt: bool = False) -> Any:
     import asyncio
 
-    from collector.service.oneshot import Scope, backfill
+    from collector.service.backfill import Scope, backfill
 
     return await backfill(
         here.settings(), Scope(2), here.clock, asyncio.Event(), lambda *told: None,

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from collector.cli.status_json import as_dict
+from collector.cli.status import as_dict
 from collector.cli.status_text import lines
+from collector.collect import collector
 from collector.energy.days import wall_clock
-from collector.service import trust
 from collector.service.overview import overview
 from collector.simulator import Fault
 from tests.service.living import Living, living
@@ -73,7 +73,7 @@ async def test_an_error_of_a_clock_that_was_years_ahead_does_not_stay_for_years(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It is of the future; what comes after it is newer all the same."""
-    monkeypatch.setattr(trust, "SYNCHRONIZED", tmp_path / "synchronized")
+    monkeypatch.setattr(collector, "SYNCHRONIZED", tmp_path / "synchronized")
     async with living(cloud_of(), tmp_path, START, skew=timedelta(days=1000), **SHALLOW) as service:
         await service.pass_time(hours=1)
         assert shown(service) == (["clock.untrusted"], "clock.untrusted")

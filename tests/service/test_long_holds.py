@@ -11,8 +11,8 @@ import pytest
 
 from collector.cli.backfill import _exit_code
 from collector.errors import RateLimited
-from collector.service.standing import read_standing
 from collector.simulator import Fault
+from collector.status import read_standing
 from tests.service.living import events_in, living
 from tests.service.test_service import SHALLOW, START, TODAY
 from tests.world import cloud_of, records_of, world

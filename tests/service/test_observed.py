@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
-from collector.network import NO_WAY_CURE
-from collector.service import trust
-from collector.service.standing import MeterStanding, Standing, read_standing
+from collector.collect import collector
+from collector.net import NO_WAY_CURE
 from collector.simulator import Device, Fault, Hole
+from collector.status import MeterStanding, Standing, read_standing
 from tests.service.living import Living, events_in, living
 from tests.world import DEVICE, KEY, cloud_of
 
@@ -269,7 +269,7 @@ async def test_a_clock_that_is_set_after_the_start_alarms_nobody(
     tmp_path: Path, log_lines: io.StringIO, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The service has not been up, and collected nothing, for all the years that the clock jumps over."""
-    monkeypatch.setattr(trust, "SYNCHRONIZED", tmp_path / "synchronized")
+    monkeypatch.setattr(collector, "SYNCHRONIZED", tmp_path / "synchronized")
     async with living(cloud_of(), tmp_path, START, skew=timedelta(days=-1000), **SHALLOW) as service:
         await service.pass_time(minutes=2)
         service.skew[0] = timedelta(0)

@@ -16,8 +16,8 @@ from typing import Any
 import pytest
 
 from collector.energy.days import wall_clock
-from collector.service.standing import MeterStanding, Standing, place_for, write_standing
 from collector.simulator import Device, Fault, Hole
+from collector.status import MeterStanding, Standing, place_for, write_standing
 from tests.processes.harness import SCENARIO, cloud_process, configuration, started, stop
 from tests.service.living import Living, events_in, living
 from tests.service.test_hook import gone, script

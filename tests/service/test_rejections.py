@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from collector.cli.backfill import _exit_code
-from collector.energy.knowledge import Outcome
+from collector.energy.history import Outcome
 from collector.errors import Rejected
 from collector.simulator import Device, Fault
 from tests.numbers.test_whole_years import check_day

@@ -150,7 +150,7 @@ async def test_a_call_waits_for_one_whose_caller_went_away(
 
 def keep(collections: list[Any], patch: pytest.MonkeyPatch) -> None:
     """Notes each collection that is made: nobody outside sees one otherwise."""
-    from collector.service.collection import Collection
+    from collector.collect.collector import Collection
 
     really = Collection.__init__
 

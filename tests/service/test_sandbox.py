@@ -13,12 +13,12 @@ from pathlib import Path
 import pytest
 
 from collector.errors import ArchiveError
-from collector.service import sandbox
-from collector.service.sandbox import hint, obstacle
+from collector.service import systemd
+from collector.service.systemd import hint, obstacle
 from tests.faults.failing_calls import Calls, Failure
 from tests.world import cloud_of, world
 
-SHIPPED = Path(__file__).parents[2] / "systemd" / sandbox.UNIT
+SHIPPED = Path(__file__).parents[2] / "systemd" / systemd.UNIT
 OURS = Path("/var/lib/shelly-collector")
 DISK = Path("/mnt/disk/energy")
 PI = Path("/home/pi/energy")
@@ -29,18 +29,18 @@ def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A machine with the shipped unit, places for drop-ins, and the configuration that the unit reads."""
     etc, lib = tmp_path / "etc", tmp_path / "lib"
     for place in (etc, lib):
-        (place / f"{sandbox.UNIT}.d").mkdir(parents=True)
+        (place / f"{systemd.UNIT}.d").mkdir(parents=True)
     shutil.copy(SHIPPED, lib)
-    monkeypatch.setattr(sandbox, "PLACES", (etc, lib))
-    monkeypatch.setattr(sandbox, "CONFIGURATION", tmp_path / "config.toml")
-    monkeypatch.setattr(sandbox, "_is_missing", lambda path: False)  # of the unit's folders
+    monkeypatch.setattr(systemd, "PLACES", (etc, lib))
+    monkeypatch.setattr(systemd, "CONFIGURATION", tmp_path / "config.toml")
+    monkeypatch.setattr(systemd, "_is_missing", lambda path: False)  # of the unit's folders
     (tmp_path / "config.toml").touch()
     return tmp_path
 
 
 def drop_in(machine: Path, *lines: str, name: str = "override.conf", place: str = "etc") -> None:
     text = "# mine\n[Unit]\nReadWritePaths=/nowhere\n[Service]\n" + "\n".join(lines) + "\n"
-    (machine / place / f"{sandbox.UNIT}.d" / name).write_text(text)
+    (machine / place / f"{systemd.UNIT}.d" / name).write_text(text)
 
 
 def says(machine: Path, archive: Path) -> str:
@@ -123,7 +123,7 @@ def test_a_folder_of_the_units_that_is_not_there_ended_each_start(
 ) -> None:
     """Bug: 226/NAMESPACE every 15 seconds, while `config check` and `doctor` found nothing."""
     folder = machine / "my energy"
-    monkeypatch.setattr(sandbox, "_is_missing", lambda path: path == folder and not path.exists())
+    monkeypatch.setattr(systemd, "_is_missing", lambda path: path == folder and not path.exists())
     drop_in(machine, "ReadWritePaths=/mnt/disk", line.replace("{}", f'"{folder}"'))
     assert "226/NAMESPACE" in says(machine, DISK)
     assert f"install -d -o shelly-collector -g shelly-collector -m 750 '{folder}'" in says(machine, DISK)
@@ -136,14 +136,14 @@ def test_a_folder_of_the_units_that_is_not_there_ended_each_start(
 
 def test_what_the_unit_makes_itself_need_not_be_there(machine: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Its state lies where it says, from the first start on."""
-    monkeypatch.setattr(sandbox, "_is_missing", lambda path: path.is_relative_to(OURS))
+    monkeypatch.setattr(systemd, "_is_missing", lambda path: path.is_relative_to(OURS))
     drop_in(machine, f"ReadWritePaths={OURS}")
     assert says(machine, OURS) == says(machine, OURS / "sub") == ""
-    assert sandbox.is_made_at_start(OURS)
-    assert not sandbox.is_made_at_start(
+    assert systemd.is_made_at_start(OURS)
+    assert not systemd.is_made_at_start(
         OURS / "sub"
     )  # whose parent it is not: the collector makes one folder
-    assert not sandbox.is_made_at_start(DISK)
+    assert not systemd.is_made_at_start(DISK)
     drop_in(machine, f"ReadWritePaths={OURS}/sub")
     assert "226/NAMESPACE" in says(machine, OURS / "sub")
 
@@ -179,7 +179,7 @@ def test_of_two_units_and_of_two_drop_ins_of_a_name_the_first_place_counts(machi
     assert says(machine, DISK) == ""
     drop_in(machine, "ReadWritePaths=", name="z.conf", place="lib")
     assert says(machine, DISK) != ""
-    (machine / "etc" / sandbox.UNIT).write_text("[Service]\nExecStart=/bin/true\n")
+    (machine / "etc" / systemd.UNIT).write_text("[Service]\nExecStart=/bin/true\n")
     assert says(machine, DISK) == ""
 
 
@@ -194,10 +194,10 @@ def test_a_link_is_judged_by_where_it_leads(machine: Path) -> None:
 @pytest.mark.parametrize(
     "spoil",
     [
-        lambda machine: (machine / "lib" / sandbox.UNIT).unlink(),
+        lambda machine: (machine / "lib" / systemd.UNIT).unlink(),
         lambda machine: drop_in(machine, "ReadWritePaths=%S/energy"),
         lambda machine: drop_in(machine, 'ReadWritePaths="/mnt'),
-        lambda machine: (machine / "etc" / f"{sandbox.UNIT}.d" / "x.conf").mkdir(),
+        lambda machine: (machine / "etc" / f"{systemd.UNIT}.d" / "x.conf").mkdir(),
     ],
 )
 def test_what_cannot_be_made_out_is_no_reason_to_alarm(

@@ -10,10 +10,10 @@ from zoneinfo import ZoneInfo
 import pytest
 import time_machine
 
+from collector.collect.collector import Lane
 from collector.energy.days import wall_clock
-from collector.service.collection import Lane
 from collector.service.schedule import Schedule
-from collector.service.timetable import Timetable
+from collector.settings.schema import Timetable
 from tests.virtual_time import VirtualTimeLoop
 
 _NOW = datetime(2026, 3, 20, 14, 40, tzinfo=UTC)

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from collector.energy.retention import EXPIRING_DAYS, RETENTION_DAYS
+from collector.energy.history import EXPIRING_DAYS, RETENTION_DAYS
 from collector.simulator import Device, Fault, Hole
 from tests.numbers.test_whole_years import check_day
 from tests.service.living import Living, events_in, living

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from collector.service.standing import read_standing
 from collector.simulator import Device, Scenario
+from collector.status import read_standing
 from tests.service.living import living
 from tests.world import DEVICE, KEY, World, cloud_of, world
 

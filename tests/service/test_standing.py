@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from collector.service.standing import (
+from collector.status import (
     AccountStanding,
     Failure,
     MeterStanding,

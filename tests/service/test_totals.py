@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from collector.archive.ledger import Ledger
-from collector.energy.availability import Availability
+from collector.energy.history import Availability
 from collector.service.overview import overview
 from collector.simulator import Device, Fault, Hole
 from tests.numbers.test_whole_years import check_day

@@ -23,11 +23,10 @@ from collector.cloud.meters import Account as CloudAccount
 from collector.cloud.meters import Meter
 from collector.cloud.pacing import Pacer, Pacing
 from collector.cloud.retrying import RetryPolicy
+from collector.collect.collector import Collection
+from collector.collect.outages import SOURCE
 from collector.energy.days import zone_named
-from collector.energy.knowledge import Outcome
-from collector.energy.planning import PlanPolicy
-from collector.service.collection import Collection
-from collector.service.troubles import SOURCE
+from collector.energy.history import Outcome, PlanPolicy
 from collector.simulator import Account, Device, Fault, Limit, Scenario, Simulator
 from tests.faults.failing_calls import Calls, Failure
 from tests.numbers.test_whole_years import check_day
@@ -362,7 +361,7 @@ async def test_a_bug_while_asking_for_a_job_is_told_and_the_next_one_is_unaffect
     async with living(cloud_of(), tmp_path, START, **SHALLOW) as service:
         await service.pass_time(minutes=5)
         with monkeypatch.context() as broken:
-            broken.setattr("collector.service.collection.Collection.look", None)
+            broken.setattr("collector.collect.collector.Collection.look", None)
             await service.pass_time(hours=1)
         assert "TypeError" in str(events_in(log_lines.getvalue(), "job.failed")[0])
         await service.pass_time(hours=1, minutes=5)
@@ -373,7 +372,7 @@ async def test_a_bug_while_waiting_for_a_source_ends_the_service_loudly(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Better restarted by the service manager than alive and not collecting for ever."""
-    monkeypatch.setattr("collector.service.runner.AccountRunner._probe", None)
+    monkeypatch.setattr("collector.collect.worker.AccountRunner._probe", None)
     async with living(cloud_of(fault=(Fault("status_500"),)), tmp_path, START, **SHALLOW) as service:
         await service.pass_time(minutes=10)
         assert service.task.done()
@@ -382,7 +381,7 @@ async def test_a_bug_while_waiting_for_a_source_ends_the_service_loudly(
 
 
 @pytest.mark.parametrize(
-    "stuck", ["cloud.client.CloudClient.fetch_day", "service.collection.Collection.look"]
+    "stuck", ["collector.cloud.client.CloudClient.fetch_day", "collector.collect.collector.Collection.look"]
 )
 async def test_no_sign_of_life_while_the_work_is_stuck(
     stuck: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -394,7 +393,7 @@ async def test_no_sign_of_life_while_the_work_is_stuck(
 
     async with living(cloud_of(), tmp_path, START, **SHALLOW) as service:
         await service.pass_time(minutes=30)
-        monkeypatch.setattr(f"collector.{stuck}", never)
+        monkeypatch.setattr(stuck, never)
         await service.pass_time(hours=2)
         before = service.told.count("WATCHDOG=1")
         await service.pass_time(hours=1)

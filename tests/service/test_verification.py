@@ -15,16 +15,15 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from collector.archive.dayfile import encode
-from collector.archive.inspection import inspect
 from collector.archive.ledger import Ledger
 from collector.energy.days import local_day
-from collector.energy.knowledge import Outcome
+from collector.energy.history import Outcome, first_day
 from collector.energy.readings import EnergyDay, HourReading
-from collector.energy.retention import first_day
 from collector.errors import ArchiveLocked, KeyRefused, Unavailable
-from collector.service.repair import Action, Repair, repair
-from collector.service.verification import Verified, verified
 from collector.simulator import Device, Fault, Hole, Revision
+from collector.verify.cloud import Verified, verified
+from collector.verify.files import inspect
+from collector.verify.repair import Action, Repair, repair
 from tests.numbers.test_whole_years import check_day
 from tests.service.living import events_in, living
 from tests.world import DEVICE, World, cloud_of, kwh, mark_as, records_of, world

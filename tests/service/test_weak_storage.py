@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from collector.doctor.presence import presence_of
+from collector.doctor.service import presence_of
 from collector.service.overview import overview
 from collector.simulator import Device
 from tests.faults.failing_calls import Calls, Failure, folders_refused

@@ -13,14 +13,14 @@ from typing import Any
 
 import pytest
 
-from collector.archive.inspection import inspect
-from collector.cli import status_json, status_text
-from collector.cli.findings import MeterReport, as_lines
-from collector.energy.coverage import DayState
+from collector.cli import status, status_text
 from collector.energy.days import zone_named
+from collector.energy.history import DayState
 from collector.service.overview import overview
-from collector.service.verification import verified
 from collector.simulator import Device, Fault
+from collector.verify.cloud import verified
+from collector.verify.files import inspect
+from collector.verify.report import MeterReport, as_lines
 from tests.archive.making import everything_in
 from tests.numbers.test_whole_years import check_day
 from tests.service.living import Living, events_in, living
@@ -136,7 +136,7 @@ async def test_an_archive_survives_an_upgrade_that_takes_its_zones_name_away(
             assert any(
                 "Europe/Kiev" in line for line in status_text.lines(seen, io.StringIO(), {}, whole=False)
             )
-            assert status_json.as_dict(seen)["meters"][0]["unknown_timezone"] == "Europe/Kiev"
+            assert status.as_dict(seen)["meters"][0]["unknown_timezone"] == "Europe/Kiev"
             assert (await here.backfill(1)).failures
             assert {path: path.read_bytes() for path in before} == before
             here.meters = meter(timezone="Europe/Kyiv")

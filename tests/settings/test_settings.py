@@ -18,12 +18,12 @@ from collector.archive.dayfile import DayFormat
 from collector.cloud.meters import Kind, Meter
 from collector.cloud.pacing import Pacing
 from collector.cloud.retrying import RetryPolicy
-from collector.energy.planning import PlanPolicy
+from collector.energy.history import PlanPolicy
 from collector.errors import Problem, SettingsError
-from collector.service.health import HealthPolicy, Listen
-from collector.service.timetable import Timetable
 from collector.settings import LogSettings, Settings, from_flags, load, masked, parse
 from collector.settings.parsing import parse_without_keys
+from collector.settings.schema import Timetable
+from collector.status import HealthPolicy, Listen
 
 KEY = "K3yOf" + "a1B2" * 20
 ENVIRON = {"SHELLY_COLLECTOR_AUTH_KEY": KEY}

@@ -13,8 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from collector.energy.days import LocalDay, local_day, zone_named
-from collector.simulator import Account, Device, Energy, Hole, Revision, Scenario, Shrink, rendering
-from collector.simulator.rendering import Answer
+from collector.simulator import Account, Device, Energy, Hole, Revision, Scenario, Shrink, answers
+from collector.simulator.answers import Answer
 from tests.simulator.asking import EM, EM3, NOW, with_options
 
 ZONES = (
@@ -34,12 +34,12 @@ def asked(day: date | str) -> dict[str, str]:
 
 
 def em(device: Device, day: date | str, channel: int = 0, now: datetime = NOW) -> list[dict[str, Any]]:
-    history: list[dict[str, Any]] = rendering.em(device, channel, asked(day), Scenario(), now)["history"]
+    history: list[dict[str, Any]] = answers.em(device, channel, asked(day), Scenario(), now)["history"]
     return history
 
 
 def em3(device: Device, day: date | str, now: datetime = NOW) -> Answer:
-    return rendering.em3(device, asked(day), Scenario(), now)
+    return answers.em3(device, asked(day), Scenario(), now)
 
 
 def energy(row: dict[str, Any]) -> Energy:
@@ -113,7 +113,7 @@ def test_a_fat_row_holds_both_hours(zone: str) -> None:
 def test_utc_stamps_name_each_hour_and_no_skipped_one(zone: str) -> None:
     device = with_options(EM, timezone=zone, stamps="utc", says_timezone="UTC")
     for day in (*days_of(zone, 23), *days_of(zone, 25), days_of(zone, 24)[0]):
-        answer = rendering.em(device, 0, asked(day.date), Scenario(), NOW)
+        answer = answers.em(device, 0, asked(day.date), Scenario(), NOW)
         stamps = [datetime.fromisoformat(row["datetime"]) for row in answer["history"]]
         assert [int(stamp.timestamp()) for stamp in stamps] == list(day.hours)
         assert answer["timezone"] == "UTC"
@@ -282,13 +282,13 @@ def test_three_years_are_kept() -> None:
 )
 def test_the_span_decides_the_interval(until: str, interval: str, rows: int) -> None:
     query = {"date_range": "custom", "date_from": "2026-05-01 00:00:00", "date_to": until}
-    answer = rendering.em(EM, 0, query, Scenario(), NOW)
+    answer = answers.em(EM, 0, query, Scenario(), NOW)
     assert (answer["interval"], len(answer["history"])) == (interval, rows)
 
 
 def test_three_days_may_come_in_hours() -> None:
     query = {"date_range": "custom", "date_from": "2026-05-01 00:00:00", "date_to": "2026-05-03 23:59:59"}
-    answer = rendering.em(EM, 0, query, Scenario(four_day_interval="hour"), NOW)
+    answer = answers.em(EM, 0, query, Scenario(four_day_interval="hour"), NOW)
     assert (answer["interval"], len(answer["history"])) == ("hour", 72)
 
 
@@ -297,7 +297,7 @@ def test_three_days_may_come_in_hours() -> None:
 )
 def test_longer_ranges_come_in_days_and_months_that_add_up(date_range: str, interval: str, rows: int) -> None:
     query = {"date_range": date_range, "date_from": "2025-03-30 00:00:00"}
-    answer = rendering.em(EM, 0, query, Scenario(), NOW)
+    answer = answers.em(EM, 0, query, Scenario(), NOW)
     assert (answer["interval"], len(answer["history"])) == (interval, rows)
     if interval == "day":
         row = next(row for row in answer["history"] if row["datetime"] == "2025-03-30 00:00:00")
@@ -306,7 +306,7 @@ def test_longer_ranges_come_in_days_and_months_that_add_up(date_range: str, inte
 
 
 def test_the_endpoint_without_a_suffix_answers_in_utc_with_one_voltage() -> None:
-    answer = rendering.plain(EM, 0, asked("2026-07-01"), Scenario(), NOW)
+    answer = answers.plain(EM, 0, asked("2026-07-01"), Scenario(), NOW)
     assert answer["timezone"] == "UTC"
     assert answer["history"][0]["datetime"] == "2026-06-30T23:00:00Z"
     assert answer["history"][0]["voltage"] > 200 and "max_voltage" not in answer["history"][0]
@@ -315,7 +315,7 @@ def test_the_endpoint_without_a_suffix_answers_in_utc_with_one_voltage() -> None
 def test_the_overall_total_is_what_the_account_took_from_the_grid() -> None:
     roof = with_options(EM3, id="34987a45c1d1", counts="solar")
     account = Account("home", "K" * 40, (EM, with_options(EM3, timezone="Europe/Dublin"), roof))
-    answer = rendering.overall(account, asked("2026-11-18"), Scenario(), NOW)
+    answer = answers.overall(account, asked("2026-11-18"), Scenario(), NOW)
     hours = local_day(date(2026, 11, 18), EM.zone).hours
     assert data(answer["history"]) == [total([EM.total(ts), EM3.total(ts)]) for ts in hours]
 
@@ -327,4 +327,4 @@ def test_no_span_is_named_by_nonsense() -> None:
         {"date_range": "x", "date_from": "2026-01-01"},
     ):
         with pytest.raises(ValueError):
-            rendering.em(EM, 0, query, Scenario(), NOW)
+            answers.em(EM, 0, query, Scenario(), NOW)

@@ -15,9 +15,7 @@ import aiohttp
 import pytest
 
 from collector.simulator import KINDS, Device, Fault, Scenario, Simulator
-from collector.simulator.breakage import BREAKAGES
-from collector.simulator.refusals import HOSTILE, REDIRECTS, REFUSALS
-from collector.simulator.tampering import TAMPERINGS
+from collector.simulator.faults import BREAKAGES, HOSTILE, REDIRECTS, REFUSALS, TAMPERINGS
 from tests.simulator.asking import (
     EM,
     EM3,

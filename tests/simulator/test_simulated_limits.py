@@ -10,7 +10,7 @@ import aiohttp
 import pytest
 
 from collector.simulator import Fault, Limit, Simulator
-from collector.simulator.limits import Judge
+from collector.simulator.api import Judge
 from tests.simulator.asking import EM, address, ask, in_virtual_time, question, scenario
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from collector.archive import remembered
+from collector.archive import mark
 from collector.cli import COMMANDS, PROGRAM, exits
 from collector.settings import keys, schema
 
@@ -106,7 +106,7 @@ def test_the_unit_starts_a_command_that_there_is() -> None:
 def test_the_archive_lies_by_default_where_the_service_may_write() -> None:
     archive, known = (Path("/var/lib", name) for name in _the("StateDirectory").split())
     assert archive == schema.ARCHIVE_PATH.default
-    assert known == remembered.SYSTEM
+    assert known == mark.SYSTEM
 
 
 def test_the_credential_of_the_unit_is_the_one_that_the_program_looks_for(tmp_path: Path) -> None:

@@ -11,8 +11,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from collector.service.health import Listen
-from collector.service.standing import AccountStanding, MeterStanding, Standing
+from collector.status import AccountStanding, Listen, MeterStanding, Standing
 from collector.web.endpoint import serving
 
 NOW = datetime(2026, 6, 15, 12, 0, tzinfo=UTC)

@@ -11,8 +11,7 @@ from contextlib import suppress
 
 import pytest
 
-from collector.service.health import Listen
-from collector.service.standing import Standing
+from collector.status import Listen, Standing
 from collector.web.endpoint import allowed_names, bare_host, serving
 from tests.service.living import events_in
 from tests.web.making import NOW, NOW_S, Page, answer_of, meter_standing, page, port_of, standing_of
@@ -237,5 +236,5 @@ def test_the_server_is_imported_by_the_page_alone() -> None:
     """It costs time and memory, and most never open a page."""
     import subprocess
 
-    code = "import sys, collector.service.daemon; sys.exit('aiohttp.web' in sys.modules)"
+    code = "import sys, collector.service.app; sys.exit('aiohttp.web' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -10,8 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from prometheus_client.parser import text_string_to_metric_families
 
-from collector.service.health import State
-from collector.service.standing import AccountStanding, MeterStanding, Standing
+from collector.status import AccountStanding, MeterStanding, Standing, State
 from collector.web.metrics import METRICS, exposition
 from tests.web.making import NOW_S, meter_standing, standing_of
 

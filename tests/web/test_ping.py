@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from collector.web.ping import News, Pinger, url_for
+from collector.service.notify import News, Pinger, url_for
 from tests.service.living import events_in
 from tests.web.making import Monitor, monitor
 

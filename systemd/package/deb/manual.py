@@ -6,11 +6,11 @@ from collections.abc import Iterator
 from datetime import date
 
 from collector import __version__
-from collector.archive.findings import CODES
-from collector.archive.remembered import FILE_NAME, SYSTEM
+from collector.archive.mark import REMEMBERED_NAME, SYSTEM
 from collector.cli import COMMANDS, PROGRAM, exits
 from collector.events import EVENTS
 from collector.settings.schema import ARCHIVE_PATH
+from collector.verify.files import CODES
 from collector.web.metrics import METRICS
 from deb import roff
 from deb.commands import Option, Verb, verbs
@@ -68,7 +68,9 @@ _FILES = {
     f"{ARCHIVE_PATH.default}/METER/YYYY-MM-DD.jsonl": "A day, one JSON object an hour. Neither removing "
     f"nor purging the package touches it. To let a user read the files: `adduser USER {PROGRAM}`.",
     f"{ARCHIVE_PATH.default}/METER/.collector/": "What the collector keeps for itself.",
-    str(SYSTEM / FILE_NAME): "Which archives the service has had, so that it notices a disk that is not "
+    str(
+        SYSTEM / REMEMBERED_NAME
+    ): "Which archives the service has had, so that it notices a disk that is not "
     "mounted. Without it an empty folder is taken for a new archive.",
     f"/usr/share/doc/{PROGRAM}/examples/config.toml": "Every setting with its default, to begin with.",
 }

@@ -1,0 +1,203 @@
+"""The cloud's daily totals of one meter: which days it has, and whether what is stored adds up to them."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from contextlib import suppress
+from datetime import date, datetime, timedelta
+
+from collector import logs
+from collector.cloud.parse import SPAN_DAYS, SpanTotals, read_totals, span_before
+from collector.collect.collector import Collection
+from collector.energy.days import local_day
+from collector.energy.history import Availability, first_day, is_worth_it
+from collector.energy.totals import Difference, are_distrusted, differences
+from collector.errors import (
+    AnswerError,
+    CalledOff,
+    ClockUntrusted,
+    CollectorError,
+    Rejected,
+    SourceError,
+    Unavailable,
+    ZoneUnknown,
+)
+
+_DAY = timedelta(days=1)
+_MOST_DAYS = 240  # from about a year on the cloud answers by the month
+_WAIT_S, _MOST_WAIT_S = 60.0, 3600.0
+_AT_ONCE = 30  # files that are read before the archive is free for somebody else
+
+_log = logs.get_logger("totals")
+
+
+async def totals_of(
+    collection: Collection, first: date, last: date, is_called_off: Callable[[], bool] = lambda: False
+) -> SpanTotals | CollectorError:
+    """The totals of those days, or why there are none. Raises `CalledOff`."""
+    try:
+        answer = await collection.client.fetch_totals(collection.meter, first, last, is_called_off)
+        collection.check_clock()
+        totals = read_totals(answer, collection.meter)
+    except ZoneUnknown as error:
+        collection.report_unknown(error.zone, None)
+        return error
+    except (AnswerError, ClockUntrusted, SourceError) as error:
+        return error
+    known = collection.archive.zone
+    for day in (first, last):
+        if known is not None and local_day(day, known).hours != local_day(day, totals.zone).hours:
+            return AnswerError("timezone", f"{totals.zone.key}, but until now {known.key}")
+    return totals
+
+
+async def look_ahead(collection: Collection, first: date, is_called_off: Callable[[], bool]) -> bool:
+    """Notes which of the days from `first` to yesterday the cloud has, by its daily totals.
+
+    Returns whether the cloud answered. Totals that it refuses, or gives in another interval, are no outage:
+    that is noted, and they are requested again in a week. Where the cloud fails, or this machine does not
+    know the zone, they are requested again in a minute, then ever more rarely. What was read is noted span
+    by span: a start after a crash goes on below it.
+    """
+    try:
+        with suppress(CalledOff, OSError):  # a disk in trouble is told by the work itself
+            if await _read_down(collection, first, is_called_off):
+                collection.totals_waits = 0
+                return True
+        wait_s = min(_WAIT_S * 2**collection.totals_waits, _MOST_WAIT_S)
+        collection.totals_waits += 1
+        collection.totals_not_before = asyncio.get_running_loop().time() + wait_s
+        return False
+    finally:
+        collection.is_reading_totals = False
+
+
+def spans_wanted(first: date, today: date, known: Availability | None, now: datetime) -> int:
+    """How many spans of totals are read before days down to `first` are collected, where nothing fails."""
+    if not is_worth_it(first, today) or (known and not known.is_due(now) and first >= known.first):
+        return 0
+    last = known.first - _DAY if known and known.is_usable and not known.is_due(now) else today - _DAY
+    length = SPAN_DAYS
+    count = 0
+    while first <= last:
+        last = span_before(first, last, length)[0] - _DAY
+        length = min(2 * length, _MOST_DAYS)
+        count += 1
+    return count
+
+
+async def check_totals(collection: Collection) -> None:
+    """Has complete days that differ from their totals read again, each once; reports them.
+
+    Where many differ it is the totals that mean something else: then none is.
+    """
+    totals, collection.totals = collection.totals, {}
+    stored = collection.archive.known()
+    is_kept = collection.archive.is_kept  # another one counted them: they need not add up to this one's
+    days = sorted(day for day in totals if day in stored and stored[day].complete and not is_kept(day))
+    compared = 0
+    different: dict[date, tuple[Difference, ...]] = {}
+    with suppress(OSError):  # a disk in trouble is told by the work itself
+        for place in range(0, len(days), _AT_ONCE):
+            some = days[place : place + _AT_ONCE]
+            sums = await collection.blocking(collection.archive.sums_of, some)
+            compared += len(sums)
+            for day, each in sums.items():
+                if found := differences(each, totals[day], complete=True):
+                    different[day] = found
+        if are_totals_distrusted(collection, compared, len(different)):
+            return
+        log = _log.bind(meter=collection.meter.name)
+        for day, found in different.items():
+            if day not in collection.archive.ledger.different:
+                log.warning(
+                    "day.differs",
+                    day=str(day),
+                    columns={each.column: [str(each.stored_kwh), f"{each.cloud_kwh:f}"] for each in found},
+                )
+                await collection.blocking(collection.archive.read_once_more, day, "it differs from its total")
+
+
+def are_totals_distrusted(collection: Collection, compared: int, different: int) -> bool:
+    """Whether so many complete days differ from their totals that none is to be read again; logs that."""
+    distrusted = are_distrusted(compared, different)
+    if distrusted:
+        log = _log.bind(meter=collection.meter.name)
+        log.warning("totals.distrusted", compared=compared, different=different)
+    return distrusted
+
+
+async def _read_down(collection: Collection, first: date, is_called_off: Callable[[], bool]) -> bool:
+    """Reads the totals down to `first`; whether the cloud answered. Raises `CalledOff`, `OSError`.
+
+    The spans grow as long as the answers come by the day.
+    """
+    now = collection.now()
+    newest = last = collection.today() - _DAY
+    asked_at, days = int(now.timestamp()), set[date]()
+    known = collection.availability
+    if known is not None and known.is_usable and not known.is_due(now):
+        asked_at, newest, last, days = known.asked_at, known.last, known.first - _DAY, set(known.days())
+    totals = dict(collection.totals)
+    length, is_growing = SPAN_DAYS, True
+    while first <= last:
+        span = span_before(first, last, length)
+        told = await totals_of(collection, *span, is_called_off)
+        if isinstance(told, SpanTotals):
+            last = span[0] - _DAY
+            length = min(2 * length, _MOST_DAYS) if is_growing else length
+            days |= told.with_data
+            totals.update((day, total) for day, total in told.totals.items() if day in told.with_data)
+            if days:
+                await _note(collection, asked_at, max(first, span[0]), newest, days)
+        elif isinstance(told, ZoneUnknown):  # this machine's lack, and no refusal: it may end any time
+            return False
+        elif isinstance(told, AnswerError | Rejected | Unavailable) and length > SPAN_DAYS:
+            length, is_growing = length // 2, False
+        elif isinstance(told, AnswerError | Rejected):
+            return await _refuse(collection, asked_at, first, newest, last, days, str(told))
+        else:
+            return False
+    if not days:
+        return await _refuse(collection, asked_at, first, newest, last, days, "no day has a total above zero")
+    collection.totals = totals
+    availability = await _note(collection, asked_at, first, newest, days)
+    beginning = availability.beginning_seen(first_day(collection.today(), None, None))
+    _log.bind(meter=collection.meter.name).info(
+        "totals.read",
+        oldest=str(first),
+        newest=str(newest),
+        days_with_data=len(set(availability.days())),
+        beginning=None if beginning is None else str(beginning),
+    )
+    return True
+
+
+async def _refuse(
+    collection: Collection,
+    asked_at: int,
+    first: date,
+    newest: date,
+    last: date,
+    days: set[date],
+    reason: str,
+) -> bool:
+    """Notes that there are no totals from `first` to `last`: any of these days may have data."""
+    _log.bind(meter=collection.meter.name).warning("totals.refused", reason=reason)
+    if days:
+        days |= {first + number * _DAY for number in range((last - first).days + 1)}
+    await _note(collection, asked_at, first, newest, days)
+    return True
+
+
+async def _note(
+    collection: Collection, asked_at: int, first: date, newest: date, days: set[date]
+) -> Availability:
+    """Remembers which days from `first` to `newest` have data: by their totals, or as they are stored."""
+    if days:
+        stored = {day for day, state in collection.archive.known().items() if state.stored}
+        days = {day for day in days | stored if first <= day <= newest}
+    availability = Availability.of(asked_at, first, newest, days)
+    await collection.blocking(collection.archive.ledger.note_availability, availability)
+    return availability

@@ -1,0 +1,359 @@
+"""Logging: one event, one line, no secrets. The only module that knows structlog."""
+
+from __future__ import annotations
+
+import json
+import logging
+import math
+import os
+import sys
+import threading
+import traceback
+from collections import deque
+from collections.abc import Callable, Collection, Mapping
+from contextlib import suppress
+from datetime import date
+from enum import Enum
+from typing import Any, Literal, TextIO, cast
+
+import structlog
+from structlog.typing import EventDict, FilteringBoundLogger, WrappedLogger
+
+from collector.energy.days import Clock, wall_clock
+from collector.redaction import redactor
+
+
+class Output:
+    """Writes whole lines to a stream, from any thread; never raises. `None` takes them all in."""
+
+    def __init__(self, stream: TextIO | None) -> None:
+        self._stream = stream
+        self._descriptor = _descriptor(stream)
+        # Entered again by the same thread where memory is tidied up while a line is written: asyncio logs
+        # the failure of a task that nobody asked about when the task goes. Its line comes after that one.
+        self._lock = threading.RLock()
+        self._is_writing = False
+        self._waiting: deque[str] = deque()
+
+    def msg(self, line: str) -> None:
+        """Writes one line; a line that cannot be written is lost, the next one may do."""
+        if self._stream is None or self._stream.closed:
+            return
+        with self._lock:
+            self._waiting.append(line + "\n")
+            if self._is_writing:
+                return
+            self._is_writing = True
+            try:
+                while self._waiting:
+                    with suppress(OSError, ValueError):
+                        self._write(self._stream, self._waiting.popleft())
+            finally:
+                self._is_writing = False
+
+    # What structlog calls, by the level's name.
+    debug = info = warning = error = critical = msg
+
+    def _write(self, stream: TextIO, line: str) -> None:
+        if self._descriptor is None:
+            stream.write(line)
+            return
+        # Past the stream's buffer: what stays in there after an error fails again when Python exits,
+        # which makes a traceback and exit code 120 of a log that nobody reads.
+        data = line.encode(stream.encoding or "utf-8", "backslashreplace")
+        while data:
+            data = data[os.write(self._descriptor, data) :]
+
+
+def _descriptor(stream: TextIO | None) -> int | None:
+    try:
+        return None if stream is None else stream.fileno()
+    except (OSError, ValueError):  # in memory, or closed
+        return None
+
+
+Redact = Callable[[str], str]
+
+PRIORITIES = {"debug": 7, "info": 6, "warning": 4, "error": 3, "critical": 3}
+"""What the journal calls each level."""
+
+# The console renderer begins a new line for these, whatever they hold.
+_CONSOLE_KEYS = {"exception": "traceback", "stack": "stack_trace"}
+
+_LONGEST_TEXT = 8_192
+_MOST_ITEMS, _DEEPEST = 100, 5
+_MOST_FRAMES = 20
+
+
+def plain(fields: Mapping[str, object], redact: Redact) -> dict[str, Any]:
+    """The fields as JSON knows them, without secrets; `exc_info` becomes `exception`, a text."""
+    result = {}
+    for key, value in fields.items():
+        if key == "exc_info":
+            trace = _exception_text(value)
+            if trace:
+                result["exception"] = _text(trace, redact)
+        else:
+            result[_text(str(key), redact)] = _plain(value, redact, 0)
+    return result
+
+
+def one_line(fields: Mapping[str, Any]) -> dict[str, Any]:
+    """The fields for the console: nothing in them can begin a line or steer the terminal."""
+    shown = {}
+    for key, value in fields.items():
+        text = value if isinstance(value, str) else json.dumps(value)
+        if key == "exception":  # a traceback's lines side by side: readable, and still one event
+            text = " | ".join(line.strip() for line in text.splitlines())
+        shown[_CONSOLE_KEYS.get(key) or _escaped(key)] = _escaped(text)
+    return shown
+
+
+def json_line(logger: object, method: str, fields: Mapping[str, Any]) -> str:
+    """The fields as one line of JSON: ASCII only, so that nothing in it can break or turn a line."""
+    return json.dumps(fields)
+
+
+def _plain(value: object, redact: Redact, depth: int) -> Any:
+    if isinstance(value, Enum):
+        value = value.value
+    if value is None or isinstance(value, (bool, int)):
+        return value
+    if isinstance(value, str):
+        return _text(value, redact)
+    if isinstance(value, float):
+        return value if math.isfinite(value) else str(value)
+    if isinstance(value, date):
+        return value.isoformat()
+    if depth < _DEEPEST and isinstance(value, Mapping):
+        pairs = list(value.items())[:_MOST_ITEMS]
+        return {_text(_said(key), redact): _plain(each, redact, depth + 1) for key, each in pairs}
+    if depth < _DEEPEST and isinstance(value, (list, tuple, set, frozenset)):
+        return [_plain(each, redact, depth + 1) for each in list(value)[:_MOST_ITEMS]]
+    return _text(_said(value), redact)
+
+
+def _said(value: object) -> str:
+    try:
+        return f"{type(value).__name__}: {value}" if isinstance(value, BaseException) else str(value)
+    except Exception:  # noqa: BLE001 - any object can come here, and a broken one must not stop us
+        return f"<{type(value).__name__}>"
+
+
+def _text(text: str, redact: Redact) -> str:
+    # Redacted before it is cut: half a secret is one too.
+    text = redact(text)
+    return text if len(text) <= _LONGEST_TEXT else f"{text[:_LONGEST_TEXT]}… ({len(text)} characters)"
+
+
+def _escaped(text: str) -> str:
+    """The text with newlines, escape sequences, NUL and bidirectional controls spelled out."""
+    if text.isprintable():
+        return text
+    return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in text)
+
+
+def _exception_text(exc_info: object) -> str:
+    """The traceback of what `exc_info` means, without the local variables; empty where it means none."""
+    if isinstance(exc_info, tuple):
+        error = exc_info[1]
+    elif isinstance(exc_info, BaseException):
+        error = exc_info
+    else:
+        error = sys.exc_info()[1] if exc_info else None
+    if not isinstance(error, BaseException):
+        return ""
+    trace = traceback.TracebackException.from_exception(error, limit=-_MOST_FRAMES, capture_locals=False)
+    return "".join(trace.format()).rstrip("\n")
+
+
+Emit = Callable[[str, dict[str, object]], None]
+
+
+def route_stdlib(level: int, emit: Emit) -> None:
+    """Hands warnings and errors of all libraries to `emit(level name, fields)`, and to nobody else."""
+    root = logging.getLogger()
+    for handler in list(root.handlers):
+        if isinstance(handler, _Handler):
+            root.removeHandler(handler)
+    root.addHandler(_Handler(max(level, logging.WARNING), emit))
+
+
+class _Handler(logging.Handler):
+    def __init__(self, level: int, emit: Emit) -> None:
+        super().__init__(level)
+        self._emit = emit
+
+    def emit(self, record: logging.LogRecord) -> None:
+        fields: dict[str, object] = {
+            "event": "library.reported",
+            "logger_name": record.name,
+            "message": _message(record),
+        }
+        if record.exc_info:
+            fields["exc_info"] = record.exc_info
+        self._emit(_level_name(record.levelno), fields)
+
+
+def _message(record: logging.LogRecord) -> str:
+    try:
+        return record.getMessage()
+    except Exception:  # noqa: BLE001 - a record whose arguments do not fit is still worth a line
+        return str(record.msg)
+
+
+def _level_name(level: int) -> str:
+    if level >= logging.CRITICAL:
+        return "critical"
+    return "error" if level >= logging.ERROR else "warning"
+
+
+__all__ = [
+    "Logger",
+    "add_secrets",
+    "configure",
+    "get_logger",
+    "redactor",
+    "secrets_in_force",
+    "started_by_systemd",
+]
+
+Logger = FilteringBoundLogger
+_NAME = "logger_name"  # `logger` itself is an argument of structlog's
+_LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40}
+
+
+def get_logger(name: str) -> Logger:
+    """A logger whose events say where they come from; it follows each later `configure`.
+
+    What `bind` makes of it keeps its level and stream, but takes on new secrets.
+    """
+    return cast(Logger, structlog.get_logger(**{_NAME: name}))
+
+
+def started_by_systemd(environ: Mapping[str, str]) -> bool:
+    """Whether the process was started as a unit, so that its lines go to the journal."""
+    return "JOURNAL_STREAM" in environ or "INVOCATION_ID" in environ
+
+
+def configure(
+    *,
+    format: Literal["auto", "json", "console"] = "auto",  # noqa: A002 - the setting's name
+    level: Literal["debug", "info", "warning", "error"] = "info",
+    secrets: Collection[str] = (),
+    stream: TextIO | None = None,
+    under_systemd: bool = False,
+    environ: Mapping[str, str] = os.environ,
+    clock: Clock = wall_clock,
+) -> None:
+    """Sets logging up, or anew; loggers that exist follow.
+
+    `auto` is the console on a terminal and JSON lines everywhere else. `under_systemd` puts the
+    priority before each line, except on a terminal: shells in a desktop session inherit the
+    variables of a unit. `stream` is standard output where it is not given.
+    """
+    stream = sys.stdout if stream is None else stream
+    on_terminal = stream is not None and _is_terminal(stream)
+    console = format == "console" or (format == "auto" and on_terminal)
+    colours = on_terminal and not environ.get("NO_COLOR")
+    pipeline = _Pipeline(
+        renderer=_console_renderer(colours=colours) if console else json_line,
+        console=console,
+        secrets=secrets,
+        prefixed=under_systemd and not on_terminal,
+        clock=clock,
+    )
+    output = Output(stream)
+    structlog.configure(
+        processors=_processors(pipeline),
+        wrapper_class=structlog.make_filtering_bound_logger(_LEVELS[level]),
+        logger_factory=lambda *args: output,
+        cache_logger_on_first_use=False,  # a reload must reach the loggers that exist
+    )
+    route_stdlib(_LEVELS[level], lambda level_name, fields: output.msg(pipeline(None, level_name, fields)))
+
+
+def add_secrets(secrets: Collection[str]) -> None:
+    """These are redacted from now on, too. Until `configure`, which needs to be given them, as all others."""
+    for pipeline in _pipelines():
+        pipeline.redact_also(secrets)
+
+
+def secrets_in_force() -> tuple[str, ...]:
+    """All that is redacted now."""
+    return tuple(secret for pipeline in _pipelines() for secret in pipeline.secrets)
+
+
+def _pipelines() -> list[_Pipeline]:
+    """The one in force; none before the first `configure`."""
+    return [each for each in structlog.get_config()["processors"] if isinstance(each, _Pipeline)]
+
+
+def _processors(pipeline: _Pipeline) -> list[Any]:
+    """The processors in force, changed in place: loggers bound before a reload hold the same list,
+    and must not go on with the old secrets."""
+    if not structlog.is_configured():
+        return [pipeline]
+    processors = cast(list[Any], structlog.get_config()["processors"])
+    processors[:] = [pipeline]
+    return processors
+
+
+class _Pipeline:
+    """A structlog processor: the event's fields -> the finished line. Never raises."""
+
+    def __init__(
+        self,
+        *,
+        renderer: Any,
+        console: bool,
+        secrets: Collection[str],
+        prefixed: bool,
+        clock: Clock,
+    ) -> None:
+        self._renderer = renderer
+        self._console = console
+        self.secrets: tuple[str, ...] = ()
+        self.redact_also(secrets)
+        self._prefixed = prefixed
+        self._clock = clock
+
+    def redact_also(self, secrets: Collection[str]) -> None:
+        """Adds secrets."""
+        self.secrets = tuple(dict.fromkeys((*self.secrets, *secrets)))
+        self._redact = redactor(self.secrets)
+
+    def __call__(self, logger: WrappedLogger, method: str, fields: EventDict) -> str:
+        level = method if method in PRIORITIES else "error"
+        try:
+            line = self._line(level, fields)
+        except Exception as error:  # noqa: BLE001 - what cannot be logged must not stop who logs it
+            what = f"{type(error).__name__} in logging"
+            line = json_line(None, level, {"level": level, "event": "library.reported", "message": what})
+        return f"<{PRIORITIES[level]}>{line}" if self._prefixed else line
+
+    def _line(self, level: str, fields: EventDict) -> str:
+        stamp = self._clock().isoformat(timespec="milliseconds").replace("+00:00", "Z")
+        head = {"timestamp": stamp, "level": level, "event": fields.pop("event", "")}
+        if _NAME in fields:
+            head["logger"] = fields.pop(_NAME)
+        rest = {key: value for key, value in fields.items() if key not in head}
+        clean = plain({**head, **rest}, self._redact)
+        if self._console:
+            clean = one_line(clean)
+        # Once more as a whole: what was no secret in its parts may be one together.
+        return self._redact(self._renderer(None, level, clean))
+
+
+def _console_renderer(*, colours: bool) -> structlog.dev.ConsoleRenderer:
+    # The plain formatter: the default one is rich's wherever rich is installed, and shows locals.
+    return structlog.dev.ConsoleRenderer(
+        colors=colours, sort_keys=False, exception_formatter=structlog.dev.plain_traceback
+    )
+
+
+def _is_terminal(stream: TextIO) -> bool:
+    try:
+        return stream.isatty()
+    except ValueError:  # closed
+        return False

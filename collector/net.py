@@ -1,0 +1,428 @@
+"""What every HTTP client of ours shares: sessions that keep nothing, limits, addresses, errors in words."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import os
+import re
+import socket
+import ssl
+from collections import Counter, deque
+from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
+from contextlib import suppress
+from contextvars import ContextVar
+from functools import partial
+from itertools import zip_longest
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import aiohttp
+from aiohttp.abc import AbstractResolver
+
+from collector import __version__
+from collector.threads import DaemonThreads
+
+_MAX_HEAD = 512 * 1024  # more than one read from a socket, which may hold a part of the body already
+_MAX_ANSWER = 2 * 1024 * 1024  # on the line: a body of 1 MB in its chunks
+_LINE_COST = 200  # bytes: as a header or a trailer, two bytes become half a kilobyte of objects
+
+
+class AnswerTooLong(aiohttp.ClientError):
+    """The connection was ended, for it brought more than any answer of ours may."""
+
+
+class BoundedResponse(aiohttp.ClientResponse):
+    """An answer whose connection ends where it brings too much."""
+
+    async def start(self, connection: Any) -> aiohttp.ClientResponse:
+        """Waits for the headers. `AnswerTooLong` where they do not end."""
+        counting = _Counting(connection.protocol, connection.transport)
+        connection.transport.set_protocol(counting)
+        try:
+            response = await super().start(connection)
+        except aiohttp.ClientError:
+            if counting.left < 0:
+                raise AnswerTooLong from None
+            raise
+        counting.left += _MAX_ANSWER
+        return response
+
+
+class _Counting(asyncio.Protocol):
+    """Stands before the library's protocol and hands on what comes, as long as it is not too much."""
+
+    def __init__(self, protocol: asyncio.Protocol, transport: asyncio.Transport) -> None:
+        self.left = _MAX_HEAD
+        self._protocol = protocol
+        self._transport = transport
+
+    def data_received(self, data: bytes) -> None:
+        self.left -= len(data) + data.count(b"\n") * _LINE_COST
+        if self.left < 0:
+            self._transport.abort()
+        else:
+            self._protocol.data_received(data)
+
+    def eof_received(self) -> bool | None:
+        return self._protocol.eof_received()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._protocol.connection_lost(exc)
+
+    def pause_writing(self) -> None:
+        self._protocol.pause_writing()
+
+    def resume_writing(self) -> None:
+        self._protocol.resume_writing()
+
+
+_HEAD_START_S = 1.0  # of one address before the next: far hosts are connected to by then, TLS included
+_RESOLUTION_S = 0.01
+_KNOWN_FOR_S = 10.0  # how long a name's addresses are used before it is looked up again
+_FAMILIES = {int(socket.AF_INET): "IPv4", int(socket.AF_INET6): "IPv6"}
+_PROXIES = ("https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY")
+
+Address = dict[str, Any]
+"""As the library's resolvers give it: `host`, `port`, `family` and what belongs to them."""
+
+
+def new_session(trace_configs: Iterable[aiohttp.TraceConfig] = ()) -> aiohttp.ClientSession:
+    """A session: no proxy from the environment, no cookies, no kept connections, no time limit.
+
+    `asyncio.timeout` around a request is the only limit: the library's own do not cover all of it.
+    """
+    return aiohttp.ClientSession(
+        connector=_Connector(),
+        cookie_jar=aiohttp.DummyCookieJar(),
+        response_class=BoundedResponse,
+        headers={"User-Agent": f"shelly-collector/{__version__}", "Accept-Encoding": "identity"},
+        auto_decompress=False,
+        timeout=aiohttp.ClientTimeout(),
+        trace_configs=list(trace_configs),
+        trust_env=False,
+    )
+
+
+def unreached(session: aiohttp.ClientSession, host: str) -> Mapping[str, str]:
+    """What was of no use when that host was last connected to: "IPv4" or "IPv6", and why.
+
+    Only what is certain: an address that was slow counts after `_HEAD_START_S` without a connection, and a
+    family that this machine has no network for is not listed.
+    """
+    connector = session.connector
+    return connector.unreached.get(host, {}) if isinstance(connector, _Connector) else {}
+
+
+# -- Errors in words ----------------------------------------------------------------------------------
+
+
+class Explanation(NamedTuple):
+    """What an error means: `reason` for a log line, and `cure`, sentences for a person, or empty."""
+
+    reason: str
+    cure: str = ""
+
+
+NO_WAY_CURE = (
+    "Look whether this machine is online, and compare the host with the server that the Shelly app shows "
+    "beside the key. A proxy is not used, on purpose, for the key goes to the host alone: let this machine "
+    "reach the host's port 443 directly, or through a VPN."
+)
+_NO_AUTHORITIES = Explanation(
+    "this machine knows no authority to check the host's certificate with: install ca-certificates",
+    "Install them: apt install ca-certificates. The work goes on by itself; where it does not, restart the "
+    "service.",
+)
+_STRANGER = Explanation(
+    "the host's certificate is of an issuer that this machine does not know (a device in between, or old "
+    "ca-certificates?)",
+    "A firewall, a virus scanner or a portal may stand between and show a certificate of its own: let this "
+    "machine reach the host's port 443 without it. Or this machine's list of authorities is old: apt install "
+    "ca-certificates.",
+)
+_SELF_SIGNED = Explanation(
+    "the host's certificate is signed by itself: another device answers in its place (a captive portal?)",
+    "Log in where this network asks for it, let the firewall pass this machine to the host's port 443, and "
+    "compare the host with the server that the Shelly app shows beside the key.",
+)
+_OTHER_NAME = Explanation(
+    "the host's certificate is for another name (a wrong host, or a device in between?)",
+    "Compare the host with the server that the Shelly app shows beside the key. If it is right, another "
+    "device answers in its place: log in where this network asks for it, and look at router and firewall.",
+)
+_CERTIFICATES = {  # by OpenSSL's X509_V_ERR_ of x509_vfy.h
+    9: Explanation(
+        "the host's certificate is not valid yet, by this machine's clock, which seems to be behind: set it "
+        "(timedatectl)",
+        "Set this machine's clock (timedatectl); the work goes on by itself.",
+    ),
+    10: Explanation(
+        "the host's certificate has expired, by this machine's clock (is it right? see timedatectl)",
+        "Look at this machine's clock (timedatectl). If it is right, the host's owner has to renew the "
+        "certificate, and the work goes on by itself then.",
+    ),
+    18: _SELF_SIGNED,  # DEPTH_ZERO_SELF_SIGNED_CERT
+    62: _OTHER_NAME,  # HOSTNAME_MISMATCH
+    64: _OTHER_NAME,  # IP_ADDRESS_MISMATCH
+}
+_UNKNOWN_ISSUER = {
+    2,  # UNABLE_TO_GET_ISSUER_CERT
+    19,  # SELF_SIGNED_CERT_IN_CHAIN
+    20,  # UNABLE_TO_GET_ISSUER_CERT_LOCALLY
+    21,  # UNABLE_TO_VERIFY_LEAF_SIGNATURE
+}
+
+
+def in_words(error: Exception) -> str:
+    """What the library's error means. Never its own text, which holds the URL and so a secret."""
+    return _explained(error).reason
+
+
+def cure_for(error: Exception) -> str:
+    """What a person can do about it, in sentences; empty where nothing special is known."""
+    return _explained(error).cure
+
+
+def too_late(limit_s: float, failures: Mapping[str, str]) -> str:
+    """That no connection was made in time; `failures` says why, by family, where something is known."""
+    why = f": {by_family(failures)}" if len(set(failures.values())) > 1 else ""
+    return noting_a_proxy(f"no connection within {limit_s:g} s{why}")
+
+
+def noting_a_proxy(says: str) -> str:
+    """What went wrong, and that the proxy which the environment names is not used, where it names one."""
+    named = any(os.environ.get(name) for name in _PROXIES)
+    return f"{says}; the environment names a proxy, which is not used" if named else says
+
+
+def by_family(failures: Mapping[str, str]) -> str:
+    """Why there was no connection, in a few words, where it is not the same for all kinds of addresses."""
+    if len(set(failures.values())) <= 1:
+        return next(iter(failures.values()), "")
+    return ", ".join(f"{why} over {family}" for family, why in sorted(failures.items()))
+
+
+class NoConnection(aiohttp.ClientConnectionError):
+    """No address of the host could be connected to; `failures` says why, by family."""
+
+    def __init__(self, failures: Mapping[str, str]) -> None:
+        super().__init__(by_family(failures))
+        self.failures = failures
+
+
+def _explained(error: Exception) -> Explanation:
+    if isinstance(error, aiohttp.ClientConnectorCertificateError):
+        error = error.certificate_error
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return _explained_certificate(error)
+    if isinstance(error, aiohttp.ClientSSLError | ssl.SSLError):
+        return Explanation("no secure connection could be made")
+    if isinstance(error, NoConnection):
+        return Explanation(noting_a_proxy(f"no connection: {by_family(error.failures)}"), NO_WAY_CURE)
+    if isinstance(error, aiohttp.ClientConnectorError):
+        says = f"no connection: {_words_of(error.os_error)}"
+        if isinstance(error.os_error, socket.gaierror):
+            says = "the host's name does not resolve (no network, or a wrong host?)"
+        return Explanation(noting_a_proxy(says), NO_WAY_CURE)
+    if isinstance(error, AnswerTooLong):
+        return Explanation("the answer's headers have no end")
+    if isinstance(error, aiohttp.ClientPayloadError | aiohttp.ClientConnectionError | ConnectionError):
+        return Explanation("the connection broke before the answer was whole")
+    return Explanation(f"the answer could not be read ({type(error).__name__})")
+
+
+def _explained_certificate(error: ssl.SSLCertVerificationError) -> Explanation:
+    """By OpenSSL's own verdict: what this machine lacks is not the host's mistake, nor always the clock's."""
+    if error.verify_code in _UNKNOWN_ISSUER:
+        return _STRANGER if _has_authorities() else _NO_AUTHORITIES
+    if error.verify_code in _CERTIFICATES:
+        return _CERTIFICATES[error.verify_code]
+    # Words of OpenSSL's own: only those for another name hold anything of ours.
+    return Explanation(f"the host's certificate is not valid ({error.verify_message})")
+
+
+def _has_authorities() -> bool:
+    """Whether OpenSSL finds any, where it looks by default: in a file of many, and in folders of one each."""
+    paths = ssl.get_default_verify_paths()
+    with suppress(OSError):
+        if paths.cafile and Path(paths.cafile).stat().st_size:
+            return True
+    for folder in os.environ.get(paths.openssl_capath_env, paths.openssl_capath).split(os.pathsep):
+        with suppress(OSError):
+            if any(re.fullmatch(r"[0-9a-f]{8}\.\d+", each.name) for each in Path(folder).iterdir()):
+                return True
+    return False
+
+
+def _why(error: aiohttp.ClientConnectorError) -> str:
+    if isinstance(error, aiohttp.ClientSSLError):
+        return in_words(error)
+    return _words_of(error.os_error)
+
+
+def _words_of(cause: OSError) -> str:
+    """The number's meaning: the text beside it may be anybody's."""
+    return os.strerror(cause.errno) if cause.errno else type(cause).__name__
+
+
+# -- Addresses ----------------------------------------------------------------------------------------
+
+_CHOSEN: ContextVar[Address] = ContextVar("chosen")
+_NO_NETWORK = {errno.ENETUNREACH, errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT}
+
+
+class _Connector(aiohttp.TCPConnector):
+    """Connects by whichever of a host's addresses works first, TLS included, with any release of the library.
+
+    Releases before 3.10 wait for an address until the kernel gives up, after two minutes, before they try
+    the next; later ones try several at once, and then wait for TLS with one of them. Here each address has
+    a head start before the next, and goes on beside it (RFC 8305, "happy eyeballs"). To the library's
+    signals, and so to the pacer, all of it is one connection: the request goes out on the first that works.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(force_close=True, limit=0, use_dns_cache=False, resolver=_ChosenAddress())
+        self.unreached: dict[str, dict[str, str]] = {}
+        self._threads = DaemonThreads()
+        self._lookups: dict[tuple[str, int], tuple[float, asyncio.Future[list[Address]]]] = {}
+        self._worked: dict[str, int] = {}  # the family by which a host was last connected to
+        self._turns: Counter[str] = Counter()
+
+    async def _create_connection(self, req: Any, *more: Any) -> Any:
+        connect = partial(super()._create_connection, req, *more)
+        host: str = req.url.raw_host
+        if ":" in host or host.replace(".", "").isdigit():  # an address itself
+            return await connect()
+        unreached = self.unreached[host] = {}
+        try:
+            addresses = await self._look_up(host, req.port)
+        except OSError as error:
+            raise aiohttp.ClientConnectorError(req.connection_key, error) from error
+        loop = asyncio.get_running_loop()
+        errors: list[aiohttp.ClientConnectorError] = []
+        failures: dict[str, str] = {}
+        reached: set[str] = set()
+
+        async def attempt(address: Address) -> Any:
+            _CHOSEN.set(address)
+            family, began = _FAMILIES[address["family"]], loop.time()
+            try:
+                connection = await connect()
+            except asyncio.CancelledError:
+                if loop.time() - began >= _HEAD_START_S - _RESOLUTION_S:
+                    unreached[family] = "no answer"
+                raise
+            except aiohttp.ClientConnectorError as error:
+                errors.append(error)
+                failures[family] = _why(error)
+                if error.errno not in _NO_NETWORK:
+                    unreached[family] = failures[family]
+                raise
+            self._worked[host] = address["family"]
+            reached.add(family)
+            return connection
+
+        turn = self._turns[host]
+        self._turns[host] += 1
+        try:
+            return await first_of(attempt, in_turn(addresses, self._worked.get(host), turn))
+        except aiohttp.ClientConnectorError:
+            # TLS got further than a refused connection: it knows more of what is wrong.
+            tls = next((each for each in errors if isinstance(each, aiohttp.ClientSSLError)), None)
+            if tls is not None:
+                raise tls from None
+            if len(set(failures.values())) == 1:
+                raise
+            raise NoConnection(failures) from None
+        finally:
+            for family in reached:
+                unreached.pop(family, None)
+
+    async def _look_up(self, host: str, port: int) -> list[Address]:
+        """A name's addresses: looked up once for all who want them within ten seconds.
+
+        In a daemon thread: a name server that never answers cannot delay a stop.
+        """
+        loop = asyncio.get_running_loop()
+        began, found = self._lookups.get((host, port), (0.0, None))
+        is_old = found is not None and found.done() and loop.time() - began >= _KNOWN_FOR_S
+        if found is None or is_old or (found.done() and found.exception() is not None):
+            found = loop.run_in_executor(self._threads, _addresses_of, host, port)
+            found.add_done_callback(lambda each: each.cancelled() or each.exception())  # nobody may be left
+            self._lookups[host, port] = loop.time(), found
+        return await asyncio.shield(found)  # a request that is cancelled cancels it for no other
+
+
+class _ChosenAddress(AbstractResolver):
+    """The library's view of an attempt: the name has one address."""
+
+    async def resolve(self, host: str, port: int = 0, family: int = socket.AF_UNSPEC) -> list[Any]:
+        return [_CHOSEN.get()]
+
+    async def close(self) -> None:
+        """Nothing to close."""
+
+
+def _addresses_of(host: str, port: int) -> list[Address]:
+    """Blocking. In the system's order. Raises `OSError`."""
+    found = [
+        {
+            "hostname": host,
+            "host": address[0],
+            "port": address[1],
+            "family": family,
+            "proto": protocol,
+            "flags": socket.AI_NUMERICHOST,
+        }
+        for family, _, protocol, _, address in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        if family in _FAMILIES
+    ]
+    if not found:
+        raise socket.gaierror(socket.EAI_NONAME, "no address")
+    return found
+
+
+def in_turn(addresses: Sequence[Address], first: int | None, turn: int) -> list[Address]:
+    """The order to try them in: families alternate, beginning with the family `first` where it is there.
+
+    With each `turn` a family begins with another of its addresses: one server that is sick is not met
+    every time.
+    """
+    families: dict[int, list[Address]] = {}
+    for address in addresses:
+        families.setdefault(address["family"], []).append(address)
+    groups = sorted(families.values(), key=lambda group: group[0]["family"] != first)
+    turned = [group[turn % len(group) :] + group[: turn % len(group)] for group in groups]
+    return [address for row in zip_longest(*turned) for address in row if address is not None]
+
+
+async def first_of(attempt: Callable[[Address], Coroutine[Any, Any, Any]], addresses: list[Address]) -> Any:
+    """The first attempt's connection that is made; the last one's error where none is.
+
+    The next attempt begins when one has failed, or the youngest had its head start. No connection is left
+    over, whatever happens.
+    """
+    running: set[asyncio.Task[Any]] = set()
+    waiting = deque(addresses)
+    try:
+        while True:
+            if waiting:
+                running.add(asyncio.create_task(attempt(waiting.popleft())))
+            limit_s = _HEAD_START_S if waiting else None
+            done, _ = await asyncio.wait(running, timeout=limit_s, return_when=asyncio.FIRST_COMPLETED)
+            for task in done:
+                running.remove(task)
+                error = task.exception()
+                if error is None:
+                    return task.result()
+                if not running and not waiting:
+                    raise error
+    finally:
+        for task in running:
+            task.cancel()
+        if running:
+            await asyncio.wait(running)
+        for task in running:
+            if not task.cancelled() and task.exception() is None:
+                task.result().close()

@@ -1,0 +1,438 @@
+"""The service: life and death of the process. Composed here, stopped here, reloaded here."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from datetime import datetime
+from functools import partial
+from zoneinfo import ZoneInfo
+
+from collector import __version__, logs
+from collector.archive.mark import Remembered
+from collector.cloud.meters import Account
+from collector.collect.collector import Collection, Lane
+from collector.collect.outages import Refusal
+from collector.collect.totals import check_totals
+from collector.collect.worker import AccountRunner, Job
+from collector.energy.days import Clock, home_zone
+from collector.errors import CollectorError, KeyRefused, SettingsError
+from collector.service.accounts import AccountAtWork, Pacers, assembled
+from collector.service.notify import Tell, outside
+from collector.service.observer import Observer
+from collector.service.schedule import Schedule
+from collector.service.signals import Signals, broken_off_by
+from collector.service.systemd import Notifier
+from collector.settings import Settings
+from collector.status import in_one_line, place_for, read_standing
+from collector.threads import DaemonThreads
+
+_log = logs.get_logger("service")
+
+
+class Asker:
+    """Does what a trigger must not: stopping the scheduler would cancel it."""
+
+    def __init__(self, idle: Callable[[], None]) -> None:
+        """`idle` is called whenever all that was due has been asked for, and when a job is done."""
+        self._idle = idle
+        self._tasks: dict[asyncio.Task[None], float] = {}  # since when
+        self._jobs: set[asyncio.Task[None]] = set()
+
+    def ask(self, runner: AccountRunner, collection: Collection, lane: Lane) -> None:
+        """Looks at the files and asks for a job; comes back at once."""
+        task = asyncio.create_task(self._look_and_request(runner, collection, lane))
+        self._tasks[task] = asyncio.get_running_loop().time()
+        task.add_done_callback(self._asked)
+
+    def waits_since(self, now: float) -> float:
+        """For how many seconds the oldest look has been under way at loop time `now`; 0 without one."""
+        return max((now - since for since in self._tasks.values()), default=0.0)
+
+    def cancel(self) -> None:
+        """Asks for nothing more."""
+        for task in (*self._tasks, *self._jobs):
+            task.cancel()
+
+    def _asked(self, task: asyncio.Task[None]) -> None:
+        del self._tasks[task]
+        if task.cancelled():
+            return
+        if (error := task.exception()) is not None:
+            _log.error("job.failed", exc_info=error)
+        if not self._tasks:
+            self._idle()
+
+    async def _look_and_request(self, runner: AccountRunner, collection: Collection, lane: Lane) -> None:
+        with suppress(OSError):  # a disk in trouble is told by the work itself
+            await collection.look()
+        if collection.refusal is not None:  # nothing to do is no reason to take the work for stuck
+            runner.moved_at = asyncio.get_running_loop().time()
+        elif (job := runner.request(lane, collection)) is not None:
+            task = asyncio.create_task(self._until_done(job, collection))
+            self._jobs.add(task)
+            task.add_done_callback(self._jobs.discard)
+
+    async def _until_done(self, job: Job, collection: Collection) -> None:
+        await job.done.wait()
+        if job.lane is Lane.BACKFILL:
+            await check_totals(collection)
+        self._idle()
+
+
+_GRACE_S = 3.0  # for the days under way when the service is told to stop
+_SAVE_GRACE_S = 1.0  # for a file that is being saved; after that the kernel ends it, old or new
+_HEARTBEAT_S = 30.0
+_STATUS_S = 30.0  # so often it is said how things stand, where nothing is news
+_STUCK_S = 900.0  # no request and no answer for so long, and yet a day under way: the work hangs
+_IDLE_S = 3 * 3600.0  # every hour asks for today: who did nothing for three, without a reason, is broken
+_STEP_S = 60.0  # a larger jump of the wall clock against elapsed time is a step
+
+
+async def serve(
+    settings: Settings,
+    load: Callable[[], Settings],
+    signals: Signals,
+    clock: Clock,
+    notifier: Notifier,
+    in_force: Callable[[Settings], None] = lambda settings: None,
+    remembered: Remembered | None = None,
+) -> None:
+    """Collects until told to stop. `load` reads the configuration again, for a reload, and does no more;
+    `in_force` is called with settings that were read so, as soon as they hold.
+
+    `remembered` knows where archives were before.
+    Raises what keeps it from starting: `ArchiveError`. A reload that cannot work changes nothing.
+    """
+    _log.info("service.started", version=__version__, meters=len(settings.meters))
+    for warning in settings.warnings:
+        _log.warning("config.warning", reason=warning)
+    configuration = _Configuration(settings, load, in_force, remembered)
+    pacers = Pacers()
+    refusals: dict[Account, Refusal] = {}
+    refused_since: dict[str, float] = {}  # by the account's name: the key may be another one by now
+    is_reload = False
+    while not signals.stop.is_set():
+        async with AsyncExitStack() as held:
+            async with _signs_of_life(notifier), broken_off_by(signals.stop):
+                new = await configuration.read_again() if is_reload else None
+                accounts = await configuration.taken_up(new, held, clock, pacers)
+            if signals.stop.is_set():
+                break
+            settings = configuration.settings
+            for each, account in zip(settings.accounts, accounts, strict=True):
+                account.runner.refusal = refusals.get(each.account)
+                if account.runner.refusal is None:
+                    account.runner.refused_since = refused_since.get(each.account.name)
+            observer = _observer(accounts, settings, clock)
+            async with outside(
+                settings.listen, settings.alarms, observer.standing, clock, settings.health
+            ) as tell:
+                await _Round(accounts, configuration, signals, clock, notifier, observer, tell).run()
+            refusals = {
+                each.account: account.runner.refusal
+                for each, account in zip(settings.accounts, accounts, strict=True)
+                if account.runner.refusal is not None
+            }
+            refused_since = {
+                account.name: since
+                for account in accounts
+                if (since := _refused_since(account.runner)) is not None
+            }
+        signals.reload.clear()
+        is_reload = True
+    _log.info("service.stopped")
+
+
+def _refused_since(runner: AccountRunner) -> float | None:
+    """Since when a key of the account is refused, this one or one before it."""
+    return runner.refused_since if runner.refusal is None else runner.refusal.since
+
+
+def _observer(accounts: list[AccountAtWork], settings: Settings, clock: Clock) -> Observer:
+    place = place_for(settings.archive, os.environ)
+    before = read_standing(settings.archive, os.environ)
+    return Observer(accounts, settings.health, clock, home_zone(os.environ), place, before)
+
+
+@asynccontextmanager
+async def _signs_of_life(notifier: Notifier) -> AsyncIterator[None]:
+    """Given while the body waits for a card that stalls, for a quarter of an hour at most."""
+
+    async def alive() -> None:
+        pause_s = _pause_s(notifier)
+        for _ in range(round(_STUCK_S / pause_s)):
+            notifier.alive()
+            await asyncio.sleep(pause_s)
+
+    giving = asyncio.create_task(alive())
+    try:
+        yield
+    finally:
+        giving.cancel()
+
+
+def _pause_s(notifier: Notifier) -> float:
+    """Seconds between two signs of life."""
+    return min(_HEARTBEAT_S, (notifier.watchdog_s or _HEARTBEAT_S) / 3)
+
+
+class _Configuration:
+    """The settings in force, and what became of a file that was changed since."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        load: Callable[[], Settings],
+        in_force: Callable[[Settings], None],
+        remembered: Remembered | None,
+    ) -> None:
+        self.settings = settings
+        self._remembered = remembered
+        self._load = load
+        self._in_force = in_force
+        self._rejected: Settings | list[str] | None = None  # what was read last, where it was rejected
+
+    async def read_again(self) -> Settings | None:
+        """What the file says now; `None` where it has mistakes, which is reported."""
+        read = await self._read()
+        if isinstance(read, Settings):
+            return read
+        self._reject(read, read)
+        return None
+
+    async def has_another_key(self) -> bool:
+        """Whether the file has another key than the one in force; not again where it was rejected.
+
+        Mistakes in it are reported once.
+        """
+        read = await self._read()
+        if read == self._rejected:
+            return False
+        if isinstance(read, Settings):
+            return _keys(read) != _keys(self.settings)
+        self._reject(read, read)
+        return False
+
+    async def taken_up(
+        self, new: Settings | None, held: AsyncExitStack, clock: Clock, pacers: Pacers
+    ) -> list[AccountAtWork]:
+        """The accounts at work, until `held` ends: with the new settings where these work, else as before."""
+        if new is not None:
+            try:
+                return await held.enter_async_context(
+                    assembled(
+                        new,
+                        clock,
+                        pacers,
+                        remembered=self._remembered,
+                        on_open=partial(self._accept, new),
+                    )
+                )
+            except CollectorError as error:
+                self._reject(new, [str(error)])
+        return await held.enter_async_context(
+            assembled(self.settings, clock, pacers, remembered=self._remembered)
+        )
+
+    async def _read(self) -> Settings | list[str]:
+        """The settings in the file, or its mistakes. Off the loop: it may lie on a card that stalls."""
+        try:
+            read = await asyncio.get_running_loop().run_in_executor(DaemonThreads(), self._load)
+        except SettingsError as error:
+            return [str(problem) for problem in error.problems]
+        logs.add_secrets(read.secrets)
+        return read
+
+    def _accept(self, new: Settings) -> None:
+        self.settings, self._rejected = new, None
+        self._in_force(new)
+        _log.info("config.reloaded", meters=len(new.meters))
+
+    def _reject(self, read: Settings | list[str], problems: list[str]) -> None:
+        self._rejected = read
+        _log.error("config.rejected", problems=problems)
+
+
+def _keys(settings: Settings) -> dict[str, str]:
+    """Each account's key."""
+    return {each.account.name: each.account.auth_key for each in settings.accounts}
+
+
+class _Round:
+    """The time between two readings of the configuration."""
+
+    def __init__(
+        self,
+        accounts: list[AccountAtWork],
+        configuration: _Configuration,
+        signals: Signals,
+        clock: Clock,
+        notifier: Notifier,
+        observer: Observer,
+        tell: Tell,
+    ) -> None:
+        self._accounts = accounts
+        self._configuration = configuration
+        self._signals = signals
+        self._clock = clock
+        self._notifier = notifier
+        self._schedule = Schedule(configuration.settings.timetable)
+        self._observer = observer
+        self._tell = tell
+        self._observed_at = asyncio.get_running_loop().time()
+        self._news = asyncio.Event()  # something happened that the status should say now
+        self._turned = asyncio.Event()  # an account's trouble began, changed or ended
+        self._asker = Asker(self._news.set)
+        for account in accounts:
+            account.runner.on_turn = self._on_turn
+
+    async def run(self) -> None:
+        """Works until a signal comes; a part that dies of a bug ends the service, loudly."""
+        workers = [asyncio.create_task(account.runner.run()) for account in self._accounts]
+        others = [
+            asyncio.create_task(work)
+            for work in (self._heartbeat(), self._observe(), self._look_for_new_keys(), self._signals.wait())
+        ]
+        try:
+            self._begin()
+            await asyncio.wait([*workers, *others], return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            if self._signals.stop.is_set():
+                self._notifier.stopping()
+                _log.info("service.stopping")
+            self._schedule.stop()
+            self._asker.cancel()
+            for each in others:
+                each.cancel()
+            await self._wind_down(workers)
+        for task in (*workers, *others):
+            if task.done() and not task.cancelled():
+                task.result()
+
+    async def _wind_down(self, workers: list[asyncio.Task[None]]) -> None:
+        """Ends the work after the days under way. What is being saved is waited for by a reload, which lets
+        go of the archives then, for as long as it takes; where the process ends, the kernel ends it.
+        """
+        for account in self._accounts:
+            account.runner.stop()
+        late = (await asyncio.wait(workers, timeout=_GRACE_S))[1] if workers else set()
+        for task in late:
+            task.cancel()
+        async with _signs_of_life(self._notifier):
+            if self._signals.reload.is_set():
+                async with broken_off_by(self._signals.stop):
+                    await self._all_saved(late)
+                    return
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_SAVE_GRACE_S):
+                    await self._all_saved(late)
+
+    async def _all_saved(self, late: set[asyncio.Task[None]]) -> None:
+        """Until nothing works on a file any more; `late` are workers that were cancelled."""
+        if late:
+            await asyncio.wait(late)
+        for _, collection in self._collections():
+            await collection.idle()
+        await self._observer.idle()
+
+    def _begin(self) -> None:
+        """The first jobs of each meter, at once; the schedule asks for the later ones."""
+        for account, collection in self._collections():
+            self._schedule.add(
+                partial(self._asker.ask, account.runner, collection), partial(_zone_of, collection)
+            )
+        self._schedule.start(self._clock())
+        self._notifier.ready("Starting")
+        _log.info("service.ready")
+        self._ask_all()
+
+    def _ask_all(self) -> None:
+        for account, collection in self._collections():
+            for lane in Lane:
+                self._asker.ask(account.runner, collection, lane)
+
+    def _is_stuck(self) -> bool:
+        """Whether something under way has not moved for a quarter of an hour, or nothing is done any more.
+
+        Who waits because the cloud asked for it is not stuck.
+        """
+        now = asyncio.get_running_loop().time()
+        if self._asker.waits_since(now) > _STUCK_S or now - self._observed_at > _STUCK_S:
+            return True
+        runners = [(each.runner, each.pacer) for each in self._accounts]
+        if any(runner.is_busy and pacer.quiet_s > _STUCK_S for runner, pacer in runners):
+            return True
+        return any(
+            runner.trouble is None and now - max(runner.moved_at, pacer.held_until) > _IDLE_S
+            for runner, pacer in runners
+        )
+
+    def _collections(self) -> list[tuple[AccountAtWork, Collection]]:
+        return [(account, each) for account in self._accounts for each in account.collections]
+
+    async def _heartbeat(self) -> None:
+        """Signs of life while loop and work are alive; clock steps."""
+        loop = asyncio.get_running_loop()
+        pause_s = _pause_s(self._notifier)
+        checked_at, offset = loop.time(), self._clock().timestamp() - loop.time()
+        while True:
+            if not self._is_stuck():
+                self._notifier.alive()
+            await asyncio.sleep(pause_s)
+            if loop.time() - checked_at < _HEARTBEAT_S:
+                continue
+            checked_at = loop.time()
+            now = self._clock()
+            step_s = now.timestamp() - loop.time() - offset
+            if abs(step_s) > _STEP_S:
+                offset += step_s
+                _log.warning("clock.stepped", step_s=round(step_s, 1))
+                self._replan(now)
+            elif any(account.runner.wants_new_plans for account in self._accounts):
+                self._replan(now)
+            elif self._schedule.is_outdated(now):
+                self._schedule.replan(now)
+
+    async def _observe(self) -> None:
+        """What the service says of itself, on news and twice a minute: its standing and the status line."""
+        said = ""
+        while True:
+            jobs = sum(account.runner.jobs_under_way for account in self._accounts)
+            standing = await self._observer.observe(jobs, self._schedule.next_run())
+            self._observed_at = asyncio.get_running_loop().time()
+            self._tell(standing)
+            if (status := in_one_line(standing)) != said:
+                said = status
+                self._notifier.status(status)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_STATUS_S):
+                    await self._news.wait()
+            self._news.clear()
+
+    def _replan(self, now: datetime) -> None:
+        for account in self._accounts:
+            account.runner.drop()
+            account.runner.wants_new_plans = False
+        self._schedule.replan(now)
+        self._ask_all()
+
+    def _on_turn(self) -> None:
+        self._news.set()
+        self._turned.set()
+
+    async def _look_for_new_keys(self) -> None:
+        """A key that was refused and has been changed since is used at once."""
+        while True:
+            while not any(isinstance(each.runner.trouble, KeyRefused) for each in self._accounts):
+                self._turned.clear()
+                await self._turned.wait()
+            await asyncio.sleep(_HEARTBEAT_S)
+            if await self._configuration.has_another_key():
+                self._signals.reload.set()
+
+
+def _zone_of(collection: Collection) -> ZoneInfo:
+    return collection.zone

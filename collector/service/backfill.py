@@ -1,0 +1,252 @@
+"""A backfill by hand: the main job once, on the parts that the service runs on."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from datetime import date, datetime
+
+from collector.archive.folder import OWN_FOLDER, survey
+from collector.archive.mark import Remembered, adopted, has_days, mark_for, read_mark
+from collector.archive.store import MOST_COMPARED, DayOutcome
+from collector.cloud.meters import Meter
+from collector.collect.collector import Collection, Lane
+from collector.collect.outages import Cause
+from collector.collect.totals import check_totals, spans_wanted
+from collector.collect.worker import Job
+from collector.energy.days import Clock, date_in, home_zone
+from collector.energy.history import Availability, Knowledge, Outcome, first_day, latest, wanted_days
+from collector.errors import ArchiveLocked, ArchiveRefused
+from collector.service.accounts import AccountAtWork, Pacers, assembled
+from collector.settings import AccountSettings, Settings
+
+_PATIENCE_S = 900.0  # a person waits; a dead line is told within a quarter of an hour
+_GRACE_S = 3.0
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """How far back: `days` full days before today (`None`: all that is kept), or from `since` on.
+
+    `since` insists: also on empty days that are not due, and on those before the meter's beginning.
+    """
+
+    days: int | None = 30
+    since: date | None = None
+
+    def first(self, today: date, oldest: date | None) -> date:
+        """The oldest day to ask for; none before `oldest`, unless `since` says so."""
+        return first_day(today, None if self.since else self.days, self.since or oldest)
+
+    def plan(
+        self,
+        today: date,
+        oldest: date | None,
+        knowledge: Knowledge,
+        availability: Availability | None,
+        now: datetime,
+    ) -> Iterator[date]:
+        """The days to ask for, newest first."""
+        first = self.first(today, oldest)
+        return wanted_days(today, first, knowledge, availability, now, insist=self.since is not None)
+
+
+@dataclass(slots=True)
+class Report:
+    """What a backfill did. `gave_up` is what ended it before its time.
+
+    `beginnings`: since when the cloud has data of each meter, by its daily totals, where these were read
+    further back. `refused`: meters whose archive must not be used. `not_requested`: meters whose archive
+    was another's before that day, so that days before it were left out.
+    `left`: days that were still planned when it ended before its time.
+    """
+
+    counts: Counter[Outcome] = field(default_factory=Counter)
+    failures: dict[str, dict[date, str]] = field(default_factory=dict)
+    requests: int = 0
+    holds: int = 0
+    duration_s: float = 0.0
+    interrupted: bool = False
+    beginnings: dict[str, date] = field(default_factory=dict)
+    refused: dict[str, ArchiveRefused | ArchiveLocked] = field(default_factory=dict)
+    not_requested: dict[str, date] = field(default_factory=dict)
+    gave_up: Cause | None = None
+    left: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Rehearsal:
+    """What a backfill of one meter would ask for, at most, and how long that takes at the allowed pace."""
+
+    meter: str
+    days: list[date]
+    requests: int
+    duration_s: float
+    must_be_proven: bool = False  # day files without a mark: the cloud is to say first whose they are
+    not_requested: date | None = None  # days before that one are left out: they were another meter's
+
+    def as_dict(self) -> dict[str, object]:
+        """For a machine to read."""
+        return {
+            "meter": self.meter,
+            "days": [day.isoformat() for day in self.days],
+            "requests": self.requests,
+            "duration_s": round(self.duration_s, 1),
+            "must_be_proven": self.must_be_proven,
+            "not_requested": None if self.not_requested is None else self.not_requested.isoformat(),
+        }
+
+
+def rehearsed(
+    settings: Settings, account: AccountSettings, scope: Scope, now: datetime, *, adopt: bool = False
+) -> list[Rehearsal]:
+    """The plans for one account's meters, from their files alone: nothing is asked, locked or written.
+
+    Where a folder must not be used for its meter the plan is empty.
+    """
+    return [_rehearsed(settings, meter, scope, now, adopt=adopt) for meter in account.meters]
+
+
+def _rehearsed(settings: Settings, meter: Meter, scope: Scope, now: datetime, *, adopt: bool) -> Rehearsal:
+    folder = settings.folder_of(meter)
+    known, zone, availability = survey(folder, settings.day_format)
+    today = date_in(zone or meter.zone_or(home_zone(os.environ)), now)
+    try:
+        mark = adopted(folder, meter.identity, today) if adopt else mark_for(folder, meter.identity)
+        before = read_mark(folder / OWN_FOLDER)
+    except ArchiveRefused:
+        return Rehearsal(meter.name, [], 0, 0.0)
+    if before is not None and before.identity != meter.identity:  # what was asked of that one says nothing
+        known = {day: state._replace(asked=None) for day, state in known.items() if state.stored}
+        availability = None
+    since = latest(meter.since, mark.since if mark else None)
+    days = list(scope.plan(today, since, lambda: known, availability, now))
+    is_unproven = mark is None and has_days(folder)
+    asked = len(days) + spans_wanted(scope.first(today, since), today, availability, now)
+    asked += MOST_COMPARED if is_unproven else 0
+    requests = asked * meter.requests_per_day
+    left_out = None
+    if mark is not None and mark.since is not None and scope.since is None:
+        wanted = scope.plan(today, meter.since, lambda: known, availability, now)
+        left_out = mark.since if any(day < mark.since for day in wanted) else None
+    duration_s = requests * settings.pacing.min_interval_s
+    return Rehearsal(meter.name, days, requests, duration_s, is_unproven, left_out)
+
+
+Watcher = Callable[[str, DayOutcome, list[AccountAtWork]], None]
+"""Told of each day: the meter's name, how it ended, and the accounts for their pacers."""
+
+
+async def backfill(
+    settings: Settings,
+    scope: Scope,
+    clock: Clock,
+    interrupt: asyncio.Event,
+    watch: Watcher,
+    *,
+    remembered: Remembered | None = None,
+    adopt: bool = False,
+) -> Report:
+    """Collects the days of `scope` of all meters, newest first. Raises `ArchiveError` at the start.
+
+    `remembered` knows where archives were before. `adopt` takes the meters' folders whatever they hold.
+    """
+    loop = asyncio.get_running_loop()
+    began = loop.time()
+    report = Report()
+    async with assembled(settings, clock, Pacers(), _PATIENCE_S, remembered) as accounts:
+        for each in [each for account in accounts for each in account.collections] if adopt else []:
+            try:
+                await each.adopt()
+            except PermissionError:
+                raise
+            except OSError as error:  # nothing was begun in another meter's archive
+                report.gave_up, report.duration_s = error, loop.time() - began
+                return report
+        jobs = [await _put(account, each, scope) for account in accounts for each in account.collections]
+        for job in jobs:
+            job.outcomes = _watched(job.collection.meter.name, watch, accounts)
+        workers = [asyncio.create_task(account.runner.run()) for account in accounts]
+        stop = asyncio.create_task(interrupt.wait())
+        over = asyncio.create_task(_all_done(jobs))
+        await asyncio.wait([over, stop, *workers], return_when=asyncio.FIRST_COMPLETED)
+        if not stop.done():  # an account that gave up does not end the others
+            await asyncio.wait([over, stop], return_when=asyncio.FIRST_COMPLETED)
+        report.interrupted = stop.done()
+        if not report.interrupted:
+            for job in jobs:
+                await check_totals(job.collection)
+        for account in accounts:
+            account.runner.stop()
+        _, late = await asyncio.wait(workers, timeout=_GRACE_S)
+        for task in (*late, stop, over):
+            task.cancel()
+        for account in accounts:
+            for each in account.collections:
+                await each.idle()
+        for task in workers:
+            if task.done() and not task.cancelled():
+                task.result()
+        for job in jobs:
+            report.counts += job.counts
+            report.left += job.count_left()
+            if job.failures:
+                report.failures[job.collection.meter.name] = job.failures
+        report.beginnings = {
+            each.meter.name: beginning
+            for account in accounts
+            for each in account.collections
+            if (beginning := _beginning(each)) is not None
+        }
+        report.refused = {
+            each.meter.name: each.refusal
+            for account in accounts
+            for each in account.collections
+            if each.refusal is not None
+        }
+        report.not_requested = {
+            each.meter.name: each.archive.since
+            for account in accounts
+            for each in account.collections
+            if each.archive.since is not None and _leaves_out(each, scope, each.archive.since)
+        }
+        report.requests = sum(account.pacer.requests for account in accounts)
+        report.holds = sum(account.pacer.holds for account in accounts)
+        report.gave_up = next((each.runner.given_up for each in accounts if each.runner.given_up), None)
+    report.duration_s = loop.time() - began
+    return report
+
+
+def _leaves_out(collection: Collection, scope: Scope, since: date) -> bool:
+    """Whether days before `since` would have been requested, had the archive always been this meter's."""
+    known, now = collection.archive.known, collection.now()
+    days = scope.plan(collection.today(), collection.meter.since, known, collection.availability, now)
+    return scope.since is None and any(day < since for day in days)
+
+
+async def _put(account: AccountAtWork, collection: Collection, scope: Scope) -> Job:
+    await collection.look()
+    days = collection.days_by(scope.plan)
+    job = Job(Lane.BACKFILL, collection, days, asyncio.get_running_loop().time())
+    job.reaches_to = lambda: scope.first(collection.today(), collection.since)
+    return account.runner.put(job)
+
+
+def _beginning(collection: Collection) -> date | None:
+    known, today = collection.availability, collection.today()
+    return None if known is None else known.beginning_seen(first_day(today, None, None))
+
+
+def _watched(meter: str, watch: Watcher, accounts: list[AccountAtWork]) -> Callable[[DayOutcome], None]:
+    def told(outcome: DayOutcome) -> None:
+        watch(meter, outcome, accounts)
+
+    return told
+
+
+async def _all_done(jobs: list[Job]) -> None:
+    for job in jobs:
+        await job.done.wait()

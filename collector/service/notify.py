@@ -1,0 +1,383 @@
+"""Who is told of a change of health: a ping URL, a command of the user's; and the local page's life."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from enum import StrEnum
+from typing import NamedTuple
+from urllib.parse import urlsplit, urlunsplit
+
+import aiohttp
+
+from collector import logs
+from collector.energy.days import Clock
+from collector.net import in_words, new_session, noting_a_proxy
+from collector.status import (
+    Alarms,
+    HealthPolicy,
+    Listen,
+    MeterStanding,
+    Standing,
+    State,
+    age_in_words,
+    judged,
+)
+
+_PING_LIMIT_S = 10.0
+_MOST_BYTES = 1000
+
+_ping_log = logs.get_logger("ping")
+
+
+class News(StrEnum):
+    """What a ping says; the value is what its path ends in."""
+
+    SUCCESS = ""
+    FAIL = "/fail"
+    START = "/start"
+
+
+class Pinger:
+    """Sends pings to one URL. An outage is told once, and once when it is over."""
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+        self._is_down = False
+
+    async def ping(self, news: News, text: str) -> bool:
+        """Whether it arrived, within ten seconds; `text`, cut to 1 kB, says why."""
+        reason = await self._send(url_for(self._url, news), _cut(text))
+        if reason and not self._is_down:
+            _ping_log.warning("ping.failed", reason=reason)
+        elif not reason and self._is_down:
+            _ping_log.info("ping.recovered")
+        self._is_down = bool(reason)
+        return not reason
+
+    async def _send(self, url: str, body: bytes) -> str:
+        """Why it did not arrive; empty where it did. The answer's body is left unread."""
+        try:
+            async with (
+                asyncio.timeout(_PING_LIMIT_S),
+                new_session() as session,
+                session.post(
+                    url,
+                    data=body,
+                    headers={"Content-Type": "text/plain; charset=utf-8"},
+                    allow_redirects=False,
+                ) as response,
+            ):
+                response.close()
+                if response.status // 100 != 2:
+                    return f"the address answered with status {response.status}"
+        except TimeoutError:
+            return noting_a_proxy(f"no answer within {_PING_LIMIT_S:g} s")
+        except (aiohttp.ClientError, OSError, ValueError) as error:
+            return in_words(error)
+        return ""
+
+
+def url_for(url: str, news: News) -> str:
+    """The URL to ask for; a query stays at its end."""
+    parts = urlsplit(url)
+    return urlunsplit(parts._replace(path=(parts.path.rstrip("/") if news else parts.path) + news))
+
+
+def _cut(text: str) -> bytes:
+    """The beginning of the text, whole characters only."""
+    return text.encode("utf-8", "replace")[:_MOST_BYTES].decode("utf-8", "ignore").encode()
+
+
+_LIMIT_S = 30.0
+_GRACE_S = 0.5  # between SIGTERM and SIGKILL
+_KILL_S = 0.3  # so long the kernel may take to end what was killed
+_MOST_OUTPUT = 4096
+_CHUNK = 64 * 1024
+_MOST_FIRST_LINE = 200
+_KEPT = ("PATH", "HOME", "USER", "LOGNAME", "LANG", "LC_ALL", "TZ", "TMPDIR")
+_PATH = "/usr/local/bin:/usr/bin:/bin"
+
+_log = logs.get_logger("hook")
+
+
+class Change(NamedTuple):
+    """A meter's health became another."""
+
+    meter: str
+    before: str
+    state: str
+    reason: str
+    age_s: int | None
+
+
+class Hook:
+    """Runs the command for each change, one at a time.
+
+    Of the changes of one meter that come meanwhile only the newest is told.
+    """
+
+    def __init__(self, command: tuple[str, ...], environ: Mapping[str, str] = os.environ) -> None:
+        self._command = command
+        self._environ = {"PATH": _PATH} | {name: environ[name] for name in _KEPT if name in environ}
+        self._waiting: dict[str, Change] = {}
+        self._task: asyncio.Task[None] | None = None
+
+    def tell(self, change: Change) -> None:
+        """Has the change told, as soon as the command is free."""
+        unheard = self._waiting.pop(change.meter, None)
+        if unheard is not None:
+            change = change._replace(before=unheard.before)
+        if change.before != change.state:
+            self._waiting[change.meter] = change
+        if self._waiting and (self._task is None or self._task.done()):
+            self._task = asyncio.create_task(self._work())
+
+    async def close(self) -> None:
+        """Ends the command that runs, within a second; what waits is not told."""
+        self._waiting.clear()
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.wait([self._task])
+
+    async def _work(self) -> None:
+        while self._waiting:
+            change = self._waiting.pop(next(iter(self._waiting)))
+            await self._run(change)
+
+    async def _run(self, change: Change) -> None:
+        output = _Output()
+        try:
+            reason, code = await self._until_over(change, output)
+            if reason:
+                log = _log.bind(meter=change.meter)
+                log.warning("hook.failed", reason=reason, code=code, output=output.first_line())
+        finally:
+            output.close()
+
+    async def _until_over(self, change: Change, output: _Output) -> tuple[str, int | None]:
+        """Why it failed, empty where it did not, and its exit code."""
+        try:
+            process = await asyncio.create_subprocess_exec(
+                *self._command,
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=output.writing,
+                stderr=output.writing,
+                env=self._environ | _told(change),
+                start_new_session=True,
+            )
+        except OSError as error:
+            return f"it cannot be run: {error.strerror or type(error).__name__}", None
+        try:
+            output.begin()
+            async with asyncio.timeout(_LIMIT_S):
+                code = await process.wait()
+        except TimeoutError:
+            return f"not done within {_LIMIT_S:g} s", None
+        finally:
+            await _end(process)
+        if code < 0:
+            return f"ended by signal {-code}", None
+        return f"exit code {code}" if code else "", code
+
+
+async def _end(process: asyncio.subprocess.Process) -> None:
+    """Ends the command and what it has started, first politely. Nothing to do where it is over."""
+    if process.returncode is not None:
+        return  # what it has left behind on purpose may stay
+    # In a task that has been cancelled, the `asyncio.timeout` of Python 3.11.2, Bookworm's, raises no
+    # TimeoutError but goes on cancelling: the second signal would never be sent.
+    over = asyncio.create_task(process.wait())
+    for number, wait_s in ((signal.SIGTERM, _GRACE_S), (signal.SIGKILL, _KILL_S)):
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, number)
+        await asyncio.wait([over], timeout=wait_s)
+    over.cancel()
+
+
+def _told(change: Change) -> dict[str, str]:
+    """What the command is told, as variables of its environment."""
+    return {
+        "SHELLY_COLLECTOR_HEALTH": change.state,
+        "SHELLY_COLLECTOR_HEALTH_BEFORE": change.before,
+        "SHELLY_COLLECTOR_METER": change.meter,
+        "SHELLY_COLLECTOR_REASON": _sound(change.reason),
+        "SHELLY_COLLECTOR_AGE_S": "" if change.age_s is None else str(change.age_s),
+    }
+
+
+def _sound(text: str) -> str:
+    """One line that an environment can hold."""
+    return " ".join(text.replace("\0", " ").split()).encode("utf-8", "replace").decode()
+
+
+class _Output:
+    """What the command says, its beginning kept and the rest thrown away, so that it never waits.
+
+    A pipe of our own: asyncio's keeps a process from being over while any child of it holds the pipe.
+    """
+
+    def __init__(self) -> None:
+        self._reading, self.writing = os.pipe()
+        os.set_blocking(self._reading, False)
+        self._kept = b""
+
+    def begin(self) -> None:
+        """To be called once the command has its end of the pipe."""
+        os.close(self.writing)
+        self.writing = -1
+        asyncio.get_running_loop().add_reader(self._reading, self._read)
+
+    def first_line(self) -> str:
+        """The first line that says something."""
+        self._read()
+        lines = self._kept.decode("utf-8", "replace").split("\n")
+        return next((line.strip() for line in lines if line.strip()), "")[:_MOST_FIRST_LINE]
+
+    def close(self) -> None:
+        """Gives both ends back."""
+        asyncio.get_running_loop().remove_reader(self._reading)
+        os.close(self._reading)
+        if self.writing >= 0:
+            os.close(self.writing)
+
+    def _read(self) -> None:
+        """Takes what is there."""
+        with suppress(BlockingIOError):
+            data = os.read(self._reading, _CHUNK)
+            if not data:
+                asyncio.get_running_loop().remove_reader(self._reading)
+            self._kept = (self._kept + data)[:_MOST_OUTPUT]
+
+
+_PERIOD_S = 3600.0
+_AGAIN_S = 300.0  # a ping that did not arrive: before the monitor takes it for a silence of ours
+
+
+def alarm_for(alarms: Alarms, before: Standing | None) -> Alarm:
+    """An alarm that tells whom the settings name; `before` is what was said last, also by another process."""
+    return Alarm(
+        Pinger(alarms.ping_url) if alarms.ping_url else None,
+        Hook(alarms.on_change) if alarms.on_change else None,
+        before,
+    )
+
+
+class Alarm:
+    """Is shown each standing, and tells what is new in it. Either of its messengers may be missing."""
+
+    def __init__(self, pinger: Pinger | None, hook: Hook | None, before: Standing | None) -> None:
+        self._pinger = pinger
+        self._hook = hook
+        self._pinging: asyncio.Task[None] | None = None
+        self._pinged: News | None = None
+        self._next_ping = 0.0
+        meters = {} if before is None else before.meters
+        self._states = {name: each.state for name, each in meters.items()}
+
+    def observe(self, standing: Standing) -> None:
+        """Looks at a new standing; returns at once, what takes time is done beside."""
+        if self._pinger is not None and (self._pinging is None or self._pinging.done()):
+            self._ping_if_due(self._pinger, standing)
+        if self._hook is not None:
+            for change in self._changes(standing):
+                self._hook.tell(change)
+
+    async def close(self) -> None:
+        """Ends what is under way, within a second."""
+        if self._pinging is not None:
+            self._pinging.cancel()
+            await asyncio.wait([self._pinging])
+        if self._hook is not None:
+            await self._hook.close()
+
+    def _ping_if_due(self, pinger: Pinger, standing: Standing) -> None:
+        """The start once; then each hour how it is, and at once when that changes.
+
+        While nobody knows how it is, nothing new: a monitor waits a while after a start.
+        """
+        news = News.SUCCESS if State(standing.state).is_well else News.FAIL
+        is_due = news is not self._pinged or asyncio.get_running_loop().time() >= self._next_ping
+        is_known = standing.state != State.STARTING or self._pinged is News.SUCCESS
+        if self._pinged is None:
+            news = News.START
+        elif not is_due or not is_known:
+            return
+        self._pinging = asyncio.create_task(self._ping(pinger, news, status_in_words(standing)))
+
+    async def _ping(self, pinger: Pinger, news: News, text: str) -> None:
+        sent_at = asyncio.get_running_loop().time()
+        arrived = await pinger.ping(news, text)
+        self._pinged = news
+        self._next_ping = sent_at + (_PERIOD_S if arrived else _AGAIN_S)
+
+    def _changes(self, standing: Standing) -> list[Change]:
+        """What is worth a command: each change between well, offline and broken.
+
+        A meter of which nothing is known yet has no news; that it then turns out well is none.
+        """
+        changes = []
+        for name, meter in standing.meters.items():
+            before = self._states.setdefault(name, meter.state)
+            if meter.state in (before, State.STARTING):
+                continue
+            self._states[name] = meter.state
+            if not (before == State.STARTING and meter.state == State.GOOD):
+                changes.append(Change(name, before, meter.state, meter.reason, meter.age_s))
+        return changes
+
+
+def status_in_words(standing: Standing) -> str:
+    """How it is, for a person: the whole in a line, then each meter that is not well."""
+    lines = [f"{standing.state}, newest hour: {age_in_words(standing.age_s)}"]
+    lines += [_meter_in_words(name, each) for name, each in standing.meters.items() if not _is_well(each)]
+    return "\n".join(lines)
+
+
+def _meter_in_words(name: str, meter: MeterStanding) -> str:
+    return f"{name}: {meter.state}, newest hour: {age_in_words(meter.age_s)}, {meter.reason}"
+
+
+def _is_well(meter: MeterStanding) -> bool:
+    return State(meter.state).is_well
+
+
+Tell = Callable[[Standing], None]
+
+
+@asynccontextmanager
+async def outside(
+    listen: Listen | None, alarms: Alarms, before: Standing | None, clock: Clock, policy: HealthPolicy
+) -> AsyncIterator[Tell]:
+    """Gives what is to be called with each new standing; the page and the alarm live as long as the context.
+
+    `before` is what was said last, also by an earlier process. The page judges by the facts of the last
+    standing when it is asked: whoever makes the next one may hang.
+    """
+    now: Standing | None = None
+    tell_alarm: Tell | None = None
+
+    def tell(standing: Standing) -> None:
+        nonlocal now
+        now = standing
+        if tell_alarm is not None:
+            tell_alarm(standing)
+
+    def as_of_now() -> Standing | None:
+        return None if now is None else judged(now, clock().timestamp(), policy)
+
+    async with AsyncExitStack() as stack:
+        if listen is not None:
+            from collector.web.endpoint import serving  # a server: only for those who want it
+
+            await stack.enter_async_context(serving(listen, as_of_now, clock))
+        if alarms.ping_url or alarms.on_change:
+            # REGROUP
+
+            alarm = alarm_for(alarms, before)
+            stack.push_async_callback(alarm.close)
+            tell_alarm = alarm.observe
+        yield tell

@@ -1,0 +1,109 @@
+"""Files that break the contract moved aside, and their days asked for again, where that can be."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass
+from datetime import date, datetime
+from enum import StrEnum
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+from collector import logs
+from collector.archive.folder import OWN_FOLDER, may_have_record
+from collector.archive.mark import FILE_NAME as MARK_NAME
+from collector.archive.mark import Remembered, read_mark
+from collector.archive.store import Archive
+from collector.cloud.meters import Meter
+from collector.collect.collector import tell_quarantined
+from collector.energy.days import date_in
+from collector.energy.history import first_day, latest
+from collector.energy.identity import Identity
+from collector.errors import ArchiveRefused
+from collector.service.accounts import open_archive
+from collector.settings import Settings
+from collector.verify.files import CheckedDay, Inspection, inspect
+
+_NOT_THERE = ("gone", "older")  # codes of what is wrong without a file that is wrong
+_log = logs.get_logger("repair")
+
+
+class Action(StrEnum):
+    """What was done about a day's file."""
+
+    QUARANTINED = "quarantined"  # moved aside; the day is asked for again
+    KEPT = "kept"  # it would not be collected again, and something of what is there can be read
+    FORGOTTEN = "forgotten"  # nobody expects the complete file any more; the day is asked for again
+
+
+@dataclass(frozen=True, slots=True)
+class Repair:
+    """What was found in a meter's folder, and what was done about each day."""
+
+    inspection: Inspection
+    actions: Mapping[date, Action]
+
+
+def repair(
+    settings: Settings,
+    meter: Meter,
+    home: ZoneInfo,
+    now: datetime,
+    *,
+    remembered: Remembered | None = None,
+    of_folder: bool = False,
+) -> Repair:
+    """Inspects one meter's folder and moves aside what has findings. Holds the archive meanwhile.
+
+    `home` is where this machine stands, `remembered` knows where archives were before. `of_folder`: its mark
+    alone says whose the folder is. Raises `ArchiveError`, `OSError`.
+    """
+    with ExitStack() as held:
+        identity = _marked(settings.folder_of(meter)) if of_folder else meter.identity
+        archive = open_archive(settings, meter, held, identity, remembered)
+        if not archive.claim():
+            raise archive.refusal_of("day files of which nobody knows yet whether they are")
+        inspection = inspect(archive.folder, meter.timezone, now)
+        return Repair(inspection, mend(archive, meter, inspection, date_in(inspection.zone or home, now)))
+
+
+def mend(archive: Archive, meter: Meter, inspection: Inspection, today: date) -> dict[date, Action]:
+    """Moves aside what was found wrong, and has it asked for again.
+
+    What would not be collected again stays, unless nothing of it can be read. Of a complete file that is
+    gone the record is struck out. Raises `OSError`.
+    """
+    first = first_day(today, None, latest(meter.since, archive.since))
+    actions = {}
+    for day, findings in inspection.by_day.items():
+        reason = f"{findings[0].code}: {findings[0].text}"
+        if all(finding.code in _NOT_THERE for finding in findings):
+            archive.forget_complete(day)
+            actions[day] = Action.FORGOTTEN
+        elif (day < first or archive.is_kept(day)) and _can_be_read(archive.folder, inspection.days[day]):
+            actions[day] = Action.KEPT
+            continue
+        else:
+            aside = archive.set_aside(day, reason)
+            tell_quarantined(_log.bind(meter=meter.name), aside)
+            actions[day] = Action.QUARANTINED
+        if first <= day < today:
+            archive.want_again(day, f"verify: {reason}")
+    return actions
+
+
+def _marked(folder: Path) -> Identity:
+    """Whose the folder is. Raises `ArchiveRefused` where nothing says so: it may be another tool's."""
+    mark = read_mark(folder / OWN_FOLDER)
+    if mark is None:
+        raise ArchiveRefused(
+            f"Nothing says whose day files {folder} holds: no {OWN_FOLDER}/{MARK_NAME} can be read there",
+            "Run `backfill` on that folder once: it compares them with the cloud, and notes whose they are",
+        )
+    return mark.identity
+
+
+def _can_be_read(folder: Path, checked: CheckedDay) -> bool:
+    """Whether anything of its day can be read in the file, wrong or damaged as it is."""
+    return checked.sums is not None or may_have_record(folder / f"{checked.day}.jsonl", checked.day)

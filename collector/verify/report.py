@@ -1,0 +1,189 @@
+"""What `verify` found, for a person and for a machine."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import date
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from collector.archive.folder import OWN_FOLDER
+from collector.events import CURES
+from collector.verify.files import Finding, Inspection
+
+if TYPE_CHECKING:
+    from collector.verify.cloud import Comparison
+
+
+_ACTIONS = {
+    "quarantined": "; moved aside, to be collected anew while the cloud has it",
+    "kept": "; left in place, for that day would not be collected again",
+    "forgotten": "; not expected any more, and asked for again while the cloud has it",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class MeterReport:
+    """One meter: its folder, what was found, what was done about which day, and the cloud's word."""
+
+    meter: str
+    folder: Path
+    inspection: Inspection
+    actions: Mapping[date, str] = field(default_factory=dict)
+    comparison: Comparison | None = None
+
+    @property
+    def is_to_be_told(self) -> bool:
+        """Whether anything is not as it should be."""
+        beside = self.comparison is not None and (self.comparison.different or self.comparison.unanswered)
+        return bool(self.inspection.findings or beside)
+
+    @property
+    def quarantined(self) -> int:
+        """How many files lie aside, those moved just now included."""
+        return self.inspection.quarantined + list(self.actions.values()).count("quarantined")
+
+    @property
+    def days_with_findings(self) -> int:
+        """How many days something is wrong with."""
+        return len(self.inspection.by_day)
+
+
+def as_dict(reports: list[MeterReport]) -> dict[str, Any]:
+    """For `--json`; the README says what each key means."""
+    return {
+        "meters": [_meter_as_dict(report) for report in reports],
+        "findings": sum(len(report.inspection.findings) for report in reports),
+    }
+
+
+def as_lines(reports: list[MeterReport]) -> Iterator[str]:
+    """A table of the meters, a line for each finding, newest first, and a summary."""
+    width = max(5, *(len(report.meter) for report in reports))
+    yield f"{'meter':{width}}  {'days':>5}  findings"
+    for report in reports:
+        inspection = report.inspection
+        counts = ", ".join(f"{count} {code}" for code, count in sorted(inspection.counts.items()))
+        yield f"{report.meter:{width}}  {len(inspection.days):5}  {counts or 'none'}"
+        if inspection.unknown_zone is not None:
+            how = "what depends on it was not checked" if inspection.zone is None else "the set one counts"
+            yield f"{report.meter}: its time zone {inspection.unknown_zone} is unknown to this machine; {how}"
+            yield f"  {CURES['zone.unknown']}"
+    for report in reports:
+        if count := report.quarantined:
+            place = report.folder / OWN_FOLDER / "quarantine"
+            files = "1 damaged file lies" if count == 1 else f"{count} damaged files lie"
+            yield f"{report.meter}: {files} in {place}"
+    for report in reports:
+        yield from _finding_lines(report)
+        if report.comparison is not None:
+            yield from _cloud_lines(report.meter, report.comparison)
+    yield _summary(reports)
+
+
+def _meter_as_dict(report: MeterReport) -> dict[str, Any]:
+    zone = report.inspection.zone
+    return {
+        "meter": report.meter,
+        "folder": str(report.folder),
+        "zone": None if zone is None else zone.key,
+        "days": len(report.inspection.days),
+        "quarantined": report.quarantined,
+        "findings": [
+            {
+                "day": None if finding.day is None else finding.day.isoformat(),
+                "code": finding.code,
+                "line": finding.line,
+                "text": finding.text,
+                "action": None if finding.day is None else report.actions.get(finding.day),
+            }
+            for finding in report.inspection.findings
+        ],
+        "cloud": None if report.comparison is None else _comparison_as_dict(report.comparison),
+    }
+
+
+def _comparison_as_dict(comparison: Comparison) -> dict[str, Any]:
+    return {
+        "days": comparison.days,
+        "requests": comparison.requests,
+        "differences": [
+            {
+                "day": day.isoformat(),
+                "column": each.column,
+                "stored_kwh": float(each.stored_kwh),
+                "cloud_kwh": float(each.cloud_kwh),
+            }
+            for day, found in comparison.different.items()
+            for each in found
+        ],
+        "uncertain": [day.isoformat() for day in comparison.uncertain],
+        "unanswered": [
+            {"first": each.first.isoformat(), "last": each.last.isoformat(), "reason": each.reason}
+            for each in comparison.unanswered
+        ],
+        "distrusted": comparison.distrusted or None,
+        "gave_up": None if comparison.gave_up is None else str(comparison.gave_up),
+    }
+
+
+def _finding_lines(report: MeterReport) -> Iterator[str]:
+    """One line a finding; of a kind that runs through a whole file the first, and how many more."""
+    kinds: dict[tuple[date | None, str], list[Finding]] = {}
+    for finding in report.inspection.findings:
+        kinds.setdefault((finding.day, finding.code), []).append(finding)
+    for (day, code), (first, *more) in kinds.items():
+        subject = report.meter if day is None else f"{report.meter} {day}"
+        place = "" if first.line is None else f"line {first.line}: "
+        others = f" (and {len(more)} more)" if more else ""
+        action = "" if day is None else _ACTIONS.get(report.actions.get(day, ""), "")
+        yield f"{subject} {code}: {place}{first.text}{others}{action}"
+
+
+def _cloud_lines(meter: str, comparison: Comparison) -> Iterator[str]:
+    for day, found in comparison.different.items():
+        numbers = ", ".join(
+            f"{each.column} {each.stored_kwh:.4f} kWh, in the cloud {each.cloud_kwh:.4f}" for each in found
+        )
+        yield f"{meter} {day} cloud: {numbers}{'' if comparison.distrusted else '; to be read again'}"
+    if comparison.distrusted:
+        yield (
+            f"{meter} cloud: {comparison.distrusted}. The totals are distrusted, for so many differ where "
+            f"they, or the files, mean something else: no day is read again. {CURES['totals.distrusted']}"
+        )
+    for each in comparison.unanswered:
+        yield f"{meter} {each.first} to {each.last} cloud: not compared: {each.reason}"
+    if comparison.uncertain:
+        count, newest = len(comparison.uncertain), comparison.uncertain[0]
+        why = "a total that cannot be, or an unclear part of tariff 0"
+        yield f"{meter} cloud: {count} days not compared, the newest {newest}: {why}"
+
+
+def _summary(reports: list[MeterReport]) -> str:
+    days = sum(len(report.inspection.days) for report in reports)
+    found = sum(len(report.inspection.findings) for report in reports)
+    hurt = sum(report.days_with_findings for report in reports)
+    if not days and not found:
+        folders = ", ".join(report.meter for report in reports)
+        return f"no day files found in {folders}."
+    text = f"{days} days checked: "
+    beside = [report.comparison for report in reports if report.comparison is not None]
+    if found:
+        text += f"{found} findings, in {hurt} days."
+    else:
+        text += "the files are as they should be." if beside else "all as they should be."
+    if hurt and not any(report.actions for report in reports):
+        text += " --fix moves their files aside and has them collected anew."
+    return text + (_cloud_summary(beside) if beside else "")
+
+
+def _cloud_summary(beside: list[Comparison]) -> str:
+    compared = sum(each.days for each in beside)
+    different = sum(len(each.different) for each in beside)
+    requests = sum(each.requests for each in beside)
+    is_partly = any(each.gave_up is not None or each.unanswered for each in beside)
+    if is_partly and not compared:
+        return f" But no day could be compared with the cloud, in {requests} requests."
+    rest = " The others could not be compared." if is_partly else ""
+    return f" {compared} days compared with the cloud in {requests} requests: {different} differ.{rest}"
