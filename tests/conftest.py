@@ -11,9 +11,9 @@ from collections.abc import Callable, Mapping, Sequence
 import pytest
 
 from collector import logs
-from tests.faults import amounts
-from tests.machines import roots
-from tests.virtual_time import VirtualTimeLoop
+from tests.support import amounts
+from tests.support.virtual_time import VirtualTimeLoop
+from tests.system.machines import roots
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -1,7 +1,7 @@
 """What is simulated: accounts, their devices, how the server behaves, and what goes wrong when.
 
 Every field is an option of the scenario file under the same name (`scenario_file` reads it);
-tests/simulator/every_variant.toml shows each one. Instants are aware; a `LocalTime` is local to the
+tests/unit/simulator/every_variant.toml shows each one. Instants are aware; a `LocalTime` is local to the
 device where it names no offset.
 """
 

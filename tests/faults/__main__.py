@@ -9,7 +9,8 @@ import sys
 import tempfile
 from pathlib import Path
 
-from tests.faults import amounts, figures
+from tests.faults import figures
+from tests.support import amounts
 
 FOLDER = Path(__file__).parent
 # The long ones begin first, or a single worker would be left with them at the end.

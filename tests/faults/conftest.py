@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.amounts import is_long
+from tests.support.amounts import is_long
 
 _FOLDER = Path(__file__).parent
 _LONG_S = 3000  # a rig that hangs shows; how long one takes is no test's business

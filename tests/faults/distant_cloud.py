@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 from collector.simulator import Simulator
 from tests.faults.certificates import Certificate
-from tests.world import cloud_of
+from tests.support.world import cloud_of
 
 
 async def main(address: str, certificate: Certificate) -> None:

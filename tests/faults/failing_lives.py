@@ -13,8 +13,8 @@ from collector.archive.store import Archive, DayOutcome
 from collector.energy.history import Outcome
 from collector.energy.readings import EnergyDay
 from collector.errors import UnreadableFile
-from tests.energy.making import ORDINARY, after, filled, reading
 from tests.faults.failing_calls import Calls
+from tests.support.energy_days import ORDINARY, after, filled, reading
 
 REVISED, HALF, NEW, SHRUNKEN, DAMAGED, TRODDEN, ASIDE, EMPTY, FAILED, WANTED = (
     ORDINARY + timedelta(days=number) for number in range(10)

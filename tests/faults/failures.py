@@ -15,8 +15,8 @@ import pytest
 
 from collector.archive import ledger, store
 from collector.simulator import KINDS, Device, Fault, Scenario
-from tests.key_forms import AWKWARD_KEY as KEY
-from tests.world import DEVICE, World, cloud_of
+from tests.support.key_forms import AWKWARD_KEY as KEY
+from tests.support.world import DEVICE, World, cloud_of
 
 Go = Callable[[World, pytest.MonkeyPatch], None]
 """Makes it go wrong, before the collecting begins."""

@@ -28,8 +28,8 @@ from collector.simulator.wire import Reply
 from tests.faults.checker import GRID, SOLAR, Answer, History, Values
 from tests.faults.lives import Lived, Lives
 from tests.faults.weather import BENIGN, DOUBTFUL, Weather
-from tests.virtual_time import VirtualTimeLoop
-from tests.world import DEVICE, World, kwh
+from tests.support.virtual_time import VirtualTimeLoop
+from tests.support.world import DEVICE, World, kwh
 
 _FAR_DAYS = 430  # a plan of a wrong clock may be followed for a moment when it is set: true days, long ago
 

@@ -27,8 +27,8 @@ from collector.service.systemd import Notifier
 from collector.settings import Settings
 from tests.faults.checker import File, History, Seen
 from tests.faults.dying_disk import Disk, on_disk
-from tests.virtual_time import VirtualTimeLoop
-from tests.world import World
+from tests.support.virtual_time import VirtualTimeLoop
+from tests.support.world import World
 
 BACKFILL_DAYS = 9
 _SAVED = ("day.written", "day.partial", "day.unchanged")

@@ -16,9 +16,9 @@ import pytest
 
 from collector.simulator import Device
 from tests.faults import figures
-from tests.faults.amounts import amount, dice, is_long
-from tests.service.living import living, look_about_rarely
-from tests.world import DEVICE, cloud_of, kwh, records_of
+from tests.support.amounts import amount, dice, is_long
+from tests.support.service_life import living, look_about_rarely
+from tests.support.world import DEVICE, cloud_of, kwh, records_of
 
 _QUARTER_S = 900
 _PROMISED_S = 900  # twelve minutes past the hour, the spread of one more, and time to work

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tests.processes.harness import PROGRAM, environment
+from tests.support.processes import PROGRAM, environment
 
 
 @dataclass(frozen=True)

@@ -21,9 +21,9 @@ from collector.archive.store import Archive
 from collector.energy.days import local_day
 from collector.energy.readings import EnergyDay, HourReading
 from collector.errors import DamagedFile
-from tests.energy.making import BERLIN, after
 from tests.faults.mutants import Save, mutant, saving_by
 from tests.faults.nursery import Child, born, end
+from tests.support.energy_days import BERLIN, after
 
 DAYS = [date(2024, 6, number) for number in range(1, 6)]
 

@@ -10,7 +10,7 @@ from functools import lru_cache
 from pathlib import Path
 from urllib.parse import unquote_to_bytes
 
-from tests.key_forms import AWKWARD_KEY, forms_of
+from tests.support.key_forms import AWKWARD_KEY, forms_of
 
 _BREAKS = re.compile(rb"(?:\s|\\+[rn])+")  # what a MIME writer puts every 76 characters, escaped or not
 

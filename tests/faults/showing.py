@@ -16,10 +16,10 @@ from collector import logs
 from collector.cli.starting import advice_on
 from tests.faults.failures import bring_about, scenario_of
 from tests.faults.scanner import found_in, found_under
-from tests.key_forms import AWKWARD_KEY as KEY
-from tests.service.living import living
-from tests.web.making import Page
-from tests.world import world
+from tests.support.key_forms import AWKWARD_KEY as KEY
+from tests.support.service_life import living
+from tests.support.statuses import Page
+from tests.support.world import world
 
 Shown = dict[str, list[bytes]]
 """By the place: the forms of the key that were found there; places without any are left out."""

@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.amounts import amount, dice
 from tests.faults.figures import note
 from tests.faults.namespaces import Namespace, namespace
-from tests.processes.harness import PROGRAM, environment, stop, usual_configuration, wait_for
-from tests.world import KEY
+from tests.support.amounts import amount, dice
+from tests.support.processes import PROGRAM, environment, stop, usual_configuration, wait_for
+from tests.support.world import KEY
 
 _NAME_SERVER = "127.0.0.53"
 _STOP_S = 5.0

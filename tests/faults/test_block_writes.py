@@ -16,10 +16,10 @@ from typing import NamedTuple
 import pytest
 
 from tests.faults import figures, loops
-from tests.faults.amounts import amount, dice
 from tests.faults.block_device import Record, recorded_disk, records_in
 from tests.faults.mutants import Save, mutant
 from tests.faults.savers import DAYS, Loss, losses, saved, unsettled
+from tests.support.amounts import amount, dice
 
 CAUGHT = ("no fsync", "no directory fsync")
 _OPTIONS = "data=writeback,noauto_da_alloc,commit=1"

@@ -19,12 +19,12 @@ import pytest
 
 from collector.simulator import Device
 from collector.simulator.faults import as_json
-from tests.cloud.stand_in import EM_ID, raw_answer
-from tests.faults.amounts import amount
 from tests.faults.bombed import TIMEOUT_S
 from tests.faults.bombs import BOMBS
 from tests.faults.figures import note
-from tests.processes.harness import ROOT, environment
+from tests.support.amounts import amount
+from tests.support.processes import ROOT, environment
+from tests.support.stand_in_cloud import EM_ID, raw_answer
 
 _GROWTH = 8 * 2**20
 

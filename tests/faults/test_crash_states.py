@@ -14,13 +14,13 @@ from collector.archive import files
 from collector.archive.dayfile import DayFormat, encode
 from collector.archive.store import Archive
 from collector.energy.readings import EnergyDay
-from tests.energy.making import BERLIN, after
 from tests.faults import figures
 from tests.faults.crash_model import crash_states, write_out
 from tests.faults.mutants import Save, mutant, saving_by
 from tests.faults.savers import DAYS, Loss, losses, unsettled, version_of
 from tests.faults.storage_calls import Recording, recording
-from tests.zone_data import zone_data
+from tests.support.energy_days import BERLIN, after
+from tests.support.zone_data import zone_data
 
 CAUGHT = ("no fsync", "no directory fsync", "in place", "replace before fsync", "acknowledge first")
 _DAY = DAYS[0]

@@ -20,10 +20,11 @@ from collector.energy.days import local_day
 from collector.energy.readings import EnergyDay, HourReading
 from collector.simulator import Device
 from collector.verify.files import check_day, inspect
-from tests.energy.making import AUTUMN, BERLIN, after
-from tests.faults import amounts, figures
+from tests.faults import figures
 from tests.faults.damage import DAMAGES
-from tests.world import DEVICE, kwh
+from tests.support import amounts
+from tests.support.energy_days import AUTUMN, BERLIN, after
+from tests.support.world import DEVICE, kwh
 
 METER = Device(DEVICE, timezone="Europe/Berlin")
 DAYS = [AUTUMN + timedelta(days=number) for number in range(-50, 50)]  # one of 25 hours among them

@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from tests.faults import figures
-from tests.faults.amounts import amount
-from tests.processes.harness import ROOT, SCENARIO, cloud_process, configuration, environment
+from tests.support.amounts import amount
+from tests.support.processes import ROOT, SCENARIO, cloud_process, configuration, environment
 
 GROWTH_MB = 1.0
 FAILURES = ("status_500", "reset_after_headers", "truncated_body", "gzip_garbage", "too_many_requests")

@@ -14,11 +14,12 @@ import pytest
 
 from collector.archive.ledger import Ledger
 from collector.verify.files import inspect
-from tests.energy.making import BERLIN
-from tests.faults import amounts, figures
+from tests.faults import figures
 from tests.faults.failing_calls import WRITES, Calls, Failure
 from tests.faults.failing_lives import DAYS, NOW, STARTS, Life, bytes_of, descriptors, prepare, quarantined
 from tests.faults.mutants import mutant, saving_by
+from tests.support import amounts
+from tests.support.energy_days import BERLIN
 
 CAUGHT = ("no loop on short writes", "second fsync on the same descriptor")
 

@@ -9,10 +9,10 @@ import pytest
 from collector.collect.collector import SYNCHRONIZED
 from collector.simulator import Device
 from tests.faults import figures
-from tests.faults.amounts import is_long
 from tests.faults.running import Running, running
-from tests.processes.harness import SCENARIO, cloud_process, configuration, zone_at_noon
-from tests.world import DEVICE, kwh, records_of
+from tests.support.amounts import is_long
+from tests.support.processes import SCENARIO, cloud_process, configuration, zone_at_noon
+from tests.support.world import DEVICE, kwh, records_of
 
 WITHIN_S = 60.0
 DAYS = 4

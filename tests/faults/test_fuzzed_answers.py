@@ -27,7 +27,13 @@ from collector.cloud.refusals import read_answer
 from collector.energy.readings import HourReading
 from collector.errors import AnswerError, SourceError
 from collector.simulator import Device
-from tests.cloud.stand_in import (
+from tests.faults.figures import note
+from tests.faults.invented import BODIES, DAY
+from tests.faults.literal import Literal
+from tests.faults.mutations import bytes_mutated, mutated
+from tests.support import amounts
+from tests.support.amounts import amount, dice
+from tests.support.stand_in_cloud import (
     EM_ID,
     NOW,
     body_of,
@@ -38,13 +44,7 @@ from tests.cloud.stand_in import (
     sample_names,
     true_hours,
 )
-from tests.faults import amounts
-from tests.faults.amounts import amount, dice
-from tests.faults.figures import note
-from tests.faults.invented import BODIES, DAY
-from tests.faults.literal import Literal
-from tests.faults.mutations import bytes_mutated, mutated
-from tests.world import kwh
+from tests.support.world import kwh
 
 _DEVICES = {
     "em": Device(EM_ID),

@@ -15,11 +15,12 @@ from collector.archive import files, store
 from collector.cloud.pacing import Pace
 from collector.collect import collector
 from collector.energy.readings import merged
-from tests.faults import amounts, figures
+from tests.faults import figures
 from tests.faults.checker import violations
 from tests.faults.histories import lived
 from tests.faults.weather import weather
-from tests.service.living import look_about_rarely
+from tests.support import amounts
+from tests.support.service_life import look_about_rarely
 
 _NEVER_TOLD = {  # nobody hurts files
     "job.failed", "file.changed", "file.gone", "file.quarantined", "file.unreadable", "storage.weak",

@@ -20,12 +20,13 @@ from collector.events import EVENTS
 from collector.service.backfill import Scope, backfill
 from collector.settings import parse
 from collector.simulator import Device
-from tests.cloud.stand_in import raw_answer
-from tests.faults import amounts, figures
-from tests.faults.amounts import amount
+from tests.faults import figures
 from tests.faults.hostile_strings import PLACES, STRINGS, Place, answer
 from tests.faults.recording import recording
-from tests.world import DEVICE, KEY
+from tests.support import amounts
+from tests.support.amounts import amount
+from tests.support.stand_in_cloud import raw_answer
+from tests.support.world import DEVICE, KEY
 
 NOW = datetime(2026, 3, 20, 14, 30, tzinfo=UTC)
 OUTCOMES = {"day.written", "day.partial", "day.failed", "day.empty", "day.doubtful"}

@@ -15,9 +15,9 @@ import pytest
 
 from collector.errors import DamagedFile
 from tests.faults import figures
-from tests.faults.amounts import is_long
 from tests.faults.savers import DAYS, is_alive, saving, version_in
-from tests.processes.harness import cloud_process, configuration, started, wait_for
+from tests.support.amounts import is_long
+from tests.support.processes import cloud_process, configuration, started, wait_for
 
 CAUGHT = ("in place", "shared temporary name")
 _READS = 10_000

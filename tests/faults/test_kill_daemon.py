@@ -16,9 +16,9 @@ import pytest
 from collector.archive.dayfile import decode
 from collector.energy.days import date_in, wall_clock, zone_named
 from tests.faults import figures
-from tests.faults.amounts import amount, dice
-from tests.processes.harness import Cloud, cloud_process, configuration, started, stop, wait_for, zone_at_noon
-from tests.world import DEVICE, KEY
+from tests.support.amounts import amount, dice
+from tests.support.processes import Cloud, cloud_process, configuration, started, stop, wait_for, zone_at_noon
+from tests.support.world import DEVICE, KEY
 
 _DAYS = 60
 _KILLS = 50  # of one archive

@@ -14,9 +14,9 @@ import pytest
 from collector.archive.dayfile import DayFormat
 from collector.archive.store import Archive
 from tests.faults import figures
-from tests.faults.amounts import amount, dice
 from tests.faults.nursery import end
 from tests.faults.savers import DAYS, await_begun, killed, losses, started, unsettled
+from tests.support.amounts import amount, dice
 
 CAUGHT = ("in place", "acknowledge first")
 _AT_ONCE = 5

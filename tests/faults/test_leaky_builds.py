@@ -23,8 +23,8 @@ from tests.faults import figures
 from tests.faults.failures import URL
 from tests.faults.scanner import found_in
 from tests.faults.showing import START, Shown, backfilled, lived
-from tests.key_forms import AWKWARD_KEY as KEY
-from tests.world import cloud_of, world
+from tests.support.key_forms import AWKWARD_KEY as KEY
+from tests.support.world import cloud_of, world
 
 Build = Callable[[pytest.MonkeyPatch], None]
 

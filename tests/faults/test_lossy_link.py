@@ -13,12 +13,12 @@ from pathlib import Path
 import pytest
 
 from collector.simulator import Device
-from tests.faults.amounts import amount
 from tests.faults.certificates import Certificate, certificate
 from tests.faults.figures import note
 from tests.faults.namespaces import Namespace, connected
-from tests.processes.harness import PROGRAM, ROOT, environment, usual_configuration
-from tests.world import DEVICE, hours_of_day, kwh, records_of
+from tests.support.amounts import amount
+from tests.support.processes import PROGRAM, ROOT, environment, usual_configuration
+from tests.support.world import DEVICE, hours_of_day, kwh, records_of
 
 _HOME, _CLOUD = "10.7.0.1", "10.7.0.2"
 _SHARE_LOST = 0.3

@@ -8,8 +8,8 @@ import pytest
 
 from tests.faults import figures
 from tests.faults.scanner import assert_no_key_in
-from tests.key_forms import AWKWARD_KEY
-from tests.processes.harness import collector
+from tests.support.key_forms import AWKWARD_KEY
+from tests.support.processes import collector
 
 _PLAIN_KEY = "MTIzNDU2NzhhYmNkZWZnaGlqa2xtbm9wcXJzdHV2d3h5ejEyMzQ1Njc4OTA"
 _MISUSES = [

@@ -15,11 +15,12 @@ import pytest
 
 from collector.energy.days import wall_clock
 from collector.simulator import Device, Fault
-from tests.faults import amounts, figures
-from tests.numbers.test_whole_years import check_day
-from tests.service.living import Living, living, look_about_rarely
+from tests.faults import figures
 from tests.service.test_service import SHALLOW, START, TODAY
-from tests.world import DEVICE, cloud_of
+from tests.service.test_whole_years import check_day
+from tests.support import amounts
+from tests.support.service_life import Living, living, look_about_rarely
+from tests.support.world import DEVICE, cloud_of
 
 _HOUR_S = 3600.0
 _STAMP = timedelta(milliseconds=1)  # as exact as a log line's time

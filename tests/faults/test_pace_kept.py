@@ -23,8 +23,9 @@ from collector.cloud.pacing import Pacer, Pacing, Turn
 from collector.cloud.retrying import RetryPolicy
 from collector.errors import AnswerError, SourceError
 from collector.simulator import Device, Fault, Limit, Scenario, Simulator
-from tests.cloud.stand_in import EM_ID, KEY, cloud
-from tests.faults import amounts, figures
+from tests.faults import figures
+from tests.support import amounts
+from tests.support.stand_in_cloud import EM_ID, KEY, cloud
 
 Style = Literal["lax", "strict"]
 

@@ -11,8 +11,8 @@ from random import Random
 import pytest
 
 from tests.faults import figures, loops
-from tests.faults.amounts import amount, dice
 from tests.faults.savers import Loss, await_begun, killed, losses, newest, started, unsettled
+from tests.support.amounts import amount, dice
 
 CAUGHT = ("no fsync", "no directory fsync")
 _MOUNTS = ("", "data=writeback,noauto_da_alloc,commit=1")

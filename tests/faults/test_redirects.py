@@ -20,8 +20,8 @@ from collector.simulator.faults import REDIRECTS
 from tests.faults import figures
 from tests.faults.recording import Recorder, recording
 from tests.faults.scanner import found_in
-from tests.key_forms import AWKWARD_KEY as KEY
-from tests.world import DEVICE, cloud_of, world
+from tests.support.key_forms import AWKWARD_KEY as KEY
+from tests.support.world import DEVICE, cloud_of, world
 
 STATUSES = sorted(REDIRECTS.values())
 METER = Meter("house", DEVICE, solar=False, timezone="Europe/Dublin")

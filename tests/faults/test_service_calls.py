@@ -12,11 +12,12 @@ from typing import Any
 import pytest
 
 from collector.simulator import Device
-from tests.faults import amounts, figures
+from tests.faults import figures
 from tests.faults.failing_calls import Calls, Failure
-from tests.numbers.test_whole_years import check_day
-from tests.service.living import events_in, living
-from tests.world import DEVICE, cloud_of
+from tests.service.test_whole_years import check_day
+from tests.support import amounts
+from tests.support.service_life import events_in, living
+from tests.support.world import DEVICE, cloud_of
 
 START = datetime(2026, 3, 20, 14, 5, tzinfo=UTC)
 TODAY = date(2026, 3, 20)

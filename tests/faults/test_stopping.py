@@ -14,10 +14,10 @@ import pytest
 
 from collector.archive.dayfile import decode
 from tests.faults import figures
-from tests.faults.amounts import amount, dice
 from tests.faults.running import Running, running
-from tests.processes.harness import SCENARIO as IN_DUBLIN
-from tests.processes.harness import Cloud, cloud_process, configuration, zone_at_noon
+from tests.support.amounts import amount, dice
+from tests.support.processes import SCENARIO as IN_DUBLIN
+from tests.support.processes import Cloud, cloud_process, configuration, zone_at_noon
 
 BOUND_S = 5.0
 FEW = "[schedule]\nbackfill_days = 3\n"

@@ -16,8 +16,8 @@ import pytest
 from tests.faults import figures
 from tests.faults.scanner import found_in
 from tests.faults.tls import Authority, Overheard, offering, serving
-from tests.key_forms import AWKWARD_KEY as KEY
-from tests.processes.harness import environment
+from tests.support.key_forms import AWKWARD_KEY as KEY
+from tests.support.processes import environment
 
 pytestmark = pytest.mark.skipif(shutil.which("openssl") is None, reason="needs openssl")
 

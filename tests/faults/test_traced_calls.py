@@ -17,11 +17,12 @@ import pytest
 from collector.archive.dayfile import DayFormat
 from collector.archive.store import Archive
 from collector.verify.files import inspect
-from tests.energy.making import filled
-from tests.faults import amounts, figures
+from tests.faults import figures
 from tests.faults.failing_calls import Calls
 from tests.faults.failing_lives import ANSWERS, ASIDE, FAILED, NOW, WANTED, Life
 from tests.faults.test_failing_calls import begin, check_final, check_kept, undisturbed
+from tests.support import amounts
+from tests.support.energy_days import filled
 
 pytestmark = pytest.mark.needs("strace")
 

@@ -9,9 +9,9 @@ import pytest
 
 from tests.faults import figures
 from tests.faults.scanner import assert_no_key_in, found_in, found_under
-from tests.key_forms import AWKWARD_KEY
-from tests.processes.harness import cloud_process, collector
-from tests.world import DEVICE
+from tests.support.key_forms import AWKWARD_KEY
+from tests.support.processes import cloud_process, collector
+from tests.support.world import DEVICE
 
 _COMMANDS = [
     ["config", "check"],

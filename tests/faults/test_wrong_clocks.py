@@ -16,10 +16,10 @@ import pytest
 from collector.collect import collector
 from collector.simulator import Device
 from tests.faults import figures
-from tests.faults.amounts import amount
-from tests.service.living import Living, events_in, living
-from tests.virtual_time import VirtualTimeLoop
-from tests.world import DEVICE, cloud_of, hours_of_day, kwh, records_of
+from tests.support.amounts import amount
+from tests.support.service_life import Living, events_in, living
+from tests.support.virtual_time import VirtualTimeLoop
+from tests.support.world import DEVICE, cloud_of, hours_of_day, kwh, records_of
 
 START = datetime(2026, 3, 20, 14, 5, tzinfo=UTC)
 TODAY = START.date()

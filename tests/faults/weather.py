@@ -8,8 +8,8 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 from collector.simulator import Device, Fault, Hole, Revision, Scenario, Shrink
-from tests.faults.amounts import is_long
-from tests.world import DEVICE, cloud_of
+from tests.support.amounts import is_long
+from tests.support.world import DEVICE, cloud_of
 
 BENIGN = frozenset({"extra_keys", "spaced_out"})
 DOUBTFUL = "negative"  # costs one hour of its answer

@@ -19,7 +19,7 @@ from collector.simulator import (
     Shrink,
     Simulator,
 )
-from tests.service.living import look_about_rarely
+from tests.support.service_life import look_about_rarely
 
 __all__ = [
     "Account",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.service.living import look_about_rarely
+from tests.support.service_life import look_about_rarely
 
 
 @pytest.fixture

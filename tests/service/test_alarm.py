@@ -9,7 +9,7 @@ import pytest
 
 from collector.service.notify import Alarm, Change, Hook, Pinger, alarm_for, status_in_words
 from collector.status import Alarms, MeterStanding
-from tests.web.making import meter_standing, monitor, standing_of
+from tests.support.statuses import meter_standing, monitor, standing_of
 
 
 class Told(Hook):

@@ -13,11 +13,11 @@ from pathlib import Path
 import pytest
 
 from collector.simulator import Fault, Scenario
-from tests.service.living import Living, events_in, living
 from tests.service.test_observed import house, standing_of, status
 from tests.service.test_service import SHALLOW, START
 from tests.service.test_troubles import failing
-from tests.world import KEY, cloud_of
+from tests.support.service_life import Living, events_in, living
+from tests.support.world import KEY, cloud_of
 
 _CHANGES = {
     *("source.unavailable", "source.recovered", "key.refused", "key.accepted"),

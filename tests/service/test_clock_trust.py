@@ -12,9 +12,9 @@ import pytest
 
 from collector.collect import collector
 from collector.simulator import Device, Fault
-from tests.service.living import events_in, living
 from tests.service.test_service import SHALLOW, START, TODAY
-from tests.world import DEVICE, cloud_of, hours_of_day, kwh, records_of
+from tests.support.service_life import events_in, living
+from tests.support.world import DEVICE, cloud_of, hours_of_day, kwh, records_of
 
 WRONG = [
     datetime(1970, 1, 1, tzinfo=UTC) - START,

@@ -13,10 +13,10 @@ from collector.service.overview import overview
 from collector.simulator import Device, Hole
 from collector.verify.files import inspect
 from collector.verify.repair import Action, repair
-from tests.numbers.test_whole_years import check_day
-from tests.service.living import events_in, living
 from tests.service.test_service import SHALLOW, START, TODAY
-from tests.world import DEVICE, World, cloud_of, world
+from tests.service.test_whole_years import check_day
+from tests.support.service_life import events_in, living
+from tests.support.world import DEVICE, World, cloud_of, world
 
 DAY = TODAY - timedelta(days=3)
 LATER = START + timedelta(days=1200)  # when the cloud has forgotten all of them

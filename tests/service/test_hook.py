@@ -13,7 +13,7 @@ import pytest
 
 from collector.service import notify
 from collector.service.notify import Change, Hook
-from tests.service.living import events_in
+from tests.support.service_life import events_in
 
 pytestmark = pytest.mark.real_time
 

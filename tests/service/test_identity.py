@@ -23,9 +23,9 @@ from collector.simulator import Device, Fault, Scenario
 from collector.status import MeterStanding, read_standing
 from collector.verify.cloud import verified
 from collector.verify.repair import Action, repair
-from tests.archive.making import everything_in, older_file
-from tests.service.living import Living, events_in, living
-from tests.world import DEVICE, World, cloud_of, kwh, records_of, world
+from tests.support.archives import everything_in, older_file
+from tests.support.service_life import Living, events_in, living
+from tests.support.world import DEVICE, World, cloud_of, kwh, records_of, world
 
 NOW = datetime(2026, 3, 20, 14, 35, tzinfo=UTC)
 TODAY = date(2026, 3, 20)

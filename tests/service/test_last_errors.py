@@ -14,10 +14,10 @@ from collector.collect import collector
 from collector.energy.days import wall_clock
 from collector.service.overview import overview
 from collector.simulator import Fault
-from tests.service.living import Living, living
 from tests.service.test_observed import house
 from tests.service.test_service import SHALLOW, START, TODAY
-from tests.world import cloud_of
+from tests.support.service_life import Living, living
+from tests.support.world import cloud_of
 
 
 def shown(service: Living) -> tuple[list[str], str]:

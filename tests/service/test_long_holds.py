@@ -13,9 +13,9 @@ from collector.cli.backfill import _exit_code
 from collector.errors import RateLimited
 from collector.simulator import Fault
 from collector.status import read_standing
-from tests.service.living import events_in, living
 from tests.service.test_service import SHALLOW, START, TODAY
-from tests.world import cloud_of, records_of, world
+from tests.support.service_life import events_in, living
+from tests.support.world import cloud_of, records_of, world
 
 
 @pytest.mark.usefixtures("rare_looks")

@@ -14,8 +14,8 @@ from collector.collect import collector
 from collector.net import NO_WAY_CURE
 from collector.simulator import Device, Fault, Hole
 from collector.status import MeterStanding, Standing, read_standing
-from tests.service.living import Living, events_in, living
-from tests.world import DEVICE, KEY, cloud_of
+from tests.support.service_life import Living, events_in, living
+from tests.support.world import DEVICE, KEY, cloud_of
 
 START = datetime(2026, 3, 20, 14, 5, tzinfo=UTC)
 TODAY = date(2026, 3, 20)

@@ -18,12 +18,12 @@ import pytest
 from collector.energy.days import wall_clock
 from collector.simulator import Device, Fault, Hole
 from collector.status import MeterStanding, Standing, place_for, write_standing
-from tests.processes.harness import SCENARIO, cloud_process, configuration, started, stop
-from tests.service.living import Living, events_in, living
 from tests.service.test_hook import gone, script
-from tests.web.making import Monitor, Page, monitor
-from tests.web.test_metrics import parsed
-from tests.world import DEVICE, cloud_of, records_of
+from tests.support.processes import SCENARIO, cloud_process, configuration, started, stop
+from tests.support.service_life import Living, events_in, living
+from tests.support.statuses import Monitor, Page, monitor
+from tests.support.world import DEVICE, cloud_of, records_of
+from tests.unit.web.test_metrics import parsed
 
 START = datetime(2026, 3, 20, 14, 5, tzinfo=UTC)
 _TELL = (

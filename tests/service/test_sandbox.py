@@ -16,7 +16,7 @@ from collector.errors import ArchiveError
 from collector.service import systemd
 from collector.service.systemd import hint, obstacle
 from tests.faults.failing_calls import Calls, Failure
-from tests.world import cloud_of, world
+from tests.support.world import cloud_of, world
 
 SHIPPED = Path(__file__).parents[2] / "systemd" / systemd.UNIT
 OURS = Path("/var/lib/shelly-collector")

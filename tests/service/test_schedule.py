@@ -14,7 +14,7 @@ from collector.collect.collector import Lane
 from collector.energy.days import wall_clock
 from collector.service.schedule import Schedule
 from collector.settings.schema import Timetable
-from tests.virtual_time import VirtualTimeLoop
+from tests.support.virtual_time import VirtualTimeLoop
 
 _NOW = datetime(2026, 3, 20, 14, 40, tzinfo=UTC)
 _ENOUGH_BYTES = 500_000

@@ -14,9 +14,9 @@ import pytest
 
 from collector.energy.history import EXPIRING_DAYS, RETENTION_DAYS
 from collector.simulator import Device, Fault, Hole
-from tests.numbers.test_whole_years import check_day
-from tests.service.living import Living, events_in, living
-from tests.world import DEVICE, cloud_of, records_of
+from tests.service.test_whole_years import check_day
+from tests.support.service_life import Living, events_in, living
+from tests.support.world import DEVICE, cloud_of, records_of
 
 START = datetime(2026, 3, 20, 14, 5, tzinfo=UTC)
 TODAY = date(2026, 3, 20)

@@ -10,8 +10,8 @@ import pytest
 
 from collector.simulator import Device, Scenario
 from collector.status import read_standing
-from tests.service.living import living
-from tests.world import DEVICE, KEY, World, cloud_of, world
+from tests.support.service_life import living
+from tests.support.world import DEVICE, KEY, World, cloud_of, world
 
 START = datetime(2026, 3, 20, 14, 5, tzinfo=UTC)
 OTHER = "a8032abe41fc"

@@ -15,10 +15,10 @@ from collector.archive.ledger import Ledger
 from collector.energy.history import Availability
 from collector.service.overview import overview
 from collector.simulator import Device, Fault, Hole
-from tests.numbers.test_whole_years import check_day
-from tests.service.living import events_in, living
 from tests.service.test_verification import flip, write_files
-from tests.world import DEVICE, World, cloud_of, world
+from tests.service.test_whole_years import check_day
+from tests.support.service_life import events_in, living
+from tests.support.world import DEVICE, World, cloud_of, world
 
 NOW = datetime(2026, 3, 20, 14, 35, tzinfo=UTC)
 TODAY = date(2026, 3, 20)

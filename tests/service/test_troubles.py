@@ -29,10 +29,10 @@ from collector.energy.days import zone_named
 from collector.energy.history import Outcome, PlanPolicy
 from collector.simulator import Account, Device, Fault, Limit, Scenario, Simulator
 from tests.faults.failing_calls import Calls, Failure
-from tests.numbers.test_whole_years import check_day
-from tests.service.living import events_in, living
 from tests.service.test_service import SHALLOW, START, TODAY
-from tests.world import DEVICE, KEY, cloud_of, records_of
+from tests.service.test_whole_years import check_day
+from tests.support.service_life import events_in, living
+from tests.support.world import DEVICE, KEY, cloud_of, records_of
 
 
 @pytest.mark.parametrize(

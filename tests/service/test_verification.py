@@ -24,9 +24,9 @@ from collector.simulator import Device, Fault, Hole, Revision
 from collector.verify.cloud import Verified, verified
 from collector.verify.files import inspect
 from collector.verify.repair import Action, Repair, repair
-from tests.numbers.test_whole_years import check_day
-from tests.service.living import events_in, living
-from tests.world import DEVICE, World, cloud_of, kwh, mark_as, records_of, world
+from tests.service.test_whole_years import check_day
+from tests.support.service_life import events_in, living
+from tests.support.world import DEVICE, World, cloud_of, kwh, mark_as, records_of, world
 
 NOW = datetime(2025, 11, 20, 9, 30, tzinfo=UTC)
 DAY = date(2025, 11, 12)

@@ -21,11 +21,11 @@ from collector.simulator import Device, Fault
 from collector.verify.cloud import verified
 from collector.verify.files import inspect
 from collector.verify.report import MeterReport, as_lines
-from tests.archive.making import everything_in
-from tests.numbers.test_whole_years import check_day
-from tests.service.living import Living, events_in, living
-from tests.world import DEVICE, World, cloud_of, records_of, world
-from tests.zone_data import ZoneData, zone_data
+from tests.service.test_whole_years import check_day
+from tests.support.archives import everything_in
+from tests.support.service_life import Living, events_in, living
+from tests.support.world import DEVICE, World, cloud_of, records_of, world
+from tests.support.zone_data import ZoneData, zone_data
 
 NOW = datetime(2026, 3, 13, 18, 30, tzinfo=UTC)
 LINK = "Europe/Kyiv Europe/Kiev"

@@ -1,0 +1,1 @@
+"""What tests of all kinds stand on: worlds, servers, processes, virtual time."""

@@ -1,0 +1,106 @@
+"""Where the configuration is looked for, and files that are none."""
+
+from __future__ import annotations
+
+import tomllib
+from decimal import Decimal
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+
+from collector.errors import SettingsError
+from collector.settings import load, locate, masked, schema
+from collector.settings.files import read
+
+EXAMPLE = Path(__file__).parents[3] / "config" / "collector.toml"
+ENVIRON = {"SHELLY_COLLECTOR_AUTH_KEY": "k" * 40}
+
+
+def test_the_first_place_that_has_a_file_wins(tmp_path: Path) -> None:
+    system, own, home = tmp_path / "system", tmp_path / "own", tmp_path / "home"
+    files = [
+        system / "config.toml",
+        own / "shelly-collector" / "config.toml",
+        home / ".config" / "shelly-collector" / "config.toml",
+    ]
+    for file in files:
+        file.parent.mkdir(parents=True)
+        file.touch()
+    environ = {
+        "CONFIGURATION_DIRECTORY": f"{tmp_path}/none:{system}",
+        "XDG_CONFIG_HOME": str(own),
+        "HOME": str(home),
+    }
+    assert locate(None, environ) == files[0]
+    files[0].unlink()
+    assert locate(None, environ) == files[1]
+    del environ["XDG_CONFIG_HOME"]
+    assert locate(None, environ) == files[2]
+
+
+def test_a_file_that_was_named_is_used_even_if_it_is_not_there(tmp_path: Path) -> None:
+    """A typing error must not fall back to another configuration."""
+    environ = {"SHELLY_COLLECTOR_CONFIG": "/nowhere/b.toml", "HOME": str(tmp_path)}
+    assert locate(Path("/nowhere/a.toml"), environ) == Path("/nowhere/a.toml")
+    assert locate(None, environ) == Path("/nowhere/b.toml")
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (b"[archive\n", "line 1"),
+        (b"a = 1\nb = = 2\n", "line 2"),
+        (b"a = 1\na = 2\n", "line 2"),
+        (b'\n\na = "\xff"\n', "not UTF-8 text (line 3)"),
+        (b"#" * 1_000_001, "larger"),
+        (b"a = " + b"[" * 100_000, "absurdly"),
+        (b"a = " + b"9" * 5_000, "absurdly"),
+    ],
+)
+def test_a_file_that_is_no_toml_says_where(tmp_path: Path, content: bytes, reason: str) -> None:
+    file = tmp_path / "config.toml"
+    file.write_bytes(content)
+    with pytest.raises(SettingsError) as caught:
+        read(file)
+    assert reason in str(caught.value)
+    assert str(file) in str(caught.value)
+
+
+def test_a_file_that_is_not_there_or_a_folder_says_so(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match="no such file"):
+        load(tmp_path / "none.toml", {})
+    with pytest.raises(SettingsError, match="is a directory"):
+        load(tmp_path, {})
+
+
+def test_a_byte_order_mark_and_windows_line_ends_do_no_harm(tmp_path: Path) -> None:
+    file = tmp_path / "config.toml"
+    file.write_bytes(b"\xef\xbb\xbf[log]\r\nlevel = 'info'\r\n")
+    assert read(file) == {"log": {"level": "info"}}
+
+
+def test_the_shipped_file_is_valid_and_says_every_default() -> None:
+    """Each known key stands in it; what is not commented out has the default's value."""
+    text = EXAMPLE.read_text()
+    settings = load(EXAMPLE, ENVIRON)
+    raw = tomllib.loads(text, parse_float=Decimal)
+    account = raw["account"][0]
+    tables = {**raw, "account": account, "meter": account["meter"][0]}
+    for kind, known in schema.TABLES.items():
+        for setting in known:
+            if setting.required:
+                assert setting.key in tables[kind]
+            elif setting.default is None:
+                assert f"\n# {setting.key} = " in text
+            else:
+                assert setting.read(tables[kind][setting.key]) == setting.default
+    assert settings.warnings == ()
+    assert all(f"\n{line}\n" in masked(settings) for line in ("heal = true  # default", 'name = "grid"'))
+
+
+def test_every_setting_of_the_shipped_file_has_a_comment_before_it() -> None:
+    lines = EXAMPLE.read_text().splitlines()
+    for before, line in pairwise(lines):
+        if " = " in line and not line.startswith("#"):
+            assert before.startswith("#") or before == "grid_channel = 0", line
