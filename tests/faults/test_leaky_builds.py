@@ -21,9 +21,9 @@ from collector.settings import masked
 from collector.web.metrics import exposition
 from tests.faults import figures
 from tests.faults.failures import URL
-from tests.faults.scanner import found_in
 from tests.faults.showing import START, Shown, backfilled, lived
 from tests.support.key_forms import AWKWARD_KEY as KEY
+from tests.support.scanner import found_in
 from tests.support.world import cloud_of, world
 
 Build = Callable[[pytest.MonkeyPatch], None]

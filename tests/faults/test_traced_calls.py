@@ -14,15 +14,20 @@ from pathlib import Path
 
 import pytest
 
-from collector.archive.dayfile import DayFormat
-from collector.archive.store import Archive
 from collector.verify.files import inspect
 from tests.faults import figures
-from tests.faults.failing_calls import Calls
-from tests.faults.failing_lives import ANSWERS, ASIDE, FAILED, NOW, WANTED, Life
-from tests.faults.test_failing_calls import begin, check_final, check_kept, undisturbed
+from tests.faults.failing_lives import (
+    ANSWERS,
+    NOW,
+    Life,
+    begin,
+    check_final,
+    check_kept,
+    undisturbed,
+    work,
+)
 from tests.support import amounts
-from tests.support.energy_days import filled
+from tests.support.failing_calls import Calls
 
 pytestmark = pytest.mark.needs("strace")
 
@@ -34,14 +39,14 @@ SYSCALLS = {
 WORK = """
 import sys
 from pathlib import Path
-from tests.faults.test_traced_calls import work
+from tests.faults.failing_lives import work
 work(Path(sys.argv[1]))
 """
 LIVE = """
 import json, sys
 from pathlib import Path
-from tests.faults.failing_calls import Calls
-from tests.faults.test_failing_calls import Life
+from tests.support.failing_calls import Calls
+from tests.faults.failing_lives import Life
 life = Life(Path(sys.argv[1]), Calls(Path(sys.argv[1])))
 life.live()
 life.end()
@@ -57,20 +62,6 @@ INJECTED = [
     ("pwrite64", "EIO"),
     ("flock", "EINTR"),
 ]
-
-
-def work(folder: Path) -> None:
-    """Everything that is done with an archive, and nothing else on that folder."""
-    archive = Archive(folder, DayFormat())
-    archive.scan(NOW.date())
-    for answered in ANSWERS:
-        archive.merge(answered, NOW)
-    archive.note_failure(filled(FAILED).day, "no answer", NOW)
-    archive.want_again(WANTED, "verify")
-    archive.scan(NOW.date())
-    archive.set_aside(ASIDE, "verify")
-    archive.probe()
-    archive.close()
 
 
 def traced(program: str, folder: Path, *options: str) -> tuple[str, str]:

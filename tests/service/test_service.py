@@ -8,19 +8,13 @@ from collections import Counter
 from datetime import UTC, date, datetime, time, timedelta
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from collector.energy.history import EXPIRING_DAYS, RETENTION_DAYS
 from collector.simulator import Device, Fault, Hole
-from tests.service.test_whole_years import check_day
-from tests.support.service_life import Living, events_in, living
-from tests.support.world import DEVICE, cloud_of, records_of
-
-START = datetime(2026, 3, 20, 14, 5, tzinfo=UTC)
-TODAY = date(2026, 3, 20)
-SHALLOW: dict[str, Any] = {"schedule": {"backfill_days": 3}}
+from tests.support.service_life import SHALLOW, START, TODAY, Living, events_in, living
+from tests.support.world import DEVICE, check_day, cloud_of, records_of
 
 
 async def test_a_new_hour_is_in_the_file_a_quarter_past(tmp_path: Path) -> None:

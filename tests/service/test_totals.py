@@ -15,10 +15,9 @@ from collector.archive.ledger import Ledger
 from collector.energy.history import Availability
 from collector.service.overview import overview
 from collector.simulator import Device, Fault, Hole
-from tests.service.test_verification import flip, write_files
-from tests.service.test_whole_years import check_day
+from tests.support.archives import flip, write_files
 from tests.support.service_life import events_in, living
-from tests.support.world import DEVICE, World, cloud_of, world
+from tests.support.world import DEVICE, World, check_day, cloud_of, world
 
 NOW = datetime(2026, 3, 20, 14, 35, tzinfo=UTC)
 TODAY = date(2026, 3, 20)

@@ -21,10 +21,9 @@ from collector.simulator import Device, Fault
 from collector.verify.cloud import verified
 from collector.verify.files import inspect
 from collector.verify.report import MeterReport, as_lines
-from tests.service.test_whole_years import check_day
 from tests.support.archives import everything_in
 from tests.support.service_life import Living, events_in, living
-from tests.support.world import DEVICE, World, cloud_of, records_of, world
+from tests.support.world import DEVICE, World, check_day, cloud_of, records_of, world
 from tests.support.zone_data import ZoneData, zone_data
 
 NOW = datetime(2026, 3, 13, 18, 30, tzinfo=UTC)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -183,3 +185,24 @@ def stop(process: subprocess.Popen[str], number: int = signal.SIGTERM) -> tuple[
     process.send_signal(number)
     output, _ = process.communicate(timeout=30)
     return process.returncode, time.perf_counter() - began, output
+
+
+def script(folder: Path, text: str) -> tuple[str, ...]:
+    """A program of that text."""
+    path = folder / "tell"
+    path.write_text(f"#!/bin/sh\ncd {shlex.quote(str(folder))}\n{text}\n")
+    path.chmod(0o755)
+    return (str(path), "a word", "$HOME; touch no-shell")
+
+
+async def gone(file: Path) -> None:
+    """Until the process whose number stands there is over."""
+    for _ in range(100):
+        try:
+            state = Path(f"/proc/{file.read_text().strip()}/stat").read_text().rsplit(")", 1)[1].split()[0]
+        except FileNotFoundError:
+            return
+        if state == "Z":  # its new parent has not looked yet
+            return
+        await asyncio.sleep(0.02)
+    raise AssertionError("it still runs")
