@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import errno
+import re
 import shutil
+import subprocess
+import sys
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -20,13 +24,26 @@ from tests.faults.failing_lives import (
     check_kept,
     descriptors,
     undisturbed,
+    work,
 )
 from tests.faults.mutants import mutant, saving_by
 from tests.support import amounts
 from tests.support.failing_calls import WRITES, Calls, Failure
+from tests.support.processes import ROOT
 
 CAUGHT = ("no loop on short writes", "second fsync on the same descriptor")
 
+SYSCALLS = {
+    "open": "openat", "close": "close", "read": "read", "write": "write", "fsync": "fsync",
+    "fchown": "fchown", "ftruncate": "ftruncate", "pread": "pread64", "pwrite": "pwrite64",
+    "mkdir": "mkdir", "unlink": "unlink", "rename": "rename", "replace": "rename", "flock": "flock",
+}  # fmt: skip
+WORK = """
+import sys
+from pathlib import Path
+from tests.faults.failing_lives import work
+work(Path(sys.argv[1]))
+"""
 ERRORS = (
     errno.ENOSPC, errno.EROFS, errno.EIO, errno.EACCES, errno.EDQUOT, errno.EMFILE, errno.EINTR, None,
 )  # fmt: skip
@@ -92,6 +109,38 @@ def some_of(faults: list[list[Failure]], start: str) -> list[Failure]:
         for each in faults
         for half in (each[: len(each) // 2], each[len(each) // 2 :])
     ]  # fmt: skip
+
+
+@pytest.mark.needs("strace")
+def test_no_call_is_missed(tmp_path: Path) -> None:
+    """What the kernel saw of the archive's calls is what the rig counts, and lets fail."""
+    whole = undisturbed("crash", tmp_path / "whole")
+    begin(whole.before, tmp_path / "counted")
+    with Calls(tmp_path / "counted").wrapped() as calls, calls.watched():
+        work(tmp_path / "counted")
+    names = Counter(name for name, _ in calls.made)
+    counted = Counter[str]()
+    for name, number in names.items():
+        if name in SYSCALLS:
+            counted[SYSCALLS[name]] += number
+    listings = names["scandir"] + names["listdir"]  # each opens the folder, and closes it
+    counted.update({"openat": listings, "close": listings})
+    begin(whole.before, tmp_path / "traced")
+    trace = traced(tmp_path / "traced")
+    lines = [line for line in trace.splitlines() if str(tmp_path / "traced") in line.partition(" = ")[0]]
+    seen = Counter(re.match(r"\d+ +(\w+)\(", line)[1] for line in lines)  # type: ignore[index]
+    assert seen == counted
+    figures.note("S7", calls_that_strace_saw=seen.total(), missed=0)
+
+
+def traced(folder: Path) -> str:
+    """The system calls of `work` on that folder."""
+    log = folder.with_name("strace")
+    command = ["strace", "-f", "-qq", "-y", "-o", str(log), "-e", f"trace={','.join(set(SYSCALLS.values()))}"]
+    command += [sys.executable, "-c", WORK, str(folder)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False, cwd=ROOT)
+    assert done.returncode == 0, done.stderr
+    return log.read_text()
 
 
 @pytest.mark.parametrize("name", CAUGHT)

@@ -196,6 +196,7 @@ async def test_an_unknown_device_is_the_meters_last_failure(tmp_path: Path) -> N
         assert (gone.state, house(service).state, standing_of(service).state) == ("broken", "good", "broken")
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("rare_looks")
 async def test_days_that_the_cloud_will_forget_are_told_once_a_day(
     tmp_path: Path, log_lines: io.StringIO

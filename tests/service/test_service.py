@@ -63,6 +63,7 @@ async def test_the_last_hour_before_a_change_of_half_an_hour_is_asked_for_in_tim
             assert newest["ts"] == (start + timedelta(minutes=begins_m)).timestamp()
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("rare_looks")
 async def test_days_follow_days(tmp_path: Path) -> None:
     """A month of days is complete soon after each midnight, across a change of the clocks."""
@@ -88,6 +89,7 @@ async def test_requests_of_a_quiet_day_are_few(tmp_path: Path) -> None:
         assert max(Counter(asked).values()) <= 16
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("rare_looks")
 async def test_a_complete_day_is_read_again_after_one_day_and_after_three(tmp_path: Path) -> None:
     """Late data is read again: a complete day at +1 and +3 days, and then never more."""
@@ -105,6 +107,7 @@ async def test_a_complete_day_is_read_again_after_one_day_and_after_three(tmp_pa
         assert [asked.index(count) for count in (1, 2)] == [pytest.approx(hour, abs=2) for hour in due]
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("rare_looks")
 async def test_a_hole_is_asked_for_ever_more_rarely(tmp_path: Path) -> None:
     """An incomplete past day: after 1 h, 6 h, daily for two weeks, weekly; never in a loop."""

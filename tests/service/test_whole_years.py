@@ -28,6 +28,7 @@ ZONES = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("device", ZONES, ids=lambda device: device.timezone)
 async def test_every_hour_of_a_year_is_the_truth(device: Device, tmp_path: Path) -> None:
     """A year of files holds the hours of each local day, once each, with what really flowed."""

@@ -38,7 +38,7 @@ from tests.support.archives import write_files
 from tests.support.examining import FINE, NOW, PACED, START, a_standing, beside, check, examined, with_service
 from tests.support.key_forms import AWKWARD_KEY as AWKWARD
 from tests.support.scanner import assert_no_key_in
-from tests.support.service_life import living
+from tests.support.service_life import SHALLOW, living
 from tests.support.world import DEVICE, KEY, cloud_of, mark_as, world
 from tests.support.zone_data import zone_data
 
@@ -401,7 +401,7 @@ async def test_one_refused_archive_of_two_was_laid_on_another_configuration(tmp_
     """Bug: a reload, which changes nothing, was the cure. The other meter is collected."""
     write_files(tmp_path / "house", Device(OTHER), PAST)
     stand = {"meters": ({"name": "house", "id": DEVICE}, {"name": "barn", "id": OTHER})}
-    async with living(cloud_of(Device(DEVICE), Device(OTHER)), tmp_path, START, stand) as service:
+    async with living(cloud_of(Device(DEVICE), Device(OTHER)), tmp_path, START, stand, **SHALLOW) as service:
         await service.pass_time(minutes=20)
         found = await examined(service.world)
     of_service = check(found, "service")
