@@ -1,4 +1,7 @@
-"""Virtual time for every asynchronous test that is not marked `real_time`."""
+"""Virtual time for every asynchronous test that is not marked `real_time`; and which tests are slow.
+
+`pytest` runs all that are not; `pytest -m slow` the others, `pytest -m ""` all.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,7 @@ import io
 import os
 import shutil
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 
 import pytest
 
@@ -15,14 +19,24 @@ from tests.support import amounts
 from tests.support.virtual_time import VirtualTimeLoop
 from tests.system.machines import roots
 
+_HERE = Path(__file__).parent
+_SLOW = [_HERE / each for each in ("faults", "mutation", "system/machines", "system/package")]
+
 
 def pytest_configure(config: pytest.Config) -> None:
     amounts.set_seed()
+    config.addinivalue_line("markers", "slow: whole years, long lives, rigs and machines; not run by default")
     config.addinivalue_line("markers", "needs(*programs): a rig that needs root and these")
     config.addinivalue_line("markers", "real_time: runs on a real clock, for work with other processes")
     config.addinivalue_line(
         "markers", "machines: boots whole machines; needs root, mmdebstrap, systemd-nspawn"
     )
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if any(folder in item.path.parents for folder in _SLOW):
+            item.add_marker("slow")
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

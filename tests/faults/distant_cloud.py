@@ -12,7 +12,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from collector.simulator import Simulator
-from tests.faults.certificates import Certificate
+from tests.support.certificates import Certificate
 from tests.support.world import cloud_of
 
 

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import os
+import shutil
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import date, timedelta
 from functools import partial
 from pathlib import Path
 
 from collector.archive.checksums import Checksums
 from collector.archive.dayfile import DayFormat, encode
+from collector.archive.ledger import Ledger
 from collector.archive.store import Archive, DayOutcome
 from collector.energy.history import Outcome
 from collector.energy.readings import EnergyDay
 from collector.errors import UnreadableFile
-from tests.faults.failing_calls import Calls
-from tests.support.energy_days import ORDINARY, after, filled, reading
+from tests.support.energy_days import BERLIN, ORDINARY, after, filled, reading
+from tests.support.failing_calls import Calls
 
 REVISED, HALF, NEW, SHRUNKEN, DAMAGED, TRODDEN, ASIDE, EMPTY, FAILED, WANTED = (
     ORDINARY + timedelta(days=number) for number in range(10)
@@ -126,3 +130,68 @@ def quarantined(folder: Path) -> list[bytes]:
 
 def descriptors() -> int:
     return sum(1 for _ in Path("/proc/self/fd").iterdir())
+
+
+@dataclass(frozen=True)
+class Undisturbed:
+    """What a start becomes where nothing fails: each day's bytes on the way, and in the end."""
+
+    before: Path
+    made: Sequence[tuple[str, str]]
+    seen: Mapping[date, set[bytes | None]]
+    final: Mapping[date, bytes | None]
+    aside: list[bytes]
+
+
+def undisturbed(start: str, folder: Path) -> Undisturbed:
+    before = folder.with_name(f"{start}.before")
+    prepare(start, before)
+    begin(before, folder)
+    with Calls(folder).wrapped() as calls:
+        life = Life(folder, calls)
+        life.live()
+        assert life.errors == []
+        made = list(calls.made)
+        life.live()
+        life.end()
+    final = {day: bytes_of(folder, day) for day in DAYS}
+    return Undisturbed(before, made, life.seen, final, quarantined(folder))
+
+
+def begin(before: Path, folder: Path) -> None:
+    if before.exists():
+        shutil.copytree(before, folder)
+        for each in (folder, folder / ".collector"):
+            os.chown(each, 12345, 12345)  # so that what root makes is given to its owner
+
+
+def check_kept(whole: Undisturbed, life: Life) -> None:
+    """After the failure: nothing torn, nothing lost that was told as saved, nothing good moved aside."""
+    for day in DAYS:
+        assert life.seen[day] <= whole.seen[day], f"{day} is neither old nor new"
+        if day in life.saved:
+            assert bytes_of(life.folder, day) == whole.final[day], f"{day} was told as saved, and is not"
+    assert not set(quarantined(life.folder)) - set(whole.aside), "a good file was moved aside"
+
+
+def check_final(whole: Undisturbed, folder: Path) -> None:
+    """Every day as if nothing had happened; what was damaged is still there, and nothing beside it."""
+    for day in DAYS:
+        assert bytes_of(folder, day) == whole.final[day], day
+    assert quarantined(folder) == whole.aside
+    assert not list(folder.rglob("*.shelly-tmp"))
+    assert Ledger(folder / ".collector" / "ledger.jsonl").zone == BERLIN.key
+
+
+def work(folder: Path) -> None:
+    """Everything that is done with an archive, and nothing else on that folder."""
+    archive = Archive(folder, DayFormat())
+    archive.scan(NOW.date())
+    for answered in ANSWERS:
+        archive.merge(answered, NOW)
+    archive.note_failure(filled(FAILED).day, "no answer", NOW)
+    archive.want_again(WANTED, "verify")
+    archive.scan(NOW.date())
+    archive.set_aside(ASIDE, "verify")
+    archive.probe()
+    archive.close()

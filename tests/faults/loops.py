@@ -8,18 +8,11 @@ import struct
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
-from enum import IntEnum
 from pathlib import Path
 
 _SHUTDOWN = 0x8004587D  # EXT4_IOC_SHUTDOWN: no write reaches the device from now on
+_NO_FLUSH = 2  # neither the data nor the journal
 TOOLS = ("mkfs.ext4", "mount", "umount")
-
-
-class Cut(IntEnum):
-    """What still reaches the device when the power goes."""
-
-    JOURNAL = 1  # the journal is flushed, the data is not
-    NOTHING = 2
 
 
 def make_ext4(image: Path, megabytes: int = 8) -> None:
@@ -51,11 +44,11 @@ def unmount(folder: Path) -> None:
         run("umount", "-l", str(folder))
 
 
-def cut_power(folder: Path, cut: Cut) -> None:
+def cut_power(folder: Path) -> None:
     """Nothing that is written from now on is ever on the device."""
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
-        fcntl.ioctl(descriptor, _SHUTDOWN, struct.pack("I", cut))
+        fcntl.ioctl(descriptor, _SHUTDOWN, struct.pack("I", _NO_FLUSH))
     finally:
         os.close(descriptor)
 

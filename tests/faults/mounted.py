@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from tests.faults.loops import Cut, cut_power, run
+from tests.faults.loops import cut_power, run
 
 
 @contextmanager
@@ -58,7 +58,7 @@ class Ext4:
 
     def die(self) -> None:
         """From now on every call fails; what was not synced is lost."""
-        cut_power(self.place, Cut.NOTHING)
+        cut_power(self.place)
 
     def turn_read_only(self) -> None:
         """As the kernel does when it finds an error."""

@@ -1,15 +1,16 @@
-"""The save with one mistake in it, made from its own source: what a rig must notice.
+"""The save with one mistake in it: `replace_file` itself, with other functions in the place of its own.
 
 A rig names the mutants that it catches; together they catch all of them.
 """
 
 from __future__ import annotations
 
-import inspect
+import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from types import ModuleType
+from types import FunctionType
+from typing import Any
 
 import pytest
 
@@ -17,30 +18,25 @@ from collector.archive import checksums, files, ledger, store
 
 Save = Callable[[Path, bytes], bool]
 
-_FSYNC = "            os.fsync(descriptor)\n"
-_REPLACE = "        os.replace(temporary, path)  # noqa: PTH105\n"
-_SAFE_WRITE = "            _write_all(descriptor, data)\n"
-_NAME = "temporary = path.with_name(path.name + _TEMPORARY_SUFFIX)"
+_replace_file = files.replace_file
 
-_CHANGES: dict[str, list[tuple[str, str]]] = {
-    "no fsync": [(_FSYNC, "")],
-    "no directory fsync": [("    return sync_folder(path.parent)\n", "    return True\n")],
-    "in place": [(_NAME, "temporary = path"), (_REPLACE, "")],
-    "replace before fsync": [(_FSYNC, ""), (_REPLACE, f"{_REPLACE}        _sync_file(path)\n")],
-    "second fsync on the same descriptor": [
-        (_FSYNC, "            _sync_again(descriptor)\n"),
-    ],
-    "acknowledge first": [
-        ("def replace_file(path: Path, data: bytes)", "def _replace_file(path: Path, data: bytes)")
-    ],
-    "no loop on short writes": [(_SAFE_WRITE, "            os.write(descriptor, data)\n")],
-    "shared temporary name": [(_NAME, "temporary = path.parent.parent / _TEMPORARY_SUFFIX")],
-}
 
-MUTANTS = tuple(_CHANGES)
+class _Os:
+    """`os` with some functions changed; the others are those of the moment, which a rig may have wrapped."""
 
-_EXTRAS = """
-def _sync_file(path):
+    def __init__(self, **changed: Callable[..., Any]) -> None:
+        self.__dict__.update(changed)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(os, name)
+
+
+def _nothing(*arguments: object) -> None:
+    """In place of a step that is forgotten."""
+
+
+def _replace_and_sync(temporary: Path, path: Path) -> None:
+    os.replace(temporary, path)  # noqa: PTH105
     descriptor = os.open(path, os.O_WRONLY)
     try:
         os.fsync(descriptor)
@@ -48,40 +44,58 @@ def _sync_file(path):
         os.close(descriptor)
 
 
-def _sync_again(descriptor):
+def _sync_again(descriptor: int) -> None:
     try:
         os.fsync(descriptor)
     except OSError:
         os.fsync(descriptor)
-"""
-
-_LATE = '''
-_waiting = []
 
 
-def replace_file(path, data):
-    """Says that it is saved, and saves it when the next one comes."""
-    if not path.exists():
-        return _replace_file(path, data)
-    _waiting.append((path, data))
-    if len(_waiting) > 1:
-        _replace_file(*_waiting.pop(0))
-    return True
-'''
+def _shared(temporary: Path) -> Path:
+    """One temporary for all folders."""
+    return temporary.parent.parent / files._TEMPORARY_SUFFIX
+
+
+def _acknowledged_first() -> Save:
+    """Returns as if it had saved, and saves when the next one comes."""
+    waiting: list[tuple[Path, bytes]] = []
+
+    def save(path: Path, data: bytes) -> bool:
+        if not path.exists():
+            return _replace_file(path, data)
+        waiting.append((path, data))
+        if len(waiting) > 1:
+            _replace_file(*waiting.pop(0))
+        return True
+
+    return save
+
+
+_CHANGES: dict[str, dict[str, Any]] = {
+    "no fsync": {"os": _Os(fsync=_nothing)},
+    "no directory fsync": {"sync_folder": lambda folder: True},
+    "in place": {"_TEMPORARY_SUFFIX": "", "os": _Os(replace=_nothing)},
+    "replace before fsync": {"os": _Os(fsync=_nothing, replace=_replace_and_sync)},
+    "second fsync on the same descriptor": {"os": _Os(fsync=_sync_again)},
+    "no loop on short writes": {"_write_all": lambda descriptor, data: os.write(descriptor, data)},
+    "shared temporary name": {
+        "os": _Os(
+            open=lambda path, *how: os.open(_shared(path), *how),
+            replace=lambda old, new: os.replace(_shared(old), new),  # noqa: PTH105
+        )
+    },
+}
+MUTANTS = (*_CHANGES, "acknowledge first")
 
 
 def mutant(name: str) -> Save:
-    """`replace_file` with that mistake. Fails where the source no longer has the place to change."""
-    source = inspect.getsource(files.replace_file)
-    for old, new in _CHANGES[name]:
-        assert source.count(old) == 1, f"{name}: {old!r} is not in replace_file once"
-        source = source.replace(old, new)
-    made = ModuleType("mutant")
-    made.__dict__.update({key: value for key, value in vars(files).items() if key != "replace_file"})
-    source = f"from __future__ import annotations\n{_EXTRAS}\n{source}\n"
-    exec(compile(source + (_LATE if name == "acknowledge first" else ""), name, "exec"), made.__dict__)
-    save: Save = made.replace_file
-    return save
+    """`replace_file` with that mistake. Fails where it no longer does what is changed."""
+    if name == "acknowledge first":
+        return _acknowledged_first()
+    changes, code = _CHANGES[name], _replace_file.__code__
+    used = {*changes, *vars(changes.get("os", _Os()))}
+    assert used <= set(code.co_names), f"{name}: replace_file does not use {used - set(code.co_names)}"
+    return FunctionType(code, vars(files) | changes)
 
 
 @contextmanager

@@ -152,17 +152,6 @@ def version_in(data: bytes, day: date) -> int:
     return versions.pop()
 
 
-def newest(folder: Path) -> int:
-    """The newest version that is stored; torn files do not count."""
-    found = [0]
-    for day in DAYS:
-        try:
-            found.append(version_in((folder / f"{day}.jsonl").read_bytes(), day))
-        except (FileNotFoundError, DamagedFile):
-            continue
-    return max(found)
-
-
 def _save_for_ever(line: Connection[Any, Any], folder: Path, version: int, mistake: str | None) -> None:
     with saving_by(mutant(mistake)) if mistake else nullcontext():
         archive = Archive(folder, DayFormat())

@@ -15,8 +15,8 @@ import pytest
 from collector import logs
 from collector.cli.starting import advice_on
 from tests.faults.failures import bring_about, scenario_of
-from tests.faults.scanner import found_in, found_under
 from tests.support.key_forms import AWKWARD_KEY as KEY
+from tests.support.scanner import found_in, found_under
 from tests.support.service_life import living
 from tests.support.statuses import Page
 from tests.support.world import world

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from tests.faults.figures import note
-from tests.faults.namespaces import Namespace, namespace
 from tests.support.amounts import amount, dice
+from tests.support.namespaces import Namespace, namespace
 from tests.support.processes import PROGRAM, environment, stop, usual_configuration, wait_for
 from tests.support.world import KEY
 

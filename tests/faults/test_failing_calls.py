@@ -3,62 +3,50 @@
 from __future__ import annotations
 
 import errno
-import os
+import re
 import shutil
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from datetime import date
+import subprocess
+import sys
+from collections import Counter
 from pathlib import Path
 
 import pytest
 
-from collector.archive.ledger import Ledger
 from collector.verify.files import inspect
 from tests.faults import figures
-from tests.faults.failing_calls import WRITES, Calls, Failure
-from tests.faults.failing_lives import DAYS, NOW, STARTS, Life, bytes_of, descriptors, prepare, quarantined
+from tests.faults.failing_lives import (
+    NOW,
+    STARTS,
+    Life,
+    Undisturbed,
+    begin,
+    check_final,
+    check_kept,
+    descriptors,
+    undisturbed,
+    work,
+)
 from tests.faults.mutants import mutant, saving_by
 from tests.support import amounts
-from tests.support.energy_days import BERLIN
+from tests.support.failing_calls import WRITES, Calls, Failure
+from tests.support.processes import ROOT
 
 CAUGHT = ("no loop on short writes", "second fsync on the same descriptor")
 
+SYSCALLS = {
+    "open": "openat", "close": "close", "read": "read", "write": "write", "fsync": "fsync",
+    "fchown": "fchown", "ftruncate": "ftruncate", "pread": "pread64", "pwrite": "pwrite64",
+    "mkdir": "mkdir", "unlink": "unlink", "rename": "rename", "replace": "rename", "flock": "flock",
+}  # fmt: skip
+WORK = """
+import sys
+from pathlib import Path
+from tests.faults.failing_lives import work
+work(Path(sys.argv[1]))
+"""
 ERRORS = (
     errno.ENOSPC, errno.EROFS, errno.EIO, errno.EACCES, errno.EDQUOT, errno.EMFILE, errno.EINTR, None,
 )  # fmt: skip
-
-
-@dataclass(frozen=True)
-class Undisturbed:
-    """What a start becomes where nothing fails: each day's bytes on the way, and in the end."""
-
-    before: Path
-    made: Sequence[tuple[str, str]]
-    seen: Mapping[date, set[bytes | None]]
-    final: Mapping[date, bytes | None]
-    aside: list[bytes]
-
-
-def undisturbed(start: str, folder: Path) -> Undisturbed:
-    before = folder.with_name(f"{start}.before")
-    prepare(start, before)
-    begin(before, folder)
-    with Calls(folder).wrapped() as calls:
-        life = Life(folder, calls)
-        life.live()
-        assert life.errors == []
-        made = list(calls.made)
-        life.live()
-        life.end()
-    final = {day: bytes_of(folder, day) for day in DAYS}
-    return Undisturbed(before, made, life.seen, final, quarantined(folder))
-
-
-def begin(before: Path, folder: Path) -> None:
-    if before.exists():
-        shutil.copytree(before, folder)
-        for each in (folder, folder / ".collector"):
-            os.chown(each, 12345, 12345)  # so that what root makes is given to its owner
 
 
 def disturbed(whole: Undisturbed, folder: Path, fault: Failure) -> int:
@@ -83,24 +71,6 @@ def disturbed(whole: Undisturbed, folder: Path, fault: Failure) -> int:
     check_final(whole, folder)
     assert inspect(folder, None, NOW).findings == ()
     return failed
-
-
-def check_kept(whole: Undisturbed, life: Life) -> None:
-    """After the failure: nothing torn, nothing lost that was told as saved, nothing good moved aside."""
-    for day in DAYS:
-        assert life.seen[day] <= whole.seen[day], f"{day} is neither old nor new"
-        if day in life.saved:
-            assert bytes_of(life.folder, day) == whole.final[day], f"{day} was told as saved, and is not"
-    assert not set(quarantined(life.folder)) - set(whole.aside), "a good file was moved aside"
-
-
-def check_final(whole: Undisturbed, folder: Path) -> None:
-    """Every day as if nothing had happened; what was damaged is still there, and nothing beside it."""
-    for day in DAYS:
-        assert bytes_of(folder, day) == whole.final[day], day
-    assert quarantined(folder) == whole.aside
-    assert not list(folder.rglob("*.shelly-tmp"))
-    assert Ledger(folder / ".collector" / "ledger.jsonl").zone == BERLIN.key
 
 
 @pytest.mark.parametrize("start", STARTS)
@@ -139,6 +109,38 @@ def some_of(faults: list[list[Failure]], start: str) -> list[Failure]:
         for each in faults
         for half in (each[: len(each) // 2], each[len(each) // 2 :])
     ]  # fmt: skip
+
+
+@pytest.mark.needs("strace")
+def test_no_call_is_missed(tmp_path: Path) -> None:
+    """What the kernel saw of the archive's calls is what the rig counts, and lets fail."""
+    whole = undisturbed("crash", tmp_path / "whole")
+    begin(whole.before, tmp_path / "counted")
+    with Calls(tmp_path / "counted").wrapped() as calls, calls.watched():
+        work(tmp_path / "counted")
+    names = Counter(name for name, _ in calls.made)
+    counted = Counter[str]()
+    for name, number in names.items():
+        if name in SYSCALLS:
+            counted[SYSCALLS[name]] += number
+    listings = names["scandir"] + names["listdir"]  # each opens the folder, and closes it
+    counted.update({"openat": listings, "close": listings})
+    begin(whole.before, tmp_path / "traced")
+    trace = traced(tmp_path / "traced")
+    lines = [line for line in trace.splitlines() if str(tmp_path / "traced") in line.partition(" = ")[0]]
+    seen = Counter(re.match(r"\d+ +(\w+)\(", line)[1] for line in lines)  # type: ignore[index]
+    assert seen == counted
+    figures.note("S7", calls_that_strace_saw=seen.total(), missed=0)
+
+
+def traced(folder: Path) -> str:
+    """The system calls of `work` on that folder."""
+    log = folder.with_name("strace")
+    command = ["strace", "-f", "-qq", "-y", "-o", str(log), "-e", f"trace={','.join(set(SYSCALLS.values()))}"]
+    command += [sys.executable, "-c", WORK, str(folder)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False, cwd=ROOT)
+    assert done.returncode == 0, done.stderr
+    return log.read_text()
 
 
 @pytest.mark.parametrize("name", CAUGHT)

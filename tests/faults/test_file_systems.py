@@ -17,9 +17,8 @@ from collector.simulator import Device
 from tests.faults import figures
 from tests.faults.loops import run
 from tests.faults.mounted import Ext4, in_memory
-from tests.service.test_whole_years import check_day
 from tests.support.service_life import events_in, living
-from tests.support.world import DEVICE, cloud_of
+from tests.support.world import DEVICE, check_day, cloud_of
 
 START = datetime(2026, 3, 20, 14, 5, tzinfo=UTC)
 TODAY = date(2026, 3, 20)

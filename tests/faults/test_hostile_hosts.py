@@ -17,9 +17,9 @@ import pytest
 
 from tests.faults import figures
 from tests.faults.recording import listening
+from tests.support.hostile_hosts import HOSTILE
 from tests.support.processes import environment
 from tests.support.world import DEVICE, KEY
-from tests.unit.settings.test_hosts import HOSTILE
 
 COMMANDS = (["config", "check"], ["config", "show"], ["backfill"], ["run"], ["doctor"], ["verify", "--cloud"])
 REFUSED = 78

@@ -10,11 +10,11 @@ import pytest
 
 from tests.faults import figures
 from tests.faults.failures import FAILURES, OTHERS
-from tests.faults.scanner import assert_no_key_in
 from tests.faults.showing import backfilled, lived
 from tests.support.amounts import amount
 from tests.support.key_forms import AWKWARD_KEY as KEY
 from tests.support.key_forms import forms_of
+from tests.support.scanner import assert_no_key_in
 
 SHAPES: list[tuple[Any, Any]] = [
     *(("json", "debug"), ("console", "debug"), ("json", "warning"), ("console", "info")),

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import inspect
 import logging
 import sys
 from collections.abc import Awaitable, Callable, Iterator
+from dataclasses import asdict
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import pytest
@@ -21,22 +20,12 @@ from collector.settings import masked
 from collector.web.metrics import exposition
 from tests.faults import figures
 from tests.faults.failures import URL
-from tests.faults.scanner import found_in
 from tests.faults.showing import START, Shown, backfilled, lived
 from tests.support.key_forms import AWKWARD_KEY as KEY
+from tests.support.scanner import found_in
 from tests.support.world import cloud_of, world
 
 Build = Callable[[pytest.MonkeyPatch], None]
-
-
-def mutated(of: Any, old: str, new: str, *, module: ModuleType, **names: object) -> Any:
-    """The function or class made anew with `new` for `old` in its source."""
-    source = inspect.getsource(of)
-    assert source.count(old) == 1, f"{old!r} is not in {of.__name__} once"
-    made = dict(vars(module)) | names
-    text = f"from __future__ import annotations\n{source.replace(old, new)}"
-    exec(compile(text, module.__file__ or "", "exec"), made)
-    return made[of.__name__]
 
 
 def redacts_nothing(patch: pytest.MonkeyPatch) -> None:
@@ -79,10 +68,11 @@ def logs_each_retry_with_its_url(patch: pytest.MonkeyPatch) -> None:
     import tenacity
 
     tell = tenacity.before_sleep_log(log, logging.WARNING)
-    changed = mutated(
-        retrying.retried, "before_sleep=tell,", "before_sleep=told,", module=retrying, told=tell
-    )
-    patch.setattr(client, "retried", changed)
+
+    def leaking(**options: Any) -> tenacity.AsyncRetrying:
+        return tenacity.AsyncRetrying(**options | {"before_sleep": tell})
+
+    patch.setattr(retrying, "AsyncRetrying", leaking)
 
 
 def errors_hold_the_url(patch: pytest.MonkeyPatch) -> None:
@@ -111,13 +101,7 @@ def day_files_name_their_source(patch: pytest.MonkeyPatch) -> None:
 
 
 def standing_names_its_source(patch: pytest.MonkeyPatch) -> None:
-    changed = mutated(
-        status.write_standing,
-        "json.dumps(asdict(standing))",
-        f"json.dumps(asdict(standing) | {{'key': {KEY!r}}})",
-        module=status,
-    )
-    patch.setattr("collector.service.observer.write_standing", changed)
+    patch.setattr(status, "asdict", lambda standing: asdict(standing) | {"key": KEY})
 
 
 def children_inherit_everything(patch: pytest.MonkeyPatch) -> None:

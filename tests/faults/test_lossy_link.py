@@ -13,10 +13,10 @@ from pathlib import Path
 import pytest
 
 from collector.simulator import Device
-from tests.faults.certificates import Certificate, certificate
 from tests.faults.figures import note
-from tests.faults.namespaces import Namespace, connected
 from tests.support.amounts import amount
+from tests.support.certificates import Certificate, certificate
+from tests.support.namespaces import Namespace, connected
 from tests.support.processes import PROGRAM, ROOT, environment, usual_configuration
 from tests.support.world import DEVICE, hours_of_day, kwh, records_of
 

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from tests.faults import figures
-from tests.faults.scanner import assert_no_key_in
 from tests.support.key_forms import AWKWARD_KEY
 from tests.support.processes import collector
+from tests.support.scanner import assert_no_key_in
 
 _PLAIN_KEY = "MTIzNDU2NzhhYmNkZWZnaGlqa2xtbm9wcXJzdHV2d3h5ejEyMzQ1Njc4OTA"
 _MISUSES = [

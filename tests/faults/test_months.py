@@ -1,4 +1,4 @@
-"""T1: nine months each of zones whose clocks change by an hour, at night or at midnight itself."""
+"""T1: nine months each of eight zones: changes at night or at midnight, odd offsets, a lost day."""
 
 from __future__ import annotations
 
@@ -14,6 +14,10 @@ MONTHS = [
     Months("Europe/Berlin", date(2026, 2, 15), (date(2026, 3, 29), date(2026, 10, 25))),
     Months("America/Havana", date(2026, 2, 15), (date(2026, 3, 8), date(2026, 11, 1))),
     Months("Africa/Cairo", date(2026, 2, 15), (date(2026, 4, 24), date(2026, 10, 30))),
+    Months("Australia/Lord_Howe", date(2025, 9, 1), (date(2025, 10, 5), date(2026, 4, 5))),  # half an hour
+    Months("Asia/Kathmandu", date(2026, 1, 1), (date(2026, 3, 1), date(2026, 6, 1))),  # 5:45 ahead, no change
+    Months("Pacific/Apia", date(2011, 7, 1), (date(2011, 9, 24), date(2011, 12, 30))),  # without 2011-12-30
+    Months("America/St_Johns", date(2026, 2, 15), (date(2026, 3, 8), date(2026, 11, 1))),  # 3:30 behind
 ]
 
 

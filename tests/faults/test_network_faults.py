@@ -23,17 +23,16 @@ from collector.cloud.meters import Account
 from collector.cloud.pacing import Pacer, Pacing
 from collector.errors import CollectorError, Unavailable
 from collector.simulator import Device, Simulator
-from tests.faults.certificates import Certificate, certificate
 from tests.faults.figures import note
 from tests.faults.proxy import Proxy
 from tests.faults.troubles import Kind, Phase, Trouble
-from tests.service.test_whole_years import check_day
 from tests.support.amounts import amount, dice
+from tests.support.certificates import Certificate, certificate
+from tests.support.key_forms import assert_keeps_the_key
 from tests.support.service_life import events_in, living
 from tests.support.stand_in_cloud import EM_ID, KEY, ONCE, body_of, cloud, meter_of, raw_answer
-from tests.support.world import DEVICE, cloud_of, hours_of_day, records_of
+from tests.support.world import DEVICE, check_day, cloud_of, hours_of_day, records_of
 from tests.support.world import KEY as WORLD_KEY
-from tests.unit.cloud.test_client import assert_keeps_the_key
 
 _DAY = date(2026, 6, 1)
 _DEVICE = Device(EM_ID)

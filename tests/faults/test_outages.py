@@ -16,11 +16,9 @@ import pytest
 from collector.energy.days import wall_clock
 from collector.simulator import Device, Fault
 from tests.faults import figures
-from tests.service.test_service import SHALLOW, START, TODAY
-from tests.service.test_whole_years import check_day
 from tests.support import amounts
-from tests.support.service_life import Living, living, look_about_rarely
-from tests.support.world import DEVICE, cloud_of
+from tests.support.service_life import SHALLOW, START, TODAY, Living, living, look_about_rarely
+from tests.support.world import DEVICE, check_day, cloud_of
 
 _HOUR_S = 3600.0
 _STAMP = timedelta(milliseconds=1)  # as exact as a log line's time

@@ -19,8 +19,8 @@ from collector.simulator import Fault
 from collector.simulator.faults import REDIRECTS
 from tests.faults import figures
 from tests.faults.recording import Recorder, recording
-from tests.faults.scanner import found_in
 from tests.support.key_forms import AWKWARD_KEY as KEY
+from tests.support.scanner import found_in
 from tests.support.world import DEVICE, cloud_of, world
 
 STATUSES = sorted(REDIRECTS.values())

@@ -14,10 +14,10 @@ from pathlib import Path
 import pytest
 
 from tests.faults import figures
-from tests.faults.scanner import found_in
-from tests.faults.tls import Authority, Overheard, offering, serving
 from tests.support.key_forms import AWKWARD_KEY as KEY
 from tests.support.processes import environment
+from tests.support.scanner import found_in
+from tests.support.tls import Authority, Overheard, offering, serving
 
 pytestmark = pytest.mark.skipif(shutil.which("openssl") is None, reason="needs openssl")
 

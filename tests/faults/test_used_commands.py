@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from tests.faults import figures
-from tests.faults.scanner import assert_no_key_in, found_in, found_under
 from tests.support.key_forms import AWKWARD_KEY
 from tests.support.processes import cloud_process, collector
+from tests.support.scanner import assert_no_key_in, found_in, found_under
 from tests.support.world import DEVICE
 
 _COMMANDS = [

@@ -12,8 +12,7 @@ import pytest
 
 from collector.energy.history import Outcome
 from collector.simulator import Device, Fault, Hole, Revision, Shrink
-from tests.service.test_whole_years import check_day
-from tests.support.world import DEVICE, World, cloud_of, hours_of_day, kwh, records_of, world
+from tests.support.world import DEVICE, World, check_day, cloud_of, hours_of_day, kwh, records_of, world
 
 SPRING, AUTUMN = date(2026, 3, 29), date(2025, 10, 26)  # Europe/Dublin and Europe/Berlin
 AFTER_SPRING = datetime(2026, 4, 1, 9, 30, tzinfo=UTC)

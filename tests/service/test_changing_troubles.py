@@ -13,10 +13,8 @@ from pathlib import Path
 import pytest
 
 from collector.simulator import Fault, Scenario
-from tests.service.test_observed import house, standing_of, status
-from tests.service.test_service import SHALLOW, START
-from tests.service.test_troubles import failing
-from tests.support.service_life import Living, events_in, living
+from tests.support.failing_calls import failing
+from tests.support.service_life import SHALLOW, START, Living, events_in, house, living, standing_of, status
 from tests.support.world import KEY, cloud_of
 
 _CHANGES = {

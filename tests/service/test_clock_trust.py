@@ -12,8 +12,7 @@ import pytest
 
 from collector.collect import collector
 from collector.simulator import Device, Fault
-from tests.service.test_service import SHALLOW, START, TODAY
-from tests.support.service_life import events_in, living
+from tests.support.service_life import SHALLOW, START, TODAY, events_in, living
 from tests.support.world import DEVICE, cloud_of, hours_of_day, kwh, records_of
 
 WRONG = [

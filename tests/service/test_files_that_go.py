@@ -13,10 +13,8 @@ from collector.service.overview import overview
 from collector.simulator import Device, Hole
 from collector.verify.files import inspect
 from collector.verify.repair import Action, repair
-from tests.service.test_service import SHALLOW, START, TODAY
-from tests.service.test_whole_years import check_day
-from tests.support.service_life import events_in, living
-from tests.support.world import DEVICE, World, cloud_of, world
+from tests.support.service_life import SHALLOW, START, TODAY, events_in, living
+from tests.support.world import DEVICE, World, check_day, cloud_of, world
 
 DAY = TODAY - timedelta(days=3)
 LATER = START + timedelta(days=1200)  # when the cloud has forgotten all of them

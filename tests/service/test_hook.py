@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import io
 import os
-import shlex
 import signal
 from pathlib import Path
 
@@ -13,19 +12,12 @@ import pytest
 
 from collector.service import notify
 from collector.service.notify import Change, Hook
+from tests.support.processes import gone, script
 from tests.support.service_life import events_in
 
 pytestmark = pytest.mark.real_time
 
 _CHANGE = Change("house", "good", "offline", "the cloud answers\nand has nothing newer", 97200)
-
-
-def script(folder: Path, text: str) -> tuple[str, ...]:
-    """A program of that text."""
-    path = folder / "tell"
-    path.write_text(f"#!/bin/sh\ncd {shlex.quote(str(folder))}\n{text}\n")
-    path.chmod(0o755)
-    return (str(path), "a word", "$HOME; touch no-shell")
 
 
 async def until_done(told: Hook) -> None:
@@ -178,19 +170,6 @@ async def test_a_command_that_takes_too_long_ends_with_all_it_started(
     assert failed["reason"] == "not done within 0.5 s"
     await gone(tmp_path / "child")
     await gone(tmp_path / "own")
-
-
-async def gone(file: Path) -> None:
-    """Until the process whose number stands there is over."""
-    for _ in range(100):
-        try:
-            state = Path(f"/proc/{file.read_text().strip()}/stat").read_text().rsplit(")", 1)[1].split()[0]
-        except FileNotFoundError:
-            return
-        if state == "Z":  # its new parent has not looked yet
-            return
-        await asyncio.sleep(0.02)
-    raise AssertionError("it still runs")
 
 
 async def test_a_stop_ends_the_command_and_forgets_what_waits(tmp_path: Path) -> None:

@@ -18,13 +18,10 @@ from hypothesis import strategies as st
 
 from collector.status import AccountStanding, Failure, HealthPolicy, MeterStanding, Standing, judge, judged
 from collector.status import Signs as HealthSigns
-from tests.service.test_observed import standing_of
-from tests.service.test_service import SHALLOW, START
-from tests.support.service_life import events_in, living
-from tests.support.statuses import Page
+from tests.support.service_life import SHALLOW, START, events_in, living, standing_of
+from tests.support.statuses import Page, parsed
 from tests.support.virtual_time import VirtualTimeLoop
 from tests.support.world import cloud_of
-from tests.unit.web.test_metrics import parsed
 
 
 @contextmanager

@@ -23,7 +23,7 @@ from collector.simulator import Device, Fault, Scenario
 from collector.status import MeterStanding, read_standing
 from collector.verify.cloud import verified
 from collector.verify.repair import Action, repair
-from tests.support.archives import everything_in, older_file
+from tests.support.archives import everything_in, of_an_inverter, older_file
 from tests.support.service_life import Living, events_in, living
 from tests.support.world import DEVICE, World, cloud_of, kwh, records_of, world
 
@@ -51,20 +51,6 @@ def written_by_the_older_utility(folder: Path, device: Device, days: int) -> Non
             return {key: float(kwh(value, 5)) for key, value in wh.items()}
 
         (folder / f"{day}.jsonl").write_bytes(older_file(columns, day=day, zone=device.zone))
-
-
-def of_an_inverter(folder: Path) -> None:
-    """Another tool's day files: stamps some minutes past the hour, battery columns."""
-    folder.mkdir(parents=True)
-    for number in range(1, 9):
-        day = TODAY - timedelta(days=number)
-        lines = [
-            f'{{"ts": {int(datetime(day.year, day.month, day.day, hour, 7, tzinfo=UTC).timestamp())}, '
-            f'"datetime": "{day:%Y/%m/%d} {hour:02}:07:00", "day": "{day}", "import": 0.{hour:02}1, '
-            f'"export": 0, "soc": 80, "battery": 1.2}}\n'
-            for hour in range(24)
-        ]
-        (folder / f"{day}.jsonl").write_text("".join(lines))
 
 
 async def test_two_meters_into_one_folder(tmp_path: Path) -> None:
@@ -129,7 +115,7 @@ async def test_day_files_of_another_tool(tmp_path: Path, make: str) -> None:
     """Neither moved nor overwritten, whatever their form; `--adopt` is the way where it is meant."""
     async with world(cloud_of(), tmp_path, NOW) as here:
         if make == "inverter":
-            of_an_inverter(here.folder())
+            of_an_inverter(here.folder(), TODAY)
         else:
             written_by_the_older_utility(here.folder(), Device("0123456789ab"), days=8)
             for path in here.folder().iterdir():
@@ -465,7 +451,7 @@ async def test_the_service_stays_up_beside_an_archive_that_is_refused(
     tmp_path: Path, log_lines: io.StringIO
 ) -> None:
     """That meter is broken, the other one is collected, and nothing is asked again and again."""
-    of_an_inverter(tmp_path / "house")
+    of_an_inverter(tmp_path / "house", TODAY)
     before = everything_in(tmp_path / "house")
     stand = {"meters": ({"name": "house", "id": DEVICE}, {"name": "barn", "id": OTHER})}
     async with living(two_meters(), tmp_path, NOW, stand, **SHALLOW) as service:
@@ -483,7 +469,7 @@ async def test_the_service_stays_up_beside_an_archive_that_is_refused(
 
 async def test_the_service_with_nothing_but_a_refused_archive_is_not_stuck(tmp_path: Path) -> None:
     """It has nothing to do, and waits; the files are looked at each hour, for somebody may mend it."""
-    of_an_inverter(tmp_path / "house")
+    of_an_inverter(tmp_path / "house", TODAY)
     async with living(cloud_of(), tmp_path, NOW, **SHALLOW) as service:
         await service.pass_time(hours=10)
         assert "WATCHDOG=1" in service.told[-5:]

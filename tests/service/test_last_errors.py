@@ -14,9 +14,7 @@ from collector.collect import collector
 from collector.energy.days import wall_clock
 from collector.service.overview import overview
 from collector.simulator import Fault
-from tests.service.test_observed import house
-from tests.service.test_service import SHALLOW, START, TODAY
-from tests.support.service_life import Living, living
+from tests.support.service_life import SHALLOW, START, TODAY, Living, house, living
 from tests.support.world import cloud_of
 
 

@@ -13,8 +13,7 @@ from collector.cli.backfill import _exit_code
 from collector.errors import RateLimited
 from collector.simulator import Fault
 from collector.status import read_standing
-from tests.service.test_service import SHALLOW, START, TODAY
-from tests.support.service_life import events_in, living
+from tests.support.service_life import SHALLOW, START, TODAY, events_in, living
 from tests.support.world import cloud_of, records_of, world
 
 

@@ -13,27 +13,13 @@ import pytest
 from collector.collect import collector
 from collector.net import NO_WAY_CURE
 from collector.simulator import Device, Fault, Hole
-from collector.status import MeterStanding, Standing, read_standing
-from tests.support.service_life import Living, events_in, living
+from collector.status import read_standing
+from tests.support.service_life import Living, events_in, house, living, standing_of, status
 from tests.support.world import DEVICE, KEY, cloud_of
 
 START = datetime(2026, 3, 20, 14, 5, tzinfo=UTC)
 TODAY = date(2026, 3, 20)
 SHALLOW: dict[str, Any] = {"schedule": {"backfill_days": 3, "refresh_jitter_s": 0}}
-
-
-def standing_of(service: Living) -> Standing:
-    standing = read_standing(service.world.archive, {})
-    assert standing is not None
-    return standing
-
-
-def house(service: Living) -> MeterStanding:
-    return standing_of(service).meters["house"]
-
-
-def status(service: Living) -> str:
-    return next(told for told in reversed(service.told) if told.startswith("STATUS=")).removeprefix("STATUS=")
 
 
 def changes(log: io.StringIO) -> list[tuple[str, str]]:
@@ -210,6 +196,7 @@ async def test_an_unknown_device_is_the_meters_last_failure(tmp_path: Path) -> N
         assert (gone.state, house(service).state, standing_of(service).state) == ("broken", "good", "broken")
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("rare_looks")
 async def test_days_that_the_cloud_will_forget_are_told_once_a_day(
     tmp_path: Path, log_lines: io.StringIO

@@ -18,12 +18,10 @@ import pytest
 from collector.energy.days import wall_clock
 from collector.simulator import Device, Fault, Hole
 from collector.status import MeterStanding, Standing, place_for, write_standing
-from tests.service.test_hook import gone, script
-from tests.support.processes import SCENARIO, cloud_process, configuration, started, stop
+from tests.support.processes import SCENARIO, cloud_process, configuration, gone, script, started, stop
 from tests.support.service_life import Living, events_in, living
-from tests.support.statuses import Monitor, Page, monitor
+from tests.support.statuses import Monitor, Page, monitor, parsed
 from tests.support.world import DEVICE, cloud_of, records_of
-from tests.unit.web.test_metrics import parsed
 
 START = datetime(2026, 3, 20, 14, 5, tzinfo=UTC)
 _TELL = (

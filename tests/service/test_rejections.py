@@ -13,11 +13,18 @@ from collector.cli.backfill import _exit_code
 from collector.energy.history import Outcome
 from collector.errors import Rejected
 from collector.simulator import Device, Fault
-from tests.service.test_observed import house, standing_of, status
-from tests.service.test_service import SHALLOW, START, TODAY
-from tests.service.test_whole_years import check_day
-from tests.support.service_life import Living, events_in, living
-from tests.support.world import DEVICE, cloud_of, world
+from tests.support.service_life import (
+    SHALLOW,
+    START,
+    TODAY,
+    Living,
+    events_in,
+    house,
+    living,
+    standing_of,
+    status,
+)
+from tests.support.world import DEVICE, check_day, cloud_of, world
 
 BARN = "e8db84d2a1b4"
 TWO: dict[str, Any] = {"meters": ({"name": "barn", "id": BARN}, {"name": "house", "id": DEVICE})}

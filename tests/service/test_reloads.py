@@ -17,13 +17,10 @@ import pytest
 
 from collector.archive.files import is_held
 from collector.simulator import Device, Fault
-from tests.service.test_observed import standing_of
-from tests.service.test_service import SHALLOW, START, TODAY
-from tests.service.test_troubles import failing
-from tests.service.test_whole_years import check_day
-from tests.support.service_life import Living, events_in, living
+from tests.support.failing_calls import failing
+from tests.support.service_life import SHALLOW, START, TODAY, Living, events_in, living, standing_of
 from tests.support.virtual_time import VirtualTimeLoop
-from tests.support.world import DEVICE, KEY, cloud_of, records_of
+from tests.support.world import DEVICE, KEY, check_day, cloud_of, records_of
 
 ANOTHER = "ANOTHER0KEY0OF0THE0ACCOUNT"
 

@@ -15,7 +15,7 @@ import pytest
 from collector.errors import ArchiveError
 from collector.service import systemd
 from collector.service.systemd import hint, obstacle
-from tests.faults.failing_calls import Calls, Failure
+from tests.support.failing_calls import Calls, Failure
 from tests.support.world import cloud_of, world
 
 SHIPPED = Path(__file__).parents[2] / "systemd" / systemd.UNIT

@@ -8,19 +8,13 @@ from collections import Counter
 from datetime import UTC, date, datetime, time, timedelta
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from collector.energy.history import EXPIRING_DAYS, RETENTION_DAYS
 from collector.simulator import Device, Fault, Hole
-from tests.service.test_whole_years import check_day
-from tests.support.service_life import Living, events_in, living
-from tests.support.world import DEVICE, cloud_of, records_of
-
-START = datetime(2026, 3, 20, 14, 5, tzinfo=UTC)
-TODAY = date(2026, 3, 20)
-SHALLOW: dict[str, Any] = {"schedule": {"backfill_days": 3}}
+from tests.support.service_life import SHALLOW, START, TODAY, Living, events_in, living
+from tests.support.world import DEVICE, check_day, cloud_of, records_of
 
 
 async def test_a_new_hour_is_in_the_file_a_quarter_past(tmp_path: Path) -> None:
@@ -69,6 +63,7 @@ async def test_the_last_hour_before_a_change_of_half_an_hour_is_asked_for_in_tim
             assert newest["ts"] == (start + timedelta(minutes=begins_m)).timestamp()
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("rare_looks")
 async def test_days_follow_days(tmp_path: Path) -> None:
     """A month of days is complete soon after each midnight, across a change of the clocks."""
@@ -94,6 +89,7 @@ async def test_requests_of_a_quiet_day_are_few(tmp_path: Path) -> None:
         assert max(Counter(asked).values()) <= 16
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("rare_looks")
 async def test_a_complete_day_is_read_again_after_one_day_and_after_three(tmp_path: Path) -> None:
     """Late data is read again: a complete day at +1 and +3 days, and then never more."""
@@ -111,6 +107,7 @@ async def test_a_complete_day_is_read_again_after_one_day_and_after_three(tmp_pa
         assert [asked.index(count) for count in (1, 2)] == [pytest.approx(hour, abs=2) for hour in due]
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("rare_looks")
 async def test_a_hole_is_asked_for_ever_more_rarely(tmp_path: Path) -> None:
     """An incomplete past day: after 1 h, 6 h, daily for two weeks, weekly; never in a loop."""

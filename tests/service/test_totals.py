@@ -15,10 +15,9 @@ from collector.archive.ledger import Ledger
 from collector.energy.history import Availability
 from collector.service.overview import overview
 from collector.simulator import Device, Fault, Hole
-from tests.service.test_verification import flip, write_files
-from tests.service.test_whole_years import check_day
+from tests.support.archives import flip, write_files
 from tests.support.service_life import events_in, living
-from tests.support.world import DEVICE, World, cloud_of, world
+from tests.support.world import DEVICE, World, check_day, cloud_of, world
 
 NOW = datetime(2026, 3, 20, 14, 35, tzinfo=UTC)
 TODAY = date(2026, 3, 20)
@@ -52,7 +51,10 @@ def availability(here: World) -> Availability | None:
     return Ledger(here.folder() / ".collector" / "ledger.jsonl").availability
 
 
-@pytest.mark.parametrize("shown", ["as_hours", "zeros", "missing", "absent"])
+@pytest.mark.parametrize(
+    "shown",
+    ["absent", *(pytest.param(each, marks=pytest.mark.slow) for each in ("as_hours", "zeros", "missing"))],
+)
 async def test_a_meter_with_a_months_gap_has_all_days_on_both_sides(tmp_path: Path, shown: str) -> None:
     """A fuse that was out, a holiday home: what lies behind the gap is not lost. The gap itself comes last,
     whatever the totals show of a day without data."""
@@ -102,7 +104,7 @@ async def test_a_young_meter_is_not_asked_for_before_its_beginning(tmp_path: Pat
         assert here.cloud.counts.total.requests == 2  # today; what the totals showed is remembered
 
 
-@pytest.mark.parametrize("totals", ["refused", "month"])
+@pytest.mark.parametrize("totals", ["refused", pytest.param("month", marks=pytest.mark.slow)])
 async def test_totals_that_the_cloud_does_not_give_are_no_outage(
     tmp_path: Path, log_lines: io.StringIO, totals: str
 ) -> None:
@@ -118,6 +120,7 @@ async def test_totals_that_the_cloud_does_not_give_are_no_outage(
     assert not events_in(log_lines.getvalue(), "source.unavailable")
 
 
+@pytest.mark.slow
 async def test_the_totals_are_read_again_in_a_month(tmp_path: Path, log_lines: io.StringIO) -> None:
     """Also over a restart; what was not there may have come, and what is stored is compared once more."""
     read = []

@@ -28,11 +28,9 @@ from collector.collect.outages import SOURCE
 from collector.energy.days import zone_named
 from collector.energy.history import Outcome, PlanPolicy
 from collector.simulator import Account, Device, Fault, Limit, Scenario, Simulator
-from tests.faults.failing_calls import Calls, Failure
-from tests.service.test_service import SHALLOW, START, TODAY
-from tests.service.test_whole_years import check_day
-from tests.support.service_life import events_in, living
-from tests.support.world import DEVICE, KEY, cloud_of, records_of
+from tests.support.failing_calls import Calls, Failure, failing
+from tests.support.service_life import SHALLOW, START, TODAY, events_in, living
+from tests.support.world import DEVICE, KEY, check_day, cloud_of, records_of
 
 
 @pytest.mark.parametrize(
@@ -59,15 +57,6 @@ async def test_a_disk_that_takes_nothing_stops_the_fetching(
         await service.pass_time(hours=5)
         check_day(service.world.folder() / f"{TODAY}.jsonl", TODAY, Device(DEVICE), complete=True)
         assert not list(tmp_path.rglob("*shelly-tmp"))
-
-
-def failing(number: int):  # type: ignore[no-untyped-def]
-    """`os.fsync` of a disk in trouble."""
-
-    def fsync(descriptor: int) -> None:
-        raise OSError(number, os.strerror(number))
-
-    return fsync
 
 
 def test_the_first_hour_of_an_outage_has_thirteen_probes_at_most() -> None:

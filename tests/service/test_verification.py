@@ -14,19 +14,16 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from collector.archive.dayfile import encode
 from collector.archive.ledger import Ledger
-from collector.energy.days import local_day
 from collector.energy.history import Outcome, first_day
-from collector.energy.readings import EnergyDay, HourReading
 from collector.errors import ArchiveLocked, KeyRefused, Unavailable
 from collector.simulator import Device, Fault, Hole, Revision
 from collector.verify.cloud import Verified, verified
 from collector.verify.files import inspect
 from collector.verify.repair import Action, Repair, repair
-from tests.service.test_whole_years import check_day
+from tests.support.archives import flip, write_files
 from tests.support.service_life import events_in, living
-from tests.support.world import DEVICE, World, cloud_of, kwh, mark_as, records_of, world
+from tests.support.world import DEVICE, World, check_day, cloud_of, mark_as, world
 
 NOW = datetime(2025, 11, 20, 9, 30, tzinfo=UTC)
 DAY = date(2025, 11, 12)
@@ -46,19 +43,6 @@ async def stored(
         yield here
 
 
-def write_files(folder: Path, device: Device, days: list[date]) -> None:
-    """Files as the cloud would have told them, without asking it a thousand times."""
-    folder.mkdir()
-    for day in days:
-        local = local_day(day, device.zone)
-        readings = {}
-        for ts in local.hours:
-            grid, sun = device.energy(0, ts), device.energy(1, ts)
-            readings[ts] = HourReading(kwh(grid.consumption), kwh(grid.reversed), kwh(sun.consumption))
-        (folder / f"{day}.jsonl").write_bytes(encode(EnergyDay(local, readings), 4, complete=True))
-    mark_as(folder, device.id)
-
-
 async def verify(here: World, *, fix: bool = False, **tables: Any) -> Verified:
     (found,) = await verified(here.settings(**tables), here.clock, lambda *told: None, fix=fix)
     return found
@@ -67,19 +51,6 @@ async def verify(here: World, *, fix: bool = False, **tables: Any) -> Verified:
 def fix(here: World) -> Repair:
     settings = here.settings()
     return repair(settings, settings.meters[0], DUBLIN, here.clock())
-
-
-def flip(path: Path, column: str, change: str = "0.1") -> None:
-    """Changes a number and what follows from it, so that the contract holds; and says nothing about it."""
-    lines = path.read_text().splitlines()
-    record = records_of(path)[12]
-    new = {key: record[key] for key in ("import", "export", "solar")}
-    new[column] += Decimal(change)
-    new["solar_consumed"] = max(Decimal(0), new["solar"] - new["export"])
-    new["consumed"] = new["import"] + new["solar_consumed"]
-    for key, value in new.items():
-        lines[12] = lines[12].replace(f'"{key}": {record[key]}', f'"{key}": {value}')
-    path.write_text("\n".join(lines) + "\n")
 
 
 def remembered(here: World, day: date = DAY) -> Outcome | None:

@@ -14,11 +14,9 @@ import pytest
 from collector.doctor.service import presence_of
 from collector.service.overview import overview
 from collector.simulator import Device
-from tests.faults.failing_calls import Calls, Failure, folders_refused
-from tests.service.test_service import SHALLOW, START, TODAY
-from tests.service.test_whole_years import check_day
-from tests.support.service_life import Living, events_in, living
-from tests.support.world import DEVICE, cloud_of
+from tests.support.failing_calls import Calls, Failure, folders_refused
+from tests.support.service_life import SHALLOW, START, TODAY, Living, events_in, living
+from tests.support.world import DEVICE, check_day, cloud_of
 
 
 def are_there(service: Living) -> None:

@@ -21,10 +21,9 @@ from collector.simulator import Device, Fault
 from collector.verify.cloud import verified
 from collector.verify.files import inspect
 from collector.verify.report import MeterReport, as_lines
-from tests.service.test_whole_years import check_day
 from tests.support.archives import everything_in
 from tests.support.service_life import Living, events_in, living
-from tests.support.world import DEVICE, World, cloud_of, records_of, world
+from tests.support.world import DEVICE, World, check_day, cloud_of, records_of, world
 from tests.support.zone_data import ZoneData, zone_data
 
 NOW = datetime(2026, 3, 13, 18, 30, tzinfo=UTC)
@@ -454,10 +453,19 @@ async def test_a_newest_hour_that_always_grows_for_one_more_hour_shows_that_the_
 
 
 @pytest.mark.usefixtures("rare_looks")
-@pytest.mark.parametrize("installed", [None, date(2026, 6, 1)])
+@pytest.mark.parametrize(
+    "installed", [pytest.param(None, marks=pytest.mark.slow), date(2026, 6, 1)], ids=["always", "june"]
+)
 @pytest.mark.parametrize(
     ("under_way", "late_minutes"),
-    [("missing", 0), ("missing", 60), ("missing", 90), ("partial", 8), ("partial", 30), ("partial", 100)],
+    [
+        pytest.param("missing", 0, marks=pytest.mark.slow),
+        ("missing", 60),
+        pytest.param("missing", 90, marks=pytest.mark.slow),
+        pytest.param("partial", 8, marks=pytest.mark.slow),
+        pytest.param("partial", 30, marks=pytest.mark.slow),
+        ("partial", 100),
+    ],
 )
 async def test_a_slow_meter_is_not_suspected_however_old_the_rules_are(
     under_way: Any, late_minutes: int, installed: date | None, old_rules: ZoneData, tmp_path: Path,

@@ -4,14 +4,23 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Mapping
-from datetime import date, datetime
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from collector.archive.dayfile import DayFormat, encode
+from collector.archive.store import Archive
 from collector.energy.days import local_day
+from collector.energy.readings import EnergyDay, HourReading
+from collector.simulator import Device
 from tests.support.energy_days import BERLIN, ORDINARY
+from tests.support.world import kwh, mark_as, records_of
+
+KEEP, MERGE = DayFormat(), DayFormat(merge_repeated_hour=True)
 
 Columns = Callable[[int], Mapping[str, float]]
 MEASURED: Mapping[str, float] = {"import": 1.23456, "export": 0.25, "solar": 0.75}
@@ -66,3 +75,52 @@ def everything_in(folder: Path) -> dict[str, tuple[int, int, bytes]]:
             stat = path.lstat()
             found[str(path.relative_to(folder))] = (stat.st_ino, stat.st_mtime_ns, path.read_bytes())
     return found
+
+
+def write_files(folder: Path, device: Device, days: list[date]) -> None:
+    """Files as the cloud would have told them, without asking it a thousand times."""
+    folder.mkdir()
+    for day in days:
+        local = local_day(day, device.zone)
+        readings = {}
+        for ts in local.hours:
+            grid, sun = device.energy(0, ts), device.energy(1, ts)
+            readings[ts] = HourReading(kwh(grid.consumption), kwh(grid.reversed), kwh(sun.consumption))
+        (folder / f"{day}.jsonl").write_bytes(encode(EnergyDay(local, readings), 4, complete=True))
+    mark_as(folder, device.id)
+
+
+def flip(path: Path, column: str, change: str = "0.1") -> None:
+    """Changes a number and what follows from it, so that the contract holds; and says nothing about it."""
+    lines = path.read_text().splitlines()
+    record = records_of(path)[12]
+    new = {key: record[key] for key in ("import", "export", "solar")}
+    new[column] += Decimal(change)
+    new["solar_consumed"] = max(Decimal(0), new["solar"] - new["export"])
+    new["consumed"] = new["import"] + new["solar_consumed"]
+    for key, value in new.items():
+        lines[12] = lines[12].replace(f'"{key}": {record[key]}', f'"{key}": {value}')
+    path.write_text("\n".join(lines) + "\n")
+
+
+def of_an_inverter(folder: Path, today: date) -> None:
+    """Another tool's day files: stamps some minutes past the hour, battery columns."""
+    folder.mkdir(parents=True)
+    for number in range(1, 9):
+        day = today - timedelta(days=number)
+        lines = [
+            f'{{"ts": {int(datetime(day.year, day.month, day.day, hour, 7, tzinfo=UTC).timestamp())}, '
+            f'"datetime": "{day:%Y/%m/%d} {hour:02}:07:00", "day": "{day}", "import": 0.{hour:02}1, '
+            f'"export": 0, "soc": 80, "battery": 1.2}}\n'
+            for hour in range(24)
+        ]
+        (folder / f"{day}.jsonl").write_text("".join(lines))
+
+
+@contextmanager
+def opened(folder: Path, day_format: DayFormat = KEEP, *, no_solar: bool = False) -> Iterator[Archive]:
+    archive = Archive(folder, day_format, no_solar=no_solar)
+    try:
+        yield archive
+    finally:
+        archive.close()

@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo
 from hypothesis import strategies as st
 
 from collector.energy.days import LocalDay, local_day
+from collector.energy.history import Known
 from collector.energy.readings import EnergyDay, HourReading
 
 BERLIN = ZoneInfo("Europe/Berlin")
@@ -68,3 +69,13 @@ def energy_days(draw: st.DrawFn, day: date = AUTUMN, zone: ZoneInfo = BERLIN) ->
         doubtful |= {first} if told == "fat" else set()
     readings = {ts: draw(readings_of_an_hour) for ts in sorted(hours)}
     return EnergyDay(local, readings, frozenset(doubtful))
+
+
+def nothing(day: date = ORDINARY) -> EnergyDay:
+    return EnergyDay(local_day(day, BERLIN), {})
+
+
+WHOLE = filled()
+END = after(WHOLE.day, hours=0.2)
+COMPLETE, PARTIAL = Known(stored=True, complete=True), Known(stored=True, complete=False)
+TODAY = ORDINARY + timedelta(days=1)

@@ -2,24 +2,91 @@
 
 from __future__ import annotations
 
+import asyncio
+import atexit
 import json
 import os
+import shlex
 import signal
 import subprocess
 import sys
+import threading
 import time
 import urllib.request
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from tests.support.world import DEVICE, KEY
 
 ROOT = Path(__file__).parents[2]
 PROGRAM = [sys.executable, "-m", "collector"]
+
+_PARENT = """
+import gc, json, os, signal, socket, sys, time
+import asyncio, encodings.idna
+import collector.cli.backfill, collector.cli.config, collector.cli.demo, collector.cli.doctor
+import collector.cli.run, collector.cli.simulate, collector.cli.status
+import collector.cli.status_text
+import collector.cli.verify, collector.verify.report
+import collector.doctor.bundle, collector.service.app, collector.verify.cloud, collector.simulator
+from collector.cli import main
+
+def arrange(stream, name, how, kept):
+    if how == "closed":
+        os.close(stream)
+        setattr(sys, name, None)
+        setattr(sys, f"__{name}__", None)
+    else:
+        target = kept if how == "kept" else os.open(how, os.O_RDWR)
+        os.dup2(target, stream)
+
+def stopped(child, case):
+    for _ in range(2000):
+        if os.path.exists(case["until"]) or is_listening(case["until"]):
+            os.kill(child, signal.SIGTERM)
+            return
+        time.sleep(0.01)
+
+def is_listening(port):
+    with socket.socket() as caller:
+        return port.isdigit() and caller.connect_ex(("127.0.0.1", int(port))) == 0
+
+def read(descriptor):
+    return os.pread(descriptor, os.fstat(descriptor).st_size, 0).decode()
+
+gc.freeze()  # the collections of each child's end look at none of it: half of what a child costs
+for line in sys.stdin:
+    case = json.loads(line)
+    out, err = os.memfd_create("out", 0), os.memfd_create("err", 0)
+    child = os.fork()
+    if child == 0:
+        if case["uid"]:
+            os.setgroups([])
+            os.setgid(case["uid"])
+            os.setuid(case["uid"])
+        os.chdir(case["cwd"])
+        os.environ.clear()
+        os.environ.update(case["env"])
+        time.tzset()
+        signal.alarm(case["timeout_s"])
+        arrange(2, "stderr", case["stderr"], err)
+        arrange(1, "stdout", case["stdout"], out)
+        arrange(0, "stdin", case["stdin"], 0)
+        sys.argv[1:] = case["words"]
+        sys.exit(main())
+    if case["until"]:
+        stopped(child, case)
+    _, status = os.waitpid(child, 0)
+    found = {"code": os.waitstatus_to_exitcode(status), "out": read(out), "err": read(err)}
+    os.close(out)
+    os.close(err)
+    print(json.dumps(found), flush=True)
+"""
 
 
 def zone_at_noon() -> str:
@@ -57,14 +124,79 @@ def environment(**more: str) -> dict[str, str]:
 
 
 def collector(
-    *words: str, timeout_s: float = 60, env: Mapping[str, str] | None = None, cwd: Path | None = None
+    *words: str, timeout_s: int = 60, env: Mapping[str, str] | None = None, cwd: Path | None = None
 ) -> subprocess.CompletedProcess[str]:
-    """Runs one command to its end."""
-    return subprocess.run(
-        [*PROGRAM, *words],
-        capture_output=True, text=True, timeout=timeout_s, check=False, cwd=cwd,
-        env=environment(**(env or {})), stdin=subprocess.DEVNULL,
-    )  # fmt: skip
+    """Runs one command to its end: forked, or in an interpreter of its own if `env` configures that."""
+    command, env = [*PROGRAM, *words], env or {}
+    if any(name.startswith("PYTHON") for name in env):
+        return subprocess.run(
+            command,
+            capture_output=True, text=True, timeout=timeout_s, check=False, cwd=cwd,
+            env=environment(**env), stdin=subprocess.DEVNULL,
+        )  # fmt: skip
+    code, out, err = forks().run(*words, timeout_s=timeout_s, cwd=cwd or ROOT, env=env)
+    return subprocess.CompletedProcess(command, code, out, err)
+
+
+class Ended(NamedTuple):
+    """How a command ended, and what it wrote."""
+
+    code: int
+    out: str
+    err: str
+
+
+class Forks:
+    """Many commands at the price of one process: a parent that has imported all and forks for each.
+
+    Each child is the program to its very end, the interpreter's own included, with the three streams and
+    the user that a test wants. One runs at a time.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._process = subprocess.Popen(
+            [sys.executable, "-c", _PARENT],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment(), cwd=ROOT,
+        )  # fmt: skip
+
+    def run(
+        self,
+        *words: str,
+        stdin: str = "/dev/null",
+        stdout: str = "kept",
+        stderr: str = "kept",
+        until: object = "",
+        uid: int = 0,
+        timeout_s: int = 60,
+        cwd: Path = ROOT,
+        env: Mapping[str, str] | None = None,
+    ) -> Ended:
+        """One command to its end. A stream is `kept`, `closed`, or the path that it leads to.
+
+        `until`: it gets a SIGTERM once that path is there, or that port answers. `uid`: another user.
+        """
+        case = json.dumps({
+            "words": words, "stdin": stdin, "stdout": stdout, "stderr": stderr, "until": str(until),
+            "uid": uid, "timeout_s": timeout_s, "cwd": str(cwd), "env": environment(**(env or {})),
+        })  # fmt: skip
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        with self._lock:
+            self._process.stdin.write(f"{case}\n")
+            self._process.stdin.flush()
+            return Ended(**json.loads(self._process.stdout.readline()))
+
+    def close(self) -> None:
+        self._process.communicate(timeout=10)
+
+
+@cache
+def forks() -> Forks:
+    """The parent of this process's commands, which ends with it."""
+    made = Forks()
+    atexit.register(made.close)
+    return made
 
 
 def started(*words: str, **more: str) -> subprocess.Popen[str]:
@@ -183,3 +315,24 @@ def stop(process: subprocess.Popen[str], number: int = signal.SIGTERM) -> tuple[
     process.send_signal(number)
     output, _ = process.communicate(timeout=30)
     return process.returncode, time.perf_counter() - began, output
+
+
+def script(folder: Path, text: str) -> tuple[str, ...]:
+    """A program of that text."""
+    path = folder / "tell"
+    path.write_text(f"#!/bin/sh\ncd {shlex.quote(str(folder))}\n{text}\n")
+    path.chmod(0o755)
+    return (str(path), "a word", "$HOME; touch no-shell")
+
+
+async def gone(file: Path) -> None:
+    """Until the process whose number stands there is over."""
+    for _ in range(100):
+        try:
+            state = Path(f"/proc/{file.read_text().strip()}/stat").read_text().rsplit(")", 1)[1].split()[0]
+        except FileNotFoundError:
+            return
+        if state == "Z":  # its new parent has not looked yet
+            return
+        await asyncio.sleep(0.02)
+    raise AssertionError("it still runs")

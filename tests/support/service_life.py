@@ -7,7 +7,7 @@ import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -22,8 +22,13 @@ from collector.service.signals import Signals
 from collector.service.systemd import Notifier
 from collector.settings import Settings
 from collector.simulator import Scenario, Simulator
+from collector.status import MeterStanding, Standing, read_standing
 from tests.support.virtual_time import VirtualTimeLoop
 from tests.support.world import World
+
+START = datetime(2026, 3, 20, 14, 5, tzinfo=UTC)
+TODAY = date(2026, 3, 20)
+SHALLOW: dict[str, Any] = {"schedule": {"backfill_days": 3}}
 
 
 def look_about_rarely(patch: pytest.MonkeyPatch, look_s: float = 120.0) -> None:
@@ -120,3 +125,17 @@ def events_in(log: str, name: str) -> list[dict[str, Any]]:
     """The events of that name."""
     events = [json.loads(line) for line in log.splitlines()]
     return [event for event in events if event["event"] == name]
+
+
+def standing_of(service: Living) -> Standing:
+    standing = read_standing(service.world.archive, {})
+    assert standing is not None
+    return standing
+
+
+def house(service: Living) -> MeterStanding:
+    return standing_of(service).meters["house"]
+
+
+def status(service: Living) -> str:
+    return next(told for told in reversed(service.told) if told.startswith("STATUS=")).removeprefix("STATUS=")

@@ -11,8 +11,12 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
+from prometheus_client.parser import text_string_to_metric_families
+
 from collector.status import AccountStanding, Listen, MeterStanding, Standing
 from collector.web.endpoint import serving
+
+Samples = dict[tuple[str, str], float]
 
 NOW = datetime(2026, 6, 15, 12, 0, tzinfo=UTC)
 NOW_S = int(NOW.timestamp())
@@ -137,3 +141,12 @@ async def monitor() -> AsyncIterator[Monitor]:
     told.port = server.sockets[0].getsockname()[1]
     async with server:
         yield told
+
+
+def parsed(text: str) -> Samples:
+    """Name and labels -> value, as Prometheus's own parser reads them."""
+    return {
+        (sample.name, ",".join(f"{key}={value}" for key, value in sample.labels.items())): sample.value
+        for family in text_string_to_metric_families(text)
+        for sample in family.samples
+    }

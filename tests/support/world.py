@@ -108,3 +108,29 @@ def hours_of_day(day: date, zone: str) -> list[int]:
 def kwh(wh: Decimal, decimals: int = 4) -> Decimal:
     """What a file should say."""
     return (wh / 1000).quantize(Decimal(1).scaleb(-decimals), ROUND_HALF_EVEN)
+
+
+def check_day(
+    path: Path, day: date, device: Device, *, complete: bool, now: datetime | None = None, decimals: int = 4
+) -> int:
+    """Compares a two-clamp meter's file with the truth; returns the number of its hours.
+
+    An incomplete day has the hours that ended ten minutes before `now`.
+    """
+    records = records_of(path)
+    hours = hours_of_day(day, device.timezone)
+    if now is not None:
+        hours = [ts for ts in hours if ts + 4200 <= now.timestamp()]
+    assert [record["ts"] for record in records] == hours, day
+    for record in records:
+        ts = record["ts"]
+        grid, sun = device.energy(0, ts), device.energy(1, ts)
+        assert record["import"] == kwh(grid.consumption, decimals), (day, ts)
+        assert record["export"] == kwh(grid.reversed, decimals), (day, ts)
+        assert record["solar"] == kwh(sun.consumption, decimals), (day, ts)
+        assert record["solar_consumed"] == max(Decimal(0), record["solar"] - record["export"])
+        assert record["consumed"] == record["import"] + record["solar_consumed"]
+        assert record["datetime"] == f"{datetime.fromtimestamp(ts, device.zone):%Y/%m/%d %H:%M:%S}"
+        assert record["day"] == str(day)
+        assert record.get("partial", False) is not complete
+    return len(hours)

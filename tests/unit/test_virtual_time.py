@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from tests.faults.namespaces import namespace
+from tests.support.namespaces import namespace
 from tests.support.virtual_time import VirtualTimeLoop
 
 

@@ -31,7 +31,6 @@ from collector.status import (
     read_standing,
     write_standing,
 )
-from tests.faults.scanner import assert_no_key_in
 from tests.support.key_forms import AWKWARD_KEY as AWKWARD
 from tests.support.processes import (
     PROGRAM,
@@ -44,6 +43,7 @@ from tests.support.processes import (
     stop,
     wait_for,
 )
+from tests.support.scanner import assert_no_key_in
 from tests.support.world import DEVICE, KEY
 
 OPENSSL = shutil.which("openssl")

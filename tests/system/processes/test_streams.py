@@ -10,8 +10,16 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.forking import Ended, Forks, forks
-from tests.support.processes import PROGRAM, Cloud, cloud_process, collector, configuration, environment
+from tests.support.processes import (
+    PROGRAM,
+    Cloud,
+    Ended,
+    Forks,
+    cloud_process,
+    collector,
+    configuration,
+    environment,
+)
 from tests.support.world import DEVICE, KEY
 
 FULL = "/dev/full"
@@ -63,12 +71,6 @@ def config(place: Path, cloud: Cloud) -> Path:
     path = configuration(place, cloud)
     assert collector("backfill", "--days", "1", "--config", str(path)).returncode == 0
     return path
-
-
-@pytest.fixture(scope="module")
-def forked(config: Path) -> Iterator[Forks]:
-    with forks() as parent:
-        yield parent
 
 
 def is_quiet(ended: Ended) -> bool:

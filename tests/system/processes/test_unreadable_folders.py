@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.support.forking import Forks, forks
-from tests.support.processes import cloud_process, collector, configuration, pytests_own
+from tests.support.processes import Forks, cloud_process, collector, configuration, pytests_own
 from tests.support.world import DEVICE
 
 NOBODY = 65534
@@ -42,12 +40,6 @@ def stored(tmp_path_factory: pytest.TempPathFactory) -> Path:
         assert collector("backfill", "--days", "1", "--config", str(config)).returncode == 0
     config.chmod(0o644)
     return folder
-
-
-@pytest.fixture(scope="module")
-def forked() -> Iterator[Forks]:
-    with forks() as parent:
-        yield parent
 
 
 @pytest.fixture

@@ -13,8 +13,7 @@ import pytest
 from collector.archive.mark import Mark, write_mark
 from collector.energy.days import wall_clock
 from collector.energy.identity import Identity
-from tests.service.test_identity import of_an_inverter
-from tests.support.archives import everything_in, older_file
+from tests.support.archives import everything_in, of_an_inverter, older_file
 from tests.support.energy_days import AUTUMN, ORDINARY, SPRING
 from tests.support.processes import SCENARIO, Cloud, collector, configuration, started, stop, wait_for
 from tests.support.world import DEVICE, KEY, mark_as
@@ -162,7 +161,7 @@ def test_a_folder_of_the_older_utility_is_checked_without_a_configuration(tmp_pa
 def test_a_folder_of_which_nothing_says_whose_it_is_is_not_mended(tmp_path: Path) -> None:
     """Bug: another tool's good files were moved into quarantine."""
     odir = tmp_path / "odir"
-    of_an_inverter(odir)
+    of_an_inverter(odir, ORDINARY)
     before = everything_in(odir)
     report("--odir", str(odir), code=1)
     done = collector("verify", "--odir", str(odir), "--fix")

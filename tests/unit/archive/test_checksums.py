@@ -22,9 +22,8 @@ from collector.archive.store import Archive
 from collector.energy.history import Outcome
 from collector.energy.readings import EnergyDay
 from collector.errors import ArchiveError
-from tests.support.archives import everything_in, older_file
-from tests.support.energy_days import ORDINARY, after, filled, reading
-from tests.unit.archive.test_store import TODAY, opened
+from tests.support.archives import everything_in, older_file, opened
+from tests.support.energy_days import ORDINARY, TODAY, after, filled, reading
 
 KEEP = DayFormat()
 WHOLE = filled()
@@ -299,7 +298,8 @@ SAVE = """
 import sys
 from pathlib import Path
 from collector.archive.store import Archive
-from tests.unit.archive.test_checksums import END, KEEP, ORDINARY, WHOLE
+from tests.support.archives import KEEP
+from tests.support.energy_days import END, WHOLE
 archive = Archive(Path(sys.argv[1]), KEEP)
 try:
     archive.merge(WHOLE, END)

@@ -33,7 +33,7 @@ from collector.archive.files import (
 )
 from collector.archive.ledger import Ledger
 from collector.errors import ArchiveLocked
-from tests.faults.failing_calls import Calls, Failure, folders_refused
+from tests.support.failing_calls import Calls, Failure, folders_refused
 
 STRACE = shutil.which("strace")
 traced = pytest.mark.skipif(STRACE is None, reason="needs strace")

@@ -18,10 +18,21 @@ from collector.archive.dayfile import encode
 from collector.archive.store import Archive
 from collector.energy.history import Outcome
 from collector.verify.files import inspect
-from tests.faults.failing_calls import Calls, Failure, folders_refused
-from tests.support.archives import older_file
-from tests.support.energy_days import AUTUMN, ORDINARY, after, filled, reading
-from tests.unit.archive.test_store import COMPLETE, END, PARTIAL, TODAY, WHOLE, nothing, opened
+from tests.support.archives import older_file, opened
+from tests.support.energy_days import (
+    AUTUMN,
+    COMPLETE,
+    END,
+    ORDINARY,
+    PARTIAL,
+    TODAY,
+    WHOLE,
+    after,
+    filled,
+    nothing,
+    reading,
+)
+from tests.support.failing_calls import Calls, Failure, folders_refused
 
 LIST = Path(".collector", "checksums")
 NAME = f"{ORDINARY}.jsonl"

@@ -14,9 +14,8 @@ from collector.archive.dayfile import DayFormat, encode
 from collector.archive.store import Archive
 from collector.verify import files as inspection_module
 from collector.verify.files import Inspection, inspect
-from tests.support.archives import everything_in, older_file
+from tests.support.archives import everything_in, older_file, opened
 from tests.support.energy_days import AUTUMN, ORDINARY, after, filled, reading
-from tests.unit.archive.test_store import opened
 
 DAYS = [ORDINARY + timedelta(days=number) for number in range(5)]
 NOW = after(filled(DAYS[-1]).day, days=1)

@@ -313,8 +313,11 @@ def test_a_planted_link_is_not_written_through(path: Path) -> None:
 WRITER = """
 import errno, sys
 from pathlib import Path
-from tests.unit.archive.test_ledger import ASKED, DAY, Ledger
-from datetime import timedelta
+from datetime import date, timedelta
+from collector.archive.ledger import Ledger
+from collector.energy.history import Asked, Outcome
+DAY = date(2024, 6, 12)
+ASKED = Asked(Outcome.EMPTY, 1_718_200_000, 3, "nothing there")
 ledger = Ledger(Path(sys.argv[1]))
 ledger.note(DAY, ASKED)
 try:

@@ -8,7 +8,6 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from datetime import date, timedelta
 from pathlib import Path
@@ -21,21 +20,30 @@ from hypothesis import strategies as st
 from collector.archive.dayfile import DayFormat, decode, encode, stored_day
 from collector.archive.folder import survey
 from collector.archive.store import Archive, DayOutcome
-from collector.energy.days import local_day
 from collector.energy.history import NOTHING, Asked, Known, Outcome, heal_days
 from collector.energy.history import PlanPolicy as Policy
 from collector.energy.readings import EnergyDay, Revision
 from collector.errors import ArchiveLocked, UnreadableFile
-from tests.faults.failing_calls import Calls, Failure
-from tests.support.archives import MEASURED, everything_in, older_file
-from tests.support.energy_days import AUTUMN, BERLIN, LONDON, ORDINARY, after, energy_days, filled, reading
+from tests.support.archives import KEEP, MEASURED, MERGE, everything_in, older_file, opened
+from tests.support.energy_days import (
+    AUTUMN,
+    BERLIN,
+    COMPLETE,
+    END,
+    LONDON,
+    ORDINARY,
+    PARTIAL,
+    TODAY,
+    WHOLE,
+    after,
+    energy_days,
+    filled,
+    nothing,
+    reading,
+)
+from tests.support.failing_calls import Calls, Failure
 
-KEEP, MERGE = DayFormat(), DayFormat(merge_repeated_hour=True)
 NAME = f"{ORDINARY}.jsonl"
-WHOLE = filled()
-END = after(WHOLE.day, hours=0.2)
-TODAY = ORDINARY + timedelta(days=1)
-COMPLETE, PARTIAL = Known(stored=True, complete=True), Known(stored=True, complete=False)
 NOTHING_MEASURED = {"import": 0, "export": 0, "solar": 0}
 needs_strace = pytest.mark.skipif(shutil.which("strace") is None, reason="needs strace")
 
@@ -43,15 +51,6 @@ needs_strace = pytest.mark.skipif(shutil.which("strace") is None, reason="needs 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     return tmp_path / "meter"
-
-
-@contextmanager
-def opened(folder: Path, day_format: DayFormat = KEEP, *, no_solar: bool = False) -> Iterator[Archive]:
-    archive = Archive(folder, day_format, no_solar=no_solar)
-    try:
-        yield archive
-    finally:
-        archive.close()
 
 
 @pytest.fixture
@@ -65,10 +64,6 @@ def put(folder: Path, data: bytes, day: date = ORDINARY) -> Path:
     path = folder / f"{day}.jsonl"
     path.write_bytes(data)
     return path
-
-
-def nothing(day: date = ORDINARY) -> EnergyDay:
-    return EnergyDay(local_day(day, BERLIN), {})
 
 
 def state(known: Known | None) -> tuple[bool, bool]:
@@ -540,7 +535,8 @@ TRIAL = """
 import sys
 from pathlib import Path
 from collector.archive.store import Archive
-from tests.unit.archive.test_store import END, KEEP, ORDINARY, TODAY, WHOLE, filled
+from tests.support.archives import KEEP
+from tests.support.energy_days import END, ORDINARY, TODAY, WHOLE, filled
 archive = Archive(Path(sys.argv[1]), KEEP)
 archive.scan(TODAY)
 if sys.argv[2] == "probe":

@@ -6,13 +6,12 @@ import asyncio
 import gc
 import socket
 import ssl
-from collections.abc import AsyncIterator, Iterator
-from contextlib import ExitStack, asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from datetime import UTC, date, datetime
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 import aiohttp
 import pytest
@@ -26,17 +25,17 @@ from collector.errors import SourceError, Unavailable
 from collector.net import Address, NoConnection, first_of, in_turn, in_words
 from collector.service.notify import News, Pinger
 from collector.simulator import Simulator
-from tests.faults.certificates import certificate
+from tests.support.addresses import AS_IPV6, deaf, port_of, resolving
+from tests.support.certificates import certificate
+from tests.support.key_forms import assert_keeps_the_key
 from tests.support.stand_in_cloud import EM_ID, KEY, ONCE, cloud
 from tests.support.statuses import monitor
 from tests.support.world import cloud_of, world
-from tests.unit.cloud.test_client import assert_keeps_the_key
 
 _DAY = date(2026, 6, 1)
 _METER = Meter("house", EM_ID, solar=False)
 _LIMIT_S, _PACE_S = ONCE.timeout_s, Pacing().min_interval_s
 _START = datetime(2026, 6, 15, 12, 0, tzinfo=UTC)
-AS_IPV6 = "::ffff:127.0.0.2"  # an IPv6 address on machines that have no other, too
 _PROXIES = ("https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY")
 
 
@@ -47,46 +46,10 @@ def no_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv(name, raising=False)
 
 
-def resolving(monkeypatch: pytest.MonkeyPatch, *addresses: str) -> list[str]:
-    """From now on every name has these addresses, in this order; the names that were looked up."""
-    names: list[str] = []
-
-    def getaddrinfo(host: str, port: int, *args: Any, **more: Any) -> list[Any]:
-        names.append(host)
-        return [
-            (socket.AF_INET6, socket.SOCK_STREAM, 6, "", (address, port, 0, 0))
-            if ":" in address
-            else (socket.AF_INET, socket.SOCK_STREAM, 6, "", (address, port))
-            for address in addresses
-        ]
-
-    monkeypatch.setattr(socket, "getaddrinfo", getaddrinfo)
-    return names
-
-
-@contextmanager
-def deaf(port: int, *addresses: str) -> Iterator[None]:
-    """There a connection is neither taken nor refused: the queue of those that wait is full."""
-    with ExitStack() as open_until_then:
-        for address in addresses:
-            listener = open_until_then.enter_context(socket.socket())
-            listener.bind((address, port))
-            listener.listen(0)
-            for _ in range(2):
-                waiting = open_until_then.enter_context(socket.socket())
-                waiting.setblocking(False)
-                waiting.connect_ex((address, port))
-        yield
-
-
 @pytest.fixture
 async def simulator() -> AsyncIterator[Simulator]:
     async with Simulator(cloud()) as there:
         yield there
-
-
-def port_of(url: str) -> int:
-    return urlsplit(url).port or 0
 
 
 @asynccontextmanager

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
-from dataclasses import replace
 from datetime import date, timedelta
 from typing import Literal
 
@@ -86,16 +85,6 @@ async def test_after_learning_nothing_is_rejected_and_little_time_is_lost(
     assert gap_s >= 1.0
 
 
-@pytest.mark.parametrize("style", ["lax", "strict"])
-async def test_a_restart_is_not_too_soon_after_the_process_before(style: Style) -> None:
-    """It asks its first question a gap after it began."""
-    async with Simulator(cloud(Device(EM_ID), limit=Limit(style))) as simulator:
-        for _ in range(5):
-            async with client_of(simulator) as client:
-                await client.fetch_day(replace(_METER, solar=False), date(2026, 6, 1))
-        assert (simulator.counts.total.requests, simulator.counts.total.rejections) == (5, 0)
-
-
 async def test_a_cloud_slower_than_it_says_is_found_out() -> None:
     """Its second is one and a half: the gap grows until nothing is rejected."""
     scenario = cloud(Device(EM_ID), limit=Limit("strict", limit_s=1.5), latency_s=0.2)
@@ -105,14 +94,3 @@ async def test_a_cloud_slower_than_it_says_is_found_out() -> None:
         await _fetch_all(client, _METER, _DAYS)
         assert simulator.counts.total.rejections == 0
         assert client.pacer.gap_s == pytest.approx(1.05 * 1.25**2)
-
-
-async def test_every_gap_is_kept_while_the_latency_jumps_about() -> None:
-    """The server's own count, from the first request on, rejected ones included."""
-    scenario = cloud(Device(EM_ID), limit=Limit("strict"), latency_s=0.1, jitter_s=4.0)
-    async with Simulator(scenario) as simulator, client_of(simulator, _PATIENT) as client:
-        await _fetch_all(client, _METER, _DAYS)
-        gap_s = simulator.counts.total.smallest_start_gap_s
-        assert gap_s is not None
-        assert gap_s >= 1.0
-        assert simulator.counts.total.rejections <= Pacing().max_in_flight

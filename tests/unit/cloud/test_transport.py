@@ -24,8 +24,8 @@ from collector.cloud.retrying import RetryPolicy
 from collector.errors import CollectorError, Unavailable
 from collector.simulator import Device
 from collector.simulator.faults import as_json
+from tests.support.key_forms import assert_keeps_the_key
 from tests.support.stand_in_cloud import EM_ID, KEY, ONCE, raw_answer
-from tests.unit.cloud.test_client import assert_keeps_the_key
 
 _DAY = date(2026, 6, 1)
 _METER = Meter("house", EM_ID, solar=False)

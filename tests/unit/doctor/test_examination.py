@@ -3,14 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import shutil
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -20,7 +16,7 @@ from collector.cli.starting import advice_on
 from collector.collect import collector
 from collector.doctor import examination
 from collector.doctor.bundle import bundle
-from collector.doctor.checks import NAMES, Check, Mark, ok
+from collector.doctor.checks import NAMES, Mark
 from collector.doctor.examination import Examination, examine
 from collector.doctor.probe import MOST_REQUESTS
 from collector.errors import Rejected
@@ -38,43 +34,21 @@ from collector.status import (
     write_standing,
 )
 from collector.web.endpoint import health_of
-from tests.faults.scanner import assert_no_key_in
-from tests.service.test_verification import write_files
+from tests.support.archives import write_files
+from tests.support.examining import FINE, NOW, PACED, START, a_standing, beside, check, examined, with_service
 from tests.support.key_forms import AWKWARD_KEY as AWKWARD
-from tests.support.service_life import living
-from tests.support.world import DEVICE, KEY, World, cloud_of, mark_as, world
+from tests.support.scanner import assert_no_key_in
+from tests.support.service_life import SHALLOW, living
+from tests.support.world import DEVICE, KEY, cloud_of, mark_as, world
 from tests.support.zone_data import zone_data
 
-START = datetime(2026, 6, 20, 14, 30, tzinfo=UTC)
-NOW = int(START.timestamp())
 TRIPLE, SUN = "34987a45c1d0", "34987a45c1d1"
-FINE = ok("configuration", "It has no mistakes.")
-PACED = {"min_interval_s": 1.05}
 
 
 @pytest.fixture(autouse=True)
 def no_time_service(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """The cloud's clock alone is there to compare with; this machine stands in Dublin."""
     monkeypatch.setattr(collector, "SYNCHRONIZED", tmp_path / "synchronized")
-
-
-@asynccontextmanager
-async def beside(scenario: Scenario, tmp_path: Path, **options: Any) -> AsyncIterator[World]:
-    archive = tmp_path / "archive"
-    archive.mkdir(parents=True)
-    async with world(scenario, archive, START, **options) as here:
-        yield here
-
-
-async def examined(here: World, clock: Callable[[], datetime] | None = None, **tables: Any) -> Examination:
-    settings = here.settings(pacing=PACED, **tables)
-    environ = {"TZ": "Europe/Dublin"}
-    return await examine(settings, FINE, clock or here.clock, environ, has_keys=True)
-
-
-def check(found: Examination, name: str, of: str = "") -> Check:
-    (one,) = [each for each in found.checks if each.name == name and of in ("", each.of)]
-    return one
 
 
 def marks(found: Examination) -> dict[str, str]:
@@ -393,33 +367,8 @@ async def test_without_keys_nobody_is_asked_and_the_rest_is_told(tmp_path: Path)
     assert [told[name] for name in ("archive", "zone", "clamps")] == ["ok"] * 3
 
 
-def a_standing(**changes: Any) -> Standing:
-    account = AccountStanding(("house",), requests_today=30, gap_s=1.05)
-    meter = MeterStanding("good", 1800, newest_hour=NOW - 5400, answered_at=NOW - 600)
-    standing = Standing(
-        "0.1.0", os.getpid(), NOW - 9000, NOW - 300, "2026-06-20", "good", 1800, 0, NOW + 2400,
-        {"home": account}, {"house": meter},
-    )  # fmt: skip
-    return replace(standing, **changes)
-
-
 def in_trouble(event: str) -> dict[str, AccountStanding]:
     return {"home": AccountStanding(("house",), trouble=Failure(event, NOW - 60, "for some reason"))}
-
-
-@asynccontextmanager
-async def with_service(tmp_path: Path, standing: Standing | None, **options: Any) -> AsyncIterator[World]:
-    """A cloud, and an archive that a service holds which last said that."""
-    async with beside(cloud_of(), tmp_path, **options) as here:
-        await here.backfill(4)
-        here.cloud.reset()
-        if standing is not None:
-            write_standing(place_for(here.archive, {}), standing)
-        lock = FolderLock(here.folder() / ".collector" / "lock")
-        try:
-            yield here
-        finally:
-            lock.release()
 
 
 OTHER = "a8032abe41fc"
@@ -452,7 +401,7 @@ async def test_one_refused_archive_of_two_was_laid_on_another_configuration(tmp_
     """Bug: a reload, which changes nothing, was the cure. The other meter is collected."""
     write_files(tmp_path / "house", Device(OTHER), PAST)
     stand = {"meters": ({"name": "house", "id": DEVICE}, {"name": "barn", "id": OTHER})}
-    async with living(cloud_of(Device(DEVICE), Device(OTHER)), tmp_path, START, stand) as service:
+    async with living(cloud_of(Device(DEVICE), Device(OTHER)), tmp_path, START, stand, **SHALLOW) as service:
         await service.pass_time(minutes=20)
         found = await examined(service.world)
     of_service = check(found, "service")

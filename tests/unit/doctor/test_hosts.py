@@ -23,12 +23,12 @@ from collector.doctor.checks import HOST_CURE, Check, Mark, account_checks
 from collector.doctor.probe import AccountHeard
 from collector.errors import Unavailable
 from collector.status import AccountStanding, Failure, MeterStanding
-from tests.faults.tls import Authority, offering, serving
+from tests.support.addresses import AS_IPV6, deaf, port_of, resolving
+from tests.support.examining import NOW, a_standing, beside, check, examined, with_service
 from tests.support.stand_in_cloud import EM_ID, KEY
+from tests.support.tls import Authority, offering, serving
 from tests.support.world import KEY as WORLD_KEY
 from tests.support.world import cloud_of
-from tests.unit.cloud.test_addresses import AS_IPV6, deaf, port_of, resolving
-from tests.unit.doctor.test_examination import NOW, a_standing, beside, check, examined, with_service
 
 _ACCOUNT = Account("home", "https://cloud.example", KEY)
 _NOWHERE = "/nowhere/authorities"

@@ -20,7 +20,7 @@ from collector.doctor import machine
 from collector.doctor.checks import Mark
 from collector.doctor.machine import archive_check, clock_check
 from collector.service import systemd
-from tests.faults.failing_calls import Calls, Failure, folders_refused
+from tests.support.failing_calls import Calls, Failure, folders_refused
 
 NOW = datetime(2026, 6, 20, 14, 30, tzinfo=UTC)
 by_root = pytest.mark.skipif(os.geteuid() != 0, reason="needs root")

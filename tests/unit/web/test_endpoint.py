@@ -14,8 +14,17 @@ import pytest
 from collector.status import Listen, Standing
 from collector.web.endpoint import allowed_names, bare_host, serving
 from tests.support.service_life import events_in
-from tests.support.statuses import NOW, NOW_S, Page, answer_of, meter_standing, page, port_of, standing_of
-from tests.unit.web.test_metrics import parsed
+from tests.support.statuses import (
+    NOW,
+    NOW_S,
+    Page,
+    answer_of,
+    meter_standing,
+    page,
+    parsed,
+    port_of,
+    standing_of,
+)
 
 
 @pytest.mark.parametrize(

@@ -12,18 +12,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from collector.status import AccountStanding, MeterStanding, Standing, State
 from collector.web.metrics import METRICS, exposition
-from tests.support.statuses import NOW_S, meter_standing, standing_of
-
-Samples = dict[tuple[str, str], float]
-
-
-def parsed(text: str) -> Samples:
-    """Name and labels -> value, as Prometheus's own parser reads them."""
-    return {
-        (sample.name, ",".join(f"{key}={value}" for key, value in sample.labels.items())): sample.value
-        for family in text_string_to_metric_families(text)
-        for sample in family.samples
-    }
+from tests.support.statuses import NOW_S, meter_standing, parsed, standing_of
 
 
 def test_prometheus_reads_what_the_standing_says() -> None:

@@ -154,3 +154,12 @@ class _Entry:
     def stat(self, *, follow_symlinks: bool = True) -> os.stat_result:
         self._calls._enter("lstat", self._entry.path)
         return self._entry.stat(follow_symlinks=follow_symlinks)
+
+
+def failing(number: int):  # type: ignore[no-untyped-def]
+    """`os.fsync` of a disk in trouble."""
+
+    def fsync(descriptor: int) -> None:
+        raise OSError(number, os.strerror(number))
+
+    return fsync

@@ -1,0 +1,67 @@
+"""The doctor beside a simulated cloud, and beside a service that holds the archive."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from collector.archive.files import FolderLock
+from collector.doctor.checks import Check, ok
+from collector.doctor.examination import Examination, examine
+from collector.simulator import Scenario
+from collector.status import AccountStanding, MeterStanding, Standing, place_for, write_standing
+from tests.support.world import World, cloud_of, world
+
+START = datetime(2026, 6, 20, 14, 30, tzinfo=UTC)
+NOW = int(START.timestamp())
+FINE = ok("configuration", "It has no mistakes.")
+PACED = {"min_interval_s": 1.05}
+
+
+@asynccontextmanager
+async def beside(scenario: Scenario, tmp_path: Path, **options: Any) -> AsyncIterator[World]:
+    archive = tmp_path / "archive"
+    archive.mkdir(parents=True)
+    async with world(scenario, archive, START, **options) as here:
+        yield here
+
+
+async def examined(here: World, clock: Callable[[], datetime] | None = None, **tables: Any) -> Examination:
+    settings = here.settings(pacing=PACED, **tables)
+    environ = {"TZ": "Europe/Dublin"}
+    return await examine(settings, FINE, clock or here.clock, environ, has_keys=True)
+
+
+def check(found: Examination, name: str, of: str = "") -> Check:
+    (one,) = [each for each in found.checks if each.name == name and of in ("", each.of)]
+    return one
+
+
+def a_standing(**changes: Any) -> Standing:
+    account = AccountStanding(("house",), requests_today=30, gap_s=1.05)
+    meter = MeterStanding("good", 1800, newest_hour=NOW - 5400, answered_at=NOW - 600)
+    standing = Standing(
+        "0.1.0", os.getpid(), NOW - 9000, NOW - 300, "2026-06-20", "good", 1800, 0, NOW + 2400,
+        {"home": account}, {"house": meter},
+    )  # fmt: skip
+    return replace(standing, **changes)
+
+
+@asynccontextmanager
+async def with_service(tmp_path: Path, standing: Standing | None, **options: Any) -> AsyncIterator[World]:
+    """A cloud, and an archive that a service holds which last said that."""
+    async with beside(cloud_of(), tmp_path, **options) as here:
+        await here.backfill(4)
+        here.cloud.reset()
+        if standing is not None:
+            write_standing(place_for(here.archive, {}), standing)
+        lock = FolderLock(here.folder() / ".collector" / "lock")
+        try:
+            yield here
+        finally:
+            lock.release()
