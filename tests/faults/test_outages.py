@@ -14,11 +14,12 @@ from pathlib import Path
 import pytest
 
 from collector.energy.days import wall_clock
-from collector.simulator import Device, Fault
+from collector.simulator import Device
 from tests.faults import figures
 from tests.service.test_service import SHALLOW, START, TODAY
 from tests.service.test_whole_years import check_day
 from tests.support import amounts
+from tests.support.faulty_cloud import Fault
 from tests.support.service_life import Living, living, look_about_rarely
 from tests.support.world import DEVICE, cloud_of
 

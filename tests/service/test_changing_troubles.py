@@ -12,10 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from collector.simulator import Fault, Scenario
 from tests.service.test_observed import house, standing_of, status
 from tests.service.test_service import SHALLOW, START
 from tests.service.test_troubles import failing
+from tests.support.faulty_cloud import Fault, Scenario
 from tests.support.service_life import Living, events_in, living
 from tests.support.world import KEY, cloud_of
 

@@ -11,8 +11,9 @@ from pathlib import Path
 import pytest
 
 from collector.collect import collector
-from collector.simulator import Device, Fault
+from collector.simulator import Device
 from tests.service.test_service import SHALLOW, START, TODAY
+from tests.support.faulty_cloud import Fault
 from tests.support.service_life import events_in, living
 from tests.support.world import DEVICE, cloud_of, hours_of_day, kwh, records_of
 

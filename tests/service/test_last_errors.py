@@ -13,9 +13,9 @@ from collector.cli.status_text import lines
 from collector.collect import collector
 from collector.energy.days import wall_clock
 from collector.service.overview import overview
-from collector.simulator import Fault
 from tests.service.test_observed import house
 from tests.service.test_service import SHALLOW, START, TODAY
+from tests.support.faulty_cloud import Fault
 from tests.support.service_life import Living, living
 from tests.support.world import cloud_of
 

@@ -12,10 +12,11 @@ import pytest
 from collector.cli.backfill import _exit_code
 from collector.energy.history import Outcome
 from collector.errors import Rejected
-from collector.simulator import Device, Fault
+from collector.simulator import Device
 from tests.service.test_observed import house, standing_of, status
 from tests.service.test_service import SHALLOW, START, TODAY
 from tests.service.test_whole_years import check_day
+from tests.support.faulty_cloud import Fault
 from tests.support.service_life import Living, events_in, living
 from tests.support.world import DEVICE, cloud_of, world
 

@@ -16,11 +16,12 @@ from typing import Any
 import pytest
 
 from collector.archive.files import is_held
-from collector.simulator import Device, Fault
+from collector.simulator import Device
 from tests.service.test_observed import standing_of
 from tests.service.test_service import SHALLOW, START, TODAY
 from tests.service.test_troubles import failing
 from tests.service.test_whole_years import check_day
+from tests.support.faulty_cloud import Fault
 from tests.support.service_life import Living, events_in, living
 from tests.support.virtual_time import VirtualTimeLoop
 from tests.support.world import DEVICE, KEY, cloud_of, records_of

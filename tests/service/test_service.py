@@ -13,8 +13,9 @@ from typing import Any
 import pytest
 
 from collector.energy.history import EXPIRING_DAYS, RETENTION_DAYS
-from collector.simulator import Device, Fault, Hole
+from collector.simulator import Device, Hole
 from tests.service.test_whole_years import check_day
+from tests.support.faulty_cloud import Fault
 from tests.support.service_life import Living, events_in, living
 from tests.support.world import DEVICE, cloud_of, records_of
 

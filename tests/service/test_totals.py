@@ -14,9 +14,10 @@ import pytest
 from collector.archive.ledger import Ledger
 from collector.energy.history import Availability
 from collector.service.overview import overview
-from collector.simulator import Device, Fault, Hole
+from collector.simulator import Device, Hole
 from tests.service.test_verification import flip, write_files
 from tests.service.test_whole_years import check_day
+from tests.support.faulty_cloud import Fault
 from tests.support.service_life import events_in, living
 from tests.support.world import DEVICE, World, cloud_of, world
 

@@ -20,11 +20,12 @@ from collector.energy.days import local_day
 from collector.energy.history import Outcome, first_day
 from collector.energy.readings import EnergyDay, HourReading
 from collector.errors import ArchiveLocked, KeyRefused, Unavailable
-from collector.simulator import Device, Fault, Hole, Revision
+from collector.simulator import Device, Hole, Revision
 from collector.verify.cloud import Verified, verified
 from collector.verify.files import inspect
 from collector.verify.repair import Action, Repair, repair
 from tests.service.test_whole_years import check_day
+from tests.support.faulty_cloud import Fault
 from tests.support.service_life import events_in, living
 from tests.support.world import DEVICE, World, cloud_of, kwh, mark_as, records_of, world
 

@@ -14,7 +14,8 @@ from collector.cloud.client import CloudClient
 from collector.cloud.meters import Meter
 from collector.cloud.pacing import Pacing
 from collector.cloud.retrying import RetryPolicy
-from collector.simulator import Device, Limit, Simulator
+from collector.simulator import Device, Limit
+from tests.support.faulty_cloud import FaultyCloud
 from tests.support.stand_in_cloud import EM_ID, client_of, cloud
 
 _METER = Meter("house", EM_ID, timezone="Europe/Dublin")
@@ -36,7 +37,7 @@ async def _fetch_all(client: CloudClient, meter: Meter, days: int) -> None:
     await asyncio.gather(*(work() for _ in range(Pacing().max_in_flight)))
 
 
-async def _pace(client: CloudClient, simulator: Simulator, latency_s: float) -> float:
+async def _pace(client: CloudClient, simulator: FaultyCloud, latency_s: float) -> float:
     """Requests a second over thirty days, with whatever the client has learned before.
 
     Until the last day is begun. After that a day's second request waits for its first one, which costs
@@ -71,7 +72,7 @@ async def test_after_learning_nothing_is_rejected_and_little_time_is_lost(
 ) -> None:
     """Lax: one a second. Strict: one at a time, a second after the last answer."""
     scenario = cloud(Device(EM_ID), limit=Limit(style), latency_s=latency_s)
-    async with Simulator(scenario) as simulator, client_of(simulator, _PATIENT) as client:
+    async with FaultyCloud(scenario) as simulator, client_of(simulator, _PATIENT) as client:
         await _fetch_all(client, _METER, 5)
         learned_from = client.pacer.rejections
         pace = await _pace(client, simulator, latency_s)
@@ -89,7 +90,7 @@ async def test_after_learning_nothing_is_rejected_and_little_time_is_lost(
 @pytest.mark.parametrize("style", ["lax", "strict"])
 async def test_a_restart_is_not_too_soon_after_the_process_before(style: Style) -> None:
     """It asks its first question a gap after it began."""
-    async with Simulator(cloud(Device(EM_ID), limit=Limit(style))) as simulator:
+    async with FaultyCloud(cloud(Device(EM_ID), limit=Limit(style))) as simulator:
         for _ in range(5):
             async with client_of(simulator) as client:
                 await client.fetch_day(replace(_METER, solar=False), date(2026, 6, 1))
@@ -99,7 +100,7 @@ async def test_a_restart_is_not_too_soon_after_the_process_before(style: Style) 
 async def test_a_cloud_slower_than_it_says_is_found_out() -> None:
     """Its second is one and a half: the gap grows until nothing is rejected."""
     scenario = cloud(Device(EM_ID), limit=Limit("strict", limit_s=1.5), latency_s=0.2)
-    async with Simulator(scenario) as simulator, client_of(simulator, _PATIENT) as client:
+    async with FaultyCloud(scenario) as simulator, client_of(simulator, _PATIENT) as client:
         await _fetch_all(client, _METER, 10)
         simulator.counts.reset()
         await _fetch_all(client, _METER, _DAYS)
@@ -110,7 +111,7 @@ async def test_a_cloud_slower_than_it_says_is_found_out() -> None:
 async def test_every_gap_is_kept_while_the_latency_jumps_about() -> None:
     """The server's own count, from the first request on, rejected ones included."""
     scenario = cloud(Device(EM_ID), limit=Limit("strict"), latency_s=0.1, jitter_s=4.0)
-    async with Simulator(scenario) as simulator, client_of(simulator, _PATIENT) as client:
+    async with FaultyCloud(scenario) as simulator, client_of(simulator, _PATIENT) as client:
         await _fetch_all(client, _METER, _DAYS)
         gap_s = simulator.counts.total.smallest_start_gap_s
         assert gap_s is not None

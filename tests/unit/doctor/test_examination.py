@@ -26,8 +26,8 @@ from collector.doctor.probe import MOST_REQUESTS
 from collector.errors import Rejected
 from collector.service import systemd
 from collector.service.overview import overview
-from collector.simulator import KINDS, Device, Fault, Hole, Limit, Scenario
 from collector.simulator import Account as CloudAccount
+from collector.simulator import Device, Hole, Limit
 from collector.status import (
     AccountStanding,
     Failure,
@@ -40,6 +40,8 @@ from collector.status import (
 from collector.web.endpoint import health_of
 from tests.faults.scanner import assert_no_key_in
 from tests.service.test_verification import write_files
+from tests.support.cloud_faults import KINDS
+from tests.support.faulty_cloud import Fault, Scenario
 from tests.support.key_forms import AWKWARD_KEY as AWKWARD
 from tests.support.service_life import living
 from tests.support.world import DEVICE, KEY, World, cloud_of, mark_as, world
