@@ -30,7 +30,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--scenario",
         type=Path,
         metavar="FILE",
-        help="a TOML file that says which accounts and meters there are, and what goes wrong when",
+        help="a TOML file with the accounts, their meters and rate limits, and the latency of the answers",
     )
 
 

@@ -2,17 +2,51 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
-from datetime import date, datetime
-from typing import Literal
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from typing import Any, Literal
 
 from aiohttp import web
 
 from collector.simulator import answers
 from collector.simulator.answers import Answer, Query
-from collector.simulator.faults import BAD_KEY, DEVICE_NOT_FOUND, WRONG_CHANNEL, WRONG_PARAMETERS
 from collector.simulator.scenario import Account, Device, Limit, Scenario
-from collector.simulator.wire import Reply
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """A response by its status, body and headers; `Date` and `Content-Length` are added when it is sent."""
+
+    status: int
+    body: bytes = b""
+    headers: dict[str, str] = field(default_factory=lambda: {"Content-Type": "application/json"})
+
+    def with_header(self, name: str, text: str | None) -> Reply:
+        """The same with that header, if there is a text."""
+        return self if text is None else replace(self, headers={**self.headers, name: text})
+
+
+def as_json(answer: Any) -> bytes:
+    """The bytes of an answer as the cloud writes it."""
+    return json.dumps(answer, separators=(",", ":"), ensure_ascii=False).encode()
+
+
+def refusal(status: int, **errors: str) -> Reply:
+    """The error envelope: `{"isok": false, "errors": {name: text}}`."""
+    return Reply(status, as_json({"isok": False, "errors": errors}))
+
+
+MAX_REQ = refusal(401, max_req="Request limit reached!")
+TOO_MANY = Reply(429, b"Too Many Requests", {"Content-Type": "text/plain"})
+BAD_KEY = refusal(401, invalid_auth_key="Wrong auth key")
+DEVICE_NOT_FOUND = refusal(200, device_not_found="Device not found")
+WRONG_CHANNEL = refusal(400, wrong_channel="Could not control this relay channel!")
+WRONG_PARAMETERS = refusal(400, wrong_params="Wrong parameters!")
+NOT_FOUND = Reply(
+    404, b"<html><body><h1>404 Not Found</h1></body></html>", {"Content-Type": "text/html; charset=utf-8"}
+)
 
 Violation = Literal["too_soon", "overlap"]
 
@@ -51,9 +85,9 @@ PATHS = frozenset({EM, EM3, PLAIN, OVERALL})
 """What the cloud answers by GET. All else is 404, and so is the legacy `/statistics/emeter/consumption`."""
 
 
-def key_of(request: web.BaseRequest) -> str | None:
-    """The key that the request carries: a parameter, or a bearer token."""
-    return request.query.get("auth_key") or bearer_of(request)
+def is_statistics(request: web.BaseRequest) -> bool:
+    """Whether the cloud knows what is requested."""
+    return request.method == "GET" and request.path in PATHS
 
 
 def bearer_of(request: web.BaseRequest) -> str | None:
@@ -62,23 +96,22 @@ def bearer_of(request: web.BaseRequest) -> str | None:
     return token.strip() if scheme.lower() == "bearer" else None
 
 
-def account_of(scenario: Scenario, key: str | None) -> Account | None:
-    """Whose key that is."""
+def account_of(scenario: Scenario, request: web.BaseRequest) -> Account | None:
+    """The account whose key the request carries, as a parameter or as a bearer token."""
+    key = request.query.get("auth_key") or bearer_of(request)
     return next((account for account in scenario.account if account.auth_key == key), None)
 
 
-def day_of(query: Query) -> date | None:
-    """The local day that `date_from` names."""
-    try:
-        return datetime.fromisoformat(query.get("date_from", "")).date()
-    except ValueError:
-        return None
+def rejection(limit: Limit) -> Reply:
+    """The refusal of a request that violates the rate limit."""
+    reply = MAX_REQ if limit.answer == "max_req" else TOO_MANY
+    return reply.with_header("Retry-After", limit.retry_after)
 
 
 def answer(
     scenario: Scenario, account: Account | None, path: str, query: Query, now: datetime
 ) -> Answer | Reply:
-    """What the cloud says when nothing goes wrong with it: the day, or why not."""
+    """The day, or the refusal that says why there is none."""
     if account is None:
         return BAD_KEY
     if path == OVERALL:

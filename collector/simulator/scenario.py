@@ -1,4 +1,4 @@
-"""What is simulated: accounts, their devices, how the server behaves, and what goes wrong when.
+"""What is simulated: accounts, their devices, their rate limits, and the latency of the server.
 
 Every field is an option of the scenario file under the same name (`scenario_file` reads it);
 tests/unit/simulator/every_variant.toml shows each one. Instants are aware; a `LocalTime` is local to the
@@ -135,38 +135,14 @@ class Account:
 
 
 @dataclass(frozen=True, slots=True)
-class Fault:
-    """Something that goes wrong with the requests that it names; `faults.KINDS` are the kinds.
-
-    A request is named by account, device, channel, local day asked for and simulated time. Of those,
-    counted from 1 and without those that the rate limit refused, `on_requests` picks some, `every`
-    each n-th, and `times` ends it after so many. The first rule that applies is the one played.
-    """
-
-    kind: str
-    on_requests: tuple[int, ...] = ()
-    every: int | None = None
-    times: int | None = None
-    account: str | None = None
-    device: str | None = None
-    channel: int | None = None
-    days: tuple[date, ...] = ()
-    since: datetime | None = None
-    until: datetime | None = None
-    retry_after: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
 class Scenario:
     """A whole simulated cloud. `now` and `speed` set its clock; without `now` it is the real time.
 
     An answer takes `latency_s` and up to `jitter_s` more, by `seed`. A `custom` span of up to
     `hour_span_h` hours comes in hours, a longer one of up to four days in `four_day_interval`.
-    `date_header` replaces the `Date` of the answers; an empty text leaves it out.
     """
 
     account: tuple[Account, ...] = ()
-    fault: tuple[Fault, ...] = ()
     now: datetime | None = None
     speed: float = 1.0
     latency_s: float = 0.0
@@ -174,11 +150,10 @@ class Scenario:
     seed: int = 0
     hour_span_h: int = 60
     four_day_interval: Literal["hour", "day"] = "day"
-    date_header: str | None = None
 
     @classmethod
     def default(cls, today: date | None = None) -> Scenario:
-        """One account with a two-clamp meter and a pair of three-phase ones; nothing goes wrong.
+        """One account with a two-clamp meter and a pair of three-phase ones.
 
         The meters were installed three years before `today`; without it, longer ago than is kept. They are in
         UTC where this machine has no time-zone data.

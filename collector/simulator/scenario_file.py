@@ -15,10 +15,10 @@ from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
 from collector.energy.days import zone_named
 from collector.errors import Problem, SettingsError
-from collector.simulator.faults import KINDS, REFUSALS
-from collector.simulator.scenario import Account, Device, Fault, Scenario
+from collector.simulator.scenario import Account, Device, Scenario
 
 _T = TypeVar("_T")
+_S = TypeVar("_S", bound=Scenario)
 _KEYS = {"since": "from"}
 _SECRET = frozenset({"auth_key"})
 
@@ -115,16 +115,23 @@ _KEY = re.compile(r"[!-~]{8,512}")  # real ones are letters and digits; tests ta
 
 def parse(text: str) -> Scenario:
     """The scenario that the file describes; `SettingsError` with every problem that it has."""
+    problems: list[Problem] = []
+    scenario = read(Scenario, text, problems)
+    if problems or scenario is None:
+        raise SettingsError(problems)
+    return scenario
+
+
+def read(cls: type[_S], text: str, problems: list[Problem]) -> _S | None:
+    """The file as that kind of scenario, which the tests extend. Problems are appended, as `build` does."""
     try:
         table = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
-        raise SettingsError([Problem("scenario", "", f"not TOML: {error}")]) from error
-    problems: list[Problem] = []
-    scenario = build(Scenario, table, "", problems)
+        problems.append(Problem("scenario", "", f"not TOML: {error}"))
+        return None
+    scenario = build(cls, table, "", problems)
     if scenario is not None:
         problems += problems_of(scenario)
-    if problems or scenario is None:
-        raise SettingsError(problems)
     return scenario
 
 
@@ -135,7 +142,6 @@ def problems_of(scenario: Scenario) -> list[Problem]:
         *_repeated("account.name", [account.name for account in scenario.account]),
         *_repeated("account.auth_key", [account.auth_key for account in scenario.account]),
         *(problem for account in scenario.account for problem in _account(account)),
-        *(problem for fault in scenario.fault for problem in _fault(fault)),
     ]
 
 
@@ -146,7 +152,6 @@ def _numbers(scenario: Scenario) -> Iterator[Problem]:
             yield Problem(name, str(value), "must not be negative")
     if scenario.now is not None and scenario.now.tzinfo is None:
         yield Problem("now", str(scenario.now), "must name its offset")
-    yield from _header("date_header", scenario.date_header)
 
 
 def _account(account: Account) -> Iterator[Problem]:
@@ -154,7 +159,7 @@ def _account(account: Account) -> Iterator[Problem]:
         yield Problem("account.auth_key", "", "must be 8 to 512 printable ASCII characters without spaces")
     if account.limit.limit_s < 0:
         yield Problem("account.limit.limit_s", str(account.limit.limit_s), "must not be negative")
-    yield from _header("account.limit.retry_after", account.limit.retry_after)
+    yield from header_problems("account.limit.retry_after", account.limit.retry_after)
     yield from _repeated("account.device.id", [device.id for device in account.device])
     for device in account.device:
         yield from _device(device)
@@ -180,17 +185,8 @@ def _device(device: Device) -> Iterator[Problem]:
         )
 
 
-def _fault(fault: Fault) -> Iterator[Problem]:
-    if fault.kind not in KINDS:
-        yield Problem("fault.kind", fault.kind, f"unknown{suggestion(fault.kind, KINDS)}")
-    if fault.every is not None and fault.every < 1:
-        yield Problem("fault.every", str(fault.every), "must be 1 or more")
-    if fault.retry_after is not None and fault.kind not in REFUSALS:
-        yield Problem("fault.retry_after", fault.retry_after, f"{fault.kind} is no refusal")
-    yield from _header("fault.retry_after", fault.retry_after)
-
-
-def _header(name: str, text: str | None) -> Iterator[Problem]:
+def header_problems(name: str, text: str | None) -> Iterator[Problem]:
+    """Whether the text cannot be sent as a header."""
     if text is not None and not text.isprintable():
         yield Problem(name, repr(text), "would break out of its header")
 

@@ -77,8 +77,8 @@ def cloud(accounts: dict[str, str], latency_s: float = 0.0) -> Iterator[Cloud]:
     with folder() as place:
         file = place / "scenario.toml"
         file.write_text(scenario)
-        command = [sys.executable, "-m", "collector", "simulate", "--port", "0", "--scenario", str(file)]
-        with started(command, stdout=subprocess.PIPE) as process:
+        words = ["-m", "tests.support.faulty_cloud", "--port", "0", "--scenario", str(file)]
+        with started([sys.executable, *words], stdout=subprocess.PIPE) as process:
             assert process.stdout is not None
             greeting = process.stdout.readline().decode()
             yield Cloud(int(greeting.rsplit(":", 1)[1]))

@@ -11,14 +11,14 @@ import sys
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from collector.simulator import Simulator
 from tests.support.certificates import Certificate
+from tests.support.faulty_cloud import FaultyCloud
 from tests.support.world import cloud_of
 
 
 async def main(address: str, certificate: Certificate) -> None:
     """Until its input ends."""
-    async with Simulator(cloud_of()) as simulator:
+    async with FaultyCloud(cloud_of()) as simulator:
         port = urlsplit(simulator.url).port
 
         async def relay(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

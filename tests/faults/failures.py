@@ -14,7 +14,9 @@ from urllib.parse import quote
 import pytest
 
 from collector.archive import ledger, store
-from collector.simulator import KINDS, Device, Fault, Scenario
+from collector.simulator import Device
+from tests.support.cloud_faults import KINDS
+from tests.support.faulty_cloud import Fault, Scenario
 from tests.support.key_forms import AWKWARD_KEY as KEY
 from tests.support.world import DEVICE, World, cloud_of
 

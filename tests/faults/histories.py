@@ -20,14 +20,14 @@ import time_machine
 from aiohttp import web
 
 from collector.energy.days import local_day, wall_clock
-from collector.simulator import Account, Device, Scenario, Simulator, api
+from collector.simulator import Account, Device, api
 from collector.simulator.answers import known
-from collector.simulator.counts import Served
-from collector.simulator.faults import as_json
-from collector.simulator.wire import Reply
+from collector.simulator.api import Reply, as_json
 from tests.faults.checker import GRID, SOLAR, Answer, History, Values
 from tests.faults.lives import Lived, Lives
 from tests.faults.weather import BENIGN, DOUBTFUL, Weather
+from tests.support.faulty_cloud import FaultyCloud, Scenario
+from tests.support.request_counts import Served
 from tests.support.virtual_time import VirtualTimeLoop
 from tests.support.world import DEVICE, World, kwh
 
@@ -104,7 +104,7 @@ def _step(dice: random.Random) -> timedelta:
     return timedelta(seconds=dice.choice((-1, 1)) * size * dice.uniform(0.5, 1))
 
 
-class _Recording(Simulator):
+class _Recording(FaultyCloud):
     """Writes down each answer that is sent as it should be, and of one with an hour in doubt the others."""
 
     def __init__(self, scenario: Scenario, history: History) -> None:
@@ -113,11 +113,13 @@ class _Recording(Simulator):
         self._asked_at: dict[int, datetime] = {}
         self._in_doubt: set[int] = set()
 
-    async def _reply(self, request: web.BaseRequest, account: Account | None, served: Served) -> None:
+    async def _reply(
+        self, request: web.BaseRequest, account: Account | None, served: Served
+    ) -> web.StreamResponse:
         self._asked_at[id(served)] = self.now  # an answer is of then, however long it takes
-        await super()._reply(request, account, served)
+        return await super()._reply(request, account, served)
 
-    async def _send(self, request: web.BaseRequest, served: Served, reply: Reply) -> None:
+    async def _send(self, request: web.BaseRequest, served: Served, reply: Reply) -> web.StreamResponse:
         if reply.status == 200 and self._is_sound(request, served, reply):
             device, day = self.scenario.account[0].device[0], date.fromisoformat(served.day)
             channel = int(served.channel)
@@ -132,7 +134,7 @@ class _Recording(Simulator):
             columns = SOLAR if channel else GRID
             now = asyncio.get_running_loop().time()
             self._history.answers.append(Answer(now, int(moment.timestamp()), day, columns, values))
-        await super()._send(request, served, reply)
+        return await super()._send(request, served, reply)
 
     def _is_sound(self, request: web.BaseRequest, served: Served, reply: Reply) -> bool:
         """A fault that finds nothing to spoil leaves a sound answer, and one that spoils an hour the rest."""

@@ -18,7 +18,7 @@ from threading import Thread
 import pytest
 
 from collector.simulator import Device
-from collector.simulator.faults import as_json
+from collector.simulator.api import as_json
 from tests.faults.bombed import TIMEOUT_S
 from tests.faults.bombs import BOMBS
 from tests.faults.figures import note

@@ -22,12 +22,13 @@ from collector.cloud.client import CloudClient, open_session
 from collector.cloud.meters import Account
 from collector.cloud.pacing import Pacer, Pacing
 from collector.errors import CollectorError, Unavailable
-from collector.simulator import Device, Simulator
+from collector.simulator import Device
 from tests.faults.figures import note
 from tests.faults.proxy import Proxy
 from tests.faults.troubles import Kind, Phase, Trouble
 from tests.support.amounts import amount, dice
 from tests.support.certificates import Certificate, certificate
+from tests.support.faulty_cloud import FaultyCloud
 from tests.support.key_forms import assert_keeps_the_key
 from tests.support.service_life import events_in, living
 from tests.support.stand_in_cloud import EM_ID, KEY, ONCE, body_of, cloud, meter_of, raw_answer
@@ -95,7 +96,7 @@ async def test_whatever_the_line_does_is_an_answer_or_an_outage_in_time(shown: C
     """No other error, no key in it, no second request or connection behind the pacer's back."""
     rounds, outcomes = amount(1, 3), Counter[str]()
     loop = asyncio.get_running_loop()
-    async with Simulator(cloud(_DEVICE)) as simulator, Proxy(shown.server_context()) as proxy:
+    async with FaultyCloud(cloud(_DEVICE)) as simulator, Proxy(shown.server_context()) as proxy:
         proxy.cloud_port = urlsplit(simulator.url).port or 0
         for kind, phase in _COMBINATIONS * rounds:
             own = dice("N1", kind, phase, sum(outcomes.values()))

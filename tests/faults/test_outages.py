@@ -14,9 +14,10 @@ from pathlib import Path
 import pytest
 
 from collector.energy.days import wall_clock
-from collector.simulator import Device, Fault
+from collector.simulator import Device
 from tests.faults import figures
 from tests.support import amounts
+from tests.support.faulty_cloud import Fault
 from tests.support.service_life import SHALLOW, START, TODAY, Living, living, look_about_rarely
 from tests.support.world import DEVICE, check_day, cloud_of
 

@@ -22,9 +22,10 @@ from collector.cloud.meters import Account, Meter
 from collector.cloud.pacing import Pacer, Pacing, Turn
 from collector.cloud.retrying import RetryPolicy
 from collector.errors import AnswerError, SourceError
-from collector.simulator import Device, Fault, Limit, Scenario, Simulator
+from collector.simulator import Device, Limit
 from tests.faults import figures
 from tests.support import amounts
+from tests.support.faulty_cloud import Fault, FaultyCloud, Scenario
 from tests.support.stand_in_cloud import EM_ID, KEY, cloud
 
 Style = Literal["lax", "strict"]
@@ -50,7 +51,7 @@ async def test_the_server_sees_a_second_between_any_two_and_no_request_that_was_
     dice = amounts.dice("N4", style)
     wanted = amounts.amount(1_000, 50_000)
     sums: Counter[str] = Counter()
-    async with Simulator(_weather(dice, style), log_size=1) as simulator:
+    async with FaultyCloud(_weather(dice, style), log_size=1) as simulator:
         total = simulator.counts.total
         while total.requests < wanted:
             simulator.play(_weather(dice, style))
@@ -103,7 +104,7 @@ def _wait(dice: random.Random) -> str | None:
 class _Life:
     """One client, four tasks that share its days, and its end."""
 
-    def __init__(self, simulator: Simulator, dice: random.Random) -> None:
+    def __init__(self, simulator: FaultyCloud, dice: random.Random) -> None:
         self._dice = dice
         self.end = dice.choices(("in order", "cut", "cut at once", "nobody"), (4, 4, 4, 1))[0]
         self._url = _NOBODY if self.end == "nobody" else simulator.url

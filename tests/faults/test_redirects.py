@@ -15,10 +15,10 @@ from collector.cloud.pacing import Pacer, Pacing
 from collector.cloud.retrying import RetryPolicy
 from collector.errors import Unavailable
 from collector.service.notify import News, Pinger
-from collector.simulator import Fault
-from collector.simulator.faults import REDIRECTS
 from tests.faults import figures
 from tests.faults.recording import Recorder, recording
+from tests.support.cloud_faults import REDIRECTS
+from tests.support.faulty_cloud import Fault
 from tests.support.key_forms import AWKWARD_KEY as KEY
 from tests.support.scanner import found_in
 from tests.support.world import DEVICE, cloud_of, world

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
-from collector.simulator import Device, Fault, Hole, Revision, Scenario, Shrink
+from collector.simulator import Device, Hole, Revision, Shrink
 from tests.support.amounts import is_long
+from tests.support.faulty_cloud import Fault, Scenario
 from tests.support.world import DEVICE, cloud_of
 
 BENIGN = frozenset({"extra_keys", "spaced_out"})

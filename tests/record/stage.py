@@ -28,7 +28,7 @@ from aiohttp import web
 
 from tests.record import product
 from tests.record.network import HOST, Exchange, RecordedLoop
-from tests.record.product import Scenario, Simulator
+from tests.record.product import FaultyCloud, Scenario
 
 CLOUD, PAGE, PINGS = 18_080, 19_787, 18_090
 _KILLED, _SCRIPT_FAILED = 137, 99
@@ -143,7 +143,7 @@ class Life:
         self,
         stage: Stage,
         loop: RecordedLoop,
-        cloud: Simulator,
+        cloud: FaultyCloud,
         die: Callable[[int], None],
     ) -> None:
         self.stage = stage
@@ -300,7 +300,7 @@ class _Process:
         loop.on_jump = self._on_jump
         pings = web.Server(self._on_ping)
         await loop.create_server(pings, HOST, PINGS)
-        async with Simulator(stage.cloud, self._now, CLOUD, log_size=1) as cloud:
+        async with FaultyCloud(stage.cloud, self._now, CLOUD, log_size=1) as cloud:
             if script is None:
                 return await main
             product_at_work = asyncio.create_task(main)

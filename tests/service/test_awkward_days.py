@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from collector.energy.history import Outcome
-from collector.simulator import Device, Fault, Hole, Revision, Shrink
+from collector.simulator import Device, Hole, Revision, Shrink
+from tests.support.faulty_cloud import Fault
 from tests.support.world import DEVICE, World, check_day, cloud_of, hours_of_day, kwh, records_of, world
 
 SPRING, AUTUMN = date(2026, 3, 29), date(2025, 10, 26)  # Europe/Dublin and Europe/Berlin

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from collector.simulator import Fault, Scenario
 from tests.support.failing_calls import failing
+from tests.support.faulty_cloud import Fault, Scenario
 from tests.support.service_life import SHALLOW, START, Living, events_in, house, living, standing_of, status
 from tests.support.world import KEY, cloud_of
 

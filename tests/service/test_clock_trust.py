@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from collector.collect import collector
-from collector.simulator import Device, Fault
+from collector.simulator import Device
+from tests.support.faulty_cloud import Fault
 from tests.support.service_life import SHALLOW, START, TODAY, events_in, living
 from tests.support.world import DEVICE, cloud_of, hours_of_day, kwh, records_of
 

@@ -19,11 +19,12 @@ from collector.cli import starting
 from collector.cli.backfill import _show as show
 from collector.energy.history import Outcome
 from collector.errors import ArchiveRefused
-from collector.simulator import Device, Fault, Scenario
+from collector.simulator import Device
 from collector.status import MeterStanding, read_standing
 from collector.verify.cloud import verified
 from collector.verify.repair import Action, repair
 from tests.support.archives import everything_in, of_an_inverter, older_file
+from tests.support.faulty_cloud import Fault, Scenario
 from tests.support.service_life import Living, events_in, living
 from tests.support.world import DEVICE, World, cloud_of, kwh, records_of, world
 

@@ -13,7 +13,7 @@ from collector.cli.status_text import lines
 from collector.collect import collector
 from collector.energy.days import wall_clock
 from collector.service.overview import overview
-from collector.simulator import Fault
+from tests.support.faulty_cloud import Fault
 from tests.support.service_life import SHALLOW, START, TODAY, Living, house, living
 from tests.support.world import cloud_of
 

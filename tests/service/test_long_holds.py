@@ -11,8 +11,8 @@ import pytest
 
 from collector.cli.backfill import _exit_code
 from collector.errors import RateLimited
-from collector.simulator import Fault
 from collector.status import read_standing
+from tests.support.faulty_cloud import Fault
 from tests.support.service_life import SHALLOW, START, TODAY, events_in, living
 from tests.support.world import cloud_of, records_of, world
 

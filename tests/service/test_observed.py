@@ -12,8 +12,9 @@ import pytest
 
 from collector.collect import collector
 from collector.net import NO_WAY_CURE
-from collector.simulator import Device, Fault, Hole
+from collector.simulator import Device, Hole
 from collector.status import read_standing
+from tests.support.faulty_cloud import Fault
 from tests.support.service_life import Living, events_in, house, living, standing_of, status
 from tests.support.world import DEVICE, KEY, cloud_of
 

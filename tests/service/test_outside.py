@@ -16,8 +16,9 @@ from typing import Any
 import pytest
 
 from collector.energy.days import wall_clock
-from collector.simulator import Device, Fault, Hole
+from collector.simulator import Device, Hole
 from collector.status import MeterStanding, Standing, place_for, write_standing
+from tests.support.faulty_cloud import Fault
 from tests.support.processes import SCENARIO, cloud_process, configuration, gone, script, started, stop
 from tests.support.service_life import Living, events_in, living
 from tests.support.statuses import Monitor, Page, monitor, parsed

@@ -12,7 +12,8 @@ import pytest
 from collector.cli.backfill import _exit_code
 from collector.energy.history import Outcome
 from collector.errors import Rejected
-from collector.simulator import Device, Fault
+from collector.simulator import Device
+from tests.support.faulty_cloud import Fault
 from tests.support.service_life import (
     SHALLOW,
     START,

@@ -16,8 +16,9 @@ from typing import Any
 import pytest
 
 from collector.archive.files import is_held
-from collector.simulator import Device, Fault
+from collector.simulator import Device
 from tests.support.failing_calls import failing
+from tests.support.faulty_cloud import Fault
 from tests.support.service_life import SHALLOW, START, TODAY, Living, events_in, living, standing_of
 from tests.support.virtual_time import VirtualTimeLoop
 from tests.support.world import DEVICE, KEY, check_day, cloud_of, records_of

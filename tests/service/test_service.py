@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 
 from collector.energy.history import EXPIRING_DAYS, RETENTION_DAYS
-from collector.simulator import Device, Fault, Hole
+from collector.simulator import Device, Hole
+from tests.support.faulty_cloud import Fault
 from tests.support.service_life import SHALLOW, START, TODAY, Living, events_in, living
 from tests.support.world import DEVICE, check_day, cloud_of, records_of
 

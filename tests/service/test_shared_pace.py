@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 
-from collector.simulator import Device, Scenario
+from collector.simulator import Device
 from collector.status import read_standing
+from tests.support.faulty_cloud import Scenario
 from tests.support.service_life import living
 from tests.support.world import DEVICE, KEY, World, cloud_of, world
 

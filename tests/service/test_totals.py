@@ -14,8 +14,9 @@ import pytest
 from collector.archive.ledger import Ledger
 from collector.energy.history import Availability
 from collector.service.overview import overview
-from collector.simulator import Device, Fault, Hole
+from collector.simulator import Device, Hole
 from tests.support.archives import flip, write_files
+from tests.support.faulty_cloud import Fault
 from tests.support.service_life import events_in, living
 from tests.support.world import DEVICE, World, check_day, cloud_of, world
 

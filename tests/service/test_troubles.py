@@ -27,8 +27,9 @@ from collector.collect.collector import Collection
 from collector.collect.outages import SOURCE
 from collector.energy.days import zone_named
 from collector.energy.history import Outcome, PlanPolicy
-from collector.simulator import Account, Device, Fault, Limit, Scenario, Simulator
+from collector.simulator import Account, Device, Limit
 from tests.support.failing_calls import Calls, Failure, failing
+from tests.support.faulty_cloud import Fault, FaultyCloud, Scenario
 from tests.support.service_life import SHALLOW, START, TODAY, events_in, living
 from tests.support.world import DEVICE, KEY, check_day, cloud_of, records_of
 
@@ -108,7 +109,7 @@ async def test_the_zone_is_learned_once(
     tmp_path: Path, log_lines: io.StringIO, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Bug: told again for each day that came while the first one was being saved."""
-    async with Simulator(cloud_of(Device(DEVICE)), clock=lambda: START) as cloud, open_session() as session:
+    async with FaultyCloud(cloud_of(Device(DEVICE)), clock=lambda: START) as cloud, open_session() as session:
         client = CloudClient(session, CloudAccount("home", cloud.url, KEY), Pacer(Pacing(0)), RetryPolicy())
         meter = Meter("house", DEVICE)
         archive = Archive(tmp_path, DayFormat())
@@ -160,7 +161,7 @@ async def test_a_clock_that_is_set_while_a_day_is_asked_for_decides_which_hours_
 ) -> None:
     """Bug: it was the clock of before, and an hour under way was stored as if it were over."""
     skew = wrong_by
-    async with Simulator(cloud_of(Device(DEVICE)), clock=lambda: START) as cloud, open_session() as session:
+    async with FaultyCloud(cloud_of(Device(DEVICE)), clock=lambda: START) as cloud, open_session() as session:
         client = CloudClient(session, CloudAccount("home", cloud.url, KEY), Pacer(Pacing()), RetryPolicy())
         archive = Archive(tmp_path, DayFormat())
         zone = zone_named("Europe/Dublin")
@@ -192,7 +193,7 @@ async def test_hours_that_end_while_the_account_is_held_spoil_nothing(
         return START + timedelta(seconds=loop.time())
 
     scenario = cloud_of(Device(DEVICE, under_way="partial"), fault=(held,))
-    async with Simulator(scenario, clock=now) as cloud, open_session() as session:
+    async with FaultyCloud(scenario, clock=now) as cloud, open_session() as session:
         client = CloudClient(session, CloudAccount("home", cloud.url, KEY), Pacer(Pacing()), RetryPolicy())
         archive = Archive(tmp_path, DayFormat())
         collection = Collection(

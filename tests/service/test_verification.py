@@ -17,11 +17,12 @@ import pytest
 from collector.archive.ledger import Ledger
 from collector.energy.history import Outcome, first_day
 from collector.errors import ArchiveLocked, KeyRefused, Unavailable
-from collector.simulator import Device, Fault, Hole, Revision
+from collector.simulator import Device, Hole, Revision
 from collector.verify.cloud import Verified, verified
 from collector.verify.files import inspect
 from collector.verify.repair import Action, Repair, repair
 from tests.support.archives import flip, write_files
+from tests.support.faulty_cloud import Fault
 from tests.support.service_life import events_in, living
 from tests.support.world import DEVICE, World, check_day, cloud_of, mark_as, world
 

@@ -17,11 +17,12 @@ from collector.cli import status, status_text
 from collector.energy.days import zone_named
 from collector.energy.history import DayState
 from collector.service.overview import overview
-from collector.simulator import Device, Fault
+from collector.simulator import Device
 from collector.verify.cloud import verified
 from collector.verify.files import inspect
 from collector.verify.report import MeterReport, as_lines
 from tests.support.archives import everything_in
+from tests.support.faulty_cloud import Fault
 from tests.support.service_life import Living, events_in, living
 from tests.support.world import DEVICE, World, check_day, cloud_of, records_of, world
 from tests.support.zone_data import ZoneData, zone_data

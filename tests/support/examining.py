@@ -13,8 +13,8 @@ from typing import Any
 from collector.archive.files import FolderLock
 from collector.doctor.checks import Check, ok
 from collector.doctor.examination import Examination, examine
-from collector.simulator import Scenario
 from collector.status import AccountStanding, MeterStanding, Standing, place_for, write_standing
+from tests.support.faulty_cloud import Scenario
 from tests.support.world import World, cloud_of, world
 
 START = datetime(2026, 6, 20, 14, 30, tzinfo=UTC)

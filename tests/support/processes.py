@@ -235,10 +235,14 @@ class Cloud:
 
 @contextmanager
 def cloud_process(folder: Path, scenario: str = SCENARIO) -> Iterator[Cloud]:
-    """`shelly-collector simulate`, until the context ends."""
+    """The simulated cloud with faults, until the context ends."""
     file = folder / "scenario.toml"
     file.write_text(scenario)
-    process = started("simulate", "--port", "0", "--scenario", str(file))
+    process = subprocess.Popen(
+        [sys.executable, "-m", "tests.support.faulty_cloud", "--port", "0", "--scenario", str(file)],
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment(),
+        stdin=subprocess.DEVNULL,
+    )  # fmt: skip
     try:
         assert process.stdout is not None
         line = process.stdout.readline()

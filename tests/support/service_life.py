@@ -21,8 +21,8 @@ from collector.service.app import serve
 from collector.service.signals import Signals
 from collector.service.systemd import Notifier
 from collector.settings import Settings
-from collector.simulator import Scenario, Simulator
 from collector.status import MeterStanding, Standing, read_standing
+from tests.support.faulty_cloud import FaultyCloud, Scenario
 from tests.support.virtual_time import VirtualTimeLoop
 from tests.support.world import World
 
@@ -91,7 +91,7 @@ async def living(
     assert isinstance(loop, VirtualTimeLoop)
     with time_machine.travel(start, tick=False) as traveller:
         loop.on_jump = traveller.shift
-        async with Simulator(scenario, clock=wall_clock) as cloud:
+        async with FaultyCloud(scenario, clock=wall_clock) as cloud:
             world = World(cloud, archive, wall_clock, **(stand or {}))
             settings = world.settings(**tables)
 

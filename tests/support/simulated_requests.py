@@ -11,7 +11,8 @@ from typing import Any, TypeVar
 
 import aiohttp
 
-from collector.simulator import Account, Device, Fault, Limit, Scenario, Simulator
+from collector.simulator import Account, Device, Limit
+from tests.support.faulty_cloud import Fault, FaultyCloud, Scenario
 
 T = TypeVar("T")
 
@@ -24,7 +25,7 @@ EM3 = Device("34987a45c1d0", kind="3em", timezone="Europe/Berlin")
 def scenario(*devices: Device, fault: tuple[Fault, ...] = (), limit: Limit | None = None) -> Scenario:
     """One account at a fixed moment, unlimited unless said otherwise."""
     account = Account("home", KEY, devices or (EM, EM3), limit or Limit("none"))
-    return Scenario((account,), fault, now=NOW, speed=0.0)
+    return Scenario((account,), now=NOW, speed=0.0, fault=fault)
 
 
 def faulty(kind: str, **options: Any) -> Scenario:
@@ -32,7 +33,7 @@ def faulty(kind: str, **options: Any) -> Scenario:
     return scenario(fault=(Fault(kind, **options),))
 
 
-def address(cloud: Simulator, *, device: Device = EM, path: str | None = None) -> str:
+def address(cloud: FaultyCloud, *, device: Device = EM, path: str | None = None) -> str:
     """Where that kind of device is asked for."""
     suffix = path if path is not None else ("/em-1p" if device.kind == "em" else "/em-3p")
     return f"{cloud.url}/v2/statistics/power-consumption{suffix}"
@@ -44,7 +45,7 @@ def question(day: str = "2026-11-18", *, device: Device = EM) -> dict[str, str]:
     return asked | {"date_range": "day", "date_from": f"{day} 00:00:00"}
 
 
-async def ask(cloud: Simulator, day: str = "2026-11-18", **more: str) -> tuple[int, bytes]:
+async def ask(cloud: FaultyCloud, day: str = "2026-11-18", **more: str) -> tuple[int, bytes]:
     """One request on a connection of its own: status and body."""
     async with (
         aiohttp.ClientSession() as http,

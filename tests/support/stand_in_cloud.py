@@ -18,8 +18,9 @@ from collector.cloud.parse import DayAnswer, ReadDay, parse_body, read_day
 from collector.cloud.retrying import RetryPolicy
 from collector.energy.days import local_day, zone_named
 from collector.simulator import Account as SimulatedAccount
-from collector.simulator import Device, Fault, Limit, Scenario, Simulator, api
-from collector.simulator.faults import as_json
+from collector.simulator import Device, Limit, api
+from collector.simulator.api import as_json
+from tests.support.faulty_cloud import Fault, FaultyCloud, Scenario
 
 KEY = "TESTKEY0" * 11 + "AB"
 EM_ID, EM3_ID, PV_ID = "e8db84d2a1b3", "34987a45c1d0", "34987a45c1d1"
@@ -99,7 +100,7 @@ def true_hour(device: Device, ts: int) -> tuple[Decimal, Decimal, Decimal]:
 
 @asynccontextmanager
 async def client_of(
-    simulator: Simulator, policy: RetryPolicy = ONCE, pacing: Pacing | None = None
+    simulator: FaultyCloud, policy: RetryPolicy = ONCE, pacing: Pacing | None = None
 ) -> AsyncIterator[CloudClient]:
     """A client of that cloud, on a session of its own."""
     async with open_session() as session:

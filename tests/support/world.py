@@ -17,7 +17,8 @@ from collector.archive.mark import Mark, write_mark
 from collector.energy.identity import Identity
 from collector.service.backfill import Report, Scope, backfill
 from collector.settings import Settings, parse
-from collector.simulator import Account, Device, Limit, Scenario, Simulator
+from collector.simulator import Account, Device, Limit
+from tests.support.faulty_cloud import FaultyCloud, Scenario
 
 KEY = "SIMULATED0KEY0OF0THE0TESTS"
 DEVICE = "e8db84d2a1b3"
@@ -34,7 +35,7 @@ def cloud_of(*devices: Device, limit: str = "none", **options: Any) -> Scenario:
 class World:
     """One archive beside one cloud."""
 
-    cloud: Simulator
+    cloud: FaultyCloud
     archive: Path
     clock: Callable[[], datetime]
     meters: tuple[dict[str, Any], ...] = ({"name": "house", "id": DEVICE},)
@@ -78,7 +79,7 @@ async def world(scenario: Scenario, archive: Path, start: datetime, **options: A
     def clock() -> datetime:
         return start + timedelta(seconds=loop.time() - began)
 
-    async with Simulator(scenario, clock=clock) as cloud:
+    async with FaultyCloud(scenario, clock=clock) as cloud:
         yield World(cloud, archive, clock, **options)
 
 

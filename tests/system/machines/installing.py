@@ -18,7 +18,7 @@ REPOSITORY = Path(__file__).parents[3]
 HOUSE, BARN = "a8032abe41fc", "a8032abe41fd"
 ZONE = "Europe/Dublin"
 _PYTHONS = {"bookworm": "3.11", "trixie": "3.13"}
-_SIMULATE = "/opt/shelly-collector/bin/shelly-collector simulate --scenario /root/scenario.toml"
+_CLOUD = "/opt/shelly-collector/bin/python3 -m tests.support.faulty_cloud --scenario /root/scenario.toml"
 _SCENARIO = f"""
 [[account]]
 name = "home"
@@ -62,7 +62,7 @@ def installed(suite: str, folder: Path) -> Path:
     _edit(root / "etc/shelly-collector/config.toml")
     (root / "root/scenario.toml").write_text(_SCENARIO)
     # Its greeting names the key: it goes nowhere.
-    cloud = f"[Service]\nExecStart={_SIMULATE}\nStandardOutput=null\n"
+    cloud = f"[Service]\nWorkingDirectory=/root/clone\nExecStart={_CLOUD}\nStandardOutput=null\n"
     (root / "etc/systemd/system/cloud.service").write_text(cloud)
     return root
 

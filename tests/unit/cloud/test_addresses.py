@@ -24,9 +24,9 @@ from collector.cloud.pacing import Pacer, Pacing
 from collector.errors import SourceError, Unavailable
 from collector.net import Address, NoConnection, first_of, in_turn, in_words
 from collector.service.notify import News, Pinger
-from collector.simulator import Simulator
 from tests.support.addresses import AS_IPV6, deaf, port_of, resolving
 from tests.support.certificates import certificate
+from tests.support.faulty_cloud import FaultyCloud
 from tests.support.key_forms import assert_keeps_the_key
 from tests.support.stand_in_cloud import EM_ID, KEY, ONCE, cloud
 from tests.support.statuses import monitor
@@ -47,8 +47,8 @@ def no_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-async def simulator() -> AsyncIterator[Simulator]:
-    async with Simulator(cloud()) as there:
+async def simulator() -> AsyncIterator[FaultyCloud]:
+    async with FaultyCloud(cloud()) as there:
         yield there
 
 
@@ -107,7 +107,7 @@ async def test_a_day_is_collected_though_the_first_address_leads_nowhere(
 
 
 async def test_each_of_four_addresses_gets_its_turn(
-    simulator: Simulator, monkeypatch: pytest.MonkeyPatch
+    simulator: FaultyCloud, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Three lead nowhere; one request, one connection that is of use, and nothing is left of the others."""
     port = port_of(simulator.url)
@@ -123,7 +123,7 @@ async def test_each_of_four_addresses_gets_its_turn(
 
 
 async def test_an_address_that_refuses_costs_no_time(
-    simulator: Simulator, monkeypatch: pytest.MonkeyPatch
+    simulator: FaultyCloud, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The next is tried at once."""
     resolving(monkeypatch, "127.0.0.2", "127.0.0.1")
@@ -180,7 +180,7 @@ async def test_a_tls_handshake_that_stalls_does_not_use_up_the_limit(
 
 
 async def test_the_family_that_worked_is_tried_first_from_then_on(
-    simulator: Simulator, monkeypatch: pytest.MonkeyPatch
+    simulator: FaultyCloud, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A dead IPv6 costs a second once, and not with each request of a backfill."""
     port = port_of(simulator.url)
@@ -311,7 +311,7 @@ async def test_where_only_a_proxy_leads_out_the_reason_says_that_none_is_used(
 
 
 async def test_a_name_is_looked_up_once_for_all_who_ask_within_ten_seconds(
-    simulator: Simulator, monkeypatch: pytest.MonkeyPatch
+    simulator: FaultyCloud, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Not with each request of a backfill; and a moved host is found within ten seconds."""
     names = resolving(monkeypatch, "127.0.0.1")
@@ -323,7 +323,7 @@ async def test_a_name_is_looked_up_once_for_all_who_ask_within_ten_seconds(
 
 
 async def test_a_name_that_did_not_resolve_is_looked_up_again(
-    simulator: Simulator, monkeypatch: pytest.MonkeyPatch
+    simulator: FaultyCloud, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """An outage is over as soon as the name server is back."""
 

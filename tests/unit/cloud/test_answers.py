@@ -15,7 +15,7 @@ from collector.cloud.parse import DayAnswer, ReadDay, parse_body, read_day
 from collector.energy.days import local_day, zone_named
 from collector.errors import AnswerError, ZoneContradicted, ZoneUnknown
 from collector.simulator import Device, Hole
-from collector.simulator.faults import as_json
+from collector.simulator.api import as_json
 from tests.support.stand_in_cloud import (
     EM3_ID,
     EM_ID,

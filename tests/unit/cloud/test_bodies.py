@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from collector.cloud.parse import parse_body
 from collector.errors import AnswerError
 from collector.simulator import Device
-from collector.simulator.faults import as_json
+from collector.simulator.api import as_json
 from tests.support.stand_in_cloud import EM3_ID, EM_ID, raw_answer, sample_body, sample_names
 
 _WHOLE = [as_json(raw_answer(Device(EM_ID), date(2026, 6, 1))), *map(sample_body, sample_names())]

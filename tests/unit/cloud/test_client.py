@@ -27,7 +27,9 @@ from collector.errors import (
     SourceError,
     Unavailable,
 )
-from collector.simulator import KINDS, Device, Fault, Simulator
+from collector.simulator import Device
+from tests.support.cloud_faults import KINDS
+from tests.support.faulty_cloud import Fault, FaultyCloud
 from tests.support.key_forms import assert_keeps_the_key, everything_said
 from tests.support.stand_in_cloud import (
     EM3_ID,
@@ -80,7 +82,7 @@ def _expected(kind: str) -> type[CollectorError] | None:
     return AnswerError if kind in _BROKEN_JSON else _NAMED.get(kind, Unavailable)
 
 
-async def _outcome(simulator: Simulator, meter: Meter = _GRID_ONLY) -> CollectorError | None:
+async def _outcome(simulator: FaultyCloud, meter: Meter = _GRID_ONLY) -> CollectorError | None:
     async with client_of(simulator) as client:
         try:
             await client.fetch_day(meter, _DAY)
@@ -95,14 +97,14 @@ async def _outcome(simulator: Simulator, meter: Meter = _GRID_ONLY) -> Collector
 @pytest.mark.parametrize("device", [Device(EM_ID), Device(EM3_ID, "3em")], ids=["em", "3em"])
 async def test_a_day_comes_as_it_flowed(device: Device) -> None:
     """Over a real socket, to the last digit."""
-    async with Simulator(cloud(device)) as simulator, client_of(simulator) as client:
+    async with FaultyCloud(cloud(device)) as simulator, client_of(simulator) as client:
         answer = await client.fetch_day(meter_of(device), _DAY)
     readings = read_day(answer, meter_of(device), NOW).energy_day.readings
     assert {ts: tuple(hour) for ts, hour in readings.items()} == true_hours(device, _DAY)
 
 
 async def _asked(meter: Meter, *devices: Device) -> list[tuple[str, str, str]]:
-    async with Simulator(cloud(*devices)) as simulator, client_of(simulator) as client:
+    async with FaultyCloud(cloud(*devices)) as simulator, client_of(simulator) as client:
         answer = await client.fetch_day(meter, _DAY)
         assert (answer.solar is None) == (meter.requests_per_day == 1)
         return [(seen.device, seen.channel, seen.day) for seen in simulator.counts.log]
@@ -117,7 +119,7 @@ async def test_two_clamps_are_two_requests() -> None:
 async def test_a_day_that_has_begun_is_finished_before_the_next() -> None:
     """Four are asked for at once; a kill costs the answers of the one that is half here."""
     days = [_DAY - timedelta(days=age) for age in range(4)]
-    async with Simulator(cloud(Device(EM_ID))) as simulator, client_of(simulator) as client:
+    async with FaultyCloud(cloud(Device(EM_ID))) as simulator, client_of(simulator) as client:
         await asyncio.gather(*(client.fetch_day(meter_of(Device(EM_ID)), day) for day in days))
         asked = [(call.day, call.channel) for call in simulator.counts.log]
     assert asked == [(day.isoformat(), channel) for day in days for channel in "01"]
@@ -138,7 +140,7 @@ async def test_three_phases_are_one_request_and_a_pair_is_two() -> None:
 
 async def test_the_key_travels_in_the_query_and_nowhere_else() -> None:
     """Not in a header, not in the path."""
-    async with Simulator(cloud()) as simulator, client_of(simulator) as client:
+    async with FaultyCloud(cloud()) as simulator, client_of(simulator) as client:
         await client.fetch_day(_GRID_ONLY, _DAY)
         tally = simulator.counts.accounts["home"]
         assert (tally.requests, tally.keys_outside_query, tally.bearer_keys) == (1, 0, 0)
@@ -150,7 +152,7 @@ async def test_the_key_travels_in_the_query_and_nowhere_else() -> None:
 @pytest.mark.parametrize("kind", KINDS)
 async def test_each_fault_is_the_error_that_it_means_within_the_timeout(kind: str) -> None:
     """One request each, no hidden second one; no fault lasts longer than the timeout, or says the key."""
-    async with Simulator(with_fault(kind)) as simulator:
+    async with FaultyCloud(with_fault(kind)) as simulator:
         error = await _outcome(simulator)
         assert type(error) is (_expected(kind) or type(None)), error
         assert asyncio.get_running_loop().time() <= Pacing().min_interval_s + ONCE.timeout_s + 0.01
@@ -165,7 +167,7 @@ async def test_each_fault_is_the_error_that_it_means_within_the_timeout(kind: st
 )
 async def test_a_flood_stays_out_of_memory(kind: str) -> None:
     """A megabyte of a body and no more, whatever is sent."""
-    async with Simulator(with_fault(kind)) as simulator:
+    async with FaultyCloud(with_fault(kind)) as simulator:
         await _outcome(simulator)  # what is made once is not what is measured
         gc.collect()
         tracemalloc.start()
@@ -183,7 +185,7 @@ async def test_a_fault_leaves_no_line_in_the_librarys_logs(
     """Nor does an object that is thrown away: its `repr` would carry the URL."""
     gc.freeze()  # what was there before is not looked at
     with caplog.at_level(logging.DEBUG):
-        async with Simulator(with_fault(kind)) as simulator:
+        async with FaultyCloud(with_fault(kind)) as simulator:
             await _outcome(simulator)
         gc.collect()
     gc.unfreeze()
@@ -193,7 +195,7 @@ async def test_a_fault_leaves_no_line_in_the_librarys_logs(
 
 async def test_a_timeout_says_how_long_it_was() -> None:
     """It covers the request, not the queue before it."""
-    async with Simulator(with_fault("stall")) as simulator, client_of(simulator) as client:
+    async with FaultyCloud(with_fault("stall")) as simulator, client_of(simulator) as client:
         tasks = [asyncio.create_task(client.fetch_day(_GRID_ONLY, _DAY)) for _ in range(9)]
         done, _ = await asyncio.wait(tasks)
         assert {str(task.exception()) for task in done} == {"no answer within 30 s"}
@@ -203,7 +205,7 @@ async def test_a_timeout_says_how_long_it_was() -> None:
 async def test_a_timeout_longer_than_the_librarys_own_is_kept() -> None:
     """aiohttp gives up after five minutes where nobody forbids it."""
     policy = RetryPolicy(attempts=1, timeout_s=900)
-    async with Simulator(with_fault("stall")) as simulator, client_of(simulator, policy) as client:
+    async with FaultyCloud(with_fault("stall")) as simulator, client_of(simulator, policy) as client:
         with pytest.raises(Unavailable, match="within 900 s"):
             await client.fetch_day(_GRID_ONLY, _DAY)
         assert asyncio.get_running_loop().time() == pytest.approx(901.05)
@@ -216,7 +218,7 @@ async def test_each_attempt_pays_the_pacer() -> None:
     """Requests seen are requests meant, and none of them comes too soon."""
     for kind in ("reset_before_headers", "close_before_headers", "status_502", "reset_after_headers"):
         scenario = with_fault(kind, on_requests=(1, 2, 3))
-        async with Simulator(scenario) as simulator:
+        async with FaultyCloud(scenario) as simulator:
             async with client_of(simulator, RetryPolicy(4, 0.0, 0.0, 0.0)) as client:
                 await client.fetch_day(_GRID_ONLY, _DAY)
             assert simulator.counts.total.requests == client.pacer.requests == 4, kind
@@ -227,7 +229,7 @@ async def test_each_attempt_pays_the_pacer() -> None:
 
 async def test_a_connection_that_dies_between_two_requests_is_not_met_again() -> None:
     """No connection is kept: a dead one makes the library send a request twice."""
-    async with Simulator(with_fault("close_after_answer")) as simulator, client_of(simulator) as client:
+    async with FaultyCloud(with_fault("close_after_answer")) as simulator, client_of(simulator) as client:
         for _ in range(3):
             await client.fetch_day(_GRID_ONLY, _DAY)
         assert simulator.counts.total.requests == 3
@@ -236,7 +238,7 @@ async def test_a_connection_that_dies_between_two_requests_is_not_met_again() ->
 async def test_further_attempts_are_told_and_once_makes_none() -> None:
     """To probe a source that is down."""
     told: list[tuple[str, int]] = []
-    async with Simulator(with_fault("status_500")) as simulator, open_session() as session:
+    async with FaultyCloud(with_fault("status_500")) as simulator, open_session() as session:
         client = CloudClient(
             session,
             Account("home", simulator.url, KEY),
@@ -255,7 +257,7 @@ async def test_further_attempts_are_told_and_once_makes_none() -> None:
 async def test_what_is_called_off_while_it_waits_is_not_asked() -> None:
     """Neither repeated nor, where it waits for its turn, asked at all."""
     async with (
-        Simulator(with_fault("status_500")) as simulator,
+        FaultyCloud(with_fault("status_500")) as simulator,
         client_of(simulator, RetryPolicy()) as client,
     ):
         is_down = False
@@ -279,7 +281,7 @@ async def test_what_is_called_off_while_it_waits_is_not_asked() -> None:
 async def test_a_rate_limit_holds_the_account_off(kind: str, asked: str, held_s: float) -> None:
     """By what it asks for, within reason; by 1.5 s where it asks for nothing."""
     scenario = with_fault(kind, times=1, retry_after=asked)
-    async with Simulator(scenario) as simulator, client_of(simulator, RetryPolicy()) as client:
+    async with FaultyCloud(scenario) as simulator, client_of(simulator, RetryPolicy()) as client:
         await client.fetch_day(_GRID_ONLY, _DAY)
         gap_s = simulator.counts.total.smallest_start_gap_s
         assert gap_s == pytest.approx(held_s, abs=1.0 if "Jun" in asked else 0.01)
@@ -287,7 +289,7 @@ async def test_a_rate_limit_holds_the_account_off(kind: str, asked: str, held_s:
 
 async def test_a_request_that_is_cancelled_hangs_up() -> None:
     """A stop does not leave a request behind."""
-    async with Simulator(with_fault("stall")) as simulator, client_of(simulator) as client:
+    async with FaultyCloud(with_fault("stall")) as simulator, client_of(simulator) as client:
         task = asyncio.create_task(client.fetch_day(_GRID_ONLY, _DAY))
         await asyncio.sleep(2)
         task.cancel()
@@ -304,7 +306,7 @@ async def test_a_request_that_is_cancelled_hangs_up() -> None:
 @pytest.mark.parametrize("name", ["HTTP_PROXY", "http_proxy", "ALL_PROXY", "HTTPS_PROXY"])
 async def test_no_proxy_of_the_environment_is_used(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """It would see every URL, and so the key."""
-    async with Simulator(cloud()) as proxy, Simulator(cloud()) as simulator:
+    async with FaultyCloud(cloud()) as proxy, FaultyCloud(cloud()) as simulator:
         monkeypatch.setenv(name, proxy.url)
         assert await _outcome(simulator) is None
         assert (proxy.counts.total.requests, simulator.counts.total.requests) == (0, 1)
@@ -312,7 +314,7 @@ async def test_no_proxy_of_the_environment_is_used(name: str, monkeypatch: pytes
 
 async def test_a_day_that_nobody_knows_the_key_of_says_nothing_of_it() -> None:
     """Another account's key."""
-    async with Simulator(cloud()) as simulator, open_session() as session:
+    async with FaultyCloud(cloud()) as simulator, open_session() as session:
         account = Account("home", simulator.url, KEY.lower())
         client = CloudClient(session, account, Pacer(Pacing()), ONCE)
         with pytest.raises(KeyRefused) as caught:
@@ -323,7 +325,7 @@ async def test_a_day_that_nobody_knows_the_key_of_says_nothing_of_it() -> None:
 
 async def test_an_unknown_device_is_told_apart() -> None:
     """That one is marked, the others go on."""
-    async with Simulator(cloud()) as simulator, client_of(simulator) as client:
+    async with FaultyCloud(cloud()) as simulator, client_of(simulator) as client:
         with pytest.raises(DeviceUnknown):
             await client.fetch_day(replace(_GRID_ONLY, id="000000000000"), _DAY)
         await client.fetch_day(_GRID_ONLY, _DAY)

@@ -13,7 +13,8 @@ from collector.cloud.client import CloudClient
 from collector.cloud.meters import Meter
 from collector.cloud.pacing import Pacing
 from collector.cloud.retrying import RetryPolicy
-from collector.simulator import Device, Limit, Simulator
+from collector.simulator import Device, Limit
+from tests.support.faulty_cloud import FaultyCloud
 from tests.support.stand_in_cloud import EM_ID, client_of, cloud
 
 _METER = Meter("house", EM_ID, timezone="Europe/Dublin")
@@ -35,7 +36,7 @@ async def _fetch_all(client: CloudClient, meter: Meter, days: int) -> None:
     await asyncio.gather(*(work() for _ in range(Pacing().max_in_flight)))
 
 
-async def _pace(client: CloudClient, simulator: Simulator, latency_s: float) -> float:
+async def _pace(client: CloudClient, simulator: FaultyCloud, latency_s: float) -> float:
     """Requests a second over thirty days, with whatever the client has learned before.
 
     Until the last day is begun. After that a day's second request waits for its first one, which costs
@@ -70,7 +71,7 @@ async def test_after_learning_nothing_is_rejected_and_little_time_is_lost(
 ) -> None:
     """Lax: one a second. Strict: one at a time, a second after the last answer."""
     scenario = cloud(Device(EM_ID), limit=Limit(style), latency_s=latency_s)
-    async with Simulator(scenario) as simulator, client_of(simulator, _PATIENT) as client:
+    async with FaultyCloud(scenario) as simulator, client_of(simulator, _PATIENT) as client:
         await _fetch_all(client, _METER, 5)
         learned_from = client.pacer.rejections
         pace = await _pace(client, simulator, latency_s)
@@ -88,7 +89,7 @@ async def test_after_learning_nothing_is_rejected_and_little_time_is_lost(
 async def test_a_cloud_slower_than_it_says_is_found_out() -> None:
     """Its second is one and a half: the gap grows until nothing is rejected."""
     scenario = cloud(Device(EM_ID), limit=Limit("strict", limit_s=1.5), latency_s=0.2)
-    async with Simulator(scenario) as simulator, client_of(simulator, _PATIENT) as client:
+    async with FaultyCloud(scenario) as simulator, client_of(simulator, _PATIENT) as client:
         await _fetch_all(client, _METER, 10)
         simulator.counts.reset()
         await _fetch_all(client, _METER, _DAYS)

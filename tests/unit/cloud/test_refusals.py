@@ -23,7 +23,8 @@ from collector.errors import (
     Unavailable,
 )
 from collector.simulator import Device
-from collector.simulator.faults import REDIRECTS, REFUSALS, as_json
+from collector.simulator.api import as_json
+from tests.support.cloud_faults import REDIRECTS, REFUSALS
 from tests.support.stand_in_cloud import EM_ID, raw_answer, sample, sample_body
 
 _MEANT: dict[str, type[SourceError]] = {

@@ -12,8 +12,9 @@ import pytest
 from collector.cloud.parse import DayAnswer, ReadDay, read_day
 from collector.cloud.refusals import read_answer
 from collector.errors import AnswerError, SourceError
-from collector.simulator import KINDS, Device
-from collector.simulator.faults import TAMPERINGS, as_json
+from collector.simulator import Device
+from collector.simulator.api import as_json
+from tests.support.cloud_faults import KINDS, TAMPERINGS
 from tests.support.stand_in_cloud import EM_ID, NOW, body_of, meter_of, raw_answer, true_hours
 
 _DEVICES = {

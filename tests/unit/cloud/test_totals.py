@@ -15,8 +15,9 @@ from collector.cloud.meters import Kind, Meter
 from collector.cloud.parse import SpanTotals, TotalsAnswer, parse_body, read_totals, spans
 from collector.energy.days import local_day
 from collector.errors import AnswerError
-from collector.simulator import Device, Hole, Scenario
+from collector.simulator import Device, Hole
 from collector.simulator.answers import em, em3
+from tests.support.faulty_cloud import Scenario
 
 FIRST, LAST = date(2025, 10, 11), date(2025, 11, 9)  # with the day of 25 hours
 NOW = datetime(2025, 11, 20, 12, tzinfo=UTC)

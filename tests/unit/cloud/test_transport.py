@@ -23,7 +23,7 @@ from collector.cloud.parse import parse_body
 from collector.cloud.retrying import RetryPolicy
 from collector.errors import CollectorError, Unavailable
 from collector.simulator import Device
-from collector.simulator.faults import as_json
+from collector.simulator.api import as_json
 from tests.support.key_forms import assert_keeps_the_key
 from tests.support.stand_in_cloud import EM_ID, KEY, ONCE, raw_answer
 

@@ -22,8 +22,8 @@ from collector.doctor.probe import MOST_REQUESTS
 from collector.errors import Rejected
 from collector.service import systemd
 from collector.service.overview import overview
-from collector.simulator import KINDS, Device, Fault, Hole, Limit, Scenario
 from collector.simulator import Account as CloudAccount
+from collector.simulator import Device, Hole, Limit
 from collector.status import (
     AccountStanding,
     Failure,
@@ -35,7 +35,9 @@ from collector.status import (
 )
 from collector.web.endpoint import health_of
 from tests.support.archives import write_files
+from tests.support.cloud_faults import KINDS
 from tests.support.examining import FINE, NOW, PACED, START, a_standing, beside, check, examined, with_service
+from tests.support.faulty_cloud import Fault, Scenario
 from tests.support.key_forms import AWKWARD_KEY as AWKWARD
 from tests.support.scanner import assert_no_key_in
 from tests.support.service_life import SHALLOW, living

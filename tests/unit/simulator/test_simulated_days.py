@@ -13,8 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from collector.energy.days import LocalDay, local_day, zone_named
-from collector.simulator import Account, Device, Energy, Hole, Revision, Scenario, Shrink, answers
+from collector.simulator import Account, Device, Energy, Hole, Revision, Shrink, answers
 from collector.simulator.answers import Answer
+from tests.support.faulty_cloud import Scenario
 from tests.support.simulated_requests import EM, EM3, NOW, with_options
 
 ZONES = (

@@ -14,8 +14,9 @@ from urllib.parse import urlsplit
 import aiohttp
 import pytest
 
-from collector.simulator import KINDS, Device, Fault, Scenario, Simulator
-from collector.simulator.faults import BREAKAGES, HOSTILE, REDIRECTS, REFUSALS, TAMPERINGS
+from collector.simulator import Device
+from tests.support.cloud_faults import BREAKAGES, HOSTILE, KINDS, REDIRECTS, REFUSALS, TAMPERINGS
+from tests.support.faulty_cloud import Fault, FaultyCloud, Scenario
 from tests.support.simulated_requests import (
     EM,
     EM3,
@@ -30,7 +31,7 @@ from tests.support.simulated_requests import (
 )
 
 
-async def raw(cloud: Simulator, *, wanted: int = 1 << 30) -> bytes:
+async def raw(cloud: FaultyCloud, *, wanted: int = 1 << 30) -> bytes:
     """All bytes that the line gives until its end, a reset, or so many."""
     where = urlsplit(cloud.url)
     reader, writer = await asyncio.open_connection(where.hostname, where.port)
@@ -49,13 +50,13 @@ async def raw(cloud: Simulator, *, wanted: int = 1 << 30) -> bytes:
 
 async def right(device: Device = EM) -> dict[str, Any]:
     """What comes without a fault."""
-    async with Simulator(scenario()) as cloud:
+    async with FaultyCloud(scenario()) as cloud:
         return await answer(cloud, device)
 
 
 async def bytes_of(played: Scenario, device: Device, asked: dict[str, str]) -> bytes:
     async with (
-        Simulator(played) as cloud,
+        FaultyCloud(played) as cloud,
         aiohttp.ClientSession() as http,
         http.get(address(cloud, device=device), params=asked) as reply,
     ):
@@ -63,7 +64,7 @@ async def bytes_of(played: Scenario, device: Device, asked: dict[str, str]) -> b
         return await reply.read()
 
 
-async def answer(cloud: Simulator, device: Device) -> dict[str, Any]:
+async def answer(cloud: FaultyCloud, device: Device) -> dict[str, Any]:
     async with (
         aiohttp.ClientSession() as http,
         http.get(address(cloud, device=device), params=question(device=device)) as reply,
@@ -89,7 +90,7 @@ ERRORS = {
 
 @pytest.mark.parametrize("kind", REFUSALS)
 async def test_a_refusal_has_its_status_and_body(kind: str) -> None:
-    async with Simulator(faulty(kind)) as cloud:
+    async with FaultyCloud(faulty(kind)) as cloud:
         status, body = await ask(cloud)
         assert status == ERRORS[kind][0]
         assert ERRORS[kind][1] in body
@@ -98,14 +99,14 @@ async def test_a_refusal_has_its_status_and_body(kind: str) -> None:
 
 
 async def test_a_refusal_may_echo_the_key() -> None:
-    async with Simulator(faulty("echoed_key")) as cloud:
+    async with FaultyCloud(faulty("echoed_key")) as cloud:
         status, text = await ask(cloud)
         assert status == 400 and KEY.encode() in text
 
 
 async def test_a_refusal_may_ask_to_wait() -> None:
     async with (
-        Simulator(faulty("status_503", retry_after="9" * 30)) as cloud,
+        FaultyCloud(faulty("status_503", retry_after="9" * 30)) as cloud,
         aiohttp.ClientSession() as http,
         http.get(address(cloud), params=question()) as reply,
     ):
@@ -114,7 +115,7 @@ async def test_a_refusal_may_ask_to_wait() -> None:
 
 @pytest.mark.parametrize("kind", REDIRECTS)
 async def test_whoever_follows_a_redirect_brings_the_key_into_the_trap(kind: str) -> None:
-    async with Simulator(faulty(kind)) as cloud, aiohttp.ClientSession() as http:
+    async with FaultyCloud(faulty(kind)) as cloud, aiohttp.ClientSession() as http:
         async with http.get(address(cloud), params=question(), allow_redirects=False) as reply:
             assert reply.status == REDIRECTS[kind]
             assert urlsplit(reply.headers["Location"]).hostname == "localhost"
@@ -145,7 +146,7 @@ async def test_a_spoilt_answer_is_a_200_that_differs_from_the_right_one(kind: st
     ],
 )  # fmt: skip
 async def test_what_was_promised_stands_in_the_body(kind: str, text: bytes) -> None:
-    async with Simulator(faulty(kind)) as cloud:
+    async with FaultyCloud(faulty(kind)) as cloud:
         status, body = await ask(cloud)
         assert status == 200 and text in body
 
@@ -154,7 +155,7 @@ async def test_rows_are_moved_dropped_doubled_and_invented_as_named() -> None:
     good = (await right())["history"]
 
     async def rows(kind: str, day: str = "2026-11-18") -> list[dict[str, Any]]:
-        async with Simulator(faulty(kind)) as cloud:
+        async with FaultyCloud(faulty(kind)) as cloud:
             found: list[dict[str, Any]] = json.loads((await ask(cloud, day))[1])["history"]
             return found
 
@@ -173,14 +174,14 @@ async def test_rows_are_moved_dropped_doubled_and_invented_as_named() -> None:
 async def test_what_is_odd_and_right_keeps_its_values() -> None:
     good = await right()
     for kind in ("extra_keys", "spaced_out"):
-        async with Simulator(faulty(kind)) as cloud:
+        async with FaultyCloud(faulty(kind)) as cloud:
             odd = json.loads((await ask(cloud))[1])
         pairs = zip(odd["history"], good["history"], strict=True)
         assert all(row.items() >= expected.items() for row, expected in pairs)
 
 
 async def test_a_sum_may_contradict_its_phases() -> None:
-    async with Simulator(faulty("sum_off")) as cloud:
+    async with FaultyCloud(faulty("sum_off")) as cloud:
         odd, good = await answer(cloud, EM3), await right(EM3)
     assert odd["history"] == good["history"]
     assert odd["sum"][3]["consumption"] == pytest.approx(good["sum"][3]["consumption"] + 1000)
@@ -208,7 +209,7 @@ def length(data: bytes) -> int:
 
 @pytest.mark.parametrize("kind", ENDS)
 async def test_a_broken_connection_breaks_where_it_should(kind: str) -> None:
-    async with Simulator(faulty(kind)) as cloud:
+    async with FaultyCloud(faulty(kind)) as cloud:
         data = await raw(cloud)
         assert ENDS[kind](data), data[-80:]
 
@@ -218,7 +219,7 @@ async def test_a_broken_connection_breaks_where_it_should(kind: str) -> None:
 )
 def test_a_stalled_answer_does_not_end(kind: str) -> None:
     async def play() -> bytes:
-        async with Simulator(faulty(kind)) as cloud:
+        async with FaultyCloud(faulty(kind)) as cloud:
             received = bytearray()
             where = urlsplit(cloud.url)
             reader, writer = await asyncio.open_connection(where.hostname, where.port)
@@ -246,12 +247,12 @@ def test_a_stalled_answer_does_not_end(kind: str) -> None:
 
 @pytest.mark.parametrize("kind", ["endless_body", "endless_headers"])
 async def test_an_endless_answer_goes_on_past_any_cap_until_the_client_leaves(kind: str) -> None:
-    async with Simulator(faulty(kind)) as cloud:
+    async with FaultyCloud(faulty(kind)) as cloud:
         assert len(await raw(cloud, wanted=8_000_000)) >= 8_000_000
 
 
 async def test_a_bomb_is_small_on_the_line_and_large_in_memory() -> None:
-    async with Simulator(faulty("gzip_bomb")) as cloud:
+    async with FaultyCloud(faulty("gzip_bomb")) as cloud:
         bomb = body(await raw(cloud, wanted=65_000))
     assert len(bomb) < 100_000
     unpacked = zlib.decompressobj(zlib.MAX_WBITS | 16).decompress(bomb, 8_000_000)
@@ -259,13 +260,13 @@ async def test_a_bomb_is_small_on_the_line_and_large_in_memory() -> None:
 
 
 async def test_gzip_may_be_a_lie() -> None:
-    async with Simulator(faulty("gzip_garbage")) as cloud:
+    async with FaultyCloud(faulty("gzip_garbage")) as cloud:
         with pytest.raises(aiohttp.ClientError):
             await ask(cloud)
 
 
 async def test_a_huge_header_is_more_than_a_client_takes() -> None:
-    async with Simulator(faulty("huge_header")) as cloud:
+    async with FaultyCloud(faulty("huge_header")) as cloud:
         with pytest.raises(aiohttp.ClientError):
             await ask(cloud)
 
@@ -280,22 +281,22 @@ def test_every_kind_is_tested() -> None:
     )
 
 
-async def statuses(cloud: Simulator, count: int, **more: str) -> list[int]:
+async def statuses(cloud: FaultyCloud, count: int, **more: str) -> list[int]:
     return [(await ask(cloud, **more))[0] for _ in range(count)]
 
 
 async def test_a_rule_may_name_requests_by_number() -> None:
-    async with Simulator(faulty("status_500", on_requests=(2, 4))) as cloud:
+    async with FaultyCloud(faulty("status_500", on_requests=(2, 4))) as cloud:
         assert await statuses(cloud, 5) == [200, 500, 200, 500, 200]
 
 
 async def test_a_rule_may_name_each_nth_request() -> None:
-    async with Simulator(faulty("status_500", every=3)) as cloud:
+    async with FaultyCloud(faulty("status_500", every=3)) as cloud:
         assert await statuses(cloud, 6) == [200, 200, 500, 200, 200, 500]
 
 
 async def test_a_rule_may_heal_after_some_times_and_start_anew_after_a_reset() -> None:
-    async with Simulator(faulty("status_500", times=2)) as cloud:
+    async with FaultyCloud(faulty("status_500", times=2)) as cloud:
         assert await statuses(cloud, 3) == [500, 500, 200]
         cloud.reset()
         assert await statuses(cloud, 1) == [500]
@@ -304,7 +305,7 @@ async def test_a_rule_may_heal_after_some_times_and_start_anew_after_a_reset() -
 
 async def test_a_rule_may_name_device_channel_and_days() -> None:
     rule = Fault("status_500", device=EM.id, channel=1, days=(date(2026, 11, 17),))
-    async with Simulator(scenario(fault=(rule,))) as cloud:
+    async with FaultyCloud(scenario(fault=(rule,))) as cloud:
         assert (await ask(cloud, "2026-11-17", channel="1"))[0] == 500
         assert (await ask(cloud, "2026-11-17", channel="0"))[0] == 200
         assert (await ask(cloud, "2026-11-18", channel="1"))[0] == 200
@@ -312,7 +313,7 @@ async def test_a_rule_may_name_device_channel_and_days() -> None:
 
 async def test_a_rule_may_hold_for_a_while_of_simulated_time() -> None:
     rule = Fault("status_503", account="home", since=NOW, until=NOW + timedelta(hours=1))
-    async with Simulator(scenario(fault=(rule,))) as cloud:
+    async with FaultyCloud(scenario(fault=(rule,))) as cloud:
         assert await statuses(cloud, 1) == [503]
         cloud.set_clock(NOW + timedelta(hours=1), 0.0)
         assert await statuses(cloud, 1) == [200]
@@ -322,14 +323,14 @@ async def test_a_rule_may_hold_for_a_while_of_simulated_time() -> None:
 
 async def test_the_first_rule_that_applies_is_played() -> None:
     rules = (Fault("status_500", on_requests=(2,)), Fault("status_503"))
-    async with Simulator(scenario(fault=rules)) as cloud:
+    async with FaultyCloud(scenario(fault=rules)) as cloud:
         assert await statuses(cloud, 3) == [503, 500, 503]
 
 
 async def test_a_simulator_ends_at_once_while_answers_stall() -> None:
     """Nothing is left behind: warnings are errors, and a task that is destroyed while pending warns."""
     async with aiohttp.ClientSession() as http:
-        async with Simulator(replace(faulty("stall"), latency_s=0.0)) as cloud:
+        async with FaultyCloud(replace(faulty("stall"), latency_s=0.0)) as cloud:
             asked = asyncio.ensure_future(http.get(address(cloud), params=question()))
             while not cloud.counts.total.requests:
                 await asyncio.sleep(0)
@@ -339,5 +340,5 @@ async def test_a_simulator_ends_at_once_while_answers_stall() -> None:
 
 
 async def test_the_key_is_nowhere_in_what_the_simulator_says() -> None:
-    async with Simulator(scenario()) as cloud:
+    async with FaultyCloud(scenario()) as cloud:
         assert KEY not in repr(cloud.scenario) and KEY not in json.dumps(cloud.counts.as_json())

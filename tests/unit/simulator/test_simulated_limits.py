@@ -9,8 +9,9 @@ from dataclasses import replace
 import aiohttp
 import pytest
 
-from collector.simulator import Fault, Limit, Simulator
+from collector.simulator import Limit
 from collector.simulator.api import Judge
+from tests.support.faulty_cloud import Fault, FaultyCloud
 from tests.support.simulated_requests import EM, address, ask, in_virtual_time, question, scenario
 
 
@@ -57,7 +58,7 @@ def test_the_length_of_the_window_is_an_option() -> None:
 def test_a_rejection_has_its_status_and_the_retry_after_as_it_stands(answer: str, status: int) -> None:
     async def play() -> None:
         limit = Limit("strict", answer=answer, retry_after="soon, perhaps")  # type: ignore[arg-type]
-        async with Simulator(scenario(limit=limit)) as cloud, aiohttp.ClientSession() as http:
+        async with FaultyCloud(scenario(limit=limit)) as cloud, aiohttp.ClientSession() as http:
             assert (await ask(cloud))[0] == 200
             await asyncio.sleep(0.9)
             async with http.get(address(cloud), params=question()) as rejected:
@@ -79,7 +80,7 @@ def test_a_rejection_has_its_status_and_the_retry_after_as_it_stands(answer: str
 def test_overlapping_calls_are_seen_as_such() -> None:
     async def play() -> None:
         slow = replace(scenario(limit=Limit("strict")), latency_s=5.0)
-        async with Simulator(slow) as cloud:
+        async with FaultyCloud(slow) as cloud:
             answers = await asyncio.gather(ask(cloud), ask(cloud, channel="1"))
             assert sorted(status for status, _ in answers) == [200, 401]
             assert cloud.counts.total.overlaps == 1
@@ -94,7 +95,7 @@ def test_a_client_that_hangs_up_is_no_longer_in_flight() -> None:
 
     async def play() -> None:
         stalling = scenario(limit=Limit("strict"), fault=(Fault("stall", times=1),))
-        async with Simulator(stalling) as cloud, aiohttp.ClientSession() as http:
+        async with FaultyCloud(stalling) as cloud, aiohttp.ClientSession() as http:
             with pytest.raises(asyncio.TimeoutError):
                 timeout = aiohttp.ClientTimeout(total=30)
                 await http.get(address(cloud), params=question(), timeout=timeout)
@@ -109,7 +110,7 @@ def test_each_account_has_a_limit_of_its_own() -> None:
     async def play() -> None:
         one = scenario(limit=Limit("strict"))
         other = replace(one.account[0], name="barn", auth_key="ANOTHER0KEY0" * 3)
-        async with Simulator(replace(one, account=(*one.account, other))) as cloud:
+        async with FaultyCloud(replace(one, account=(*one.account, other))) as cloud:
             assert (await ask(cloud))[0] == 200
             assert (await ask(cloud, auth_key=other.auth_key))[0] == 200
             assert (await ask(cloud))[0] == 401

@@ -8,35 +8,28 @@ from pathlib import Path
 
 import pytest
 
+from collector import simulator
 from collector.errors import SettingsError
-from collector.simulator import (
-    KINDS,
-    Account,
-    Device,
-    Fault,
-    Hole,
-    Limit,
-    Revision,
-    Scenario,
-    Shrink,
-    Simulator,
-    parse,
-)  # fmt: skip
+from collector.simulator import Account, Device, Hole, Limit, Revision, Shrink
+from tests.support import faulty_cloud
+from tests.support.cloud_faults import KINDS
+from tests.support.faulty_cloud import Fault, FaultyCloud, Scenario
 from tests.support.simulated_requests import scenario
 
 EXAMPLE = Path(__file__).with_name("every_variant.toml").read_text()
+FAULTS = Path(__file__).with_name("every_fault.toml").read_text()
 ACCOUNT = '[[account]]\nname = "home"\nauth_key = "SIMULATED0KEY0000"\n'
 DEVICE = ACCOUNT + '[[account.device]]\nid = "e8db84d2a1b3"\n'
 
 
 def problems(text: str) -> list[str]:
     with pytest.raises(SettingsError) as caught:
-        parse(text)
+        faulty_cloud.parse(text)
     return [str(problem) for problem in caught.value.problems]
 
 
 def test_the_example_is_read_as_it_is_meant() -> None:
-    read = parse(EXAMPLE)
+    read = simulator.parse(EXAMPLE)
     home, barn = read.account
     assert read.now == datetime(2026, 3, 10, 14, 20, tzinfo=UTC)
     assert home.limit == Limit("strict", 1.0, "max_req", "2")
@@ -44,27 +37,39 @@ def test_the_example_is_read_as_it_is_meant() -> None:
     assert home.device[1].hole[0].since == date(2026, 3, 1)
     assert barn.limit == Limit("none")
     assert barn.device[0].hole[0].channel == 2
+
+
+def test_the_example_of_faults_is_read_as_it_is_meant() -> None:
+    read = faulty_cloud.parse(FAULTS)
     assert read.fault[0].on_requests == (3, 4)
     assert read.fault[1].since == datetime(2026, 3, 10, 16, tzinfo=UTC)
 
 
-@pytest.mark.parametrize("cls", [Scenario, Account, Limit, Device, Hole, Revision, Shrink, Fault])
-def test_the_example_shows_every_option(cls: type) -> None:
+def test_faults_are_for_the_tests_alone() -> None:
+    with pytest.raises(SettingsError, match="fault: unknown"):
+        simulator.parse(FAULTS)
+
+
+@pytest.mark.parametrize(
+    "cls", [simulator.Scenario, Account, Limit, Device, Hole, Revision, Shrink, Scenario, Fault]
+)
+def test_the_examples_show_every_option(cls: type) -> None:
+    example = EXAMPLE + FAULTS if cls in (Scenario, Fault) else EXAMPLE
     for field in fields(cls):
         name = "from" if field.name == "since" else field.name
         shown = any(
-            start + name + end in EXAMPLE for start in ("\n", "\n  ", "# ", "{ ", "[") for end in (" =", "]")
+            start + name + end in example for start in ("\n", "\n  ", "# ", "{ ", "[") for end in (" =", "]")
         )
-        assert shown or f".{name}]]" in EXAMPLE or f".{name}]" in EXAMPLE, name
+        assert shown or f".{name}]]" in example or f".{name}]" in example, name
 
 
 def test_the_example_names_every_kind_of_fault() -> None:
-    named = set(EXAMPLE.partition("# Kinds that refuse")[2].replace("#", " ").split())
+    named = set(FAULTS.partition("# Kinds that refuse")[2].replace("#", " ").split())
     assert set(KINDS) <= named
 
 
 def test_an_empty_file_is_a_cloud_without_accounts() -> None:
-    assert parse("") == Scenario()
+    assert simulator.parse("") == simulator.Scenario()
 
 
 def test_all_problems_are_reported_at_once() -> None:
@@ -122,7 +127,7 @@ def test_a_key_is_not_repeated_in_a_problem() -> None:
 
 def test_a_scenario_made_in_code_is_checked_too() -> None:
     with pytest.raises(SettingsError, match="did you mean stall"):
-        Simulator(scenario(fault=(Fault("stal"),)))
+        FaultyCloud(scenario(fault=(Fault("stal"),)))
 
 
 def test_the_default_has_a_pair_and_a_two_clamp_meter_installed_three_years_ago() -> None:

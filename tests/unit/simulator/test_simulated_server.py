@@ -13,7 +13,8 @@ from typing import Any
 import aiohttp
 import pytest
 
-from collector.simulator import Device, Scenario, Simulator
+from collector.simulator import Device
+from tests.support.faulty_cloud import FaultyCloud, Scenario
 from tests.support.simulated_requests import (
     EM,
     EM3,
@@ -30,14 +31,14 @@ from tests.support.simulated_requests import (
 EXAMPLE = Path(__file__).with_name("every_variant.toml").read_text()
 
 
-async def error_of(cloud: Simulator, **more: str) -> tuple[int, str]:
+async def error_of(cloud: FaultyCloud, **more: str) -> tuple[int, str]:
     status, body = await ask(cloud, **more)
     (name,) = json.loads(body)["errors"]
     return status, name
 
 
 async def test_the_key_opens_as_parameter_and_as_bearer_token() -> None:
-    async with Simulator(scenario()) as cloud, aiohttp.ClientSession() as http:
+    async with FaultyCloud(scenario()) as cloud, aiohttp.ClientSession() as http:
         assert (await ask(cloud))[0] == 200
         without = {name: value for name, value in question().items() if name != "auth_key"}
         headers = {"Authorization": f"Bearer {KEY}"}
@@ -48,14 +49,14 @@ async def test_the_key_opens_as_parameter_and_as_bearer_token() -> None:
 
 
 async def test_another_key_is_named_as_wrong() -> None:
-    async with Simulator(scenario()) as cloud:
+    async with FaultyCloud(scenario()) as cloud:
         assert await error_of(cloud, auth_key="OTHER0KEY") == (401, "invalid_auth_key")
         assert cloud.counts.accounts == {"home": cloud.counts.tallies("home")[1]}
         assert cloud.counts.total.requests == 1 and cloud.counts.tallies("home")[1].requests == 0
 
 
 async def test_a_key_in_a_header_a_path_or_a_body_is_seen() -> None:
-    async with Simulator(scenario()) as cloud, aiohttp.ClientSession() as http:
+    async with FaultyCloud(scenario()) as cloud, aiohttp.ClientSession() as http:
         await (await http.get(address(cloud), headers={"Referer": f"http://x/?{KEY}"})).read()
         await (await http.get(f"{cloud.url}/{KEY}")).read()
         await (await http.post(f"{cloud.url}/device/status", data={"auth_key": KEY})).read()
@@ -63,7 +64,7 @@ async def test_a_key_in_a_header_a_path_or_a_body_is_seen() -> None:
 
 
 async def test_devices_channels_and_parameters_are_checked() -> None:
-    async with Simulator(scenario()) as cloud:
+    async with FaultyCloud(scenario()) as cloud:
         assert await error_of(cloud, id="000000000000") == (200, "device_not_found")
         assert await error_of(cloud, channel="2") == (400, "wrong_channel")
         assert await error_of(cloud, channel="x") == (400, "wrong_channel")
@@ -71,7 +72,7 @@ async def test_devices_channels_and_parameters_are_checked() -> None:
 
 
 async def test_the_dead_and_the_unknown_are_404() -> None:
-    async with Simulator(scenario()) as cloud, aiohttp.ClientSession() as http:
+    async with FaultyCloud(scenario()) as cloud, aiohttp.ClientSession() as http:
         async with http.post(f"{cloud.url}/statistics/emeter/consumption", data={"id": EM.id}) as answer:
             assert answer.status == 404
         async with http.get(f"{cloud.url}/v2/statistics/power-consumption/em-9p") as answer:
@@ -82,7 +83,7 @@ async def test_the_dead_and_the_unknown_are_404() -> None:
 @pytest.mark.parametrize("path", ["", "/overall"])
 async def test_the_other_endpoints_answer_too(path: str) -> None:
     async with (
-        Simulator(scenario()) as cloud,
+        FaultyCloud(scenario()) as cloud,
         aiohttp.ClientSession() as http,
         http.get(address(cloud, path=path), params=question()) as answer,
     ):
@@ -96,14 +97,14 @@ async def test_the_endpoint_of_another_kind_of_device_answers_as_the_scenario_sa
     other_type: str, shape: str
 ) -> None:
     device = with_options(EM3, other_type=other_type)
-    async with Simulator(scenario(device)) as cloud:
+    async with FaultyCloud(scenario(device)) as cloud:
         body = json.loads((await ask(cloud, id=device.id))[1])
         assert shape in body
         assert other_type != "empty" or body["history"] == []
 
 
 async def test_counts_tell_how_an_account_was_asked() -> None:
-    async with Simulator(replace(scenario(), latency_s=0.5), log_size=2) as cloud:
+    async with FaultyCloud(replace(scenario(), latency_s=0.5), log_size=2) as cloud:
         for day in ("2026-11-17", "2026-11-17", "2026-11-18"):
             await ask(cloud, day)
             await asyncio.sleep(1)
@@ -117,7 +118,7 @@ async def test_counts_tell_how_an_account_was_asked() -> None:
         assert 0 < tally.smallest_idle_gap_s < tally.smallest_start_gap_s
 
 
-async def control(cloud: Simulator, command: str, body: str | None = None) -> tuple[int, dict[str, Any]]:
+async def control(cloud: FaultyCloud, command: str, body: str | None = None) -> tuple[int, dict[str, Any]]:
     async with aiohttp.ClientSession() as http:
         method = "GET" if body is None else "POST"
         async with http.request(method, f"{cloud.url}/_simulator/{command}", data=body) as answer:
@@ -125,7 +126,7 @@ async def control(cloud: Simulator, command: str, body: str | None = None) -> tu
 
 
 async def test_another_process_can_read_and_reset_the_counts() -> None:
-    async with Simulator(scenario()) as cloud:
+    async with FaultyCloud(scenario()) as cloud:
         await ask(cloud)
         status, counts = await control(cloud, "counts")
         assert status == 200
@@ -138,7 +139,7 @@ async def test_another_process_can_read_and_reset_the_counts() -> None:
 
 def test_requests_under_way_at_a_reset_are_forgotten() -> None:
     async def play() -> None:
-        async with Simulator(replace(scenario(), latency_s=5.0)) as cloud:
+        async with FaultyCloud(replace(scenario(), latency_s=5.0)) as cloud:
             asked = asyncio.ensure_future(ask(cloud))
             await asyncio.sleep(1)
             cloud.reset()
@@ -151,7 +152,7 @@ def test_requests_under_way_at_a_reset_are_forgotten() -> None:
 
 
 async def test_another_process_can_set_the_clock() -> None:
-    async with Simulator(scenario()) as cloud:
+    async with FaultyCloud(scenario()) as cloud:
         assert (await control(cloud, "clock", '{"now": "2027-01-01T00:00:00Z", "speed": 0}'))[0] == 200
         assert cloud.now == datetime(2027, 1, 1, tzinfo=UTC)
         for wrong in ('{"now": "2027-01-01T00:00:00"}', '{"now": 3}', "{", '{"speed": "x"}', "[1]"):
@@ -159,7 +160,7 @@ async def test_another_process_can_set_the_clock() -> None:
 
 
 async def test_another_process_can_change_the_scenario() -> None:
-    async with Simulator(scenario()) as cloud:
+    async with FaultyCloud(scenario()) as cloud:
         assert (await control(cloud, "scenario", EXAMPLE))[0] == 200
         assert [account.name for account in cloud.scenario.account] == ["home", "barn"]
         status, answer = await control(cloud, "scenario", "sped = 1\nlatency_s = -1")
@@ -170,7 +171,7 @@ async def test_another_process_can_change_the_scenario() -> None:
 def test_the_clock_runs_at_its_speed_and_dates_the_answers() -> None:
     async def play() -> None:
         running = replace(scenario(), speed=3600.0)
-        async with Simulator(running) as cloud, aiohttp.ClientSession() as http:
+        async with FaultyCloud(running) as cloud, aiohttp.ClientSession() as http:
             await asyncio.sleep(10)
             assert cloud.now == NOW + timedelta(hours=10)
             async with http.get(address(cloud), params=question()) as answer:
@@ -182,14 +183,14 @@ def test_the_clock_runs_at_its_speed_and_dates_the_answers() -> None:
 
 async def test_a_clock_that_is_given_is_the_one_that_counts() -> None:
     moment = datetime(2030, 1, 1, tzinfo=UTC)
-    async with Simulator(scenario(), clock=lambda: moment) as cloud:
+    async with FaultyCloud(scenario(), clock=lambda: moment) as cloud:
         assert cloud.now == moment
 
 
 @pytest.mark.parametrize(("header", "seen"), [("", None), ("Thu, 01 Jan 1970 00:00:00 GMT",) * 2])
 async def test_the_date_of_an_answer_may_be_wrong_or_absent(header: str, seen: str | None) -> None:
     async with (
-        Simulator(replace(scenario(), date_header=header)) as cloud,
+        FaultyCloud(replace(scenario(), date_header=header)) as cloud,
         aiohttp.ClientSession() as http,
         http.get(address(cloud), params=question()) as answer,
     ):
@@ -199,7 +200,7 @@ async def test_the_date_of_an_answer_may_be_wrong_or_absent(header: str, seen: s
 def test_an_answer_takes_its_latency_and_some_jitter() -> None:
     async def play() -> list[float]:
         slow = replace(scenario(), latency_s=2.0, jitter_s=1.0, seed=3)
-        async with Simulator(slow) as cloud:
+        async with FaultyCloud(slow) as cloud:
             for _ in range(5):
                 await ask(cloud)
             return [(served.ended_at or 0.0) - served.at for served in cloud.counts.log]
@@ -210,7 +211,7 @@ def test_an_answer_takes_its_latency_and_some_jitter() -> None:
 
 
 async def test_a_kept_connection_answers_one_request_after_the_other() -> None:
-    async with Simulator(scenario()) as cloud, aiohttp.ClientSession() as http:
+    async with FaultyCloud(scenario()) as cloud, aiohttp.ClientSession() as http:
         for _ in range(20):
             async with http.get(address(cloud), params=question()) as answer:
                 assert len(json.loads(await answer.read())["history"]) == 24
@@ -218,15 +219,15 @@ async def test_a_kept_connection_answers_one_request_after_the_other() -> None:
 
 
 async def test_a_port_that_is_taken_is_an_error() -> None:
-    async with Simulator(Scenario()) as cloud:
+    async with FaultyCloud(Scenario()) as cloud:
         port = int(cloud.url.rpartition(":")[2])
         with pytest.raises(OSError, match="in use"):
-            async with Simulator(Scenario(), port=port):
+            async with FaultyCloud(Scenario(), port=port):
                 pass
 
 
 async def test_nonsense_on_the_line_is_a_400() -> None:
-    async with Simulator(Scenario()) as cloud:
+    async with FaultyCloud(Scenario()) as cloud:
         for nonsense in (
             b"\x16\x03\x01\r\n\r\n",
             b"GET / HTTP/1.1\r\nContent-Length: -1\r\n\r\n",
@@ -234,13 +235,13 @@ async def test_nonsense_on_the_line_is_a_400() -> None:
         ):
             reader, writer = await asyncio.open_connection("127.0.0.1", int(cloud.url.rpartition(":")[2]))
             writer.write(nonsense)
-            assert (await reader.read(12)) == b"HTTP/1.1 400"
+            assert (await reader.read(12)) == b"HTTP/1.0 400"
             writer.close()
 
 
 def test_a_device_of_six_digits_is_known() -> None:
     async def play() -> int:
-        async with Simulator(scenario(Device("a1b2c3"))) as cloud:
+        async with FaultyCloud(scenario(Device("a1b2c3"))) as cloud:
             return (await ask(cloud, id="a1b2c3"))[0]
 
     assert asyncio.run(play()) == 200

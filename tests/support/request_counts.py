@@ -10,6 +10,8 @@ from collections import Counter, deque
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from collector.simulator.api import Violation
+
 
 @dataclass(slots=True)
 class Tally:
@@ -76,7 +78,7 @@ class Served:
     until: str = ""
     outcome: int = 0
     fault: str | None = None
-    violation: str | None = None
+    violation: Violation | None = None
     ended_at: float | None = None
 
 

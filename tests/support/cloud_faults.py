@@ -1,20 +1,35 @@
-"""What goes wrong: refusals, spoiled answers, broken connections, and which requests they hit."""
+"""What can go wrong with a request to the simulated cloud: refusals, spoiled answers, broken connections.
+
+A broken connection is bytes that aiohttp refuses to send (half a body, a reset before the first byte, headers
+without end). They are written past it, and aiohttp is given a response that counts as sent.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import json
 import zlib
-from collections import Counter
-from collections.abc import Awaitable, Callable, Iterator, Sequence
-from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from collections.abc import Awaitable, Callable, Iterator
+from datetime import datetime, timedelta
 from functools import lru_cache
+from http import HTTPStatus
 from typing import Any
 
+from aiohttp import web
+
 from collector.simulator.answers import Answer, Row
-from collector.simulator.scenario import Fault
-from collector.simulator.wire import Line, Reply
+from collector.simulator.api import (
+    BAD_KEY,
+    DEVICE_NOT_FOUND,
+    MAX_REQ,
+    NOT_FOUND,
+    TOO_MANY,
+    WRONG_CHANNEL,
+    Reply,
+    as_json,
+    refusal,
+)
+from collector.simulator.server import reset
 
 _HTML = {"Content-Type": "text/html; charset=utf-8"}
 _MAINTENANCE = b"<!DOCTYPE html><html><head><title>Maintenance</title></head><body>Back soon.</body></html>"
@@ -22,24 +37,6 @@ _MAINTENANCE = b"<!DOCTYPE html><html><head><title>Maintenance</title></head><bo
 HOSTILE = '\n{"event":"forged"}\r\n\x1b[31m\x00\u202e../../etc/passwd\u2028</script>'
 """A text that no log line, terminal or path may take as it stands."""
 
-
-def as_json(answer: Any) -> bytes:
-    """The bytes of an answer as the cloud writes it."""
-    return json.dumps(answer, separators=(",", ":"), ensure_ascii=False).encode()
-
-
-def refusal(status: int, **errors: str) -> Reply:
-    """The error envelope: `{"isok": false, "errors": {name: text}}`."""
-    return Reply(status, as_json({"isok": False, "errors": errors}))
-
-
-MAX_REQ = refusal(401, max_req="Request limit reached!")
-TOO_MANY = Reply(429, b"Too Many Requests", {"Content-Type": "text/plain"})
-BAD_KEY = refusal(401, invalid_auth_key="Wrong auth key")
-DEVICE_NOT_FOUND = refusal(200, device_not_found="Device not found")
-WRONG_CHANNEL = refusal(400, wrong_channel="Could not control this relay channel!")
-WRONG_PARAMETERS = refusal(400, wrong_params="Wrong parameters!")
-NOT_FOUND = Reply(404, b"<html><body><h1>404 Not Found</h1></body></html>", _HTML)
 
 REFUSALS: dict[str, Reply] = {
     "max_req": MAX_REQ,
@@ -49,7 +46,7 @@ REFUSALS: dict[str, Reply] = {
     "invalid_token": refusal(
         401,
         invalid_header="Unauthorized! Wrong authorization header provided!",
-        invalid_token="The login information is invalid! Please login again!",  # noqa: S106  a text, no token
+        invalid_token="The login information is invalid! Please login again!",
     ),
     "bare_401": Reply(401, b"", {}),
     "device_not_found": DEVICE_NOT_FOUND,
@@ -272,6 +269,51 @@ TAMPERINGS: dict[str, Callable[[Answer], bytes]] = {
 """By the kind of the fault that plays it. `extra_keys`, `spaced_out` and `bom` are right in substance."""
 
 
+class Line(web.StreamResponse):
+    """The way past aiohttp: sends what it is given as it stands. As a response, it has been sent already."""
+
+    def __init__(self, request: web.BaseRequest) -> None:
+        super().__init__()
+        self._asked = request
+
+    @property
+    def keep_alive(self) -> bool:
+        return self._asked.keep_alive
+
+    async def prepare(self, request: web.BaseRequest) -> None:
+        pass
+
+    async def write_eof(self, data: bytes = b"") -> None:
+        pass
+
+    async def send(self, data: bytes) -> None:
+        """Writes, and waits while the client does not read. `ConnectionError` once it is gone."""
+        await self._asked.writer.write(data)
+
+    def close(self) -> None:
+        """Ends the connection properly, after what was written."""
+        if self._asked.transport is not None:
+            self._asked.transport.close()
+
+    def reset(self) -> None:
+        """Ends the connection at once, with a TCP reset."""
+        reset(self._asked.transport)
+
+
+def head(reply: Reply, **more: str) -> bytes:
+    """Status line and headers, up to and with the empty line."""
+    phrase = HTTPStatus(reply.status).phrase
+    named = {name.replace("_", "-"): value for name, value in more.items()}
+    fields = {"Server": "simulator", **reply.headers, **named}
+    lines = [f"HTTP/1.1 {reply.status} {phrase}", *(f"{name}: {value}" for name, value in fields.items())]
+    return "\r\n".join([*lines, "", ""]).encode()
+
+
+def whole(reply: Reply) -> bytes:
+    """The proper response."""
+    return head(reply, Content_Length=str(len(reply.body))) + reply.body
+
+
 _BOMB_MIB = 64
 _MIB_OF_SPACES = b" " * 1_048_576
 _RATE_S = 1.0  # one byte each
@@ -282,7 +324,7 @@ async def _reset_before_headers(line: Line, reply: Reply) -> None:
 
 
 async def _reset_after_headers(line: Line, reply: Reply) -> None:
-    await line.send(reply.head(Content_Length=str(len(reply.body))))
+    await line.send(head(reply, Content_Length=str(len(reply.body))))
     line.reset()
 
 
@@ -291,23 +333,23 @@ async def _close_before_headers(line: Line, reply: Reply) -> None:
 
 
 async def _close_in_headers(line: Line, reply: Reply) -> None:
-    await line.send(reply.head()[:40])
+    await line.send(head(reply)[:40])
     line.close()
 
 
 async def _close_after_answer(line: Line, reply: Reply) -> None:
     """Says nothing of it, so that the client keeps a dead connection for its next request."""
-    await line.send(reply.whole())
+    await line.send(whole(reply))
     line.close()
 
 
 async def _truncated_body(line: Line, reply: Reply) -> None:
-    await line.send(reply.head(Content_Length=str(len(reply.body) + 100)) + reply.body)
+    await line.send(head(reply, Content_Length=str(len(reply.body) + 100)) + reply.body)
     line.close()
 
 
 async def _truncated_chunks(line: Line, reply: Reply) -> None:
-    await line.send(reply.head(Transfer_Encoding="chunked") + _chunk(reply.body))
+    await line.send(head(reply, Transfer_Encoding="chunked") + _chunk(reply.body))
     line.close()
 
 
@@ -316,54 +358,54 @@ async def _stall(line: Line, reply: Reply) -> None:
 
 
 async def _stall_after_headers(line: Line, reply: Reply) -> None:
-    await line.send(reply.head(Content_Length=str(len(reply.body))))
+    await line.send(head(reply, Content_Length=str(len(reply.body))))
     await _for_ever()
 
 
 async def _stall_in_body(line: Line, reply: Reply) -> None:
-    await line.send(reply.head(Content_Length=str(len(reply.body))) + reply.body[: len(reply.body) // 2])
+    await line.send(head(reply, Content_Length=str(len(reply.body))) + reply.body[: len(reply.body) // 2])
     await _for_ever()
 
 
 async def _slow_body(line: Line, reply: Reply) -> None:
-    await line.send(reply.head(Content_Length=str(len(reply.body))))
+    await line.send(head(reply, Content_Length=str(len(reply.body))))
     for place in range(len(reply.body)):
         await line.send(reply.body[place : place + 1])
         await asyncio.sleep(_RATE_S)
 
 
 async def _slow_headers(line: Line, reply: Reply) -> None:
-    for byte in reply.whole():
+    for byte in whole(reply):
         await line.send(bytes([byte]))
         await asyncio.sleep(_RATE_S)
 
 
 async def _endless_body(line: Line, reply: Reply) -> None:
     """A right answer with white space behind it, which JSON allows, and no end."""
-    await line.send(reply.head(Transfer_Encoding="chunked") + _chunk(reply.body))
+    await line.send(head(reply, Transfer_Encoding="chunked") + _chunk(reply.body))
     while True:
         await line.send(_chunk(_MIB_OF_SPACES[:65_536]))
         await asyncio.sleep(0)
 
 
 async def _endless_headers(line: Line, reply: Reply) -> None:
-    await line.send(reply.head()[:-2])
+    await line.send(head(reply)[:-2])
     while True:
         await line.send(b"X-Filler: " + b"x" * 4_000 + b"\r\n")
         await asyncio.sleep(0)
 
 
 async def _huge_header(line: Line, reply: Reply) -> None:
-    await line.send(reply.head(Content_Length=str(len(reply.body)), X_Filler="x" * 200_000) + reply.body)
+    await line.send(head(reply, Content_Length=str(len(reply.body)), X_Filler="x" * 200_000) + reply.body)
 
 
 async def _gzip_bomb(line: Line, reply: Reply) -> None:
     bomb = _bomb(reply.body)
-    await line.send(reply.head(Content_Encoding="gzip", Content_Length=str(len(bomb))) + bomb)
+    await line.send(head(reply, Content_Encoding="gzip", Content_Length=str(len(bomb))) + bomb)
 
 
 async def _gzip_garbage(line: Line, reply: Reply) -> None:
-    await line.send(reply.head(Content_Encoding="gzip", Content_Length=str(len(reply.body))) + reply.body)
+    await line.send(head(reply, Content_Encoding="gzip", Content_Length=str(len(reply.body))) + reply.body)
 
 
 async def _not_http(line: Line, reply: Reply) -> None:
@@ -416,53 +458,3 @@ BREAKAGES: dict[str, Callable[[Line, Reply], Awaitable[None]]] = {
 
 KINDS: tuple[str, ...] = (*REFUSALS, ECHO, *REDIRECTS, *TAMPERINGS, *BREAKAGES)
 """Every kind of fault; what each does stands in the module that it comes from."""
-
-
-@dataclass(frozen=True, slots=True)
-class Asked:
-    """What a rule can see of a request. `day` is None where `date_from` is no date."""
-
-    account: str | None
-    device: str
-    channel: str
-    day: date | None
-    now: datetime
-
-
-class FaultPlan:
-    """The rules of a scenario, and how many requests each has met."""
-
-    def __init__(self, rules: Sequence[Fault]) -> None:
-        self._rules = rules
-        self._met: Counter[int] = Counter()
-        self._played: Counter[int] = Counter()
-
-    def next(self, asked: Asked) -> Fault | None:
-        """The fault to play on this request; every rule that names the request counts it."""
-        due = [place for place, rule in enumerate(self._rules) if self._is_due(place, rule, asked)]
-        if not due:
-            return None
-        self._played[due[0]] += 1
-        return self._rules[due[0]]
-
-    def _is_due(self, place: int, rule: Fault, asked: Asked) -> bool:
-        if not _names(rule, asked):
-            return False
-        self._met[place] += 1
-        met = self._met[place]
-        if rule.times is not None and self._played[place] >= rule.times:
-            return False
-        if rule.on_requests:
-            return met in rule.on_requests
-        return rule.every is None or met % rule.every == 0
-
-
-def _names(rule: Fault, asked: Asked) -> bool:
-    return (
-        rule.account in (None, asked.account)
-        and rule.device in (None, asked.device)
-        and (rule.channel is None or str(rule.channel) == asked.channel)
-        and (not rule.days or asked.day in rule.days)
-        and (rule.since is None or rule.since <= asked.now)
-        and (rule.until is None or asked.now < rule.until)
-    )
