@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import re
 import stat
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+
+from collector.settings.files import is_there, read_regular_file
 
 ENVIRONMENT = "SHELLY_COLLECTOR_AUTH_KEY"
 STAND_IN = "no-key-was-read"
@@ -58,7 +59,7 @@ def offers(
     found = []
     for file_name, shared in ((f"auth_key.{account}", False), ("auth_key", True)):
         directory = environ.get("CREDENTIALS_DIRECTORY")
-        if directory and _is_there(path := Path(directory, file_name)):
+        if directory and is_there(path := Path(directory, file_name)):
             found.append(Offer(f"$CREDENTIALS_DIRECTORY/{file_name}", path=path, shared=shared))
     if auth_key_file is not None:
         found.append(Offer("auth_key_file", path=auth_key_file))
@@ -143,11 +144,13 @@ def _around(text: str) -> Iterator[str]:
 def read_key_file(path: Path) -> str:
     """The key that the file holds; `ValueError` with cause and cure."""
     try:
-        data = _read(path)
+        data = read_regular_file(path, _LARGEST_FILE)
     except FileNotFoundError:
         raise ValueError("there is no such file: create it with the key as its only line") from None
     except PermissionError:
         raise ValueError("the file may not be read by this user: check its owner and mode") from None
+    except IsADirectoryError:
+        raise ValueError("the file cannot be read: it is not a regular file") from None
     except OSError as error:
         raise ValueError(f"the file cannot be read: {error.strerror}") from None
     if len(data) > _LARGEST_FILE:
@@ -158,27 +161,9 @@ def read_key_file(path: Path) -> str:
         raise ValueError("the file is not plain text: it must hold the key alone, in ASCII") from None
 
 
-def _is_there(path: Path) -> bool:
-    try:
-        return path.exists()
-    except OSError:  # there, but not for us: reading it will say so
-        return True
-
-
 def readable_by_others(path: Path) -> bool:
     """Whether any user of this machine can read the file."""
     try:
         return bool(path.stat().st_mode & stat.S_IROTH)
     except OSError:
         return False
-
-
-def _read(path: Path) -> bytes:
-    # Not blocking: a FIFO in the place of a key must not hang the start.
-    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-    try:
-        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            raise OSError(0, "it is not a regular file")
-        return os.read(descriptor, _LARGEST_FILE + 1)
-    finally:
-        os.close(descriptor)
