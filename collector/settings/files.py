@@ -1,4 +1,4 @@
-"""The configuration file: where it is looked for, and its bytes -> a raw table."""
+"""The configuration file: where it is searched for, and its bytes -> a raw table."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ def locate(flag: Path | None, environ: Mapping[str, str]) -> Path | None:
 
 
 def places(environ: Mapping[str, str]) -> list[Path]:
-    """Where a configuration file is looked for when none is named, best first."""
+    """Where a configuration file is searched for when none is named, best first."""
     folders = [Path(each) for each in environ.get("CONFIGURATION_DIRECTORY", "").split(":") if each]
     own = environ.get("XDG_CONFIG_HOME", "")
-    if own.startswith("/"):  # relative ones are to be ignored, says the XDG specification
+    if own.startswith("/"):  # the XDG specification: ignore relative ones
         folders.append(Path(own, "shelly-collector"))
     elif environ.get("HOME"):
         folders.append(Path(environ["HOME"], ".config", "shelly-collector"))
@@ -81,11 +81,11 @@ def _unusable(path: Path, reason: str) -> SettingsError:
 
 
 def is_there(path: Path) -> bool:
-    """Whether something stands there, and be it that this user may not look."""
+    """Whether something is there, also where this user has no access to it."""
     try:
         path.stat()
     except (FileNotFoundError, NotADirectoryError):
         return False
-    except OSError:  # there, but not for us: reading it will say so
+    except OSError:  # there, but not for us: reading it gives the reason
         return True
     return True

@@ -12,7 +12,7 @@ from collector.settings.files import is_there, read_regular_file
 
 ENVIRONMENT = "SHELLY_COLLECTOR_AUTH_KEY"
 STAND_IN = "no-key-was-read"
-"""In the place of a key, for commands that do not ask the cloud."""
+"""In the place of a key, for commands that send no requests."""
 
 _SHORTEST, _LONGEST = 8, 512
 _LARGEST_FILE = 4096
@@ -30,7 +30,7 @@ _BEFORE_A_NAME = re.compile(r"(?i)(.*?)&[a-z_]+=.*")
 class Offer:
     """One place where a key was given: a file to read, or the value itself.
 
-    `shared` says that it is given for every account, not for this one.
+    `shared`: it is given for every account, not for this one.
     """
 
     source: str
@@ -51,7 +51,7 @@ def offers(
     source: Path | None = None,
 ) -> list[Offer]:
     """The places that offer a key for the account, best first. The first one counts, right or wrong:
-    going on to the next where one is damaged would use a key that nobody meant.
+    going on to the next where one is damaged would use a key that was not intended.
 
     `source` is the configuration file: the file `auth_key` beside it is what the unit's credential is
     made of, so that root need not name it to check what the service will use.
@@ -75,9 +75,9 @@ def offers(
 def checked(text: str) -> str:
     """The key in the text, without the white space around it; `ValueError` where it cannot be one.
 
-    A real key is some 90 letters and digits. Other characters may be in it, but what usually stands
+    A real key is some 90 letters and digits. Other characters may be in it, but what usually is
     around a key that was copied with more than itself is refused: the cloud would refuse it, too, and
-    only say that the key is wrong.
+    only answer that the key is wrong.
     """
     key = text.strip()
     if not key:
@@ -101,13 +101,13 @@ def is_unusual(key: str) -> bool:
 
 
 def _around(text: str) -> Iterator[str]:
-    """What stands around the key in that text, in words and from the outside in; never the key itself."""
+    """What is around the key in that text, in words and from the outside in; never the key itself."""
     while text:
         if (rest := text.removeprefix("\ufeff")) != text:
             yield "the invisible byte order mark before it (save it as plain text)"
         elif match := _IN_ADDRESS.fullmatch(text):
             rest = match[1]
-            yield "the address around it (the key stands behind auth_key=, up to the next &)"
+            yield "the address around it (the key is what follows auth_key=, up to the next &)"
         elif match := _ADDRESS.fullmatch(text):
             rest = match[1]
             yield "the address"
@@ -135,7 +135,7 @@ def _around(text: str) -> Iterator[str]:
             yield f'the "{match[2]}" behind it, an encoded line end or space'
         elif match := _BEFORE_A_NAME.fullmatch(text):
             rest = match[1]
-            yield "the & and all that stands behind it"
+            yield "the & and all that is behind it"
         else:
             return
         text = rest.strip()

@@ -18,10 +18,11 @@ def masked(settings: Settings) -> str:
     """TOML that gives the same settings again, the keys aside; each default is marked as one."""
     origin = f"of {toml(str(settings.source))}" if settings.source else "of the flags given"
     lines = [f"# The configuration in force, {origin}"]
-    objects = (settings, *(getattr(settings, each.name) for each in fields(settings)))
+    values = (settings, *(getattr(settings, each.name) for each in fields(settings)))
+    objects = {type(each): each for each in values}
     for kind in TABLES:
         if kind not in LISTS:
-            lines += ["", f"[{kind}]", *_lines(kind, {type(each): each for each in objects})]
+            lines += ["", f"[{kind}]", *_lines(kind, objects)]
     for each in settings.accounts:
         lines += ["", "[[account]]", *_account_lines(each)]
     return redactor(settings.secrets)("\n".join(lines) + "\n")
@@ -35,26 +36,26 @@ def _account_lines(each: AccountSettings) -> Iterator[str]:
 
 
 def _lines(kind: str, objects: Mapping[type, Any]) -> Iterator[str]:
-    """The settings of a table that stand in these value objects."""
+    """The settings of a table, as these value objects have them."""
     for setting in TABLES[kind]:
         if setting.of is None or setting.only not in (None, getattr(objects[setting.of], "kind", None)):
             continue
         value = getattr(objects[setting.of], setting.attribute)
         is_default = not setting.required and value == setting.default
-        written = setting.form.write(value)
-        if setting.secret:
-            written = _without_path(value)
+        written = _host_alone(value) if setting.secret else setting.form.write(value)
         if written is None:
             yield f"# {setting.key} is not set"
         else:
             yield f"{setting.key} = {toml(written)}{'  # default' if is_default else ''}"
 
 
-def _without_path(url: str | None) -> str | None:
-    """The address as far as it may be known: who is pinged, and not what for."""
-    scheme, separator, rest = (url or "").partition("://")
+def _host_alone(secret: str | None) -> str | None:
+    """Of an address what is no secret: which host is pinged; of any other secret nothing."""
+    scheme, separator, rest = (secret or "").partition("://")
     host, slash, path = rest.partition("/")
-    return f"{scheme}{separator}{host}{slash}{MASK}" if path else url
+    if not separator:
+        return secret and MASK
+    return f"{scheme}{separator}{host}{slash}{MASK if path else ''}"
 
 
 def toml(value: object) -> str:

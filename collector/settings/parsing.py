@@ -50,7 +50,7 @@ def parse(
 ) -> Settings:
     """The settings of a raw table; `SettingsError` with every problem in it.
 
-    `flags` says which settings came as a flag, and its name: `{"meter.id": "--id"}`; they win over
+    `flags` has the settings that came as a flag, and its name: `{"meter.id": "--id"}`; they override
     the environment, and problems with them are named by it.
     """
     raw, labels = _overridden(raw, environ, flags or {})
@@ -62,7 +62,7 @@ def parse(
 
 
 def parse_without_keys(raw: Mapping[str, object], environ: Mapping[str, str], source: Path) -> Settings:
-    """The settings of a raw table for who does not ask the cloud: every account's key is a stand-in."""
+    """The settings of a raw table for commands that send no requests: every key is a stand-in."""
     if isinstance(accounts := raw.get("account", []), list):
         raw = {**raw, "account": [_without(each, "auth_key", "auth_key_file") for each in accounts]}
     environ = {**environ, keys.ENVIRONMENT: keys.STAND_IN}
@@ -76,8 +76,8 @@ def from_flags(
     """The settings of one meter, all flags as the user typed them; `SettingsError` names the flags.
 
     `options` has the flags of the settings by their names: `host`, `odir`, `kind`, `solar`, ….
-    Without `kind`, a meter with `pv_id` is a 3em and any other an em. `solar=False` says that an em has
-    no solar clamp. The meter is named like its id. `needs_key=False` is for who does not ask the cloud:
+    Without `kind`, a meter with `pv_id` is a 3em and any other an em. `solar=False`: an em without a
+    solar clamp. The meter is named like its id. `needs_key=False` is for commands that send no requests:
     where no key is given, a stand-in takes its place.
     """
     if not needs_key and options.get("auth_key") is None and not environ.get(keys.ENVIRONMENT):
@@ -95,7 +95,7 @@ def from_flags(
         if value is not None:
             is_number = isinstance(setting.default, Decimal)
             tables[table][setting.key] = _number(str(value)) if is_number else value
-        if value is not None or table != "archive":  # without the flag, a variable may say it
+        if value is not None or table != "archive":  # without the flag, a variable may give it
             labels[f"{table}.{setting.key}"] = setting.flag
     if options:
         raise TypeError(f"no flags of a setting: {', '.join(options)}")
@@ -106,7 +106,7 @@ def from_flags(
 def _name(device_id: object) -> object:
     try:
         return DEVICE_ID.read(device_id)
-    except ValueError:  # said with the flag itself
+    except ValueError:  # reported with the flag itself
         return "meter"
 
 
@@ -139,7 +139,7 @@ def _overridden(
 def _without_keys(
     problems: list[Problem], raw: Mapping[str, object], environ: Mapping[str, str], settings: Settings
 ) -> list[Problem]:
-    """The last resort: whatever a problem says, it does not say a key."""
+    """The last resort: no problem shows a key, whatever else it shows."""
     accounts = raw.get("account", [])
     tables = accounts if isinstance(accounts, list) else []
     given = [each.get("auth_key") for each in tables if isinstance(each, dict)]
@@ -152,7 +152,7 @@ def _without_keys(
 class _Reading:
     """One configuration as it is read: what it depends on, and what was found wrong so far.
 
-    `labels` says under which name the user gave a setting: `meter.id`: `--id`.
+    `labels` has the name under which the user gave a setting: `meter.id`: `--id`.
     """
 
     environ: Mapping[str, str]
@@ -176,7 +176,7 @@ class _Table:
     """The table `kind`, shown to the user as `place`; its settings are named by their keys."""
 
     def __init__(self, kind: str, place: str, raw: object, reading: _Reading, *nested: str) -> None:
-        """`nested` are the tables that may stand in it; what else it may not have is noted."""
+        """`nested` are the tables that it may have. Each unknown key is noted."""
         self.kind = kind
         self.place = place
         self.reading = reading
@@ -206,11 +206,11 @@ class _Table:
         return setting.default
 
     def fields_of(self, of: type) -> dict[str, Any]:
-        """All fields of that value object that stand in this table."""
+        """All fields of that value object that this table has."""
         return {each.attribute: self.take(each.key) for each in self._settings.values() if each.of is of}
 
     def wrong(self, key: str, reason: str) -> None:
-        """Notes that the setting's value cannot stand."""
+        """Notes that the setting's value cannot be used."""
         value = None if self._settings[key].secret else self._raw.get(key)
         self.reading.wrong(self.label(key), value, reason)
 
@@ -282,7 +282,7 @@ def _listen(table: _Table) -> Listen | None:
     if listen is not None and not ip_address(listen.host).is_loopback:
         table.warn(
             "listen",
-            f"whoever reaches {listen.host} can read names and states of the meters, but no energy values, "
+            f"all who can reach {listen.host} can read names and states of the meters, but no energy values, "
             "without a password",
         )
     return listen
@@ -359,7 +359,7 @@ def _key(table: _Table, account: str, *, several: bool) -> tuple[str, str]:
     if keys.is_unusual(key):
         reading.warnings.append(
             f"{place}: the key has more than letters and digits, unlike all that are known: if the cloud "
-            "refuses it, copy it anew, without what stands around it"
+            "refuses it, copy it again, without what is around it"
         )
     return key, best.source
 
@@ -406,7 +406,7 @@ def _refuse_repeated(kind: str, names: Iterable[str], reading: _Reading) -> None
     # Folded: on some file systems Grid and grid are one folder.
     for name, count in Counter(name.casefold() for name in names if name).items():
         if count > 1:
-            reason = f"stands {count} times: every {kind} needs a name of its own"
+            reason = f"is used {count} times: every {kind} needs a name of its own"
             reading.wrong(f"{kind}.name", name, reason)
 
 
@@ -420,7 +420,7 @@ def _warn_of_shared_paces(accounts: list[Account], reading: _Reading) -> None:
         if len(names) > 1:
             reading.warnings.append(
                 f"{' and '.join(names)} have the same host and key and share one request a second: "
-                "one [[account]] with all their meters says the same"
+                "one [[account]] with all their meters is enough"
             )
 
 
@@ -430,7 +430,7 @@ def _unknown(key: str, known: list[str]) -> str:
         return f'unknown key; did you mean "{near[0]}"?'
     homes = [kind for kind, table in TABLES.items() if any(setting.key == key for setting in table)]
     if homes:
-        return f"unknown key here; it belongs into {heading_of(homes[0])}"
+        return f"unknown key here; it belongs to {heading_of(homes[0])}"
     return f"unknown key; known here: {', '.join(known)}"
 
 

@@ -25,10 +25,10 @@ DEFAULT_ARCHIVE = Path("/var/lib/shelly-collector")
 
 @dataclass(frozen=True, slots=True)
 class Timetable:
-    """When the service asks: minutes past each local hour, and the random delay after it in seconds.
+    """When the service requests today: minutes past each local hour, and a random delay in seconds.
 
     Ten minutes after the hour the cloud has usually received it; the delay keeps a thousand
-    collectors from asking in the same second.
+    collectors from sending in the same second.
     """
 
     refresh_minute: int = 12
@@ -61,7 +61,7 @@ class Settings:
     """Everything that can be configured, checked. Keys never show in its `repr`.
 
     `source` is the file it came from, `None` for flags. `warnings` are sentences for the user.
-    `flat` says that there is one meter, given by flags, whose files lie in the archive itself.
+    `flat`: there is one meter, given by flags, whose files lie in the archive itself.
     """
 
     archive: Path = DEFAULT_ARCHIVE
@@ -98,10 +98,10 @@ class Settings:
 class Setting:
     """One key of one table, which becomes the field of that name in the value object `of`.
 
-    `of` is `None` where no field has it as it stands. `help` is one or two sentences with the units; what is
-    allowed is in `form`. `field` is the field's name where it is another, `example` a value for the example
-    file where the default is none. `secret` is never shown. `only` is the one kind of meter it is for. `flag`
-    and `variable` name what overrides the file.
+    `of` is `None` where no field has the value as it is. `help` is one or two sentences with the units; what
+    is allowed is in `form`. `field` is the field's name where it is another, `example` a value for the
+    example file where the default is none. `secret` is never shown. `only` is the one kind of meter that it
+    is for. `flag` and `variable` override the file.
     """
 
     key: str
@@ -275,7 +275,7 @@ TABLES: dict[str, tuple[Setting, ...]] = {
 }
 # fmt: on
 LISTS = {"account": "[[account]]", "meter": "[[account.meter]]"}
-"""The tables that may stand more than once, and how they are written."""
+"""The tables that may occur more than once, and how they are written."""
 
 
 def heading_of(table: str) -> str:

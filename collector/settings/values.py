@@ -24,7 +24,7 @@ _PORT = re.compile(r"[1-9][0-9]{0,4}")
 
 @dataclass(frozen=True, slots=True)
 class Form:
-    """What may stand in the file, in words, and the way from there to the value object and back.
+    """What is allowed in the file, in words, and the way from there to the value object and back.
 
     `read` raises `ValueError`: with a reason of its own, or without one for "must be what is allowed".
     """
@@ -65,7 +65,7 @@ def seconds(low: str, high: str, unit_s: int = 1) -> Form:
 
 
 def choice(words: Mapping[str, Any]) -> Form:
-    """One of these words, in any case, and what each stands for."""
+    """One of these words, in any case, and the value that each means."""
 
     def read(value: object) -> Any:
         wanted = value.lower() if isinstance(value, str) else ""
@@ -76,7 +76,7 @@ def choice(words: Mapping[str, Any]) -> Form:
     return Form(
         " or ".join(f'"{each}"' for each in words),
         read,
-        lambda meant: next(word for word, value in words.items() if value == meant),
+        lambda value: next(word for word, each in words.items() if each == value),
     )
 
 
@@ -213,7 +213,7 @@ URL = Form(
     "an address like https://hc-ping.com/0c1f…, without user name or #",
     _matching(r"(?=.{,500}$)https?://[A-Za-z0-9.\[\]:-]+(/[A-Za-z0-9._~!$&'()*+,;=:@%/?-]*)?"),
 )
-COMMAND = Form('a list of words, like ["/usr/local/bin/tell", "me"]', _command)
+COMMAND = Form('a list of words, like ["/usr/local/bin/notify", "me"]', _command)
 LISTEN = Form(
     'a port, like 9787, or an address and a port, like "192.168.1.5:9787" or "[::1]:9787"',
     _listen,

@@ -37,7 +37,7 @@ def _sections(day: date) -> Iterator[str]:
                 f"Default: {settings_texts.default_of(setting)}.",
             )
     yield roff.heading("EXAMPLE")
-    yield roff.prose("The least that is a configuration, with the key elsewhere:")
+    yield roff.prose("The shortest possible configuration, with the key elsewhere:")
     yield roff.example(settings_texts.least())
     yield roff.heading("SEE ALSO")
     yield ".BR shelly\\-collector (1)\n"

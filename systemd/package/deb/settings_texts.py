@@ -14,7 +14,7 @@ PLACES = (
     f"${ENVIRONMENT}",
     *map(str, places({"CONFIGURATION_DIRECTORY": "$CONFIGURATION_DIRECTORY", "HOME": "~"})),
 )
-"""Where the configuration file is looked for, best first."""
+"""Where the configuration file is searched for, best first."""
 
 ABOUT = (
     "A TOML file. Required are `[[account]]` with `name` and `host`, in it `[[account.meter]]` with `name` "
@@ -31,7 +31,7 @@ ABOUT = (
 _WIDTH = 110
 _HEAD = (
     "The configuration of shelly-collector. You only need to edit the section [[account]]: name, host, key, "
-    "meter name, device ID. All other settings are optional and stand here with their defaults.",
+    "meter name, device ID. All other settings are optional; they have their default values here.",
     "Check the file: `shelly-collector config check`. Print the settings in force: `shelly-collector config "
     "show`.",
     f"The first of these that exists is used: {', '.join(PLACES)}. Where $XDG_CONFIG_HOME is set, it is used "
@@ -68,7 +68,7 @@ def _comment(text: str) -> list[str]:
 
 
 def least() -> str:
-    """The least that is a configuration, where the key is given elsewhere."""
+    """The shortest possible configuration, with the key given elsewhere."""
     lines: list[str] = []
     for table in LISTS:
         required = [each for each in TABLES[table] if each.required]
@@ -77,15 +77,20 @@ def least() -> str:
 
 
 def settings_reference() -> str:
-    """All settings in Markdown."""
+    """All settings in Markdown, for a page in docs/reference that has a title."""
     return "\n".join(_reference_lines())
 
 
 def _reference_lines() -> Iterator[str]:
-    yield from ("# Settings", "", ABOUT[0], "", ABOUT[1], "", "The first of these that exists is used:", "")
+    yield from (
+        ABOUT[0],
+        "",
+        f"{ABOUT[1]} [collector.toml](../../config/collector.toml) is a file to begin with.",
+    )
+    yield from ("", "The first of these that exists is used:", "")
     yield from (f"{number}. `{place}`" for number, place in enumerate(PLACES, 1))
     yield from ("", "Where `$XDG_CONFIG_HOME` is set, it is used in the place of `~/.config`.", "")
-    yield from ("The least that is a configuration, with the key elsewhere:", "")
+    yield from ("The shortest possible configuration, with the key elsewhere:", "")
     yield from ("```toml", least().rstrip(), "```", "", ABOUT[2], "")
     for table, settings in TABLES.items():
         yield from (f"## `{heading_of(table)}`", "")
