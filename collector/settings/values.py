@@ -204,7 +204,7 @@ NAME = Form(
 )
 HOST = Form("a host name, or an https:// address without a path", lambda value: hosts.base_url(_text(value)))
 DEVICE_ID = Form(
-    "the device id: 12 hex digits (6 on early devices), as in the Shelly app",
+    "a device ID of 12 hex digits (6 on early devices), as in the Shelly app",
     _matching(r"[0-9a-f]{6}|[0-9a-f]{12}", lambda text: re.sub("[:-]", "", text).lower()),
 )
 DATE = Form(f"a date YYYY-MM-DD from {_SINCE} to {_UNTIL}", _day)
