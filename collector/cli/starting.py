@@ -105,11 +105,11 @@ def _settings(flag: Path | None, load: Callable[[Path, Mapping[str, str]], Setti
 
     path = locate(flag, os.environ)
     if path is None:
-        looked = (f"  {place}" for place in places(os.environ))
+        searched = (f"  {place}" for place in places(os.environ))
         raise Refused(
             exits.BAD_CONFIGURATION,
-            "no configuration found; looked for:",
-            *looked,
+            "no configuration found; searched:",
+            *searched,
             "Put one there, or name it with --config FILE or SHELLY_COLLECTOR_CONFIG.",
         )
     return checked(lambda: load(path, os.environ), f"{path}: ")

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
-from typing import TypeVar, cast
-
-from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, stop_after_attempt
-from tenacity.wait import wait_exponential, wait_random
+from typing import TYPE_CHECKING, TypeVar, cast
 
 from collector.errors import RETRYABLE, RateLimited, SourceError
+
+if TYPE_CHECKING:
+    from tenacity import RetryCallState
 
 T = TypeVar("T")
 OnRetry = Callable[[SourceError, int, float], None]
@@ -36,6 +36,10 @@ async def retried(policy: RetryPolicy, on_retry: OnRetry, attempt: Callable[[], 
 
     After a rate limit there is no wait here: the pacer holds the whole account off.
     """
+    # Not above: whoever only reads the settings, which have a policy, does without it.
+    from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_attempt
+    from tenacity.wait import wait_exponential, wait_random
+
     doubling = wait_exponential(multiplier=policy.wait_initial_s, max=policy.wait_max_s)
     backoff = doubling + wait_random(0, policy.wait_jitter_s)
 

@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from collector.settings.files import from_flags, locate, places, read
+from collector.settings.files import locate, places, read
 from collector.settings.masking import masked
-from collector.settings.parsing import parse, parse_without_keys
+from collector.settings.parsing import from_flags, parse, parse_without_keys
 from collector.settings.schema import AccountSettings, LogLevel, LogSettings, Settings
 
 __all__ = [

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import os
 import re
 import stat
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from collector.settings.files import is_there, read_regular_file
+
 ENVIRONMENT = "SHELLY_COLLECTOR_AUTH_KEY"
 STAND_IN = "no-key-was-read"
-"""In the place of a key, for commands that do not ask the cloud."""
+"""In the place of a key, for commands that send no requests."""
 
 _SHORTEST, _LONGEST = 8, 512
 _LARGEST_FILE = 4096
@@ -29,7 +30,7 @@ _BEFORE_A_NAME = re.compile(r"(?i)(.*?)&[a-z_]+=.*")
 class Offer:
     """One place where a key was given: a file to read, or the value itself.
 
-    `shared` says that it is given for every account, not for this one.
+    `shared`: it is given for every account, not for this one.
     """
 
     source: str
@@ -50,7 +51,7 @@ def offers(
     source: Path | None = None,
 ) -> list[Offer]:
     """The places that offer a key for the account, best first. The first one counts, right or wrong:
-    going on to the next where one is damaged would use a key that nobody meant.
+    going on to the next where one is damaged would use a key that was not intended.
 
     `source` is the configuration file: the file `auth_key` beside it is what the unit's credential is
     made of, so that root need not name it to check what the service will use.
@@ -58,7 +59,7 @@ def offers(
     found = []
     for file_name, shared in ((f"auth_key.{account}", False), ("auth_key", True)):
         directory = environ.get("CREDENTIALS_DIRECTORY")
-        if directory and _is_there(path := Path(directory, file_name)):
+        if directory and is_there(path := Path(directory, file_name)):
             found.append(Offer(f"$CREDENTIALS_DIRECTORY/{file_name}", path=path, shared=shared))
     if auth_key_file is not None:
         found.append(Offer("auth_key_file", path=auth_key_file))
@@ -74,9 +75,9 @@ def offers(
 def checked(text: str) -> str:
     """The key in the text, without the white space around it; `ValueError` where it cannot be one.
 
-    A real key is some 90 letters and digits. Other characters may be in it, but what usually stands
+    A real key is some 90 letters and digits. Other characters may be in it, but what usually is
     around a key that was copied with more than itself is refused: the cloud would refuse it, too, and
-    only say that the key is wrong.
+    only answer that the key is wrong.
     """
     key = text.strip()
     if not key:
@@ -100,13 +101,13 @@ def is_unusual(key: str) -> bool:
 
 
 def _around(text: str) -> Iterator[str]:
-    """What stands around the key in that text, in words and from the outside in; never the key itself."""
+    """What is around the key in that text, in words and from the outside in; never the key itself."""
     while text:
         if (rest := text.removeprefix("\ufeff")) != text:
             yield "the invisible byte order mark before it (save it as plain text)"
         elif match := _IN_ADDRESS.fullmatch(text):
             rest = match[1]
-            yield "the address around it (the key stands behind auth_key=, up to the next &)"
+            yield "the address around it (the key is what follows auth_key=, up to the next &)"
         elif match := _ADDRESS.fullmatch(text):
             rest = match[1]
             yield "the address"
@@ -134,7 +135,7 @@ def _around(text: str) -> Iterator[str]:
             yield f'the "{match[2]}" behind it, an encoded line end or space'
         elif match := _BEFORE_A_NAME.fullmatch(text):
             rest = match[1]
-            yield "the & and all that stands behind it"
+            yield "the & and all that is behind it"
         else:
             return
         text = rest.strip()
@@ -143,11 +144,13 @@ def _around(text: str) -> Iterator[str]:
 def read_key_file(path: Path) -> str:
     """The key that the file holds; `ValueError` with cause and cure."""
     try:
-        data = _read(path)
+        data = read_regular_file(path, _LARGEST_FILE)
     except FileNotFoundError:
         raise ValueError("there is no such file: create it with the key as its only line") from None
     except PermissionError:
         raise ValueError("the file may not be read by this user: check its owner and mode") from None
+    except IsADirectoryError:
+        raise ValueError("the file cannot be read: it is not a regular file") from None
     except OSError as error:
         raise ValueError(f"the file cannot be read: {error.strerror}") from None
     if len(data) > _LARGEST_FILE:
@@ -158,27 +161,9 @@ def read_key_file(path: Path) -> str:
         raise ValueError("the file is not plain text: it must hold the key alone, in ASCII") from None
 
 
-def _is_there(path: Path) -> bool:
-    try:
-        return path.exists()
-    except OSError:  # there, but not for us: reading it will say so
-        return True
-
-
 def readable_by_others(path: Path) -> bool:
     """Whether any user of this machine can read the file."""
     try:
         return bool(path.stat().st_mode & stat.S_IROTH)
     except OSError:
         return False
-
-
-def _read(path: Path) -> bytes:
-    # Not blocking: a FIFO in the place of a key must not hang the start.
-    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-    try:
-        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            raise OSError(0, "it is not a regular file")
-        return os.read(descriptor, _LARGEST_FILE + 1)
-    finally:
-        os.close(descriptor)

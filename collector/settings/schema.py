@@ -1,31 +1,34 @@
-"""Every setting there is: its key, its default, how it is read, and what all of them come to."""
+"""Every setting there is, declared once in `TABLES`, and the value objects that they come to.
+
+Parsing, `config show`, the example file, the manual page and the reference all follow from that table: a new
+setting is a field of a value object and a row here.
+"""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable
-from dataclasses import dataclass
-from datetime import date, datetime
-from decimal import Decimal, InvalidOperation
-from ipaddress import ip_address
+from dataclasses import MISSING, dataclass, fields
+from datetime import date
 from pathlib import Path
-from typing import Any, Generic, Literal, TypeVar
+from typing import Any, Literal, get_args
 
 from collector.archive.dayfile import DayFormat
 from collector.cloud.meters import Account, Kind, Meter
 from collector.cloud.pacing import Pacing
 from collector.cloud.retrying import RetryPolicy
-from collector.energy.days import UnknownZone, zone_named
 from collector.energy.history import PlanPolicy
+from collector.settings import values
+from collector.settings.values import Form, choice, number, seconds, whole, words
 from collector.status import Alarms, HealthPolicy, Listen
+
+DEFAULT_ARCHIVE = Path("/var/lib/shelly-collector")
 
 
 @dataclass(frozen=True, slots=True)
 class Timetable:
-    """When the service asks: minutes past each local hour, and the spread around it in seconds.
+    """When the service requests today: minutes past each local hour, and a random delay in seconds.
 
-    Ten minutes after the hour the cloud has usually received it; the spread keeps a thousand
-    collectors from asking in the same second.
+    Ten minutes after the hour the cloud has usually received it; the delay keeps a thousand
+    collectors from sending in the same second.
     """
 
     refresh_minute: int = 12
@@ -53,15 +56,15 @@ class AccountSettings:
     key_source: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
     """Everything that can be configured, checked. Keys never show in its `repr`.
 
     `source` is the file it came from, `None` for flags. `warnings` are sentences for the user.
-    `flat` says that there is one meter, given by flags, whose files lie in the archive itself.
+    `flat`: there is one meter, given by flags, whose files lie in the archive itself.
     """
 
-    archive: Path
+    archive: Path = DEFAULT_ARCHIVE
     day_format: DayFormat
     accounts: tuple[AccountSettings, ...]
     pacing: Pacing
@@ -70,7 +73,7 @@ class Settings:
     timetable: Timetable
     health: HealthPolicy
     alarms: Alarms
-    listen: Listen | None
+    listen: Listen | None = None
     log: LogSettings
     source: Path | None
     warnings: tuple[str, ...]
@@ -91,288 +94,190 @@ class Settings:
         return self.archive if self.flat else self.archive / meter.name
 
 
-Word = TypeVar("Word", bound=str)
-
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
-_DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
-_DEVICE_ID = re.compile(r"[0-9a-f]{6}|[0-9a-f]{12}")
-_SINCE, _UNTIL = date(2010, 1, 1), date(2099, 12, 31)
-_MOST_SETTLE_DAYS = 10
-_URL = re.compile(r"https?://[A-Za-z0-9.\[\]:-]+(/[A-Za-z0-9._~!$&'()*+,;=:@%/?-]*)?")
-_LONGEST_URL = 500
-_MOST_WORDS = 20
-_PORT = re.compile(r"[1-9][0-9]{0,4}")
-
-
-def text(value: object) -> str:
-    """A string, not empty, of printable characters."""
-    string = secret(value)
-    if not string.strip():
-        raise ValueError("is empty")
-    if not string.isprintable():
-        raise ValueError("has control characters")
-    return string
-
-
-def secret(value: object) -> str:
-    """Any string: what a key may be is checked where it is chosen."""
-    if isinstance(value, str):
-        return value
-    raise ValueError("must be a string, in quotes")
-
-
-def name(value: object) -> str:
-    """A name that can be a folder and a word in a log line."""
-    if not _NAME.fullmatch(text(value)):
-        raise ValueError("must be up to 64 letters, digits, - and _, beginning with a letter or digit")
-    return text(value)
-
-
-def path(value: object) -> Path:
-    """A path as it stands; where a relative one begins is decided where it is used."""
-    return Path(text(value))
-
-
-def flag(value: object) -> bool:
-    """true or false."""
-    if isinstance(value, bool):
-        return value
-    raise ValueError("must be true or false, without quotes")
-
-
-def whole(low: int, high: int) -> Callable[[object], int]:
-    """A reader of whole numbers in `[low, high]`."""
-
-    def read(value: object) -> int:
-        if type(value) is not int or not low <= value <= high:  # bool is an int to Python
-            raise ValueError(f"must be a whole number from {low} to {high}")
-        return value
-
-    return read
-
-
-def number(low: str, high: str) -> Callable[[object], Decimal]:
-    """A reader of finite numbers in `[low, high]`, exact."""
-    lowest, highest = Decimal(low), Decimal(high)
-
-    def read(value: object) -> Decimal:
-        amount = _decimal(value)
-        if amount is None or not amount.is_finite() or not lowest <= amount <= highest:
-            raise ValueError(f"must be a number from {low} to {high}")
-        return amount
-
-    return read
-
-
-def seconds(low: str, high: str) -> Callable[[object], float]:
-    """A reader of a stretch of time in `[low, high]` seconds."""
-    read_exact = number(low, high)
-    return lambda value: float(read_exact(value))
-
-
-def choice(*allowed: Word) -> Callable[[object], Word]:
-    """A reader of one of these words, in any case."""
-
-    def read(value: object) -> Word:
-        wanted = value.lower() if isinstance(value, str) else None
-        for each in allowed:
-            if each == wanted:
-                return each
-        raise ValueError("must be " + " or ".join(f'"{each}"' for each in allowed))
-
-    return read
-
-
-def device_id(value: object) -> str:
-    """A device id, lowercase hex; upper case, colons and dashes are taken off."""
-    digits = re.sub(r"[:-]", "", text(value)).lower()
-    if not _DEVICE_ID.fullmatch(digits):
-        raise ValueError("must be the device id: 12 hex digits (6 on early devices), as in the Shelly app")
-    return digits
-
-
-def day(value: object) -> date:
-    """A date, as TOML writes it or as the string YYYY-MM-DD."""
-    reason = f"must be a date YYYY-MM-DD from {_SINCE} to {_UNTIL}"
-    if isinstance(value, str) and _DATE.fullmatch(value):
-        try:
-            value = date.fromisoformat(value)
-        except ValueError:
-            raise ValueError(reason) from None
-    if not isinstance(value, date) or isinstance(value, datetime) or not _SINCE <= value <= _UNTIL:
-        raise ValueError(reason)
-    return value
-
-
-def zone(value: object) -> str:
-    """The name of a time zone."""
-    try:
-        zone_named(text(value))
-    except UnknownZone:
-        raise ValueError(
-            "is not in this machine's list of time zones; if the name is right, update the list (apt install "
-            "tzdata, on Debian 13 tzdata-legacy, too; or pip install -U tzdata)"
-        ) from None
-    except ValueError:
-        raise ValueError('must be a time zone of the IANA list, like "Europe/Dublin"') from None
-    return text(value)
-
-
-def url(value: object) -> str:
-    """An http or https address; the reason never shows it, for it is a secret."""
-    string = text(value)
-    if not _URL.fullmatch(string) or len(string) > _LONGEST_URL:
-        raise ValueError("must be an address like https://hc-ping.com/0c1f…, without user name or #")
-    return string
-
-
-def command(value: object) -> tuple[str, ...]:
-    """A program with its arguments, which no shell reads; empty for none."""
-    if not isinstance(value, list) or len(value) > _MOST_WORDS:
-        raise ValueError('must be a list of words, like ["/usr/local/bin/tell", "me"]')
-    words = tuple(text(each) for each in value)
-    if words and not words[0].startswith("/"):
-        raise ValueError("must begin with the full path of a program")
-    return words
-
-
-def listen(value: object) -> Listen:
-    """A port of this machine alone, or `address:port` with an IP address."""
-    reason = 'must be a port, like 9787, or an address and a port, like "192.168.1.5:9787" or "[::1]:9787"'
-    host, _, port = (
-        f"127.0.0.1:{value}".rpartition(":") if type(value) is int else text(value).rpartition(":")
-    )
-    bare = host[1:-1] if host.startswith("[") and host.endswith("]") else host
-    try:
-        address = ip_address("127.0.0.1" if host == "localhost" else bare)
-    except ValueError:
-        raise ValueError(reason) from None
-    if (address.version == 6) != (bare != host) or not _PORT.fullmatch(port) or int(port) > 65535:
-        raise ValueError(reason)
-    return Listen(str(address), int(port))
-
-
-def settle_days(value: object) -> tuple[int, ...]:
-    """Days after a day's end, ascending, each once."""
-    reason = f"must be a list of up to {_MOST_SETTLE_DAYS} different whole numbers from 1 to 30"
-    if not isinstance(value, list) or len(value) > _MOST_SETTLE_DAYS:
-        raise ValueError(reason)
-    try:
-        days = sorted(whole(1, 30)(each) for each in value)
-    except ValueError:
-        raise ValueError(reason) from None
-    if len(set(days)) < len(days):
-        raise ValueError(reason)
-    return tuple(days)
-
-
-def backfill_days(value: object) -> int | str:
-    """A number of days, or "all"."""
-    if isinstance(value, str) and value.lower() == "all":
-        return "all"
-    try:
-        return whole(0, 1095)(value)
-    except ValueError:
-        raise ValueError('must be "all" or a whole number of days from 0 to 1095') from None
-
-
-def _decimal(value: object) -> Decimal | None:
-    if isinstance(value, bool) or not isinstance(value, (int, float, Decimal)):
-        return None
-    try:
-        return Decimal(repr(value)) if isinstance(value, float) else Decimal(value)
-    except InvalidOperation:
-        return None
-
-
-T = TypeVar("T")
-
-_METER = Meter(name="", id="")
-
-
 @dataclass(frozen=True, slots=True)
-class Setting(Generic[T]):
-    """One key of one table. `default` is in the terms of the file; a secret is never shown."""
+class Setting:
+    """One key of one table, which becomes the field of that name in the value object `of`.
+
+    `of` is `None` where no field has the value as it is. `help` is one or two sentences with the units; what
+    is allowed is in `form`. `field` is the field's name where it is another, `example` a value for the
+    example file where the default is none. `secret` is never shown. `only` is the one kind of meter that it
+    is for. `flag` and `variable` override the file.
+    """
 
     key: str
-    default: T
-    read: Callable[[object], T]
-    required: bool = False
+    of: type | None
+    form: Form
+    help: str
+    field: str = ""
+    example: object = None
     secret: bool = False
+    only: Kind | None = None
+    flag: str = ""
+    variable: str = ""
+
+    @property
+    def attribute(self) -> str:
+        """The name of the field of the value object."""
+        return self.field or self.key
+
+    @property
+    def required(self) -> bool:
+        """Whether a configuration is none without it: its field has no default."""
+        return self._default is MISSING
+
+    @property
+    def default(self) -> Any:
+        """The value object's own, in its terms; an empty string for what is required."""
+        return "" if self.required else self._default
+
+    @property
+    def _default(self) -> object:
+        if self.of is None:
+            return None
+        return next(each.default for each in fields(self.of) if each.name == self.attribute)
+
+    def read(self, value: object) -> Any:
+        """What the value object is given for that value in the file; `ValueError` with the reason."""
+        try:
+            return self.form.read(value)
+        except ValueError as error:
+            raise ValueError(str(error) or f"must be {self.form.allowed}") from None
 
 
-ARCHIVE_PATH = Setting("path", Path("/var/lib/shelly-collector"), path)
-DECIMALS = Setting("decimals", DayFormat().decimals, whole(4, 6))
-REPEATED_HOUR = Setting("repeated_hour", "keep", choice("keep", "merge"))
-
-MIN_INTERVAL_S = Setting("min_interval_s", Pacing().min_interval_s, seconds("0", "60"))
-MAX_IN_FLIGHT = Setting("max_in_flight", Pacing().max_in_flight, whole(1, 8))
-
-ATTEMPTS = Setting("attempts", RetryPolicy().attempts, whole(1, 20))
-WAIT_INITIAL_S = Setting("wait_initial_s", RetryPolicy().wait_initial_s, seconds("0", "600"))
-WAIT_MAX_S = Setting("wait_max_s", RetryPolicy().wait_max_s, seconds("0", "3600"))
-WAIT_JITTER_S = Setting("wait_jitter_s", RetryPolicy().wait_jitter_s, seconds("0", "60"))
-TIMEOUT_S = Setting("timeout_s", RetryPolicy().timeout_s, seconds("1", "300"))
-
-REFRESH_MINUTE = Setting("refresh_minute", Timetable().refresh_minute, whole(0, 59))
-REFRESH_JITTER_S = Setting("refresh_jitter_s", Timetable().refresh_jitter_s, seconds("0", "900"))
-SETTLE_DAYS = Setting("settle_days", PlanPolicy().settle_days, settle_days)
-HEAL = Setting("heal", PlanPolicy().heal, flag)
-BACKFILL_DAYS: Setting[int | str] = Setting("backfill_days", "all", backfill_days)
-
-MAX_AGE_H = Setting("max_age_h", HealthPolicy().max_age_s / 3600, seconds("2", "8760"))
-PING_URL: Setting[str | None] = Setting("ping_url", None, url, secret=True)
-ON_CHANGE: Setting[tuple[str, ...]] = Setting("on_change", (), command)
-
-LISTEN: Setting[Listen | None] = Setting("listen", None, listen)
-
-LOG_FORMAT: Setting[LogFormat] = Setting("format", LogSettings().format, choice("auto", "json", "console"))
-LOG_LEVEL: Setting[LogLevel] = Setting(
-    "level", LogSettings().level, choice("debug", "info", "warning", "error")
-)
-
-ACCOUNT_NAME = Setting("name", "", name, required=True)
-HOST = Setting("host", "", text, required=True)
-AUTH_KEY: Setting[str | None] = Setting("auth_key", None, secret, secret=True)
-AUTH_KEY_FILE: Setting[Path | None] = Setting("auth_key_file", None, path)
-
-METER_NAME = Setting("name", "", name, required=True)
-METER_ID = Setting("id", "", device_id, required=True)
-KIND = Setting("kind", _METER.kind.value, choice(*(kind.value for kind in Kind)))
-GRID_CHANNEL = Setting("grid_channel", _METER.grid_channel, whole(0, 1))
-SOLAR_CHANNEL = Setting("solar_channel", _METER.solar_channel, whole(0, 1))
-SOLAR = Setting("solar", _METER.solar, flag)
-PV_ID: Setting[str | None] = Setting("pv_id", None, device_id)
-# Not from 0: what is multiplied by next to nothing is lost at four decimals.
-GRID_SCALE_FACTOR: Setting[Decimal] = Setting(
-    "grid_scale_factor", _METER.grid_scale_factor, number("0.0001", "100")
-)
-PV_KWH_DISCARD: Setting[Decimal] = Setting("pv_kwh_discard", _METER.pv_kwh_discard, number("0", "10"))
-SINCE: Setting[date | None] = Setting("since", None, day)
-TIMEZONE: Setting[str | None] = Setting("timezone", None, zone)
-
-TABLES: dict[str, tuple[Setting[Any], ...]] = {
-    "archive": (ARCHIVE_PATH, DECIMALS, REPEATED_HOUR),
-    "pacing": (MIN_INTERVAL_S, MAX_IN_FLIGHT),
-    "retry": (ATTEMPTS, WAIT_INITIAL_S, WAIT_MAX_S, WAIT_JITTER_S, TIMEOUT_S),
-    "schedule": (REFRESH_MINUTE, REFRESH_JITTER_S, SETTLE_DAYS, HEAL, BACKFILL_DAYS),
-    "health": (MAX_AGE_H, PING_URL, ON_CHANGE),
-    "web": (LISTEN,),
-    "log": (LOG_FORMAT, LOG_LEVEL),
-    "account": (ACCOUNT_NAME, HOST, AUTH_KEY, AUTH_KEY_FILE),
+# fmt: off
+TABLES: dict[str, tuple[Setting, ...]] = {
+    "account": (
+        Setting("name", Account, values.NAME, "Name of the account in logs and messages.", example="home"),
+        Setting("host", Account, values.HOST,
+            "The server of the account: Shelly app > User settings > Authorization cloud key. A bare name "
+            "means https://; http:// is for a simulator on this machine only.",
+            field="base_url", example="shelly-12-eu.shelly.cloud", flag="--host"),
+        Setting("auth_key_file", None, values.PATH,
+            "A file with nothing but the key, mode 0600. The first of these that exists is used: the "
+            "systemd credential `auth_key.ACCOUNT`, the credential `auth_key`, `auth_key_file`, "
+            "`$SHELLY_COLLECTOR_AUTH_KEY`, `auth_key`, a file named `auth_key` beside the configuration "
+            "file.", example="/etc/shelly-collector/auth_key"),
+        Setting("auth_key", None, values.SECRET,
+            "The key itself, from the same page of the app. It can switch your devices: better keep it in a "
+            "file of its own.", example="...", secret=True, flag="--auth_key"),
+    ),
     "meter": (
-        METER_NAME,
-        METER_ID,
-        KIND,
-        GRID_CHANNEL,
-        SOLAR_CHANNEL,
-        SOLAR,
-        PV_ID,
-        GRID_SCALE_FACTOR,
-        PV_KWH_DISCARD,
-        SINCE,
-        TIMEZONE,
+        Setting("name", Meter, values.NAME,
+            "Name of the meter in logs and of its folder in the archive; different for each meter.",
+            example="grid"),
+        Setting("id", Meter, values.DEVICE_ID,
+            "The device ID: Shelly app > the device > Settings > Device information. Colons and upper case "
+            "are fine.", example="a1b2c3d4e5f6", flag="--id"),
+        Setting("kind", Meter, choice({kind.value: kind for kind in Kind}),
+            '"em": two clamps (Shelly EM, Pro EM-50). "3em": three phases (3EM, Pro 3EM).', flag="--kind"),
+        Setting("grid_channel", Meter, whole(0, 1),
+            "Channel of the clamp on the grid connection.", only=Kind.EM),
+        Setting("solar_channel", Meter, whole(0, 1),
+            "Channel of the clamp on the solar inverter.", only=Kind.EM),
+        Setting("solar", Meter, values.FLAG,
+            "true: a clamp measures solar energy. false: there is none, and solar is written as 0.",
+            only=Kind.EM, flag="--no-solar"),
+        Setting("pv_id", Meter, values.DEVICE_ID,
+            "Device ID of a second 3EM, which measures solar energy.",
+            example="b1b2c3d4e5f6", only=Kind.EM3, flag="--pv_id"),
+        # Not from 0: what is multiplied by next to nothing is lost at four decimals.
+        Setting("grid_scale_factor", Meter, number("0.0001", "100"),
+            "Multiply import and export by this, to correct a clamp that measures wrong.",
+            flag="--grid_scale_factor"),
+        Setting("pv_kwh_discard", Meter, number("0", "10"),
+            "Subtract this many kWh from every solar hour (the result is never below 0), to remove a false "
+            "reading of the clamp at night.", flag="--pv_kwh_discard"),
+        Setting("since", Meter, values.DATE,
+            "First day to request, if the meter is younger than the history that the cloud keeps.",
+            example=date(2024, 3, 1), flag="--since"),
+        Setting("timezone", Meter, values.ZONE,
+            "Time zone to use until the cloud's first answer names one, or if this machine does not know "
+            "the one it names. Normally not needed.", example="Europe/Dublin"),
+    ),
+    "archive": (
+        Setting("path", Settings, values.PATH,
+            "Folder of the day files; each meter has a folder in it. ~ is your home; a relative path begins "
+            "at the folder of this file. For another folder than the default the systemd unit needs a "
+            "drop-in with `ReadWritePaths=` (and, in /home, `ProtectHome=no`): `systemctl edit "
+            "shelly-collector`.", field="archive", flag="--odir", variable="SHELLY_COLLECTOR_ARCHIVE"),
+        Setting("decimals", DayFormat, whole(4, 6),
+            "Decimals of the kWh values in the day files. The cloud gives 0.00001 kWh; programs made for "
+            "the older utility expect 4."),
+        Setting("repeated_hour", DayFormat, choice({"keep": False, "merge": True}),
+            'The hour that is repeated in autumn: "keep" writes both (25 lines), "merge" adds them into '
+            "one, for programs that expect each local hour only once.", field="merge_repeated_hour"),
+    ),
+    "pacing": (
+        Setting("min_interval_s", Pacing, seconds("0", "60"),
+            "Seconds between the starts of two requests with one host and key; below 1 only for a simulator "
+            "on this machine. The cloud allows one request a second, shared with the phone app."),
+        Setting("max_in_flight", Pacing, whole(1, 8),
+            "Requests with one host and key under way at once. Higher values do not help at one request a "
+            "second. After the first rate-limit error the program uses 1 until it restarts."),
+    ),
+    "retry": (
+        Setting("attempts", RetryPolicy, whole(1, 20),
+            "Maximum number of attempts per request; then its day is left for later."),
+        Setting("wait_initial_s", RetryPolicy, seconds("0", "600"),
+            "Seconds to wait before the second attempt; each further wait is twice as long."),
+        Setting("wait_max_s", RetryPolicy, seconds("0", "3600"),
+            "Longest wait between two attempts, in seconds; at least `wait_initial_s`."),
+        Setting("wait_jitter_s", RetryPolicy, seconds("0", "60"),
+            "Random extra wait before each further attempt, 0 to this many seconds, so that many collectors "
+            "do not send at the same moment."),
+        Setting("timeout_s", RetryPolicy, seconds("1", "300"),
+            "Seconds that one request may take, from its start to the last byte of the answer. A day of a "
+            "three-phase meter can take 10."),
+    ),
+    "schedule": (
+        Setting("refresh_minute", Timetable, whole(0, 59),
+            "Minute of each hour at which today is requested. Values below 11 are too early for the hour "
+            "that just ended."),
+        Setting("refresh_jitter_s", Timetable, seconds("0", "900"),
+            "Random delay added to that minute, 0 to this many seconds, so that many collectors do not send "
+            "at the same moment."),
+        Setting("settle_days", PlanPolicy, values.SETTLE_DAYS,
+            "Days after its end on which a complete day is requested again, because the cloud still revises "
+            "recent hours."),
+        Setting("heal", PlanPolicy, values.FLAG,
+            "Whether days with missing hours are requested again, at growing intervals."),
+        Setting("backfill_days", PlanPolicy, values.BACKFILL_DAYS,
+            'Days before today to collect at first; "all" means all that the cloud keeps, 3 years.'),
+    ),
+    "health": (
+        Setting("max_age_h", HealthPolicy, seconds("2", "8760", unit_s=3600),
+            "How old the newest hour may be, in hours since its end, before `status` exits with 1, /healthz "
+            "answers 503 and the alarms below are raised. 26, because some data arrive only after the "
+            "following midnight.", field="max_age_s"),
+        Setting("ping_url", Alarms, values.URL,
+            "URL requested every hour and on each change while all is well; with /fail added while it is "
+            "not, with /start added at the start (healthchecks.io, Uptime Kuma and others). Keep it secret: "
+            "anyone who knows it can send false OK signals.",
+            example="https://hc-ping.com/0c1f0000-0000-0000-0000-000000000000", secret=True),
+        Setting("on_change", Alarms, values.COMMAND,
+            "A program and its arguments, run without a shell on each change of health; [] for none. It has "
+            "30 seconds, and the news in the variables SHELLY_COLLECTOR_HEALTH (good, offline or broken), "
+            "SHELLY_COLLECTOR_HEALTH_BEFORE, SHELLY_COLLECTOR_METER, SHELLY_COLLECTOR_REASON and "
+            "SHELLY_COLLECTOR_AGE_S."),
+    ),
+    "web": (
+        Setting("listen", Settings, values.LISTEN,
+            "Where /healthz and /metrics (Prometheus) are served: on a port of this machine alone, or on an "
+            "address that others reach, without authentication. Off by default.", example=9787),
+    ),
+    "log": (
+        Setting("format", LogSettings, words(*get_args(LogFormat)),
+            'Lines of JSON ("json") or text for people ("console"). "auto" is console on a terminal, else '
+            "JSON.", variable="SHELLY_COLLECTOR_LOG_FORMAT"),
+        Setting("level", LogSettings, words(*get_args(LogLevel)),
+            "The least severe level that is logged.", variable="SHELLY_COLLECTOR_LOG_LEVEL"),
     ),
 }
+# fmt: on
 LISTS = {"account": "[[account]]", "meter": "[[account.meter]]"}
-"""The tables that may stand more than once, and how they are written."""
+"""The tables that may occur more than once, and how they are written."""
+
+
+def heading_of(table: str) -> str:
+    """How the table is written in the file."""
+    return LISTS.get(table, f"[{table}]")

@@ -88,7 +88,7 @@ def _documents(tree: Path, version: str, made: datetime) -> Iterator[File]:
     yield File(f"{_DOC}/changelog.gz", _packed(changes))
     yield File(f"{_DOC}/copyright", _copyright((tree / "LICENSE").read_text(encoding="utf-8")).encode())
     yield File(f"usr/share/man/man1/{PROGRAM}.1.gz", _packed(manual.page(made.date())))
-    yield File(f"usr/share/man/man5/{PROGRAM}.toml.5.gz", _packed(settings_page.page(example, made.date())))
+    yield File(f"usr/share/man/man5/{PROGRAM}.toml.5.gz", _packed(settings_page.page(made.date())))
 
 
 def _completions() -> Iterator[File]:

@@ -9,7 +9,7 @@ from collector import __version__
 from collector.archive.mark import REMEMBERED_NAME, SYSTEM
 from collector.cli import COMMANDS, PROGRAM, exits
 from collector.events import EVENTS
-from collector.settings.schema import ARCHIVE_PATH
+from collector.settings.schema import DEFAULT_ARCHIVE
 from collector.verify.files import CODES
 from collector.web.metrics import METRICS
 from deb import roff
@@ -65,9 +65,9 @@ _FILES = {
     f"`{PROGRAM}`. The service does not start until it is there.",
     f"/etc/{PROGRAM}/auth_key": "The account's key, alone: `0600`, root. systemd hands the service a copy at "
     f"its start: after a change of the key, `systemctl restart {PROGRAM}`.",
-    f"{ARCHIVE_PATH.default}/METER/YYYY-MM-DD.jsonl": "A day, one JSON object an hour. Neither removing "
+    f"{DEFAULT_ARCHIVE}/METER/YYYY-MM-DD.jsonl": "A day, one JSON object an hour. Neither removing "
     f"nor purging the package touches it. To let a user read the files: `adduser USER {PROGRAM}`.",
-    f"{ARCHIVE_PATH.default}/METER/.collector/": "What the collector keeps for itself.",
+    f"{DEFAULT_ARCHIVE}/METER/.collector/": "What the collector keeps for itself.",
     str(
         SYSTEM / REMEMBERED_NAME
     ): "Which archives the service has had, so that it notices a disk that is not "

@@ -8,6 +8,7 @@ import io
 import re
 import shutil
 import subprocess
+import tomllib
 from datetime import date
 from pathlib import Path
 
@@ -18,18 +19,16 @@ from hypothesis import strategies as st
 from collector import net
 from collector.cli import COMMANDS, exits, main
 from collector.events import EVENTS
-from collector.settings import files, keys, parsing
-from collector.settings.schema import LISTS, TABLES
+from collector.settings import files, keys, parse
+from collector.settings.schema import TABLES, Setting, heading_of
 from collector.verify.files import CODES
 from collector.web.metrics import METRICS
-from deb import manual, roff, settings_page
+from deb import manual, roff, settings_page, settings_texts
 from deb.building import TREE
 from deb.commands import verbs
-from deb.explained import explanations
 
 DAY = date(2026, 11, 24)
-EXAMPLE = (TREE / "config" / "collector.toml").read_text()
-PAGES = {"shelly-collector.1": manual.page(DAY), "shelly-collector.toml.5": settings_page.page(EXAMPLE, DAY)}
+PAGES = {"shelly-collector.1": manual.page(DAY), "shelly-collector.toml.5": settings_page.page(DAY)}
 PROGRAM_PAGE, SETTINGS_PAGE = PAGES.values()
 CHECKERS = (
     ("mandoc", "-T", "lint", "-W", "warning"),
@@ -116,7 +115,7 @@ def variables_read() -> set[str]:
     by_name = {
         "ENVIRONMENT": {files.ENVIRONMENT, keys.ENVIRONMENT},
         "keys.ENVIRONMENT": {keys.ENVIRONMENT},
-        "variable": set(parsing._OVERRIDES),
+        "setting.variable": {each.variable for table in TABLES.values() for each in table} - {""},
         "paths.openssl_capath_env": {"SSL_CERT_DIR", "SSL_CERT_FILE"},
     }
     found = set(net._PROXIES)
@@ -136,7 +135,7 @@ def variables_read() -> set[str]:
             if isinstance(name, ast.Constant):
                 found.add(str(name.value))
             elif path.name not in ("notify.py", "net.py") or ast.unparse(name) != "name":
-                found |= by_name[ast.unparse(name)]  # of the hook's and the network's lists
+                found |= by_name[ast.unparse(name)]  # of the command and of the network
     return found
 
 
@@ -154,12 +153,15 @@ def test_the_file_that_remembers_archives_stands_in_the_manual() -> None:
 
 @pytest.mark.parametrize("kind", TABLES)
 def test_every_setting_stands_in_the_manual_with_its_explanation(kind: str) -> None:
-    """The explanation is the comment above it in the example, so that it is written once."""
-    texts = explanations(EXAMPLE)
-    told = read(section(SETTINGS_PAGE, LISTS.get(kind, f"[{kind}]")))
+    """And in the reference; in the words of the table of settings, and with what is allowed."""
+    told = read(section(SETTINGS_PAGE, heading_of(kind)))
+    _, _, table = settings_texts.settings_reference().partition(f"## `{heading_of(kind)}`\n")
     for setting in TABLES[kind]:
-        assert texts.get((kind, setting.key)), f"config/collector.toml does not explain {kind}.{setting.key}"
-        assert f"{roff.bold(setting.key)} {spoken(texts[kind, setting.key])}" in told
+        assert f"{roff.bold(setting.key)} {spoken(settings_texts.meaning(setting))}" in told
+        assert spoken(f"Allowed: {setting.form.allowed}.") in told
+        (row,) = [line for line in table.split("## ")[0].splitlines() if f"| `{setting.key}` |" in line]
+        assert setting.help in row
+        assert setting.form.allowed in row
 
 
 def test_defaults_are_told_as_they_are_written_in_the_file() -> None:
@@ -169,16 +171,25 @@ def test_defaults_are_told_as_they_are_written_in_the_file() -> None:
         assert f"Default: {roff.bold(default)}." in told
 
 
-def test_a_comment_holds_for_all_settings_up_to_the_next_one() -> None:
-    """Tables and settings may be commented out; other comments are not taken for settings."""
-    example = (
-        '# Head.\n[log]\n# One\n# two.\nformat = "auto"\nlevel = 1\n# [archive]\n# Where = there.\n# path = 1'
-    )
-    assert explanations(example) == {
-        ("log", "format"): "One two.",
-        ("log", "level"): "One two.",
-        ("archive", "path"): "Where = there.",
-    }
+def test_the_least_that_the_manual_shows_is_a_configuration() -> None:
+    """With a key from elsewhere."""
+    least = tomllib.loads(settings_texts.least())
+    assert len(parse(least, {"SHELLY_COLLECTOR_AUTH_KEY": "SIMULATED0NOT0A0REAL0KEY"}, None).meters) == 1
+
+
+def test_the_example_is_made_of_the_table_of_settings() -> None:
+    """`systemd/package/example.py` writes it anew."""
+    assert (TREE / "config" / "collector.toml").read_text() == settings_texts.example()
+
+
+@pytest.mark.parametrize(
+    "setting", [each for table in TABLES.values() for each in table], ids=lambda it: it.key
+)
+def test_the_help_of_a_setting_is_made_of_sentences(setting: Setting) -> None:
+    """Which begin with a capital or a word of TOML, and end with a full stop."""
+    assert setting.help.endswith(".")
+    assert setting.help[0].isupper() or setting.help.startswith(('"', "true: "))
+    assert "|" not in setting.help + setting.form.allowed
 
 
 @pytest.mark.parametrize("checker", CHECKERS, ids=lambda words: words[0])

@@ -105,7 +105,7 @@ def test_the_unit_starts_a_command_that_there_is() -> None:
 
 def test_the_archive_lies_by_default_where_the_service_may_write() -> None:
     archive, known = (Path("/var/lib", name) for name in _the("StateDirectory").split())
-    assert archive == schema.ARCHIVE_PATH.default
+    assert archive == schema.DEFAULT_ARCHIVE
     assert known == mark.SYSTEM
 
 

@@ -516,7 +516,7 @@ def test_whatever_stands_in_the_file_it_is_a_configuration_or_a_list_of_problems
 def test_reading_settings_loads_neither_http_nor_scheduler_nor_logging_libraries() -> None:
     code = (
         "import sys, collector.settings;"
-        "print([name for name in ('aiohttp', 'apscheduler', 'structlog') if name in sys.modules])"
+        "print([name for name in ('aiohttp', 'apscheduler', 'structlog', 'tenacity') if name in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "[]\n"
