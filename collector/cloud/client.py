@@ -23,7 +23,7 @@ from collector.cloud.refusals import moment_of, read_answer
 from collector.cloud.retrying import OnRetry, RetryPolicy, retried
 from collector.errors import SourceError, Unavailable
 from collector.net import NO_WAY_CURE, cure_for, in_words, new_session, noting_a_proxy, too_late, unreached
-from collector.threads import DaemonThreads
+from collector.threads import in_thread
 
 
 def host_of(account: Account) -> str:
@@ -32,17 +32,11 @@ def host_of(account: Account) -> str:
 
 
 async def look_up(account: Account, timeout_s: float) -> None:
-    """Asks the resolver, and nobody else. Raises `Unavailable`, with words for a person.
-
-    In a daemon thread: a name server that never answers cannot keep the process from ending.
-    """
-    loop = asyncio.get_running_loop()
+    """Resolves the host's name, and does no more. Raises `Unavailable`, with words for a person."""
     name = host_of(account)
     try:
         async with asyncio.timeout(timeout_s):
-            await loop.run_in_executor(
-                DaemonThreads(), lambda: socket.getaddrinfo(name, None, type=socket.SOCK_STREAM)
-            )
+            await in_thread(socket.getaddrinfo, name, None, type=socket.SOCK_STREAM)
     except TimeoutError:
         says = f"no name server answered within {timeout_s:g} s"
         raise Unavailable(noting_a_proxy(says), cure=NO_WAY_CURE) from None

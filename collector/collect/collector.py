@@ -8,9 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Set
 from dataclasses import replace
 from datetime import date, datetime, timedelta
 from enum import StrEnum
-from functools import partial
 from pathlib import Path
-from typing import Any, ParamSpec, TypeVar
 from zoneinfo import ZoneInfo
 
 from collector import logs
@@ -53,7 +51,7 @@ from collector.errors import (
 from collector.events import CURES
 from collector.logs import Logger
 from collector.status import Failure
-from collector.threads import DaemonThreads
+from collector.threads import BlockingCalls
 
 SYNCHRONIZED = Path("/run/systemd/timesync/synchronized")  # made by systemd-timesyncd, see its manual
 _TOLERANCE_S = 120.0
@@ -152,8 +150,6 @@ def tell_suspicion(log: Logger, suspicion: Suspicion | None, zone: ZoneInfo) -> 
     log.error("zone.suspected", zone=zone.key, release=release, day=day, reason=suspicion.reason)
 
 
-P = ParamSpec("P")
-T = TypeVar("T")
 Plan = Callable[[date, date | None, Knowledge, Availability | None, datetime], Iterator[date]]
 """From today, the oldest day wanted, what is known, which days the cloud has, and now: what to collect."""
 
@@ -192,9 +188,7 @@ class Collection:
         self.policy = policy
         self._clock = clock
         self._home_zone = meter.zone_or(home_zone)
-        self._threads = DaemonThreads()
-        self._one_at_a_time = asyncio.Lock()
-        self._under_way: asyncio.Future[Any] | None = None
+        self.blocking = BlockingCalls()  # on the archive: a card that stalls must not starve the watchdog
         self._taking_over = asyncio.Lock()
         self.refusal: ArchiveRefused | ArchiveLocked | None = None  # why the archive must not be used
         self._compared_files: Mapping[date, int] | None = None  # what lay there when it was refused for that
@@ -631,29 +625,6 @@ class Collection:
             )
         if lost:
             await self.blocking(ledger.note_lost, first)
-
-    async def blocking(self, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """A blocking call on the archive, off the loop, one after the other.
-
-        A card that stalls must not starve the watchdog. Cancelling does not stop the thread: the next
-        call waits for it.
-        """
-        async with self._one_at_a_time:
-            await self.idle()
-            loop = asyncio.get_running_loop()
-            future = loop.run_in_executor(self._threads, partial(call, *args, **kwargs))
-            self._under_way = future
-            return await asyncio.shield(future)
-
-    async def idle(self) -> None:
-        """Until no blocking call is under way, also one whose caller was cancelled."""
-        if self._under_way is not None and not self._under_way.done():
-            await asyncio.wait([self._under_way])
-
-    @property
-    def is_at_work(self) -> bool:
-        """Whether a blocking call is under way."""
-        return self._under_way is not None and not self._under_way.done()
 
     def _planned(self, lane: Lane) -> Iterator[date]:
         now, today, since = self._clock(), self.today(), self.since
