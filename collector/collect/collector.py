@@ -14,7 +14,7 @@ from zoneinfo import ZoneInfo
 from collector import logs
 from collector.archive.ledger import Bounds, Suspicion
 from collector.archive.store import Archive, DayOutcome, Quarantined
-from collector.cloud.client import CloudClient
+from collector.cloud.client import CloudClient, RequestPolicy
 from collector.cloud.meters import Meter
 from collector.cloud.parse import DayAnswer, ReadDay, read_day
 from collector.collect.takeover import compared, unscaled
@@ -153,6 +153,7 @@ def tell_suspicion(log: Logger, suspicion: Suspicion | None, zone: ZoneInfo) -> 
 Plan = Callable[[date, date | None, Knowledge, Availability | None, datetime], Iterator[date]]
 """From today, the oldest day wanted, what is known, which days the cloud has, and now: what to collect."""
 
+_USUAL = RequestPolicy()
 _ZONE_PROOFS = 3
 _TRY_AGAIN_S = 3600.0
 _OTHERS = "day files of another meter or tool: they are not what the cloud has"
@@ -229,9 +230,7 @@ class Collection:
         """The meter's zone, as well as it is known."""
         return self.archive.zone or self._home_zone
 
-    async def collect_day(
-        self, day: date, *, once: bool = False, is_called_off: Callable[[], bool] = lambda: False
-    ) -> DayOutcome:
+    async def collect_day(self, day: date, policy: RequestPolicy = _USUAL) -> DayOutcome:
         """Asks for one day and saves what came; it is durable when this returns.
 
         Raises `CalledOff` where it was before its turn, `SourceError` where the cloud did not answer,
@@ -239,8 +238,8 @@ class Collection:
         `ArchiveRefused` or `ArchiveLocked` where the archive must not be used.
         """
         try:
-            await self.take_over(once=once, is_called_off=is_called_off)
-            answer = await self.client.fetch_day(self.meter, day, once=once, is_called_off=is_called_off)
+            await self.take_over(policy)
+            answer = await self.client.fetch_day(self.meter, day, policy)
             self.check_clock()
             now = self._clock()  # the one that is trusted; it may have been set since the day was asked for
             asked = now - timedelta(seconds=answer.grid_age_s)
@@ -258,7 +257,7 @@ class Collection:
         )  # an hour of both channels is one
         for (name, reason), hours in kinds.items():
             self._log.warning("answer.anomaly", day=str(day), field=name, reason=reason, hours=hours)
-        await self._try_rules(read.energy_day.day.zone, once=once, is_called_off=is_called_off)
+        await self._try_rules(read.energy_day.day.zone, policy)
         await self._check_rules(answer, read, asked)
         try:
             outcome = await self.blocking(self.archive.merge, read.energy_day, asked)
@@ -275,9 +274,7 @@ class Collection:
         self.writes += outcome.outcome in (Outcome.WRITTEN, Outcome.PARTIAL)
         return outcome
 
-    async def take_over(
-        self, *, once: bool = False, is_called_off: Callable[[], bool] = lambda: False
-    ) -> None:
+    async def take_over(self, policy: RequestPolicy = _USUAL) -> None:
         """Takes day files without a mark, where the cloud's answers agree with them. Raises as `collect_day`.
 
         `AnswerError` as well, where no answer can be used. Nothing to do where the archive is taken.
@@ -288,7 +285,7 @@ class Collection:
         async def answered(day: date) -> EnergyDay | None:
             bare = unscaled(self.meter)
             try:
-                answer = await self.client.fetch_day(bare, day, once=once, is_called_off=is_called_off)
+                answer = await self.client.fetch_day(bare, day, policy)
                 self.check_clock()
                 return read_day(answer, bare, self._clock()).energy_day
             except ZoneUnknown as error:  # so will be the others
@@ -437,7 +434,7 @@ class Collection:
         elif suspicion.day is None and (early is False or clues.get(suspicion.reason) is False):
             await self.blocking(self.archive.trust)
 
-    async def _try_rules(self, zone: ZoneInfo, *, once: bool, is_called_off: Callable[[], bool]) -> None:
+    async def _try_rules(self, zone: ZoneInfo, policy: RequestPolicy) -> None:
         """Tries rules that are old by the day on which they last skip an hour: once, before a day is saved.
 
         What was measured in that hour contradicts them, which no lateness of a meter does. The day is not
@@ -453,9 +450,7 @@ class Collection:
                 self._rules_tried, self._rules_held = rules.checksum, False
                 return
             try:
-                answer = await self.client.fetch_day(
-                    self.meter, skip.date, once=once, is_called_off=is_called_off
-                )
+                answer = await self.client.fetch_day(self.meter, skip.date, policy)
                 told = read_day(answer, self.meter, self._clock()).energy_day
             except (SourceError, AnswerError) as error:  # the day that was asked for is there, and counts
                 self._rules_held = False
