@@ -42,7 +42,7 @@ async def totals_of(
         collection.check_clock()
         totals = read_totals(answer, collection.meter)
     except ZoneUnknown as error:
-        collection.report_unknown(error.zone, None)
+        collection.log_unknown_zone(error.zone, None)
         return error
     except (AnswerError, ClockUntrusted, SourceError) as error:
         return error
