@@ -21,7 +21,7 @@ import aiohttp
 from aiohttp.abc import AbstractResolver
 
 from collector import __version__
-from collector.threads import DaemonThreads
+from collector.threads import in_thread
 
 _MAX_HEAD = 512 * 1024  # more than one read from a socket, which may hold a part of the body already
 _MAX_ANSWER = 2 * 1024 * 1024  # on the line: a body of 1 MB in its chunks
@@ -284,7 +284,6 @@ class _Connector(aiohttp.TCPConnector):
     def __init__(self) -> None:
         super().__init__(force_close=True, limit=0, use_dns_cache=False, resolver=_ChosenAddress())
         self.unreached: dict[str, dict[str, str]] = {}
-        self._threads = DaemonThreads()
         self._lookups: dict[tuple[str, int], tuple[float, asyncio.Future[list[Address]]]] = {}
         self._worked: dict[str, int] = {}  # the family by which a host was last connected to
         self._turns: Counter[str] = Counter()
@@ -340,15 +339,12 @@ class _Connector(aiohttp.TCPConnector):
                 unreached.pop(family, None)
 
     async def _look_up(self, host: str, port: int) -> list[Address]:
-        """A name's addresses: looked up once for all who want them within ten seconds.
-
-        In a daemon thread: a name server that never answers cannot delay a stop.
-        """
+        """A name's addresses: looked up once for all requests within ten seconds."""
         loop = asyncio.get_running_loop()
         began, found = self._lookups.get((host, port), (0.0, None))
         is_old = found is not None and found.done() and loop.time() - began >= _KNOWN_FOR_S
         if found is None or is_old or (found.done() and found.exception() is not None):
-            found = loop.run_in_executor(self._threads, _addresses_of, host, port)
+            found = in_thread(_addresses_of, host, port)
             found.add_done_callback(lambda each: each.cancelled() or each.exception())  # nobody may be left
             self._lookups[host, port] = loop.time(), found
         return await asyncio.shield(found)  # a request that is cancelled cancels it for no other

@@ -1,13 +1,15 @@
-"""Blocking calls off the event loop, in threads that never keep the process from ending.
+"""Blocking calls off the event loop, each in a daemon thread of its own.
 
-A thread pool is joined at exit: a name that does not resolve, or a card that stalls, would hold a
-stopping service for as long as it likes.
+In a pool of threads, calls wait behind those that hang, and the interpreter waits for all of them at exit:
+a card that stalls, or a name server that never answers, would hold up saves, other look-ups and a stop.
 """
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from concurrent.futures import Executor, Future
+from functools import partial
 from threading import Thread
 from typing import Any, ParamSpec, TypeVar
 
@@ -15,11 +17,43 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 
-class DaemonThreads(Executor):
-    """An executor that runs each call in a daemon thread of its own."""
+class BlockingCalls:
+    """`await calls(function, ...)`: the blocking calls of one owner, one after the other.
 
+    Cancelling a caller does not stop its thread: the next call, and `idle`, wait for that one.
+    """
+
+    def __init__(self) -> None:
+        self._one_at_a_time = asyncio.Lock()
+        self._last: asyncio.Future[Any] | None = None
+
+    async def __call__(self, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """The call's result, or what it raises."""
+        async with self._one_at_a_time:
+            await self.idle()
+            self._last = future = in_thread(call, *args, **kwargs)
+            return await asyncio.shield(future)
+
+    async def idle(self) -> None:
+        """Until no call is running, also none whose caller was cancelled."""
+        if self._last is not None and not self._last.done():
+            await asyncio.wait([self._last])
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether a call is running."""
+        return self._last is not None and not self._last.done()
+
+
+def in_thread(call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> asyncio.Future[T]:
+    """Starts the call at once, whatever else is running. Cancelling the future does not stop it."""
+    loop = asyncio.get_running_loop()
+    return loop.run_in_executor(_DaemonThreads(), partial(call, *args, **kwargs))
+
+
+class _DaemonThreads(Executor):
     def submit(self, call: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
-        """Starts `call` at once."""
+        """Starts `call` in a daemon thread of its own."""
         future: Future[T] = Future()
 
         def work() -> None:

@@ -6,10 +6,9 @@ import asyncio
 import socket
 import zlib
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
-from functools import partial
 from types import SimpleNamespace
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
@@ -23,7 +22,7 @@ from collector.cloud.refusals import moment_of, read_answer
 from collector.cloud.retrying import OnRetry, RetryPolicy, retried
 from collector.errors import SourceError, Unavailable
 from collector.net import NO_WAY_CURE, cure_for, in_words, new_session, noting_a_proxy, too_late, unreached
-from collector.threads import DaemonThreads
+from collector.threads import in_thread
 
 
 def host_of(account: Account) -> str:
@@ -32,17 +31,11 @@ def host_of(account: Account) -> str:
 
 
 async def look_up(account: Account, timeout_s: float) -> None:
-    """Asks the resolver, and nobody else. Raises `Unavailable`, with words for a person.
-
-    In a daemon thread: a name server that never answers cannot keep the process from ending.
-    """
-    loop = asyncio.get_running_loop()
+    """Resolves the host's name, and does no more. Raises `Unavailable`, with words for a person."""
     name = host_of(account)
     try:
         async with asyncio.timeout(timeout_s):
-            await loop.run_in_executor(
-                DaemonThreads(), lambda: socket.getaddrinfo(name, None, type=socket.SOCK_STREAM)
-            )
+            await in_thread(socket.getaddrinfo, name, None, type=socket.SOCK_STREAM)
     except TimeoutError:
         says = f"no name server answered within {timeout_s:g} s"
         raise Unavailable(noting_a_proxy(says), cure=NO_WAY_CURE) from None
@@ -78,58 +71,61 @@ async def open_session() -> AsyncIterator[Session]:
         yield session
 
 
+@dataclass(frozen=True, slots=True)
+class RequestPolicy:
+    """How the requests for one day, or for one span of totals, are made.
+
+    `is_probe`: each once, without retries, as a source that is down is probed. `is_called_off` is read when
+    a request's turn has come, a retry's as well: where it says so, none is sent and `CalledOff` is raised.
+    """
+
+    is_probe: bool = False
+    is_called_off: Callable[[], bool] = lambda: False
+
+
+_USUAL = RequestPolicy()
+
+
 class CloudClient:
-    """Asks one account's cloud for days. Paced and retried; each attempt pays the pacer."""
+    """Requests days from one account's cloud. Paced and retried; each attempt pays the pacer."""
 
     def __init__(
         self,
         session: Session,
         account: Account,
         pacer: Pacer,
-        policy: RetryPolicy,
+        retry: RetryPolicy,
         on_retry: OnRetry = lambda error, attempts, wait_s: None,
     ) -> None:
         self._session = session
         self._account = account
-        self._policy = policy
+        self._retry = retry
         self._on_retry = on_retry
         self.pacer = pacer
-        self._cloud_clock: tuple[datetime, float] | None = None  # and the loop time when it was told
+        self._cloud_clock: tuple[datetime, float] | None = None  # and the loop time when it came
 
     def cloud_now(self) -> datetime | None:
         """What the cloud's clock says now, going by the last `Date` that it sent."""
         if self._cloud_clock is None:
             return None
-        told, at = self._cloud_clock
-        return told + timedelta(seconds=asyncio.get_running_loop().time() - at)
+        date_sent, at = self._cloud_clock
+        return date_sent + timedelta(seconds=asyncio.get_running_loop().time() - at)
 
     def unreached(self) -> Mapping[str, str]:
         """What was of no use when the host was last connected to: "IPv4" or "IPv6", and why."""
         return unreached(self._session, host_of(self._account))
 
-    async def fetch_day(
-        self,
-        meter: Meter,
-        day: date,
-        *,
-        once: bool = False,
-        is_called_off: Callable[[], bool] = lambda: False,
-    ) -> DayAnswer:
-        """The bodies for that local day. `once`: without a second attempt, to probe a source that is down.
-
-        `is_called_off` is looked at when a request's turn has come, repeated or not. Raises `CalledOff`,
-        `SourceError`, `AnswerError`.
-        """
-        policy = self._policy.once() if once else self._policy
+    async def fetch_day(self, meter: Meter, day: date, policy: RequestPolicy = _USUAL) -> DayAnswer:
+        """The bodies for that local day. Raises `CalledOff`, `SourceError`, `AnswerError`."""
         span = {"date_range": "day", "date_from": f"{day.isoformat()} 00:00:00"}
-        grid, solar = await self._fetch_both(meter, span, policy, is_called_off)
+        grid, solar = await self._fetch_channels(meter, span, policy)
         now = asyncio.get_running_loop().time()
         if solar is None:
-            return DayAnswer(day, grid.body, None, now - grid.asked_at)
-        return DayAnswer(day, grid.body, solar.body, now - grid.asked_at, now - solar.asked_at)
+            return DayAnswer(day, grid.body, None, now - grid.requested_at)
+        return DayAnswer(day, grid.body, solar.body, now - grid.requested_at, now - solar.requested_at)
 
     async def fetch_totals(
-        self, meter: Meter, first: date, last: date, is_called_off: Callable[[], bool] = lambda: False
+        self, meter: Meter, first: date, last: date, policy: RequestPolicy = _USUAL
     ) -> TotalsAnswer:
         """The bodies for the totals of these local days, both included; a request for each channel.
 
@@ -141,24 +137,18 @@ class CloudClient:
             "date_from": f"{first.isoformat()} 00:00:00",
             "date_to": f"{last.isoformat()} 23:59:59",
         }
-        grid, solar = await self._fetch_both(meter, span, self._policy, is_called_off)
+        grid, solar = await self._fetch_channels(meter, span, policy)
         return TotalsAnswer(first, last, grid.body, None if solar is None else solar.body)
 
-    async def _fetch_both(
-        self, meter: Meter, span: dict[str, str], policy: RetryPolicy, is_called_off: Callable[[], bool]
-    ) -> tuple[_Told, _Told | None]:
-        """The grid's answer, and the sun's where it is asked for apart."""
-        first = partial(self.pacer.turn, is_called_off)
-        second = partial(self.pacer.turn, is_called_off, goes_on=True)
-        if meter.kind is Kind.EM3:
-            grid = await self._fetch(meter.kind, meter.id, 0, span, policy, first)
-            if meter.pv_id is None:
-                return grid, None
-            return grid, await self._fetch(meter.kind, meter.pv_id, 0, span, policy, second)
-        grid = await self._fetch(meter.kind, meter.id, meter.grid_channel, span, policy, first)
-        if not meter.solar:
-            return grid, None
-        return grid, await self._fetch(meter.kind, meter.id, meter.solar_channel, span, policy, second)
+    async def _fetch_channels(
+        self, meter: Meter, span: dict[str, str], policy: RequestPolicy
+    ) -> tuple[_Received, _Received | None]:
+        """The grid's body, and the solar's where that is requested apart: ahead of days not begun yet."""
+        grid, *solar = [
+            await self._fetch(meter.kind, device, channel, span, policy, goes_on=number > 0)
+            for number, (device, channel) in enumerate(meter.channels)
+        ]
+        return grid, solar[0] if solar else None
 
     async def _fetch(
         self,
@@ -166,18 +156,21 @@ class CloudClient:
         device: str,
         channel: int,
         span: dict[str, str],
-        policy: RetryPolicy,
-        turn_of: Callable[[], AbstractAsyncContextManager[Turn]],
-    ) -> _Told:
+        policy: RequestPolicy,
+        *,
+        goes_on: bool,
+    ) -> _Received:
         url = self._account.base_url + _PATHS[kind]
         query = {"id": device, "channel": str(channel), **span, "auth_key": self._account.auth_key}
+        retry = self._retry.once() if policy.is_probe else self._retry
 
-        async def attempt() -> _Told:
-            async with turn_of() as turn:
-                asked_at = asyncio.get_running_loop().time()
-                return _Told(asked_at, await self._request(url, query, policy.timeout_s, _Sending(turn)))
+        async def attempt() -> _Received:
+            async with self.pacer.turn(policy.is_called_off, goes_on=goes_on) as turn:
+                requested_at = asyncio.get_running_loop().time()
+                body = await self._request(url, query, retry.timeout_s, _Sending(turn))
+                return _Received(requested_at, body)
 
-        return await retried(policy, self._on_retry, attempt)
+        return await retried(retry, self._on_retry, attempt)
 
     async def _request(
         self, url: str, query: dict[str, str], timeout_s: float, sending: _Sending
@@ -238,16 +231,16 @@ def _inflated(inflate: zlib._Decompress, chunk: bytes) -> Iterator[bytes]:
             return
 
 
-class _Told(NamedTuple):
+class _Received(NamedTuple):
     """A body, and the loop time at which the request for it had its turn."""
 
-    asked_at: float
+    requested_at: float
     body: dict[str, Any]
 
 
 @dataclass(slots=True)
 class _Sending:
-    """What the library's signals tell of one request on its way."""
+    """What the library's signals have reported of one request."""
 
     turn: Turn
     is_connecting: bool = False

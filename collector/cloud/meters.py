@@ -73,9 +73,15 @@ class Meter:
     @property
     def requests_per_day(self) -> int:
         """How many requests one day of this meter takes."""
+        return len(self.channels)
+
+    @property
+    def channels(self) -> tuple[tuple[str, int], ...]:
+        """Device and channel of each of them: the grid's, then the solar's where that is requested apart."""
         if self.kind is Kind.EM3:
-            return 1 if self.pv_id is None else 2
-        return 2 if self.solar else 1
+            return tuple((device, 0) for device in (self.id, self.pv_id) if device is not None)
+        solar = ((self.id, self.solar_channel),) if self.solar else ()
+        return (self.id, self.grid_channel), *solar
 
 
 @dataclass(frozen=True, slots=True)

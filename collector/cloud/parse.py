@@ -361,9 +361,9 @@ _WH_PER_KWH = Decimal(1000)
 
 @dataclass(frozen=True, slots=True)
 class DayAnswer:
-    """The bodies for one day of one meter: the grid's, and the sun's where it is asked for apart.
+    """The bodies for one day of one meter: the grid's, and the solar's where that is requested apart.
 
-    The ages tell how long ago each was asked for, in seconds; what was over by then it tells whole.
+    The ages are the seconds since each was requested: only hours that had ended by then are complete.
     """
 
     date: date

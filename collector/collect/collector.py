@@ -8,15 +8,14 @@ from collections.abc import Callable, Iterator, Mapping, Set
 from dataclasses import replace
 from datetime import date, datetime, timedelta
 from enum import StrEnum
-from functools import partial
 from pathlib import Path
-from typing import Any, ParamSpec, TypeVar
+from typing import Any
 from zoneinfo import ZoneInfo
 
 from collector import logs
-from collector.archive.ledger import Bounds, Suspicion
+from collector.archive.ledger import Bounds
 from collector.archive.store import Archive, DayOutcome, Quarantined
-from collector.cloud.client import CloudClient
+from collector.cloud.client import CloudClient, RequestPolicy
 from collector.cloud.meters import Meter
 from collector.cloud.parse import DayAnswer, ReadDay, read_day
 from collector.collect.takeover import compared, unscaled
@@ -53,114 +52,19 @@ from collector.errors import (
 from collector.events import CURES
 from collector.logs import Logger
 from collector.status import Failure
-from collector.threads import DaemonThreads
+from collector.threads import BlockingCalls
 
-SYNCHRONIZED = Path("/run/systemd/timesync/synchronized")  # made by systemd-timesyncd, see its manual
-_TOLERANCE_S = 120.0
-
-
-def check_clock(now: datetime, today: date, cloud_now: datetime | None, newest_stored: date | None) -> None:
-    """Raises `ClockUntrusted` with the reason. `cloud_now` is what the cloud's clock says at `now`."""
-    if SYNCHRONIZED.exists():
-        return
-    if cloud_now is not None:
-        off_s = (now - cloud_now).total_seconds()
-        if abs(off_s) > _TOLERANCE_S:
-            raise ClockUntrusted(f"it says {now:%Y-%m-%d %H:%M} UTC, the cloud {cloud_now:%Y-%m-%d %H:%M}")
-    elif newest_stored is not None and newest_stored > today:
-        raise ClockUntrusted(f"it says {now:%Y-%m-%d %H:%M} UTC, but {newest_stored} is stored already")
-
-
-def tell_day(log: Logger, outcome: DayOutcome, doubtful: int) -> None:
-    """How the day ended, the files moved aside and the hours revised; `doubtful` hours it came with."""
-    day = str(outcome.day)
-    for quarantined in outcome.quarantined:
-        tell_quarantined(log, quarantined)
-    for revision in outcome.revisions:
-        log.info(
-            "hour.revised",
-            day=day,
-            ts=revision.ts,
-            column=revision.column,
-            old_kwh=str(revision.old_kwh),
-            new_kwh=str(revision.new_kwh),
-        )
-    if doubtful and not outcome.complete:
-        log.warning("day.doubtful", day=day, hours=doubtful)
-    level = log.debug if outcome.outcome in (Outcome.UNCHANGED, Outcome.EMPTY) else log.info
-    level(f"day.{outcome.outcome}", day=day, hours=outcome.hours, missing_hours=outcome.missing)
-
-
-def tell_quarantined(log: Logger, quarantined: Quarantined) -> None:
-    """A file was moved aside."""
-    log.warning(
-        "file.quarantined",
-        day=str(quarantined.day),
-        reason=quarantined.reason,
-        place=str(quarantined.place),
-    )
-
-
-def tell_unreadable(log: Logger, unreadable: Mapping[date, str]) -> None:
-    """Files that cannot be read stay where they are; their days, and why."""
-    days = [str(day) for day in sorted(unreadable)]
-    reason = unreadable[max(unreadable)]
-    log.error(
-        "file.unreadable", count=len(days), oldest=days[0], newest=days[-1], reason=reason, days=days[:40]
-    )
-
-
-def tell_changed(log: Logger, changed: Set[date]) -> None:
-    """Complete files are not the ones that were saved; their days."""
-    days = [str(day) for day in sorted(changed)]
-    log.warning("file.changed", count=len(days), oldest=days[0], newest=days[-1], days=days[:40])
-
-
-def tell_outdated(log: Logger, outdated: Set[date], zone: str | None) -> None:
-    """Files were saved by other rules of the zone; their days."""
-    days = [str(day) for day in sorted(outdated)]
-    log.warning("file.outdated", zone=zone, count=len(days), oldest=days[0], newest=days[-1], days=days[:40])
-
-
-def report_gone(log: Logger, gone: Set[date], *, older: int, forgotten: int) -> None:
-    """Complete files that are gone; of `older` ones there is a file with hours missing in their place.
-
-    The cloud no longer keeps `forgotten` of the days.
-    """
-    days = [str(day) for day in sorted(gone)]
-    log.warning(
-        "file.gone", count=len(days), older=older, forgotten=forgotten,
-        oldest=days[0], newest=days[-1], days=days[:40],
-    )  # fmt: skip
-
-
-def tell_zone(log: Logger, before: str | None, now: str) -> None:
-    """The meter's zone became known, or is another one than before; another name of it is no news."""
-    if before is None:
-        log.info("zone.learned", zone=now)
-    elif before != now and not are_one(before, now):
-        log.warning("zone.changed", old=before, zone=now)
-
-
-def tell_suspicion(log: Logger, suspicion: Suspicion | None, zone: ZoneInfo) -> None:
-    """The rules of the zone are in doubt, and why; or no longer are."""
-    release = rules_of(zone).release
-    if suspicion is None:
-        log.info("zone.trusted", zone=zone.key, release=release)
-        return
-    day = None if suspicion.day is None else str(suspicion.day)
-    log.error("zone.suspected", zone=zone.key, release=release, day=day, reason=suspicion.reason)
-
-
-P = ParamSpec("P")
-T = TypeVar("T")
 Plan = Callable[[date, date | None, Knowledge, Availability | None, datetime], Iterator[date]]
 """From today, the oldest day wanted, what is known, which days the cloud has, and now: what to collect."""
 
+_USUAL = RequestPolicy()
 _ZONE_PROOFS = 3
 _TRY_AGAIN_S = 3600.0
 _OTHERS = "day files of another meter or tool: they are not what the cloud has"
 _NOBODY_KNOWS = "day files of which nobody knows whose they are: no day could be compared with those"
+
+SYNCHRONIZED = Path("/run/systemd/timesync/synchronized")  # made by systemd-timesyncd, see its manual
+_TOLERANCE_S = 120.0
 
 _log = logs.get_logger("collection")
 
@@ -192,9 +96,7 @@ class Collection:
         self.policy = policy
         self._clock = clock
         self._home_zone = meter.zone_or(home_zone)
-        self._threads = DaemonThreads()
-        self._one_at_a_time = asyncio.Lock()
-        self._under_way: asyncio.Future[Any] | None = None
+        self.blocking = BlockingCalls()  # on the archive: a card that stalls must not starve the watchdog
         self._taking_over = asyncio.Lock()
         self.refusal: ArchiveRefused | ArchiveLocked | None = None  # why the archive must not be used
         self._compared_files: Mapping[date, int] | None = None  # what lay there when it was refused for that
@@ -208,20 +110,20 @@ class Collection:
         self.failure: Failure | None = None
         self.claimed: set[date] = set()  # days that a job has taken and not yet done
         self._losses_looked_for: date | None = None
-        self._zone_told = archive.ledger.zone
-        self._suspicion_told = archive.ledger.suspicion
-        self._unknown_told: Set[str] = frozenset()
+        self._zone_logged = archive.ledger.zone
+        self._suspicion_logged = archive.ledger.suspicion
+        self._unknown_logged: Set[str] = frozenset()
         self._early_hours = EarlyHours()
         self._late_hours = LateHours()
         self._trying_rules = asyncio.Lock()
         self._rules_tried: int | None = None  # the checksum of those that were
         self._rules_held = False  # whether the meter went by those when they last skipped an hour
         self._try_not_before = 0.0  # loop time
-        self._outdated: Set[date] = frozenset()  # told already
-        self._weaknesses: list[str] = []  # reported already
-        self._unreadable: Set[date] = frozenset()  # told already
-        self._changed: Set[date] = frozenset()  # told already
-        self._gone: dict[date, bool] = {}  # reported already; whether the cloud had forgotten them
+        self._outdated: Set[date] = frozenset()  # those that were logged
+        self._weaknesses: list[str] = []  # those that were logged
+        self._unreadable: Set[date] = frozenset()  # those that were logged
+        self._changed: Set[date] = frozenset()  # those that were logged
+        self._gone: dict[date, bool] = {}  # those that were logged; whether the cloud had forgotten them
         self._other_zones: deque[str] = deque(maxlen=_ZONE_PROOFS)
         self._log = _log.bind(meter=meter.name)
 
@@ -235,55 +137,66 @@ class Collection:
         """The meter's zone, as well as it is known."""
         return self.archive.zone or self._home_zone
 
-    async def collect_day(
-        self, day: date, *, once: bool = False, is_called_off: Callable[[], bool] = lambda: False
-    ) -> DayOutcome:
-        """Asks for one day and saves what came; it is durable when this returns.
+    async def collect_day(self, day: date, policy: RequestPolicy = _USUAL) -> DayOutcome:
+        """Fetches one day, parses the answer and merges it into the day's file: durable when this returns.
 
-        Raises `CalledOff` where it was before its turn, `SourceError` where the cloud did not answer,
-        `OSError` where nothing could be saved, `ClockUntrusted` where nobody knows which hours are over,
+        Raises `CalledOff` where a request was called off, `SourceError` where the cloud did not answer,
+        `OSError` where nothing could be saved, `ClockUntrusted` where it is not certain which hours are over,
         `ArchiveRefused` or `ArchiveLocked` where the archive must not be used.
         """
         try:
-            await self.take_over(once=once, is_called_off=is_called_off)
-            answer = await self.client.fetch_day(self.meter, day, once=once, is_called_off=is_called_off)
-            self.check_clock()
-            now = self._clock()  # the one that is trusted; it may have been set since the day was asked for
-            asked = now - timedelta(seconds=answer.grid_age_s)
-            read = read_day(answer, self.meter, now)
-            self._check_zone(read.energy_day.day)
+            await self.take_over(policy)
+            answer = await self.client.fetch_day(self.meter, day, policy)
+            read, requested_at = self._parsed(answer)
         except AnswerError as error:
-            event = await self._reject(day, error)
-            self.note_failure(event, str(error))
-            failed = await self.fail_day(day, f"{event}: {error}")
-            is_common = isinstance(error, ZoneUnknown) or not self.archive.is_taken
-            return replace(failed, is_common=is_common)
-        hours_each = {(anomaly.ts, anomaly.field, anomaly.reason) for anomaly in read.anomalies}
-        kinds = Counter(
-            (name, reason) for _, name, reason in sorted(hours_each)
-        )  # an hour of both channels is one
-        for (name, reason), hours in kinds.items():
-            self._log.warning("answer.anomaly", day=str(day), field=name, reason=reason, hours=hours)
-        await self._try_rules(read.energy_day.day.zone, once=once, is_called_off=is_called_off)
-        await self._check_rules(answer, read, asked)
+            return await self._reject(day, error)
+        await self._check_rules(answer, read, requested_at, policy)
         try:
-            outcome = await self.blocking(self.archive.merge, read.energy_day, asked)
-        except UnreadableFile as error:  # nobody knows what an answer would replace
+            outcome = await self.blocking(self.archive.merge, read.energy_day, requested_at)
+        except UnreadableFile as error:  # it is unknown what an answer would replace
             await self.blocking(self.archive.probe)  # raises where it is the disk, not the file
             self.note_failure("file.unreadable", error.reason)
             return await self.fail_day(day, f"file.unreadable: {error.reason}")
-        tell_day(self._log, outcome, doubtful=len(read.energy_day.doubtful))
-        self._report_weaknesses()
-        self._tell_zone()
-        await self._tell_losses()
-        if day == self.today():  # an older day says nothing of how fresh the data are
-            self.answered_at = int(self._clock().timestamp())
-        self.writes += outcome.outcome in (Outcome.WRITTEN, Outcome.PARTIAL)
+        await self._note_saved(outcome, doubtful=len(read.energy_day.doubtful))
         return outcome
 
-    async def take_over(
-        self, *, once: bool = False, is_called_off: Callable[[], bool] = lambda: False
-    ) -> None:
+    def _parsed(self, answer: DayAnswer) -> tuple[ReadDay, datetime]:
+        """What the answer says, and when it was requested by a clock that is trusted.
+
+        That clock may have been set since the day was requested. Raises `AnswerError`, `ClockUntrusted`.
+        """
+        self.check_clock()
+        now = self._clock()
+        read = read_day(answer, self.meter, now)
+        self._check_zone(read.energy_day.day)
+        hours = {(each.ts, each.field, each.reason) for each in read.anomalies}  # once for both channels
+        for (name, reason), count in Counter((name, reason) for _, name, reason in sorted(hours)).items():
+            self._log.warning("answer.anomaly", day=str(answer.date), field=name, reason=reason, hours=count)
+        return read, now - timedelta(seconds=answer.grid_age_s)
+
+    async def _note_saved(self, outcome: DayOutcome, *, doubtful: int) -> None:
+        """Logs how the day ended and what the save learned; `doubtful` hours were left out of it."""
+        day, log = str(outcome.day), self._log
+        for quarantined in outcome.quarantined:
+            log_quarantined(log, quarantined)
+        for revision in outcome.revisions:
+            old_kwh, new_kwh = str(revision.old_kwh), str(revision.new_kwh)
+            log.info(
+                "hour.revised", day=day, ts=revision.ts, column=revision.column,
+                old_kwh=old_kwh, new_kwh=new_kwh,
+            )  # fmt: skip
+        if doubtful and not outcome.complete:
+            log.warning("day.doubtful", day=day, hours=doubtful)
+        level = log.debug if outcome.outcome in (Outcome.UNCHANGED, Outcome.EMPTY) else log.info
+        level(f"day.{outcome.outcome}", day=day, hours=outcome.hours, missing_hours=outcome.missing)
+        self._log_weaknesses()
+        self._log_zone()
+        await self._log_losses()
+        if outcome.day == self.today():  # an older day says nothing of how fresh the data are
+            self.answered_at = int(self._clock().timestamp())
+        self.writes += outcome.outcome in (Outcome.WRITTEN, Outcome.PARTIAL)
+
+    async def take_over(self, policy: RequestPolicy = _USUAL) -> None:
         """Takes day files without a mark, where the cloud's answers agree with them. Raises as `collect_day`.
 
         `AnswerError` as well, where no answer can be used. Nothing to do where the archive is taken.
@@ -294,11 +207,11 @@ class Collection:
         async def answered(day: date) -> EnergyDay | None:
             bare = unscaled(self.meter)
             try:
-                answer = await self.client.fetch_day(bare, day, once=once, is_called_off=is_called_off)
+                answer = await self.client.fetch_day(bare, day, policy)
                 self.check_clock()
                 return read_day(answer, bare, self._clock()).energy_day
             except ZoneUnknown as error:  # so will be the others
-                self.report_unknown(error.zone, None)
+                self.log_unknown_zone(error.zone, None)
                 raise
             except AnswerError as error:
                 odd.append(error)
@@ -362,74 +275,89 @@ class Collection:
 
     def _refused(self, error: ArchiveRefused | ArchiveLocked) -> ArchiveRefused | ArchiveLocked:
         """Notes why the archive must not be used, and logs it where it is news."""
-        is_news = str(error) != str(self.refusal or "")
-        if isinstance(error, ArchiveRefused) and error.event == "archive.missing":
-            self.note_failure("archive.missing", str(error))
-            if is_news:
-                self._log.error("archive.missing", reason=str(error))
-        else:
-            self.note_failure("archive.refused", str(error))
-            if is_news:
-                self._log.error("archive.refused", reason=str(error))
+        is_missing = isinstance(error, ArchiveRefused) and error.event == "archive.missing"
+        event = "archive.missing" if is_missing else "archive.refused"
+        self.note_failure(event, str(error))
+        if str(error) != str(self.refusal or ""):
+            self._log.error(event, reason=str(error))
         self.refusal = error
         return error
 
-    def _report_weaknesses(self) -> None:
+    def _log_weaknesses(self) -> None:
         """Once each: what the archive's file system does not promise."""
         weaknesses = self.archive.weaknesses()
         if news := [each for each in weaknesses if each not in self._weaknesses]:
             self._log.warning("storage.weak", folder=str(self.archive.folder), reason="; ".join(news))
             self._weaknesses = weaknesses
 
-    def _tell_zone(self) -> None:
-        """Each news of it once, also where several days are under way."""
-        if (zone := self.archive.ledger.zone) is not None:
-            tell_zone(self._log, self._zone_told, zone)
-        self._zone_told = zone
-        self._tell_suspicion(self.zone)
+    def _log_zone(self) -> None:
+        """That the zone became known, or is another one than before: once, also where several days run."""
+        before, zone = self._zone_logged, self.archive.ledger.zone
+        self._zone_logged = zone
+        if before is None and zone is not None:
+            self._log.info("zone.learned", zone=zone)
+        elif before and zone and before != zone and not are_one(before, zone):  # another name is no news
+            self._log.warning("zone.changed", old=before, zone=zone)
+        self._log_suspicion(self.zone)
 
-    def _tell_suspicion(self, zone: ZoneInfo) -> None:
+    def _log_suspicion(self, zone: ZoneInfo) -> None:
         """That the rules of the zone are in doubt, and that they no longer are: once each."""
-        told, suspicion = self._suspicion_told, self.archive.ledger.suspicion
-        self._suspicion_told = suspicion
-        if (told is None) != (suspicion is None):
-            tell_suspicion(self._log, suspicion, zone)
+        before, suspicion = self._suspicion_logged, self.archive.ledger.suspicion
+        self._suspicion_logged = suspicion
+        release = rules_of(zone).release
+        if suspicion is None and before is not None:
+            self._log.info("zone.trusted", zone=zone.key, release=release)
+        elif suspicion is not None and before is None:
+            day = None if suspicion.day is None else str(suspicion.day)
+            self._log.error(
+                "zone.suspected", zone=zone.key, release=release, day=day, reason=suspicion.reason
+            )
 
-    def report_unknown(self, name: str, configured: str | None) -> None:
+    def log_unknown_zone(self, name: str, configured: str | None) -> None:
         """Logs, once, that this machine does not know the zone that the answers name."""
-        if name not in self._unknown_told:
-            self._unknown_told |= {name}
-            tell = self._log.error if configured is None else self._log.warning
+        if name not in self._unknown_logged:
+            self._unknown_logged |= {name}
+            log = self._log.error if configured is None else self._log.warning
             reason = f"this machine's list of time zones lacks it. {CURES['zone.unknown']}"
-            tell("zone.unknown", zone=name, configured=configured, reason=reason)
+            log("zone.unknown", zone=name, configured=configured, reason=reason)
 
-    async def _reject(self, day: date, error: AnswerError) -> str:
-        """Says why an answer cannot be used, which may be this machine's own lack; gives the event's name."""
+    async def _reject(self, day: date, error: AnswerError) -> DayOutcome:
+        """The day failed, for its answer cannot be used; where that is common to all days, it says so."""
+        event = await self._log_rejected(day, error)
+        self.note_failure(event, str(error))
+        failed = await self.fail_day(day, f"{event}: {error}")
+        return replace(failed, is_common=isinstance(error, ZoneUnknown) or not self.archive.is_taken)
+
+    async def _log_rejected(self, day: date, error: AnswerError) -> str:
+        """The event's name: it may be this machine that lacks something."""
         if isinstance(error, ZoneUnknown):
-            self.report_unknown(error.zone, None)
+            self.log_unknown_zone(error.zone, None)
             return "zone.unknown"
         zone = known_zone(error.zone) if isinstance(error, ZoneContradicted) else None
         known = self.archive.zone
         is_the_meters = zone is not None and (known is None or known.key == zone.key)
         if zone is not None and is_the_meters and may_be_wrong(zone, day) and self.archive.is_taken:
             await self.blocking(self.archive.suspect, zone, error.reason, self._clock(), day)
-            self._tell_suspicion(zone)
+            self._log_suspicion(zone)
             return "zone.suspected"
         self._log.warning("answer.rejected", day=str(day), field=error.field, reason=error.reason)
         return "answer.rejected"
 
-    async def _check_rules(self, answer: DayAnswer, read: ReadDay, asked: datetime) -> None:
+    async def _check_rules(
+        self, answer: DayAnswer, read: ReadDay, requested_at: datetime, policy: RequestPolicy
+    ) -> None:
         """Whether the zone is known, and its rules fit: hours are not whole before they are over, nor always
         too late. The latter counts where the rules are old, and the meter has not been seen to go by them.
         """
         zone = read.energy_day.day.zone
+        await self._try_rules(zone, policy)
         name = answer.grid["timezone"]
         if known_zone(name) is None:
-            self.report_unknown(name, zone.key)
+            self.log_unknown_zone(name, zone.key)
         if self.client.cloud_now() is None or not may_be_wrong(zone, read.energy_day.day.date):
             return  # it may be this machine's clock that is behind
-        early = self._early_hours.note(read.unfinished, read.energy_day.readings, asked)
-        late = self._late_hours.note(read.energy_day, read.unfinished, asked)
+        early = self._early_hours.note(read.unfinished, read.energy_day.readings, requested_at)
+        late = self._late_hours.note(read.energy_day, read.unfinished, requested_at)
         if self._rules_held or not rules_of(zone).are_stale(self.today()):
             late = False  # a slow meter may look like that, too
         clues = {
@@ -443,7 +371,7 @@ class Collection:
         elif suspicion.day is None and (early is False or clues.get(suspicion.reason) is False):
             await self.blocking(self.archive.trust)
 
-    async def _try_rules(self, zone: ZoneInfo, *, once: bool, is_called_off: Callable[[], bool]) -> None:
+    async def _try_rules(self, zone: ZoneInfo, policy: RequestPolicy) -> None:
         """Tries rules that are old by the day on which they last skip an hour: once, before a day is saved.
 
         What was measured in that hour contradicts them, which no lateness of a meter does. The day is not
@@ -459,9 +387,7 @@ class Collection:
                 self._rules_tried, self._rules_held = rules.checksum, False
                 return
             try:
-                answer = await self.client.fetch_day(
-                    self.meter, skip.date, once=once, is_called_off=is_called_off
-                )
+                answer = await self.client.fetch_day(self.meter, skip.date, policy)
                 told = read_day(answer, self.meter, self._clock()).energy_day
             except (SourceError, AnswerError) as error:  # the day that was asked for is there, and counts
                 self._rules_held = False
@@ -518,34 +444,35 @@ class Collection:
         damaged = await self.blocking(self.archive.scan, self.today())
         self.is_looked_at = True
         for quarantined in damaged:
-            tell_quarantined(self._log, quarantined)
+            log_quarantined(self._log, quarantined)
         if self.archive.unreadable.keys() - self._unreadable:
-            await self.blocking(self.archive.probe)  # a disk in trouble is told as that
-        unreadable = self.archive.unreadable
-        if news := {day: reason for day, reason in unreadable.items() if day not in self._unreadable}:
-            tell_unreadable(self._log, news)
-        self._unreadable = unreadable.keys()
-        if more := self.archive.changed - self._changed:
-            tell_changed(self._log, more)
-        self._changed = self.archive.changed
+            await self.blocking(self.archive.probe)  # a disk in trouble is reported as that
+        unreadable, changed = self.archive.unreadable, self.archive.changed
         outdated = self.archive.outdated.copy()
+        if news := unreadable.keys() - self._unreadable:
+            self._log.error("file.unreadable", reason=unreadable[max(news)], **_listed(news))
+        if more := changed - self._changed:
+            self._log.warning("file.changed", **_listed(more))
         if more := outdated - self._outdated:
-            tell_outdated(self._log, more, self.archive.ledger.zone)
-        self._outdated = outdated
-        self._tell_suspicion(self.zone)
+            self._log.warning("file.outdated", zone=self.archive.ledger.zone, **_listed(more))
+        self._unreadable, self._changed, self._outdated = unreadable.keys(), changed, outdated
+        self._log_suspicion(self.zone)
         still_gone = self.archive.gone | self.archive.gone_for_good
         self._gone = {day: forgotten for day, forgotten in self._gone.items() if day in still_gone}
         if gone := self.archive.gone:
-            self._report_gone(gone)
+            self._log_gone(gone)
             await self.blocking(self._want_again, gone)
 
-    def _report_gone(self, days: Set[date]) -> None:
-        """Each once by this process, and once more when the cloud has forgotten it."""
+    def _log_gone(self, days: Set[date]) -> None:
+        """Complete files that are gone: each once by this process, once more when the cloud has forgotten it.
+
+        In place of `older` of them there is a file with hours missing.
+        """
         first, known = first_day(self.today(), None, None), self.archive.known()
-        news = {day: day < first for day in days if self._gone.get(day) != (day < first)}
-        if news:
+        if news := {day: day < first for day in days if self._gone.get(day) != (day < first)}:
             older = sum(known.get(day, NOTHING).stored for day in news)
-            report_gone(self._log, news.keys(), older=older, forgotten=sum(news.values()))
+            forgotten = sum(news.values())
+            self._log.warning("file.gone", older=older, forgotten=forgotten, **_listed(news.keys()))
         self._gone |= news
 
     def _want_again(self, days: Set[date]) -> None:
@@ -612,8 +539,8 @@ class Collection:
         """The meter's date now."""
         return date_in(self.zone, self._clock())
 
-    async def _tell_losses(self) -> None:
-        """Says, once, which days the cloud forgot before they were complete. Looks once a day.
+    async def _log_losses(self) -> None:
+        """Logs, once, which days the cloud forgot before they were complete. Once a day.
 
         Not those whose files went or cannot be read, which is reported as that.
         """
@@ -624,36 +551,11 @@ class Collection:
         ledger = self.archive.ledger
         lost = lost_days(first, self.archive.known(), ledger.lost_before)
         gone = self.archive.gone_for_good & set(lost)
-        self._report_gone(gone)
-        if days := [str(day) for day in lost if day not in gone and day not in self.archive.unreadable]:
-            self._log.warning(
-                "history.lost", count=len(days), oldest=days[0], newest=days[-1], days=days[:40]
-            )
+        self._log_gone(gone)
+        if news := set(lost) - gone - self.archive.unreadable.keys():
+            self._log.warning("history.lost", **_listed(news))
         if lost:
             await self.blocking(ledger.note_lost, first)
-
-    async def blocking(self, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """A blocking call on the archive, off the loop, one after the other.
-
-        A card that stalls must not starve the watchdog. Cancelling does not stop the thread: the next
-        call waits for it.
-        """
-        async with self._one_at_a_time:
-            await self.idle()
-            loop = asyncio.get_running_loop()
-            future = loop.run_in_executor(self._threads, partial(call, *args, **kwargs))
-            self._under_way = future
-            return await asyncio.shield(future)
-
-    async def idle(self) -> None:
-        """Until no blocking call is under way, also one whose caller was cancelled."""
-        if self._under_way is not None and not self._under_way.done():
-            await asyncio.wait([self._under_way])
-
-    @property
-    def is_at_work(self) -> bool:
-        """Whether a blocking call is under way."""
-        return self._under_way is not None and not self._under_way.done()
 
     def _planned(self, lane: Lane) -> Iterator[date]:
         now, today, since = self._clock(), self.today(), self.since
@@ -664,3 +566,31 @@ class Collection:
             known = self.archive.known()
             return heal_days(self.zone, oldest, known, self.availability, now, self.policy)
         return backfill_days(today, self.first_wanted(), self.archive.known, self.availability)
+
+
+def check_clock(now: datetime, today: date, cloud_now: datetime | None, newest_stored: date | None) -> None:
+    """Raises `ClockUntrusted` with the reason. `cloud_now` is what the cloud's clock says at `now`."""
+    if SYNCHRONIZED.exists():
+        return
+    if cloud_now is not None:
+        off_s = (now - cloud_now).total_seconds()
+        if abs(off_s) > _TOLERANCE_S:
+            raise ClockUntrusted(f"it says {now:%Y-%m-%d %H:%M} UTC, the cloud {cloud_now:%Y-%m-%d %H:%M}")
+    elif newest_stored is not None and newest_stored > today:
+        raise ClockUntrusted(f"it says {now:%Y-%m-%d %H:%M} UTC, but {newest_stored} is stored already")
+
+
+def log_quarantined(log: Logger, quarantined: Quarantined) -> None:
+    """A file was moved aside."""
+    log.warning(
+        "file.quarantined",
+        day=str(quarantined.day),
+        reason=quarantined.reason,
+        place=str(quarantined.place),
+    )
+
+
+def _listed(days: Set[date]) -> dict[str, Any]:
+    """An event's fields for many days: how many, the oldest, the newest, and the first forty of them."""
+    names = [str(day) for day in sorted(days)]
+    return {"count": len(names), "oldest": names[0], "newest": names[-1], "days": names[:40]}

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
 from contextlib import suppress
 from datetime import date, datetime, timedelta
 
 from collector import logs
+from collector.cloud.client import RequestPolicy
 from collector.cloud.parse import SPAN_DAYS, SpanTotals, read_totals, span_before
 from collector.collect.collector import Collection
 from collector.energy.days import local_day
@@ -29,19 +29,20 @@ _MOST_DAYS = 240  # from about a year on the cloud answers by the month
 _WAIT_S, _MOST_WAIT_S = 60.0, 3600.0
 _AT_ONCE = 30  # files that are read before the archive is free for somebody else
 
+_USUAL = RequestPolicy()
 _log = logs.get_logger("totals")
 
 
 async def totals_of(
-    collection: Collection, first: date, last: date, is_called_off: Callable[[], bool] = lambda: False
+    collection: Collection, first: date, last: date, policy: RequestPolicy = _USUAL
 ) -> SpanTotals | CollectorError:
     """The totals of those days, or why there are none. Raises `CalledOff`."""
     try:
-        answer = await collection.client.fetch_totals(collection.meter, first, last, is_called_off)
+        answer = await collection.client.fetch_totals(collection.meter, first, last, policy)
         collection.check_clock()
         totals = read_totals(answer, collection.meter)
     except ZoneUnknown as error:
-        collection.report_unknown(error.zone, None)
+        collection.log_unknown_zone(error.zone, None)
         return error
     except (AnswerError, ClockUntrusted, SourceError) as error:
         return error
@@ -52,7 +53,7 @@ async def totals_of(
     return totals
 
 
-async def look_ahead(collection: Collection, first: date, is_called_off: Callable[[], bool]) -> bool:
+async def look_ahead(collection: Collection, first: date, policy: RequestPolicy) -> bool:
     """Notes which of the days from `first` to yesterday the cloud has, by its daily totals.
 
     Returns whether the cloud answered. Totals that it refuses, or gives in another interval, are no outage:
@@ -62,7 +63,7 @@ async def look_ahead(collection: Collection, first: date, is_called_off: Callabl
     """
     try:
         with suppress(CalledOff, OSError):  # a disk in trouble is told by the work itself
-            if await _read_down(collection, first, is_called_off):
+            if await _read_down(collection, first, policy):
                 collection.totals_waits = 0
                 return True
         wait_s = min(_WAIT_S * 2**collection.totals_waits, _MOST_WAIT_S)
@@ -128,7 +129,7 @@ def are_totals_distrusted(collection: Collection, compared: int, different: int)
     return distrusted
 
 
-async def _read_down(collection: Collection, first: date, is_called_off: Callable[[], bool]) -> bool:
+async def _read_down(collection: Collection, first: date, policy: RequestPolicy) -> bool:
     """Reads the totals down to `first`; whether the cloud answered. Raises `CalledOff`, `OSError`.
 
     The spans grow as long as the answers come by the day.
@@ -143,7 +144,7 @@ async def _read_down(collection: Collection, first: date, is_called_off: Callabl
     length, is_growing = SPAN_DAYS, True
     while first <= last:
         span = span_before(first, last, length)
-        told = await totals_of(collection, *span, is_called_off)
+        told = await totals_of(collection, *span, policy)
         if isinstance(told, SpanTotals):
             last = span[0] - _DAY
             length = min(2 * length, _MOST_DAYS) if is_growing else length

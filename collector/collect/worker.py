@@ -12,6 +12,7 @@ from itertools import chain, count
 
 from collector import logs
 from collector.archive.store import DayOutcome
+from collector.cloud.client import RequestPolicy
 from collector.collect.collector import Collection, Lane
 from collector.collect.outages import (
     CLOCK,
@@ -400,14 +401,18 @@ class AccountRunner:
     async def _look_ahead(self, job: Job) -> None:
         """Reads the daily totals. Where the cloud fails, the first day will show it."""
         oldest = job.oldest or job.collection.today()
-        if await look_ahead(job.collection, oldest, lambda: self._recovery is not None):
+        if await look_ahead(
+            job.collection, oldest, RequestPolicy(is_called_off=lambda: self._recovery is not None)
+        ):
             self._answered = True
         self.moved_at = asyncio.get_running_loop().time()
         self._under_way -= 1
         job.open -= 1
         self._lanes.settle(job)
 
-    async def _attempt(self, collection: Collection, day: date, *, once: bool = False) -> DayOutcome | Cause:
+    async def _attempt(
+        self, collection: Collection, day: date, *, is_probe: bool = False
+    ) -> DayOutcome | Cause:
         """Collects one day; gives the error where nobody could have now.
 
         Raises `CalledOff`: a probe only where the archive must not be used.
@@ -417,10 +422,10 @@ class AccountRunner:
         def is_called_off() -> bool:
             nonlocal held
             held = self._held_for_too_long()
-            return held is not None or (self._recovery is not None and not once)
+            return held is not None or (self._recovery is not None and not is_probe)
 
         try:
-            outcome = await collection.collect_day(day, once=once, is_called_off=is_called_off)
+            outcome = await collection.collect_day(day, RequestPolicy(is_probe, is_called_off))
         except CalledOff:
             if held is None:
                 raise
@@ -572,7 +577,7 @@ class AccountRunner:
         today = collection.today()
         for day in newest_first(today, today - timedelta(days=STRIKES - 1)):
             if day not in row.days:
-                found = await self._attempt(collection, day, once=True)
+                found = await self._attempt(collection, day, is_probe=True)
                 if not isinstance(found, Rejected):
                     return found
                 row.days.add(day)
@@ -583,7 +588,7 @@ class AccountRunner:
         for other in self._collections:
             if other is not collection and self._can_ask_for(other):
                 try:
-                    found = await self._attempt(other, other.today(), once=True)
+                    found = await self._attempt(other, other.today(), is_probe=True)
                 except CalledOff:  # its archive must not be used: that says nothing of the cloud
                     continue
                 if not isinstance(found, Rejected):
@@ -613,7 +618,7 @@ class AccountRunner:
             if self._recovery is not None:
                 continue
             day = row.held[0][1] if number % 2 else collection.today()
-            found = await self._attempt(collection, day, once=True)
+            found = await self._attempt(collection, day, is_probe=True)
             if isinstance(found, DayOutcome):
                 break
             if isinstance(found, Rejected):
@@ -740,7 +745,7 @@ class AccountRunner:
             collection = [collection, *others][number // 2 % (1 + len(others))]
         day = collection.today() if failed is None or number % 2 else failed
         try:
-            found = await self._attempt(collection, day, once=True)
+            found = await self._attempt(collection, day, is_probe=True)
         except CalledOff:  # the files were compared with the cloud's answers, and are another meter's
             return None
         if not isinstance(found, DayOutcome):

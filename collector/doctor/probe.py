@@ -14,7 +14,7 @@ from itertools import zip_longest
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from collector.cloud.client import CloudClient, look_up, open_session
+from collector.cloud.client import CloudClient, RequestPolicy, look_up, open_session
 from collector.cloud.meters import Account, Kind, Meter
 from collector.cloud.pacing import Pacer
 from collector.cloud.parse import DayAnswer, ReadDay, read_day, zone_of
@@ -154,7 +154,7 @@ class _Asker:
         """The answer for one clamp; after a rejection it is asked for once more."""
         while self._may_ask(account, heard):
             try:
-                answer = await client.fetch_day(part, heard.day, once=True)
+                answer = await client.fetch_day(part, heard.day, RequestPolicy(is_probe=True))
             except RateLimited as error:
                 account.rejections += 1
                 if account.rejections > 1 or (error.retry_after_s or 0) > _WORTH_WAITING_S:

@@ -21,7 +21,7 @@ from collector.energy.identity import Identity
 from collector.errors import ArchiveError, ArchiveLocked, ArchiveRefused, RateLimited, SourceError
 from collector.service.systemd import hint
 from collector.settings import Settings
-from collector.threads import DaemonThreads
+from collector.threads import in_thread
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +91,7 @@ async def assembled(
                 accounts.append(AccountAtWork(each.account.name, runner, collections, client.pacer))
             yield accounts
     finally:
-        if not any(each.is_at_work for account in accounts for each in account.collections):
+        if not any(each.blocking.is_busy for account in accounts for each in account.collections):
             held.close()
 
 
@@ -113,7 +113,7 @@ async def _opened(settings: Settings, remembered: Remembered | None) -> tuple[di
         if done.exception() is None:
             done.result()[1].close()
 
-    opening = asyncio.get_running_loop().run_in_executor(DaemonThreads(), opened)
+    opening = in_thread(opened)
     try:
         return await asyncio.shield(opening)
     except asyncio.CancelledError:

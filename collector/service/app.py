@@ -27,7 +27,7 @@ from collector.service.signals import Signals, broken_off_by
 from collector.service.systemd import Notifier
 from collector.settings import Settings
 from collector.status import in_one_line, place_for, read_standing
-from collector.threads import DaemonThreads
+from collector.threads import in_thread
 
 _log = logs.get_logger("service")
 
@@ -240,7 +240,7 @@ class _Configuration:
     async def _read(self) -> Settings | list[str]:
         """The settings in the file, or its mistakes. Off the loop: it may lie on a card that stalls."""
         try:
-            read = await asyncio.get_running_loop().run_in_executor(DaemonThreads(), self._load)
+            read = await in_thread(self._load)
         except SettingsError as error:
             return [str(problem) for problem in error.problems]
         logs.add_secrets(read.secrets)
@@ -335,7 +335,7 @@ class _Round:
         if late:
             await asyncio.wait(late)
         for _, collection in self._collections():
-            await collection.idle()
+            await collection.blocking.idle()
         await self._observer.idle()
 
     def _begin(self) -> None:

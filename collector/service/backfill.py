@@ -186,7 +186,7 @@ async def backfill(
             task.cancel()
         for account in accounts:
             for each in account.collections:
-                await each.idle()
+                await each.blocking.idle()
         for task in workers:
             if task.done() and not task.cancelled():
                 task.result()

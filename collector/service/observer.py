@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
-from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple, TypeVar
+from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
 from collector import __version__, logs
@@ -32,9 +31,7 @@ from collector.status import (
     judged,
     write_standing,
 )
-from collector.threads import DaemonThreads
-
-T = TypeVar("T")
+from collector.threads import BlockingCalls
 
 _LOOK_S = 3600.0  # so often files are read that nothing of ours has changed
 _STEP_S = 60.0  # by so much the clock was set, and not slewed
@@ -62,8 +59,7 @@ class Observer:
         self._clock = clock
         self._home_zone = home_zone
         self._place = place
-        self._threads = DaemonThreads()
-        self._under_way: asyncio.Future[Any] | None = None
+        self._blocking = BlockingCalls()  # not in the queue of what is saved: a stalled card delays only this
         self._began = asyncio.get_running_loop().time()
         now = int(clock().timestamp())
         blank = Standing(__version__, os.getpid(), now, now, "")
@@ -104,7 +100,7 @@ class Observer:
         standing = judged(facts, now.timestamp(), self._policy)
         if _timeless(standing) != _timeless(self.standing):
             with suppress(OSError):  # a disk in trouble is told by the work itself
-                await self._in_thread(partial(write_standing, self._place, standing))
+                await self._blocking(write_standing, self._place, standing)
         self._tell_changes(standing)
         self.standing = standing
         return standing
@@ -165,7 +161,7 @@ class Observer:
         if found is None or found.stored != stored or at - found.at >= _LOOK_S:
             today, since = collection.today(), collection.since
             try:
-                newest, missing = await self._in_thread(partial(_read, collection, known, today, now))
+                newest, missing = await self._blocking(_read, collection, known, today, now)
             except OSError:  # too many open files: the work itself tells it, and the next look may do
                 return found or _Found(at, (), None, 0, [])
             first = first_day(today, collection.policy.backfill_days, since)
@@ -174,16 +170,9 @@ class Observer:
             self._files[name] = found
         return found
 
-    async def _in_thread(self, call: Callable[[], T]) -> T:
-        """Off the loop, and not in the queue of what is saved: a card that stalls delays only this."""
-        future = asyncio.get_running_loop().run_in_executor(self._threads, call)
-        self._under_way = future
-        return await asyncio.shield(future)
-
     async def idle(self) -> None:
         """Until nothing is read or written, also where who wanted it was cancelled."""
-        if self._under_way is not None:
-            await asyncio.wait([self._under_way])
+        await self._blocking.idle()
 
     def _warn(self, collection: Collection, expiring: list[date]) -> None:
         """Says, once a day, what will be lost unless it is had soon."""

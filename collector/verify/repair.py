@@ -16,7 +16,7 @@ from collector.archive.mark import FILE_NAME as MARK_NAME
 from collector.archive.mark import Remembered, read_mark
 from collector.archive.store import Archive
 from collector.cloud.meters import Meter
-from collector.collect.collector import tell_quarantined
+from collector.collect.collector import log_quarantined
 from collector.energy.days import date_in
 from collector.energy.history import first_day, latest
 from collector.energy.identity import Identity
@@ -86,7 +86,7 @@ def mend(archive: Archive, meter: Meter, inspection: Inspection, today: date) ->
             continue
         else:
             aside = archive.set_aside(day, reason)
-            tell_quarantined(_log.bind(meter=meter.name), aside)
+            log_quarantined(_log.bind(meter=meter.name), aside)
             actions[day] = Action.QUARANTINED
         if first <= day < today:
             archive.want_again(day, f"verify: {reason}")

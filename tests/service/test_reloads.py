@@ -6,7 +6,6 @@ import asyncio
 import errno
 import io
 import os
-import threading
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from datetime import timedelta
@@ -113,50 +112,6 @@ async def test_a_stop_does_not_wait_for_a_save_and_leaves_the_lock_to_the_kernel
             assert await service.stop() <= 5
             assert is_held(service.world.folder() / ".collector" / "lock")
     await until(lambda: len(records_of(tmp_path / "house" / f"{TODAY}.jsonl")) == 14)
-
-
-async def test_a_call_waits_for_one_whose_caller_went_away(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Bug: cancelling let go of the queue while the thread worked on; a second one began beside it."""
-    collections: list[Any] = []
-    keep(collections, monkeypatch)
-    async with living(cloud_of(), tmp_path, START, **SHALLOW) as service:
-        await service.pass_time(minutes=5)
-        [house] = collections
-        begun, goes_on, order = threading.Event(), threading.Event(), []
-
-        def first() -> None:
-            begun.set()
-            assert goes_on.wait(30)
-            order.append("first")
-
-        calls = [asyncio.create_task(house.blocking(first))]
-        await until(begun.is_set)
-        for name in ("second", "third"):
-            calls.append(asyncio.create_task(house.blocking(order.append, name)))
-            await asyncio.sleep(0)
-            calls[-2].cancel()
-        idle = asyncio.create_task(house.idle())
-        for _ in range(100):
-            await asyncio.sleep(0)
-        assert (order, idle.done()) == ([], False)
-        goes_on.set()
-        await asyncio.gather(*calls, idle, return_exceptions=True)
-        assert order == ["first", "third"]
-
-
-def keep(collections: list[Any], patch: pytest.MonkeyPatch) -> None:
-    """Notes each collection that is made: nobody outside sees one otherwise."""
-    from collector.collect.collector import Collection
-
-    really = Collection.__init__
-
-    def init(self: Collection, *told: Any) -> None:
-        collections.append(self)
-        really(self, *told)
-
-    patch.setattr(Collection, "__init__", init)
 
 
 async def test_a_reload_takes_each_lock_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,7 +11,7 @@ from datetime import date, timedelta
 
 import pytest
 
-from collector.cloud.client import CloudClient, open_session
+from collector.cloud.client import CloudClient, RequestPolicy, open_session
 from collector.cloud.meters import Account, Meter
 from collector.cloud.pacing import Pacer, Pacing
 from collector.cloud.parse import read_day
@@ -250,7 +250,7 @@ async def test_further_attempts_are_told_and_once_makes_none() -> None:
             await client.fetch_day(_GRID_ONLY, _DAY)
         assert told == [("the cloud answered 500", 1), ("the cloud answered 500", 2)]
         with pytest.raises(Unavailable):
-            await client.fetch_day(_GRID_ONLY, _DAY, once=True)
+            await client.fetch_day(_GRID_ONLY, _DAY, RequestPolicy(is_probe=True))
         assert simulator.counts.total.requests == 4
 
 
@@ -262,7 +262,9 @@ async def test_what_is_called_off_while_it_waits_is_not_asked() -> None:
     ):
         is_down = False
         waiting = [
-            asyncio.create_task(client.fetch_day(_GRID_ONLY, _DAY, is_called_off=lambda: is_down))
+            asyncio.create_task(
+                client.fetch_day(_GRID_ONLY, _DAY, RequestPolicy(is_called_off=lambda: is_down))
+            )
             for _ in range(2)
         ]
         await asyncio.sleep(1.5)
