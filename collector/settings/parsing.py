@@ -148,89 +148,6 @@ def _without_keys(
     return [Problem(redact(each.field), redact(each.value), redact(each.reason)) for each in problems]
 
 
-@dataclass(slots=True)
-class _Reading:
-    """One configuration as it is read: what it depends on, and what was found wrong so far.
-
-    `labels` has the name under which the user gave a setting: `meter.id`: `--id`.
-    """
-
-    environ: Mapping[str, str]
-    source: Path | None
-    labels: Mapping[str, str]
-    problems: list[Problem] = field(default_factory=list)
-    warnings: list[str] = field(default_factory=list)
-
-    def wrong(self, place: str, value: object, reason: str) -> None:
-        """Notes a problem; what could be a secret of the value is not shown."""
-        self.problems.append(Problem(place, _shown(value), reason))
-
-    def placed(self, path: Path, *, in_file: bool = True) -> Path:
-        """The path, ~ put in; one in the file begins at its folder, any other where the user is."""
-        if path.parts[:1] == ("~",) and self.environ.get("HOME"):
-            path = Path(self.environ["HOME"], *path.parts[1:])
-        return self.source.parent / path if in_file and self.source is not None else path
-
-
-class _Table:
-    """The table `kind`, shown to the user as `place`; its settings are named by their keys."""
-
-    def __init__(self, kind: str, place: str, raw: object, reading: _Reading, *nested: str) -> None:
-        """`nested` are the tables that it may have. Each unknown key is noted."""
-        self.kind = kind
-        self.place = place
-        self.reading = reading
-        self._raw: Mapping[str, object] = raw if isinstance(raw, dict) else {}
-        self._settings = {setting.key: setting for setting in TABLES[kind]}
-        if not isinstance(raw, dict):
-            reading.wrong(place, raw, f"must be a table: {heading_of(kind)}")
-        known = [*self._settings, *nested]
-        for key in self._raw:
-            if key not in known:
-                reading.wrong(f"{place}.{_shown(key)}", None, _unknown(key, known))
-
-    def has(self, key: str) -> bool:
-        """Whether the user gave it."""
-        return key in self._raw
-
-    def take(self, key: str) -> Any:
-        """The setting's value; its default where it is absent or wrong, which is noted."""
-        setting = self._settings[key]
-        if self.has(key):
-            try:
-                return setting.read(self._raw[key])
-            except ValueError as error:
-                self.wrong(key, str(error))
-        elif setting.required:
-            self.reading.wrong(self.label(key), None, "is missing")
-        return setting.default
-
-    def fields_of(self, of: type) -> dict[str, Any]:
-        """All fields of that value object that this table has."""
-        return {each.attribute: self.take(each.key) for each in self._settings.values() if each.of is of}
-
-    def wrong(self, key: str, reason: str) -> None:
-        """Notes that the setting's value cannot be used."""
-        value = None if self._settings[key].secret else self._raw.get(key)
-        self.reading.wrong(self.label(key), value, reason)
-
-    def warn(self, key: str, reason: str) -> None:
-        """Notes what the user should know of the setting."""
-        self.reading.warnings.append(f"{self.label(key)}: {reason}")
-
-    def label(self, key: str) -> str:
-        """What the user calls it: its place in the file, or its flag."""
-        return self.reading.labels.get(f"{self.kind}.{key}", f"{self.place}.{key}")
-
-    def lists(self, key: str) -> list[object]:
-        """The tables `[[…key]]` inside of this one."""
-        value = self._raw.get(key, [])
-        if isinstance(value, list):
-            return value
-        self.reading.wrong(f"{self.place}.{key}", None, f"must be a list of tables: {LISTS[key]}")
-        return []
-
-
 def _settings(raw: Mapping[str, object], reading: _Reading, *, flat: bool) -> Settings:
     for key in raw:
         if key == "meter":
@@ -422,6 +339,89 @@ def _warn_of_shared_paces(accounts: list[Account], reading: _Reading) -> None:
                 f"{' and '.join(names)} have the same host and key and share one request a second: "
                 "one [[account]] with all their meters is enough"
             )
+
+
+@dataclass(slots=True)
+class _Reading:
+    """One configuration as it is read: what it depends on, and what was found wrong so far.
+
+    `labels` has the name under which the user gave a setting: `meter.id`: `--id`.
+    """
+
+    environ: Mapping[str, str]
+    source: Path | None
+    labels: Mapping[str, str]
+    problems: list[Problem] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+
+    def wrong(self, place: str, value: object, reason: str) -> None:
+        """Notes a problem; what could be a secret of the value is not shown."""
+        self.problems.append(Problem(place, _shown(value), reason))
+
+    def placed(self, path: Path, *, in_file: bool = True) -> Path:
+        """The path, ~ put in; one in the file begins at its folder, any other where the user is."""
+        if path.parts[:1] == ("~",) and self.environ.get("HOME"):
+            path = Path(self.environ["HOME"], *path.parts[1:])
+        return self.source.parent / path if in_file and self.source is not None else path
+
+
+class _Table:
+    """The table `kind`, shown to the user as `place`; its settings are named by their keys."""
+
+    def __init__(self, kind: str, place: str, raw: object, reading: _Reading, *nested: str) -> None:
+        """`nested` are the tables that it may have. Each unknown key is noted."""
+        self.kind = kind
+        self.place = place
+        self.reading = reading
+        self._raw: Mapping[str, object] = raw if isinstance(raw, dict) else {}
+        self._settings = {setting.key: setting for setting in TABLES[kind]}
+        if not isinstance(raw, dict):
+            reading.wrong(place, raw, f"must be a table: {heading_of(kind)}")
+        known = [*self._settings, *nested]
+        for key in self._raw:
+            if key not in known:
+                reading.wrong(f"{place}.{_shown(key)}", None, _unknown(key, known))
+
+    def has(self, key: str) -> bool:
+        """Whether the user gave it."""
+        return key in self._raw
+
+    def take(self, key: str) -> Any:
+        """The setting's value; its default where it is absent or wrong, which is noted."""
+        setting = self._settings[key]
+        if self.has(key):
+            try:
+                return setting.read(self._raw[key])
+            except ValueError as error:
+                self.wrong(key, str(error))
+        elif setting.required:
+            self.reading.wrong(self.label(key), None, "is missing")
+        return setting.default
+
+    def fields_of(self, of: type) -> dict[str, Any]:
+        """All fields of that value object that this table has."""
+        return {each.attribute: self.take(each.key) for each in self._settings.values() if each.of is of}
+
+    def wrong(self, key: str, reason: str) -> None:
+        """Notes that the setting's value cannot be used."""
+        value = None if self._settings[key].secret else self._raw.get(key)
+        self.reading.wrong(self.label(key), value, reason)
+
+    def warn(self, key: str, reason: str) -> None:
+        """Notes what the user should know of the setting."""
+        self.reading.warnings.append(f"{self.label(key)}: {reason}")
+
+    def label(self, key: str) -> str:
+        """What the user calls it: its place in the file, or its flag."""
+        return self.reading.labels.get(f"{self.kind}.{key}", f"{self.place}.{key}")
+
+    def lists(self, key: str) -> list[object]:
+        """The tables `[[…key]]` inside of this one."""
+        value = self._raw.get(key, [])
+        if isinstance(value, list):
+            return value
+        self.reading.wrong(f"{self.place}.{key}", None, f"must be a list of tables: {LISTS[key]}")
+        return []
 
 
 def _unknown(key: str, known: list[str]) -> str:

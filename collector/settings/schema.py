@@ -158,16 +158,16 @@ TABLES: dict[str, tuple[Setting, ...]] = {
             "`$SHELLY_COLLECTOR_AUTH_KEY`, `auth_key`, a file named `auth_key` beside the configuration "
             "file.", example="/etc/shelly-collector/auth_key"),
         Setting("auth_key", None, values.SECRET,
-            "The key itself, from the same page of the app. It can switch your devices: better keep it in a "
-            "file of its own.", example="...", secret=True, flag="--auth_key"),
+            "The key itself: Shelly app > User settings > Authorization cloud key. It can switch your "
+            "devices: a file of its own is better.", example="...", secret=True, flag="--auth_key"),
     ),
     "meter": (
         Setting("name", Meter, values.NAME,
             "Name of the meter in logs and of its folder in the archive; different for each meter.",
             example="grid"),
         Setting("id", Meter, values.DEVICE_ID,
-            "The device ID: Shelly app > the device > Settings > Device information. Colons and upper case "
-            "are fine.", example="a1b2c3d4e5f6", flag="--id"),
+            "The device: Shelly app > the device > Settings > Device information. Colons and upper case are "
+            "fine.", example="a1b2c3d4e5f6", flag="--id"),
         Setting("kind", Meter, choice({kind.value: kind for kind in Kind}),
             '"em": two clamps (Shelly EM, Pro EM-50). "3em": three phases (3EM, Pro 3EM).', flag="--kind"),
         Setting("grid_channel", Meter, whole(0, 1),
@@ -197,8 +197,8 @@ TABLES: dict[str, tuple[Setting, ...]] = {
     "archive": (
         Setting("path", Settings, values.PATH,
             "Folder of the day files; each meter has a folder in it. ~ is your home; a relative path begins "
-            "at the folder of this file. For another folder than the default the systemd unit needs a "
-            "drop-in with `ReadWritePaths=` (and, in /home, `ProtectHome=no`): `systemctl edit "
+            "at the folder of the configuration file. For another folder than the default the systemd unit "
+            "needs a drop-in with `ReadWritePaths=` (and, in /home, `ProtectHome=no`): `systemctl edit "
             "shelly-collector`.", field="archive", flag="--odir", variable="SHELLY_COLLECTOR_ARCHIVE"),
         Setting("decimals", DayFormat, whole(4, 6),
             "Decimals of the kWh values in the day files. The cloud gives 0.00001 kWh; programs made for "
@@ -234,8 +234,8 @@ TABLES: dict[str, tuple[Setting, ...]] = {
             "Minute of each hour at which today is requested. Values below 11 are too early for the hour "
             "that just ended."),
         Setting("refresh_jitter_s", Timetable, seconds("0", "900"),
-            "Random delay added to that minute, 0 to this many seconds, so that many collectors do not send "
-            "at the same moment."),
+            "Random delay after `refresh_minute`, 0 to this many seconds, so that many collectors do not "
+            "send at the same moment."),
         Setting("settle_days", PlanPolicy, values.SETTLE_DAYS,
             "Days after its end on which a complete day is requested again, because the cloud still revises "
             "recent hours."),
@@ -251,8 +251,8 @@ TABLES: dict[str, tuple[Setting, ...]] = {
             "following midnight.", field="max_age_s"),
         Setting("ping_url", Alarms, values.URL,
             "URL requested every hour and on each change while all is well; with /fail added while it is "
-            "not, with /start added at the start (healthchecks.io, Uptime Kuma and others). Keep it secret: "
-            "anyone who knows it can send false OK signals.",
+            "not, with /start added at the start and at each reload (healthchecks.io, Uptime Kuma and "
+            "others). Keep it secret: anyone who knows it can send false OK signals.",
             example="https://hc-ping.com/0c1f0000-0000-0000-0000-000000000000", secret=True),
         Setting("on_change", Alarms, values.COMMAND,
             "A program and its arguments, run without a shell on each change of health; [] for none. It has "

@@ -24,18 +24,16 @@ def _sections(day: date) -> Iterator[str]:
     yield roff.prose(settings_texts.ABOUT[0])
     yield from (roff.paragraph(each) for each in settings_texts.ABOUT[1:])
     yield roff.heading("PLACES")
-    yield roff.prose("The first of these that exists is used:")
+    yield roff.prose("Searched in this order (a file that you name must exist):")
     yield roff.example("\n".join(settings_texts.PLACES))
     yield roff.paragraph("Where `$XDG_CONFIG_HOME` is set, it is used in the place of `~/.config`.")
     yield roff.heading("SETTINGS")
     for table, settings in TABLES.items():
         yield roff.subheading(heading_of(table))
         for setting in settings:
-            yield roff.item(
-                setting.key,
-                f"{settings_texts.meaning(setting)} Allowed: {setting.form.allowed}. "
-                f"Default: {settings_texts.default_of(setting)}.",
-            )
+            default = "Required." if setting.required else f"Default: {settings_texts.default_of(setting)}."
+            text = f"{settings_texts.meaning(setting)} Allowed: {setting.form.allowed}. {default}"
+            yield roff.item(setting.key, text)
     yield roff.heading("EXAMPLE")
     yield roff.prose("The shortest possible configuration, with the key elsewhere:")
     yield roff.example(settings_texts.least())

@@ -34,8 +34,8 @@ _HEAD = (
     "meter name, device ID. All other settings are optional; they have their default values here.",
     "Check the file: `shelly-collector config check`. Print the settings in force: `shelly-collector config "
     "show`.",
-    f"The first of these that exists is used: {', '.join(PLACES)}. Where $XDG_CONFIG_HOME is set, it is used "
-    "in the place of ~/.config.",
+    f"Searched in this order (a file that you name must exist): {', '.join(PLACES)}. Where $XDG_CONFIG_HOME "
+    "is set, it is used in the place of ~/.config.",
 )
 
 
@@ -77,17 +77,14 @@ def least() -> str:
 
 
 def settings_reference() -> str:
-    """All settings in Markdown, for a page in docs/reference that has a title."""
+    """docs/reference/settings.md: all settings in Markdown."""
     return "\n".join(_reference_lines())
 
 
 def _reference_lines() -> Iterator[str]:
-    yield from (
-        ABOUT[0],
-        "",
-        f"{ABOUT[1]} [collector.toml](../../config/collector.toml) is a file to begin with.",
-    )
-    yield from ("", "The first of these that exists is used:", "")
+    yield from ("# Settings", "", ABOUT[0], "")
+    yield f"{ABOUT[1]} [collector.toml](../../config/collector.toml) is a file to begin with."
+    yield from ("", "Searched in this order (a file that you name must exist):", "")
     yield from (f"{number}. `{place}`" for number, place in enumerate(PLACES, 1))
     yield from ("", "Where `$XDG_CONFIG_HOME` is set, it is used in the place of `~/.config`.", "")
     yield from ("The shortest possible configuration, with the key elsewhere:", "")

@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 import tomllib
+from dataclasses import fields
 from decimal import Decimal
 from itertools import pairwise
 from pathlib import Path
 
 import pytest
 
+from collector.archive.dayfile import DayFormat
+from collector.cloud.meters import Meter
+from collector.cloud.pacing import Pacing
+from collector.cloud.retrying import RetryPolicy
+from collector.energy.history import PlanPolicy
 from collector.errors import SettingsError
 from collector.settings import load, locate, masked, schema
 from collector.settings.files import read
+from collector.status import Alarms, HealthPolicy
 
 EXAMPLE = Path(__file__).parents[3] / "config" / "collector.toml"
 ENVIRON = {"SHELLY_COLLECTOR_AUTH_KEY": "k" * 40}
@@ -104,3 +111,23 @@ def test_every_setting_of_the_shipped_file_has_a_comment_before_it() -> None:
     for before, line in pairwise(lines):
         if " = " in line and not line.startswith("#"):
             assert before.startswith("#"), line
+
+
+@pytest.mark.parametrize(
+    "of",
+    [
+        DayFormat,
+        Pacing,
+        RetryPolicy,
+        PlanPolicy,
+        schema.Timetable,
+        HealthPolicy,
+        Alarms,
+        schema.LogSettings,
+        Meter,
+    ],
+)
+def test_a_value_object_has_no_field_that_cannot_be_set(of: type) -> None:
+    """And no setting is for a field that there is not."""
+    declared = [each.attribute for table in schema.TABLES.values() for each in table if each.of is of]
+    assert sorted(declared) == sorted(each.name for each in fields(of))
