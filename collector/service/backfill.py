@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import date, datetime
+from functools import partial
 
 from collector.archive.folder import OWN_FOLDER, survey
 from collector.archive.mark import Remembered, adopted, has_days, mark_for, read_mark
@@ -156,68 +157,71 @@ async def backfill(
     """
     loop = asyncio.get_running_loop()
     began = loop.time()
-    report = Report()
     async with assembled(settings, clock, Pacers(), _PATIENCE_S, remembered) as accounts:
-        for each in [each for account in accounts for each in account.collections] if adopt else []:
+        for each in _collections(accounts) if adopt else []:
             try:
                 await each.adopt()
             except PermissionError:
                 raise
             except OSError as error:  # nothing was begun in another meter's archive
-                report.gave_up, report.duration_s = error, loop.time() - began
-                return report
+                return Report(gave_up=error, duration_s=loop.time() - began)
         jobs = [await _put(account, each, scope) for account in accounts for each in account.collections]
         for job in jobs:
-            job.outcomes = _watched(job.collection.meter.name, watch, accounts)
-        workers = [asyncio.create_task(account.runner.run()) for account in accounts]
-        stop = asyncio.create_task(interrupt.wait())
-        over = asyncio.create_task(_all_done(jobs))
-        await asyncio.wait([over, stop, *workers], return_when=asyncio.FIRST_COMPLETED)
-        if not stop.done():  # an account that gave up does not end the others
-            await asyncio.wait([over, stop], return_when=asyncio.FIRST_COMPLETED)
-        report.interrupted = stop.done()
-        if not report.interrupted:
-            for job in jobs:
-                await check_totals(job.collection)
-        for account in accounts:
-            account.runner.stop()
-        _, late = await asyncio.wait(workers, timeout=_GRACE_S)
-        for task in (*late, stop, over):
-            task.cancel()
-        for account in accounts:
-            for each in account.collections:
-                await each.blocking.idle()
-        for task in workers:
-            if task.done() and not task.cancelled():
-                task.result()
-        for job in jobs:
-            report.counts += job.counts
-            report.left += job.count_left()
-            if job.failures:
-                report.failures[job.collection.meter.name] = job.failures
-        report.beginnings = {
-            each.meter.name: beginning
-            for account in accounts
-            for each in account.collections
-            if (beginning := _beginning(each)) is not None
-        }
-        report.refused = {
-            each.meter.name: each.refusal
-            for account in accounts
-            for each in account.collections
-            if each.refusal is not None
-        }
-        report.not_requested = {
-            each.meter.name: each.archive.since
-            for account in accounts
-            for each in account.collections
-            if each.archive.since is not None and _leaves_out(each, scope, each.archive.since)
-        }
-        report.requests = sum(account.pacer.requests for account in accounts)
-        report.holds = sum(account.pacer.holds for account in accounts)
-        report.gave_up = next((each.runner.given_up for each in accounts if each.runner.given_up), None)
+            job.outcomes = partial(_watched, watch, job.collection.meter.name, accounts)
+        is_interrupted = await _worked_off(accounts, jobs, interrupt)
+        report = _report(accounts, jobs, scope, is_interrupted=is_interrupted)
     report.duration_s = loop.time() - began
     return report
+
+
+async def _worked_off(accounts: list[AccountAtWork], jobs: list[Job], interrupt: asyncio.Event) -> bool:
+    """Until all jobs are done and nothing is being saved any more; whether it was interrupted."""
+    workers = [asyncio.create_task(account.runner.run()) for account in accounts]
+    stop = asyncio.create_task(interrupt.wait())
+    over = asyncio.create_task(_all_done(jobs))
+    await asyncio.wait([over, stop, *workers], return_when=asyncio.FIRST_COMPLETED)
+    if not stop.done():  # an account that gave up does not end the others
+        await asyncio.wait([over, stop], return_when=asyncio.FIRST_COMPLETED)
+    is_interrupted = stop.done()
+    if not is_interrupted:
+        for job in jobs:
+            await check_totals(job.collection)
+    for account in accounts:
+        account.runner.stop()
+    _, late = await asyncio.wait(workers, timeout=_GRACE_S)
+    for task in (*late, stop, over):
+        task.cancel()
+    for each in _collections(accounts):
+        await each.blocking.idle()
+    for task in workers:
+        if task.done() and not task.cancelled():
+            task.result()
+    return is_interrupted
+
+
+def _report(accounts: list[AccountAtWork], jobs: list[Job], scope: Scope, *, is_interrupted: bool) -> Report:
+    """What they did; without the duration."""
+    meters = {each.meter.name: each for each in _collections(accounts)}
+    since = {name: each.archive.since for name, each in meters.items()}
+    beginnings = {name: _beginning(each) for name, each in meters.items()}
+    return Report(
+        counts=sum((job.counts for job in jobs), Counter()),
+        failures={job.collection.meter.name: job.failures for job in jobs if job.failures},
+        requests=sum(account.pacer.requests for account in accounts),
+        holds=sum(account.pacer.holds for account in accounts),
+        interrupted=is_interrupted,
+        beginnings={name: day for name, day in beginnings.items() if day is not None},
+        refused={name: each.refusal for name, each in meters.items() if each.refusal is not None},
+        not_requested={
+            name: day for name, day in since.items() if day and _leaves_out(meters[name], scope, day)
+        },
+        gave_up=next((each.runner.given_up for each in accounts if each.runner.given_up), None),
+        left=sum(job.count_left() for job in jobs),
+    )
+
+
+def _collections(accounts: list[AccountAtWork]) -> list[Collection]:
+    return [each for account in accounts for each in account.collections]
 
 
 def _leaves_out(collection: Collection, scope: Scope, since: date) -> bool:
@@ -240,11 +244,8 @@ def _beginning(collection: Collection) -> date | None:
     return None if known is None else known.beginning_seen(first_day(today, None, None))
 
 
-def _watched(meter: str, watch: Watcher, accounts: list[AccountAtWork]) -> Callable[[DayOutcome], None]:
-    def told(outcome: DayOutcome) -> None:
-        watch(meter, outcome, accounts)
-
-    return told
+def _watched(watch: Watcher, meter: str, accounts: list[AccountAtWork], outcome: DayOutcome) -> None:
+    watch(meter, outcome, accounts)
 
 
 async def _all_done(jobs: list[Job]) -> None:
