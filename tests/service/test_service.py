@@ -161,6 +161,7 @@ async def test_no_two_jobs_ask_for_the_same_day(tmp_path: Path) -> None:
         assert set(service.world.cloud.counts.days.values()) == {1}
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("rare_looks")
 async def test_days_before_the_meter_was_there_are_not_asked_for_again(tmp_path: Path) -> None:
     """But for those that the cloud is about to forget, each once: the meter might have been there."""

@@ -105,7 +105,8 @@ async def test_a_young_meter_is_not_asked_for_before_its_beginning(tmp_path: Pat
         assert here.cloud.counts.total.requests == 2  # today; what the totals showed is remembered
 
 
-@pytest.mark.parametrize("totals", ["refused", pytest.param("month", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("totals", ["refused", "month"])
 async def test_totals_that_the_cloud_does_not_give_are_no_outage(
     tmp_path: Path, log_lines: io.StringIO, totals: str
 ) -> None:
@@ -189,6 +190,7 @@ async def test_a_backfill_by_hand_compares_with_the_totals_as_the_service_does(
         check_day(here.folder() / f"{ago(33)}.jsonl", ago(33), device, complete=True)
 
 
+@pytest.mark.slow
 async def test_a_total_that_stays_wrong_is_reported_once(tmp_path: Path, log_lines: io.StringIO) -> None:
     """Also where the totals are read again a month later: one reading more, and one event."""
     device = Device(DEVICE)

@@ -35,9 +35,14 @@ from tests.support.world import DEVICE, KEY, check_day, cloud_of, records_of
 
 
 @pytest.mark.parametrize(
-    ("number", "event"), [(errno.ENOSPC, "storage.full"), (errno.EDQUOT, "storage.full"),
-                          (errno.EROFS, "storage.failed"), (errno.EIO, "storage.failed")],
-)  # fmt: skip
+    ("number", "event"),
+    [
+        (errno.ENOSPC, "storage.full"),
+        pytest.param(errno.EDQUOT, "storage.full", marks=pytest.mark.slow),
+        pytest.param(errno.EROFS, "storage.failed", marks=pytest.mark.slow),
+        (errno.EIO, "storage.failed"),
+    ],
+)
 async def test_a_disk_that_takes_nothing_stops_the_fetching(
     number: int, event: str, tmp_path: Path, log_lines: io.StringIO, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -71,6 +71,7 @@ async def test_a_sound_archive_agrees_with_the_cloud(tmp_path: Path) -> None:
         assert (here.folder() / ".collector" / "ledger.jsonl").read_bytes() == ledger
 
 
+@pytest.mark.slow
 async def test_three_years_of_two_channels_take_74_requests(tmp_path: Path) -> None:
     """A request for 30 days and channel: 37 spans, two channels, at the allowed pace."""
     device = Device(DEVICE)
@@ -175,7 +176,17 @@ async def test_a_revised_day_differs(tmp_path: Path) -> None:
     ],
     ids=str,
 )
-@pytest.mark.parametrize("archive", [{}, {"repeated_hour": "merge"}, {"decimals": 6}], ids=str)
+@pytest.mark.parametrize(
+    "archive",
+    [
+        {},
+        *(
+            pytest.param(each, marks=pytest.mark.slow)
+            for each in ({"repeated_hour": "merge"}, {"decimals": 6})
+        ),
+    ],
+    ids=str,
+)
 async def test_no_variant_of_the_cloud_makes_a_sound_archive_differ(
     tmp_path: Path, changes: dict[str, Any], archive: dict[str, Any]
 ) -> None:
@@ -252,6 +263,7 @@ async def test_a_source_that_says_no_ends_it(tmp_path: Path, kind: str, error: t
         assert remembered(here) is None
 
 
+@pytest.mark.slow
 async def test_a_source_that_goes_down_in_the_middle_gets_three_spans(tmp_path: Path) -> None:
     """What was compared before counts."""
     async with stored(tmp_path, days=300) as here:

@@ -333,7 +333,7 @@ async def test_new_rules_are_taken_by_a_service_that_runs(
 
 
 @pytest.mark.usefixtures("rare_looks")
-@pytest.mark.parametrize("under_way", ["missing", "partial"])
+@pytest.mark.parametrize("under_way", [pytest.param("missing", marks=pytest.mark.slow), "partial"])
 async def test_hours_that_are_whole_too_early_show_that_the_rules_are_old(
     under_way: Any, old_rules: ZoneData, tmp_path: Path, log_lines: io.StringIO
 ) -> None:
@@ -382,7 +382,7 @@ def requests_for(service: Living, day: date) -> int:
 
 
 @pytest.mark.usefixtures("rare_looks")
-@pytest.mark.parametrize("under_way", ["missing", "partial"])
+@pytest.mark.parametrize("under_way", [pytest.param("missing", marks=pytest.mark.slow), "partial"])
 async def test_a_newest_hour_that_is_always_late_by_an_hour_shows_that_the_rules_are_old(
     under_way: Any, old_rules: ZoneData, tmp_path: Path, log_lines: io.StringIO
 ) -> None:
@@ -461,7 +461,7 @@ async def test_a_newest_hour_that_always_grows_for_one_more_hour_shows_that_the_
     ("under_way", "late_minutes"),
     [
         pytest.param("missing", 0, marks=pytest.mark.slow),
-        ("missing", 60),
+        pytest.param("missing", 60, marks=pytest.mark.slow),
         pytest.param("missing", 90, marks=pytest.mark.slow),
         pytest.param("partial", 8, marks=pytest.mark.slow),
         pytest.param("partial", 30, marks=pytest.mark.slow),
@@ -498,6 +498,7 @@ async def test_a_meter_that_is_always_an_hour_late_is_believed_where_it_followed
     assert old_rules
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("rare_looks")
 async def test_a_doubt_of_a_late_meters_rules_ends_with_newer_ones_that_are_the_same(
     old_rules: ZoneData, tmp_path: Path, log_lines: io.StringIO
@@ -540,7 +541,14 @@ async def test_a_change_that_the_cloud_does_not_tell_keeps_nobody_from_work(
 
 
 @pytest.mark.usefixtures("rare_looks")
-@pytest.mark.parametrize(("under_way", "late_minutes"), [("partial", 0), ("missing", 90), ("partial", 8)])
+@pytest.mark.parametrize(
+    ("under_way", "late_minutes"),
+    [
+        pytest.param("partial", 0, marks=pytest.mark.slow),
+        pytest.param("missing", 90, marks=pytest.mark.slow),
+        ("partial", 8),
+    ],
+)
 async def test_right_rules_are_not_suspected(
     under_way: Any, late_minutes: int, tmp_path: Path, log_lines: io.StringIO
 ) -> None:

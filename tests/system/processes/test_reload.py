@@ -21,7 +21,7 @@ def test_a_rejected_configuration_leaves_the_log_as_it_was_and_every_key_secret(
     The meter has the next key's name and the account the first one's, so that each line of theirs would
     show the key; the folder of the archive that cannot be made has the name of the key in that file.
     """
-    config = configuration(tmp_path, cloud, "[log]\nlevel = 'debug'\n")
+    config = configuration(tmp_path, cloud, "[log]\nlevel = 'debug'\n[schedule]\nbackfill_days = 3\n")
     first = config.read_text().replace('"house"', f'"{NEXT}"').replace('"home"', f'"{KEY}"')
     config.write_text(first)
     service = started("run", "--config", str(config))

@@ -172,6 +172,7 @@ def test_a_reader_that_has_gone_is_no_error(config: Path) -> None:
     assert (done.returncode, done.stderr) == (0, "")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("command", "code"),
     [
