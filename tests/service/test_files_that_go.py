@@ -12,7 +12,8 @@ import pytest
 from collector.service.overview import overview
 from collector.simulator import Device, Hole
 from collector.verify.files import inspect
-from collector.verify.repair import Action, repair
+from collector.verify.repair import repair
+from collector.verify.report import Action
 from tests.service.test_service import SHALLOW, START, TODAY
 from tests.service.test_whole_years import check_day
 from tests.support.service_life import events_in, living

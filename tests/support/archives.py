@@ -11,6 +11,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from collector.energy.days import local_day
+from collector.verify.report import Comparison, MeterReport
 from tests.support.energy_days import BERLIN, ORDINARY
 
 Columns = Callable[[int], Mapping[str, float]]
@@ -66,3 +67,9 @@ def everything_in(folder: Path) -> dict[str, tuple[int, int, bytes]]:
             stat = path.lstat()
             found[str(path.relative_to(folder))] = (stat.st_ino, stat.st_mtime_ns, path.read_bytes())
     return found
+
+
+def compared(report: MeterReport) -> Comparison:
+    """The comparison with the cloud that was made for that report."""
+    assert report.comparison is not None
+    return report.comparison
