@@ -20,7 +20,7 @@ from collector.cloud.meters import Account, Meter
 from collector.cloud.pacing import Pacer, Pacing
 from collector.cloud.retrying import RetryPolicy
 from collector.doctor.checks import HOST_CURE, Check, Mark, account_checks
-from collector.doctor.probe import AccountHeard
+from collector.doctor.probe import AccountResult
 from collector.errors import Unavailable
 from collector.status import AccountStanding, Failure, MeterStanding
 from tests.faults.tls import Authority, offering, serving
@@ -28,7 +28,7 @@ from tests.support.stand_in_cloud import EM_ID, KEY
 from tests.support.world import KEY as WORLD_KEY
 from tests.support.world import cloud_of
 from tests.unit.cloud.test_addresses import AS_IPV6, deaf, port_of, resolving
-from tests.unit.doctor.test_examination import NOW, a_standing, beside, check, examined, with_service
+from tests.unit.doctor.test_diagnosis import NOW, a_standing, beside, check, examined, with_service
 
 _ACCOUNT = Account("home", "https://cloud.example", KEY)
 _NOWHERE = "/nowhere/authorities"
@@ -87,7 +87,7 @@ async def refused(
 
 def host_check(trouble: Unavailable | None = None, **heard: Any) -> Check:
     """What `doctor` says of the host after that."""
-    return next(account_checks(AccountHeard(_ACCOUNT, [], trouble, **heard), None))
+    return next(account_checks(AccountResult(_ACCOUNT, [], trouble, **heard), None))
 
 
 @pytest.mark.real_time

@@ -18,10 +18,10 @@ from collector.archive.files import FolderLock
 from collector.archive.mark import Remembered
 from collector.cli.starting import advice_on
 from collector.collect import collector
-from collector.doctor import examination
+from collector.doctor import diagnosis
 from collector.doctor.bundle import bundle
 from collector.doctor.checks import NAMES, Check, Mark, ok
-from collector.doctor.examination import Examination, examine
+from collector.doctor.diagnosis import Diagnosis, diagnose
 from collector.doctor.probe import MOST_REQUESTS
 from collector.errors import Rejected
 from collector.service import systemd
@@ -68,18 +68,18 @@ async def beside(scenario: Scenario, tmp_path: Path, **options: Any) -> AsyncIte
         yield here
 
 
-async def examined(here: World, clock: Callable[[], datetime] | None = None, **tables: Any) -> Examination:
+async def examined(here: World, clock: Callable[[], datetime] | None = None, **tables: Any) -> Diagnosis:
     settings = here.settings(pacing=PACED, **tables)
     environ = {"TZ": "Europe/Dublin"}
-    return await examine(settings, FINE, clock or here.clock, environ, has_keys=True)
+    return await diagnose(settings, FINE, clock or here.clock, environ, has_keys=True)
 
 
-def check(found: Examination, name: str, of: str = "") -> Check:
+def check(found: Diagnosis, name: str, of: str = "") -> Check:
     (one,) = [each for each in found.checks if each.name == name and of in ("", each.of)]
     return one
 
 
-def marks(found: Examination) -> dict[str, str]:
+def marks(found: Diagnosis) -> dict[str, str]:
     return {each.name: each.mark.value for each in found.checks}
 
 
@@ -301,12 +301,12 @@ async def test_stored_days_of_a_zone_that_is_not_known_here_are_told(tmp_path: P
     async with beside(cloud_of(device), tmp_path) as here:
         await here.backfill(2)
         with zone_data(tmp_path / "zones", "Europe/Dublin"):
-            found = await examine(here.settings(), FINE, here.clock, {"TZ": "UTC"}, has_keys=False)
+            found = await diagnose(here.settings(), FINE, here.clock, {"TZ": "UTC"}, has_keys=False)
             assert check(found, "zone").mark is Mark.FAIL
             assert "Europe/Kyiv" in check(found, "zone").says
         write_standing(place_for(here.archive, {}), standing)
         lock = FolderLock(here.folder() / ".collector" / "lock")
-        found = await examine(here.settings(), FINE, here.clock, {"TZ": "UTC"}, has_keys=False)
+        found = await diagnose(here.settings(), FINE, here.clock, {"TZ": "UTC"}, has_keys=False)
         lock.release()
     zone = check(found, "zone")
     assert (zone.mark, "Europe/Kiev is unknown" in zone.says) == (Mark.FAIL, True)
@@ -327,11 +327,11 @@ async def test_rules_that_an_answer_contradicts_are_told_with_their_cure(tmp_pat
             assert "tzdata" in check(found, "zone").cure
             assert check(found, "kind").mark is Mark.SKIP
             await here.backfill(2)
-            found = await examine(here.settings(), FINE, here.clock, {"TZ": "UTC"}, has_keys=False)
+            found = await diagnose(here.settings(), FINE, here.clock, {"TZ": "UTC"}, has_keys=False)
             assert "daylight saving skips" in check(found, "zone").says
             data.put("America/Chicago", rules="Etc/GMT+6")
             data.restart()
-            found = await examine(here.settings(), FINE, here.clock, {"TZ": "UTC"}, has_keys=False)
+            found = await diagnose(here.settings(), FINE, here.clock, {"TZ": "UTC"}, has_keys=False)
             assert check(found, "zone").mark is Mark.OK
 
 
@@ -388,7 +388,7 @@ async def test_without_keys_nobody_is_asked_and_the_rest_is_told(tmp_path: Path)
     async with beside(cloud_of(), tmp_path) as here:
         await here.backfill(4)
         here.cloud.reset()
-        found = await examine(here.settings(), FINE, here.clock, {"TZ": "UTC"}, has_keys=False)
+        found = await diagnose(here.settings(), FINE, here.clock, {"TZ": "UTC"}, has_keys=False)
         assert here.cloud.counts.total.requests == 0
     told = marks(found)
     assert [told[name] for name in ("host", "key", "pace", "device", "kind")] == ["skip"] * 5
@@ -531,7 +531,7 @@ async def test_a_disk_that_is_not_mounted_was_an_archive_that_can_be_written(
     async with beside(cloud_of(), tmp_path) as here:
         remembered = Remembered(tmp_path / "archives.json")
         remembered.add(here.folder())
-        monkeypatch.setattr(examination, "remembered_for_others", lambda archive, environ: remembered)
+        monkeypatch.setattr(diagnosis, "remembered_for_others", lambda archive, environ: remembered)
         archive = check(await examined(here), "archive", "house")
         assert archive.mark is Mark.FAIL
         assert "perhaps its disk is not mounted" in archive.says
@@ -691,7 +691,7 @@ async def test_no_failure_shows_the_key_in_checks_or_bundle(
         (here.folder() / ".collector" / "ledger.jsonl").write_text(f'{{"reason": "{AWKWARD}"}}\n')
         environ = {"TZ": "UTC", "SHELLY_COLLECTOR_AUTH_KEY": AWKWARD}
         leaky = FINE._replace(says=f"It says auth_key={AWKWARD}.")
-        found = await examine(settings, leaky, here.clock, environ, has_keys=True)
+        found = await diagnose(settings, leaky, here.clock, environ, has_keys=True)
         report = bundle(settings, found, here.clock(), environ)
         assert here.cloud.counts.total.requests <= MOST_REQUESTS
         assert here.cloud.counts.trap_hits == 0
@@ -717,7 +717,7 @@ async def test_an_archive_that_the_unit_keeps_the_service_from_fails(
         await here.backfill(1)
         settings = replace(here.settings(), source=tmp_path / "config.toml")
         for mark in (Mark.FAIL, Mark.OK):
-            found = check(await examine(settings, FINE, here.clock, {}, has_keys=False), "archive")
+            found = check(await diagnose(settings, FINE, here.clock, {}, has_keys=False), "archive")
             assert found.mark is mark
             assert (f"ReadWritePaths={here.archive};" in found.cure) is (mark is Mark.FAIL)
             if mark is Mark.FAIL:
