@@ -13,7 +13,7 @@ from collector.cli import exits, starting
 
 if TYPE_CHECKING:
     from collector.doctor.checks import Check
-    from collector.doctor.examination import Examination
+    from collector.doctor.diagnosis import Diagnosis
     from collector.settings import Settings
 
 _COLOURS = {"ok": "32", "warn": "33", "fail": "31", "skip": "2"}
@@ -47,7 +47,7 @@ def run(options: argparse.Namespace) -> int:
         print(f"{options.bundle} cannot be written: {reason}", file=sys.stderr)
         return exits.CANNOT_CREATE
     starting.set_up_logs(settings, sys.stderr, "error")
-    found = _examined(settings, configuration, bundle, has_keys=has_keys)
+    found = _diagnosed(settings, configuration, bundle, has_keys=has_keys)
     if options.json:
         print(json.dumps(_as_dict(found)))
     else:
@@ -79,18 +79,18 @@ def _settings(options: argparse.Namespace) -> tuple[Settings, Check, bool]:
     return starting.only_meters(settings, options.meter), check, has_keys
 
 
-def _examined(
+def _diagnosed(
     settings: Settings, configuration: Check, descriptor: int | None, *, has_keys: bool
-) -> Examination:
+) -> Diagnosis:
     """Examines, and writes the report into the descriptor, where there is one."""
     import asyncio
 
     from collector.doctor.bundle import bundle
-    from collector.doctor.examination import examine
+    from collector.doctor.diagnosis import diagnose
     from collector.energy.days import wall_clock
 
     starting.act_as_owner(settings.archive)  # who may not be able to import from where root can
-    found = asyncio.run(examine(settings, configuration, wall_clock, os.environ, has_keys=has_keys))
+    found = asyncio.run(diagnose(settings, configuration, wall_clock, os.environ, has_keys=has_keys))
     if descriptor is not None:
         with os.fdopen(descriptor, "w", encoding="utf-8", errors="backslashreplace") as file:
             file.write(bundle(settings, found, wall_clock(), os.environ))
@@ -126,7 +126,7 @@ def _printable(text: str) -> str:
     return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in text)
 
 
-def _as_dict(found: Examination) -> dict[str, Any]:
+def _as_dict(found: Diagnosis) -> dict[str, Any]:
     return {
         "ok": not any(each.mark == "fail" for each in found.checks),
         "requests": found.requests,

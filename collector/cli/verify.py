@@ -127,8 +127,9 @@ def _report(
     settings: Settings, meter: Meter, options: argparse.Namespace, remembered: Remembered
 ) -> MeterReport:
     from collector.archive.mark import missing
-    from collector.energy.days import wall_clock
+    from collector.energy.days import home_zone, wall_clock
     from collector.verify.files import NOTHING_THERE, Finding, inspect
+    from collector.verify.repair import repair
     from collector.verify.report import MeterReport
 
     folder = settings.folder_of(meter)
@@ -138,17 +139,12 @@ def _report(
         return MeterReport(name, folder, replace(NOTHING_THERE, findings=(found,)))
     if not folder.exists():
         return MeterReport(name, folder, NOTHING_THERE)
+    now = wall_clock()
     if not options.fix:
-        return MeterReport(name, folder, inspect(folder, meter.timezone, wall_clock()))
-
-    from collector.energy.days import home_zone
-    from collector.verify.repair import repair
-
+        return MeterReport(name, folder, inspect(folder, meter.timezone, now))
     of_folder = options.odir is not None
-    done = repair(
-        settings, meter, home_zone(os.environ), wall_clock(), remembered=remembered, of_folder=of_folder
-    )
-    return MeterReport(name, folder, done.inspection, done.actions)
+    report = repair(settings, meter, home_zone(os.environ), now, remembered=remembered, of_folder=of_folder)
+    return replace(report, meter=name)
 
 
 def _beside_the_cloud(
@@ -158,30 +154,20 @@ def _beside_the_cloud(
 
     from collector.energy.days import wall_clock
     from collector.verify.cloud import verified
-    from collector.verify.report import MeterReport
+
+    def progress(meter: str, first: date, last: date) -> None:
+        _show_progress(f"{meter}: asking the cloud for {first} to {last}")
 
     starting.set_up_logs(settings, sys.stderr)
     try:
-        found = asyncio.run(
-            verified(settings, wall_clock, _tell_progress, fix=options.fix, remembered=remembered)
-        )
+        return asyncio.run(verified(settings, wall_clock, progress, fix=options.fix, remembered=remembered))
     finally:
-        _clear_progress()
-    folders = {meter.name: settings.folder_of(meter) for meter in settings.meters}
-    return [
-        MeterReport(each.meter, folders[each.meter], each.inspection, each.actions, each.comparison)
-        for each in found
-    ]
+        _show_progress("")
 
 
-def _tell_progress(meter: str, first: date, last: date) -> None:
+def _show_progress(text: str) -> None:
     if sys.stderr.isatty():
-        print(f"\r\x1b[K{meter}: asking the cloud for {first} to {last}", end="", file=sys.stderr, flush=True)
-
-
-def _clear_progress() -> None:
-    if sys.stderr.isatty():
-        print("\r\x1b[K", end="", file=sys.stderr, flush=True)
+        print(f"\r\x1b[K{text}", end="", file=sys.stderr, flush=True)
 
 
 def _exit_code(reports: list[MeterReport]) -> int:
@@ -189,4 +175,4 @@ def _exit_code(reports: list[MeterReport]) -> int:
         if report.comparison is not None and report.comparison.gave_up is not None:
             print(starting.advice_on(report.comparison.gave_up), file=sys.stderr)
             return starting.code_of(report.comparison.gave_up)
-    return exits.IN_PART if any(report.is_to_be_told for report in reports) else exits.DONE
+    return exits.IN_PART if any(report.has_findings for report in reports) else exits.DONE

@@ -21,7 +21,7 @@ from collector.archive.files import read_at_most
 from collector.archive.folder import OWN_FOLDER, survey
 from collector.cloud.meters import Meter
 from collector.doctor.checks import Check
-from collector.doctor.examination import Examination
+from collector.doctor.diagnosis import Diagnosis
 from collector.errors import CollectorError
 from collector.redaction import MASK, redactor
 from collector.settings import Settings, masked
@@ -41,7 +41,7 @@ _QUARANTINED = 20
 _ID_SHOWN = 4
 
 
-def bundle(settings: Settings, found: Examination, now: datetime, environ: Mapping[str, str]) -> str:
+def bundle(settings: Settings, found: Diagnosis, now: datetime, environ: Mapping[str, str]) -> str:
     """The whole report. `environ` is looked at for a key only, so that it is left out."""
     sections = [
         ("Versions", versions()),
@@ -100,7 +100,7 @@ def _without_addresses(settings: Settings) -> Settings:
     return replace(settings, alarms=replace(alarms, ping_url=url, on_change=words))
 
 
-def _standing(found: Examination) -> Iterator[str]:
+def _standing(found: Diagnosis) -> Iterator[str]:
     standing = found.presence.standing or found.presence.last_words
     if standing is None:
         yield "nothing"

@@ -1,4 +1,4 @@
-"""Check: one thing that was examined, what was found, and the cure; and the checks of a probe's results."""
+"""Check: one thing that was checked, what was found, and the cure; and the checks of a probe's results."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 
 from collector.cloud.client import host_of
 from collector.cloud.meters import Kind, Meter
-from collector.doctor.probe import AccountHeard, MeterHeard
+from collector.doctor.probe import AccountResult, MeterResult
 from collector.energy.days import is_zone_name, known_zone
 from collector.energy.plausibility import ENOUGH_DAYS, Clamps, Doubt, doubts
 from collector.energy.readings import EnergyDay
@@ -65,7 +65,7 @@ NAMES = {
     "clamps": "the clamps measure what the configuration says",
     "clock": "this machine's clock agrees with the cloud's",
 }
-"""Every check there is, with what it looks at."""
+"""Every check there is, with what it covers."""
 
 
 def ok(name: str, says: str, of: str = "") -> Check:
@@ -161,31 +161,31 @@ _MANY_HOLDS = 10  # a day; a few are the phone app's
 _FEW_HOLDS = 3  # where they are half of the requests: held off for an hour each time, there are no more
 
 
-def account_checks(heard: AccountHeard, standing: AccountStanding | None) -> Iterator[Check]:
+def account_checks(result: AccountResult, standing: AccountStanding | None) -> Iterator[Check]:
     """Host, key and pace. `standing` is what the service says of the account today."""
-    yield _host(heard)
-    yield _key(heard)
-    yield _pace(heard, standing)
+    yield _host(result)
+    yield _key(result)
+    yield pace_check(result, standing)
 
 
-def meter_checks(heard: MeterHeard, *, has_history: bool) -> Iterator[Check]:
+def meter_checks(result: MeterResult, *, has_history: bool) -> Iterator[Check]:
     """Device and kind. `has_history` says that complete days of this meter are stored."""
-    yield _device(heard)
-    yield _kind(heard, has_history=has_history)
+    yield _device(result)
+    yield _kind(result, has_history=has_history)
 
 
-def zone_lack(meter: Meter, heard: MeterHeard | None, recorded: str, doubt: str) -> Check | None:
+def zone_lack(meter: Meter, result: MeterResult | None, recorded: str, doubt: str) -> Check | None:
     """What this machine's time-zone data lack; `None` where nothing shows that they lack anything.
 
     `recorded` is the zone of the stored days, where it is unknown here. `doubt` says why its rules are.
     """
     unknown = recorded
-    if heard is not None and heard.body is not None:
-        named = heard.body.get("timezone")
+    if result is not None and result.body is not None:
+        named = result.body.get("timezone")
         is_unknown = isinstance(named, str) and is_zone_name(named) and known_zone(named) is None
         unknown = str(named) if is_unknown else ""
-        if isinstance(heard.error, ZoneContradicted):
-            doubt = f"{heard.error} of {heard.day}"
+        if isinstance(result.error, ZoneContradicted):
+            doubt = f"{result.error} of {result.day}"
     if unknown:
         says = f"The meter's time zone, {unknown}, is unknown to this machine"
         cure = CURES["zone.unknown"]
@@ -199,20 +199,20 @@ def zone_lack(meter: Meter, heard: MeterHeard | None, recorded: str, doubt: str)
 
 
 def zone_check(
-    told: ZoneInfo | None, meter: Meter, stored: ZoneInfo | None, home: ZoneInfo, today: date
+    answered: ZoneInfo | None, meter: Meter, stored: ZoneInfo | None, home: ZoneInfo, today: date
 ) -> Check:
-    """The zone that the meter tells against the configured one, that of its files, and this machine's."""
+    """The zone of the meter's answer against the configured one, that of its files, and this machine's."""
     name = meter.name
-    if told is None and stored is None:
+    if answered is None and stored is None:
         return skip("zone", "Nobody has told the meter's time zone yet.", name)
-    zone = told or stored or home
+    zone = answered or stored or home
     for other, whose in (
         (meter.timezone, "the configuration"),
         (stored.key if stored else None, "its files so far"),
     ):
         place = known_zone(other)
         if place is not None and not same_hours(zone, place, today.year):
-            source = "The meter is" if told else "The stored days are"
+            source = "The meter is" if answered else "The stored days are"
             return warn(
                 "zone",
                 f"{source} in {zone.key}, but {whose} say{'s' * (whose == 'the configuration')} {other}.",
@@ -242,54 +242,55 @@ def same_hours(one: ZoneInfo, other: ZoneInfo, year: int) -> bool:
     return all(each.astimezone(one).utcoffset() == each.astimezone(other).utcoffset() for each in moments)
 
 
-def _host(heard: AccountHeard) -> Check:
-    name, host = heard.account.name, host_of(heard.account)
-    trouble = heard.trouble
+def _host(result: AccountResult) -> Check:
+    name, host = result.account.name, host_of(result.account)
+    trouble = result.trouble
     if trouble is not None and not isinstance(trouble, KeyRefused | RateLimited):
         cure = trouble.cure or HOST_CURE
         if "401" in trouble.reason:
             cure = f"Often it goes away by itself. If it stays: {KEY_CURE}"
         return fail("host", f"{host}: {trouble.reason}.", cure, name)
-    asked = [each for each in heard.meters if not each.not_asked]
+    asked = [each for each in result.meters if not each.skipped]
     rejections = [each.error for each in asked if isinstance(each.error, Rejected)]
     if rejections and len(rejections) == len(asked):
         return warn("host", f"{host} answers, but refuses every question.", rejections[0].cure, name)
-    if heard.answered and heard.unreached:
-        lacks, why = " and ".join(sorted(heard.unreached)), by_family(heard.unreached)
+    if result.answered and result.unreached:
+        lacks, why = " and ".join(sorted(result.unreached)), by_family(result.unreached)
         says = f"{host} resolves, and answers, but not over {lacks}, or too slowly: {why}."
         cure = (
             f"Mend {lacks} at the router, or switch it off there. Nothing is lost but a second now and then: "
             "each request goes the way that works."
         )
         return warn("host", says, cure, name)
-    if heard.answered:
-        secure = " with a valid certificate" if heard.account.base_url.startswith("https") else ""
+    if result.answered:
+        secure = " with a valid certificate" if result.account.base_url.startswith("https") else ""
         return ok("host", f"{host} resolves, and answers{secure}.", name)
-    return skip("host", f"Its name resolves; not asked: {_why(heard)}.", name)
+    return skip("host", f"Its name resolves; not asked: {_why(result)}.", name)
 
 
-def _key(heard: AccountHeard) -> Check:
-    name = heard.account.name
-    if isinstance(heard.trouble, KeyRefused):
+def _key(result: AccountResult) -> Check:
+    name = result.account.name
+    if isinstance(result.trouble, KeyRefused):
         return fail("key", "The cloud refused the key.", KEY_CURE, name)
-    if any(each.body is not None for each in heard.meters):
+    if any(each.body is not None for each in result.meters):
         return ok("key", "The cloud accepted the key.", name)
-    if any(isinstance(each.error, DeviceUnknown) for each in heard.meters):
+    if any(isinstance(each.error, DeviceUnknown) for each in result.meters):
         return ok("key", "The cloud took the key, and found no device with it.", name)
-    return skip("key", f"Not known: {_why(heard)}.", name)
+    return skip("key", f"Not known: {_why(result)}.", name)
 
 
-def _why(heard: AccountHeard) -> str:
-    if isinstance(heard.trouble, RateLimited):
+def _why(result: AccountResult) -> str:
+    if isinstance(result.trouble, RateLimited):
         return "the account's request limit is reached"
-    if heard.trouble is not None:
+    if result.trouble is not None:
         return "the host did not answer as the cloud does"
-    return next((each.not_asked for each in heard.meters if each.not_asked), "no answer could be used")
+    return next((each.skipped for each in result.meters if each.skipped), "no answer could be used")
 
 
-def _pace(heard: AccountHeard, standing: AccountStanding | None) -> Check:
-    name = heard.account.name
-    if heard.rejections:
+def pace_check(result: AccountResult, standing: AccountStanding | None) -> Check:
+    """Whether the cloud rejected the pace of this probe, or often that of the service today."""
+    name = result.account.name
+    if result.rejections:
         return warn(
             "pace",
             "The cloud rejected the pace, though nothing here asked too fast: another program, or the phone "
@@ -306,51 +307,51 @@ def _pace(heard: AccountHeard, standing: AccountStanding | None) -> Check:
     if standing is not None:
         today = f"{standing.requests_today} requests and {standing.holds_today} rejections today"
         return ok("pace", f"The account is the service's own, as far as can be seen: {today}.", name)
-    if heard.answered:
+    if result.answered:
         return ok("pace", "No question was rejected as too fast.", name)
-    return skip("pace", f"Not known: {_why(heard)}.", name)
+    return skip("pace", f"Not known: {_why(result)}.", name)
 
 
 def _are_many(holds: int, requests: int) -> bool:
     return holds >= _MANY_HOLDS or (holds >= _FEW_HOLDS and 2 * holds >= requests)
 
 
-def _device(heard: MeterHeard) -> Check:
-    name = heard.meter.name
-    if isinstance(heard.error, DeviceUnknown):
-        return fail("device", f"{heard.error.reason.capitalize()}: {heard.device}.", DEVICE_CURE, name)
-    if heard.body is not None:
+def _device(result: MeterResult) -> Check:
+    name = result.meter.name
+    if isinstance(result.error, DeviceUnknown):
+        return fail("device", f"{result.error.reason.capitalize()}: {result.device}.", DEVICE_CURE, name)
+    if result.body is not None:
         return ok("device", "The account knows it.", name)
-    return skip("device", _not_known(heard), name)
+    return skip("device", _not_known(result), name)
 
 
-def _kind(heard: MeterHeard, *, has_history: bool) -> Check:
-    name, kind, error = heard.meter.name, heard.meter.kind, heard.error
+def _kind(result: MeterResult, *, has_history: bool) -> Check:
+    name, kind, error = result.meter.name, result.meter.kind, result.error
     other = _set_the_other(kind)
-    no_hour = kind_not_proven(heard.meter, f"The answer for {heard.day} has no hour")
+    no_hour = kind_not_proven(result.meter, f"The answer for {result.day} has no hour")
     if isinstance(error, Rejected):
-        says = f'The cloud does not tell {heard.device} as kind = "{kind}": {error.reason}.'
+        says = f'The cloud does not tell {result.device} as kind = "{kind}": {error.reason}.'
         channels = " Or one of its channels does not exist." if kind is Kind.EM else ""
         return fail("kind", says, f"{other}{channels} {error.cure}", name)
     if isinstance(error, ZoneUnknown | ZoneContradicted):
         return skip("kind", "Not known: the answer's hours cannot be told here, see zone.", name)
     if isinstance(error, AnswerError):
-        if heard.body is not None and not heard.body.get("history"):
+        if result.body is not None and not result.body.get("history"):
             return no_hour
         if error.field in ("history", "sum") and "kind =" in error.reason:
-            says = f'{heard.device} answers, but not as kind = "{kind}" does.'
+            says = f'{result.device} answers, but not as kind = "{kind}" does.'
             return fail("kind", says, other, name)
         says = f"The answer breaks the contract: {error}. Nothing of such an answer is stored."
         return fail("kind", says, "Try again later; if it stays, file a bug with doctor --bundle.", name)
-    if heard.body is None or heard.read is None:
-        return skip("kind", _not_known(heard), name)
-    if readings := heard.read.energy_day.readings:
-        says = f'It answers as kind = "{kind}" does, with {len(readings)} hours of {heard.day}'
+    if result.body is None or result.read is None:
+        return skip("kind", _not_known(result), name)
+    if readings := result.read.energy_day.readings:
+        says = f'It answers as kind = "{kind}" does, with {len(readings)} hours of {result.day}'
         if all(hour.solar_kwh is None for hour in readings.values()):
-            return warn("kind", f"{says}, and with none of solar.", _without_solar(heard.meter), name)
+            return warn("kind", f"{says}, and with none of solar.", _without_solar(result.meter), name)
         return ok("kind", f"{says}.", name)
     if has_history:
-        says = f"The cloud has no hour of {heard.day}, though it has had days before."
+        says = f"The cloud has no hour of {result.day}, though it has had days before."
         return warn("kind", says, "Is the meter powered and in the network? The app shows it.", name)
     return no_hour
 
@@ -379,10 +380,10 @@ def _without_solar(meter: Meter) -> str:
     return "Set solar = false if there is no solar clamp. Else check solar_channel, and the clamp."
 
 
-def _not_known(heard: MeterHeard) -> str:
-    if isinstance(heard.error, DeviceUnknown):
+def _not_known(result: MeterResult) -> str:
+    if isinstance(result.error, DeviceUnknown):
         return "Not known: the account does not know the device."
-    return f"Not asked: {heard.not_asked}." if heard.not_asked else "Not known: no answer could be used."
+    return f"Not asked: {result.skipped}." if result.skipped else "Not known: no answer could be used."
 
 
 def _what(kind: Kind) -> str:

@@ -1,7 +1,7 @@
-"""Hearing: what the cloud says to at most eight well-paced questions, about yesterday of each meter.
+"""The probe: at most eight well-paced requests to the cloud, for yesterday of each meter.
 
 One request at a time, each a whole gap after the end of the last answer, no retries; and none while
-the service may ask: so a rejection is somebody else's doing.
+the service may send one: so a rejection is caused by another program.
 """
 
 from __future__ import annotations
@@ -31,10 +31,10 @@ Error = SourceError | AnswerError
 
 
 @dataclass(slots=True)
-class MeterHeard:
-    """One meter: what came for `day`, or why nothing did.
+class MeterResult:
+    """One meter: the answer for `day`, or the `error` and the `device` that was requested.
 
-    `error` and the `device` that was asked for; `not_asked` says why the cloud was not asked.
+    `skipped` is the reason where no request was sent.
     """
 
     meter: Meter
@@ -44,19 +44,19 @@ class MeterHeard:
     zone: ZoneInfo | None = None
     error: Error | None = None
     device: str = ""
-    not_asked: str = ""
+    skipped: str = ""
 
 
 @dataclass(slots=True)
-class AccountHeard:
-    """One account. `trouble` is what ended the asking; `rejections` of our pace.
+class AccountResult:
+    """One account. `trouble` is what ended its requests; `rejections` of our pace.
 
     `unreached`: kinds of addresses by which the host could not be connected to, and why.
     `offset_s`: how far this machine's clock is ahead of the cloud's, where the cloud itself answered.
     """
 
     account: Account
-    meters: list[MeterHeard]
+    meters: list[MeterResult] = field(default_factory=list)
     trouble: SourceError | None = None
     answered: bool = False
     rejections: int = 0
@@ -65,60 +65,60 @@ class AccountHeard:
 
 
 @dataclass(slots=True)
-class Heard:
-    """Everything that was heard, and what it cost."""
+class ProbeResult:
+    """The results of all accounts, and the number of requests."""
 
-    accounts: list[AccountHeard] = field(default_factory=list)
+    accounts: list[AccountResult] = field(default_factory=list)
     requests: int = 0
 
 
-async def listen(
+async def probe(
     settings: Settings,
     zones: Mapping[str, ZoneInfo],
     clock: Clock,
     reason_to_be_quiet: Callable[[], str],
-) -> Heard:
-    """Asks. `zones` are the meters' as far as they are known, and `reason_to_be_quiet` is asked before
-    each request: where it gives one, the cloud is not asked."""
+) -> ProbeResult:
+    """Probes each meter in turn. `zones` are the meters' as far as they are known; `reason_to_be_quiet` is
+    called before each request, and a reason that it returns forbids the request."""
     now = clock()
-    heard = Heard(
+    result = ProbeResult(
         [
-            AccountHeard(
+            AccountResult(
                 each.account,
                 [
-                    MeterHeard(meter, date_in(zones[meter.name], now) - timedelta(days=1))
+                    MeterResult(meter, date_in(zones[meter.name], now) - timedelta(days=1))
                     for meter in each.meters
                 ],
             )
             for each in settings.accounts
         ]
     )
-    await asyncio.gather(*(_look_up(each) for each in heard.accounts))
+    await asyncio.gather(*(_look_up(each) for each in result.accounts))
     pacer = Pacer(replace(settings.pacing, max_in_flight=1))
     policy = replace(settings.retry.once(), timeout_s=min(settings.retry.timeout_s, _TIMEOUT_S))
     async with open_session() as session:
-        asker = _Asker(pacer, settings.pacing.min_interval_s, clock, reason_to_be_quiet)
-        clients = [CloudClient(session, each.account, pacer, policy) for each in heard.accounts]
-        for place, meter in _in_turn(heard.accounts):
-            await asker.ask(heard.accounts[place], meter, clients[place])
-    heard.requests = pacer.requests
-    return heard
+        prober = _Prober(pacer, settings.pacing.min_interval_s, clock, reason_to_be_quiet)
+        clients = [CloudClient(session, each.account, pacer, policy) for each in result.accounts]
+        for place, meter in _in_turn(result.accounts):
+            await prober.probe(result.accounts[place], meter, clients[place])
+    result.requests = pacer.requests
+    return result
 
 
-async def _look_up(heard: AccountHeard) -> None:
+async def _look_up(result: AccountResult) -> None:
     try:
-        await look_up(heard.account, _LOOK_UP_S)
+        await look_up(result.account, _LOOK_UP_S)
     except Unavailable as error:
-        heard.trouble = error
+        result.trouble = error
 
 
-def _in_turn(accounts: Sequence[AccountHeard]) -> Iterator[tuple[int, MeterHeard]]:
-    """The first meter of each account, then the second ones: so that every account is heard."""
+def _in_turn(accounts: Sequence[AccountResult]) -> Iterator[tuple[int, MeterResult]]:
+    """The first meter of each account, then the second ones: so that every account gets a request."""
     for rank in zip_longest(*(each.meters for each in accounts)):
         yield from ((place, meter) for place, meter in enumerate(rank) if meter is not None)
 
 
-class _Asker:
+class _Prober:
     def __init__(
         self, pacer: Pacer, gap_s: float, clock: Clock, reason_to_be_quiet: Callable[[], str]
     ) -> None:
@@ -127,40 +127,40 @@ class _Asker:
         self._clock = clock
         self._reason_to_be_quiet = reason_to_be_quiet
 
-    async def ask(self, account: AccountHeard, heard: MeterHeard, client: CloudClient) -> None:
-        """Asks for the meter's day, clamp by clamp, as long as that is possible."""
+    async def probe(self, account: AccountResult, result: MeterResult, client: CloudClient) -> None:
+        """Requests the meter's day, clamp by clamp, as long as that is possible."""
         bodies = []
-        parts = _parts(heard.meter)
+        parts = _parts(result.meter)
         if self._pacer.requests + len(parts) > MOST_REQUESTS:
-            heard.not_asked = f"at most {MOST_REQUESTS} requests"
+            result.skipped = f"at most {MOST_REQUESTS} requests"
             return
         for part in parts:
-            heard.device = part.id
-            body = await self._body(account, heard, client, part)
+            result.device = part.id
+            body = await self._body(account, result, client, part)
             if body is None:
                 return
             bodies.append(body)
-        heard.body = bodies[0]
-        answer = DayAnswer(heard.day, bodies[0], bodies[1] if len(bodies) > 1 else None)
+        result.body = bodies[0]
+        answer = DayAnswer(result.day, bodies[0], bodies[1] if len(bodies) > 1 else None)
         try:
-            heard.zone = zone_of(bodies[0], heard.meter)
-            heard.read = read_day(answer, heard.meter, self._clock())
+            result.zone = zone_of(bodies[0], result.meter)
+            result.read = read_day(answer, result.meter, self._clock())
         except AnswerError as error:
-            heard.error = error
+            result.error = error
 
     async def _body(
-        self, account: AccountHeard, heard: MeterHeard, client: CloudClient, part: Meter
+        self, account: AccountResult, result: MeterResult, client: CloudClient, part: Meter
     ) -> Mapping[str, Any] | None:
-        """The answer for one clamp; after a rejection it is asked for once more."""
-        while self._may_ask(account, heard):
+        """The answer for one clamp; after a rejection it is requested once more."""
+        while self._may_request(account, result):
             try:
-                answer = await client.fetch_day(part, heard.day, RequestPolicy(is_probe=True))
+                answer = await client.fetch_day(part, result.day, RequestPolicy(is_probe=True))
             except RateLimited as error:
                 account.rejections += 1
                 if account.rejections > 1 or (error.retry_after_s or 0) > _WORTH_WAITING_S:
                     account.trouble = error
             except (DeviceUnknown, Rejected, AnswerError) as error:
-                heard.error = error
+                result.error = error
             except SourceError as error:
                 account.trouble = error
             else:
@@ -169,23 +169,23 @@ class _Asker:
             finally:
                 account.unreached.update(client.unreached())
                 await asyncio.sleep(self._gap_s)
-            if not isinstance(account.trouble or heard.error, Unavailable):
+            if not isinstance(account.trouble or result.error, Unavailable):
                 self._note_clock(account, client)
-            if heard.error is not None:
+            if result.error is not None:
                 return None
         return None
 
-    def _may_ask(self, account: AccountHeard, heard: MeterHeard) -> bool:
+    def _may_request(self, account: AccountResult, result: MeterResult) -> bool:
         if account.trouble is not None:
-            heard.not_asked = "what failed for the account comes first"
+            result.skipped = "what failed for the account comes first"
         elif self._pacer.requests >= MOST_REQUESTS:
-            heard.not_asked = f"at most {MOST_REQUESTS} requests"
+            result.skipped = f"at most {MOST_REQUESTS} requests"
         else:
-            heard.not_asked = self._reason_to_be_quiet()
-        return not heard.not_asked
+            result.skipped = self._reason_to_be_quiet()
+        return not result.skipped
 
-    def _note_clock(self, account: AccountHeard, client: CloudClient) -> None:
-        """The cloud itself has answered: a page of somebody else's tells another clock."""
+    def _note_clock(self, account: AccountResult, client: CloudClient) -> None:
+        """For an answer of the cloud itself: a page of somebody else's has another clock."""
         account.answered = True
         cloud_now = client.cloud_now()
         if cloud_now is not None:

@@ -1,11 +1,9 @@
-"""Stored days against the cloud's totals: a request for 30 days and channel. Few that differ are reread."""
+"""Stored days against the cloud's totals, a request for 30 days and channel; some that differ are reread."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from datetime import date, timedelta
-from typing import NamedTuple
 
 from collector.archive.mark import Remembered
 from collector.cloud.parse import SpanTotals, spans
@@ -14,7 +12,7 @@ from collector.collect.outages import STRIKES, Cause
 from collector.collect.totals import are_totals_distrusted, totals_of
 from collector.energy.days import Clock
 from collector.energy.history import first_day, newest_first
-from collector.energy.totals import NOTHING_STORED, Difference, differences
+from collector.energy.totals import NOTHING_STORED, differences
 from collector.errors import (
     AnswerError,
     ClockUntrusted,
@@ -26,57 +24,21 @@ from collector.errors import (
 )
 from collector.service.accounts import AccountAtWork, Pacers, assembled
 from collector.settings import Settings
-from collector.verify.files import CheckedDay, Inspection, inspect
-from collector.verify.repair import Action, mend
+from collector.verify.files import CheckedDay, inspect
+from collector.verify.repair import move_aside
+from collector.verify.report import Action, Comparison, MeterReport, Unanswered
 
 _DAY = timedelta(days=1)
 
 
-class Unanswered(NamedTuple):
-    """Days of which no totals could be had, and why."""
-
-    first: date
-    last: date
-    reason: str
-
-
-@dataclass(slots=True)
-class Comparison:
-    """One meter's stored days beside the cloud's totals.
-
-    `complete_days` of the `days` compared are complete. `uncertain` are days whose tariffs' parts nobody can
-    be sure of. `distrusted`: why no day is read again, where too many differ. `gave_up` ended it before its
-    time.
-    """
-
-    days: int = 0
-    complete_days: int = 0
-    requests: int = 0
-    different: dict[date, tuple[Difference, ...]] = field(default_factory=dict)
-    uncertain: list[date] = field(default_factory=list)
-    unanswered: list[Unanswered] = field(default_factory=list)
-    distrusted: str = ""
-    gave_up: Cause | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Verified:
-    """Everything about one meter: its files, what was done about them, and the cloud."""
-
-    meter: str
-    inspection: Inspection
-    actions: Mapping[date, Action]
-    comparison: Comparison
-
-
-Watcher = Callable[[str, date, date], None]
-"""Told before each question: the meter's name, the first and the last day."""
+Progress = Callable[[str, date, date], None]
+"""Called before each request with the meter's name, the first and the last day."""
 
 
 async def verified(
-    settings: Settings, clock: Clock, watch: Watcher, *, fix: bool, remembered: Remembered | None = None
-) -> list[Verified]:
-    """Checks all files, and asks each account's cloud for the totals of what is stored.
+    settings: Settings, clock: Clock, progress: Progress, *, fix: bool, remembered: Remembered | None = None
+) -> list[MeterReport]:
+    """Checks all files, and requests the totals of what is stored from each account's cloud.
 
     Days that differ are requested again in the service's next round, unless too many do. Holds the archives
     meanwhile. `remembered` knows where archives were before. Raises `ArchiveError`, `OSError`.
@@ -84,12 +46,14 @@ async def verified(
     found = []
     async with assembled(settings, clock, Pacers(), remembered=remembered) as accounts:
         for account in accounts:
-            found += await _account(account, clock, watch, fix=fix)
+            found += await _account(account, clock, progress, fix=fix)
     return found
 
 
-async def _account(account: AccountAtWork, clock: Clock, watch: Watcher, *, fix: bool) -> list[Verified]:
-    found: list[Verified] = []
+async def _account(
+    account: AccountAtWork, clock: Clock, progress: Progress, *, fix: bool
+) -> list[MeterReport]:
+    found: list[MeterReport] = []
     gave_up: Cause | None = None
     for each in account.collections:
         archive, meter = each.archive, each.meter
@@ -102,22 +66,22 @@ async def _account(account: AccountAtWork, clock: Clock, watch: Watcher, *, fix:
         inspection = await each.blocking(inspect, archive.folder, meter.timezone, clock())
         actions: dict[date, Action] = {}
         if fix and archive.is_taken:
-            actions = await each.blocking(mend, archive, meter, inspection, each.today())
+            actions = await each.blocking(move_aside, archive, meter, inspection, each.today())
         comparison = Comparison(gave_up=gave_up)
         if unusable is not None:
             first, last = _span(each, inspection.days)
             comparison.unanswered.append(Unanswered(first, last, str(unusable)))
         elif gave_up is None:  # what stops one meter stops all of the account
             moved = {day for day, action in actions.items() if action is Action.QUARANTINED}
-            await _compare(each, inspection.days, moved, comparison, watch)
-            await _read_again(each, inspection.days, comparison)
+            await _compare(each, inspection.days, moved, comparison, progress)
+            await _request_again(each, inspection.days, comparison)
             gave_up = comparison.gave_up
-        found.append(Verified(meter.name, inspection, actions, comparison))
+        found.append(MeterReport(meter.name, archive.folder, inspection, actions, comparison))
     return found
 
 
 async def _taken_over(collection: Collection) -> Cause | None:
-    """Makes sure that the files are the meter's; gives what keeps the cloud from saying so.
+    """Makes sure that the files are the meter's; returns the error that leaves it open.
 
     Raises `AnswerError` where no answer can be used.
     """
@@ -133,38 +97,32 @@ async def _compare(
     stored: Mapping[date, CheckedDay],
     moved: set[date],
     comparison: Comparison,
-    watch: Watcher,
+    progress: Progress,
 ) -> None:
-    """Asks span by span, newest first. A source that never answered gets no patience."""
+    """Requests span by span, newest first. A source that never answered gets one attempt."""
     meter, pacer = collection.meter, collection.client.pacer
     oldest, yesterday = _span(collection, stored)
     before, strikes = pacer.requests, STRIKES - 1
     for first, last in spans(oldest, yesterday):
-        watch(meter.name, first, last)
-        told = await totals_of(collection, first, last)
+        progress(meter.name, first, last)
+        answer = await totals_of(collection, first, last)
         comparison.requests = pacer.requests - before
-        if isinstance(told, SpanTotals) and told.of_utc_days:
-            strikes = 0
-            reason = "the cloud's totals are of days of UTC, not of local ones"
-            comparison.unanswered.append(Unanswered(max(first, oldest), last, reason))
-            continue
-        if isinstance(told, SpanTotals):
-            strikes = 0
-            days = [day for day in newest_first(last, max(first, oldest)) if day not in moved]
-            _note_differences(collection, days, told, stored, comparison)
-            continue
-        if isinstance(told, KeyRefused | ClockUntrusted):
-            comparison.gave_up = told
+        oldest_of_span = max(first, oldest)
+        if isinstance(answer, KeyRefused | ClockUntrusted):
+            comparison.gave_up = answer
             return
-        comparison.unanswered.append(Unanswered(max(first, oldest), last, str(told)))
-        if isinstance(told, DeviceUnknown):
+        if isinstance(answer, SpanTotals) and not answer.of_utc_days:
+            days = [day for day in newest_first(last, oldest_of_span) if day not in moved]
+            _note_differences(collection, days, answer, stored, comparison)
+        else:
+            of_utc = "the cloud's totals are of days of UTC, not of local ones"
+            reason = of_utc if isinstance(answer, SpanTotals) else str(answer)
+            comparison.unanswered.append(Unanswered(oldest_of_span, last, reason))
+        if isinstance(answer, DeviceUnknown):
             return
-        if not isinstance(told, Unavailable | RateLimited):
-            strikes = 0
-            continue
-        strikes += 1
-        if strikes >= STRIKES:
-            comparison.gave_up = told
+        strikes = strikes + 1 if isinstance(answer, Unavailable | RateLimited) else 0
+        if isinstance(answer, Unavailable | RateLimited) and strikes >= STRIKES:
+            comparison.gave_up = answer
             return
 
 
@@ -177,14 +135,14 @@ def _span(collection: Collection, stored: Mapping[date, CheckedDay]) -> tuple[da
 def _note_differences(
     collection: Collection,
     days: list[date],
-    told: SpanTotals,
+    answer: SpanTotals,
     stored: Mapping[date, CheckedDay],
     comparison: Comparison,
 ) -> None:
     """Compares the files of those days with their totals."""
-    comparison.uncertain += [day for day in days if day in told.uncertain]
+    comparison.uncertain += [day for day in days if day in answer.uncertain]
     for day in days:
-        total, checked = told.totals.get(day), stored.get(day, _no_file(day))
+        total, checked = answer.totals.get(day), stored.get(day, _no_file(day))
         if total is None or checked.sums is None:
             continue  # there is no total, or the file cannot be read, which is a finding already
         if collection.archive.is_kept(day) and checked.sums is not NOTHING_STORED:
@@ -195,7 +153,7 @@ def _note_differences(
             comparison.different[day] = found
 
 
-async def _read_again(
+async def _request_again(
     collection: Collection, stored: Mapping[date, CheckedDay], comparison: Comparison
 ) -> None:
     """Has the next round request the days that differ; none where too many of the complete ones do."""

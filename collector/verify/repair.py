@@ -1,12 +1,9 @@
-"""Files that break the contract moved aside, and their days asked for again, where that can be."""
+"""Moves aside the files that break the format, and requests their days again, where that is possible."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass
 from datetime import date, datetime
-from enum import StrEnum
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
@@ -24,40 +21,25 @@ from collector.errors import ArchiveRefused
 from collector.service.accounts import open_archive
 from collector.settings import Settings
 from collector.verify.files import CheckedDay, Inspection, inspect
+from collector.verify.report import Action, MeterReport
 
 _NOT_THERE = ("gone", "older")  # codes of what is wrong without a file that is wrong
 _log = logs.get_logger("repair")
 
 
-class Action(StrEnum):
-    """What was done about a day's file."""
-
-    QUARANTINED = "quarantined"  # moved aside; the day is asked for again
-    KEPT = "kept"  # it would not be collected again, and something of what is there can be read
-    FORGOTTEN = "forgotten"  # nobody expects the complete file any more; the day is asked for again
-
-
-@dataclass(frozen=True, slots=True)
-class Repair:
-    """What was found in a meter's folder, and what was done about each day."""
-
-    inspection: Inspection
-    actions: Mapping[date, Action]
-
-
 def repair(
     settings: Settings,
     meter: Meter,
-    home: ZoneInfo,
+    system_timezone: ZoneInfo,
     now: datetime,
     *,
     remembered: Remembered | None = None,
     of_folder: bool = False,
-) -> Repair:
+) -> MeterReport:
     """Inspects one meter's folder and moves aside what has findings. Holds the archive meanwhile.
 
-    `home` is where this machine stands, `remembered` knows where archives were before. `of_folder`: its mark
-    alone says whose the folder is. Raises `ArchiveError`, `OSError`.
+    `remembered` knows where archives were before. `of_folder`: its mark alone says whose the folder is.
+    Raises `ArchiveError`, `OSError`.
     """
     with ExitStack() as held:
         identity = _marked(settings.folder_of(meter)) if of_folder else meter.identity
@@ -65,14 +47,16 @@ def repair(
         if not archive.claim():
             raise archive.refusal_of("day files of which nobody knows yet whether they are")
         inspection = inspect(archive.folder, meter.timezone, now)
-        return Repair(inspection, mend(archive, meter, inspection, date_in(inspection.zone or home, now)))
+        today = date_in(inspection.zone or system_timezone, now)
+        actions = move_aside(archive, meter, inspection, today)
+        return MeterReport(meter.name, archive.folder, inspection, actions)
 
 
-def mend(archive: Archive, meter: Meter, inspection: Inspection, today: date) -> dict[date, Action]:
-    """Moves aside what was found wrong, and has it asked for again.
+def move_aside(archive: Archive, meter: Meter, inspection: Inspection, today: date) -> dict[date, Action]:
+    """Moves aside what was found wrong, and has its days requested again.
 
     What would not be collected again stays, unless nothing of it can be read. Of a complete file that is
-    gone the record is struck out. Raises `OSError`.
+    gone the record is removed. Raises `OSError`.
     """
     first = first_day(today, None, latest(meter.since, archive.since))
     actions = {}

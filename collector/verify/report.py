@@ -5,36 +5,71 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import date
+from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, NamedTuple
 
 from collector.archive.folder import OWN_FOLDER
+from collector.collect.outages import Cause
+from collector.energy.totals import Difference
 from collector.events import CURES
 from collector.verify.files import Finding, Inspection
 
-if TYPE_CHECKING:
-    from collector.verify.cloud import Comparison
+
+class Action(StrEnum):
+    """What was done about a day's file."""
+
+    QUARANTINED = "quarantined"  # moved aside; the day is requested again
+    KEPT = "kept"  # it would not be collected again, and something of what is there can be read
+    FORGOTTEN = "forgotten"  # the complete file is not expected any more; the day is requested again
 
 
 _ACTIONS = {
-    "quarantined": "; moved aside, to be collected anew while the cloud has it",
-    "kept": "; left in place, for that day would not be collected again",
-    "forgotten": "; not expected any more, and asked for again while the cloud has it",
+    Action.QUARANTINED: "; moved aside, to be collected anew while the cloud has it",
+    Action.KEPT: "; left in place, for that day would not be collected again",
+    Action.FORGOTTEN: "; not expected any more, and asked for again while the cloud has it",
 }
+
+
+class Unanswered(NamedTuple):
+    """Days of which no totals could be had, and why."""
+
+    first: date
+    last: date
+    reason: str
+
+
+@dataclass(slots=True)
+class Comparison:
+    """One meter's stored days beside the cloud's totals.
+
+    `complete_days` of the `days` compared are complete. `uncertain` are days whose tariffs' parts nobody can
+    be sure of. `distrusted`: why no day is requested again, where too many differ. `gave_up` ended it before
+    its time.
+    """
+
+    days: int = 0
+    complete_days: int = 0
+    requests: int = 0
+    different: dict[date, tuple[Difference, ...]] = field(default_factory=dict)
+    uncertain: list[date] = field(default_factory=list)
+    unanswered: list[Unanswered] = field(default_factory=list)
+    distrusted: str = ""
+    gave_up: Cause | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class MeterReport:
-    """One meter: its folder, what was found, what was done about which day, and the cloud's word."""
+    """One meter: its folder, what was found, what was done about which day, and how the cloud compares."""
 
     meter: str
     folder: Path
     inspection: Inspection
-    actions: Mapping[date, str] = field(default_factory=dict)
+    actions: Mapping[date, Action] = field(default_factory=dict)
     comparison: Comparison | None = None
 
     @property
-    def is_to_be_told(self) -> bool:
+    def has_findings(self) -> bool:
         """Whether anything is not as it should be."""
         beside = self.comparison is not None and (self.comparison.different or self.comparison.unanswered)
         return bool(self.inspection.findings or beside)
@@ -42,12 +77,7 @@ class MeterReport:
     @property
     def quarantined(self) -> int:
         """How many files lie aside, those moved just now included."""
-        return self.inspection.quarantined + list(self.actions.values()).count("quarantined")
-
-    @property
-    def days_with_findings(self) -> int:
-        """How many days something is wrong with."""
-        return len(self.inspection.by_day)
+        return self.inspection.quarantined + list(self.actions.values()).count(Action.QUARANTINED)
 
 
 def as_dict(reports: list[MeterReport]) -> dict[str, Any]:
@@ -137,8 +167,8 @@ def _finding_lines(report: MeterReport) -> Iterator[str]:
         subject = report.meter if day is None else f"{report.meter} {day}"
         place = "" if first.line is None else f"line {first.line}: "
         others = f" (and {len(more)} more)" if more else ""
-        action = "" if day is None else _ACTIONS.get(report.actions.get(day, ""), "")
-        yield f"{subject} {code}: {place}{first.text}{others}{action}"
+        action = report.actions.get(day) if day else None
+        yield f"{subject} {code}: {place}{first.text}{others}{_ACTIONS[action] if action else ''}"
 
 
 def _cloud_lines(meter: str, comparison: Comparison) -> Iterator[str]:
@@ -163,17 +193,17 @@ def _cloud_lines(meter: str, comparison: Comparison) -> Iterator[str]:
 def _summary(reports: list[MeterReport]) -> str:
     days = sum(len(report.inspection.days) for report in reports)
     found = sum(len(report.inspection.findings) for report in reports)
-    hurt = sum(report.days_with_findings for report in reports)
+    days_with_findings = sum(len(report.inspection.by_day) for report in reports)
     if not days and not found:
         folders = ", ".join(report.meter for report in reports)
         return f"no day files found in {folders}."
     text = f"{days} days checked: "
     beside = [report.comparison for report in reports if report.comparison is not None]
     if found:
-        text += f"{found} findings, in {hurt} days."
+        text += f"{found} findings, in {days_with_findings} days."
     else:
         text += "the files are as they should be." if beside else "all as they should be."
-    if hurt and not any(report.actions for report in reports):
+    if days_with_findings and not any(report.actions for report in reports):
         text += " --fix moves their files aside and has them collected anew."
     return text + (_cloud_summary(beside) if beside else "")
 

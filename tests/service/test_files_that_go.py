@@ -12,7 +12,8 @@ import pytest
 from collector.service.overview import overview
 from collector.simulator import Device, Hole
 from collector.verify.files import inspect
-from collector.verify.repair import Action, repair
+from collector.verify.repair import repair
+from collector.verify.report import Action
 from tests.support.service_life import SHALLOW, START, TODAY, events_in, living
 from tests.support.world import DEVICE, World, check_day, cloud_of, world
 

@@ -22,8 +22,9 @@ from collector.errors import ArchiveRefused
 from collector.simulator import Device
 from collector.status import MeterStanding, read_standing
 from collector.verify.cloud import verified
-from collector.verify.repair import Action, repair
-from tests.support.archives import everything_in, of_an_inverter, older_file
+from collector.verify.repair import repair
+from collector.verify.report import Action
+from tests.support.archives import compared, everything_in, of_an_inverter, older_file
 from tests.support.faulty_cloud import Fault, Scenario
 from tests.support.service_life import Living, events_in, living
 from tests.support.world import DEVICE, World, cloud_of, kwh, records_of, world
@@ -375,8 +376,8 @@ async def test_days_of_other_clamps_need_not_add_up_to_these_ones_totals(
         assert not (await here.backfill(60, adopt=True)).refused
         assert not events_in(log_lines.getvalue(), "day.differs")
         (found,) = await verified(here.settings(), here.clock, lambda *told: None, fix=False)
-        assert not found.comparison.different
-        assert found.comparison.days == 0
+        assert not compared(found).different
+        assert compared(found).days == 0
 
 
 async def test_days_that_are_not_requested_are_spoken_of(

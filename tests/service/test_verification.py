@@ -18,10 +18,11 @@ from collector.archive.ledger import Ledger
 from collector.energy.history import Outcome, first_day
 from collector.errors import ArchiveLocked, KeyRefused, Unavailable
 from collector.simulator import Device, Hole, Revision
-from collector.verify.cloud import Verified, verified
+from collector.verify.cloud import verified
 from collector.verify.files import inspect
-from collector.verify.repair import Action, Repair, repair
-from tests.support.archives import flip, write_files
+from collector.verify.repair import repair
+from collector.verify.report import Action, MeterReport
+from tests.support.archives import compared, flip, write_files
 from tests.support.faulty_cloud import Fault
 from tests.support.service_life import events_in, living
 from tests.support.world import DEVICE, World, check_day, cloud_of, mark_as, world
@@ -44,12 +45,12 @@ async def stored(
         yield here
 
 
-async def verify(here: World, *, fix: bool = False, **tables: Any) -> Verified:
+async def verify(here: World, *, fix: bool = False, **tables: Any) -> MeterReport:
     (found,) = await verified(here.settings(**tables), here.clock, lambda *told: None, fix=fix)
     return found
 
 
-def fix(here: World) -> Repair:
+def fix(here: World) -> MeterReport:
     settings = here.settings()
     return repair(settings, settings.meters[0], DUBLIN, here.clock())
 
@@ -65,8 +66,8 @@ async def test_a_sound_archive_agrees_with_the_cloud(tmp_path: Path) -> None:
         ledger = (here.folder() / ".collector" / "ledger.jsonl").read_bytes()
         found = await verify(here)
         assert found.inspection.findings == ()
-        assert (found.comparison.days, found.comparison.requests) == (30, 2)
-        assert found.comparison.different == {}
+        assert (compared(found).days, compared(found).requests) == (30, 2)
+        assert compared(found).different == {}
         assert here.cloud.counts.total.requests == 2
         assert (here.folder() / ".collector" / "ledger.jsonl").read_bytes() == ledger
 
@@ -80,9 +81,9 @@ async def test_three_years_of_two_channels_take_74_requests(tmp_path: Path) -> N
     )
     async with world(cloud_of(device), tmp_path, NOW) as here:
         found = await verify(here, pacing={"min_interval_s": 1.05})
-        assert found.comparison.days == 1095
+        assert compared(found).days == 1095
         assert here.cloud.counts.total.requests == 74
-        assert found.comparison.different == {}
+        assert compared(found).different == {}
         assert here.cloud.counts.total.rejections == 0
 
 
@@ -94,10 +95,10 @@ async def test_a_wrong_number_is_found_by_the_cloud_alone(tmp_path: Path, column
         (here.folder() / ".collector" / "checksums").unlink()
         found = await verify(here)
         assert found.inspection.findings == ()
-        (difference,) = found.comparison.different[DAY]
+        (difference,) = compared(found).different[DAY]
         assert difference.column == column
         assert abs(difference.stored_kwh - difference.cloud_kwh - Decimal("0.1")) < Decimal("0.002")
-        assert list(found.comparison.different) == [DAY]
+        assert list(compared(found).different) == [DAY]
         assert remembered(here) is Outcome.FAILED
 
 
@@ -127,7 +128,7 @@ async def test_a_day_that_differs_is_read_again_by_a_backfill(tmp_path: Path) ->
         await verify(here)
         await here.backfill(30)
         check_day(here.folder() / f"{DAY}.jsonl", DAY, device, complete=True)
-        assert (await verify(here)).comparison.different == {}
+        assert compared(await verify(here)).different == {}
 
 
 async def test_late_data_is_found(tmp_path: Path) -> None:
@@ -140,11 +141,11 @@ async def test_late_data_is_found(tmp_path: Path) -> None:
     )
     async with stored(tmp_path, Device(DEVICE, hole=holes)) as here:
         before = await verify(here)
-        assert before.comparison.different == {}
+        assert compared(before).different == {}
         here.cloud.set_clock(closes + timedelta(minutes=1), 1.0)
     async with world(cloud_of(Device(DEVICE, hole=holes)), tmp_path, closes + timedelta(hours=1)) as here:
         after = await verify(here)
-        assert sorted(after.comparison.different) == [date(2025, 11, 5), date(2025, 11, 7)]
+        assert sorted(compared(after).different) == [date(2025, 11, 5), date(2025, 11, 7)]
 
 
 async def test_a_revised_day_differs(tmp_path: Path) -> None:
@@ -157,9 +158,9 @@ async def test_a_revised_day_differs(tmp_path: Path) -> None:
     device = Device(DEVICE, revision=(change,))
     async with world(cloud_of(device), tmp_path, NOW + timedelta(hours=2)) as here:
         found = await verify(here)
-        assert {
-            day: [each.column for each in found] for day, found in found.comparison.different.items()
-        } == {DAY: ["solar"]}
+        assert {day: [each.column for each in found] for day, found in compared(found).different.items()} == {
+            DAY: ["solar"]
+        }
 
 
 @pytest.mark.parametrize(
@@ -197,9 +198,9 @@ async def test_no_variant_of_the_cloud_makes_a_sound_archive_differ(
     async with stored(tmp_path, device, start=start, meters=meters, tables={"archive": archive}) as here:
         found = await verify(here)
         assert found.inspection.findings == ()
-        assert found.comparison.different == {}
-        assert found.comparison.days >= 27
-        assert found.comparison.unanswered == []
+        assert compared(found).different == {}
+        assert compared(found).days >= 27
+        assert compared(found).unanswered == []
 
 
 async def test_days_of_unclear_tariffs_are_not_compared(tmp_path: Path) -> None:
@@ -207,8 +208,8 @@ async def test_days_of_unclear_tariffs_are_not_compared(tmp_path: Path) -> None:
     async with stored(tmp_path) as here:
         here.cloud.play(cloud_of(Device(DEVICE, tariffs=2, tariff_zero="rest")))
         found = await verify(here)
-        assert (found.comparison.days, len(found.comparison.uncertain)) == (0, 30)
-        assert found.comparison.different == {}
+        assert (compared(found).days, len(compared(found).uncertain)) == (0, 30)
+        assert compared(found).different == {}
 
 
 async def test_a_pair_of_3ems_scaled_and_with_a_discard(tmp_path: Path) -> None:
@@ -219,10 +220,10 @@ async def test_a_pair_of_3ems_scaled_and_with_a_discard(tmp_path: Path) -> None:
              "pv_kwh_discard": Decimal("0.002")}  # fmt: skip
     async with stored(tmp_path, *devices, meters=(meter,)) as here:
         found = await verify(here)
-        assert (found.comparison.days, found.comparison.requests) == (30, 2)
-        assert found.comparison.different == {}
+        assert (compared(found).days, compared(found).requests) == (30, 2)
+        assert compared(found).different == {}
         flip(here.folder() / f"{DAY}.jsonl", "solar", "0.2")
-        assert list((await verify(here)).comparison.different) == [DAY]
+        assert list(compared(await verify(here)).different) == [DAY]
 
 
 async def test_a_span_that_breaks_the_contract_is_told_and_the_rest_goes_on(tmp_path: Path) -> None:
@@ -233,12 +234,12 @@ async def test_a_span_that_breaks_the_contract_is_told_and_the_rest_goes_on(tmp_
             replace(cloud_of(), fault=(Fault("no_interval", on_requests=(3,)),)),
         )
         found = await verify(here)
-        (missed,) = found.comparison.unanswered
+        (missed,) = compared(found).unanswered
         assert "interval" in missed.reason
         assert (missed.last - missed.first).days == 29
-        assert found.comparison.days == 50
-        assert list(found.comparison.different) == [DAY]
-        assert found.comparison.gave_up is None
+        assert compared(found).days == 50
+        assert list(compared(found).different) == [DAY]
+        assert compared(found).gave_up is None
 
 
 async def test_a_cloud_that_tells_hours_for_long_spans_is_told(tmp_path: Path) -> None:
@@ -246,8 +247,8 @@ async def test_a_cloud_that_tells_hours_for_long_spans_is_told(tmp_path: Path) -
     async with stored(tmp_path, days=80) as here:
         here.cloud.play(cloud_of(hour_span_h=24 * 40))
         found = await verify(here)
-        assert {each.reason for each in found.comparison.unanswered} == {"interval: not day"}
-        assert (found.comparison.days, len(found.comparison.unanswered)) == (0, 3)
+        assert {each.reason for each in compared(found).unanswered} == {"interval: not day"}
+        assert (compared(found).days, len(compared(found).unanswered)) == (0, 3)
 
 
 @pytest.mark.parametrize(("kind", "error"), [("bad_key", KeyRefused), ("status_500", Unavailable)])
@@ -257,7 +258,7 @@ async def test_a_source_that_says_no_ends_it(tmp_path: Path, kind: str, error: t
         flip(here.folder() / f"{DAY}.jsonl", "import")
         here.cloud.play(replace(cloud_of(), fault=(Fault(kind),)))
         found = await verify(here, **ONE_TRY)
-        assert isinstance(found.comparison.gave_up, error)
+        assert isinstance(compared(found).gave_up, error)
         assert here.cloud.counts.total.requests == 1
         assert [each.code for each in found.inspection.findings] == ["checksum"]
         assert remembered(here) is None
@@ -269,9 +270,9 @@ async def test_a_source_that_goes_down_in_the_middle_gets_three_spans(tmp_path: 
     async with stored(tmp_path, days=300) as here:
         here.cloud.play(replace(cloud_of(), fault=(Fault("status_500", on_requests=tuple(range(5, 90))),)))
         found = await verify(here, **ONE_TRY)
-        assert isinstance(found.comparison.gave_up, Unavailable)
-        assert found.comparison.days == 60
-        assert len(found.comparison.unanswered) == 3
+        assert isinstance(compared(found).gave_up, Unavailable)
+        assert compared(found).days == 60
+        assert len(compared(found).unanswered) == 3
 
 
 async def test_an_unknown_device_does_not_stop_the_others(tmp_path: Path) -> None:
@@ -281,9 +282,9 @@ async def test_an_unknown_device_does_not_stop_the_others(tmp_path: Path) -> Non
     async with stored(tmp_path, Device(DEVICE), Device(other), days=80, meters=meters) as here:
         here.cloud.play(cloud_of(Device(other)))
         house, barn = await verified(here.settings(), here.clock, lambda *told: None, fix=False)
-        assert len(house.comparison.unanswered) == 1
-        assert house.comparison.gave_up is None
-        assert barn.comparison.days == 80
+        assert len(compared(house).unanswered) == 1
+        assert compared(house).gave_up is None
+        assert compared(barn).days == 80
 
 
 async def test_another_zone_is_not_compared(tmp_path: Path) -> None:
@@ -291,8 +292,8 @@ async def test_another_zone_is_not_compared(tmp_path: Path) -> None:
     async with stored(tmp_path) as here:
         here.cloud.play(cloud_of(Device(DEVICE, timezone="Asia/Tokyo")))
         found = await verify(here)
-        assert found.comparison.days == 0
-        assert "Asia/Tokyo" in found.comparison.unanswered[0].reason
+        assert compared(found).days == 0
+        assert "Asia/Tokyo" in compared(found).unanswered[0].reason
 
 
 async def test_days_before_since_and_beyond_retention_are_not_compared(tmp_path: Path) -> None:
@@ -304,10 +305,10 @@ async def test_days_before_since_and_beyond_retention_are_not_compared(tmp_path:
         (found,) = await verified(
             replace(settings, accounts=accounts), here.clock, lambda *told: None, fix=False
         )
-        assert found.comparison.days == 10
+        assert compared(found).days == 10
     async with world(cloud_of(), tmp_path, NOW + timedelta(days=1200)) as here:
         found = await verify(here)
-        assert min(found.comparison.different) == first_day(date(2029, 3, 4), None, None)
+        assert min(compared(found).different) == first_day(date(2029, 3, 4), None, None)
 
 
 async def test_what_was_moved_aside_is_collected_anew_by_the_service(
@@ -369,8 +370,8 @@ async def test_fixing_and_asking_the_cloud_go_together(tmp_path: Path) -> None:
         flip(here.folder() / f"{DAY}.jsonl", "import")
         found = await verify(here, fix=True)
         assert found.actions == {DAY: Action.QUARANTINED}
-        assert found.comparison.different == {}
-        assert found.comparison.days == 29
+        assert compared(found).different == {}
+        assert compared(found).days == 29
 
 
 async def test_most_days_differed_and_all_of_them_were_to_be_read_again(
@@ -381,7 +382,7 @@ async def test_most_days_differed_and_all_of_them_were_to_be_read_again(
     write_files(tmp_path / "house", Device("a8032abe41fc"), days)
     mark_as(tmp_path / "house", DEVICE)
     async with world(cloud_of(), tmp_path, NOW) as here:
-        found = (await verify(here)).comparison
+        found = compared(await verify(here))
         assert len(found.different) == found.days == 60
         assert "60 of 60" in found.distrusted
         (event,) = events_in(log_lines.getvalue(), "totals.distrusted")
@@ -396,6 +397,6 @@ async def test_days_without_a_file_are_no_reason_to_distrust_the_totals(tmp_path
     write_files(tmp_path / "house", device, days)
     flip(tmp_path / "house" / f"{DAY}.jsonl", "import")
     async with world(cloud_of(device), tmp_path, NOW) as here:
-        found = (await verify(here)).comparison
+        found = compared(await verify(here))
         assert (found.days, len(found.different), found.distrusted) == (30, 20, "")
         assert {remembered(here, day) for day in found.different} == {Outcome.FAILED}

@@ -21,7 +21,7 @@ from collector.simulator import Device
 from collector.verify.cloud import verified
 from collector.verify.files import inspect
 from collector.verify.report import MeterReport, as_lines
-from tests.support.archives import everything_in
+from tests.support.archives import compared, everything_in
 from tests.support.faulty_cloud import Fault
 from tests.support.service_life import Living, events_in, living
 from tests.support.world import DEVICE, World, check_day, cloud_of, records_of, world
@@ -164,7 +164,7 @@ async def test_files_without_a_mark_wait_where_the_zone_is_not_known(
             assert here.cloud.counts.total.requests == 2  # so would all other days end
             assert len(events_in(log_lines.getvalue(), "zone.unknown")) == 1
             (found,) = await verified(here.settings(), here.clock, lambda *told: None, fix=fix)
-            (unanswered,) = found.comparison.unanswered
+            (unanswered,) = compared(found).unanswered
             assert "Europe/Kiev" in unanswered.reason
             assert (unanswered.first, unanswered.last) == (date(2026, 3, 5), date(2026, 3, 12))
             assert everything_in(here.folder()) == before
@@ -198,7 +198,7 @@ async def test_verify_names_a_zone_that_is_not_known_and_finds_nothing(tmp_path:
     with zone_data(tmp_path / "less", "Europe/Kyiv"):
         report = MeterReport("house", here.folder(), inspect(here.folder(), None, NOW))
     lines = list(as_lines([report]))
-    assert not report.is_to_be_told
+    assert not report.has_findings
     assert "Europe/Kiev" in lines[2]
     assert "tzdata-legacy" in lines[3]
 

@@ -17,6 +17,7 @@ from collector.archive.store import Archive
 from collector.energy.days import local_day
 from collector.energy.readings import EnergyDay, HourReading
 from collector.simulator import Device
+from collector.verify.report import Comparison, MeterReport
 from tests.support.energy_days import BERLIN, ORDINARY
 from tests.support.world import kwh, mark_as, records_of
 
@@ -124,3 +125,9 @@ def opened(folder: Path, day_format: DayFormat = KEEP, *, no_solar: bool = False
         yield archive
     finally:
         archive.close()
+
+
+def compared(report: MeterReport) -> Comparison:
+    """The comparison with the cloud that was made for that report."""
+    assert report.comparison is not None
+    return report.comparison

@@ -12,7 +12,7 @@ from typing import Any
 
 from collector.archive.files import FolderLock
 from collector.doctor.checks import Check, ok
-from collector.doctor.examination import Examination, examine
+from collector.doctor.diagnosis import Diagnosis, diagnose
 from collector.status import AccountStanding, MeterStanding, Standing, place_for, write_standing
 from tests.support.faulty_cloud import Scenario
 from tests.support.world import World, cloud_of, world
@@ -31,13 +31,13 @@ async def beside(scenario: Scenario, tmp_path: Path, **options: Any) -> AsyncIte
         yield here
 
 
-async def examined(here: World, clock: Callable[[], datetime] | None = None, **tables: Any) -> Examination:
+async def examined(here: World, clock: Callable[[], datetime] | None = None, **tables: Any) -> Diagnosis:
     settings = here.settings(pacing=PACED, **tables)
     environ = {"TZ": "Europe/Dublin"}
-    return await examine(settings, FINE, clock or here.clock, environ, has_keys=True)
+    return await diagnose(settings, FINE, clock or here.clock, environ, has_keys=True)
 
 
-def check(found: Examination, name: str, of: str = "") -> Check:
+def check(found: Diagnosis, name: str, of: str = "") -> Check:
     (one,) = [each for each in found.checks if each.name == name and of in ("", each.of)]
     return one
 

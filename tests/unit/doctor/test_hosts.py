@@ -20,7 +20,7 @@ from collector.cloud.meters import Account, Meter
 from collector.cloud.pacing import Pacer, Pacing
 from collector.cloud.retrying import RetryPolicy
 from collector.doctor.checks import HOST_CURE, Check, Mark, account_checks
-from collector.doctor.probe import AccountHeard
+from collector.doctor.probe import AccountResult
 from collector.errors import Unavailable
 from collector.status import AccountStanding, Failure, MeterStanding
 from tests.support.addresses import AS_IPV6, deaf, port_of, resolving
@@ -87,7 +87,7 @@ async def refused(
 
 def host_check(trouble: Unavailable | None = None, **heard: Any) -> Check:
     """What `doctor` says of the host after that."""
-    return next(account_checks(AccountHeard(_ACCOUNT, [], trouble, **heard), None))
+    return next(account_checks(AccountResult(_ACCOUNT, [], trouble, **heard), None))
 
 
 @pytest.mark.real_time

@@ -1,4 +1,4 @@
-"""The examination: every check of `doctor`, in order, whatever the earlier ones found."""
+"""The diagnosis: every check of `doctor`, in order, whatever the earlier ones found."""
 
 from __future__ import annotations
 
@@ -21,13 +21,14 @@ from collector.doctor.checks import (
     clamps_check,
     fail,
     meter_checks,
+    pace_check,
     skip,
     warn,
     zone_check,
     zone_lack,
 )
 from collector.doctor.machine import archive_check, clock_check
-from collector.doctor.probe import AccountHeard, Heard, MeterHeard, listen
+from collector.doctor.probe import AccountResult, MeterResult, ProbeResult, probe
 from collector.doctor.service import (
     Presence,
     account_hearsay,
@@ -71,8 +72,8 @@ class Stored:
         return max((day for day, state in self.known.items() if state.stored), default=None)
 
 
-def look_at(settings: Settings, meter: Meter, home: ZoneInfo, now: datetime) -> Stored:
-    """What is there at `now`; what cannot be read is left out, for other checks tell it."""
+def read_stored(settings: Settings, meter: Meter, home: ZoneInfo, now: datetime) -> Stored:
+    """What is stored at `now`; what cannot be read is left out, for other checks report it."""
     folder = settings.folder_of(meter)
     try:
         known, zone, _ = survey(folder, settings.day_format)
@@ -91,7 +92,7 @@ def look_at(settings: Settings, meter: Meter, home: ZoneInfo, now: datetime) -> 
 
 
 def _doubt(suspicion: Suspicion | None, zone: ZoneInfo | None) -> str:
-    """Why today's rules are in doubt: what was said of older ones no longer counts."""
+    """Why today's rules are in doubt; a suspicion of older ones no longer counts."""
     if suspicion is None or (zone is not None and rules_of(zone).checksum != suspicion.checksum):
         return ""
     return suspicion.reason
@@ -154,7 +155,7 @@ def zone_of(stored: Stored, meter: Meter, home: ZoneInfo) -> ZoneInfo:
 
 
 @dataclass(frozen=True, slots=True)
-class Examination:
+class Diagnosis:
     """What was found, how many requests it took, and what it was judged by."""
 
     checks: tuple[Check, ...]
@@ -162,45 +163,45 @@ class Examination:
     presence: Presence
 
 
-async def examine(
+async def diagnose(
     settings: Settings, configuration: Check, clock: Clock, environ: Mapping[str, str], *, has_keys: bool
-) -> Examination:
-    """Looks at everything. `configuration` is the check that the settings came with; without keys the
-    cloud is not asked. No check shows a secret of the settings."""
+) -> Diagnosis:
+    """Runs every check. `configuration` is the one that the settings came with; without keys no request is
+    sent to the cloud. No check shows a secret of the settings."""
     folders = {meter.name: settings.folder_of(meter) for meter in settings.meters}
     home = home_zone(environ)
-    looks = {meter.name: look_at(settings, meter, home, clock()) for meter in settings.meters}
-    zones = {meter.name: zone_of(looks[meter.name], meter, home) for meter in settings.meters}
+    stored = {meter.name: read_stored(settings, meter, home, clock()) for meter in settings.meters}
+    zones = {meter.name: zone_of(stored[meter.name], meter, home) for meter in settings.meters}
 
     def reason_to_be_quiet() -> str:
         now = clock().timestamp()
         return presence_of(settings.archive, folders, environ, now).reason_to_be_quiet(now)
 
     quiet = reason_to_be_quiet() if has_keys else "the key is not known"
-    heard = Heard() if quiet else await listen(settings, zones, clock, reason_to_be_quiet)
+    result = ProbeResult() if quiet else await probe(settings, zones, clock, reason_to_be_quiet)
     now = clock()
     presence = presence_of(settings.archive, folders, environ, now.timestamp())
-    remembered = remembered_for_others(settings.archive, environ)
     found = [configuration, _archive(settings, folders, presence)]
     found.append(service_check(presence, now.timestamp()))
-    offsets = [each.offset_s for each in heard.accounts if each.offset_s is not None]
-    newest = max((look.newest for look in looks.values() if look.newest), default=None)
+    offsets = [each.offset_s for each in result.accounts if each.offset_s is not None]
+    newest = max((each.newest for each in stored.values() if each.newest), default=None)
     found.append(
         clock_hearsay(presence.standing)
         or clock_check(now, date_in(home, now), min(offsets, key=abs, default=None), newest)
     )
     remembered = remembered_for_others(settings.archive, environ)
-    by_name = {each.account.name: each for each in heard.accounts}
+    by_name = {each.account.name: each for each in result.accounts}
     for account in settings.accounts:
-        told = by_name.get(account.account.name)
-        found += _of_account(account, told, presence, quiet, now)
+        probed = by_name.get(account.account.name)
+        found += _of_account(account, probed, presence, quiet, now)
         for meter in account.meters:
             found += mark_check(folders[meter.name], meter, presence.refused(meter.name), remembered)
-            meter_heard = next((each for each in told.meters if each.meter == meter), None) if told else None
-            found += _of_meter(meter, meter_heard, looks[meter.name], presence, quiet, home, now)
+            meters = probed.meters if probed else []
+            answer = next((each for each in meters if each.meter == meter), None)
+            found += _of_meter(meter, answer, stored[meter.name], presence, quiet, home, now)
     redact = redactor(settings.secrets)
     checks = tuple(each._replace(says=redact(each.says), cure=redact(each.cure)) for each in found)
-    return Examination(checks, heard.requests, presence)
+    return Diagnosis(checks, result.requests, presence)
 
 
 def _archive(settings: Settings, folders: Mapping[str, Path], presence: Presence) -> Check:
@@ -212,37 +213,38 @@ def _archive(settings: Settings, folders: Mapping[str, Path], presence: Presence
 
 
 def _of_account(
-    account: AccountSettings, heard: AccountHeard | None, presence: Presence, quiet: str, now: datetime
+    account: AccountSettings, result: AccountResult | None, presence: Presence, quiet: str, now: datetime
 ) -> Iterator[Check]:
     standing = presence.standing
     told = None if standing is None else standing.accounts.get(account.account.name)
-    if heard is not None:
-        yield from account_checks(heard, told)
+    if result is not None:
+        yield from account_checks(result, told)
     else:
         yield from account_hearsay(account.account, standing, quiet, now.timestamp())
-        silent = AccountHeard(account.account, [])
-        *_, pace = account_checks(silent, told)
-        yield pace if told else skip("pace", f"Not asked: {quiet}.", account.account.name)
+        if told is None:
+            yield skip("pace", f"Not asked: {quiet}.", account.account.name)
+        else:
+            yield pace_check(AccountResult(account.account), told)
 
 
 def _of_meter(
     meter: Meter,
-    heard: MeterHeard | None,
-    look: Stored,
+    result: MeterResult | None,
+    stored: Stored,
     presence: Presence,
     quiet: str,
     home: ZoneInfo,
     now: datetime,
 ) -> Iterator[Check]:
-    if heard is not None:
-        has_history = any(state.complete for state in look.known.values())
-        yield from meter_checks(heard, has_history=has_history)
+    if result is not None:
+        has_history = any(state.complete for state in stored.known.values())
+        yield from meter_checks(result, has_history=has_history)
     else:
         yield from meter_hearsay(meter, presence.standing, quiet, now.timestamp())
     yield (
-        zone_lack(meter, heard, look.unknown_zone, look.doubt)
-        or (None if heard else zone_hearsay(meter, presence.standing))
-        or zone_check(heard.zone if heard else None, meter, look.zone, home, date_in(home, now))
+        zone_lack(meter, result, stored.unknown_zone, stored.doubt)
+        or (None if result else zone_hearsay(meter, presence.standing))
+        or zone_check(result.zone if result else None, meter, stored.zone, home, date_in(home, now))
     )
-    fetched = [heard.read.energy_day] if heard and heard.read else []
-    yield clamps_check(meter, (*look.recent, *fetched))
+    fetched = [result.read.energy_day] if result and result.read else []
+    yield clamps_check(meter, (*stored.recent, *fetched))

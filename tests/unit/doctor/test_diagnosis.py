@@ -14,10 +14,10 @@ from collector.archive.files import FolderLock
 from collector.archive.mark import Remembered
 from collector.cli.starting import advice_on
 from collector.collect import collector
-from collector.doctor import examination
+from collector.doctor import diagnosis
 from collector.doctor.bundle import bundle
 from collector.doctor.checks import NAMES, Mark
-from collector.doctor.examination import Examination, examine
+from collector.doctor.diagnosis import Diagnosis, diagnose
 from collector.doctor.probe import MOST_REQUESTS
 from collector.errors import Rejected
 from collector.service import systemd
@@ -53,7 +53,7 @@ def no_time_service(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(collector, "SYNCHRONIZED", tmp_path / "synchronized")
 
 
-def marks(found: Examination) -> dict[str, str]:
+def marks(found: Diagnosis) -> dict[str, str]:
     return {each.name: each.mark.value for each in found.checks}
 
 
@@ -275,12 +275,12 @@ async def test_stored_days_of_a_zone_that_is_not_known_here_are_told(tmp_path: P
     async with beside(cloud_of(device), tmp_path) as here:
         await here.backfill(2)
         with zone_data(tmp_path / "zones", "Europe/Dublin"):
-            found = await examine(here.settings(), FINE, here.clock, {"TZ": "UTC"}, has_keys=False)
+            found = await diagnose(here.settings(), FINE, here.clock, {"TZ": "UTC"}, has_keys=False)
             assert check(found, "zone").mark is Mark.FAIL
             assert "Europe/Kyiv" in check(found, "zone").says
         write_standing(place_for(here.archive, {}), standing)
         lock = FolderLock(here.folder() / ".collector" / "lock")
-        found = await examine(here.settings(), FINE, here.clock, {"TZ": "UTC"}, has_keys=False)
+        found = await diagnose(here.settings(), FINE, here.clock, {"TZ": "UTC"}, has_keys=False)
         lock.release()
     zone = check(found, "zone")
     assert (zone.mark, "Europe/Kiev is unknown" in zone.says) == (Mark.FAIL, True)
@@ -301,11 +301,11 @@ async def test_rules_that_an_answer_contradicts_are_told_with_their_cure(tmp_pat
             assert "tzdata" in check(found, "zone").cure
             assert check(found, "kind").mark is Mark.SKIP
             await here.backfill(2)
-            found = await examine(here.settings(), FINE, here.clock, {"TZ": "UTC"}, has_keys=False)
+            found = await diagnose(here.settings(), FINE, here.clock, {"TZ": "UTC"}, has_keys=False)
             assert "daylight saving skips" in check(found, "zone").says
             data.put("America/Chicago", rules="Etc/GMT+6")
             data.restart()
-            found = await examine(here.settings(), FINE, here.clock, {"TZ": "UTC"}, has_keys=False)
+            found = await diagnose(here.settings(), FINE, here.clock, {"TZ": "UTC"}, has_keys=False)
             assert check(found, "zone").mark is Mark.OK
 
 
@@ -362,7 +362,7 @@ async def test_without_keys_nobody_is_asked_and_the_rest_is_told(tmp_path: Path)
     async with beside(cloud_of(), tmp_path) as here:
         await here.backfill(4)
         here.cloud.reset()
-        found = await examine(here.settings(), FINE, here.clock, {"TZ": "UTC"}, has_keys=False)
+        found = await diagnose(here.settings(), FINE, here.clock, {"TZ": "UTC"}, has_keys=False)
         assert here.cloud.counts.total.requests == 0
     told = marks(found)
     assert [told[name] for name in ("host", "key", "pace", "device", "kind")] == ["skip"] * 5
@@ -480,7 +480,7 @@ async def test_a_disk_that_is_not_mounted_was_an_archive_that_can_be_written(
     async with beside(cloud_of(), tmp_path) as here:
         remembered = Remembered(tmp_path / "archives.json")
         remembered.add(here.folder())
-        monkeypatch.setattr(examination, "remembered_for_others", lambda archive, environ: remembered)
+        monkeypatch.setattr(diagnosis, "remembered_for_others", lambda archive, environ: remembered)
         archive = check(await examined(here), "archive", "house")
         assert archive.mark is Mark.FAIL
         assert "perhaps its disk is not mounted" in archive.says
@@ -640,7 +640,7 @@ async def test_no_failure_shows_the_key_in_checks_or_bundle(
         (here.folder() / ".collector" / "ledger.jsonl").write_text(f'{{"reason": "{AWKWARD}"}}\n')
         environ = {"TZ": "UTC", "SHELLY_COLLECTOR_AUTH_KEY": AWKWARD}
         leaky = FINE._replace(says=f"It says auth_key={AWKWARD}.")
-        found = await examine(settings, leaky, here.clock, environ, has_keys=True)
+        found = await diagnose(settings, leaky, here.clock, environ, has_keys=True)
         report = bundle(settings, found, here.clock(), environ)
         assert here.cloud.counts.total.requests <= MOST_REQUESTS
         assert here.cloud.counts.trap_hits == 0
@@ -666,7 +666,7 @@ async def test_an_archive_that_the_unit_keeps_the_service_from_fails(
         await here.backfill(1)
         settings = replace(here.settings(), source=tmp_path / "config.toml")
         for mark in (Mark.FAIL, Mark.OK):
-            found = check(await examine(settings, FINE, here.clock, {}, has_keys=False), "archive")
+            found = check(await diagnose(settings, FINE, here.clock, {}, has_keys=False), "archive")
             assert found.mark is mark
             assert (f"ReadWritePaths={here.archive};" in found.cure) is (mark is Mark.FAIL)
             if mark is Mark.FAIL:
