@@ -110,14 +110,14 @@ def day_files_name_their_source(patch: pytest.MonkeyPatch) -> None:
     patch.setattr("collector.archive.store.encode", encode)
 
 
-def standing_names_its_source(patch: pytest.MonkeyPatch) -> None:
+def status_names_its_source(patch: pytest.MonkeyPatch) -> None:
     changed = mutated(
-        status.write_standing,
-        "json.dumps(asdict(standing))",
-        f"json.dumps(asdict(standing) | {{'key': {KEY!r}}})",
+        status.write_status,
+        "json.dumps(to_json(status))",
+        f"json.dumps(to_json(status) | {{'key': {KEY!r}}})",
         module=status,
     )
-    patch.setattr("collector.service.observer.write_standing", changed)
+    patch.setattr("collector.service.status.write_status", changed)
 
 
 def children_inherit_everything(patch: pytest.MonkeyPatch) -> None:
@@ -125,8 +125,8 @@ def children_inherit_everything(patch: pytest.MonkeyPatch) -> None:
 
 
 def page_shows_the_source(patch: pytest.MonkeyPatch) -> None:
-    def told(*standing: Any) -> str:
-        return f"{exposition(*standing)}# {URL}\n"
+    def told(*status: Any) -> str:
+        return f"{exposition(*status)}# {URL}\n"
 
     patch.setattr("collector.web.endpoint.exposition", told)
 
@@ -150,7 +150,7 @@ LEAKY: dict[str, tuple[str, Build, str, Callable[..., Awaitable[tuple[Shown, Any
     "lost tasks go past the log": ("output", lost_tasks_go_past_the_log, "a lost task", backfilled),
     "day files name their source": (".jsonl", day_files_name_their_source, "spaced_out", backfilled),
     "breaks its base64 over lines": ("log", breaks_its_base64_over_lines, "a bug with the URL", backfilled),
-    "the standing names its source": (".json", standing_names_its_source, "status_500", lived),
+    "the status names its source": (".json", status_names_its_source, "status_500", lived),
     "children inherit everything": ("environ", children_inherit_everything, "status_500", lived),
     "the page shows the source": ("/metrics", page_shows_the_source, "status_500", lived),
 }

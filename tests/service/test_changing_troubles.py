@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from collector.simulator import Fault, Scenario
-from tests.service.test_observed import house, standing_of, status
+from tests.service.test_observed import house, status_line, status_of
 from tests.service.test_service import SHALLOW, START
 from tests.service.test_troubles import failing
 from tests.support.service_life import Living, events_in, living
@@ -88,15 +88,15 @@ async def test_a_trouble_that_turns_into_another_one_is_reported_as_that(
                 service.world.cloud.play(trouble.cloud)
                 service.skew[0] = trouble.skew
                 await service.pass_time(hours=2, minutes=1)
-                now = standing_of(service).accounts["home"].trouble
+                now = status_of(service).accounts["home"].trouble
                 assert now is not None
                 assert now.event == trouble.event
                 assert house(service).failure == now
-                assert status(service) == f"Waiting: {now.reason}"
+                assert status_line(service) == f"Waiting: {now.reason}"
         service.skew[0] = timedelta(0)
         service.world.cloud.play(cloud_of())
         await service.pass_time(hours=2)
-        assert standing_of(service).accounts["home"].trouble is None
+        assert status_of(service).accounts["home"].trouble is None
     assert [name for name in _names(log_lines) if name in _CHANGES] == reported
 
 
@@ -133,7 +133,7 @@ async def test_a_key_that_is_refused_after_an_outage_is_tried_four_times_an_hour
 
 
 def _last_trouble(service: Living) -> str | None:
-    trouble = standing_of(service).accounts["home"].trouble
+    trouble = status_of(service).accounts["home"].trouble
     return None if trouble is None else trouble.event
 
 

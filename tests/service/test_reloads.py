@@ -17,7 +17,7 @@ import pytest
 
 from collector.archive.files import is_held
 from collector.simulator import Device, Fault
-from tests.service.test_observed import standing_of
+from tests.service.test_observed import status_of
 from tests.service.test_service import SHALLOW, START, TODAY
 from tests.service.test_troubles import failing
 from tests.service.test_whole_years import check_day
@@ -227,7 +227,7 @@ async def test_a_reload_with_the_same_key_does_not_forget_that_it_was_refused(
         for _ in range(20):
             service.signals.reload.set()
             await service.pass_time(minutes=5)
-            trouble = standing_of(service).accounts["home"].trouble
+            trouble = status_of(service).accounts["home"].trouble
             assert trouble is not None
             assert trouble.event == "key.refused"
         assert service.world.cloud.counts.total.requests <= 2 + 100 / 15  # two days at the start
