@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from datetime import UTC, date, datetime
 from textwrap import wrap
 from typing import TextIO
+from zoneinfo import ZoneInfo
 
-from collector.energy.days import date_in
-from collector.energy.history import EXPIRING_DAYS, DayState
+from collector.energy.history import EXPIRING_DAYS, DayState, forgotten
 from collector.events import CURES
-from collector.service.overview import MeterOverview, Overview
-from collector.status import Failure, State, age_in_words
+from collector.status import Failure, MeterStatus, State, Status, age_in_words
 
 SIGNS = {
     DayState.COMPLETE: ("█", "#", ""),
@@ -58,61 +58,60 @@ _RECENT_S = 86400
 _COLOURS = {State.GOOD: "32", State.STARTING: "33", State.OFFLINE: "31", State.BROKEN: "31"}
 
 
-def lines(seen: Overview, stream: TextIO, environ: Mapping[str, str], *, whole: bool) -> Iterator[str]:
-    """What to print to `stream`; `whole` shows the days of all years."""
+def lines(
+    status: Status, home: ZoneInfo, stream: TextIO, environ: Mapping[str, str], *, whole: bool
+) -> Iterator[str]:
+    """What to print to `stream`, with times of this machine's zone; `whole` shows the days of all years."""
     colour = stream.isatty() and not environ.get("NO_COLOR")
     ascii_only = "utf" not in (stream.encoding or "").lower()
-    yield from _service(seen)
-    yield from _accounts(seen)
-    for meter in seen.meters:
+    yield from _service(status, home)
+    yield from _accounts(status, home)
+    for name, meter in status.meters.items():
         first = min(meter.states) if whole else _a_year_before(max(meter.states))
         yield ""
-        yield from _meter(meter, seen, colour=colour)
+        yield from _meter(name, meter, status, home, colour=colour)
         yield from calendar(meter.states, first, ascii_only=ascii_only, colour=colour)
         yield _row("", legend(meter.states, ascii_only=ascii_only))
 
 
-def _service(seen: Overview) -> Iterator[str]:
-    standing = seen.standing
-    if standing is not None and seen.runs:
-        work = f", {standing.jobs} job{'s' * (standing.jobs != 1)} under way" if standing.jobs else ""
-        upcoming = "" if standing.next_run_at is None else f", next run {_time(standing.next_run_at, seen)}"
-        since = _time(standing.started_at, seen)
-        yield _row("service", f"runs since {since} (process {standing.pid}){work}{upcoming}")
-    elif any(meter.is_held for meter in seen.meters):
+def _service(status: Status, home: ZoneInfo) -> Iterator[str]:
+    if status.is_running:
+        work = f", {status.jobs} job{'s' * (status.jobs != 1)} under way" if status.jobs else ""
+        upcoming = (
+            "" if status.next_run_at is None else f", next run {_time(status.next_run_at, status, home)}"
+        )
+        since = _time(status.started_at, status, home)
+        yield _row("service", f"runs since {since} (process {status.pid}){work}{upcoming}")
+    elif any(meter.is_held for meter in status.meters.values()):
         yield _row("service", "does not run; another command is collecting")
     else:
         yield _row("service", "does not run (systemctl status shelly-collector says why)")
 
 
-def _accounts(seen: Overview) -> Iterator[str]:
-    standing = seen.standing
-    if standing is None:
-        return
-    is_of_today = standing.today == str(date_in(seen.home_zone, seen.now))
-    for name, account in standing.accounts.items():
+def _accounts(status: Status, home: ZoneInfo) -> Iterator[str]:
+    is_of_today = status.today == str(_local(status.written_at, home).date())
+    for name, account in status.accounts.items():
         requests = account.requests_today if is_of_today else 0
         holds = account.holds_today if is_of_today else 0
         yield _row("account", f"{name}: {requests} requests today, {holds} holds")
-        if account.trouble is not None and seen.runs:
+        if account.trouble is not None and status.is_running:
             yield _row("", f"waits: {_safe(account.trouble.reason)}")
 
 
-def _meter(meter: MeterOverview, seen: Overview, *, colour: bool) -> Iterator[str]:
-    health = meter.health
-    state = f"\x1b[{_COLOURS[health.state]}m{health.state}\x1b[0m" if colour else health.state
-    yield f"{meter.name}: {state}, {_newest(meter)}"
-    if health.reason:
-        yield _row("", _safe(health.reason))
+def _meter(name: str, meter: MeterStatus, status: Status, home: ZoneInfo, *, colour: bool) -> Iterator[str]:
+    state = f"\x1b[{_COLOURS[meter.state]}m{meter.state}\x1b[0m" if colour else meter.state
+    yield f"{name}: {state}, {_newest(meter)}"
+    if meter.reason:
+        yield _row("", _safe(meter.reason))
     if meter.unknown_zone is not None:
-        yield _row("zone", f"{meter.unknown_zone} is unknown to this machine; taken for {meter.zone.key}")
+        yield _row("zone", f"{meter.unknown_zone} is unknown to this machine; taken for {meter.zone}")
         yield from (_row("", line) for line in wrap(CURES["zone.unknown"], _WIDTH))
     yield _row("today", f"{meter.hours_today} of the {meter.hours_over} hours that are over")
     yield _row("days", _days(meter))
     if meter.beginning is not None:
         yield _row("", f"the cloud's data seem to begin on {meter.beginning}")
-    if meter.forgotten:
-        yield _row("", f"{meter.forgotten} of them are in this archive alone: the cloud has forgotten them")
+    if here_alone := forgotten(max(meter.states), meter.states):
+        yield _row("", f"{here_alone} of them are in this archive alone: the cloud has forgotten them")
     if meter.missing_hours:
         yield _row("missing", f"{meter.missing_hours} hours in all")
     if meter.expiring:
@@ -124,42 +123,45 @@ def _meter(meter: MeterOverview, seen: Overview, *, colour: bool) -> Iterator[st
     if meter.quarantined:
         yield _row("aside", f"{meter.quarantined} damaged file{'s' * (meter.quarantined != 1)} in quarantine")
     if meter.answered_at is not None:
-        yield _row("success", _time(meter.answered_at, seen))
-    if (failure := meter.failure) is not None and _matters(failure, meter, seen.now.timestamp()):
-        yield _row("error", f"{_time(failure.at, seen)}, {failure.event}: {_safe(failure.reason)}")
+        yield _row("success", _time(meter.answered_at, status, home))
+    if (failure := meter.failure) is not None and _matters(failure, meter, status.written_at):
+        yield _row("error", f"{_time(failure.at, status, home)}, {failure.event}: {_safe(failure.reason)}")
         cure = failure.cure or CURES.get(failure.event, "")
         yield from (_row("", line) for line in wrap(_safe(cure), _WIDTH))
 
 
-def _matters(failure: Failure, meter: MeterOverview, now: float) -> bool:
+def _matters(failure: Failure, meter: MeterStatus, now: int) -> bool:
     """Whether an error is worth being shown: for a day, and as long as nothing went well since."""
     if meter.answered_at is None or now - _RECENT_S <= failure.at <= now:
         return True
     return meter.answered_at <= failure.at <= now  # later than now is one of a clock that was wrong
 
 
-def _newest(meter: MeterOverview) -> str:
+def _newest(meter: MeterStatus) -> str:
     if meter.newest_hour is None:
         return "no hour stored yet"
-    ended = datetime.fromtimestamp(meter.newest_hour + 3600, UTC).astimezone(meter.zone)
-    return f"newest hour until {ended:%Y-%m-%d %H:%M}, {age_in_words(meter.health.age_s)} ago"
+    ended = _local(meter.newest_hour + 3600, meter.zone)
+    return f"newest hour until {ended:%Y-%m-%d %H:%M}, {age_in_words(meter.age_s)} ago"
 
 
-def _days(meter: MeterOverview) -> str:
-    counts = meter.counts
-    told = [
+def _days(meter: MeterStatus) -> str:
+    counts = Counter(meter.states.values())
+    parts = [
         f"{counts[state]} {state.value.replace('_', ' ')}"
         for state in DayState
         if state is not DayState.TODAY and (counts[state] or state is DayState.COMPLETE)
     ]
-    return f"{', '.join(told)}, since {min(meter.states)}"
+    return f"{', '.join(parts)}, since {min(meter.states)}"
 
 
-def _time(ts: int, seen: Overview) -> str:
+def _time(ts: int, status: Status, home: ZoneInfo) -> str:
     """The time on this machine's clock, with the date where it is another day than today."""
-    moment = datetime.fromtimestamp(ts, UTC).astimezone(seen.home_zone)
-    is_today = moment.date() == seen.now.astimezone(seen.home_zone).date()
-    return f"{moment:%H:%M}" if is_today else f"{moment:%Y-%m-%d %H:%M}"
+    moment, now = _local(ts, home), _local(status.written_at, home)
+    return f"{moment:%H:%M}" if moment.date() == now.date() else f"{moment:%Y-%m-%d %H:%M}"
+
+
+def _local(ts: int, zone: ZoneInfo | None) -> datetime:
+    return datetime.fromtimestamp(ts, UTC).astimezone(zone)
 
 
 def _safe(text: str) -> str:

@@ -11,7 +11,7 @@ import platform
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
-from dataclasses import asdict, replace
+from dataclasses import replace
 from datetime import datetime
 from importlib import metadata
 from pathlib import Path
@@ -25,6 +25,7 @@ from collector.doctor.diagnosis import Diagnosis
 from collector.errors import CollectorError
 from collector.redaction import MASK, redactor
 from collector.settings import Settings, masked
+from collector.status import to_json
 
 _PACKAGES = ("aiohttp", "APScheduler", "structlog", "tenacity", "tzdata")
 _UNITS = tuple(
@@ -47,7 +48,7 @@ def bundle(settings: Settings, found: Diagnosis, now: datetime, environ: Mapping
         ("Versions", versions()),
         ("Checks", _checks(found.checks)),
         ("Configuration", masked(_without_addresses(settings)).splitlines()),
-        ("What the service last said", _standing(found)),
+        ("What the service last said", _status(found)),
         *((f"Archive of {meter.name}", _archive(settings, meter)) for meter in settings.meters),
     ]
     lines = [
@@ -100,12 +101,12 @@ def _without_addresses(settings: Settings) -> Settings:
     return replace(settings, alarms=replace(alarms, ping_url=url, on_change=words))
 
 
-def _standing(found: Diagnosis) -> Iterator[str]:
-    standing = found.presence.standing or found.presence.last_words
-    if standing is None:
+def _status(found: Diagnosis) -> Iterator[str]:
+    status = found.presence.status or found.presence.last_status
+    if status is None:
         yield "nothing"
     else:
-        yield from json.dumps(asdict(standing), indent=1).splitlines()
+        yield from json.dumps(to_json(status), indent=1).splitlines()
 
 
 def _archive(settings: Settings, meter: Meter) -> Iterator[str]:

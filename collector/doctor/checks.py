@@ -26,7 +26,7 @@ from collector.errors import (
 )
 from collector.events import CURES
 from collector.net import by_family
-from collector.status import AccountStanding
+from collector.status import AccountStatus
 
 
 class Mark(StrEnum):
@@ -161,11 +161,11 @@ _MANY_HOLDS = 10  # a day; a few are the phone app's
 _FEW_HOLDS = 3  # where they are half of the requests: held off for an hour each time, there are no more
 
 
-def account_checks(result: AccountResult, standing: AccountStanding | None) -> Iterator[Check]:
-    """Host, key and pace. `standing` is what the service says of the account today."""
+def account_checks(result: AccountResult, status: AccountStatus | None) -> Iterator[Check]:
+    """Host, key and pace. `status` is what the service says of the account today."""
     yield _host(result)
     yield _key(result)
-    yield pace_check(result, standing)
+    yield pace_check(result, status)
 
 
 def meter_checks(result: MeterResult, *, has_history: bool) -> Iterator[Check]:
@@ -287,7 +287,7 @@ def _why(result: AccountResult) -> str:
     return next((each.skipped for each in result.meters if each.skipped), "no answer could be used")
 
 
-def pace_check(result: AccountResult, standing: AccountStanding | None) -> Check:
+def pace_check(result: AccountResult, status: AccountStatus | None) -> Check:
     """Whether the cloud rejected the pace of this probe, or often that of the service today."""
     name = result.account.name
     if result.rejections:
@@ -298,14 +298,14 @@ def pace_check(result: AccountResult, standing: AccountStanding | None) -> Check
             PACE_CURE,
             name,
         )
-    if standing is not None and _are_many(standing.holds_today, standing.requests_today):
+    if status is not None and _are_many(status.holds_today, status.requests_today):
         says = (
-            f"The service was rejected {standing.holds_today} times in {standing.requests_today} requests "
+            f"The service was rejected {status.holds_today} times in {status.requests_today} requests "
             "today: another program seems to ask with the same account."
         )
         return warn("pace", says, PACE_CURE, name)
-    if standing is not None:
-        today = f"{standing.requests_today} requests and {standing.holds_today} rejections today"
+    if status is not None:
+        today = f"{status.requests_today} requests and {status.holds_today} rejections today"
         return ok("pace", f"The account is the service's own, as far as can be seen: {today}.", name)
     if result.answered:
         return ok("pace", "No question was rejected as too fast.", name)

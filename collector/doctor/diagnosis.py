@@ -31,12 +31,12 @@ from collector.doctor.machine import archive_check, clock_check
 from collector.doctor.probe import AccountResult, MeterResult, ProbeResult, probe
 from collector.doctor.service import (
     Presence,
-    account_hearsay,
-    clock_hearsay,
-    meter_hearsay,
+    account_from_status,
+    clock_from_status,
+    meter_from_status,
     presence_of,
     service_check,
-    zone_hearsay,
+    zone_from_status,
 )
 from collector.energy.days import Clock, date_in, home_zone, local_day
 from collector.energy.history import Known
@@ -186,7 +186,7 @@ async def diagnose(
     offsets = [each.offset_s for each in result.accounts if each.offset_s is not None]
     newest = max((each.newest for each in stored.values() if each.newest), default=None)
     found.append(
-        clock_hearsay(presence.standing)
+        clock_from_status(presence.status)
         or clock_check(now, date_in(home, now), min(offsets, key=abs, default=None), newest)
     )
     remembered = remembered_for_others(settings.archive, environ)
@@ -215,12 +215,12 @@ def _archive(settings: Settings, folders: Mapping[str, Path], presence: Presence
 def _of_account(
     account: AccountSettings, result: AccountResult | None, presence: Presence, quiet: str, now: datetime
 ) -> Iterator[Check]:
-    standing = presence.standing
-    told = None if standing is None else standing.accounts.get(account.account.name)
+    status = presence.status
+    told = None if status is None else status.accounts.get(account.account.name)
     if result is not None:
         yield from account_checks(result, told)
     else:
-        yield from account_hearsay(account.account, standing, quiet, now.timestamp())
+        yield from account_from_status(account.account, status, quiet, now.timestamp())
         if told is None:
             yield skip("pace", f"Not asked: {quiet}.", account.account.name)
         else:
@@ -240,10 +240,10 @@ def _of_meter(
         has_history = any(state.complete for state in stored.known.values())
         yield from meter_checks(result, has_history=has_history)
     else:
-        yield from meter_hearsay(meter, presence.standing, quiet, now.timestamp())
+        yield from meter_from_status(meter, presence.status, quiet, now.timestamp())
     yield (
         zone_lack(meter, result, stored.unknown_zone, stored.doubt)
-        or (None if result else zone_hearsay(meter, presence.standing))
+        or (None if result else zone_from_status(meter, presence.status))
         or zone_check(result.zone if result else None, meter, stored.zone, home, date_in(home, now))
     )
     fetched = [result.read.energy_day] if result and result.read else []

@@ -20,13 +20,13 @@ from collector.collect.worker import AccountRunner, Job
 from collector.energy.days import Clock, home_zone
 from collector.errors import CollectorError, KeyRefused, SettingsError
 from collector.service.accounts import AccountAtWork, Pacers, assembled
-from collector.service.notify import Tell, outside
-from collector.service.observer import Observer
+from collector.service.notify import Publish, publish_status
 from collector.service.schedule import Schedule
 from collector.service.signals import Signals, broken_off_by
+from collector.service.status import Observer
 from collector.service.systemd import Notifier
 from collector.settings import Settings
-from collector.status import in_one_line, place_for, read_standing
+from collector.status import in_one_line, read_status, status_file
 from collector.threads import in_thread
 
 _log = logs.get_logger("service")
@@ -127,10 +127,10 @@ async def serve(
                 if account.runner.refusal is None:
                     account.runner.refused_since = refused_since.get(each.account.name)
             observer = _observer(accounts, settings, clock)
-            async with outside(
-                settings.listen, settings.alarms, observer.standing, clock, settings.health
-            ) as tell:
-                await _Round(accounts, configuration, signals, clock, notifier, observer, tell).run()
+            async with publish_status(
+                settings.listen, settings.alarms, observer.status, clock, settings.health
+            ) as publish:
+                await _Round(accounts, configuration, signals, clock, notifier, observer, publish).run()
             refusals = {
                 each.account: account.runner.refusal
                 for each, account in zip(settings.accounts, accounts, strict=True)
@@ -152,8 +152,8 @@ def _refused_since(runner: AccountRunner) -> float | None:
 
 
 def _observer(accounts: list[AccountAtWork], settings: Settings, clock: Clock) -> Observer:
-    place = place_for(settings.archive, os.environ)
-    before = read_standing(settings.archive, os.environ)
+    place = status_file(settings.archive, os.environ)
+    before = read_status(settings.archive, os.environ)
     return Observer(accounts, settings.health, clock, home_zone(os.environ), place, before)
 
 
@@ -272,7 +272,7 @@ class _Round:
         clock: Clock,
         notifier: Notifier,
         observer: Observer,
-        tell: Tell,
+        publish: Publish,
     ) -> None:
         self._accounts = accounts
         self._configuration = configuration
@@ -281,7 +281,7 @@ class _Round:
         self._notifier = notifier
         self._schedule = Schedule(configuration.settings.timetable)
         self._observer = observer
-        self._tell = tell
+        self._publish = publish
         self._observed_at = asyncio.get_running_loop().time()
         self._news = asyncio.Event()  # something happened that the status should say now
         self._turned = asyncio.Event()  # an account's trouble began, changed or ended
@@ -397,16 +397,16 @@ class _Round:
                 self._schedule.replan(now)
 
     async def _observe(self) -> None:
-        """What the service says of itself, on news and twice a minute: its standing and the status line."""
+        """What the service says of itself, on news and twice a minute: its status file and status line."""
         said = ""
         while True:
             jobs = sum(account.runner.jobs_under_way for account in self._accounts)
-            standing = await self._observer.observe(jobs, self._schedule.next_run())
+            status = await self._observer.observe(jobs, self._schedule.next_run())
             self._observed_at = asyncio.get_running_loop().time()
-            self._tell(standing)
-            if (status := in_one_line(standing)) != said:
-                said = status
-                self._notifier.status(status)
+            self._publish(status)
+            if (line := in_one_line(status)) != said:
+                said = line
+                self._notifier.status(line)
             with suppress(TimeoutError):
                 async with asyncio.timeout(_STATUS_S):
                     await self._news.wait()

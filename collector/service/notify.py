@@ -1,4 +1,4 @@
-"""Who is told of a change of health: a ping URL, a command of the user's; and the local page's life."""
+"""Who gets the status: the local page, and where health changes a ping URL and a command of the user's."""
 
 from __future__ import annotations
 
@@ -20,9 +20,8 @@ from collector.status import (
     Alarms,
     HealthPolicy,
     Listen,
-    MeterStanding,
-    Standing,
     State,
+    Status,
     age_in_words,
     judged,
 )
@@ -257,8 +256,8 @@ _PERIOD_S = 3600.0
 _AGAIN_S = 300.0  # a ping that did not arrive: before the monitor takes it for a silence of ours
 
 
-def alarm_for(alarms: Alarms, before: Standing | None) -> Alarm:
-    """An alarm that tells whom the settings name; `before` is what was said last, also by another process."""
+def alarm_for(alarms: Alarms, before: Status | None) -> Alarm:
+    """An alarm for those whom the settings name; `before` is the last status, also of another process."""
     return Alarm(
         Pinger(alarms.ping_url) if alarms.ping_url else None,
         Hook(alarms.on_change) if alarms.on_change else None,
@@ -267,9 +266,9 @@ def alarm_for(alarms: Alarms, before: Standing | None) -> Alarm:
 
 
 class Alarm:
-    """Is shown each standing, and tells what is new in it. Either of its messengers may be missing."""
+    """Gets each status, and reports what is new in it. Pinger or hook may be missing."""
 
-    def __init__(self, pinger: Pinger | None, hook: Hook | None, before: Standing | None) -> None:
+    def __init__(self, pinger: Pinger | None, hook: Hook | None, before: Status | None) -> None:
         self._pinger = pinger
         self._hook = hook
         self._pinging: asyncio.Task[None] | None = None
@@ -278,12 +277,12 @@ class Alarm:
         meters = {} if before is None else before.meters
         self._states = {name: each.state for name, each in meters.items()}
 
-    def observe(self, standing: Standing) -> None:
-        """Looks at a new standing; returns at once, what takes time is done beside."""
+    def observe(self, status: Status) -> None:
+        """Takes a new status; returns at once, what takes time is done beside."""
         if self._pinger is not None and (self._pinging is None or self._pinging.done()):
-            self._ping_if_due(self._pinger, standing)
+            self._ping_if_due(self._pinger, status)
         if self._hook is not None:
-            for change in self._changes(standing):
+            for change in self._changes(status):
                 self._hook.tell(change)
 
     async def close(self) -> None:
@@ -294,19 +293,19 @@ class Alarm:
         if self._hook is not None:
             await self._hook.close()
 
-    def _ping_if_due(self, pinger: Pinger, standing: Standing) -> None:
+    def _ping_if_due(self, pinger: Pinger, status: Status) -> None:
         """The start once; then each hour how it is, and at once when that changes.
 
         While nobody knows how it is, nothing new: a monitor waits a while after a start.
         """
-        news = News.SUCCESS if State(standing.state).is_well else News.FAIL
+        news = News.SUCCESS if status.state.is_well else News.FAIL
         is_due = news is not self._pinged or asyncio.get_running_loop().time() >= self._next_ping
-        is_known = standing.state != State.STARTING or self._pinged is News.SUCCESS
+        is_known = status.state is not State.STARTING or self._pinged is News.SUCCESS
         if self._pinged is None:
             news = News.START
         elif not is_due or not is_known:
             return
-        self._pinging = asyncio.create_task(self._ping(pinger, news, status_in_words(standing)))
+        self._pinging = asyncio.create_task(self._ping(pinger, news, status_in_words(status)))
 
     async def _ping(self, pinger: Pinger, news: News, text: str) -> None:
         sent_at = asyncio.get_running_loop().time()
@@ -314,70 +313,63 @@ class Alarm:
         self._pinged = news
         self._next_ping = sent_at + (_PERIOD_S if arrived else _AGAIN_S)
 
-    def _changes(self, standing: Standing) -> list[Change]:
+    def _changes(self, status: Status) -> list[Change]:
         """What is worth a command: each change between well, offline and broken.
 
         A meter of which nothing is known yet has no news; that it then turns out well is none.
         """
         changes = []
-        for name, meter in standing.meters.items():
+        for name, meter in status.meters.items():
             before = self._states.setdefault(name, meter.state)
             if meter.state in (before, State.STARTING):
                 continue
             self._states[name] = meter.state
-            if not (before == State.STARTING and meter.state == State.GOOD):
+            if not (before is State.STARTING and meter.state is State.GOOD):
                 changes.append(Change(name, before, meter.state, meter.reason, meter.age_s))
         return changes
 
 
-def status_in_words(standing: Standing) -> str:
+def status_in_words(status: Status) -> str:
     """How it is, for a person: the whole in a line, then each meter that is not well."""
-    lines = [f"{standing.state}, newest hour: {age_in_words(standing.age_s)}"]
-    lines += [_meter_in_words(name, each) for name, each in standing.meters.items() if not _is_well(each)]
+    lines = [f"{status.state}, newest hour: {age_in_words(status.age_s)}"]
+    lines += [
+        f"{name}: {each.state}, newest hour: {age_in_words(each.age_s)}, {each.reason}"
+        for name, each in status.meters.items()
+        if not each.state.is_well
+    ]
     return "\n".join(lines)
 
 
-def _meter_in_words(name: str, meter: MeterStanding) -> str:
-    return f"{name}: {meter.state}, newest hour: {age_in_words(meter.age_s)}, {meter.reason}"
-
-
-def _is_well(meter: MeterStanding) -> bool:
-    return State(meter.state).is_well
-
-
-Tell = Callable[[Standing], None]
+Publish = Callable[[Status], None]
 
 
 @asynccontextmanager
-async def outside(
-    listen: Listen | None, alarms: Alarms, before: Standing | None, clock: Clock, policy: HealthPolicy
-) -> AsyncIterator[Tell]:
-    """Gives what is to be called with each new standing; the page and the alarm live as long as the context.
+async def publish_status(
+    listen: Listen | None, alarms: Alarms, before: Status | None, clock: Clock, policy: HealthPolicy
+) -> AsyncIterator[Publish]:
+    """Gives what is to be called with each new status; the page and the alarm live as long as the context.
 
-    `before` is what was said last, also by an earlier process. The page judges by the facts of the last
-    standing when it is asked: whoever makes the next one may hang.
+    `before` is the last status, also of an earlier process. The page judges the facts of the newest one again
+    for each request: the next one may be late, because a card stalls.
     """
-    now: Standing | None = None
-    tell_alarm: Tell | None = None
+    newest: Status | None = None
+    alarm: Alarm | None = None
 
-    def tell(standing: Standing) -> None:
-        nonlocal now
-        now = standing
-        if tell_alarm is not None:
-            tell_alarm(standing)
+    def publish(status: Status) -> None:
+        nonlocal newest
+        newest = status
+        if alarm is not None:
+            alarm.observe(status)
 
-    def as_of_now() -> Standing | None:
-        return None if now is None else judged(now, clock().timestamp(), policy)
+    def as_of_now() -> Status | None:
+        return None if newest is None else judged(newest, clock().timestamp(), policy)
 
     async with AsyncExitStack() as stack:
         if listen is not None:
             from collector.web.endpoint import serving  # a server: only for those who want it
 
-            await stack.enter_async_context(serving(listen, as_of_now, clock))
+            await stack.enter_async_context(serving(listen, as_of_now))
         if alarms.ping_url or alarms.on_change:
-            # REGROUP
-
             alarm = alarm_for(alarms, before)
             stack.push_async_callback(alarm.close)
-            tell_alarm = alarm.observe
-        yield tell
+        yield publish

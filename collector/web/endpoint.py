@@ -1,4 +1,4 @@
-"""The local page: `/healthz`, `/metrics`. Energy data tells when people are at home, so it is careful."""
+"""The local page: `/healthz`, `/metrics`. Energy data shows when people are at home, so it is careful."""
 
 from __future__ import annotations
 
@@ -14,8 +14,7 @@ from typing import Any, cast
 from aiohttp import web
 
 from collector import __version__, logs
-from collector.energy.days import Clock
-from collector.status import Listen, MeterStanding, Standing, State
+from collector.status import Listen, State, Status
 from collector.web.metrics import CONTENT_TYPE, exposition
 
 _LIFE_S = 10.0  # for the whole connection: a client that sends or reads byte by byte gets no more
@@ -80,8 +79,8 @@ class Connection(web.RequestHandler):
         return response
 
 
-Now = Callable[[], Standing | None]
-"""What the service says of itself now; `None` before it has said anything."""
+Now = Callable[[], Status | None]
+"""The service's status, judged now; `None` before there is one."""
 
 _AGAIN_S = 60.0
 _INDEX = "shelly-collector\n\n/healthz  how it is, as JSON: status 200 or 503\n/metrics  for Prometheus\n"
@@ -92,11 +91,11 @@ _log = logs.get_logger("web")
 
 
 @asynccontextmanager
-async def serving(listen: Listen, standing: Now, clock: Clock) -> AsyncIterator[None]:
+async def serving(listen: Listen, status_now: Now) -> AsyncIterator[None]:
     """Answers there while the context is open. Where the address is taken, or not there yet, it says so
     once and tries again every minute.
     """
-    page = _Page(listen, standing, clock)
+    page = _Page(listen, status_now)
     trying = None if await page.open() else asyncio.create_task(page.keep_trying())
     try:
         yield
@@ -108,11 +107,10 @@ async def serving(listen: Listen, standing: Now, clock: Clock) -> AsyncIterator[
 
 
 class _Page:
-    def __init__(self, listen: Listen, standing: Now, clock: Clock) -> None:
+    def __init__(self, listen: Listen, status_now: Now) -> None:
         self._listen = listen
         self._names = allowed_names(listen.host)
-        self._standing = standing
-        self._clock = clock
+        self._status_now = status_now
         self._http = web.Server(self._answer)
         self._listening: asyncio.Server | None = None
         self._told = ""
@@ -168,39 +166,37 @@ class _Page:
         if request.method not in ("GET", "HEAD"):
             return HTTPStatus.METHOD_NOT_ALLOWED, _PLAIN, "only GET and HEAD\n"
         if request.path == "/healthz":
-            status, body = health_of(self._standing())
+            status, body = health_of(self._status_now())
             return status, "application/json", json.dumps(body) + "\n"
         if request.path == "/metrics":
-            standing = self._standing()
-            return 200, CONTENT_TYPE, exposition(standing, self._clock().timestamp()) if standing else ""
+            return HTTPStatus.OK, CONTENT_TYPE, exposition(self._status_now())
         if request.path == "/":
             return HTTPStatus.OK, _PLAIN, _INDEX
         return HTTPStatus.NOT_FOUND, _PLAIN, "there is /healthz and /metrics\n"
 
 
-def health_of(standing: Standing | None) -> tuple[int, dict[str, Any]]:
-    """The status and the JSON of `/healthz`; before the first standing it is `starting`.
+def health_of(status: Status | None) -> tuple[int, dict[str, Any]]:
+    """The HTTP status and the JSON of `/healthz`; before the first status it is `starting`.
 
     `{"state", "age_s", "version", "meters": {name: {"state", "age_s", "reason", "newest_hour"}}}`:
     states as in `State`, ages in seconds, `newest_hour` in epoch seconds; both may be `null`.
     """
-    state = State.STARTING if standing is None else State(standing.state)
+    state = State.STARTING if status is None else status.state
     body = {
-        "state": state.value,
-        "age_s": None if standing is None else standing.age_s,
+        "state": state,
+        "age_s": None if status is None else status.age_s,
         "version": __version__,
-        "meters": {} if standing is None else {name: _meter(each) for name, each in standing.meters.items()},
+        "meters": {
+            name: {
+                "state": each.state,
+                "age_s": each.age_s,
+                "reason": each.reason,
+                "newest_hour": each.newest_hour,
+            }
+            for name, each in (status.meters if status else {}).items()
+        },
     }
     return HTTPStatus.OK if state.is_well else HTTPStatus.SERVICE_UNAVAILABLE, body
-
-
-def _meter(meter: MeterStanding) -> dict[str, Any]:
-    return {
-        "state": meter.state,
-        "age_s": meter.age_s,
-        "reason": meter.reason,
-        "newest_hour": meter.newest_hour,
-    }
 
 
 def allowed_names(host: str) -> tuple[str, ...] | None:

@@ -1,4 +1,4 @@
-"""Metrics: a standing in Prometheus's text format, version 0.0.4. Pure.
+"""Metrics: the status in Prometheus's text format, version 0.0.4. Pure.
 
 What is not known has no sample: a zero would be a lie, and NaN makes every alarm rule silent.
 """
@@ -8,12 +8,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
-from collector.status import AccountStanding, MeterStanding, Standing, State
+from collector.status import AccountStatus, MeterStatus, State, Status
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 _PREFIX = "shelly_collector_"
-_HOUR_S = 3600
 
 Sample = tuple[str, float | None, Mapping[str, str]]
 """A metric's name without the prefix, its value, and its labels."""
@@ -50,10 +49,10 @@ METRICS: dict[str, Metric] = {
 """The names of everything that is measured. Stable: people build alarms on them."""
 
 
-def exposition(standing: Standing, now: float) -> str:
-    """Everything that is measured, at `now`, epoch seconds."""
+def exposition(status: Status | None) -> str:
+    """Everything that is measured; nothing before the first status."""
     lines: dict[str, list[str]] = {name: [] for name in METRICS}
-    for name, value, labels in _samples(standing, now):
+    for name, value, labels in _samples(status) if status else ():
         if value is not None:
             lines[_PREFIX + name].append(f"{_PREFIX}{name}{_labels(labels)} {value!r}")
     parts = [
@@ -65,32 +64,30 @@ def exposition(standing: Standing, now: float) -> str:
     return "".join(f"{line}\n" for line in parts)
 
 
-def _samples(standing: Standing, now: float) -> Iterator[Sample]:
-    yield "build_info", 1, {"version": standing.version}
-    yield "start_time_seconds", standing.started_at, {}
-    yield "jobs", standing.jobs, {}
-    yield "next_run_timestamp_seconds", standing.next_run_at, {}
-    for name, meter in standing.meters.items():
-        yield from _meter_samples(name, meter, now)
-    for name, account in standing.accounts.items():
+def _samples(status: Status) -> Iterator[Sample]:
+    yield "build_info", 1, {"version": status.version}
+    yield "start_time_seconds", status.started_at, {}
+    yield "jobs", status.jobs, {}
+    yield "next_run_timestamp_seconds", status.next_run_at, {}
+    for name, meter in status.meters.items():
+        yield from _meter_samples(name, meter)
+    for name, account in status.accounts.items():
         yield from _account_samples(name, account)
 
 
-def _meter_samples(name: str, meter: MeterStanding, now: float) -> Iterator[Sample]:
+def _meter_samples(name: str, meter: MeterStatus) -> Iterator[Sample]:
     labels = {"meter": name}
     for state in State:
-        yield "health", int(meter.state == state), {**labels, "state": state.value}
-    newest = meter.newest_hour
-    age_s = None if newest is None else max(0, int(now) - newest - _HOUR_S)
-    yield "newest_hour_age_seconds", age_s, labels
-    yield "newest_hour_timestamp_seconds", newest, labels
+        yield "health", int(meter.state is state), {**labels, "state": state.value}
+    yield "newest_hour_age_seconds", meter.age_s, labels
+    yield "newest_hour_timestamp_seconds", meter.newest_hour, labels
     yield "last_success_timestamp_seconds", meter.answered_at, labels
     # Before the first hour nobody knows since when there is one: nothing is missing, or everything.
-    yield "missing_hours", None if newest is None else meter.missing_hours, labels
+    yield "missing_hours", None if meter.newest_hour is None else meter.missing_hours, labels
     yield "expiring_days", meter.expiring_days, labels
 
 
-def _account_samples(name: str, account: AccountStanding) -> Iterator[Sample]:
+def _account_samples(name: str, account: AccountStatus) -> Iterator[Sample]:
     labels = {"account": name}
     for outcome, count in account.outcomes.items():
         yield "requests_total", count, {**labels, "outcome": outcome}

@@ -63,7 +63,7 @@ def said_of(name: str) -> str:
 
 @pytest.mark.timeout(900)
 async def test_no_service_shows_the_key(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    """Its standing, ledger and page, what it tells systemd, and what the command of the alarm gets."""
+    """Its status, ledger and page, what it tells systemd, and what the command of the alarm gets."""
     names = FAILURES[:: amount(8, 1)]
     places = children = 0
     for number, name in enumerate(names):

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import sys
 from collections.abc import Awaitable, Callable, Iterator
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -100,8 +99,9 @@ def day_files_name_their_source(patch: pytest.MonkeyPatch) -> None:
     patch.setattr("collector.archive.store.encode", encode)
 
 
-def standing_names_its_source(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(status, "asdict", lambda standing: asdict(standing) | {"key": KEY})
+def status_names_its_source(patch: pytest.MonkeyPatch) -> None:
+    to_json = status.to_json
+    patch.setattr(status, "to_json", lambda each: to_json(each) | {"key": KEY})
 
 
 def children_inherit_everything(patch: pytest.MonkeyPatch) -> None:
@@ -109,8 +109,8 @@ def children_inherit_everything(patch: pytest.MonkeyPatch) -> None:
 
 
 def page_shows_the_source(patch: pytest.MonkeyPatch) -> None:
-    def told(*standing: Any) -> str:
-        return f"{exposition(*standing)}# {URL}\n"
+    def told(*status: Any) -> str:
+        return f"{exposition(*status)}# {URL}\n"
 
     patch.setattr("collector.web.endpoint.exposition", told)
 
@@ -134,7 +134,7 @@ LEAKY: dict[str, tuple[str, Build, str, Callable[..., Awaitable[tuple[Shown, Any
     "lost tasks go past the log": ("output", lost_tasks_go_past_the_log, "a lost task", backfilled),
     "day files name their source": (".jsonl", day_files_name_their_source, "spaced_out", backfilled),
     "breaks its base64 over lines": ("log", breaks_its_base64_over_lines, "a bug with the URL", backfilled),
-    "the standing names its source": (".json", standing_names_its_source, "status_500", lived),
+    "the status names its source": (".json", status_names_its_source, "status_500", lived),
     "children inherit everything": ("environ", children_inherit_everything, "status_500", lived),
     "the page shows the source": ("/metrics", page_shows_the_source, "status_500", lived),
 }

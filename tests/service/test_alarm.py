@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from collector.service.notify import Alarm, Change, Hook, Pinger, alarm_for, status_in_words
-from collector.status import Alarms, MeterStanding
-from tests.support.statuses import meter_standing, monitor, standing_of
+from collector.status import Alarms, MeterStatus, State
+from tests.support.statuses import meter_status, monitor, status_of
 
 
 class Told(Hook):
@@ -28,9 +28,9 @@ class Told(Hook):
 
 
 async def live(alarm: Alarm, *states: str, step_s: float = 30.0) -> None:
-    """One standing after the other, as the heartbeat would show them."""
+    """One status after the other, as the heartbeat would show them."""
     for state in states:
-        alarm.observe(standing_of(state))
+        alarm.observe(status_of(state))
         await asyncio.sleep(step_s)
 
 
@@ -121,8 +121,8 @@ async def test_each_meter_has_changes_of_its_own() -> None:
     alarm = Alarm(None, told, None)
 
     def show(**states: str) -> None:
-        meters = {name: meter_standing(state, reason="why", age_s=5) for name, state in states.items()}
-        alarm.observe(standing_of("broken", meters=meters))
+        meters = {name: meter_status(state, reason="why", age_s=5) for name, state in states.items()}
+        alarm.observe(status_of("broken", meters=meters))
 
     show(house="broken", barn="good")
     show(house="broken", barn="offline")
@@ -138,10 +138,10 @@ async def test_each_meter_has_changes_of_its_own() -> None:
 async def test_what_an_earlier_process_said_is_where_a_change_begins() -> None:
     """A restart tells nothing twice, and a change that came with it is told."""
     told = Told()
-    before = standing_of(meters={"house": meter_standing("offline"), "barn": meter_standing("good")})
+    before = status_of(meters={"house": meter_status("offline"), "barn": meter_status("good")})
     alarm = Alarm(None, told, before)
     for barn in ("starting", "broken"):
-        alarm.observe(standing_of(meters={"house": meter_standing("offline"), "barn": meter_standing(barn)}))
+        alarm.observe(status_of(meters={"house": meter_status("offline"), "barn": meter_status(barn)}))
     assert told.moves == ["barn good broken"]
     await alarm.close()
 
@@ -150,13 +150,13 @@ def test_the_words_say_what_and_why() -> None:
     """The whole first, then each meter that is not well."""
     parts: dict[str, Any] = {
         "meters": {
-            "house": meter_standing("offline", age_s=97200, reason="is the meter powered?"),
-            "barn": meter_standing("good"),
-            "shed": MeterStanding("broken", reason="no network"),
+            "house": meter_status("offline", age_s=97200, reason="is the meter powered?"),
+            "barn": meter_status("good"),
+            "shed": MeterStatus(State.BROKEN, reason="no network"),
         },
         "age_s": None,
     }
-    assert status_in_words(standing_of("broken", **parts)).splitlines() == [
+    assert status_in_words(status_of("broken", **parts)).splitlines() == [
         "broken, newest hour: no hour yet",
         "house: offline, newest hour: 27 h, is the meter powered?",
         "shed: broken, newest hour: no hour yet, no network",
@@ -167,8 +167,8 @@ async def test_without_settings_nobody_is_told() -> None:
     """Nothing is started, nothing has to end."""
     alarm = alarm_for(Alarms(), None)
     before = asyncio.all_tasks()
-    alarm.observe(standing_of("good"))
-    alarm.observe(standing_of("broken"))
+    alarm.observe(status_of("good"))
+    alarm.observe(status_of("broken"))
     assert asyncio.all_tasks() == before
     await alarm.close()
 
@@ -177,7 +177,7 @@ async def test_settings_name_whom_to_tell() -> None:
     """A URL and a command."""
     async with monitor() as told:
         alarm = alarm_for(Alarms(told.url, ("/bin/true",)), None)
-        alarm.observe(standing_of("good"))
+        alarm.observe(status_of("good"))
         await asyncio.sleep(1)
         assert told.kinds == ["/start"]
         await alarm.close()

@@ -14,7 +14,16 @@ import pytest
 
 from tests.support.failing_calls import failing
 from tests.support.faulty_cloud import Fault, Scenario
-from tests.support.service_life import SHALLOW, START, Living, events_in, house, living, standing_of, status
+from tests.support.service_life import (
+    SHALLOW,
+    START,
+    Living,
+    events_in,
+    house,
+    living,
+    status_line,
+    status_of,
+)
 from tests.support.world import KEY, cloud_of
 
 _CHANGES = {
@@ -86,15 +95,15 @@ async def test_a_trouble_that_turns_into_another_one_is_reported_as_that(
                 service.world.cloud.play(trouble.cloud)
                 service.skew[0] = trouble.skew
                 await service.pass_time(hours=2, minutes=1)
-                now = standing_of(service).accounts["home"].trouble
+                now = status_of(service).accounts["home"].trouble
                 assert now is not None
                 assert now.event == trouble.event
                 assert house(service).failure == now
-                assert status(service) == f"Waiting: {now.reason}"
+                assert status_line(service) == f"Waiting: {now.reason}"
         service.skew[0] = timedelta(0)
         service.world.cloud.play(cloud_of())
         await service.pass_time(hours=2)
-        assert standing_of(service).accounts["home"].trouble is None
+        assert status_of(service).accounts["home"].trouble is None
     assert [name for name in _names(log_lines) if name in _CHANGES] == reported
 
 
@@ -131,7 +140,7 @@ async def test_a_key_that_is_refused_after_an_outage_is_tried_four_times_an_hour
 
 
 def _last_trouble(service: Living) -> str | None:
-    trouble = standing_of(service).accounts["home"].trouble
+    trouble = status_of(service).accounts["home"].trouble
     return None if trouble is None else trouble.event
 
 

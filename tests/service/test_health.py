@@ -6,68 +6,74 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from collector.status import Alarms, Health, HealthPolicy, Signs, State, age_in_words, judge, worst
+from collector.status import Alarms, HealthPolicy, MeterStatus, State, age_in_words, judge, worst
 
 NOW = 1_770_000_000
 HOUR = 3600
 POLICY = HealthPolicy(max_age_s=26 * HOUR)
 
 
-def signs(age_h: float | None, answered_h: float | None = 0.5, watched_h: float | None = 99) -> Signs:
-    """A meter whose newest hour ended, was answered and is watched since so many hours."""
-    return Signs(
-        None if age_h is None else round(NOW - (age_h + 1) * HOUR),
-        None if answered_h is None else round(NOW - answered_h * HOUR),
-        None if watched_h is None else round(NOW - watched_h * HOUR),
-        "no connection",
+def judged(age_h: float | None, answered_h: float | None = 0.5, running_h: float | None = 99) -> MeterStatus:
+    """A meter whose newest hour ended, that was answered, and whose service started so many hours ago."""
+    meter = MeterStatus(
+        newest_hour=None if age_h is None else round(NOW - (age_h + 1) * HOUR),
+        answered_at=None if answered_h is None else round(NOW - answered_h * HOUR),
     )
+    running_since = None if running_h is None else round(NOW - running_h * HOUR)
+    return judge(meter, "no connection", running_since, NOW, POLICY)
 
 
 @pytest.mark.parametrize(
     ("seen", "state"),
     [
-        (signs(0.5), State.GOOD),
-        (signs(26), State.GOOD),
-        (signs(20, answered_h=20), State.GOOD),  # whatever the trouble is: the number is what counts
-        (signs(20, answered_h=None, watched_h=None), State.GOOD),
-        (signs(27), State.OFFLINE),
-        (signs(None), State.OFFLINE),
-        (signs(27, answered_h=4), State.BROKEN),
-        (signs(27, answered_h=None), State.BROKEN),
-        (signs(27, watched_h=None), State.BROKEN),
-        (signs(27, answered_h=None, watched_h=0.1), State.STARTING),
-        (signs(None, answered_h=None, watched_h=0.1), State.STARTING),
-        (signs(None, answered_h=None, watched_h=2), State.BROKEN),
+        (judged(0.5), State.GOOD),
+        (judged(26), State.GOOD),
+        (judged(20, answered_h=20), State.GOOD),  # whatever the trouble is: the number is what counts
+        (judged(20, answered_h=None, running_h=None), State.GOOD),
+        (judged(27), State.OFFLINE),
+        (judged(None), State.OFFLINE),
+        (judged(27, answered_h=4), State.BROKEN),
+        (judged(27, answered_h=None), State.BROKEN),
+        (judged(27, running_h=None), State.BROKEN),
+        (judged(27, answered_h=None, running_h=0.1), State.STARTING),
+        (judged(None, answered_h=None, running_h=0.1), State.STARTING),
+        (judged(None, answered_h=None, running_h=2), State.BROKEN),
     ],
 )
-def test_a_meter_that_is_offline_is_told_from_a_collector_that_is_broken(seen: Signs, state: State) -> None:
+def test_a_meter_that_is_offline_is_told_from_a_collector_that_is_broken(
+    seen: MeterStatus, state: State
+) -> None:
     """By whether the cloud still answers; and a service that has just started is given an hour."""
-    assert judge(seen, NOW, POLICY).state is state
+    assert seen.state is state
 
 
 def test_the_reason_says_what_to_look_at() -> None:
     """The meter, the trouble that the account is in, or that nothing runs."""
-    assert "powered" in judge(signs(27), NOW, POLICY).reason
-    assert judge(signs(27, answered_h=9), NOW, POLICY).reason == "no connection"
-    assert "no service" in judge(signs(27, watched_h=None), NOW, POLICY).reason
-    assert judge(signs(1), NOW, POLICY) == Health(State.GOOD, HOUR)
+    assert "powered" in judged(27).reason
+    assert judged(27, answered_h=9).reason == "no connection"
+    assert "no service" in judged(27, running_h=None).reason
+    good = judged(1)
+    assert (good.state, good.age_s, good.reason) == (State.GOOD, HOUR, "")
 
 
 @given(st.integers(0, NOW * 2), st.none() | st.integers(0, NOW * 2), st.none() | st.integers(0, NOW * 2))
-def test_whatever_a_clock_says_an_age_is_never_negative(newest: int, answered: int, watched: int) -> None:
+def test_whatever_a_clock_says_an_age_is_never_negative(
+    newest: int, answered: int, running_since: int
+) -> None:
     """A stored hour in the future is of a clock that was set back."""
-    age_s = judge(Signs(newest, answered, watched), NOW, POLICY).age_s
+    meter = MeterStatus(newest_hour=newest, answered_at=answered)
+    age_s = judge(meter, "", running_since, NOW, POLICY).age_s
     assert age_s is not None
     assert age_s >= 0
 
 
 def test_several_meters_are_as_well_as_the_worst_of_them() -> None:
     """The worst state, and the greatest age in it; no age at all is the greatest."""
-    good, better = Health(State.GOOD, 9), Health(State.GOOD, 5)
-    offline, broken = Health(State.OFFLINE, 99), Health(State.BROKEN, 50)
+    good, better = MeterStatus(State.GOOD, 9), MeterStatus(State.GOOD, 5)
+    offline, broken = MeterStatus(State.OFFLINE, 99), MeterStatus(State.BROKEN, 50)
     assert worst([better, good]) == good
     assert worst([good, broken, offline]) == broken
-    assert worst([broken, Health(State.BROKEN, None)]) == Health(State.BROKEN, None)
+    assert worst([broken, MeterStatus(State.BROKEN, None)]) == MeterStatus(State.BROKEN, None)
     assert worst([]).state is State.GOOD
 
 

@@ -8,7 +8,6 @@ import json
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,16 +15,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from collector.status import AccountStanding, Failure, HealthPolicy, MeterStanding, Standing, judge, judged
-from collector.status import Signs as HealthSigns
-from tests.support.service_life import SHALLOW, START, events_in, living, standing_of
+from collector.status import AccountStatus, Failure, HealthPolicy, MeterStatus, Status, judge, judged
+from tests.support.service_life import SHALLOW, START, events_in, living, status_of
 from tests.support.statuses import Page, parsed
 from tests.support.virtual_time import VirtualTimeLoop
 from tests.support.world import cloud_of
 
 
 @contextmanager
-def a_card_that_keeps_no_standing(patch: pytest.MonkeyPatch) -> Iterator[None]:
+def a_card_that_keeps_no_status(patch: pytest.MonkeyPatch) -> Iterator[None]:
     """Whoever writes down what the service says of itself hangs meanwhile; the day files are saved."""
     loop = asyncio.get_running_loop()
     assert isinstance(loop, VirtualTimeLoop)
@@ -52,7 +50,7 @@ async def test_the_page_judges_when_it_is_asked(tmp_path: Path, monkeypatch: pyt
     web: dict[str, Any] = {**SHALLOW, "web": {"listen": port}}
     async with living(cloud_of(), tmp_path, START, **web) as service:
         await service.pass_time(minutes=30)
-        with a_card_that_keeps_no_standing(monkeypatch):
+        with a_card_that_keeps_no_status(monkeypatch):
             await service.pass_time(hours=20)
             answer = await Page(port).ask("/healthz")
             body = json.loads(answer.body)
@@ -75,7 +73,7 @@ async def test_an_observer_that_hangs_is_no_sign_of_life(
     """Bug: the watchdog heard for 40 hours that all was well. Ten minutes are a stall, twenty are none."""
     async with living(cloud_of(), tmp_path, START, **SHALLOW) as service:
         await service.pass_time(minutes=6)
-        with a_card_that_keeps_no_standing(monkeypatch):
+        with a_card_that_keeps_no_status(monkeypatch):
             await service.pass_time(minutes=13)  # it hangs from twelve past on
             before = service.told.count("WATCHDOG=1")
             await service.pass_time(minutes=1)
@@ -86,7 +84,7 @@ async def test_an_observer_that_hangs_is_no_sign_of_life(
             assert service.told.count("WATCHDOG=1") == before
         await service.pass_time(minutes=2)
         assert service.told.count("WATCHDOG=1") > before
-        assert standing_of(service).written_at > START.timestamp() + 3600
+        assert status_of(service).written_at > START.timestamp() + 3600
 
 
 async def test_a_reload_waits_for_an_observer_that_writes(
@@ -95,7 +93,7 @@ async def test_a_reload_waits_for_an_observer_that_writes(
     """Else two would write one file: the next observer begins beside the thread of the last."""
     async with living(cloud_of(), tmp_path, START, **SHALLOW) as service:
         await service.pass_time(minutes=6)
-        with a_card_that_keeps_no_standing(monkeypatch):
+        with a_card_that_keeps_no_status(monkeypatch):
             await service.pass_time(minutes=8)  # it hangs from twelve past on
             service.signals.reload.set()
             await service.pass_time(minutes=5)
@@ -103,12 +101,12 @@ async def test_a_reload_waits_for_an_observer_that_writes(
         await service.pass_time(seconds=5)
         assert len(events_in(log_lines.getvalue(), "config.reloaded")) == 1
         await service.pass_time(minutes=2)
-        assert standing_of(service).written_at >= START.timestamp() + 19 * 60
+        assert status_of(service).written_at >= START.timestamp() + 19 * 60
 
 
 _TIMES = st.integers(0, 2 * 10**9)
 _METERS = st.builds(
-    MeterStanding,
+    MeterStatus,
     newest_hour=st.none() | _TIMES,
     answered_at=st.none() | _TIMES,
     trouble=st.sampled_from(["", "the cloud answered 400"]),
@@ -116,18 +114,16 @@ _METERS = st.builds(
 
 
 @given(_METERS, _TIMES, _TIMES, st.sampled_from([None, Failure("key.refused", 1, "the key")]))
-def test_a_standing_is_judged_as_each_meter_is(
-    meter: MeterStanding, started_at: int, now: int, trouble: Failure | None
+def test_a_status_is_judged_as_each_meter_is(
+    meter: MeterStatus, started_at: int, now: int, trouble: Failure | None
 ) -> None:
     """At any moment, by the one rule of health; a meter's own trouble before its account's."""
-    account = AccountStanding(("house",), trouble=trouble)
-    standing = Standing("1", 1, started_at, 0, "", accounts={"home": account}, meters={"house": meter})
+    account = AccountStatus(("house",), trouble=trouble)
+    status = Status("1", 1, started_at, 0, "", accounts={"home": account}, meters={"house": meter})
     policy = HealthPolicy()
     reason = meter.trouble or (trouble.reason if trouble else "")
-    health = judge(HealthSigns(meter.newest_hour, meter.answered_at, started_at, reason), now, policy)
-    found = judged(standing, now, policy)
-    assert found.meters["house"] == replace(
-        meter, state=health.state.value, age_s=health.age_s, reason=health.reason
-    )
-    assert (found.state, found.age_s) == (health.state.value, health.age_s)
+    expected = judge(meter, reason, started_at, now, policy)
+    found = judged(status, now, policy)
+    assert found.meters["house"] == expected
+    assert (found.state, found.age_s) == (expected.state, expected.age_s)
     assert judged(found, now, policy) == found

@@ -20,7 +20,7 @@ from collector.cli.backfill import _show as show
 from collector.energy.history import Outcome
 from collector.errors import ArchiveRefused
 from collector.simulator import Device
-from collector.status import MeterStanding, read_standing
+from collector.status import MeterStatus, read_status
 from collector.verify.cloud import verified
 from collector.verify.repair import repair
 from collector.verify.report import Action
@@ -443,10 +443,10 @@ async def test_changed_clamps_are_another_archive(tmp_path: Path) -> None:
         assert isinstance((await here.backfill(2)).refused["house"], ArchiveRefused)
 
 
-def house(service: Living, name: str = "house") -> MeterStanding:
-    standing = read_standing(service.world.archive, {})
-    assert standing is not None
-    return standing.meters[name]
+def house(service: Living, name: str = "house") -> MeterStatus:
+    status = read_status(service.world.archive, {})
+    assert status is not None
+    return status.meters[name]
 
 
 async def test_the_service_stays_up_beside_an_archive_that_is_refused(

@@ -11,7 +11,7 @@ import pytest
 
 from collector.cli.backfill import _exit_code
 from collector.errors import RateLimited
-from collector.status import read_standing
+from collector.status import read_status
 from tests.support.faulty_cloud import Fault
 from tests.support.service_life import SHALLOW, START, TODAY, events_in, living
 from tests.support.world import cloud_of, records_of, world
@@ -82,18 +82,18 @@ async def test_a_service_that_was_held_off_from_its_start_gave_no_reason(
     async with living(cloud_of(fault=(held,)), tmp_path, START, **SHALLOW) as service:
         for hours, state in ((0.2, "starting"), (4, "broken")):
             await service.pass_time(hours=hours)
-            standing = read_standing(tmp_path, {})
-            assert standing is not None
-            assert standing.state == state
-            reason = standing.meters["house"].reason
+            status = read_status(tmp_path, {})
+            assert status is not None
+            assert status.state == state
+            reason = status.meters["house"].reason
             assert re.fullmatch(r"the cloud asked to wait: request limit reached, until \d\d:\d\d", reason)
             told = next(line for line in reversed(service.told) if line.startswith("STATUS="))
             assert reason in told
-            (account,) = standing.accounts.values()
+            (account,) = status.accounts.values()
             assert account.trouble is not None
             assert account.trouble.event == "account.held"
         await service.pass_time(hours=5)
-        standing = read_standing(tmp_path, {})
-        assert standing is not None
-        assert (standing.state, standing.meters["house"].reason) == ("good", "")
+        status = read_status(tmp_path, {})
+        assert status is not None
+        assert (status.state, status.meters["house"].reason) == ("good", "")
     assert events_in(log_lines.getvalue(), "account.held")

@@ -1,4 +1,4 @@
-"""What a living service says of itself: its standing, its status line, and changes of health."""
+"""What a living service says of itself: its status, its status line, and changes of health."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ import pytest
 from collector.collect import collector
 from collector.net import NO_WAY_CURE
 from collector.simulator import Device, Hole
-from collector.status import read_standing
+from collector.status import read_status
 from tests.support.faulty_cloud import Fault
-from tests.support.service_life import Living, events_in, house, living, standing_of, status
+from tests.support.service_life import Living, events_in, house, living, status_line, status_of
 from tests.support.world import DEVICE, KEY, cloud_of
 
 START = datetime(2026, 3, 20, 14, 5, tzinfo=UTC)
@@ -34,19 +34,19 @@ async def told(service: Living, log: io.StringIO, event: str) -> None:
     await service.pass_time(seconds=1)
 
 
-async def test_the_standing_says_what_files_cannot(tmp_path: Path) -> None:
+async def test_the_status_says_what_files_cannot(tmp_path: Path) -> None:
     """Last success, requests of today, the next run; and the newest hour with its age."""
     async with living(cloud_of(), tmp_path, START, **SHALLOW) as service:
         await service.pass_time(minutes=20, seconds=10)
-        standing = standing_of(service)
+        status = status_of(service)
         assert house(service).newest_hour == datetime(2026, 3, 20, 13, tzinfo=UTC).timestamp()
         assert house(service).answered_at == pytest.approx(START.timestamp() + 7 * 60, abs=120)
-        account = standing.accounts["home"]
+        account = status.accounts["home"]
         assert account.requests_today == service.world.cloud.counts.total.requests == 2 * 5
         assert account.outcomes == {"answered": 10, "rejected": 0, "failed": 0}
-        assert standing.next_run_at == datetime(2026, 3, 20, 14, 32, tzinfo=UTC).timestamp()
+        assert status.next_run_at == datetime(2026, 3, 20, 14, 32, tzinfo=UTC).timestamp()
         line = "Collecting 1 meter, newest hour 25 min old, 0 jobs under way, next at 14:32 UTC"
-        assert status(service) == line
+        assert status_line(service) == line
 
 
 async def test_requests_are_counted_from_midnight_and_over_a_restart(tmp_path: Path) -> None:
@@ -56,9 +56,9 @@ async def test_requests_are_counted_from_midnight_and_over_a_restart(tmp_path: P
         await service.stop()
     async with living(cloud_of(), tmp_path, START + timedelta(hours=1), **SHALLOW) as service:
         await service.pass_time(minutes=2)
-        assert standing_of(service).accounts["home"].requests_today == 10 + 2
+        assert status_of(service).accounts["home"].requests_today == 10 + 2
         await service.pass_time(hours=9)
-        assert standing_of(service).accounts["home"].requests_today < 10
+        assert status_of(service).accounts["home"].requests_today < 10
 
 
 @pytest.mark.parametrize("away", [timedelta(seconds=15), timedelta(hours=2)])
@@ -110,8 +110,8 @@ async def test_a_meter_that_is_offline_is_told_once_and_again_when_it_is_back(
         await service.pass_time(hours=26)
         assert house(service).state == "good"
         await service.pass_time(hours=2)
-        assert (house(service).state, standing_of(service).state) == ("offline", "offline")
-        assert status(service).startswith("Offline: house: the cloud answers and has nothing newer")
+        assert (house(service).state, status_of(service).state) == ("offline", "offline")
+        assert status_line(service).startswith("Offline: house: the cloud answers and has nothing newer")
         await service.pass_time(hours=20)
         assert house(service).state == "good"
         assert changes(log_lines) == [("good", "offline"), ("offline", "good")]
@@ -129,7 +129,7 @@ async def test_a_trouble_says_what_to_do_about_its_very_reason(
     }
     async with living(cloud_of(), tmp_path, START, {"accounts": [home]}, **SHALLOW) as service:
         await told(service, log_lines, "source.unavailable")
-        trouble = standing_of(service).accounts["home"].trouble
+        trouble = status_of(service).accounts["home"].trouble
     assert trouble is not None
     assert trouble.reason.startswith("no connection: ")
     assert trouble.cure == NO_WAY_CURE
@@ -142,10 +142,10 @@ async def test_a_trouble_is_said_within_a_second_and_so_is_its_end(
     fault = Fault("status_503", until=START + timedelta(minutes=10))
     async with living(cloud_of(fault=(fault,)), tmp_path, START, **SHALLOW) as service:
         await told(service, log_lines, "source.unavailable")
-        assert status(service) == "Waiting: the cloud answered 503"
+        assert status_line(service) == "Waiting: the cloud answered 503"
         await told(service, log_lines, "source.recovered")
-        assert status(service).startswith("Collecting")
-        assert standing_of(service).accounts["home"].trouble is None
+        assert status_line(service).startswith("Collecting")
+        assert status_of(service).accounts["home"].trouble is None
 
 
 @pytest.mark.usefixtures("rare_looks")
@@ -157,15 +157,15 @@ async def test_a_collector_that_cannot_work_is_broken_after_the_same_time(
     async with living(cloud_of(fault=(fault,)), tmp_path, START, **SHALLOW) as service:
         await service.pass_time(hours=10)
         assert house(service).state == "good"
-        assert status(service) == "Waiting: the cloud answered 503"
-        trouble = standing_of(service).accounts["home"].trouble
+        assert status_line(service) == "Waiting: the cloud answered 503"
+        trouble = status_of(service).accounts["home"].trouble
         assert trouble is not None
         assert trouble.event == "source.unavailable"
         await service.pass_time(hours=20)
         assert (house(service).state, house(service).reason) == ("broken", "the cloud answered 503")
         await service.pass_time(hours=12)
         assert house(service).state == "good"
-        assert standing_of(service).accounts["home"].trouble is None
+        assert status_of(service).accounts["home"].trouble is None
         failure = house(service).failure
         assert failure is not None
         assert (failure.event, failure.reason) == ("source.unavailable", "the cloud answered 503")
@@ -191,10 +191,10 @@ async def test_an_unknown_device_is_the_meters_last_failure(tmp_path: Path) -> N
     meters = ({"name": "gone", "id": "aaaaaaaaaaaa"}, {"name": "house", "id": DEVICE})
     async with living(cloud_of(), tmp_path, START, stand={"meters": meters}, **SHALLOW) as service:
         await service.pass_time(hours=2)
-        gone = standing_of(service).meters["gone"]
+        gone = status_of(service).meters["gone"]
         assert gone.failure is not None
         assert gone.failure.event == "device.unknown"
-        assert (gone.state, house(service).state, standing_of(service).state) == ("broken", "good", "broken")
+        assert (gone.state, house(service).state, status_of(service).state) == ("broken", "good", "broken")
 
 
 @pytest.mark.slow
@@ -216,14 +216,14 @@ async def test_days_that_the_cloud_will_forget_are_told_once_a_day(
         assert house(service).missing_hours == 3
 
 
-async def test_a_runtime_folder_takes_the_standing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_runtime_folder_takes_the_status(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """As the unit gives one, in memory: then nothing of it is written beside the archive."""
     monkeypatch.setenv("RUNTIME_DIRECTORY", str(tmp_path / "run"))
     archive = tmp_path / "archive"
     async with living(cloud_of(), archive, START, **SHALLOW) as service:
         await service.pass_time(minutes=5)
-        assert read_standing(archive, {"RUNTIME_DIRECTORY": str(tmp_path / "run")}) is not None
-        assert read_standing(archive, {}) is None
+        assert read_status(archive, {"RUNTIME_DIRECTORY": str(tmp_path / "run")}) is not None
+        assert read_status(archive, {}) is None
 
 
 async def test_too_many_open_files_end_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -240,17 +240,17 @@ async def test_too_many_open_files_end_nothing(tmp_path: Path, monkeypatch: pyte
             assert not service.task.done()
         await service.pass_time(hours=1)
         assert house(service).state == "good"
-        assert status(service).startswith("Collecting 1 meter, newest hour ")
+        assert status_line(service).startswith("Collecting 1 meter, newest hour ")
 
 
-async def test_a_standing_that_cannot_be_kept_stops_nothing(tmp_path: Path) -> None:
+async def test_a_status_that_cannot_be_kept_stops_nothing(tmp_path: Path) -> None:
     """A file in the way of its folder: the collecting goes on."""
     (tmp_path / ".collector").write_text("in the way")
     async with living(cloud_of(), tmp_path, START, **SHALLOW) as service:
         await service.pass_time(hours=2)
         assert not service.task.done()
         assert (service.world.folder() / f"{TODAY}.jsonl").exists()
-        assert status(service).startswith("Collecting 1 meter, newest hour ")
+        assert status_line(service).startswith("Collecting 1 meter, newest hour ")
 
 
 async def test_a_clock_that_is_set_after_the_start_alarms_nobody(
@@ -264,4 +264,4 @@ async def test_a_clock_that_is_set_after_the_start_alarms_nobody(
         await service.pass_time(minutes=5)
         assert house(service).state == "good"
         assert "broken" not in {state for _, state in changes(log_lines)}
-        assert standing_of(service).started_at == pytest.approx(START.timestamp(), abs=2)
+        assert status_of(service).started_at == pytest.approx(START.timestamp(), abs=2)

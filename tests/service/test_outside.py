@@ -17,7 +17,7 @@ import pytest
 
 from collector.energy.days import wall_clock
 from collector.simulator import Device, Hole
-from collector.status import MeterStanding, Standing, place_for, write_standing
+from collector.status import MeterStatus, State, Status, status_file, write_status
 from tests.support.faulty_cloud import Fault
 from tests.support.processes import SCENARIO, cloud_process, configuration, gone, script, started, stop
 from tests.support.service_life import Living, events_in, living
@@ -218,6 +218,6 @@ def test_a_stop_takes_five_seconds_at_most_whoever_hangs(port: int, silence: int
 def _good_until_now(archive: Path) -> None:
     """An earlier process said that all was well, and was answered a minute ago."""
     now = int(wall_clock().timestamp())
-    house = MeterStanding("good", 1800, "", now - 5400, now - 60)
-    before = Standing("0.1.0", 1, now - 9000, now - 60, "2026-03-20", "good", 1800, meters={"house": house})
-    write_standing(place_for(archive, {}), before)
+    house = MeterStatus(State.GOOD, 1800, "", now - 5400, now - 60)
+    before = Status("0.1.0", 1, now - 9000, now - 60, "2026-03-20", State.GOOD, 1800, meters={"house": house})
+    write_status(status_file(archive, {}), before)

@@ -22,8 +22,8 @@ from tests.support.service_life import (
     events_in,
     house,
     living,
-    standing_of,
-    status,
+    status_line,
+    status_of,
 )
 from tests.support.world import DEVICE, check_day, cloud_of, world
 
@@ -54,10 +54,10 @@ async def test_a_path_that_is_gone_is_one_outage_and_not_one_of_each_day(
     async with living(cloud_of(fault=(gone,)), tmp_path, START, schedule={"backfill_days": 60}) as service:
         await service.pass_time(minutes=1)
         assert requests(service) <= 3 + 4  # so many days in a row, and those that are under way
-        trouble = standing_of(service).accounts["home"].trouble
+        trouble = status_of(service).accounts["home"].trouble
         assert trouble is not None
         assert (trouble.event, trouble.reason) == ("source.unavailable", "the cloud answered 404")
-        assert status(service) == "Waiting: the cloud answered 404"
+        assert status_line(service) == "Waiting: the cloud answered 404"
         for _ in range(7):
             before, alive = requests(service), service.told.count("WATCHDOG=1")
             await service.pass_time(hours=1)
@@ -67,7 +67,7 @@ async def test_a_path_that_is_gone_is_one_outage_and_not_one_of_each_day(
         assert len(events_in(log_lines.getvalue(), "source.unavailable")) == 1
         assert len(events_in(log_lines.getvalue(), "source.recovered")) == 1
         assert not events_in(log_lines.getvalue(), "day.failed")
-        assert standing_of(service).accounts["home"].trouble is None
+        assert status_of(service).accounts["home"].trouble is None
         for number in range(1, 61):
             check_day(
                 service.world.folder() / f"{days_before(number)}.jsonl",
@@ -132,22 +132,22 @@ async def test_a_meter_that_is_rejected_while_another_one_is_answered_is_its_own
         await service.pass_time(hours=1)
         assert len(list((tmp_path / "house").glob("*.jsonl"))) == 31
         assert requests_of(service, BARN) <= 10
-        assert standing_of(service).accounts["home"].trouble is None
-        barn = standing_of(service).meters["barn"]
+        assert status_of(service).accounts["home"].trouble is None
+        barn = status_of(service).meters["barn"]
         assert barn.failure is not None
         assert (barn.failure.event, barn.failure.reason) == ("source.unavailable", "the cloud answered 400")
         before = requests_of(service, BARN)
         await service.pass_time(hours=22)
         assert requests_of(service, BARN) - before <= 25
-        assert standing_of(service).meters["barn"].state == "broken"
-        assert standing_of(service).meters["barn"].reason == "the cloud answered 400"
+        assert status_of(service).meters["barn"].state == "broken"
+        assert status_of(service).meters["barn"].reason == "the cloud answered 400"
         assert house(service).state == "good"
         await service.pass_time(hours=28)
         assert {each["meter"] for each in events_in(log_lines.getvalue(), "source.unavailable")} == {"barn"}
         [up] = events_in(log_lines.getvalue(), "source.recovered")
         assert (up["meter"], up["down_s"]) == ("barn", pytest.approx(2 * 86400, abs=3700))
         assert not events_in(log_lines.getvalue(), "day.failed")
-        assert standing_of(service).meters["barn"].state == "good"
+        assert status_of(service).meters["barn"].state == "good"
         stored = {path.stem for path in (tmp_path / "barn").glob("*.jsonl")}
         assert stored >= {str(days_before(number)) for number in range(-2, 29)}
 
@@ -194,7 +194,7 @@ async def test_a_rejection_that_turns_into_a_refused_key_is_reported_as_that(tmp
     faults = (Fault("path_gone", until=turns), Fault("bad_key", since=turns))
     async with living(cloud_of(fault=faults), tmp_path, START, **SHALLOW) as service:
         await service.pass_time(hours=2)
-        trouble = standing_of(service).accounts["home"].trouble
+        trouble = status_of(service).accounts["home"].trouble
         assert trouble is not None
         assert trouble.event == "key.refused"
 

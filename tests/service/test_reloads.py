@@ -18,7 +18,7 @@ from collector.archive.files import is_held
 from collector.simulator import Device
 from tests.support.failing_calls import failing
 from tests.support.faulty_cloud import Fault
-from tests.support.service_life import SHALLOW, START, TODAY, Living, events_in, living, standing_of
+from tests.support.service_life import SHALLOW, START, TODAY, Living, events_in, living, status_of
 from tests.support.virtual_time import VirtualTimeLoop
 from tests.support.world import DEVICE, KEY, check_day, cloud_of, records_of
 
@@ -180,7 +180,7 @@ async def test_a_reload_with_the_same_key_does_not_forget_that_it_was_refused(
         for _ in range(20):
             service.signals.reload.set()
             await service.pass_time(minutes=5)
-            trouble = standing_of(service).accounts["home"].trouble
+            trouble = status_of(service).accounts["home"].trouble
             assert trouble is not None
             assert trouble.event == "key.refused"
         assert service.world.cloud.counts.total.requests <= 2 + 100 / 15  # two days at the start

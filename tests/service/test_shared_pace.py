@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from collector.simulator import Device
-from collector.status import read_standing
+from collector.status import read_status
 from tests.support.faulty_cloud import Scenario
 from tests.support.service_life import living
 from tests.support.world import DEVICE, KEY, World, cloud_of, world
@@ -65,9 +65,9 @@ async def test_tables_that_share_a_pace_count_their_own_requests(tmp_path: Path)
     tables: dict[str, Any] = {"schedule": {"backfill_days": 5}, "pacing": PACED}
     async with living(_cloud("strict"), tmp_path, START, stand, **tables) as service:
         await service.pass_time(minutes=5)
-        standing = read_standing(tmp_path, {})
-        assert standing is not None
-        accounts = standing.accounts
+        status = read_status(tmp_path, {})
+        assert status is not None
+        accounts = status.accounts
         total = service.world.cloud.counts.total
         assert sum(each.requests_today for each in accounts.values()) == total.requests
         assert sum(each.outcomes["answered"] for each in accounts.values()) == total.answered

@@ -10,13 +10,13 @@ from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 
 from collector.cli import status, status_text
 from collector.energy.days import zone_named
 from collector.energy.history import DayState
-from collector.service.overview import overview
 from collector.simulator import Device
 from collector.verify.cloud import verified
 from collector.verify.files import inspect
@@ -130,12 +130,11 @@ async def test_an_archive_survives_an_upgrade_that_takes_its_zones_name_away(
     with zone_data(tmp_path / "less", "Europe/Kyiv"):
         later = NOW + timedelta(days=1)
         async with world(cloud_of(KYIV), tmp_path / "archive", later) as here:
-            seen = overview(here.settings(), later, {})
-            assert seen.meters[0].counts[DayState.COMPLETE] == 3
-            assert seen.meters[0].unknown_zone == "Europe/Kiev"
-            assert any(
-                "Europe/Kiev" in line for line in status_text.lines(seen, io.StringIO(), {}, whole=False)
-            )
+            seen = status.status_of(here.settings(), later, {})
+            assert list(seen.meters["house"].states.values()).count(DayState.COMPLETE) == 3
+            assert seen.meters["house"].unknown_zone == "Europe/Kiev"
+            text = status_text.lines(seen, ZoneInfo("UTC"), io.StringIO(), {}, whole=False)
+            assert any("Europe/Kiev" in line for line in text)
             assert status.as_dict(seen)["meters"][0]["unknown_timezone"] == "Europe/Kiev"
             assert (await here.backfill(1)).failures
             assert {path: path.read_bytes() for path in before} == before

@@ -13,7 +13,7 @@ from typing import Any
 from collector.archive.files import FolderLock
 from collector.doctor.checks import Check, ok
 from collector.doctor.diagnosis import Diagnosis, diagnose
-from collector.status import AccountStanding, MeterStanding, Standing, place_for, write_standing
+from collector.status import AccountStatus, MeterStatus, State, Status, status_file, write_status
 from tests.support.faulty_cloud import Scenario
 from tests.support.world import World, cloud_of, world
 
@@ -42,24 +42,24 @@ def check(found: Diagnosis, name: str, of: str = "") -> Check:
     return one
 
 
-def a_standing(**changes: Any) -> Standing:
-    account = AccountStanding(("house",), requests_today=30, gap_s=1.05)
-    meter = MeterStanding("good", 1800, newest_hour=NOW - 5400, answered_at=NOW - 600)
-    standing = Standing(
-        "0.1.0", os.getpid(), NOW - 9000, NOW - 300, "2026-06-20", "good", 1800, 0, NOW + 2400,
+def a_status(**changes: Any) -> Status:
+    account = AccountStatus(("house",), requests_today=30, gap_s=1.05)
+    meter = MeterStatus(State.GOOD, 1800, newest_hour=NOW - 5400, answered_at=NOW - 600)
+    status = Status(
+        "0.1.0", os.getpid(), NOW - 9000, NOW - 300, "2026-06-20", State.GOOD, 1800, 0, NOW + 2400,
         {"home": account}, {"house": meter},
     )  # fmt: skip
-    return replace(standing, **changes)
+    return replace(status, **changes)
 
 
 @asynccontextmanager
-async def with_service(tmp_path: Path, standing: Standing | None, **options: Any) -> AsyncIterator[World]:
+async def with_service(tmp_path: Path, status: Status | None, **options: Any) -> AsyncIterator[World]:
     """A cloud, and an archive that a service holds which last said that."""
     async with beside(cloud_of(), tmp_path, **options) as here:
         await here.backfill(4)
         here.cloud.reset()
-        if standing is not None:
-            write_standing(place_for(here.archive, {}), standing)
+        if status is not None:
+            write_status(status_file(here.archive, {}), status)
         lock = FolderLock(here.folder() / ".collector" / "lock")
         try:
             yield here

@@ -21,7 +21,7 @@ from collector.service.app import serve
 from collector.service.signals import Signals
 from collector.service.systemd import Notifier
 from collector.settings import Settings
-from collector.status import MeterStanding, Standing, read_standing
+from collector.status import MeterStatus, Status, read_status
 from tests.support.faulty_cloud import FaultyCloud, Scenario
 from tests.support.virtual_time import VirtualTimeLoop
 from tests.support.world import World
@@ -127,15 +127,15 @@ def events_in(log: str, name: str) -> list[dict[str, Any]]:
     return [event for event in events if event["event"] == name]
 
 
-def standing_of(service: Living) -> Standing:
-    standing = read_standing(service.world.archive, {})
-    assert standing is not None
-    return standing
+def status_of(service: Living) -> Status:
+    status = read_status(service.world.archive, {})
+    assert status is not None
+    return status
 
 
-def house(service: Living) -> MeterStanding:
-    return standing_of(service).meters["house"]
+def house(service: Living) -> MeterStatus:
+    return status_of(service).meters["house"]
 
 
-def status(service: Living) -> str:
+def status_line(service: Living) -> str:
     return next(told for told in reversed(service.told) if told.startswith("STATUS=")).removeprefix("STATUS=")

@@ -1,4 +1,4 @@
-"""What the tests of this room share: standings, a page on a real port, and a monitor that is pinged."""
+"""What the tests of this room share: statuses, a page on a real port, and a monitor that is pinged."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from typing import Any
 
 from prometheus_client.parser import text_string_to_metric_families
 
-from collector.status import AccountStanding, Listen, MeterStanding, Standing
+from collector.status import AccountStatus, Listen, MeterStatus, State, Status
 from collector.web.endpoint import serving
 
 Samples = dict[tuple[str, str], float]
@@ -23,22 +23,22 @@ NOW_S = int(NOW.timestamp())
 HOUR_S = 3600
 
 
-def meter_standing(state: str = "good", **more: Any) -> MeterStanding:
+def meter_status(state: str = "good", **more: Any) -> MeterStatus:
     """A meter whose newest hour ended half an hour ago."""
     known = {"newest_hour": NOW_S - 5400, "age_s": 1800, "answered_at": NOW_S - 1200}
-    return MeterStanding(state=state, **{**known, **more})
+    return MeterStatus(State(state), **{**known, **more})
 
 
-def standing_of(state: str = "good", **more: Any) -> Standing:
+def status_of(state: str = "good", **more: Any) -> Status:
     """A service with one account and the meter `house`."""
     parts: dict[str, Any] = {
-        "meters": {"house": meter_standing(state)},
-        "accounts": {"home": AccountStanding(("house",), outcomes={"answered": 7}, holds=1, gap_s=1.05)},
+        "meters": {"house": meter_status(state)},
+        "accounts": {"home": AccountStatus(("house",), outcomes={"answered": 7}, holds=1, gap_s=1.05)},
         "age_s": 1800,
         "jobs": 1,
         "next_run_at": NOW_S + 720,
     }
-    return Standing("0.1.0", 42, NOW_S - 86400, NOW_S, "2026-06-15", state=state, **{**parts, **more})
+    return Status("0.1.0", 42, NOW_S - 86400, NOW_S, "2026-06-15", state=State(state), **{**parts, **more})
 
 
 @dataclass
@@ -81,10 +81,10 @@ def answer_of(data: bytes) -> Answer:
 
 @asynccontextmanager
 async def page(
-    log: io.StringIO, standing: Callable[[], Standing | None], host: str = "127.0.0.1"
+    log: io.StringIO, status: Callable[[], Status | None], host: str = "127.0.0.1"
 ) -> AsyncIterator[Page]:
     """That page, on any free port."""
-    async with serving(Listen(host, 0), standing, lambda: NOW):
+    async with serving(Listen(host, 0), status):
         yield Page(port_of(log))
 
 

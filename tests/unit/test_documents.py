@@ -5,9 +5,8 @@ from __future__ import annotations
 import ast
 import json
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import date
 from pathlib import Path
-from zoneinfo import ZoneInfo
 
 import pytest
 
@@ -19,14 +18,13 @@ from collector.doctor.checks import NAMES
 from collector.energy.history import DayState, Outcome
 from collector.errors import RateLimited, Rejected, SourceError, Unavailable
 from collector.events import CURES, EVENTS
-from collector.service.overview import MeterOverview, Overview
 from collector.settings.schema import TABLES
-from collector.status import AccountStanding, Failure, Health, Standing, State
+from collector.status import AccountStatus, Failure, MeterStatus, Status
 from collector.verify.files import CODES
 from collector.web.endpoint import health_of
 from collector.web.metrics import METRICS
 from tests.support.documented import installing
-from tests.support.statuses import standing_of
+from tests.support.statuses import status_of
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text()
@@ -40,7 +38,7 @@ def logged_events() -> Iterator[str]:
         for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, ast.Call) and node.args and isinstance(node.args[0], ast.Constant):
                 owner, _, level = ast.unparse(node.func).rpartition(".")
-                if level == "tell" or (level in LEVELS and "log" in owner):
+                if level in ("log", "tell") or (level in LEVELS and "log" in owner):
                     yield str(node.args[0].value)
     yield from (f"day.{outcome}" for outcome in Outcome)
     for trouble in vars(outages).values():
@@ -149,14 +147,10 @@ def test_every_state_of_a_day_is_explained(state: DayState) -> None:
 
 def test_every_field_of_the_overview_is_explained() -> None:
     """`status --json` is read by machines."""
-    meter = MeterOverview(
-        "x", ZoneInfo("UTC"), Health(State.GOOD, 1), 1, 1, 1, 1, {}, 1, (), None, 1, Failure("x", 1, "x"),
-        is_held=False, quarantined=1,
-    )  # fmt: skip
-    accounts = {"x": AccountStanding(trouble=Failure("x", 1, "x"))}
-    standing = Standing("1", 1, 1, 1, "", accounts=accounts)
-    now = datetime(2026, 3, 20, tzinfo=UTC)
-    seen = as_dict(Overview(now, ZoneInfo("UTC"), runs=True, standing=standing, meters=(meter,)))
+    failure = Failure("x", 1, "x")
+    meter = MeterStatus(failure=failure, states={date(2026, 3, 20): DayState.TODAY})
+    accounts = {"x": AccountStatus(trouble=failure)}
+    seen = as_dict(Status("1", 1, 1, 1, "", accounts=accounts, meters={"x": meter}))
     assert all(f"`{key}`" in README for key in _keys_of(seen)), seen
 
 
@@ -206,7 +200,7 @@ def test_the_release_is_in_the_changelog() -> None:
 def test_the_health_page_is_shown_as_it_is() -> None:
     """Its JSON in the README has the keys that the page has, no more and no less."""
     (shown,) = [json.loads(line) for line in README.splitlines() if line.startswith('{"state":')]
-    _, told = health_of(standing_of())
+    _, told = health_of(status_of())
     assert shown.keys() == told.keys()
     assert shown["meters"].keys() == told["meters"].keys()
     assert shown["meters"]["house"].keys() == told["meters"]["house"].keys()

@@ -24,12 +24,13 @@ import pytest
 
 from collector.doctor.checks import NAMES
 from collector.status import (
-    AccountStanding,
-    MeterStanding,
-    Standing,
-    place_for,
-    read_standing,
-    write_standing,
+    AccountStatus,
+    MeterStatus,
+    State,
+    Status,
+    read_status,
+    status_file,
+    write_status,
 )
 from tests.support.key_forms import AWKWARD_KEY as AWKWARD
 from tests.support.processes import (
@@ -191,8 +192,8 @@ def test_swapped_clamps_are_told(cloud: Cloud, tmp_path: Path) -> None:
 def settled(archive: Path) -> None:
     """Until the service has said that nothing is under way; for half a minute then it says no more."""
     for _ in range(1000):
-        standing = read_standing(archive, {})
-        if standing is not None and not standing.jobs and standing.meters["house"].state == "good":
+        status = read_status(archive, {})
+        if status is not None and not status.jobs and status.meters["house"].state == "good":
             return
         time.sleep(0.02)
     raise AssertionError("it is always at work")
@@ -201,12 +202,12 @@ def settled(archive: Path) -> None:
 def said_by(service: subprocess.Popen[str], archive: Path, jobs: int) -> None:
     """What the service says of itself, ahead of its own heartbeat."""
     now = int(time.time())  # noqa: TID251
-    meters = {"house": MeterStanding("good", 1800, newest_hour=now - 5400, answered_at=now - 5)}
-    accounts = {"home": AccountStanding(("house",), requests_today=4)}
-    standing = Standing(
-        "0", service.pid, now - 9, now, "", "good", 1800, jobs, now + 900, accounts, meters
+    meters = {"house": MeterStatus(State.GOOD, 1800, newest_hour=now - 5400, answered_at=now - 5)}
+    accounts = {"home": AccountStatus(("house",), requests_today=4)}
+    status = Status(
+        "0", service.pid, now - 9, now, "", State.GOOD, 1800, jobs, now + 900, accounts, meters
     )  # fmt: skip
-    write_standing(place_for(archive, {}), standing)
+    write_status(status_file(archive, {}), status)
 
 
 def test_beside_a_live_service(cloud: Cloud, tmp_path: Path) -> None:

@@ -11,10 +11,9 @@ import pytest
 from collector.cli import status, status_text
 from collector.energy.history import DayState
 from collector.events import CURES
-from collector.service.overview import MeterOverview, Overview
-from collector.status import AccountStanding, Failure, Health, Standing, State
+from collector.status import AccountStatus, Failure, MeterStatus, State, Status
 
-NOW = datetime(2026, 3, 20, tzinfo=UTC)
+NOW = int(datetime(2026, 3, 20, tzinfo=UTC).timestamp())
 
 
 @pytest.mark.parametrize("cure", ["", "Install them: apt install ca-certificates."])
@@ -22,27 +21,13 @@ def test_a_failures_own_cure_comes_before_that_of_its_kind(cure: str) -> None:
     """That nothing is to be done, for it goes on by itself, is no help where this machine lacks something."""
     failure = Failure("source.unavailable", 1, "for some reason", cure)
     states = {date(2026, 3, 19): DayState.COMPLETE}
-    meter = MeterOverview(
-        "house",
-        ZoneInfo("UTC"),
-        Health(State.GOOD, 1),
-        1,
-        1,
-        1,
-        1,
-        states,
-        1,
-        (),
-        None,
-        1,
-        failure,
-        is_held=False,
-        quarantined=0,
-    )
-    standing = Standing("1", 1, 1, 1, "", accounts={"home": AccountStanding(trouble=failure)})
-    seen = Overview(NOW, ZoneInfo("UTC"), runs=True, standing=standing, meters=(meter,))
+    meter = MeterStatus(State.GOOD, 1, newest_hour=1, answered_at=1, failure=failure, states=states)
+    accounts = {"home": AccountStatus(trouble=failure)}
+    seen = Status("1", 1, 1, NOW, "", accounts=accounts, meters={"house": meter})
     told = status.as_dict(seen)
     expected = cure or CURES["source.unavailable"]
     assert told["accounts"][0]["trouble"]["cure"] == told["meters"][0]["last_error"]["cure"] == expected
-    text = " ".join(" ".join(status_text.lines(seen, io.StringIO(), {}, whole=False)).split())
+    text = " ".join(
+        " ".join(status_text.lines(seen, ZoneInfo("UTC"), io.StringIO(), {}, whole=False)).split()
+    )
     assert expected in text

@@ -13,6 +13,7 @@ import pytest
 from collector.archive.files import FolderLock
 from collector.archive.mark import Remembered
 from collector.cli.starting import advice_on
+from collector.cli.status import status_of
 from collector.collect import collector
 from collector.doctor import diagnosis
 from collector.doctor.bundle import bundle
@@ -21,22 +22,22 @@ from collector.doctor.diagnosis import Diagnosis, diagnose
 from collector.doctor.probe import MOST_REQUESTS
 from collector.errors import Rejected
 from collector.service import systemd
-from collector.service.overview import overview
 from collector.simulator import Account as CloudAccount
 from collector.simulator import Device, Hole, Limit
 from collector.status import (
-    AccountStanding,
+    AccountStatus,
     Failure,
-    MeterStanding,
-    Standing,
-    place_for,
-    read_standing,
-    write_standing,
+    MeterStatus,
+    State,
+    Status,
+    read_status,
+    status_file,
+    write_status,
 )
 from collector.web.endpoint import health_of
 from tests.support.archives import write_files
 from tests.support.cloud_faults import KINDS
-from tests.support.examining import FINE, NOW, PACED, START, a_standing, beside, check, examined, with_service
+from tests.support.examining import FINE, NOW, PACED, START, a_status, beside, check, examined, with_service
 from tests.support.faulty_cloud import Fault, Scenario
 from tests.support.key_forms import AWKWARD_KEY as AWKWARD
 from tests.support.scanner import assert_no_key_in
@@ -271,14 +272,14 @@ async def test_stored_days_of_a_zone_that_is_not_known_here_are_told(tmp_path: P
     """Without the cloud, as after an upgrade. The service's own word is as good."""
     device = Device(DEVICE, timezone="Europe/Kyiv")
     failure = Failure("zone.unknown", NOW, "Europe/Kiev is unknown")
-    standing = a_standing(meters={"house": MeterStanding("good", 1800, failure=failure)}, next_run_at=None)
+    status = a_status(meters={"house": MeterStatus(State.GOOD, 1800, failure=failure)}, next_run_at=None)
     async with beside(cloud_of(device), tmp_path) as here:
         await here.backfill(2)
         with zone_data(tmp_path / "zones", "Europe/Dublin"):
             found = await diagnose(here.settings(), FINE, here.clock, {"TZ": "UTC"}, has_keys=False)
             assert check(found, "zone").mark is Mark.FAIL
             assert "Europe/Kyiv" in check(found, "zone").says
-        write_standing(place_for(here.archive, {}), standing)
+        write_status(status_file(here.archive, {}), status)
         lock = FolderLock(here.folder() / ".collector" / "lock")
         found = await diagnose(here.settings(), FINE, here.clock, {"TZ": "UTC"}, has_keys=False)
         lock.release()
@@ -369,8 +370,8 @@ async def test_without_keys_nobody_is_asked_and_the_rest_is_told(tmp_path: Path)
     assert [told[name] for name in ("archive", "zone", "clamps")] == ["ok"] * 3
 
 
-def in_trouble(event: str) -> dict[str, AccountStanding]:
-    return {"home": AccountStanding(("house",), trouble=Failure(event, NOW - 60, "for some reason"))}
+def in_trouble(event: str) -> dict[str, AccountStatus]:
+    return {"home": AccountStatus(("house",), trouble=Failure(event, NOW - 60, "for some reason"))}
 
 
 OTHER = "a8032abe41fc"
@@ -384,19 +385,19 @@ async def test_a_service_whose_only_archive_is_refused_was_said_not_to_run(tmp_p
     async with living(cloud_of(Device(DEVICE), Device(OTHER)), tmp_path, START) as service:
         await service.pass_time(minutes=20)
         found = await examined(service.world)
-        seen = overview(service.world.settings(), service.world.clock(), {})
-        standing = read_standing(tmp_path, {})
+        seen = status_of(service.world.settings(), service.world.clock(), {})
+        status = read_status(tmp_path, {})
     of_service = check(found, "service")
     assert (of_service.mark, "The service runs" in of_service.says) == (Mark.FAIL, True)
     assert "systemctl start" not in of_service.cure
     archive = check(found, "archive", "house")
     assert archive.mark is Mark.FAIL
     assert "not what the cloud has" in archive.says
-    assert standing is not None
-    assert f"{archive.says} {archive.cure}" == f"{standing.meters['house'].reason}."
-    assert health_of(standing)[1]["meters"]["house"]["reason"] == seen.meters[0].health.reason
-    assert seen.meters[0].health.reason == standing.meters["house"].reason
-    assert seen.runs
+    assert status is not None
+    assert f"{archive.says} {archive.cure}" == f"{status.meters['house'].reason}."
+    assert health_of(status)[1]["meters"]["house"]["reason"] == seen.meters["house"].reason
+    assert seen.meters["house"].reason == status.meters["house"].reason
+    assert seen.is_running
 
 
 async def test_one_refused_archive_of_two_was_laid_on_another_configuration(tmp_path: Path) -> None:
@@ -431,7 +432,7 @@ async def test_a_disk_that_is_gone_was_no_reason_of_a_service_that_does_not_run(
 async def test_a_service_that_was_killed_is_not_said_to_run(tmp_path: Path) -> None:
     """Its process number may be another process's by now: a run that was due long ago shows it."""
     async with beside(cloud_of(), tmp_path) as here:
-        write_standing(place_for(here.archive, {}), a_standing(next_run_at=NOW - 601))
+        write_status(status_file(here.archive, {}), a_status(next_run_at=NOW - 601))
         of_service = check(await examined(here), "service")
     assert (of_service.mark, "one last spoke 5 min ago" in of_service.says) == (Mark.WARN, True)
 
@@ -452,9 +453,9 @@ async def test_a_foreign_mark_has_the_same_sentence_in_status(tmp_path: Path) ->
     async with beside(cloud_of(), tmp_path) as here:
         write_files(here.folder(), Device(OTHER), PAST)
         archive = check(await examined(here), "archive", "house")
-        (seen,) = overview(here.settings(), here.clock(), {}).meters
+        seen = status_of(here.settings(), here.clock(), {}).meters["house"]
     assert archive.mark is Mark.FAIL
-    assert f"{archive.says} {archive.cure}" == f"{seen.health.reason}."
+    assert f"{archive.says} {archive.cure}" == f"{seen.reason}."
 
 
 @pytest.mark.parametrize("what", ["mark", "folder"])
@@ -490,7 +491,7 @@ async def test_a_disk_that_is_not_mounted_was_an_archive_that_can_be_written(
 
 async def test_beside_an_idle_service_the_cloud_is_asked(tmp_path: Path) -> None:
     """Its next round is far enough away."""
-    async with with_service(tmp_path, a_standing()) as here:
+    async with with_service(tmp_path, a_status()) as here:
         found = await examined(here)
         assert here.cloud.counts.total.requests == 2
     assert marks(found) == dict.fromkeys(NAMES, "ok")
@@ -498,15 +499,15 @@ async def test_beside_an_idle_service_the_cloud_is_asked(tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize(
-    "standing",
-    [a_standing(jobs=1), a_standing(next_run_at=NOW + 20), a_standing(next_run_at=None)],
+    "status",
+    [a_status(jobs=1), a_status(next_run_at=NOW + 20), a_status(next_run_at=None)],
     ids=["at work", "about to", "no plan"],
 )
 async def test_beside_a_service_at_work_nobody_asks_and_its_word_counts(
-    standing: Standing, tmp_path: Path
+    status: Status, tmp_path: Path
 ) -> None:
     """Its last answer is recent: host, key, device and kind are as good as asked for."""
-    async with with_service(tmp_path, standing) as here:
+    async with with_service(tmp_path, status) as here:
         found = await examined(here)
         assert here.cloud.counts.total.requests == 0
     assert marks(found) == dict.fromkeys(NAMES, "ok")
@@ -515,20 +516,20 @@ async def test_beside_a_service_at_work_nobody_asks_and_its_word_counts(
 
 async def test_a_service_that_had_no_hour_yet_proves_no_kind(tmp_path: Path) -> None:
     """Bug: its last answer was recent, and empty like all before; the kind was called right."""
-    meters = {"house": MeterStanding("starting", None, answered_at=NOW - 600)}
-    async with with_service(tmp_path, a_standing(jobs=1, meters=meters)) as here:
+    meters = {"house": MeterStatus(State.STARTING, None, answered_at=NOW - 600)}
+    async with with_service(tmp_path, a_status(jobs=1, meters=meters)) as here:
         found = await examined(here)
     assert check(found, "kind").mark is Mark.WARN
     assert "Set kind" in check(found, "kind").cure
     assert check(found, "device").mark is Mark.OK
 
 
-@pytest.mark.parametrize("standing", [None, a_standing(pid=2**22 + 1)], ids=["silent", "of a dead process"])
+@pytest.mark.parametrize("status", [None, a_status(pid=2**22 + 1)], ids=["silent", "of a dead process"])
 async def test_beside_a_collector_that_says_nothing_nobody_asks(
-    standing: Standing | None, tmp_path: Path
+    status: Status | None, tmp_path: Path
 ) -> None:
     """A backfill by hand, or a service that begins."""
-    async with with_service(tmp_path, standing) as here:
+    async with with_service(tmp_path, status) as here:
         found = await examined(here)
         assert here.cloud.counts.total.requests == 0
     assert check(found, "host").mark is Mark.SKIP
@@ -538,7 +539,7 @@ async def test_beside_a_collector_that_says_nothing_nobody_asks(
 
 async def test_a_service_that_begins_its_round_meanwhile_is_not_disturbed(tmp_path: Path) -> None:
     """Looked at before each request: the second one is not made."""
-    async with with_service(tmp_path, a_standing(next_run_at=NOW + 46)) as here:
+    async with with_service(tmp_path, a_status(next_run_at=NOW + 46)) as here:
         found = await examined(here)
         assert here.cloud.counts.total.requests == 1
     assert "next round" in check(found, "device").says
@@ -550,9 +551,9 @@ async def test_a_service_that_begins_its_round_meanwhile_is_not_disturbed(tmp_pa
 )
 async def test_a_services_trouble_is_told_where_it_belongs(event: str, name: str, tmp_path: Path) -> None:
     """And as what the service waits for."""
-    meters = {"house": MeterStanding("good", 90000, answered_at=NOW - 90000)}
-    standing = a_standing(accounts=in_trouble(event), meters=meters)
-    async with with_service(tmp_path, standing) as here:
+    meters = {"house": MeterStatus(State.GOOD, 90000, answered_at=NOW - 90000)}
+    status = a_status(accounts=in_trouble(event), meters=meters)
+    async with with_service(tmp_path, status) as here:
         found = await examined(here)
         assert here.cloud.counts.total.requests == 0
     assert check(found, name).mark is Mark.FAIL
@@ -566,28 +567,28 @@ async def test_a_meters_failure_is_told_unless_it_is_over(
     event: str, name: str, ago: int, mark: Mark, tmp_path: Path
 ) -> None:
     """It is over once the cloud has answered since."""
-    meter = MeterStanding(
-        "good",
+    meter = MeterStatus(
+        State.GOOD,
         1800,
         newest_hour=NOW - 5400,
         answered_at=NOW - 600,
         failure=Failure(event, NOW - ago, "no such thing"),
     )
-    async with with_service(tmp_path, a_standing(jobs=2, meters={"house": meter})) as here:
+    async with with_service(tmp_path, a_status(jobs=2, meters={"house": meter})) as here:
         found = await examined(here)
     assert check(found, name).mark is mark
 
 
 async def test_a_service_that_does_not_collect_fails(tmp_path: Path) -> None:
     """Its own judgement, with its reason; and one that missed its round."""
-    meters = {"house": MeterStanding("broken", 200000, "nothing was collected for hours")}
-    sick = a_standing(state="broken", age_s=200000, meters=meters)
+    meters = {"house": MeterStatus(State.BROKEN, 200000, "nothing was collected for hours")}
+    sick = a_status(state=State.BROKEN, age_s=200000, meters=meters)
     async with with_service(tmp_path, sick) as here:
         service = check(await examined(here), "service")
     assert service.mark is Mark.FAIL
     assert "broken, newest hour 2 days old. house: nothing was collected" in service.says
     shutil.rmtree(tmp_path / "archive")
-    async with with_service(tmp_path, a_standing(next_run_at=NOW - 3600)) as here:
+    async with with_service(tmp_path, a_status(next_run_at=NOW - 3600)) as here:
         service = check(await examined(here), "service")
     assert service.mark is Mark.FAIL
     assert "missed its round" in service.says
@@ -595,8 +596,8 @@ async def test_a_service_that_does_not_collect_fails(tmp_path: Path) -> None:
 
 async def test_many_rejections_of_the_services_own_are_told(tmp_path: Path) -> None:
     """Another program has the account all day."""
-    busy = {"home": AccountStanding(("house",), requests_today=400, holds_today=60)}
-    async with with_service(tmp_path, a_standing(jobs=1, accounts=busy)) as here:
+    busy = {"home": AccountStatus(("house",), requests_today=400, holds_today=60)}
+    async with with_service(tmp_path, a_status(jobs=1, accounts=busy)) as here:
         pace = check(await examined(here), "pace")
     assert pace.mark is Mark.WARN
     assert "60 times in 400 requests" in pace.says
@@ -605,8 +606,8 @@ async def test_many_rejections_of_the_services_own_are_told(tmp_path: Path) -> N
 async def test_an_account_that_was_always_rejected_was_called_the_services_own(tmp_path: Path) -> None:
     """Bug: "ok pace … 5 requests and 5 rejections today"; held off for an hour each time, it is never ten."""
     for requests, holds, mark in ((5, 5, Mark.WARN), (6, 3, Mark.WARN), (2, 2, Mark.OK), (9, 4, Mark.OK)):
-        held = {"home": AccountStanding(("house",), requests_today=requests, holds_today=holds)}
-        async with with_service(tmp_path, a_standing(jobs=1, accounts=held)) as here:
+        held = {"home": AccountStatus(("house",), requests_today=requests, holds_today=holds)}
+        async with with_service(tmp_path, a_status(jobs=1, accounts=held)) as here:
             pace = check(await examined(here), "pace")
         assert pace.mark is mark
         shutil.rmtree(tmp_path / "archive")
@@ -615,7 +616,7 @@ async def test_an_account_that_was_always_rejected_was_called_the_services_own(t
 async def test_a_service_on_a_part_of_the_meters_is_told(tmp_path: Path) -> None:
     """It runs on an older configuration."""
     meters = ({"name": "house", "id": DEVICE}, {"name": "barn", "id": DEVICE})
-    async with with_service(tmp_path, a_standing(), meters=meters) as here:
+    async with with_service(tmp_path, a_status(), meters=meters) as here:
         service = check(await examined(here), "service")
     assert service.mark is Mark.WARN
     assert "not on barn" in service.says
@@ -707,8 +708,8 @@ async def test_a_path_that_is_gone_had_three_different_cures(kind: str, tmp_path
         report = await here.backfill(2)
     assert isinstance(report.gave_up, Rejected)
     failure = Failure("source.unavailable", NOW, report.gave_up.reason, report.gave_up.cure)
-    down = {"home": AccountStanding(("house",), trouble=failure)}
-    async with with_service(tmp_path / "held", a_standing(jobs=1, accounts=down)) as here:
+    down = {"home": AccountStatus(("house",), trouble=failure)}
+    async with with_service(tmp_path / "held", a_status(jobs=1, accounts=down)) as here:
         beside_service = check(await examined(here), "host")
     for cure in (
         check(found, "host").cure,

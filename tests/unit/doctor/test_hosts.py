@@ -22,9 +22,9 @@ from collector.cloud.retrying import RetryPolicy
 from collector.doctor.checks import HOST_CURE, Check, Mark, account_checks
 from collector.doctor.probe import AccountResult
 from collector.errors import Unavailable
-from collector.status import AccountStanding, Failure, MeterStanding
+from collector.status import AccountStatus, Failure, MeterStatus, State
 from tests.support.addresses import AS_IPV6, deaf, port_of, resolving
-from tests.support.examining import NOW, a_standing, beside, check, examined, with_service
+from tests.support.examining import NOW, a_status, beside, check, examined, with_service
 from tests.support.stand_in_cloud import EM_ID, KEY
 from tests.support.tls import Authority, offering, serving
 from tests.support.world import KEY as WORLD_KEY
@@ -175,9 +175,9 @@ async def test_where_only_a_proxy_leads_out_doctor_says_that_none_is_used(
 async def test_what_the_service_says_of_the_host_has_its_own_cure(tmp_path: Path) -> None:
     """While the service is at work nobody else asks: its word on the certificate is as good as ours."""
     failure = Failure("source.unavailable", NOW - 60, "this machine knows no authority", "Install them.")
-    meters = {"house": MeterStanding("good", 90000, answered_at=NOW - 90000)}
-    accounts = {"home": AccountStanding(("house",), trouble=failure)}
-    async with with_service(tmp_path, a_standing(accounts=accounts, meters=meters)) as here:
+    meters = {"house": MeterStatus(State.GOOD, 90000, answered_at=NOW - 90000)}
+    accounts = {"home": AccountStatus(("house",), trouble=failure)}
+    async with with_service(tmp_path, a_status(accounts=accounts, meters=meters)) as here:
         found = check(await examined(here), "host")
     assert found.mark is Mark.FAIL
     assert found.cure == "Install them."

@@ -11,20 +11,10 @@ from contextlib import suppress
 
 import pytest
 
-from collector.status import Listen, Standing
+from collector.status import Listen, Status
 from collector.web.endpoint import allowed_names, bare_host, serving
 from tests.support.service_life import events_in
-from tests.support.statuses import (
-    NOW,
-    NOW_S,
-    Page,
-    answer_of,
-    meter_standing,
-    page,
-    parsed,
-    port_of,
-    standing_of,
-)
+from tests.support.statuses import NOW_S, Page, answer_of, meter_status, page, parsed, port_of, status_of
 
 
 @pytest.mark.parametrize(
@@ -34,8 +24,8 @@ async def test_healthz_says_by_its_status_whether_somebody_should_look(
     state: str, status: int, log_lines: io.StringIO
 ) -> None:
     """And the same in words, meter by meter; nothing else is told."""
-    meter = meter_standing(state, reason="nothing was collected for hours")
-    async with page(log_lines, lambda: standing_of(state, meters={"house": meter})) as served:
+    meter = meter_status(state, reason="nothing was collected for hours")
+    async with page(log_lines, lambda: status_of(state, meters={"house": meter})) as served:
         answer = await served.ask("/healthz")
     assert answer.status == status
     assert answer.headers["content-type"] == "application/json"
@@ -55,7 +45,7 @@ async def test_healthz_says_by_its_status_whether_somebody_should_look(
     }
 
 
-async def test_before_the_first_standing_it_is_starting(log_lines: io.StringIO) -> None:
+async def test_before_the_first_status_it_is_starting(log_lines: io.StringIO) -> None:
     """Neither an error nor a number that nobody knows."""
     async with page(log_lines, lambda: None) as served:
         healthz, metrics = await served.ask("/healthz"), await served.ask("/metrics")
@@ -65,7 +55,7 @@ async def test_before_the_first_standing_it_is_starting(log_lines: io.StringIO) 
 
 async def test_metrics_are_what_prometheus_reads(log_lines: io.StringIO) -> None:
     """Content type and text of the format, at the clock's now."""
-    async with page(log_lines, standing_of) as served:
+    async with page(log_lines, status_of) as served:
         answer = await served.ask("/metrics", host=f"127.0.0.1:{served.port}")
     assert answer.headers["content-type"] == "text/plain; version=0.0.4; charset=utf-8"
     assert parsed(answer.body)["shelly_collector_newest_hour_age_seconds", "meter=house"] == 1800
@@ -73,7 +63,7 @@ async def test_metrics_are_what_prometheus_reads(log_lines: io.StringIO) -> None
 
 async def test_a_head_is_a_get_without_the_body(log_lines: io.StringIO) -> None:
     """Monitors use it to save bytes."""
-    async with page(log_lines, lambda: standing_of("broken")) as served:
+    async with page(log_lines, lambda: status_of("broken")) as served:
         head, get = await served.ask("/healthz", "HEAD"), await served.ask("/healthz")
     assert (head.status, head.body) == (503, "")
     assert head.headers["content-length"] == get.headers["content-length"]
@@ -88,7 +78,7 @@ async def test_there_are_three_pages_and_two_methods(
     method: str, path: str, status: int, log_lines: io.StringIO
 ) -> None:
     """Everything else is refused, and says so."""
-    async with page(log_lines, standing_of) as served:
+    async with page(log_lines, status_of) as served:
         answer = await served.ask(path, method)
     assert answer.status == status
     assert answer.headers.get("allow") == ("GET, HEAD" if status == 405 else None)
@@ -106,7 +96,7 @@ async def test_a_name_that_was_turned_to_this_machine_gets_nothing(
     host: str | None, status: int, log_lines: io.StringIO
 ) -> None:
     """DNS rebinding: a page in the household's browser may not read when people are at home."""
-    async with page(log_lines, standing_of) as served:
+    async with page(log_lines, status_of) as served:
         if host is None:  # only HTTP/1.0 may leave it out, and no browser does
             answer = answer_of(await served.send(b"GET /healthz HTTP/1.0\r\n\r\n"))
         else:
@@ -129,7 +119,7 @@ async def test_a_port_that_is_taken_is_told_once_and_tried_again(log_lines: io.S
     """The context opens all the same; once the port is free the page is there within a minute."""
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-        async with serving(Listen("127.0.0.1", port), standing_of, lambda: NOW):
+        async with serving(Listen("127.0.0.1", port), status_of):
             await asyncio.sleep(600)
             assert not events_in(log_lines.getvalue(), "web.listening")
             taken.close()
@@ -142,7 +132,7 @@ async def test_a_port_that_is_taken_is_told_once_and_tried_again(log_lines: io.S
 
 async def test_an_address_that_is_not_ours_is_no_reason_to_stop(log_lines: io.StringIO) -> None:
     """A network may come after the boot, or never."""
-    async with serving(Listen("192.0.2.1", 9787), standing_of, lambda: NOW):
+    async with serving(Listen("192.0.2.1", 9787), status_of):
         await asyncio.sleep(3600)
     assert len(events_in(log_lines.getvalue(), "web.failed")) == 1
 
@@ -158,7 +148,7 @@ async def test_an_address_that_is_not_ours_is_no_reason_to_stop(log_lines: io.St
 async def test_a_client_that_never_ends_is_ended(data: bytes, log_lines: io.StringIO) -> None:
     """Ten seconds a connection, whatever it does with them."""
     loop = asyncio.get_running_loop()
-    async with page(log_lines, standing_of) as served:
+    async with page(log_lines, status_of) as served:
         began = loop.time()
         with suppress(ConnectionError):
             await served.send(data)
@@ -180,7 +170,7 @@ async def test_a_client_that_never_ends_is_ended(data: bytes, log_lines: io.Stri
 )
 async def test_an_absurd_request_is_cut_off_and_told_to_nobody(data: bytes, log_lines: io.StringIO) -> None:
     """No traceback in the journal, no memory, and the next one is answered."""
-    async with page(log_lines, standing_of) as served:
+    async with page(log_lines, status_of) as served:
         try:
             answer = await served.send(data)
         except ConnectionError:
@@ -192,7 +182,7 @@ async def test_an_absurd_request_is_cut_off_and_told_to_nobody(data: bytes, log_
 
 async def test_a_crowd_is_turned_away_and_memory_stays(log_lines: io.StringIO) -> None:
     """32 connections at once; the others are ended at once, and there is room again after 10 s."""
-    async with page(log_lines, standing_of) as served:
+    async with page(log_lines, status_of) as served:
         opened = [await asyncio.open_connection("127.0.0.1", served.port) for _ in range(100)]
         await asyncio.sleep(1)
         assert sum(not reader.at_eof() for reader, _ in opened) == 32
@@ -205,7 +195,7 @@ async def test_a_crowd_is_turned_away_and_memory_stays(log_lines: io.StringIO) -
 async def test_an_open_connection_does_not_delay_the_end(log_lines: io.StringIO) -> None:
     """Idle, in the middle of its headers, and not reading its answer."""
     loop = asyncio.get_running_loop()
-    many = standing_of(meters={f"meter{number}": meter_standing() for number in range(5000)})
+    many = status_of(meters={f"meter{number}": meter_status() for number in range(5000)})
     async with page(log_lines, lambda: many) as served:
         idle = await asyncio.open_connection("127.0.0.1", served.port)
         slow = await asyncio.open_connection("127.0.0.1", served.port)
@@ -222,8 +212,8 @@ async def test_an_open_connection_does_not_delay_the_end(log_lines: io.StringIO)
 
 
 async def test_each_answer_is_of_that_moment(log_lines: io.StringIO) -> None:
-    """The page asks for the standing each time."""
-    told: list[Standing | None] = [standing_of("good"), standing_of("broken")]
+    """The page asks for the status each time."""
+    told: list[Status | None] = [status_of("good"), status_of("broken")]
     async with page(log_lines, lambda: told.pop(0)) as served:
         assert [(await served.ask("/healthz")).status for _ in range(2)] == [200, 503]
 
@@ -234,7 +224,7 @@ async def test_it_listens_on_ipv6_too(log_lines: io.StringIO) -> None:
         socket.create_server(("::1", 0), family=socket.AF_INET6).close()
     except OSError:
         pytest.skip("no IPv6 here")
-    async with page(log_lines, standing_of, host="::1") as served:
+    async with page(log_lines, status_of, host="::1") as served:
         reader, writer = await asyncio.open_connection("::1", served.port)
         writer.write(b"GET /healthz HTTP/1.1\r\nHost: [::1]:9787\r\n\r\n")
         assert answer_of(await reader.read()).status == 200

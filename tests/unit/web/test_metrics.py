@@ -1,4 +1,4 @@
-"""Metrics: what Prometheus reads is what the standing says, and nothing is invented."""
+"""Metrics: what Prometheus reads is what the status says, and nothing is invented."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from prometheus_client.parser import text_string_to_metric_families
 
-from collector.status import AccountStanding, MeterStanding, Standing, State
+from collector.status import AccountStatus, HealthPolicy, MeterStatus, State, Status, judged
 from collector.web.metrics import METRICS, exposition
-from tests.support.statuses import NOW_S, meter_standing, parsed, standing_of
+from tests.support.statuses import NOW_S, meter_status, parsed, status_of
 
 
-def test_prometheus_reads_what_the_standing_says() -> None:
+def test_prometheus_reads_what_the_status_says() -> None:
     """Each number once, in base units, with its labels."""
-    assert parsed(exposition(standing_of(), NOW_S + 30)) == {
+    assert parsed(exposition(status_of())) == {
         ("shelly_collector_build_info", "version=0.1.0"): 1,
         ("shelly_collector_start_time_seconds", ""): NOW_S - 86400,
         ("shelly_collector_jobs", ""): 1,
@@ -26,7 +26,7 @@ def test_prometheus_reads_what_the_standing_says() -> None:
         ("shelly_collector_health", "meter=house,state=starting"): 0,
         ("shelly_collector_health", "meter=house,state=offline"): 0,
         ("shelly_collector_health", "meter=house,state=broken"): 0,
-        ("shelly_collector_newest_hour_age_seconds", "meter=house"): 1830,
+        ("shelly_collector_newest_hour_age_seconds", "meter=house"): 1800,
         ("shelly_collector_newest_hour_timestamp_seconds", "meter=house"): NOW_S - 5400,
         ("shelly_collector_last_success_timestamp_seconds", "meter=house"): NOW_S - 1200,
         ("shelly_collector_missing_hours", "meter=house"): 0,
@@ -39,7 +39,7 @@ def test_prometheus_reads_what_the_standing_says() -> None:
 
 def test_every_metric_has_help_and_type_and_stands_together() -> None:
     """The parser takes a family that comes twice for two; the page has each once, counters as such."""
-    families = list(text_string_to_metric_families(exposition(standing_of(), NOW_S)))
+    families = list(text_string_to_metric_families(exposition(status_of())))
     names = [f"{each.name}_total" if each.type == "counter" else each.name for each in families]
     assert sorted(names) == sorted(METRICS)
     assert {each.type for each in families if each.name.endswith(("requests", "holds"))} == {"counter"}
@@ -51,23 +51,24 @@ def test_every_metric_has_help_and_type_and_stands_together() -> None:
 @pytest.mark.parametrize("state", State)
 def test_a_meter_is_in_exactly_one_state(state: State) -> None:
     """A state set: rules can ask for any of them."""
-    samples = parsed(exposition(standing_of(state.value), NOW_S))
+    samples = parsed(exposition(status_of(state.value)))
     ones = [labels for (name, labels), value in samples.items() if name.endswith("_health") and value]
     assert ones == [f"meter=house,state={state}"]
 
 
 def test_what_is_not_known_has_no_sample() -> None:
     """Before the first hour nobody knows an age, a success or what is missing."""
-    standing = standing_of("starting", meters={"house": MeterStanding()}, accounts={}, next_run_at=None)
-    names = {name.removeprefix("shelly_collector_") for name, _ in parsed(exposition(standing, NOW_S))}
+    status = status_of("starting", meters={"house": MeterStatus()}, accounts={}, next_run_at=None)
+    names = {name.removeprefix("shelly_collector_") for name, _ in parsed(exposition(status))}
     assert names == {"build_info", "start_time_seconds", "jobs", "health", "expiring_days"}
 
 
-def test_an_age_grows_between_two_standings_and_is_never_negative() -> None:
-    """It is measured when it is asked for; a clock that is behind makes no age of less than nothing."""
+def test_an_age_grows_between_two_statuses_and_is_never_negative() -> None:
+    """It is measured at each request; a clock that is behind makes no age of less than nothing."""
     key = ("shelly_collector_newest_hour_age_seconds", "meter=house")
-    assert parsed(exposition(standing_of(), NOW_S + 90))[key] == 1890
-    assert parsed(exposition(standing_of(), NOW_S - 86400))[key] == 0
+    policy = HealthPolicy()
+    assert parsed(exposition(judged(status_of(), NOW_S + 90, policy)))[key] == 1890
+    assert parsed(exposition(judged(status_of(), NOW_S - 86400, policy)))[key] == 0
 
 
 _NAMES = st.text(st.characters(exclude_categories=["Cs"]), min_size=1)
@@ -85,12 +86,12 @@ def test_any_name_and_any_number_survive_the_format(
     meter: str, account: str, newest: int | None, outcomes: dict[str, int], gap_s: float
 ) -> None:
     """Quotes, backslashes and newlines are escaped; no NaN, no infinity."""
-    standing = standing_of(
-        meters={meter: meter_standing(newest_hour=newest)},
-        accounts={account: AccountStanding((meter,), outcomes=outcomes, gap_s=gap_s)},
+    status = status_of(
+        meters={meter: meter_status(newest_hour=newest)},
+        accounts={account: AccountStatus((meter,), outcomes=outcomes, gap_s=gap_s)},
     )
     found: dict[str, list[Any]] = {}
-    for family in text_string_to_metric_families(exposition(standing, NOW_S)):
+    for family in text_string_to_metric_families(exposition(status)):
         for sample in family.samples:
             found.setdefault(sample.name.removeprefix("shelly_collector_"), []).append(
                 (sample.labels, sample.value)
@@ -106,6 +107,6 @@ def test_any_name_and_any_number_survive_the_format(
 
 
 def test_a_page_without_meters_is_still_one() -> None:
-    """A standing of nothing."""
-    bare = Standing("0.1.0", 1, NOW_S, NOW_S, "2026-06-15")
-    assert parsed(exposition(bare, NOW_S))["shelly_collector_jobs", ""] == 0
+    """A status of nothing."""
+    bare = Status("0.1.0", 1, NOW_S, NOW_S, "2026-06-15")
+    assert parsed(exposition(bare))["shelly_collector_jobs", ""] == 0

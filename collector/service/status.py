@@ -1,10 +1,10 @@
-"""Observer: what the service says of itself, gathered, kept in its place, and told where it changed."""
+"""The status of the living service: made from its accounts, kept in the status file; changes are logged."""
 
 from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
@@ -13,36 +13,35 @@ from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
 from collector import __version__, logs
-from collector.archive.folder import missing_hours, newest_whole_hour
 from collector.cloud.pacing import Pacer
 from collector.collect.collector import Collection
 from collector.collect.outages import Cause, cure_of, reason_of, trouble_of
 from collector.energy.days import Clock, date_in
-from collector.energy.history import EXPIRING_DAYS, DayState, Known, coverage, expiring_days, first_day
+from collector.energy.history import EXPIRING_DAYS
 from collector.errors import RateLimited
 from collector.service.accounts import AccountAtWork
 from collector.status import (
-    AccountStanding,
+    AccountStatus,
     Failure,
     HealthPolicy,
-    MeterStanding,
-    Standing,
-    State,
+    MeterStatus,
+    Status,
     judged,
-    write_standing,
+    meter_status,
+    write_status,
 )
 from collector.threads import BlockingCalls
 
-_LOOK_S = 3600.0  # so often files are read that nothing of ours has changed
+_READ_AGAIN_S = 3600.0  # so often files are read that nothing of ours has changed
 _STEP_S = 60.0  # by so much the clock was set, and not slewed
 _LONG_HOLD_S = 60.0  # shorter ones are the usual pace
-_QUIET_S = 3600.0  # so long after a start nothing is said of days at risk: they are being asked for
+_QUIET_S = 3600.0  # so long after a start days at risk are not logged: they are being requested
 
 _log = logs.get_logger("health")
 
 
 class Observer:
-    """Looks at the accounts at work. Goes on from what was said before, by this process or an earlier one."""
+    """Makes the status of the accounts at work. Goes on from the last one, also of an earlier process."""
 
     def __init__(
         self,
@@ -51,9 +50,9 @@ class Observer:
         clock: Clock,
         home_zone: ZoneInfo,
         place: Path,
-        before: Standing | None,
+        before: Status | None,
     ) -> None:
-        """`place` is where the standing is kept, `before` what stood there; `home_zone` has its midnight."""
+        """`place` is the status file, `before` its content; a day of requests is one of `home_zone`."""
         self._accounts = accounts
         self._policy = policy
         self._clock = clock
@@ -62,31 +61,31 @@ class Observer:
         self._blocking = BlockingCalls()  # not in the queue of what is saved: a stalled card delays only this
         self._began = asyncio.get_running_loop().time()
         now = int(clock().timestamp())
-        blank = Standing(__version__, os.getpid(), now, now, "")
-        self.standing = blank if before is None else before
-        self._started_at = self.standing.started_at if self.standing.pid == os.getpid() else now
+        blank = Status(__version__, os.getpid(), now, now, "")
+        self.status = blank if before is None else before
+        self._started_at = self.status.started_at if self.status.pid == os.getpid() else now
         self._up_since = self._began - (now - self._started_at)  # loop time
-        self._today = {each.name: _Today.after(self.standing, each) for each in accounts}
-        self._files: dict[str, _Found] = {}
+        self._today = {each.name: _Today.after(self.status, each) for each in accounts}
+        self._read: dict[str, _Read] = {}
         self._warned: dict[str, date] = {}
 
-    async def observe(self, jobs: int, next_run: datetime | None) -> Standing:
-        """The standing now; written to its place where something changed since the last time."""
+    async def observe(self, jobs: int, next_run: datetime | None) -> Status:
+        """The status now; written to the status file where something changed since the last time."""
         now = self._clock()
         at = int(now.timestamp())
         started_at = at - int(asyncio.get_running_loop().time() - self._up_since)
         if abs(started_at - self._started_at) > _STEP_S:
             self._started_at = started_at  # the clock was set: nobody has been up for the years in between
         today = str(date_in(self._home_zone, now))
-        accounts: dict[str, AccountStanding] = {}
-        meters: dict[str, MeterStanding] = {}
+        accounts: dict[str, AccountStatus] = {}
+        meters: dict[str, MeterStatus] = {}
         for account in self._accounts:
             trouble = _failure_of(account.runner.trouble, at)
             accounts[account.name] = self._account(account, self._hold(account, now) or trouble, today)
             for each in account.collections:
                 own = _failure_of(account.runner.rejected.get(each), at)
                 meters[each.meter.name] = await self._meter(each, trouble, own, now)
-        facts = Standing(
+        facts = Status(
             version=__version__,
             pid=os.getpid(),
             started_at=self._started_at,
@@ -97,13 +96,13 @@ class Observer:
             accounts=accounts,
             meters=meters,
         )
-        standing = judged(facts, now.timestamp(), self._policy)
-        if _timeless(standing) != _timeless(self.standing):
-            with suppress(OSError):  # a disk in trouble is told by the work itself
-                await self._blocking(write_standing, self._place, standing)
-        self._tell_changes(standing)
-        self.standing = standing
-        return standing
+        status = judged(facts, now.timestamp(), self._policy)
+        if _timeless(status) != _timeless(self.status):
+            with suppress(OSError):  # a disk in trouble is reported by the work itself
+                await self._blocking(write_status, self._place, status)
+        self._log_changes(status)
+        self.status = status
+        return status
 
     def _hold(self, account: AccountAtWork, now: datetime) -> Failure | None:
         """That the account waits because the cloud wants it to, where that takes long and is all there is."""
@@ -115,10 +114,10 @@ class Observer:
         reason = f"the cloud asked to wait: request limit reached, until {until:%H:%M}"
         return Failure("account.held", int(now.timestamp()), reason)
 
-    def _account(self, account: AccountAtWork, trouble: Failure | None, today: str) -> AccountStanding:
+    def _account(self, account: AccountAtWork, trouble: Failure | None, today: str) -> AccountStatus:
         pacer = account.pacer
         requests_today, holds_today = self._today[account.name].counts(pacer, today)
-        return AccountStanding(
+        return AccountStatus(
             meters=tuple(each.meter.name for each in account.collections),
             requests_today=requests_today,
             holds_today=holds_today,
@@ -134,51 +133,57 @@ class Observer:
 
     async def _meter(
         self, collection: Collection, trouble: Failure | None, own: Failure | None, now: datetime
-    ) -> MeterStanding:
-        """The facts of one meter; `trouble` is its account's."""
-        before = self.standing.meters.get(collection.meter.name, MeterStanding())
-        found = _Found(0, (), before.newest_hour, before.missing_hours, [])
-        if collection.is_looked_at:  # until then no file seems to be there: what was said before counts
-            found = await self._found(collection, now)
+    ) -> MeterStatus:
+        """One meter, not judged yet; `trouble` is its account's."""
+        before = self.status.meters.get(collection.meter.name, MeterStatus())
+        if collection.is_looked_at:
+            found = await self._of_files(collection, now)
+        else:  # until then no file seems to be there: what was reported before counts
+            found = MeterStatus(newest_hour=before.newest_hour, missing_hours=before.missing_hours)
         self._warn(collection, found.expiring)
-        return MeterStanding(
-            newest_hour=found.newest,
+        return replace(
+            found,
             answered_at=collection.answered_at or before.answered_at,
-            missing_hours=found.missing_hours,
-            expiring_days=len(found.expiring),
             failure=_newest(now.timestamp(), trouble, own, collection.failure, before.failure),
             trouble=own.reason if own else "",
             refused="" if collection.refusal is None else str(collection.refusal),
         )
 
-    async def _found(self, collection: Collection, now: datetime) -> _Found:
-        """What the files say; they are read when something was stored, and once an hour without that."""
+    async def _of_files(self, collection: Collection, now: datetime) -> MeterStatus:
+        """What the day files say; they are read when something was stored, and once an hour without that."""
         name, at = collection.meter.name, asyncio.get_running_loop().time()
-        known = collection.archive.known()
+        archive, known = collection.archive, collection.archive.known()
         states = known.values()
         stored = collection.writes, sum(each.stored for each in states), sum(each.complete for each in states)
-        found = self._files.get(name)
-        if found is None or found.stored != stored or at - found.at >= _LOOK_S:
-            today, since = collection.today(), collection.since
-            try:
-                newest, missing = await self._blocking(_read, collection, known, today, now)
-            except OSError:  # too many open files: the work itself tells it, and the next look may do
-                return found or _Found(at, (), None, 0, [])
-            first = first_day(today, collection.policy.backfill_days, since)
-            expiring = expiring_days(today, first, known, collection.availability)
-            found = _Found(at, stored, newest, missing, expiring)
-            self._files[name] = found
-        return found
+        last = self._read.get(name)
+        if last is not None and last.stored == stored and at - last.at < _READ_AGAIN_S:
+            return last.status
+        try:
+            status = await self._blocking(
+                meter_status,
+                archive.folder,
+                known,
+                collection.zone,
+                collection.availability,
+                collection.policy,
+                collection.since,
+                now,
+                no_solar=archive.no_solar,
+            )
+        except OSError:  # too many open files: the work itself reports it, and the next time it may do
+            return last.status if last else MeterStatus()
+        self._read[name] = _Read(at, stored, status)
+        return status
 
     async def idle(self) -> None:
-        """Until nothing is read or written, also where who wanted it was cancelled."""
+        """Until nothing is read or written, also where whoever waited for it was cancelled."""
         await self._blocking.idle()
 
-    def _warn(self, collection: Collection, expiring: list[date]) -> None:
-        """Says, once a day, what will be lost unless it is had soon."""
+    def _warn(self, collection: Collection, expiring: Sequence[date]) -> None:
+        """Logs, once a day, what will be lost unless it is stored soon."""
         name, today = collection.meter.name, collection.today()
-        asked_for = asyncio.get_running_loop().time() - self._began >= _QUIET_S
-        if expiring and asked_for and self._warned.get(name) != today:
+        had_time = asyncio.get_running_loop().time() - self._began >= _QUIET_S
+        if expiring and had_time and self._warned.get(name) != today:
             self._warned[name] = today
             days = [str(day) for day in expiring]
             _log.warning(
@@ -186,26 +191,24 @@ class Observer:
                 oldest=days[0], newest=days[-1], days=days,
             )  # fmt: skip
 
-    def _tell_changes(self, standing: Standing) -> None:
-        for name, meter in standing.meters.items():
-            old = self.standing.meters.get(name, MeterStanding()).state
-            if old == meter.state or (State(old).is_well and State(meter.state).is_well):
+    def _log_changes(self, status: Status) -> None:
+        for name, meter in status.meters.items():
+            old = self.status.meters.get(name, MeterStatus()).state
+            if old is meter.state or (old.is_well and meter.state.is_well):
                 continue
-            tell = _log.info if State(meter.state).is_well else _log.error
-            tell(
-                "health.changed", meter=name, state=meter.state, before=old,
+            log = _log.info if meter.state.is_well else _log.error
+            log(
+                "health.changed", meter=name, state=meter.state.value, before=old.value,
                 reason=meter.reason, newest_hour_age_s=meter.age_s,
             )  # fmt: skip
 
 
-class _Found(NamedTuple):
+class _Read(NamedTuple):
     """What a meter's files said, when they were read (loop time), and what was stored then."""
 
     at: float
     stored: tuple[int, ...]
-    newest: int | None
-    missing_hours: int
-    expiring: list[date]
+    status: MeterStatus
 
 
 @dataclass(slots=True)
@@ -217,29 +220,15 @@ class _Today:
     holds: int
 
     @classmethod
-    def after(cls, before: Standing, account: AccountAtWork) -> _Today:
-        told = before.accounts.get(account.name, AccountStanding())
-        pacer = account.pacer
-        return cls(before.today, pacer.requests - told.requests_today, pacer.holds - told.holds_today)
+    def after(cls, before: Status, account: AccountAtWork) -> _Today:
+        last, pacer = before.accounts.get(account.name, AccountStatus()), account.pacer
+        return cls(before.today, pacer.requests - last.requests_today, pacer.holds - last.holds_today)
 
     def counts(self, pacer: Pacer, today: str) -> tuple[int, int]:
         """Requests and holds of that date so far."""
         if today != self.date:
             self.date, self.requests, self.holds = today, pacer.requests, pacer.holds
         return pacer.requests - self.requests, pacer.holds - self.holds
-
-
-def _read(
-    collection: Collection, known: Mapping[date, Known], today: date, now: datetime
-) -> tuple[int | None, int]:
-    """The newest hour known whole, and how many are missing."""
-    folder, no_solar, zone = collection.archive.folder, collection.archive.no_solar, collection.zone
-    states = coverage(today, known, collection.availability, collection.policy, collection.since)
-    days = [day for day, state in states.items() if state is not DayState.COMPLETE]
-    return (
-        newest_whole_hour(folder, known, zone, no_solar=no_solar),
-        missing_hours(folder, known, zone, days, now, no_solar=no_solar),
-    )
 
 
 def _newest(now: float, *failures: Failure | None) -> Failure | None:
@@ -254,14 +243,14 @@ def _failure_of(cause: Cause | None, at: int) -> Failure | None:
     return Failure(trouble_of(cause).down, at, reason_of(cause), cure_of(cause))
 
 
-def _timeless(standing: Standing) -> Standing:
-    """What is worth being written: without what changes by the mere passing of time."""
+def _timeless(status: Status) -> Status:
+    """What is worth writing: without what changes by the mere passing of time."""
     meters = {
         name: replace(each, age_s=None, failure=each.failure and each.failure._replace(at=0))
-        for name, each in standing.meters.items()
+        for name, each in status.meters.items()
     }
     accounts = {
         name: replace(each, trouble=each.trouble and each.trouble._replace(at=0))
-        for name, each in standing.accounts.items()
+        for name, each in status.accounts.items()
     }
-    return replace(standing, written_at=0, age_s=None, accounts=accounts, meters=meters)
+    return replace(status, written_at=0, age_s=None, accounts=accounts, meters=meters)
