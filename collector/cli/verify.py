@@ -31,13 +31,13 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--fix",
         action="store_true",
-        help="move files with findings aside and have their days collected anew; stop the service first",
+        help="move files with findings aside, so that their days are fetched again; stop the service first",
     )
     parser.add_argument(
         "--cloud",
         action="store_true",
-        help="compare with the cloud's daily totals and have days that differ read again; a request for "
-        "30 days and channel; stop the service first",
+        help="compare with the cloud's daily totals, one request for 30 days and clamp; days that differ are "
+        "fetched again; stop the service first",
     )
 
 

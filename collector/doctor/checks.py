@@ -204,7 +204,7 @@ def zone_check(
     """The zone of the meter's answer against the configured one, that of its files, and this machine's."""
     name = meter.name
     if answered is None and stored is None:
-        return skip("zone", "Nobody has told the meter's time zone yet.", name)
+        return skip("zone", "The meter's time zone is not known yet: no answer has named it.", name)
     zone = answered or stored or home
     for other, whose in (
         (meter.timezone, "the configuration"),
@@ -253,7 +253,7 @@ def _host(result: AccountResult) -> Check:
     asked = [each for each in result.meters if not each.skipped]
     rejections = [each.error for each in asked if isinstance(each.error, Rejected)]
     if rejections and len(rejections) == len(asked):
-        return warn("host", f"{host} answers, but refuses every question.", rejections[0].cure, name)
+        return warn("host", f"{host} answers, but rejects every request.", rejections[0].cure, name)
     if result.answered and result.unreached:
         lacks, why = " and ".join(sorted(result.unreached)), by_family(result.unreached)
         says = f"{host} resolves, and answers, but not over {lacks}, or too slowly: {why}."
@@ -275,7 +275,7 @@ def _key(result: AccountResult) -> Check:
     if any(each.body is not None for each in result.meters):
         return ok("key", "The cloud accepted the key.", name)
     if any(isinstance(each.error, DeviceUnknown) for each in result.meters):
-        return ok("key", "The cloud took the key, and found no device with it.", name)
+        return ok("key", "The cloud accepted the key, and found no such device in the account.", name)
     return skip("key", f"Not known: {_why(result)}.", name)
 
 
@@ -293,22 +293,22 @@ def pace_check(result: AccountResult, status: AccountStatus | None) -> Check:
     if result.rejections:
         return warn(
             "pace",
-            "The cloud rejected the pace, though nothing here asked too fast: another program, or the phone "
-            "app, seems to ask with the same account.",
+            "The cloud rejected the pace, though nothing here requested too fast: another program, or the "
+            "phone app, seems to use the same account.",
             PACE_CURE,
             name,
         )
     if status is not None and _are_many(status.holds_today, status.requests_today):
         says = (
             f"The service was rejected {status.holds_today} times in {status.requests_today} requests "
-            "today: another program seems to ask with the same account."
+            "today: another program seems to use the same account."
         )
         return warn("pace", says, PACE_CURE, name)
     if status is not None:
         today = f"{status.requests_today} requests and {status.holds_today} rejections today"
-        return ok("pace", f"The account is the service's own, as far as can be seen: {today}.", name)
+        return ok("pace", f"No sign of another program that uses the account: {today}.", name)
     if result.answered:
-        return ok("pace", "No question was rejected as too fast.", name)
+        return ok("pace", "No request was rejected as too fast.", name)
     return skip("pace", f"Not known: {_why(result)}.", name)
 
 
@@ -330,7 +330,7 @@ def _kind(result: MeterResult, *, has_history: bool) -> Check:
     other = _set_the_other(kind)
     no_hour = kind_not_proven(result.meter, f"The answer for {result.day} has no hour")
     if isinstance(error, Rejected):
-        says = f'The cloud does not tell {result.device} as kind = "{kind}": {error.reason}.'
+        says = f'The cloud does not answer for {result.device} as kind = "{kind}": {error.reason}.'
         channels = " Or one of its channels does not exist." if kind is Kind.EM else ""
         return fail("kind", says, f"{other}{channels} {error.cure}", name)
     if isinstance(error, ZoneUnknown | ZoneContradicted):

@@ -57,7 +57,7 @@ class Stored:
     """A meter's days, its zone where that is known, and its newest complete days before today.
 
     `unknown_zone` is the recorded name of one that this machine's list lacks; `doubt` says why the rules
-    of the zone are in doubt. Both are empty else.
+    of the zone are in doubt. Both are empty else. `is_hidden`: this user may not read the folder.
     """
 
     known: Mapping[date, Known]
@@ -65,6 +65,7 @@ class Stored:
     recent: tuple[EnergyDay, ...]
     unknown_zone: str = ""
     doubt: str = ""
+    is_hidden: bool = False
 
     @property
     def newest(self) -> date | None:
@@ -78,8 +79,8 @@ def read_stored(settings: Settings, meter: Meter, home: ZoneInfo, now: datetime)
     try:
         known, zone, _ = survey(folder, settings.day_format)
         ledger = Ledger(folder / OWN_FOLDER / LEDGER_NAME)
-    except (OSError, CollectorError):
-        return Stored({}, None, ())
+    except (OSError, CollectorError) as error:
+        return Stored({}, None, (), is_hidden=isinstance(error, PermissionError))
     today = date_in(zone or home, now)
     complete = sorted(day for day, state in known.items() if state.complete and day < today)
     recent = []
@@ -244,7 +245,12 @@ def _of_meter(
     yield (
         zone_lack(meter, result, stored.unknown_zone, stored.doubt)
         or (None if result else zone_from_status(meter, presence.status))
+        or (_hidden("zone", meter) if stored.is_hidden and not (result and result.zone) else None)
         or zone_check(result.zone if result else None, meter, stored.zone, home, date_in(home, now))
     )
     fetched = [result.read.energy_day] if result and result.read else []
-    yield clamps_check(meter, (*stored.recent, *fetched))
+    yield _hidden("clamps", meter) if stored.is_hidden else clamps_check(meter, (*stored.recent, *fetched))
+
+
+def _hidden(name: str, meter: Meter) -> Check:
+    return skip(name, "This user may not read the stored days.", meter.name, "Run it with sudo.")

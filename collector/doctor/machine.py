@@ -81,7 +81,9 @@ def _archive_check(archive: Path, folders: Collection[Path], mountinfo: Path) ->
         return fail("archive", f"{archive} is not a folder.", "Move it away, or set another archive.path.")
     owner = archive.stat().st_uid
     if os.geteuid() not in (0, owner) and not os.access(archive, os.W_OK):
-        says = f"This user may not write to {archive}, which says nothing about the service ({_user(owner)})."
+        says = (
+            f"This user may not write to {archive}. Its owner is {_user(owner)}: the service may be able to."
+        )
         return skip("archive", says, cure="Run it with sudo.")
     mount = mount_of(archive, mountinfo)
     kind = "an unknown file system" if mount is None else mount.kind

@@ -177,7 +177,7 @@ class _Prober:
 
     def _may_request(self, account: AccountResult, result: MeterResult) -> bool:
         if account.trouble is not None:
-            result.skipped = "what failed for the account comes first"
+            result.skipped = "first solve what failed for the account, see above"
         elif self._pacer.requests >= MOST_REQUESTS:
             result.skipped = f"at most {MOST_REQUESTS} requests"
         else:

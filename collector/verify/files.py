@@ -68,7 +68,7 @@ CODES = {
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing that is not as it should be: a code, the file's line where there is one, a sentence.
+    """One thing that is wrong: a code, the file's line where there is one, a sentence.
 
     `day` is `None` for what is no day's file.
     """
@@ -159,7 +159,7 @@ def _lines(
     *,
     strict: bool,
 ) -> Iterator[Finding]:
-    """Writes each line anew as the contract has it: an equal one is right in all its columns."""
+    """Writes each line again as the format has it: an equal one is right in all its columns."""
     written = decimals if strict else _DECIMALS[-1]
     pairs = zip(lines_of(data).items(), file.readings.items(), records.values(), strict=True)
     for (number, line), (ts, reading), record in pairs:
@@ -226,7 +226,7 @@ def _is_near(value: Any, wanted: Decimal, tolerance: Decimal) -> bool:
 
 
 def _unequal(key: str, value: Any, wanted: Any) -> str:
-    return f"{key} is {_shown(value)}, and the other columns make it {_shown(wanted)}"
+    return f"{key} is {_shown(value)}, expected {_shown(wanted)} (from the other columns)"
 
 
 def _shown(value: Any) -> str:
@@ -240,7 +240,7 @@ def _calendar(record: Mapping[str, Any], contract: Mapping[str, Any]) -> Iterato
         if key not in record:
             yield "keys", f"{key} is missing"
         elif record[key] != contract[key]:
-            yield "columns", f"{key} is {_shown(record[key])}, and ts makes it {_shown(contract[key])}"
+            yield "columns", f"{key} is {_shown(record[key])}, expected {_shown(contract[key])} (from ts)"
 
 
 def _is_that_day_abroad(value: Any, wanted: str) -> bool:
@@ -263,12 +263,12 @@ def _hours(
 
 
 def _missing(file: DayFile, local: LocalDay, records: Iterable[int]) -> Iterator[Finding]:
-    """Of twins one is enough: they may be told as one, by us or by the older utility."""
+    """Of repeated hours one is enough: both may be stored as one, by us or by the older utility."""
     missing = [ts for ts in local.with_twins_as_one().hours if ts not in file.readings]
     if missing:
         labels = dict(zip(local.hours, local.labels, strict=True))
         hours = ", ".join(f"{labels[ts]:02}:00" for ts in missing)
-        yield Finding(local.date, "missing_hour", None, f"it says complete, and lacks {hours}")
+        yield Finding(local.date, "missing_hour", None, f"not marked `partial`, but without {hours}")
     yield from _without_solar(file, local.date, records)
 
 
@@ -278,7 +278,7 @@ def _without_solar(file: DayFile, day: date, records: Iterable[int]) -> Iterator
     if len(lacking) == len(file.readings) and not file.ours:
         return  # the older utility's, of a meter without solar
     for number in lacking:
-        yield Finding(day, "missing_hour", number, "it says complete, and lacks the hour's solar")
+        yield Finding(day, "missing_hour", number, "not marked `partial`, but without the hour's solar")
 
 
 def _steps(file: DayFile, day: date, records: Mapping[int, Mapping[str, Any]]) -> Iterator[Finding]:
@@ -288,14 +288,14 @@ def _steps(file: DayFile, day: date, records: Mapping[int, Mapping[str, Any]]) -
     for (_, one), (number, other) in pairwise(places):
         if not one.is_followed_by(other):
             yield Finding(
-                day, "missing_hour", number, "it says complete, and lacks what comes before this hour"
+                day, "missing_hour", number, "not marked `partial`, but without what comes before this hour"
             )
     yield from _without_solar(file, day, records)
 
 
 def _marks(file: DayFile, day: date, zone: ZoneInfo | None, now: datetime) -> Iterator[Finding]:
     if zone is not None and not file.partial and not local_day(day, zone).is_over(now):
-        yield Finding(day, "partial", None, "it says complete, and its day is not over")
+        yield Finding(day, "partial", None, "not marked `partial`, but its day is not over")
 
 
 def _checksum(data: bytes, day: date, recorded: Sequence[Recorded]) -> Iterator[Finding]:
@@ -403,7 +403,7 @@ def _strays(folder: Path) -> Iterator[str]:
     for name in stray_names(folder):
         with suppress(FileNotFoundError):
             kind = _KINDS.get(stat.S_IFMT((folder / name).lstat().st_mode), "a file")
-            yield f"{name!r} is {kind} of no day, and who reads *.jsonl reads it too: move it away"
+            yield f"{name!r} is {kind} of no day, but readers of *.jsonl take it for one: move it away"
 
 
 def _checked(
@@ -431,24 +431,26 @@ def _read(path: Path) -> bytes:
 
 
 def _check_neighbours(days: Mapping[date, CheckedDay]) -> dict[date, Finding]:
-    """The days that do not meet the day before, where neither of the two tells why by itself."""
+    """The days that do not meet the day before, where neither of the two has a finding that explains it."""
     found = {}
     for day, checked in days.items():
         before = days.get(day - timedelta(days=1))
         if before is None or before.edges is None or checked.edges is None:
             continue
-        if _tells_hours(before) or _tells_hours(checked):
+        if _has_wrong_hours(before) or _has_wrong_hours(checked):
             continue
         last, first = before.edges[1], checked.edges[0]
         if first.ts <= last.ts:
-            text = f"hours of it stand in the file of {before.day}, too"
+            text = f"hours of it are in the file of {before.day}, too"
         elif before.complete and checked.complete and not last.is_followed_by(first):
-            text = f"both say complete, and hours are missing between it and the file of {before.day}"
+            text = (
+                f"neither is marked `partial`, but hours are missing between it and the file of {before.day}"
+            )
         else:
             continue
         found[day] = Finding(day, "neighbour", None, text)
     return found
 
 
-def _tells_hours(checked: CheckedDay) -> bool:
+def _has_wrong_hours(checked: CheckedDay) -> bool:
     return any(each.code in ("foreign_hour", "missing_hour") for each in checked.findings)

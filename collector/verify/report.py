@@ -25,9 +25,9 @@ class Action(StrEnum):
 
 
 _ACTIONS = {
-    Action.QUARANTINED: "; moved aside, to be collected anew while the cloud has it",
-    Action.KEPT: "; left in place, for that day would not be collected again",
-    Action.FORGOTTEN: "; not expected any more, and asked for again while the cloud has it",
+    Action.QUARANTINED: "; moved aside; its day is fetched again while the cloud has it",
+    Action.KEPT: "; left in place: its day would not be fetched again",
+    Action.FORGOTTEN: "; not expected any more; its day is fetched again while the cloud has it",
 }
 
 
@@ -174,19 +174,21 @@ def _finding_lines(report: MeterReport) -> Iterator[str]:
 def _cloud_lines(meter: str, comparison: Comparison) -> Iterator[str]:
     for day, found in comparison.different.items():
         numbers = ", ".join(
-            f"{each.column} {each.stored_kwh:.4f} kWh, in the cloud {each.cloud_kwh:.4f}" for each in found
+            f"{each.column} {each.stored_kwh:.4f} kWh, in the cloud {each.cloud_kwh:.4f} kWh"
+            for each in found
         )
-        yield f"{meter} {day} cloud: {numbers}{'' if comparison.distrusted else '; to be read again'}"
+        again = "" if comparison.distrusted else "; will be fetched again in the next round"
+        yield f"{meter} {day} cloud: {numbers}{again}"
     if comparison.distrusted:
         yield (
-            f"{meter} cloud: {comparison.distrusted}. The totals are distrusted, for so many differ where "
-            f"they, or the files, mean something else: no day is read again. {CURES['totals.distrusted']}"
+            f"{meter} cloud: {comparison.distrusted}. So many differ where the totals, or the files, mean "
+            f"something else: no day is fetched again. {CURES['totals.distrusted']}"
         )
     for each in comparison.unanswered:
         yield f"{meter} {each.first} to {each.last} cloud: not compared: {each.reason}"
     if comparison.uncertain:
         count, newest = len(comparison.uncertain), comparison.uncertain[0]
-        why = "a total that cannot be, or an unclear part of tariff 0"
+        why = "an impossible total, or a tariff 0 that may be the remainder or the total"
         yield f"{meter} cloud: {count} days not compared, the newest {newest}: {why}"
 
 
@@ -204,7 +206,7 @@ def _summary(reports: list[MeterReport]) -> str:
     else:
         text += "the files are as they should be." if beside else "all as they should be."
     if days_with_findings and not any(report.actions for report in reports):
-        text += " --fix moves their files aside and has them collected anew."
+        text += " --fix moves their files aside, and they are fetched again."
     return text + (_cloud_summary(beside) if beside else "")
 
 

@@ -118,7 +118,7 @@ def test_a_day_that_is_gone_is_told_until_somebody_says_that_it_was_them(
     assert said["meters"][0]["days"] == len(list(gone.parent.glob("????-??-??.jsonl")))
     done = collector("verify", "--config", str(config), "--fix")
     assert f"house {gone.stem} gone: " in done.stdout
-    assert "asked for again" in done.stdout
+    assert "fetched again" in done.stdout
     said = report("--config", str(config), code=1)
     assert [each["code"] for each in said["meters"][0]["findings"]] == ["stray"]
     assert stray.exists()
@@ -230,9 +230,9 @@ def test_most_days_differed_and_the_next_run_overwrote_them(config: Path, tmp_pa
     done = collector("verify", "--config", str(config), "--cloud")
     assert done.returncode == 1
     assert "house cloud: 10 of 10 complete days differ, more than a fifth" in done.stdout
-    assert "The totals are distrusted" in done.stdout
+    assert "no day is fetched again" in done.stdout
     assert "grid_scale_factor" in done.stdout
-    assert "to be read again" not in done.stdout
+    assert "will be fetched again" not in done.stdout
     assert collector("backfill", "--config", str(config), "--days", "10").returncode == 0
     assert {path: path.read_bytes() for path in before} == before
 
