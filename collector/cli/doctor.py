@@ -29,7 +29,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--bundle",
         type=Path,
         metavar="FILE",
-        help="also write a report for a bug into a new file, without keys and energy",
+        help="also write a bug report to FILE (must not exist); it contains no keys and no energy values",
     )
 
 

@@ -31,13 +31,14 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--fix",
         action="store_true",
-        help="move files with findings aside and have their days collected anew; stop the service first",
+        help="move files with findings to the quarantine folder, so that their days are fetched again; "
+        "stop the service first",
     )
     parser.add_argument(
         "--cloud",
         action="store_true",
-        help="compare with the cloud's daily totals and have days that differ read again; a request for "
-        "30 days and channel; stop the service first",
+        help="compare with the cloud's daily totals (one request per 30 days and clamp or phase); days "
+        "that differ are fetched again in the next run; stop the service first",
     )
 
 

@@ -135,8 +135,8 @@ def variables_read() -> set[str]:
                 continue
             if isinstance(name, ast.Constant):
                 found.add(str(name.value))
-            elif path.name not in ("hook.py", "net.py") or ast.unparse(name) != "name":
-                found |= by_name[ast.unparse(name)]  # of the hook's and the network's lists
+            elif path.name not in ("notify.py", "net.py") or ast.unparse(name) != "name":
+                found |= by_name[ast.unparse(name)]  # of the command and of the network
     return found
 
 
