@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from collector.cli import COMMANDS, PROGRAM, exits
 from collector.doctor.checks import NAMES
 from collector.events import CURES, EVENTS
+from collector.settings import files
 from collector.settings.schema import LISTS, TABLES
 from collector.verify.files import CODES
 from collector.web.metrics import METRICS
@@ -23,17 +24,18 @@ _LISTS = {"doctor": ("check", "what is checked", NAMES), "verify": ("finding", "
 def pages(example: str) -> dict[str, str]:
     """Each page by its file name; `example` is the configuration that explains each setting."""
     bodies = {
-        "commands.md": ("Commands", _commands()),
-        "settings.md": ("Settings", _settings(example)),
-        "events.md": ("Events", _events()),
-        "metrics.md": ("Metrics", _metrics()),
-        "exit-codes.md": ("Exit codes", _exit_codes()),
+        "commands.md": _commands(),
+        "settings.md": _settings(example),
+        "events.md": _events(),
+        "metrics.md": _metrics(),
+        "exit-codes.md": _exit_codes(),
     }
     note = f"<!-- Generated from the code by `{COMMAND}`: do not edit. -->\n"
-    return {name: "\n".join((note, f"# {title}\n", *body)) for name, (title, body) in bodies.items()}
+    return {name: "\n".join((note, *body)) for name, body in bodies.items()}
 
 
 def _commands() -> Iterator[str]:
+    yield "# Commands\n"
     yield (
         f"`{PROGRAM} COMMAND --help` prints the same. The output of `--json` is in "
         "[json-output.md](../json-output.md), each exit code in [exit-codes.md](exit-codes.md).\n"
@@ -64,6 +66,7 @@ def _options(verb: Verb) -> Iterator[str]:
 
 
 def _settings(example: str) -> Iterator[str]:
+    yield "# Settings\n"
     yield (
         "The configuration file is TOML. Only what is marked as required has to be there, and "
         "unknown settings are rejected. A flag takes precedence over an environment variable, that over the "
@@ -72,20 +75,19 @@ def _settings(example: str) -> Iterator[str]:
         "file to begin with.\n"
     )
     yield "The first of these files that exists is used:\n"
-    yield block("\n".join(settings_page.places()))
-    for kind in TABLES:
-        yield f"## `{LISTS.get(kind, f'[{kind}]')}`\n"
-        yield table(("setting", "meaning"), _explained(kind, example))
-
-
-def _explained(kind: str, example: str) -> Iterator[tuple[str, str]]:
-    """Each setting of a table and what it means, as the manual page has it."""
+    places = map(str, files.places(settings_page._SHOWN))
+    yield block("\n".join(("--config FILE", f"${files.ENVIRONMENT}", *places)))
     texts = explanations(example)
-    for each in TABLES[kind]:
-        yield code(each.key), f"{texts[kind, each.key]} {settings_page.default_of(each)}"
+    for kind, settings in TABLES.items():
+        yield f"## `{LISTS.get(kind, f'[{kind}]')}`\n"
+        rows = (
+            (code(each.key), f"{texts[kind, each.key]} {settings_page._default(each)}") for each in settings
+        )
+        yield table(("setting", "meaning"), rows)
 
 
 def _events() -> Iterator[str]:
+    yield "# Events\n"
     yield (
         "The log has one JSON object a line: `timestamp`, `level`, `event`, `logger`, the ids `account`, "
         "`meter` and `day`, and numbers with their unit in the name. On a terminal it is plain text "
@@ -99,6 +101,7 @@ def _events() -> Iterator[str]:
 
 
 def _metrics() -> Iterator[str]:
+    yield "# Metrics\n"
     yield (
         "In Prometheus's text format on `/metrics`, see [monitoring.md](../monitoring.md). A value that is "
         "not known is left out.\n"
@@ -111,4 +114,5 @@ def _metrics() -> Iterator[str]:
 
 
 def _exit_codes() -> Iterator[str]:
+    yield "# Exit codes\n"
     yield table(("code", "meaning"), ((str(each), text) for each, text in exits.MEANINGS.items()))

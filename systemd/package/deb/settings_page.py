@@ -36,12 +36,12 @@ def _sections(texts: Mapping[tuple[str, str], str], example: str, day: date) -> 
     )
     yield roff.heading("PLACES")
     yield roff.prose("Looked for in this order; the first one counts:")
-    yield roff.example("\n".join(places()))
+    yield roff.example("\n".join(("--config FILE", f"${files.ENVIRONMENT}", *map(str, files.places(_SHOWN)))))
     yield roff.heading("SETTINGS")
     for kind, settings in TABLES.items():
         yield roff.subheading(LISTS.get(kind, f"[{kind}]"))
         for setting in settings:
-            yield roff.item(setting.key, f"{texts[kind, setting.key]} {default_of(setting)}")
+            yield roff.item(setting.key, f"{texts[kind, setting.key]} {_default(setting)}")
     yield roff.heading("EXAMPLE")
     yield roff.prose("The least that works, with the key elsewhere:")
     yield roff.example(_least(example))
@@ -49,13 +49,7 @@ def _sections(texts: Mapping[tuple[str, str], str], example: str, day: date) -> 
     yield ".BR shelly\\-collector (1)\n"
 
 
-def places() -> list[str]:
-    """Where a configuration is searched for, as a person would write it."""
-    return ["--config FILE", f"${files.ENVIRONMENT}", *map(str, files.places(_SHOWN))]
-
-
-def default_of(setting: Setting[object]) -> str:
-    """A sentence about the default of a setting."""
+def _default(setting: Setting[object]) -> str:
     if setting.required:
         return "Required."
     if setting.default is None:
