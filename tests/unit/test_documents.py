@@ -243,6 +243,18 @@ def test_upgrades_are_explained_in_the_terms_of_the_installation() -> None:
     assert "No module named 'collector'" in section
 
 
+def test_uninstalling_names_all_that_installing_made() -> None:
+    """By hand: each path of the lines that install is in the section that removes it."""
+    page = (DOCS / "install.md").read_text()
+    section = page.partition("\n## Uninstalling\n")[2]
+    made = re.findall(r"(?<=\s)(/(?:opt|usr|etc)/[\w./-]+)", installing())
+    folders = ("/opt/shelly-collector", "/etc/shelly-collector")  # removed as a whole
+    assert all(f"rm -r {folder}" in section for folder in folders)
+    left = [path for path in made if not path.startswith(folders)]
+    assert left
+    assert [path for path in left if path.rstrip("/") not in section] == []
+
+
 def test_the_release_is_in_the_changelog() -> None:
     """The newest heading is this version."""
     from collector import __version__
