@@ -35,7 +35,7 @@ class Option:
 
 @dataclass(frozen=True, slots=True)
 class Operand:
-    """One word that stands without an option, as the usage shows it: `DAY`, `[DAY ...]`."""
+    """One word without an option, as the usage shows it: `DAY`, `[DAY ...]`."""
 
     usage: str
     choices: tuple[str, ...]

@@ -44,7 +44,7 @@ ENVIRONMENT = {
     "XDG_CONFIG_HOME": "Where your own `shelly-collector/config.toml` is searched for; else in `~/.config`.",
     "XDG_STATE_HOME": "Where `shelly-collector/archives.json` remembers which archives there were, for a "
     "service that is no unit; else in `~/.local/state`.",
-    "HOME": "Your own folder: what `~` stands for in a path.",
+    "HOME": "Your own folder: `~` in a path means this folder.",
     "TZ": "The time zone of this machine, which is used until the cloud has named a meter's; else the "
     "system's setting.",
     "SSL_CERT_FILE": "The certificate authorities to trust, in one file; else the system's.",
@@ -131,7 +131,7 @@ def _command(verb: Verb) -> Iterator[str]:
     for operand in verb.operands:
         yield roff.item(operand.usage, operand.help or "See above.")
     for option in verb.options:
-        if option.offered == "--help":  # said once, for all
+        if option.offered == "--help":  # explained once, for all
             continue
         yield roff.item(option.spelled, option.help)
 
