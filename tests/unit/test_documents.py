@@ -44,16 +44,30 @@ LEVELS = {"debug", "info", "warning", "error", "exception"}
 def logged_events() -> Iterator[str]:
     """The names of all events that the program logs, found in its source."""
     for path in (ROOT / "collector").rglob("*.py"):
-        for node in ast.walk(ast.parse(path.read_text())):
-            if isinstance(node, ast.Call) and node.args and isinstance(node.args[0], ast.Constant):
+        tree = ast.parse(path.read_text())
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Call) and node.args:
                 owner, _, level = ast.unparse(node.func).rpartition(".")
-                if level == "tell" or (level in LEVELS and "log" in owner):
-                    yield str(node.args[0].value)
+                if level in ("log", "tell") or (level in LEVELS and "log" in owner):
+                    yield from texts_of(node.args[0], tree)
     yield from (f"day.{outcome}" for outcome in Outcome)
     for trouble in vars(outages).values():
         if isinstance(trouble, outages.Trouble):
             yield from (trouble.down, trouble.up)
     yield "library.reported"
+
+
+def texts_of(value: ast.expr, tree: ast.Module) -> Iterator[str]:
+    """The texts that a value may be: it is one, one of two, or a name to which such a value is assigned."""
+    match value:
+        case ast.Constant(str(text)):
+            yield text
+        case ast.IfExp(body=first, orelse=second):
+            yield from (*texts_of(first, tree), *texts_of(second, tree))
+        case ast.Name(name):
+            for node in ast.walk(tree):
+                if isinstance(node, ast.Assign) and [ast.unparse(each) for each in node.targets] == [name]:
+                    yield from texts_of(node.value, tree)
 
 
 def test_the_list_of_events_is_complete_and_has_no_other() -> None:
