@@ -1,108 +1,120 @@
-"""The names of everything that is logged, each with what it says. Stable: people build alarms on them."""
+"""The names of everything that is logged, each with its meaning. Stable: people build alarms on them."""
 
 from __future__ import annotations
 
 EVENTS: dict[str, str] = {
-    "service.started": "the process is up; says its version and how many meters",
-    "service.ready": "everything is open and the schedule runs",
-    "service.stopping": "a stop was asked for; what is under way is finished",
-    "service.stopped": "the last line of a process that ended in order",
-    "config.warning": "the configuration works, but something in it is unwise",
-    "config.reloaded": "a changed configuration is in force",
-    "config.rejected": "a changed configuration has problems; the one before stays in force",
-    "job.started": "a job of one meter was asked for (level debug)",
-    "job.finished": "a job ended: days by outcome, requests, holds, `duration_s` (level debug without days)",
-    "job.failed": "a bug stopped one day, with its traceback; the others went on",
+    "service.started": "the process has started; has its version and the number of meters",
+    "service.ready": "the archives are open and the schedule is running",
+    "service.stopping": "a stop was requested; days in progress are finished",
+    "service.stopped": "the last line of a process that ended as intended",
+    "config.warning": "the configuration is valid, but something in it is unwise",
+    "config.reloaded": "a changed configuration is now in force",
+    "config.rejected": "a changed configuration has errors; the one before stays in force",
+    "job.started": "a job of one meter was requested (level debug)",
+    "job.finished": "a job has ended: `job` is `refresh` (today and yesterday), `heal` (incomplete days) or "
+    "`backfill` (history); days by outcome, `requests`, `holds` (rate-limit pauses), `duration_s` (at level "
+    "debug if the job had no days)",
+    "job.failed": "a bug stopped one day, with its traceback; the other days continue",
     "day.written": "a complete day was saved",
-    "day.partial": "a day with hours missing was saved; it is asked for again",
-    "day.doubtful": "an hour of a fall-back day came once where two were due; kept, and partial",
-    "day.unchanged": "the cloud said what the file says (level debug)",
-    "day.empty": "the cloud has nothing for a day; it is asked for again (level debug)",
-    "day.failed": "a day could not be fetched or saved; it is asked for again",
-    "day.differs": "a complete day is not what the cloud's daily total says; it is read again once",
-    "totals.read": "which days the cloud has, by its daily totals: `beginning`, `days_with_data`",
+    "day.partial": "a day with hours missing was saved; it is requested again",
+    "day.doubtful": "autumn time change: the cloud returned one row for the repeated hour instead of two; it "
+    "is stored, and the day stays partial",
+    "day.unchanged": "the answer is what the file has already (level debug)",
+    "day.empty": "the cloud has no data for a day; it is requested again (level debug)",
+    "day.failed": "a day could not be fetched or saved; it is requested again",
+    "day.differs": "a complete day differs from the cloud's daily total; it is fetched again once",
+    "totals.read": "the cloud's daily totals were read, which show the days with data: `beginning`, "
+    "`days_with_data`",
     "totals.refused": "the cloud gives no daily totals; every day is requested instead",
-    "totals.distrusted": "too many days differ from their totals: no day is read again for that",
+    "totals.distrusted": "too many days differ from their totals: no day is fetched again because of that",
     "hour.revised": "a stored hour got a newer value: old and new",
-    "answer.rejected": "an answer broke the contract; nothing of it was stored",
-    "answer.anomaly": "an answer tells some hours in a way nobody can be sure of; they count as missing",
-    "request.retried": "a request is tried again, and when",
-    "account.held": "the cloud rejected the pace; the whole account waits",
-    "source.unavailable": "the cloud cannot be reached, or rejects every day (of one `meter`); "
-    "said once per outage",
-    "source.recovered": "the cloud answers again; how long it did not",
-    "key.refused": "the cloud named the key as wrong; said once",
+    "answer.rejected": "an answer is not in the API's format; nothing of it was stored",
+    "answer.anomaly": "some hours in an answer are impossible or ambiguous; they are treated as missing",
+    "request.retried": "a request failed and will be sent again; has when",
+    "account.held": "rate limit reached: all requests of this account pause",
+    "source.unavailable": "the cloud cannot be reached, or rejects every day (of one `meter`); logged once "
+    "per outage, and once a day while it lasts",
+    "source.recovered": "the cloud answers again; has how long it did not",
+    "key.refused": "the cloud rejected the key; logged once, and once a day while it lasts",
     "key.accepted": "a key that was refused is accepted again",
-    "device.unknown": "the account does not know a device; the others go on",
-    "storage.full": "no space to save a day; what is stored is whole",
-    "storage.failed": "the archive cannot be written; nothing is fetched that cannot be kept",
+    "device.unknown": "the account does not know a device; the other meters continue",
+    "storage.full": "no space to save a day; what is stored is intact",
+    "storage.failed": "the archive cannot be written; nothing is fetched while it cannot be saved",
     "storage.recovered": "the archive can be written again",
-    "storage.weak": "days are saved, but their file system does not promise all that it should; "
-    "said at each start",
-    "file.quarantined": "a file that cannot be trusted was moved aside and is collected anew",
+    "storage.weak": "days are saved, but their file system gives fewer guarantees than needed; logged at "
+    "each start",
+    "file.quarantined": "a damaged file was moved to the quarantine folder; its day is fetched again",
     "file.unreadable": "one or more day files cannot be read; they stay where they are, and their days wait",
-    "file.changed": "one or more complete files are not the ones that were saved: a bit was lost, or edited",
-    "archive.adopted": "day files without a mark were found to be this meter's, or somebody said so; "
+    "file.changed": "one or more complete files differ from their recorded checksums: corrupted or edited",
+    "archive.adopted": "day files without a mark belong to this meter, by comparison or by `--adopt`; "
     "`since`: days before it were another meter's",
-    "archive.refused": "a folder holds another meter's days, or nobody knows whose; nothing in it is touched",
-    "archive.missing": "an archive that was there is gone, its disk perhaps not mounted; none is begun there",
-    "file.gone": "one or more complete files are gone, or older ones with hours missing lie there instead; "
-    "what the cloud still has is asked for again",
-    "file.outdated": "one or more files were saved by other rules of the zone; their days are asked again",
-    "ledger.rebuilt": "the ledger was damaged and was made anew from the files",
+    "archive.refused": "a folder holds day files of another meter, or of an unknown one; nothing in it is "
+    "touched",
+    "archive.missing": "an archive that existed is gone, its disk perhaps not mounted; no new one is begun",
+    "file.gone": "one or more complete files are gone, or were replaced by older ones with hours missing; "
+    "what the cloud still has is fetched again",
+    "file.outdated": "one or more files were saved with other rules of the time zone; their days are fetched "
+    "again",
+    "ledger.rebuilt": "the request history was damaged and was made again from the files",
     "zone.learned": "a meter's time zone became known",
     "zone.changed": "a meter's time zone is another one than before",
-    "zone.unknown": "a time zone is unknown to this machine; the configured one counts, or nothing is stored",
-    "zone.suspected": "answers contradict the rules of a zone; till they change no day is complete",
-    "zone.trusted": "the rules of a time zone are no longer in doubt; the days held back are asked for again",
+    "zone.unknown": "this machine does not know a time zone; the configured one is used, or nothing is "
+    "stored",
+    "zone.suspected": "answers contradict this machine's rules of a time zone; until they agree no day is "
+    "complete",
+    "zone.trusted": "the rules of a time zone are no longer in doubt; the affected days are requested again",
     "clock.untrusted": "this machine's clock cannot be right; nothing is stored until it is",
-    "clock.trusted": "the clock is right; the work goes on",
-    "clock.stepped": "the clock jumped by `step_s` seconds; the schedule was set anew",
-    "history.expiring": "days not complete that the cloud will forget within 30 days; said once a day",
-    "history.lost": "days that the cloud no longer keeps were never collected whole",
-    "health.changed": "a meter's collecting became good, offline or broken: the newest hour's age, and why",
-    "web.listening": "the page with /healthz and /metrics answers, and where",
-    "web.failed": "the page cannot listen there; tried again every minute, the collecting goes on",
-    "ping.failed": "the ping URL could not be told; said once per outage",
-    "ping.recovered": "the ping URL can be told again",
-    "hook.failed": "the command for a change of health failed: why, its code and its first line",
+    "clock.trusted": "the clock is right; collecting resumes",
+    "clock.stepped": "the clock jumped by `step_s` seconds; the schedule was made again",
+    "history.expiring": "days that are not complete and that the cloud deletes within 30 days; logged once a "
+    "day",
+    "history.lost": "days that the cloud has deleted before they were complete here",
+    "health.changed": "a meter's state became good, offline or broken: the newest hour's age, and the reason",
+    "web.listening": "the HTTP endpoint with /healthz and /metrics is up; has its address",
+    "web.failed": "the HTTP endpoint cannot listen there; tried again every minute, collecting continues",
+    "ping.failed": "the ping URL could not be reached; logged once per outage",
+    "ping.recovered": "the ping URL can be reached again",
+    "hook.failed": "the command for a change of health failed: the reason, its exit code and its first line",
     "library.reported": "a warning or error of a library, in `message`",
 }
 
 
 CURES: dict[str, str] = {
-    "account.held": "Nothing to do: it goes on by itself. If it comes all day, another program asks with the "
-    "same account: end it, or raise min_interval_s.",
-    "key.refused": "Keys change with the account's password: copy it anew from the Shelly app, "
+    "account.held": "No action needed: collecting resumes automatically. If it happens all day, another "
+    "program uses the same account: end it, or raise min_interval_s.",
+    "key.refused": "Keys change with the account's password: copy the key again from the Shelly app, "
     "User settings, Authorization cloud key; then restart the service.",
-    "device.unknown": "Check the id, and the host: an account that has moved looks like this. "
+    "device.unknown": "Check the device id and the host: after Shelly has moved an account to another "
+    "server, the old one still answers, but does not know the device. "
     "The app shows the server under User settings, Authorization cloud key.",
-    "source.unavailable": "Nothing to do if it is the network or the cloud: it goes on by itself. "
-    "If it stays, check the host and this machine's connection. If the cloud answers 400, 403 or 404, "
-    "check host, id and kind; if they are right, the cloud has changed: update the collector.",
+    "source.unavailable": "No action needed if it is the network or the cloud: collecting resumes "
+    "automatically. If it stays, check the host and this machine's connection. If the cloud answers 400, 403 "
+    "or 404, check host, id and kind; if they are right, the cloud has changed: update the collector.",
     "zone.unknown": "Update this machine's time-zone data (apt install tzdata, on Debian 13 tzdata-legacy, "
-    "too; or pip install -U tzdata), or set timezone to a name that it knows. The work goes on by itself.",
+    "too; or pip install -U tzdata), or set timezone to a name that it knows. Collecting resumes "
+    "automatically.",
     "zone.suspected": "Update this machine's time-zone data (apt install tzdata, or pip install -U tzdata). "
-    "The work goes on by itself, and the days are collected again. If the data are new, check timezone.",
-    "clock.untrusted": "Set this machine's clock (timedatectl); the work goes on by itself.",
-    "storage.full": "Make room on the disk; the work goes on by itself.",
-    "storage.failed": "Look at the disk (dmesg), and replace a card that has become read-only.",
+    "Collecting resumes automatically, and the days are fetched again. If the data are new, check timezone.",
+    "clock.untrusted": "Set this machine's clock (timedatectl); collecting resumes automatically.",
+    "storage.full": "Free some space on the disk; collecting resumes automatically.",
+    "storage.failed": "Check the disk (dmesg), and replace a card that has become read-only.",
     "storage.weak": "Put the archive on a local disk (ext4, f2fs, btrfs, xfs), and copy it elsewhere as a "
     "backup.",
-    "file.unreadable": "Look at the files' owner and permissions, and at the disk (dmesg). "
-    "A file that stays unreadable can be moved away by hand: its day is collected anew. A damaged one "
-    "that the cloud cannot give again stays: mend it with an editor, or have it from a backup.",
-    "archive.refused": "Give each meter a folder of its own. If this meter is to go on in that folder, run "
-    "`backfill` once with --adopt.",
-    "archive.missing": "Mount the disk: collecting resumes by itself. To begin a new archive on purpose, run "
-    "`backfill` once with --adopt.",
-    "file.gone": "If it was not you, look at what else works on the folder: a sync client, a restore, fsck "
-    "(dmesg). What the cloud still has comes back by itself, the rest from a backup. If it was you, "
-    "verify --fix strikes it from the records.",
+    "file.unreadable": "Check the files' owner and permissions, and the disk (dmesg). "
+    "A file that stays unreadable can be moved away by hand: its day is fetched again. A damaged file "
+    "whose day the cloud has deleted stays: repair it with an editor, or restore it from a backup.",
+    "archive.refused": "Give each meter a folder of its own. If this meter is to continue in that folder, "
+    "run `backfill` once with --adopt.",
+    "archive.missing": "Mount the disk: collecting resumes automatically. To begin a new archive on purpose, "
+    "run `backfill` once with --adopt.",
+    "file.gone": "If you did not remove them, check what else uses the folder: a sync client, a restore, "
+    "fsck (dmesg). What the cloud still has is fetched again, the rest has to come from a backup. If you "
+    "removed them, verify --fix removes them from the records.",
     "totals.distrusted": "Compare the meter's id, channels, grid_scale_factor and pv_kwh_discard with those "
     "that the files were stored with.",
-    "answer.rejected": "The day is asked for again. If it is always so, check kind in the configuration.",
-    "day.failed": "The day is asked for again; nothing to do unless it is so for every day.",
-    "job.failed": "This is a bug; the log has a traceback. The other days go on.",
+    "answer.rejected": "The day is requested again. If it happens for every day, check kind in the "
+    "configuration.",
+    "day.failed": "The day is requested again; no action needed unless it happens for every day.",
+    "job.failed": "This is a bug; the log has a traceback. The other days continue.",
 }
-"""What a person can do about what went wrong, by the event that told it."""
+"""What a person can do about what went wrong, by the event that reported it."""

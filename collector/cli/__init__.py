@@ -28,15 +28,19 @@ class Command:
 
 
 COMMANDS = {
-    "run": Command("collect for ever, in the foreground", "run --config /etc/shelly-collector/config.toml"),
+    "run": Command(
+        "collect continuously, in the foreground", "run --config /etc/shelly-collector/config.toml"
+    ),
     "backfill": Command(
         "collect today and the days before it, once",
         "backfill --host shelly-12-eu.shelly.cloud --id a8032abe41fc --auth_key KEY --days 30",
     ),
-    "status": Command("show how collecting stands, from the files alone", "status"),
-    "doctor": Command("say what works, what does not, and what to do about it", "doctor --bundle report.txt"),
+    "status": Command("show the state of collecting, from local files only", "status"),
+    "doctor": Command(
+        "check what works and what does not, with what to do about it", "doctor --bundle report.txt"
+    ),
     "verify": Command(
-        "check every stored file, its checksum, and what the cloud says of it", "verify --json"
+        "check every stored file and its checksum, with --cloud also against the cloud", "verify --json"
     ),
     "demo": Command("see it work with no account, against a simulated cloud", "demo --once"),
     "simulate": Command("serve the simulated Shelly Cloud on this machine", "simulate --port 8765"),
@@ -99,7 +103,8 @@ def _without_command(words: list[str]) -> int:
         prog=PROGRAM,
         description="Keeps the hourly history of Shelly energy meters as plain files of your own.",
         usage=f"{PROGRAM} COMMAND [OPTION ...]",
-        epilog=f"commands:\n{lines}\n\nexample: {PROGRAM} demo\n{PROGRAM} COMMAND --help tells more of each.",
+        epilog=f"commands:\n{lines}\n\nexample: {PROGRAM} demo\n{PROGRAM} COMMAND --help shows the options "
+        "of each.",
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )

@@ -112,15 +112,15 @@ def configure(parser: argparse.ArgumentParser) -> None:
     file = parser.add_argument_group("with a configuration file")
     file.add_argument("--config", type=Path, metavar="FILE", help="the configuration file")
     file.add_argument("--meter", action="append", metavar="NAME", help="only this meter (default: all)")
-    flags = parser.add_argument_group("from flags alone, one meter")
+    flags = parser.add_argument_group("without a configuration file, one meter only")
     flags.add_argument("--host", help="the account's server, as the app shows it")
     flags.add_argument("--id", help="device id")
     flags.add_argument(
         "--auth_key",
         "--auth-key",
         metavar="KEY",
-        help="the account's key. Other users of this machine can read it in the list of processes: "
-        "SHELLY_COLLECTOR_AUTH_KEY or a configuration file keeps it to yourself",
+        help="the account's key. Other users of this machine can read it in the list of processes: use "
+        "SHELLY_COLLECTOR_AUTH_KEY or a configuration file to keep it private",
     )
     flags.add_argument("--odir", metavar="DIR", help=f"folder of the day files (default: {_DEFAULT_ODIR})")
     flags.add_argument(
@@ -133,27 +133,36 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--no-solar", "--no_solar", dest="solar", action="store_const", const=False,
         help="there is no solar clamp: half as many requests",
     )  # fmt: skip
-    flags.add_argument("--pv_id", "--pv-id", metavar="ID", help="second 3EM, for solar")
-    flags.add_argument("--grid_scale_factor", "--grid-scale-factor", metavar="N", help="times import, export")
-    flags.add_argument("--pv_kwh_discard", "--pv-kwh-discard", metavar="X", help="kWh off each solar hour")
+    flags.add_argument(
+        "--pv_id", "--pv-id", metavar="ID", help="device id of a second 3EM, which measures solar"
+    )
+    flags.add_argument(
+        "--grid_scale_factor", "--grid-scale-factor", metavar="N", help="multiply import and export by N"
+    )
+    flags.add_argument(
+        "--pv_kwh_discard", "--pv-kwh-discard", metavar="X",
+        help="subtract X kWh from each solar hour, never below zero",
+    )  # fmt: skip
     span = parser.add_argument_group("how far back")
     depth = span.add_mutually_exclusive_group()
     depth.add_argument(
         "--days", type=_days, default=30, metavar="N", help="full days before today (default: 30)"
     )
     depth.add_argument("--all", action="store_true", help="all that the cloud keeps: three years")
-    depth.add_argument("--since", type=_date, metavar="DATE", help="from that day on, whatever is empty")
+    depth.add_argument("--since", type=_date, metavar="DATE", help="start at DATE; do not stop at empty days")
     parser.add_argument(
         "--adopt",
         action="store_true",
-        help="go on in a folder that holds another meter's days, or nobody knows whose: a replaced device, "
-        "other clamps, a new archive where an old one is missing",
+        help="continue in a folder that holds the days of another meter, or of an unknown one: a replaced "
+        "device, other clamps, a new archive where an old one is missing",
     )
     parser.add_argument(
-        "--dry-run", action="store_true", help="only say which days, requests and how long; needs no key"
+        "--dry-run",
+        action="store_true",
+        help="show the plan (days, requests, duration) and exit; needs no key",
     )
     parser.add_argument("--json", action="store_true", help="print a report as JSON at the end")
-    parser.add_argument("--verbose", action="store_true", help="tell every step")
+    parser.add_argument("--verbose", action="store_true", help="log at level debug")
 
 
 def run(options: argparse.Namespace) -> int:

@@ -29,7 +29,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--bundle",
         type=Path,
         metavar="FILE",
-        help="also write a bug report to FILE, which must not exist; it has no keys and no energy values",
+        help="also write a bug report to FILE (must not exist); it contains no keys and no energy values",
     )
 
 

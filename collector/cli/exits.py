@@ -13,10 +13,11 @@ INTERRUPTED = 130
 
 MEANINGS = {
     DONE: "done",
-    IN_PART: "done in part: days could not be had, the cloud rejects every day or has no hour of a meter, "
-    "`verify` found something, a check of `doctor` failed, or `status` found a newest hour that is too old",
+    IN_PART: "partly failed: days could not be fetched, the cloud rejects every day or has no hour of a "
+    "meter, `verify` found problems, a check of `doctor` failed, or `status`: a meter's newest hour is too "
+    "old",
     USAGE: "wrong usage",
-    SOURCE_UNAVAILABLE: "the cloud could not be reached, or asks to wait for long (429)",
+    SOURCE_UNAVAILABLE: "the cloud cannot be reached, or its rate limit lasts for long (429)",
     CANNOT_CREATE: "the archive or a report cannot be created or opened, or the port is in use",
     CANNOT_SAVE: "a file could not be saved, or the output could not be written",
     HELD_BY_ANOTHER: "another instance holds the archive",

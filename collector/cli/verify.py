@@ -31,13 +31,14 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--fix",
         action="store_true",
-        help="move files with findings aside, so that their days are fetched again; stop the service first",
+        help="move files with findings to the quarantine folder, so that their days are fetched again; "
+        "stop the service first",
     )
     parser.add_argument(
         "--cloud",
         action="store_true",
-        help="compare with the cloud's daily totals, one request for 30 days and clamp; days that differ are "
-        "fetched again; stop the service first",
+        help="compare with the cloud's daily totals (one request per 30 days and clamp or phase); days "
+        "that differ are fetched again in the next run; stop the service first",
     )
 
 

@@ -2,6 +2,6 @@
 
     build.py --> contents (every file, its mode) --> nfpm.yaml and the maintainer scripts --> .deb
 
-The manual pages and the completions are generated from the parsers, the settings, the events and the
-exit codes, so that a new one stands in them without being written twice.
+The manual pages, the completions and the pages of docs/reference are generated from the parsers, the
+settings, the events, the metrics and the exit codes, so that a new one is written once.
 """

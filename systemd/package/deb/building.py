@@ -21,7 +21,7 @@ TREE = PACKAGE.parents[1]
 
 
 class BuildError(Exception):
-    """The package cannot be built; says why, and what to do."""
+    """The package cannot be built; the message has the reason and what to do."""
 
 
 def build(out: Path, version: str = collector.__version__, environ: Mapping[str, str] = os.environ) -> Path:

@@ -9,7 +9,7 @@ import argparse
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from collector.cli import COMMANDS, parser_of
+from collector.cli import COMMANDS, PROGRAM, parser_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,14 +27,15 @@ class Option:
         return next((flag for flag in self.flags if flag.startswith("--")), self.flags[0])
 
     @property
-    def long(self) -> tuple[str, ...]:
-        """All spellings with two hyphens."""
-        return tuple(flag for flag in self.flags if flag.startswith("--"))
+    def spelled(self) -> str:
+        """All spellings, and the word for the value."""
+        spellings = ", ".join(self.flags)
+        return spellings if self.value is None else f"{spellings} {self.value}"
 
 
 @dataclass(frozen=True, slots=True)
 class Operand:
-    """One word that stands without an option, as the usage shows it: `DAY`, `[DAY ...]`."""
+    """One word without an option, as the usage shows it: `DAY`, `[DAY ...]`."""
 
     usage: str
     choices: tuple[str, ...]
@@ -53,6 +54,16 @@ class Verb:
     options: tuple[Option, ...]
     operands: tuple[Operand, ...]
     actions: tuple[str, ...]
+
+    @property
+    def usage(self) -> str:
+        """How it is typed, in one line."""
+        words = [PROGRAM, *self.words]
+        if self.actions:
+            return " ".join((*words, "|".join(self.actions)))
+        if len(self.options) > 1:  # --help is always there
+            words.append("[OPTION ...]")
+        return " ".join((*words, *(operand.usage for operand in self.operands)))
 
 
 def verbs() -> list[Verb]:

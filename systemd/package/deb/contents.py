@@ -15,6 +15,7 @@ from deb.completions import bash, fish, zsh
 
 _HOME = f"usr/share/{PROGRAM}"
 _DOC = f"usr/share/doc/{PROGRAM}"
+_FOR_DEVELOPERS = ("architecture.md", "testing.md")
 _LAUNCHER = f'''\
 #!/usr/bin/python3 -I
 """{PROGRAM}, with the system's Python and the libraries that the package depends on."""
@@ -85,6 +86,9 @@ def _documents(tree: Path, version: str, made: datetime) -> Iterator[File]:
     changes = debian_changelog((tree / "CHANGELOG.md").read_text(encoding="utf-8"), version, made)
     yield File(f"{_DOC}/examples/config.toml", example.encode())
     yield File(f"{_DOC}/README.md", (tree / "README.md").read_bytes())
+    for page in sorted((tree / "docs").rglob("*.md")):
+        if page.name not in _FOR_DEVELOPERS:
+            yield File(f"{_DOC}/{page.relative_to(tree)}", page.read_bytes())
     yield File(f"{_DOC}/changelog.gz", _packed(changes))
     yield File(f"{_DOC}/copyright", _copyright((tree / "LICENSE").read_text(encoding="utf-8")).encode())
     yield File(f"usr/share/man/man1/{PROGRAM}.1.gz", _packed(manual.page(made.date())))

@@ -8,18 +8,19 @@ from datetime import date
 from collector import __version__
 from collector.archive.mark import REMEMBERED_NAME, SYSTEM
 from collector.cli import COMMANDS, PROGRAM, exits
+from collector.doctor.checks import NAMES
 from collector.events import EVENTS
 from collector.settings.schema import DEFAULT_ARCHIVE
 from collector.verify.files import CODES
 from collector.web.metrics import METRICS
 from deb import roff
-from deb.commands import Option, Verb, verbs
+from deb.commands import Verb, verbs
 
 _ABOUT = (
     "The Shelly Cloud keeps the hourly history of an energy meter for three years, and then forgets. "
     "`shelly-collector` fetches that history and keeps it as plain files: one JSONL file a day, complete "
-    "and right. It is set up once and forgotten: gaps heal by themselves, the rate limit is respected, "
-    "and what is missing is missing and never a zero.",
+    "and right. It is set up once and forgotten: gaps are filled automatically, the rate limit is respected, "
+    "and missing hours are left out, never written as zero.",
     "As a service it runs under systemd. Data goes to standard output, logs and progress to standard error.",
 )
 _STEPS = f"""\
@@ -38,17 +39,17 @@ ENVIRONMENT = {
     "CREDENTIALS_DIRECTORY": "A folder with the key as `auth_key` or `auth_key.ACCOUNT`; systemd sets it.",
     "STATE_DIRECTORY": "Folders for what the service keeps; the last one that is not the archive remembers "
     "which archives there were. systemd sets it.",
-    "RUNTIME_DIRECTORY": "Where the service keeps what `status` reads; systemd sets it, in memory. "
-    "Else that lies beside the archive.",
-    "XDG_CONFIG_HOME": "Where your own `shelly-collector/config.toml` is looked for; else in `~/.config`.",
+    "RUNTIME_DIRECTORY": "Where the service keeps its status file, which `status` reads; systemd sets it, "
+    "in memory. Else it is beside the archive.",
+    "XDG_CONFIG_HOME": "Where your own `shelly-collector/config.toml` is searched for; else in `~/.config`.",
     "XDG_STATE_HOME": "Where `shelly-collector/archives.json` remembers which archives there were, for a "
     "service that is no unit; else in `~/.local/state`.",
-    "HOME": "Your own folder: what `~` stands for in a path.",
-    "TZ": "The time zone of this machine, which counts until the cloud has named a meter's; else the "
+    "HOME": "Your own folder: `~` in a path means this folder.",
+    "TZ": "The time zone of this machine, which is used until the cloud has named a meter's; else the "
     "system's setting.",
     "SSL_CERT_FILE": "The certificate authorities to trust, in one file; else the system's.",
     "SSL_CERT_DIR": "The same in a folder.",
-    "https_proxy": "Not used, and neither are the three below: a message says so where no connection is had.",
+    "https_proxy": "Not used, and neither are the three below: a message says so if there is no connection.",
     "HTTPS_PROXY": "Not used.",
     "all_proxy": "Not used.",
     "ALL_PROXY": "Not used.",
@@ -56,27 +57,29 @@ ENVIRONMENT = {
     "WATCHDOG_USEC": "How often it has to report that it is alive; systemd sets it.",
     "WATCHDOG_PID": "The process that this is for; systemd sets it.",
     "JOURNAL_STREAM": "Set by systemd: the lines of the log begin with their priority.",
-    "INVOCATION_ID": "The same.",
+    "INVOCATION_ID": "Set by systemd, with the same effect.",
     "NO_COLOR": "No colours in the log, whatever the terminal.",
 }
 """The variables that the program reads, each with what it does."""
-_FILES = {
+FILES = {
     f"/etc/{PROGRAM}/config.toml": "The configuration of the service: `0640`, root and the group "
     f"`{PROGRAM}`. The service does not start until it is there.",
     f"/etc/{PROGRAM}/auth_key": "The account's key, alone: `0600`, root. systemd hands the service a copy at "
     f"its start: after a change of the key, `systemctl restart {PROGRAM}`.",
     f"{DEFAULT_ARCHIVE}/METER/YYYY-MM-DD.jsonl": "A day, one JSON object an hour. Neither removing "
-    f"nor purging the package touches it. To let a user read the files: `adduser USER {PROGRAM}`.",
-    f"{DEFAULT_ARCHIVE}/METER/.collector/": "What the collector keeps for itself.",
+    f"nor purging the package deletes it. To let a user read the files: `adduser USER {PROGRAM}`.",
+    f"{DEFAULT_ARCHIVE}/METER/.collector/": "Internal files: request history, checksums, quarantined "
+    "files, the lock. Do not delete them.",
     str(
         SYSTEM / REMEMBERED_NAME
     ): "Which archives the service has had, so that it notices a disk that is not "
     "mounted. Without it an empty folder is taken for a new archive.",
     f"/usr/share/doc/{PROGRAM}/examples/config.toml": "Every setting with its default, to begin with.",
 }
-_SIGNALS = {
-    "SIGTERM, SIGINT": "Ends it after the days under way, at most five seconds later; a second one at once.",
-    "SIGHUP": "Reads the configuration again. The old one stays in force where the new one is wrong.",
+SIGNALS = {
+    "SIGTERM, SIGINT": "Ends it after the days in progress, at most five seconds later; a second one ends "
+    "it at once.",
+    "SIGHUP": "Reads the configuration again. If the new one has errors, the service keeps the one in force.",
 }
 
 
@@ -103,13 +106,16 @@ def _sections(day: date) -> Iterator[str]:
     for verb in verbs():
         yield from _command(verb)
     yield roff.subheading(f"{PROGRAM} --version, --help")
-    yield roff.prose("Tells the version, or what there is. `--help` after a command tells more of it.")
-    yield from _list("SIGNALS", _SIGNALS)
+    yield roff.prose(
+        "Prints the version, or the list of commands. `--help` after a command prints its options."
+    )
+    yield from _list("SIGNALS", SIGNALS)
     yield from _list("EXIT STATUS", {str(code): meaning for code, meaning in exits.MEANINGS.items()})
     yield from _list("ENVIRONMENT", ENVIRONMENT)
-    yield from _list("FILES", _FILES)
+    yield from _list("FILES", FILES)
     yield from _list("EVENTS", EVENTS)
     yield from _list("METRICS", {name: f"{metric.help}." for name, metric in METRICS.items()})
+    yield from _list("CHECKS", NAMES)
     yield from _list("FINDINGS", CODES)
     yield roff.heading("EXAMPLES")
     yield roff.prose("One for each command:")
@@ -121,27 +127,13 @@ def _sections(day: date) -> Iterator[str]:
 def _command(verb: Verb) -> Iterator[str]:
     yield roff.subheading(" ".join((PROGRAM, *verb.words)))
     yield roff.prose(f"{verb.help[0].upper()}{verb.help[1:]}.")
-    yield roff.paragraph(f"Usage: `{_usage(verb)}`")
+    yield roff.paragraph(f"Usage: `{verb.usage}`")
     for operand in verb.operands:
         yield roff.item(operand.usage, operand.help or "See above.")
     for option in verb.options:
-        if option.offered == "--help":  # said once, for all
+        if option.offered == "--help":  # explained once, for all
             continue
-        yield roff.item(_spelled(option), option.help)
-
-
-def _usage(verb: Verb) -> str:
-    words = [PROGRAM, *verb.words]
-    if verb.actions:
-        return " ".join((*words, "|".join(verb.actions)))
-    if len(verb.options) > 1:  # --help is always there
-        words.append("[OPTION ...]")
-    return " ".join((*words, *(operand.usage for operand in verb.operands)))
-
-
-def _spelled(option: Option) -> str:
-    spellings = ", ".join(option.flags)
-    return spellings if option.value is None else f"{spellings} {option.value}"
+        yield roff.item(option.spelled, option.help)
 
 
 def _list(name: str, meanings: dict[str, str]) -> Iterator[str]:

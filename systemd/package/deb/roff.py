@@ -64,7 +64,7 @@ def bold(words: str) -> str:
 
 
 def prose(words: str) -> str:
-    """Running text, a sentence a line; what stands in backquotes is bold."""
+    """Running text, a sentence a line; what is in backquotes is bold."""
     lines = []
     for sentence in _SENTENCE.split(" ".join(words.split())):
         marked = "".join(

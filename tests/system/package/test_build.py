@@ -168,6 +168,22 @@ def test_the_example_is_the_one_of_the_repository() -> None:
     assert len(settings.meters) == 1
 
 
+def test_the_pages_for_users_are_in_it() -> None:
+    """By the names that the README links, with the reference."""
+    folder = f"usr/share/doc/{PROGRAM}"
+    packed = {path.removeprefix(f"{folder}/") for path in files() if path.startswith(folder)}
+    pages = {
+        "README.md",
+        "docs/install.md",
+        "docs/monitoring.md",
+        "docs/day-files.md",
+        "docs/troubleshooting.md",
+    }
+    reference = {f"docs/reference/{name}" for name in ("commands.md", "settings.md", "events.md")}
+    assert pages | reference <= packed
+    assert "docs/architecture.md" not in packed
+
+
 def test_the_packaged_unit_differs_only_in_the_program_and_in_when_it_starts() -> None:
     """Every other line is the repository's."""
     ours, packaged = UNIT.splitlines(), unit.packaged(UNIT).splitlines()

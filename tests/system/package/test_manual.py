@@ -178,7 +178,7 @@ def test_the_least_that_the_manual_shows_is_a_configuration() -> None:
 
 
 def test_the_example_is_made_of_the_table_of_settings() -> None:
-    """`systemd/package/example.py` writes it anew."""
+    """`systemd/package/reference.py` writes it again."""
     assert (TREE / "config" / "collector.toml").read_text() == settings_texts.example()
 
 

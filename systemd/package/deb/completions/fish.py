@@ -25,8 +25,8 @@ function __shelly_collector_words
 end
 
 complete -c {program} -f
-complete -c {program} -n '__shelly_collector_words only' -l version -d 'Tells the version'
-complete -c {program} -n '__shelly_collector_words only' -l help -d 'Tells what there is'
+complete -c {program} -n '__shelly_collector_words only' -l version -d 'Print the version'
+complete -c {program} -n '__shelly_collector_words only' -l help -d 'Print the list of commands'
 """
 
 
