@@ -30,7 +30,7 @@ from collector.energy.history import (
 )
 
 _HOUR_S = 3600
-_ANSWERS_S = 3 * _HOUR_S  # the service asks every hour; who was answered within three is not broken
+_ANSWERS_S = 3 * _HOUR_S  # today is requested every hour; with an answer within three nothing is broken
 _START_S = _HOUR_S  # so long a service that has nothing yet may take to get something
 LATE_S = 600  # so long after a run was due, a service that has reported nothing hangs, or is none
 
@@ -389,9 +389,9 @@ _SHORTEST_MIXED, _SHORTEST_NUMBER, _SHORTEST_WORD, _SHORTEST_WORDS = 4, 6, 8, 20
 
 @dataclass(frozen=True, slots=True)
 class Alarms:
-    """Who is told: a URL that is pinged (healthchecks.io style), a command that is run; none by default.
+    """What is notified: a URL that is pinged (healthchecks.io style), a command that is run; none by default.
 
-    The URL is a secret: whoever knows it can say that all is well.
+    The URL is a secret: whoever knows it can report that all is well.
     """
 
     ping_url: str | None = field(default=None, repr=False)

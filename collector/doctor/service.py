@@ -157,26 +157,26 @@ def clock_from_status(status: Status | None) -> Check | None:
 
 def account_from_status(account: Account, status: Status | None, reason: str, now: float) -> Iterator[Check]:
     """Host and key, at `now` in epoch seconds; `reason` says why the cloud was not asked."""
-    told = None if status is None else status.accounts.get(account.name)
-    if status is None or told is None:
+    reported = None if status is None else status.accounts.get(account.name)
+    if status is None or reported is None:
         for name in ("host", "key"):
             yield skip(name, f"Not asked: {reason}.", account.name)
         return
-    yield _host(account, status, told, reason, now)
-    yield _key(account, status, told, reason, now)
+    yield _host(account, status, reported, reason, now)
+    yield _key(account, status, reported, reason, now)
 
 
 def meter_from_status(meter: Meter, status: Status | None, reason: str, now: float) -> Iterator[Check]:
     """Device and kind."""
-    told = None if status is None else status.meters.get(meter.name)
-    failure = None if told is None else told.failure
-    answered_at = (told.answered_at if told else None) or 0
+    reported = None if status is None else status.meters.get(meter.name)
+    failure = None if reported is None else reported.failure
+    answered_at = (reported.answered_at if reported else None) or 0
     is_new = failure is not None and failure.at >= answered_at
     if failure is not None and is_new and failure.event == "device.unknown":
         yield fail("device", f"The service says: {failure.reason}.", DEVICE_CURE, meter.name)
         yield skip("kind", "Not known: the account does not know the device.", meter.name)
         return
-    recent = _answered(told, now)
+    recent = _answered(reported, now)
     yield (
         ok("device", f"The account knows it: {recent}.", meter.name)
         if recent
@@ -185,7 +185,7 @@ def meter_from_status(meter: Meter, status: Status | None, reason: str, now: flo
     if failure is not None and is_new and failure.event == "answer.rejected":
         cure = "If it names kind, follow it; if it stays, file a bug with doctor --bundle."
         yield fail("kind", f"The service could not use an answer: {failure.reason}.", cure, meter.name)
-    elif recent and told is not None and told.newest_hour is None:
+    elif recent and reported is not None and reported.newest_hour is None:
         yield kind_not_proven(meter, f"{recent[0].upper()}{recent[1:]}, and has no whole hour of it yet")
     elif recent:
         yield ok("kind", f'It answers as kind = "{meter.kind}" does: {recent}.', meter.name)
@@ -195,9 +195,9 @@ def meter_from_status(meter: Meter, status: Status | None, reason: str, now: flo
 
 def zone_from_status(meter: Meter, status: Status | None) -> Check | None:
     """The meter's time zone, where the service found it unknown or its rules wrong; else `None`."""
-    told = None if status is None else status.meters.get(meter.name)
-    failure = None if told is None else told.failure
-    if failure is None or told is None or failure.at < (told.answered_at or 0):
+    reported = None if status is None else status.meters.get(meter.name)
+    failure = None if reported is None else reported.failure
+    if failure is None or reported is None or failure.at < (reported.answered_at or 0):
         return None
     if failure.event not in ("zone.unknown", "zone.suspected"):
         return None
@@ -205,32 +205,32 @@ def zone_from_status(meter: Meter, status: Status | None) -> Check | None:
     return fail("zone", says, CURES[failure.event], meter.name)
 
 
-def _host(account: Account, status: Status, told: AccountStatus, reason: str, now: float) -> Check:
-    trouble = told.trouble
+def _host(account: Account, status: Status, reported: AccountStatus, reason: str, now: float) -> Check:
+    trouble = reported.trouble
     if trouble is not None and trouble.event == "source.unavailable":
         says = f"{host_of(account)}: {trouble.reason}, says the service."
         return fail("host", says, trouble.cure or HOST_CURE, account.name)
-    if recent := _any_answered(status, told, now):
+    if recent := _any_answered(status, reported, now):
         return ok("host", f"{host_of(account)} answers: {recent}.", account.name)
     return skip("host", f"Not asked: {reason}.", account.name)
 
 
-def _key(account: Account, status: Status, told: AccountStatus, reason: str, now: float) -> Check:
-    trouble = told.trouble
+def _key(account: Account, status: Status, reported: AccountStatus, reason: str, now: float) -> Check:
+    trouble = reported.trouble
     if trouble is not None and trouble.event == "key.refused":
         return fail("key", "The cloud refused the key, says the service.", KEY_CURE, account.name)
-    if recent := _any_answered(status, told, now):
+    if recent := _any_answered(status, reported, now):
         return ok("key", f"The cloud accepts the key: {recent}.", account.name)
     return skip("key", f"Not asked: {reason}.", account.name)
 
 
-def _any_answered(status: Status, told: AccountStatus, now: float) -> str:
-    meters = (status.meters.get(name) for name in told.meters)
+def _any_answered(status: Status, reported: AccountStatus, now: float) -> str:
+    meters = (status.meters.get(name) for name in reported.meters)
     return next((recent for each in meters if (recent := _answered(each, now))), "")
 
 
-def _answered(told: MeterStatus | None, now: float) -> str:
+def _answered(reported: MeterStatus | None, now: float) -> str:
     """When the service was last answered; empty where that is too long ago to prove anything."""
-    if told is None or told.answered_at is None or now - told.answered_at > _RECENT_S:
+    if reported is None or reported.answered_at is None or now - reported.answered_at > _RECENT_S:
         return ""
-    return f"the service was answered {age_in_words(max(0, int(now) - told.answered_at))} ago"
+    return f"the service was answered {age_in_words(max(0, int(now) - reported.answered_at))} ago"

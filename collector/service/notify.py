@@ -41,7 +41,7 @@ class News(StrEnum):
 
 
 class Pinger:
-    """Sends pings to one URL. An outage is told once, and once when it is over."""
+    """Sends pings to one URL. Logs once that none arrive, and once when they do again."""
 
     def __init__(self, url: str) -> None:
         self._url = url
@@ -81,7 +81,7 @@ class Pinger:
 
 
 def url_for(url: str, news: News) -> str:
-    """The URL to ask for; a query stays at its end."""
+    """The URL to request; a query stays at its end."""
     parts = urlsplit(url)
     return urlunsplit(parts._replace(path=(parts.path.rstrip("/") if news else parts.path) + news))
 
@@ -116,7 +116,7 @@ class Change(NamedTuple):
 class Hook:
     """Runs the command for each change, one at a time.
 
-    Of the changes of one meter that come meanwhile only the newest is told.
+    Of the changes of one meter that come meanwhile only the newest is reported.
     """
 
     def __init__(self, command: tuple[str, ...], environ: Mapping[str, str] = os.environ) -> None:
@@ -125,18 +125,18 @@ class Hook:
         self._waiting: dict[str, Change] = {}
         self._task: asyncio.Task[None] | None = None
 
-    def tell(self, change: Change) -> None:
-        """Has the change told, as soon as the command is free."""
-        unheard = self._waiting.pop(change.meter, None)
-        if unheard is not None:
-            change = change._replace(before=unheard.before)
+    def report(self, change: Change) -> None:
+        """Runs the command for it, as soon as that is free; returns at once."""
+        waiting = self._waiting.pop(change.meter, None)
+        if waiting is not None:
+            change = change._replace(before=waiting.before)
         if change.before != change.state:
             self._waiting[change.meter] = change
         if self._waiting and (self._task is None or self._task.done()):
             self._task = asyncio.create_task(self._work())
 
     async def close(self) -> None:
-        """Ends the command that runs, within a second; what waits is not told."""
+        """Ends the command that runs, within a second; what waits is dropped."""
         self._waiting.clear()
         if self._task is not None:
             self._task.cancel()
@@ -165,7 +165,7 @@ class Hook:
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=output.writing,
                 stderr=output.writing,
-                env=self._environ | _told(change),
+                env=self._environ | _variables(change),
                 start_new_session=True,
             )
         except OSError as error:
@@ -197,8 +197,8 @@ async def _end(process: asyncio.subprocess.Process) -> None:
     over.cancel()
 
 
-def _told(change: Change) -> dict[str, str]:
-    """What the command is told, as variables of its environment."""
+def _variables(change: Change) -> dict[str, str]:
+    """What the command gets, as variables of its environment."""
     return {
         "SHELLY_COLLECTOR_HEALTH": change.state,
         "SHELLY_COLLECTOR_HEALTH_BEFORE": change.before,
@@ -214,7 +214,7 @@ def _sound(text: str) -> str:
 
 
 class _Output:
-    """What the command says, its beginning kept and the rest thrown away, so that it never waits.
+    """What the command prints, its beginning kept and the rest thrown away, so that it never waits.
 
     A pipe of our own: asyncio's keeps a process from being over while any child of it holds the pipe.
     """
@@ -231,7 +231,7 @@ class _Output:
         asyncio.get_running_loop().add_reader(self._reading, self._read)
 
     def first_line(self) -> str:
-        """The first line that says something."""
+        """The first line that is not blank."""
         self._read()
         lines = self._kept.decode("utf-8", "replace").split("\n")
         return next((line.strip() for line in lines if line.strip()), "")[:_MOST_FIRST_LINE]
@@ -283,7 +283,7 @@ class Alarm:
             self._ping_if_due(self._pinger, status)
         if self._hook is not None:
             for change in self._changes(status):
-                self._hook.tell(change)
+                self._hook.report(change)
 
     async def close(self) -> None:
         """Ends what is under way, within a second."""

@@ -69,11 +69,11 @@ class Connection(web.RequestHandler):
             self.transport.abort()
 
     def handle_error(
-        self, request: web.BaseRequest, status: int = 500, *told: Any, **more: Any
+        self, request: web.BaseRequest, status: int = 500, *args: Any, **more: Any
     ) -> web.StreamResponse:
         """Nonsense from a client is a 400 and nothing to log; a failure of our own is."""
         if status != HTTPStatus.BAD_REQUEST:
-            return super().handle_error(request, status, *told, **more)
+            return super().handle_error(request, status, *args, **more)
         response = web.Response(status=status, text="this is not a request\n")
         response.force_close()
         return response
@@ -92,7 +92,7 @@ _log = logs.get_logger("web")
 
 @asynccontextmanager
 async def serving(listen: Listen, status_now: Now) -> AsyncIterator[None]:
-    """Answers there while the context is open. Where the address is taken, or not there yet, it says so
+    """Answers there while the context is open. Where the address is taken, or not there yet, it logs that
     once and tries again every minute.
     """
     page = _Page(listen, status_now)
@@ -113,7 +113,7 @@ class _Page:
         self._status_now = status_now
         self._http = web.Server(self._answer)
         self._listening: asyncio.Server | None = None
-        self._told = ""
+        self._logged = ""
 
     async def open(self) -> bool:
         """Whether it listens now."""
@@ -124,8 +124,8 @@ class _Page:
             )
         except OSError as error:
             reason = error.strerror or type(error).__name__
-            if reason != self._told:
-                self._told = reason
+            if reason != self._logged:
+                self._logged = reason
                 _log.error("web.failed", host=self._listen.host, port=self._listen.port, reason=reason)
             return False
         port = self._listening.sockets[0].getsockname()[1]
@@ -161,7 +161,7 @@ class _Page:
     def _reply(self, request: web.BaseRequest) -> tuple[int, str, str]:
         """Status, content type and text."""
         if self._names is not None and bare_host(request.headers.get("Host")) not in (None, *self._names):
-            # A web page whose name an attacker has turned to this address asks by that name.
+            # A web page whose name an attacker has turned to this address uses that name.
             return HTTPStatus.FORBIDDEN, _PLAIN, "ask for localhost or 127.0.0.1, not for another name\n"
         if request.method not in ("GET", "HEAD"):
             return HTTPStatus.METHOD_NOT_ALLOWED, _PLAIN, "only GET and HEAD\n"
@@ -200,7 +200,7 @@ def health_of(status: Status | None) -> tuple[int, dict[str, Any]]:
 
 
 def allowed_names(host: str) -> tuple[str, ...] | None:
-    """The hosts that may be asked for; `None` for any: who listens for others knows by which names."""
+    """The hosts that a request may name; `None` for any: who listens for others knows by which names."""
     address = ip_address(host)
     if not address.is_loopback:
         return None

@@ -19,7 +19,7 @@ Sample = tuple[str, float | None, Mapping[str, str]]
 
 
 class Metric(NamedTuple):
-    """The labels of one metric, and what it says. A name that ends in `_total` counts up."""
+    """The labels of one metric, and what it measures. A name that ends in `_total` counts up."""
 
     labels: tuple[str, ...]
     help: str

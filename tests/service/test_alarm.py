@@ -19,7 +19,7 @@ class Told(Hook):
         super().__init__(("/bin/true",), {})
         self.changes: list[Change] = []
 
-    def tell(self, change: Change) -> None:
+    def report(self, change: Change) -> None:
         self.changes.append(change)
 
     @property

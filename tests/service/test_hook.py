@@ -37,7 +37,7 @@ async def test_the_command_is_told_what_changed_and_nothing_else(
         "SHELLY_COLLECTOR_CONFIG": "/etc/x", "LD_PRELOAD": "x",
     }  # fmt: skip
     told = Hook(script(tmp_path, 'env > told; echo "$1|$2" > words; cat > input'), environ)
-    told.tell(_CHANGE)
+    told.report(_CHANGE)
     await until_done(told)
     heard = dict(line.split("=", 1) for line in (tmp_path / "told").read_text().splitlines())
     for name in ("PWD", "OLDPWD", "SHLVL", "_"):
@@ -57,7 +57,7 @@ async def test_the_command_is_told_what_changed_and_nothing_else(
 async def test_an_age_that_nobody_knows_is_empty_and_odd_reasons_pass(tmp_path: Path) -> None:
     """No NUL, no broken character ends the telling."""
     told = Hook(script(tmp_path, 'echo "[$SHELLY_COLLECTOR_AGE_S][$SHELLY_COLLECTOR_REASON]" > told'))
-    told.tell(_CHANGE._replace(age_s=None, reason="a\0b \ud800 é"))
+    told.report(_CHANGE._replace(age_s=None, reason="a\0b \ud800 é"))
     await until_done(told)
     assert (tmp_path / "told").read_text() == "[][a b ? é]\n"
 
@@ -75,7 +75,7 @@ async def test_a_command_that_fails_is_told(
 ) -> None:
     """Why, its code, and the first line that it said."""
     told = Hook(script(tmp_path, text))
-    told.tell(_CHANGE)
+    told.report(_CHANGE)
     await until_done(told)
     (failed,) = events_in(log_lines.getvalue(), "hook.failed")
     assert (failed["reason"], failed["code"], failed["output"]) == (reason, code, output)
@@ -94,7 +94,7 @@ async def test_a_command_that_cannot_be_run_is_told(
     told = Hook((str(path),))
     before = open_descriptors()
     for state in ("offline", "broken"):
-        told.tell(_CHANGE._replace(state=state))
+        told.report(_CHANGE._replace(state=state))
         await until_done(told)
     failed = events_in(log_lines.getvalue(), "hook.failed")
     assert len(failed) == 2
@@ -110,7 +110,7 @@ def open_descriptors() -> int:
 async def test_a_flood_of_output_is_taken_and_forgotten(tmp_path: Path, log_lines: io.StringIO) -> None:
     """The command never waits for us, and no memory grows."""
     told = Hook(script(tmp_path, "echo first; head -c 20000000 /dev/zero; exit 1"))
-    told.tell(_CHANGE)
+    told.report(_CHANGE)
     await until_done(told)
     (failed,) = events_in(log_lines.getvalue(), "hook.failed")
     assert failed["output"] == "first"
@@ -119,7 +119,7 @@ async def test_a_flood_of_output_is_taken_and_forgotten(tmp_path: Path, log_line
 async def test_one_long_line_is_cut(tmp_path: Path, log_lines: io.StringIO) -> None:
     """An event is a line that people read."""
     told = Hook(script(tmp_path, "head -c 100000 /dev/zero | tr '\\0' x; exit 1"))
-    told.tell(_CHANGE)
+    told.report(_CHANGE)
     await until_done(told)
     (failed,) = events_in(log_lines.getvalue(), "hook.failed")
     assert failed["output"] == "x" * 200
@@ -130,7 +130,7 @@ async def test_a_child_that_stays_behind_with_the_output_holds_nobody(tmp_path: 
     told = Hook(script(tmp_path, "sleep 30 & echo $! > child"))
     loop = asyncio.get_running_loop()
     began = loop.time()
-    told.tell(_CHANGE)
+    told.report(_CHANGE)
     await until_done(told)
     assert loop.time() - began < 5
     os.kill(int((tmp_path / "child").read_text()), signal.SIGKILL)
@@ -144,13 +144,13 @@ async def test_one_command_at_a_time_and_of_each_meter_only_the_newest(tmp_path:
         "sleep 0.3; rm busy"
     )
     told = Hook(script(tmp_path, text))
-    told.tell(Change("house", "good", "offline", "", 1))
+    told.report(Change("house", "good", "offline", "", 1))
     await asyncio.sleep(0.1)
-    told.tell(Change("house", "offline", "good", "", 1))
-    told.tell(Change("house", "good", "broken", "", 1))
-    told.tell(Change("barn", "good", "offline", "", 1))
-    told.tell(Change("shed", "good", "offline", "", 1))
-    told.tell(Change("shed", "offline", "good", "", 1))
+    told.report(Change("house", "offline", "good", "", 1))
+    told.report(Change("house", "good", "broken", "", 1))
+    told.report(Change("barn", "good", "offline", "", 1))
+    told.report(Change("shed", "good", "offline", "", 1))
+    told.report(Change("shed", "offline", "good", "", 1))
     await until_done(told)
     lines = (tmp_path / "told").read_text().splitlines()
     assert lines == ["house good offline", "house offline broken", "barn good offline"]
@@ -164,7 +164,7 @@ async def test_a_command_that_takes_too_long_ends_with_all_it_started(
     monkeypatch.setattr(notify, "_LIMIT_S", 0.5)
     trap = "trap '' TERM\n" if deaf else ""
     told = Hook(script(tmp_path, f"{trap}sleep 60 & echo $! > child; echo $$ > own; wait; sleep 60"))
-    told.tell(_CHANGE)
+    told.report(_CHANGE)
     await until_done(told)
     (failed,) = events_in(log_lines.getvalue(), "hook.failed")
     assert failed["reason"] == "not done within 0.5 s"
@@ -176,10 +176,10 @@ async def test_a_stop_ends_the_command_and_forgets_what_waits(tmp_path: Path) ->
     """Within two seconds, though it does not listen to SIGTERM."""
     told = Hook(script(tmp_path, "trap '' TERM\necho x >> told; sleep 60 & echo $! > child; wait; sleep 60"))
     loop = asyncio.get_running_loop()
-    told.tell(_CHANGE)
+    told.report(_CHANGE)
     while not (tmp_path / "child").exists():
         await asyncio.sleep(0.02)
-    told.tell(_CHANGE._replace(meter="barn"))
+    told.report(_CHANGE._replace(meter="barn"))
     began = loop.time()
     await told.close()
     assert loop.time() - began < 2
@@ -193,7 +193,7 @@ async def test_many_commands_leave_nothing_open(tmp_path: Path) -> None:
     told = Hook(script(tmp_path, "exit 0"))
     before = 0
     for number in range(20):
-        told.tell(_CHANGE)
+        told.report(_CHANGE)
         await until_done(told)
         before = before or open_descriptors()
         assert open_descriptors() <= before, number
