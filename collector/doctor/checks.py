@@ -52,9 +52,9 @@ class Check(NamedTuple):
 
 
 NAMES = {
-    "configuration": "the file can be read, has no mistakes, and the key is there",
-    "archive": "the folder is there, is the meter's, can be written, and has room on a file system that "
-    "keeps its promises",
+    "configuration": "the file can be read and has no errors, and there is a key",
+    "archive": "the folder exists, is the meter's, can be written, and has space on a local file system such "
+    "as ext4 (not a network share, FAT, exFAT, a RAM disk or FUSE)",
     "service": "the service is alive and collects",
     "host": "the account's host resolves and answers over TLS",
     "key": "the cloud accepts the account's key",

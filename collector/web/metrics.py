@@ -28,23 +28,25 @@ class Metric(NamedTuple):
 METRICS: dict[str, Metric] = {
     f"{_PREFIX}build_info": Metric(("version",), "always 1; the version is the label"),
     f"{_PREFIX}start_time_seconds": Metric((), "when the service started"),
-    f"{_PREFIX}jobs": Metric((), "jobs that wait or run"),
-    f"{_PREFIX}next_run_timestamp_seconds": Metric((), "when the schedule asks for the next job"),
+    f"{_PREFIX}jobs": Metric((), "jobs that are waiting or running"),
+    f"{_PREFIX}next_run_timestamp_seconds": Metric((), "when the schedule requests the next job"),
     f"{_PREFIX}health": Metric(("meter", "state"), "1 for the state that the meter is in, 0 for the others"),
-    f"{_PREFIX}newest_hour_age_seconds": Metric(("meter",), "how long ago the newest known hour ended"),
-    f"{_PREFIX}newest_hour_timestamp_seconds": Metric(("meter",), "the start of the newest known hour"),
+    f"{_PREFIX}newest_hour_age_seconds": Metric(
+        ("meter",), "seconds since the end of the newest hour with data from every clamp or phase"
+    ),
+    f"{_PREFIX}newest_hour_timestamp_seconds": Metric(("meter",), "the start of that hour"),
     f"{_PREFIX}last_success_timestamp_seconds": Metric(
-        ("meter",), "when the cloud last answered and the answer was kept"
+        ("meter",), "when an answer of the cloud was last saved"
     ),
-    f"{_PREFIX}missing_hours": Metric(("meter",), "hours that are over and not known on every channel"),
-    f"{_PREFIX}expiring_days": Metric(
-        ("meter",), "incomplete days that the cloud will forget within 30 days"
-    ),
+    f"{_PREFIX}missing_hours": Metric(("meter",), "past hours without data from every clamp or phase"),
+    f"{_PREFIX}expiring_days": Metric(("meter",), "incomplete days that the cloud deletes within 30 days"),
     f"{_PREFIX}requests_total": Metric(
         ("account", "outcome"), "requests since the start: `answered`, `rejected`, `failed`"
     ),
-    f"{_PREFIX}holds_total": Metric(("account",), "how often the cloud rejected the pace since the start"),
-    f"{_PREFIX}pace_interval_seconds": Metric(("account",), "the gap between two requests, as learned"),
+    f"{_PREFIX}holds_total": Metric(("account",), "rate-limit pauses since the start"),
+    f"{_PREFIX}pace_interval_seconds": Metric(
+        ("account",), "the interval between two requests, as adapted to rejections"
+    ),
 }
 """The names of everything that is measured. Stable: people build alarms on them."""
 

@@ -241,6 +241,18 @@ def test_a_cure_is_for_an_event_that_there_is(event: str) -> None:
     assert CURES[event].endswith(".")
 
 
+def test_the_picture_of_a_status_has_the_words_of_the_command() -> None:
+    """Also when these change: what is no number or name in it is in the source."""
+    _, _, shown = README.partition("$ shelly-collector status")
+    picture = shown.partition("\n         1  ")[0].partition("\n")[2]
+    source = "".join((ROOT / "collector" / path).read_text() for path in ("cli/status_text.py", "status.py"))
+    source += " ".join(DayState)
+    pieces = (piece.strip() for piece in re.split(r"[\d:(),-]+|\s{2,}|\n|house|demo|min(?= ago)", picture))
+    words = {piece for piece in pieces if piece}
+    assert "service" in words
+    assert [piece for piece in sorted(words) if piece not in source] == []
+
+
 def test_upgrades_are_explained_in_the_terms_of_the_installation() -> None:
     """A new Python of the system's breaks what was installed by hand: the page says how to make it again."""
     page = (DOCS / "install.md").read_text()
