@@ -24,13 +24,13 @@ from collector.redaction import redactor
 
 
 class Output:
-    """Writes whole lines to a stream, from any thread; never raises. `None` takes them all in."""
+    """Writes whole lines to a stream, from any thread; never raises. For `None`, lines are dropped."""
 
     def __init__(self, stream: TextIO | None) -> None:
         self._stream = stream
         self._descriptor = _descriptor(stream)
         # Entered again by the same thread where memory is tidied up while a line is written: asyncio logs
-        # the failure of a task that nobody asked about when the task goes. Its line comes after that one.
+        # the failure of a task that nobody awaited when the task goes. Its line comes after that one.
         self._lock = threading.RLock()
         self._is_writing = False
         self._waiting: deque[str] = deque()
@@ -127,13 +127,13 @@ def _plain(value: object, redact: Redact, depth: int) -> Any:
         return value.isoformat()
     if depth < _DEEPEST and isinstance(value, Mapping):
         pairs = list(value.items())[:_MOST_ITEMS]
-        return {_text(_said(key), redact): _plain(each, redact, depth + 1) for key, each in pairs}
+        return {_text(_described(key), redact): _plain(each, redact, depth + 1) for key, each in pairs}
     if depth < _DEEPEST and isinstance(value, (list, tuple, set, frozenset)):
         return [_plain(each, redact, depth + 1) for each in list(value)[:_MOST_ITEMS]]
-    return _text(_said(value), redact)
+    return _text(_described(value), redact)
 
 
-def _said(value: object) -> str:
+def _described(value: object) -> str:
     try:
         return f"{type(value).__name__}: {value}" if isinstance(value, BaseException) else str(value)
     except Exception:  # noqa: BLE001 - any object can come here, and a broken one must not stop us
@@ -171,7 +171,7 @@ Emit = Callable[[str, dict[str, object]], None]
 
 
 def route_stdlib(level: int, emit: Emit) -> None:
-    """Hands warnings and errors of all libraries to `emit(level name, fields)`, and to nobody else."""
+    """Passes warnings and errors of all libraries to `emit(level name, fields)`, and nothing else."""
     root = logging.getLogger()
     for handler in list(root.handlers):
         if isinstance(handler, _Handler):
@@ -224,7 +224,7 @@ _LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40}
 
 
 def get_logger(name: str) -> Logger:
-    """A logger whose events say where they come from; it follows each later `configure`.
+    """A logger whose events name their source; it follows each later `configure`.
 
     What `bind` makes of it keeps its level and stream, but takes on new secrets.
     """

@@ -150,11 +150,6 @@ def _sentence(text: str) -> str:
     return text if text.endswith((".", "?")) else f"{text}."
 
 
-def zone_of(stored: Stored, meter: Meter, home: ZoneInfo) -> ZoneInfo:
-    """The meter's zone as well as it is known: from its answers, the configuration, this machine."""
-    return stored.zone or meter.zone_or(home)
-
-
 @dataclass(frozen=True, slots=True)
 class Diagnosis:
     """What was found, how many requests it took, and what it was judged by."""
@@ -172,7 +167,7 @@ async def diagnose(
     folders = {meter.name: settings.folder_of(meter) for meter in settings.meters}
     home = home_zone(environ)
     stored = {meter.name: read_stored(settings, meter, home, clock()) for meter in settings.meters}
-    zones = {meter.name: zone_of(stored[meter.name], meter, home) for meter in settings.meters}
+    zones = {meter.name: stored[meter.name].zone or meter.zone_or(home) for meter in settings.meters}
 
     def reason_to_be_quiet() -> str:
         now = clock().timestamp()

@@ -183,25 +183,18 @@ def _decimals_of(file: DayFile, *, strict: bool) -> int:
 
 def _strictly(
     record: Mapping[str, Any], contract: Mapping[str, Any], decimals: int
-) -> Iterator[tuple[str, str]]:
-    found = False
-    for code, text in _calendar(record, contract):
-        found = True
-        yield code, text
+) -> Iterable[tuple[str, str]]:
+    found = [*_calendar(record, contract)]
     if tuple(record) not in OUR_KEYS:
-        yield "keys", "its keys are not those of the contract, in their order"
-        return
+        return [*found, ("keys", "its keys are not those of the contract, in their order")]
     for key in _KWH:
         value = record.get(key)
         if isinstance(value, int | Decimal) and decimals_of(Decimal(value)) != decimals:
-            found = True
-            yield "decimals", f"{key} has not {decimals} decimals"
+            found.append(("decimals", f"{key} has not {decimals} decimals"))
     for key in _DERIVED:
         if key in contract and not _is_near(record[key], contract[key], Decimal(0)):
-            found = True
-            yield "identity", _unequal(key, record[key], contract[key])
-    if not found:
-        yield "keys", "its separators, or the form of its values, are not those of the contract"
+            found.append(("identity", _unequal(key, record[key], contract[key])))
+    return found or [("keys", "its separators, or the form of its values, are not those of the contract")]
 
 
 def _leniently(

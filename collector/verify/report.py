@@ -206,7 +206,7 @@ def _summary(reports: list[MeterReport]) -> str:
     else:
         text += "the files are as they should be." if beside else "all as they should be."
     if days_with_findings and not any(report.actions for report in reports):
-        text += " --fix moves their files aside, and they are fetched again."
+        text += " --fix moves these files aside, so that their days are fetched again."
     return text + (_cloud_summary(beside) if beside else "")
 
 

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 import aiohttp
 
-from collector.simulator import Account, Device, Limit
+from collector.simulator import Account, Device, Limit, Simulator
 from tests.support.faulty_cloud import Fault, FaultyCloud, Scenario
 
 T = TypeVar("T")
@@ -33,7 +33,7 @@ def faulty(kind: str, **options: Any) -> Scenario:
     return scenario(fault=(Fault(kind, **options),))
 
 
-def address(cloud: FaultyCloud, *, device: Device = EM, path: str | None = None) -> str:
+def address(cloud: FaultyCloud | Simulator, *, device: Device = EM, path: str | None = None) -> str:
     """Where that kind of device is asked for."""
     suffix = path if path is not None else ("/em-1p" if device.kind == "em" else "/em-3p")
     return f"{cloud.url}/v2/statistics/power-consumption{suffix}"
@@ -45,7 +45,7 @@ def question(day: str = "2026-11-18", *, device: Device = EM) -> dict[str, str]:
     return asked | {"date_range": "day", "date_from": f"{day} 00:00:00"}
 
 
-async def ask(cloud: FaultyCloud, day: str = "2026-11-18", **more: str) -> tuple[int, bytes]:
+async def ask(cloud: FaultyCloud | Simulator, day: str = "2026-11-18", **more: str) -> tuple[int, bytes]:
     """One request on a connection of its own: status and body."""
     async with (
         aiohttp.ClientSession() as http,

@@ -61,8 +61,7 @@ def installed(suite: str, folder: Path) -> Path:
     (root / "etc/shelly-collector/auth_key").write_text(f"{AWKWARD_KEY}\n")
     _edit(root / "etc/shelly-collector/config.toml")
     (root / "root/scenario.toml").write_text(_SCENARIO)
-    # Its greeting names the key: it goes nowhere.
-    cloud = f"[Service]\nWorkingDirectory=/root/clone\nExecStart={_CLOUD}\nStandardOutput=null\n"
+    cloud = f"[Service]\nWorkingDirectory=/root/clone\nExecStart={_CLOUD}\n"
     (root / "etc/systemd/system/cloud.service").write_text(cloud)
     return root
 

@@ -13,7 +13,7 @@ from typing import Any
 import aiohttp
 import pytest
 
-from collector.simulator import Device
+from collector.simulator import Device, Limit, Simulator
 from tests.support.faulty_cloud import FaultyCloud, Scenario
 from tests.support.simulated_requests import (
     EM,
@@ -35,6 +35,19 @@ async def error_of(cloud: FaultyCloud, **more: str) -> tuple[int, str]:
     status, body = await ask(cloud, **more)
     (name,) = json.loads(body)["errors"]
     return status, name
+
+
+async def test_the_simulator_by_itself_answers_refuses_and_keeps_its_limit() -> None:
+    """What `demo` and `simulate` run: no faults, no counts, and no remote controls."""
+    async with Simulator(scenario(limit=Limit("lax", 60.0))) as cloud, aiohttp.ClientSession() as http:
+        status, body = await ask(cloud)
+        assert (status, len(json.loads(body)["history"])) == (200, 24)
+        status, body = await ask(cloud)
+        assert (status, list(json.loads(body)["errors"])) == (401, ["max_req"])
+        status, body = await ask(cloud, auth_key="OTHER0KEY")
+        assert (status, list(json.loads(body)["errors"])) == (401, ["invalid_auth_key"])
+        async with http.get(f"{cloud.url}/_simulator/counts") as answer:
+            assert (answer.status, answer.headers["Date"]) == (404, "Fri, 20 Nov 2026 14:20:00 GMT")
 
 
 async def test_the_key_opens_as_parameter_and_as_bearer_token() -> None:
