@@ -38,7 +38,7 @@ from collector.doctor.service import (
     zone_hearsay,
 )
 from collector.energy.days import Clock, date_in, home_zone, local_day
-from collector.energy.history import Known
+from collector.energy.history import DayRecord
 from collector.energy.readings import EnergyDay
 from collector.energy.zones import rules_of
 from collector.errors import ArchiveRefused, CollectorError, DamagedFile
@@ -59,7 +59,7 @@ class Stored:
     of the zone are in doubt. Both are empty else.
     """
 
-    known: Mapping[date, Known]
+    known: Mapping[date, DayRecord]
     zone: ZoneInfo | None
     recent: tuple[EnergyDay, ...]
     unknown_zone: str = ""

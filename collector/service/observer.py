@@ -15,10 +15,10 @@ from zoneinfo import ZoneInfo
 from collector import __version__, logs
 from collector.archive.folder import missing_hours, newest_whole_hour
 from collector.cloud.pacing import Pacer
-from collector.collect.collector import Collection
-from collector.collect.outages import Cause, cure_of, reason_of, trouble_of
+from collector.collect.collector import Collector
+from collector.collect.outages import OutageError, cure_of, outage_of, reason_of
 from collector.energy.days import Clock, date_in
-from collector.energy.history import EXPIRING_DAYS, DayState, Known, coverage, expiring_days, first_day
+from collector.energy.history import EXPIRING_DAYS, DayRecord, DayState, coverage, expiring_days, first_day
 from collector.errors import RateLimited
 from collector.service.accounts import AccountAtWork
 from collector.status import (
@@ -81,9 +81,9 @@ class Observer:
         accounts: dict[str, AccountStanding] = {}
         meters: dict[str, MeterStanding] = {}
         for account in self._accounts:
-            trouble = _failure_of(account.runner.trouble, at)
+            trouble = _failure_of(account.runner.outage, at)
             accounts[account.name] = self._account(account, self._hold(account, now) or trouble, today)
-            for each in account.collections:
+            for each in account.collectors:
                 own = _failure_of(account.runner.rejected.get(each), at)
                 meters[each.meter.name] = await self._meter(each, trouble, own, now)
         facts = Standing(
@@ -107,7 +107,7 @@ class Observer:
 
     def _hold(self, account: AccountAtWork, now: datetime) -> Failure | None:
         """That the account waits because the cloud wants it to, where that takes long and is all there is."""
-        pacer, trouble = account.pacer, account.runner.trouble
+        pacer, trouble = account.pacer, account.runner.outage
         if pacer.hold_s <= _LONG_HOLD_S or not (trouble is None or isinstance(trouble, RateLimited)):
             return None
         left_s = pacer.held_until - asyncio.get_running_loop().time()
@@ -119,7 +119,7 @@ class Observer:
         pacer = account.pacer
         requests_today, holds_today = self._today[account.name].counts(pacer, today)
         return AccountStanding(
-            meters=tuple(each.meter.name for each in account.collections),
+            meters=tuple(each.meter.name for each in account.collectors),
             requests_today=requests_today,
             holds_today=holds_today,
             outcomes={
@@ -133,39 +133,39 @@ class Observer:
         )
 
     async def _meter(
-        self, collection: Collection, trouble: Failure | None, own: Failure | None, now: datetime
+        self, collector: Collector, trouble: Failure | None, own: Failure | None, now: datetime
     ) -> MeterStanding:
         """The facts of one meter; `trouble` is its account's."""
-        before = self.standing.meters.get(collection.meter.name, MeterStanding())
+        before = self.standing.meters.get(collector.meter.name, MeterStanding())
         found = _Found(0, (), before.newest_hour, before.missing_hours, [])
-        if collection.is_looked_at:  # until then no file seems to be there: what was said before counts
-            found = await self._found(collection, now)
-        self._warn(collection, found.expiring)
+        if collector.is_scanned:  # until then no file seems to be there: what was said before counts
+            found = await self._found(collector, now)
+        self._warn(collector, found.expiring)
         return MeterStanding(
             newest_hour=found.newest,
-            answered_at=collection.answered_at or before.answered_at,
+            answered_at=collector.answered_at or before.answered_at,
             missing_hours=found.missing_hours,
             expiring_days=len(found.expiring),
-            failure=_newest(now.timestamp(), trouble, own, collection.failure, before.failure),
+            failure=_newest(now.timestamp(), trouble, own, collector.failure, before.failure),
             trouble=own.reason if own else "",
-            refused="" if collection.refusal is None else str(collection.refusal),
+            refused="" if collector.refusal is None else str(collector.refusal),
         )
 
-    async def _found(self, collection: Collection, now: datetime) -> _Found:
+    async def _found(self, collector: Collector, now: datetime) -> _Found:
         """What the files say; they are read when something was stored, and once an hour without that."""
-        name, at = collection.meter.name, asyncio.get_running_loop().time()
-        known = collection.archive.known()
+        name, at = collector.meter.name, asyncio.get_running_loop().time()
+        known = collector.archive.known()
         states = known.values()
-        stored = collection.writes, sum(each.stored for each in states), sum(each.complete for each in states)
+        stored = collector.writes, sum(each.stored for each in states), sum(each.complete for each in states)
         found = self._files.get(name)
         if found is None or found.stored != stored or at - found.at >= _LOOK_S:
-            today, since = collection.today(), collection.since
+            today, since = collector.today(), collector.since
             try:
-                newest, missing = await self._blocking(_read, collection, known, today, now)
+                newest, missing = await self._blocking(_read, collector, known, today, now)
             except OSError:  # too many open files: the work itself tells it, and the next look may do
                 return found or _Found(at, (), None, 0, [])
-            first = first_day(today, collection.policy.backfill_days, since)
-            expiring = expiring_days(today, first, known, collection.availability)
+            first = first_day(today, collector.policy.backfill_days, since)
+            expiring = expiring_days(today, first, known, collector.availability)
             found = _Found(at, stored, newest, missing, expiring)
             self._files[name] = found
         return found
@@ -174,9 +174,9 @@ class Observer:
         """Until nothing is read or written, also where who wanted it was cancelled."""
         await self._blocking.idle()
 
-    def _warn(self, collection: Collection, expiring: list[date]) -> None:
+    def _warn(self, collector: Collector, expiring: list[date]) -> None:
         """Says, once a day, what will be lost unless it is had soon."""
-        name, today = collection.meter.name, collection.today()
+        name, today = collector.meter.name, collector.today()
         asked_for = asyncio.get_running_loop().time() - self._began >= _QUIET_S
         if expiring and asked_for and self._warned.get(name) != today:
             self._warned[name] = today
@@ -230,11 +230,11 @@ class _Today:
 
 
 def _read(
-    collection: Collection, known: Mapping[date, Known], today: date, now: datetime
+    collector: Collector, known: Mapping[date, DayRecord], today: date, now: datetime
 ) -> tuple[int | None, int]:
     """The newest hour known whole, and how many are missing."""
-    folder, no_solar, zone = collection.archive.folder, collection.archive.no_solar, collection.zone
-    states = coverage(today, known, collection.availability, collection.policy, collection.since)
+    folder, no_solar, zone = collector.archive.folder, collector.archive.no_solar, collector.zone
+    states = coverage(today, known, collector.availability, collector.policy, collector.since)
     days = [day for day, state in states.items() if state is not DayState.COMPLETE]
     return (
         newest_whole_hour(folder, known, zone, no_solar=no_solar),
@@ -248,10 +248,10 @@ def _newest(now: float, *failures: Failure | None) -> Failure | None:
     return max(found, key=lambda each: each.at if each.at <= now else -1, default=None)
 
 
-def _failure_of(cause: Cause | None, at: int) -> Failure | None:
+def _failure_of(cause: OutageError | None, at: int) -> Failure | None:
     if cause is None:
         return None
-    return Failure(trouble_of(cause).down, at, reason_of(cause), cure_of(cause))
+    return Failure(outage_of(cause).started, at, reason_of(cause), cure_of(cause))
 
 
 def _timeless(standing: Standing) -> Standing:

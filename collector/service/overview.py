@@ -23,7 +23,15 @@ from collector.archive.folder import (
 from collector.archive.mark import mark_for
 from collector.cloud.meters import Meter
 from collector.energy.days import date_in, home_zone
-from collector.energy.history import DayState, Known, coverage, expiring_days, first_day, forgotten, latest
+from collector.energy.history import (
+    DayRecord,
+    DayState,
+    coverage,
+    expiring_days,
+    first_day,
+    forgotten,
+    latest,
+)
 from collector.errors import ArchiveRefused
 from collector.settings import Settings
 from collector.status import (
@@ -164,7 +172,7 @@ def _marked(folder: Path, meter: Meter, seen: _Seen) -> tuple[str, date | None]:
     return (seen.told.refused if seen.watched_since and not seen.is_held else ""), since
 
 
-def _saved_at(folder: Path, known: Mapping[date, Known]) -> int | None:
+def _saved_at(folder: Path, known: Mapping[date, DayRecord]) -> int | None:
     """When the newest day was last saved: all there is where no service has said more."""
     newest = max((day for day, state in known.items() if state.stored), default=None)
     if newest is None:

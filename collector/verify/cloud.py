@@ -9,8 +9,8 @@ from typing import NamedTuple
 
 from collector.archive.mark import Remembered
 from collector.cloud.parse import SpanTotals, spans
-from collector.collect.collector import Collection
-from collector.collect.outages import STRIKES, Cause
+from collector.collect.collector import Collector
+from collector.collect.outages import STRIKES, OutageError
 from collector.collect.totals import are_totals_distrusted, totals_of
 from collector.energy.days import Clock
 from collector.energy.history import first_day, newest_first
@@ -56,7 +56,7 @@ class Comparison:
     uncertain: list[date] = field(default_factory=list)
     unanswered: list[Unanswered] = field(default_factory=list)
     distrusted: str = ""
-    gave_up: Cause | None = None
+    gave_up: OutageError | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,8 +90,8 @@ async def verified(
 
 async def _account(account: AccountAtWork, clock: Clock, watch: Watcher, *, fix: bool) -> list[Verified]:
     found: list[Verified] = []
-    gave_up: Cause | None = None
-    for each in account.collections:
+    gave_up: OutageError | None = None
+    for each in account.collectors:
         archive, meter = each.archive, each.meter
         unusable: AnswerError | None = None
         if gave_up is None:
@@ -116,32 +116,32 @@ async def _account(account: AccountAtWork, clock: Clock, watch: Watcher, *, fix:
     return found
 
 
-async def _taken_over(collection: Collection) -> Cause | None:
+async def _taken_over(collector: Collector) -> OutageError | None:
     """Makes sure that the files are the meter's; gives what keeps the cloud from saying so.
 
     Raises `AnswerError` where no answer can be used.
     """
     try:
-        await collection.take_over()
+        await collector.take_over()
     except (SourceError, ClockUntrusted) as error:
         return error
     return None
 
 
 async def _compare(
-    collection: Collection,
+    collector: Collector,
     stored: Mapping[date, CheckedDay],
     moved: set[date],
     comparison: Comparison,
     watch: Watcher,
 ) -> None:
     """Asks span by span, newest first. A source that never answered gets no patience."""
-    meter, pacer = collection.meter, collection.client.pacer
-    oldest, yesterday = _span(collection, stored)
+    meter, pacer = collector.meter, collector.client.pacer
+    oldest, yesterday = _span(collector, stored)
     before, strikes = pacer.requests, STRIKES - 1
     for first, last in spans(oldest, yesterday):
         watch(meter.name, first, last)
-        told = await totals_of(collection, first, last)
+        told = await totals_of(collector, first, last)
         comparison.requests = pacer.requests - before
         if isinstance(told, SpanTotals) and told.of_utc_days:
             strikes = 0
@@ -151,7 +151,7 @@ async def _compare(
         if isinstance(told, SpanTotals):
             strikes = 0
             days = [day for day in newest_first(last, max(first, oldest)) if day not in moved]
-            _note_differences(collection, days, told, stored, comparison)
+            _note_differences(collector, days, told, stored, comparison)
             continue
         if isinstance(told, KeyRefused | ClockUntrusted):
             comparison.gave_up = told
@@ -168,14 +168,14 @@ async def _compare(
             return
 
 
-def _span(collection: Collection, stored: Mapping[date, CheckedDay]) -> tuple[date, date]:
+def _span(collector: Collector, stored: Mapping[date, CheckedDay]) -> tuple[date, date]:
     """The first and the last day that the cloud is asked for."""
-    today = collection.today()
-    return max(first_day(today, None, collection.since), min(stored, default=today)), today - _DAY
+    today = collector.today()
+    return max(first_day(today, None, collector.since), min(stored, default=today)), today - _DAY
 
 
 def _note_differences(
-    collection: Collection,
+    collector: Collector,
     days: list[date],
     told: SpanTotals,
     stored: Mapping[date, CheckedDay],
@@ -187,7 +187,7 @@ def _note_differences(
         total, checked = told.totals.get(day), stored.get(day, _no_file(day))
         if total is None or checked.sums is None:
             continue  # there is no total, or the file cannot be read, which is a finding already
-        if collection.archive.is_kept(day) and checked.sums is not NOTHING_STORED:
+        if collector.archive.is_kept(day) and checked.sums is not NOTHING_STORED:
             continue  # it need not add up to what another meter, or this one otherwise, counted
         comparison.days += 1
         comparison.complete_days += checked.complete
@@ -196,18 +196,18 @@ def _note_differences(
 
 
 async def _read_again(
-    collection: Collection, stored: Mapping[date, CheckedDay], comparison: Comparison
+    collector: Collector, stored: Mapping[date, CheckedDay], comparison: Comparison
 ) -> None:
     """Has the next round request the days that differ; none where too many of the complete ones do."""
     compared = comparison.complete_days
     different = sum(day in stored and stored[day].complete for day in comparison.different)
-    if are_totals_distrusted(collection, compared, different):
+    if are_totals_distrusted(collector, compared, different):
         comparison.distrusted = f"{different} of {compared} complete days differ, more than a fifth"
         return
     for day, found in comparison.different.items():
         numbers = ", ".join(f"{each.column} {each.stored_kwh} or {each.cloud_kwh:f}" for each in found)
         reason = f"verify: stored kWh and the cloud's total differ: {numbers}"
-        await collection.blocking(collection.archive.want_again, day, reason)
+        await collector.blocking(collector.archive.request_again, day, reason)
 
 
 def _no_file(day: date) -> CheckedDay:

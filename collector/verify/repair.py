@@ -89,7 +89,7 @@ def mend(archive: Archive, meter: Meter, inspection: Inspection, today: date) ->
             log_quarantined(_log.bind(meter=meter.name), aside)
             actions[day] = Action.QUARANTINED
         if first <= day < today:
-            archive.want_again(day, f"verify: {reason}")
+            archive.request_again(day, f"verify: {reason}")
     return actions
 
 

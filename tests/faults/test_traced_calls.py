@@ -66,7 +66,7 @@ def work(folder: Path) -> None:
     for answered in ANSWERS:
         archive.merge(answered, NOW)
     archive.note_failure(filled(FAILED).day, "no answer", NOW)
-    archive.want_again(WANTED, "verify")
+    archive.request_again(WANTED, "verify")
     archive.scan(NOW.date())
     archive.set_aside(ASIDE, "verify")
     archive.probe()

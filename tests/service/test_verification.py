@@ -83,7 +83,7 @@ def flip(path: Path, column: str, change: str = "0.1") -> None:
 
 
 def remembered(here: World, day: date = DAY) -> Outcome | None:
-    asked = Ledger(here.folder() / ".collector" / "ledger.jsonl").asked.get(day)
+    asked = Ledger(here.folder() / ".collector" / "ledger.jsonl").attempts.get(day)
     return None if asked is None else asked.outcome
 
 

@@ -40,12 +40,12 @@ def logged_events() -> Iterator[str]:
         for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, ast.Call) and node.args and isinstance(node.args[0], ast.Constant):
                 owner, _, level = ast.unparse(node.func).rpartition(".")
-                if level == "tell" or (level in LEVELS and "log" in owner):
+                if level in ("log", "tell") or (level in LEVELS and "log" in owner):
                     yield str(node.args[0].value)
     yield from (f"day.{outcome}" for outcome in Outcome)
-    for trouble in vars(outages).values():
-        if isinstance(trouble, outages.Trouble):
-            yield from (trouble.down, trouble.up)
+    for kind in vars(outages).values():
+        if isinstance(kind, outages.Outage):
+            yield from (kind.started, kind.ended)
     yield "library.reported"
 
 
