@@ -21,8 +21,8 @@ from collector.archive.folder import OWN_FOLDER, missing_hours, newest_whole_hou
 from collector.energy.days import date_in
 from collector.energy.history import (
     Availability,
+    DayRecord,
     DayState,
-    Known,
     PlanPolicy,
     coverage,
     expiring_days,
@@ -147,7 +147,7 @@ class Status:
 
 def meter_status(
     folder: Path,
-    known: Mapping[date, Known],
+    known: Mapping[date, DayRecord],
     zone: ZoneInfo,
     availability: Availability | None,
     plan: PlanPolicy,

@@ -25,14 +25,14 @@ from collector.archive.dayfile import (
 from collector.archive.files import read_at_most
 from collector.archive.ledger import Ledger
 from collector.energy.days import known_zone, local_day, local_span
-from collector.energy.history import NOTHING, Availability, Known
+from collector.energy.history import NOTHING, Availability, DayRecord
 from collector.energy.readings import HourReading
 from collector.errors import DamagedFile, UnreadableFile
 
 OWN_FOLDER = ".collector"
 LEDGER_NAME = "ledger.jsonl"
-COMPLETE = Known(stored=True, complete=True)
-PARTIAL = Known(stored=True, complete=False)
+COMPLETE = DayRecord(stored=True, complete=True)
+PARTIAL = DayRecord(stored=True, complete=False)
 
 _OURS = (errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EINTR)  # this process's trouble, not the file's
 _NO_FILE = (errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.ENXIO, errno.ENODEV, errno.ELOOP)
@@ -78,12 +78,12 @@ def quarantined_in(folder: Path) -> int:
         return 0
 
 
-def state_of_file(path: Path, day: date, zone: ZoneInfo | None, day_format: DayFormat) -> Known:
+def state_of_file(path: Path, day: date, zone: ZoneInfo | None, day_format: DayFormat) -> DayRecord:
     """Whether the file's day is complete. Raises `DamagedFile`."""
     return state_of(decode_file(path, day), day, zone, day_format)
 
 
-def state_of(file: DayFile, day: date, zone: ZoneInfo | None, day_format: DayFormat) -> Known:
+def state_of(file: DayFile, day: date, zone: ZoneInfo | None, day_format: DayFormat) -> DayRecord:
     """The same for what is in it. An outdated one is as complete as it says: which hours, is not known."""
     if file.partial or any(reading.solar_kwh is None for reading in file.readings.values()):
         return PARTIAL
@@ -134,14 +134,14 @@ _ORDINARY_S = 24 * _HOUR_S
 class Surveyed(NamedTuple):
     """What a folder holds; its zone, and which days the cloud has, where that is known."""
 
-    known: Mapping[date, Known]
+    known: Mapping[date, DayRecord]
     zone: ZoneInfo | None = None
     availability: Availability | None = None
 
 
 def survey(folder: Path, day_format: DayFormat) -> Surveyed:
     """What a folder holds."""
-    known: dict[date, Known] = {}
+    known: dict[date, DayRecord] = {}
     if not folder.is_dir():
         return Surveyed(known)
     ledger = Ledger(folder / OWN_FOLDER / "ledger.jsonl")
@@ -151,8 +151,8 @@ def survey(folder: Path, day_format: DayFormat) -> Surveyed:
         with suppress(DamagedFile):
             whole = _looks_complete(path, day, zone)
             known[day] = COMPLETE if whole else state_of_file(path, day, zone, day_format)
-    for day, asked in ledger.asked.items():
-        known[day] = known.get(day, NOTHING)._replace(asked=asked)
+    for day, attempt in ledger.attempts.items():
+        known[day] = known.get(day, NOTHING)._replace(last_attempt=attempt)
     return Surveyed(known, zone, ledger.availability)
 
 
@@ -162,7 +162,7 @@ def recorded_zone(folder: Path) -> str | None:
 
 
 def newest_whole_hour(
-    folder: Path, known: Mapping[date, Known], zone: ZoneInfo, *, no_solar: bool
+    folder: Path, known: Mapping[date, DayRecord], zone: ZoneInfo, *, no_solar: bool
 ) -> int | None:
     """The start of the newest hour that is known on every channel, epoch seconds; `None` without one."""
     for day in sorted((day for day, state in known.items() if state.stored), reverse=True):
@@ -174,7 +174,7 @@ def newest_whole_hour(
 
 def missing_hours(
     folder: Path,
-    known: Mapping[date, Known],
+    known: Mapping[date, DayRecord],
     zone: ZoneInfo,
     days: Iterable[date],
     now: datetime,
@@ -207,8 +207,8 @@ def hours_of_today(
     return len(_whole_hours(folder, today, zone, no_solar=no_solar, held_back=False)), over
 
 
-def _is_held_back(state: Known) -> bool:
-    return state.asked is not None and state.asked.is_held_back
+def _is_held_back(state: DayRecord) -> bool:
+    return state.last_attempt is not None and state.last_attempt.is_held_back
 
 
 def _whole_hours(folder: Path, day: date, zone: ZoneInfo, *, no_solar: bool, held_back: bool) -> set[int]:

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 from collector.archive.files import append_whole, read_at_most, replace_file
 from collector.energy.days import LocalDay, is_zone_name
-from collector.energy.history import Asked, Availability, Outcome
+from collector.energy.history import Availability, LastAttempt, Outcome
 from collector.errors import ArchiveError
 
 _MAX_BYTES = 8 * 1024 * 1024
@@ -53,7 +53,7 @@ class Ledger:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._asked: dict[date, Asked] = {}
+        self._attempts: dict[date, LastAttempt] = {}
         self.zone: str | None = None
         self.bounds = UNBOUNDED  # of the mark, in case that it is lost
         self.lost_before: date | None = None
@@ -72,27 +72,27 @@ class Ledger:
 
     def mend(self) -> None:
         """Writes the journal anew where that is due: damaged, torn, or mostly about days forgotten."""
-        if self._is_hurt or self._lines > len(self._asked) + _FORGOTTEN_LINES_KEPT:
+        if self._is_hurt or self._lines > len(self._attempts) + _FORGOTTEN_LINES_KEPT:
             facts: list[Mapping[str, Any]] = [{"zone": self.zone}] if self.zone else []
             facts += [_line_of_bounds(self.bounds)] if self.bounds != UNBOUNDED else []
             facts += [{"lost_before": self.lost_before.isoformat()}] if self.lost_before else []
             facts += [_line_of_availability(self.availability)] if self.availability else []
             facts += [{"differs": day.isoformat()} for day in sorted(self.different)]
             facts += [_fact_of(self.suspicion)] if self.suspicion else []
-            facts += [_line_of(day, asked) for day, asked in sorted(self._asked.items())]
+            facts += [_line_of(day, attempt) for day, attempt in sorted(self._attempts.items())]
             replace_file(self._path, b"".join(json.dumps(fact).encode() + b"\n" for fact in facts))
             self._lines, self._is_hurt = len(facts), False
 
     @property
-    def asked(self) -> Mapping[date, Asked]:
+    def attempts(self) -> Mapping[date, LastAttempt]:
         """The days it remembers."""
-        return self._asked
+        return self._attempts
 
-    def note(self, day: date, asked: Asked) -> None:
+    def note(self, day: date, attempt: LastAttempt) -> None:
         """Remembers how asking for that day ended."""
-        if self._asked.get(day) != asked:
-            self._append(_line_of(day, asked))
-            self._asked[day] = asked
+        if self._attempts.get(day) != attempt:
+            self._append(_line_of(day, attempt))
+            self._attempts[day] = attempt
 
     def remember(
         self, day: LocalDay, outcome: Outcome, now: datetime, *, complete: bool, keep_s: int, reason: str = ""
@@ -102,23 +102,23 @@ class Ledger:
             return  # until its last hour can be there a day is asked for every hour, whatever came
         asked_at = int(now.timestamp())
         if not complete:
-            before = self._asked.get(day.date)
+            before = self._attempts.get(day.date)
             tries = 0 if before is None else before.tries
-            self.note(day.date, Asked(outcome, asked_at, tries + 1, reason))
+            self.note(day.date, LastAttempt(outcome, asked_at, tries + 1, reason))
         elif asked_at < day.end + keep_s:
-            self.note(day.date, Asked(Outcome.WRITTEN, asked_at, 0))
+            self.note(day.date, LastAttempt(Outcome.WRITTEN, asked_at, 0))
         else:
             self.forget(day.date)
 
     def forget(self, day: date) -> None:
         """Forgets that day: its file says all there is to say."""
-        if day in self._asked:
+        if day in self._attempts:
             self._append({"day": day.isoformat(), "outcome": None})
-            del self._asked[day]
+            del self._attempts[day]
 
     def forget_days(self, *, and_zone: bool) -> None:
         """Forgets what was asked of another meter, or of this one otherwise; `mend` makes that last."""
-        self._asked.clear()
+        self._attempts.clear()
         self.lost_before, self.availability = None, None
         self.different.clear()
         if and_zone:
@@ -189,9 +189,9 @@ class Ledger:
             return
         day = date.fromisoformat(fact["day"])
         if fact["outcome"] is None:
-            self._asked.pop(day, None)
+            self._attempts.pop(day, None)
         else:
-            self._asked[day] = Asked(
+            self._attempts[day] = LastAttempt(
                 Outcome(fact["outcome"]), _whole(fact["asked_at"]), _whole(fact["tries"]), str(fact["reason"])
             )
 
@@ -210,13 +210,13 @@ def _suspicion_of(fact: Mapping[str, Any]) -> Suspicion | None:
     return Suspicion(_whole(fact["suspected"]), str(fact["because"]), day)
 
 
-def _line_of(day: date, asked: Asked) -> dict[str, Any]:
+def _line_of(day: date, attempt: LastAttempt) -> dict[str, Any]:
     return {
         "day": day.isoformat(),
-        "outcome": asked.outcome.value,
-        "asked_at": asked.asked_at,
-        "tries": asked.tries,
-        "reason": asked.reason[:_MAX_REASON],
+        "outcome": attempt.outcome.value,
+        "asked_at": attempt.asked_at,
+        "tries": attempt.tries,
+        "reason": attempt.reason[:_MAX_REASON],
     }
 
 

@@ -57,7 +57,16 @@ from collector.archive.mark import (
     write_mark,
 )
 from collector.energy.days import LocalDay, date_in, known_zone, local_day
-from collector.energy.history import DAILY_TRIES, HELD_BACK, NOTHING, Asked, Known, Outcome, first_day, latest
+from collector.energy.history import (
+    DAILY_TRIES,
+    HELD_BACK,
+    NOTHING,
+    DayRecord,
+    LastAttempt,
+    Outcome,
+    first_day,
+    latest,
+)
 from collector.energy.identity import ENOUGH_HOURS, Identity, distinct_hours
 from collector.energy.readings import EnergyDay, Revision, merged
 from collector.energy.totals import DaySums, decimals_of, sums_of
@@ -144,7 +153,7 @@ class Archive:
         self.since: date | None = None  # the first day of this meter, in an archive that was another's before
         self.kept_to: date | None = None  # hours that are stored of days up to it are not this meter's to say
         self._stamps: dict[date, int] = {}  # of each day file, as last read
-        self._known: dict[date, Known] = {}
+        self._known: dict[date, DayRecord] = {}
         self.unreadable: Mapping[date, str] = {}  # files that could not be read at the last look, and why
         self._completed: dict[date, float] = {}  # days that were saved as complete, and when
         self.outdated: set[date] = set()  # files that were saved by other rules of the zone than today's
@@ -273,7 +282,9 @@ class Archive:
             self._remembered.add(self.folder)
         self.since, kept_to = _bounds_of(mark)
         self.kept_to = latest(self.since, kept_to)
-        self._known = {day: NOTHING._replace(asked=asked) for day, asked in self.ledger.asked.items()}
+        self._known = {
+            day: NOTHING._replace(last_attempt=attempt) for day, attempt in self.ledger.attempts.items()
+        }
 
     def _replace(self, before: Mark, mark: Mark) -> None:
         """Forgets what was asked of whom the archive was marked for. Raises `ArchiveRefused`.
@@ -372,7 +383,7 @@ class Archive:
         """
         return self.kept_to is not None and day <= self.kept_to
 
-    def known(self) -> Mapping[date, Known]:
+    def known(self) -> Mapping[date, DayRecord]:
         """What is known of each day, as of the last `scan` and what was merged since. Any thread."""
         return self._known.copy()
 
@@ -454,15 +465,15 @@ class Archive:
         """Nobody is to expect the complete file that once was there of that day."""
         self._checksums.forget(day)
 
-    def want_again(self, day: date, reason: str) -> None:
+    def request_again(self, day: date, reason: str) -> None:
         """Has the next round ask for that past day, whatever is stored of it.
 
         Nothing where the archive is not taken: the folder may be another meter's.
         """
         if not self.is_taken:
             return
-        before = self.ledger.asked.get(day)
-        self.ledger.note(day, Asked.wish(0 if before is None else before.tries, reason))
+        before = self.ledger.attempts.get(day)
+        self.ledger.note(day, LastAttempt.requested_again(0 if before is None else before.tries, reason))
         self._know(day, self._known.get(day, NOTHING))
 
     def suspect(self, zone: ZoneInfo, reason: str, now: datetime, day: date | None = None) -> None:
@@ -494,7 +505,7 @@ class Archive:
 
     def read_once_more(self, day: date, reason: str) -> None:
         """Has the next round ask for that day, and remembers that it was, so that it is done once."""
-        self.want_again(day, reason)
+        self.request_again(day, reason)
         self.ledger.note_different(day)
 
     def sums_of(self, days: Iterable[date]) -> dict[date, DaySums]:
@@ -535,10 +546,12 @@ class Archive:
             write_mark(self._own, self._unwritten_mark)
             self._unwritten_mark = None
 
-    def _know(self, day: date, state: Known) -> None:
-        asked = self.ledger.asked.get(day)
-        if state.stored or asked is not None:
-            self._known[day] = state if asked == state.asked else state._replace(asked=asked)
+    def _know(self, day: date, state: DayRecord) -> None:
+        attempt = self.ledger.attempts.get(day)
+        if state.stored or attempt is not None:
+            self._known[day] = (
+                state if attempt == state.last_attempt else state._replace(last_attempt=attempt)
+            )
         else:
             self._known.pop(day, None)
 
@@ -566,7 +579,7 @@ class Archive:
         zone = self.zone
         if zone is not None and is_outdated(file, zone):
             self.outdated.add(day)
-            self.want_again(day, outdated_by(zone))
+            self.request_again(day, outdated_by(zone))
         else:
             self.outdated.discard(day)
 
@@ -596,13 +609,13 @@ class Archive:
 
     def _want_again_all(self, *reasons: str) -> None:
         """The past days that could not be had for these reasons, or not as complete: the reasons are over."""
-        for day, asked in list(self.ledger.asked.items()):
-            if asked.reason.startswith(reasons) and not asked.is_wish:
-                self.want_again(day, asked.reason)
+        for day, attempt in list(self.ledger.attempts.items()):
+            if attempt.reason.startswith(reasons) and not attempt.is_requested_again:
+                self.request_again(day, attempt.reason)
 
     def _note_held_back(self, day: date, now: datetime) -> None:
         """Asking for it again heals nothing before the rules are new: once a week it is."""
-        self.ledger.note(day, Asked(Outcome.PARTIAL, int(now.timestamp()), DAILY_TRIES + 1, HELD_BACK))
+        self.ledger.note(day, LastAttempt(Outcome.PARTIAL, int(now.timestamp()), DAILY_TRIES + 1, HELD_BACK))
 
     def _refute(self, day: LocalDay, answered: EnergyDay) -> None:
         """The answer that contradicted the rules may have been a mistake: then this one fits them."""
@@ -620,8 +633,8 @@ class Archive:
         path = self._path(day.date)
         if not is_there(path):
             return None, EnergyDay(day, {}), ()
-        asked = self.ledger.asked.get(day.date)
-        held_back = asked is not None and asked.is_held_back
+        attempt = self.ledger.attempts.get(day.date)
+        held_back = attempt is not None and attempt.is_held_back
         data = b""
         try:
             data = read_day_file(path)

@@ -25,7 +25,7 @@ from collector.errors import (
 if TYPE_CHECKING:
     import asyncio
 
-    from collector.collect.outages import Cause
+    from collector.collect.outages import OutageError
     from collector.settings import LogLevel, Settings
 
 
@@ -176,7 +176,7 @@ def unreadable(error: OSError, archive: Path) -> Refused:
     return Refused(exits.CANNOT_CREATE, f"{place} cannot be read: {error.strerror or error}")
 
 
-def code_of(error: ArchiveError | Cause) -> int:
+def code_of(error: ArchiveError | OutageError) -> int:
     """The exit code for what ended a command."""
     if isinstance(error, ArchiveLocked):
         return exits.HELD_BY_ANOTHER
@@ -189,7 +189,7 @@ def code_of(error: ArchiveError | Cause) -> int:
     return exits.CANNOT_SAVE if isinstance(error, OSError) else exits.SOURCE_UNAVAILABLE
 
 
-def advice_on(error: Cause) -> str:
+def advice_on(error: OutageError) -> str:
     """What a person can do about what ended a command."""
     if isinstance(error, KeyRefused):
         return (

@@ -21,7 +21,7 @@ from collector.archive.mark import mark_for
 from collector.cli import exits, starting
 from collector.cloud.meters import Meter
 from collector.energy.days import date_in, home_zone, wall_clock
-from collector.energy.history import DayState, Known, forgotten, latest
+from collector.energy.history import DayRecord, DayState, forgotten, latest
 from collector.errors import ArchiveRefused
 from collector.events import CURES
 from collector.status import (
@@ -133,7 +133,7 @@ def _meter_status(
     )
 
 
-def _saved_at(folder: Path, known: Mapping[date, Known]) -> int | None:
+def _saved_at(folder: Path, known: Mapping[date, DayRecord]) -> int | None:
     """When the newest day was last saved: all there is where no service has reported more."""
     newest = max((day for day, state in known.items() if state.stored), default=None)
     if newest is None:

@@ -23,7 +23,7 @@ from collector.energy.days import Clock, LocalDay, date_in, known_zone, last_ski
 from collector.energy.history import (
     NOTHING,
     Availability,
-    Knowledge,
+    DayRecords,
     Outcome,
     PlanPolicy,
     backfill_days,
@@ -54,7 +54,7 @@ from collector.logs import Logger
 from collector.status import Failure
 from collector.threads import BlockingCalls
 
-Plan = Callable[[date, date | None, Knowledge, Availability | None, datetime], Iterator[date]]
+Plan = Callable[[date, date | None, DayRecords, Availability | None, datetime], Iterator[date]]
 """From today, the oldest day wanted, what is known, which days the cloud has, and now: what to collect."""
 
 _USUAL = RequestPolicy()
@@ -77,7 +77,7 @@ class Lane(StrEnum):
     BACKFILL = "backfill"
 
 
-class Collection:
+class Collector:
     """One meter's way from its cloud into its archive."""
 
     def __init__(
@@ -104,7 +104,7 @@ class Collection:
         self.totals: Mapping[date, DayTotal] = {}  # the cloud's, until the stored days are compared with them
         self.totals_waits = 0  # how often they could not be read
         self.totals_not_before = 0.0  # loop time
-        self.is_looked_at = False  # whether the files were; until then nothing is known of them
+        self.is_scanned = False  # whether the files were; until then nothing is known of them
         self.writes = 0  # how often a day was saved
         self.answered_at: int | None = None  # epoch seconds: the last answer for today that was kept
         self.failure: Failure | None = None
@@ -220,7 +220,7 @@ class Collection:
         async with self._taking_over:
             if self.archive.is_taken:
                 return
-            await self.look()
+            await self.scan()
             if self.refusal is not None:
                 raise self.refusal
             archive, today = self.archive, self.today()
@@ -241,7 +241,7 @@ class Collection:
             self._log_adopted(len(files))
             if archive.ledger.rebuilt:
                 self._log.warning("ledger.rebuilt")
-            await self.look()
+            await self.scan()
 
     async def adopt(self) -> None:
         """Takes the archive, whatever it holds, because a person says so. `refusal` where it cannot be."""
@@ -275,11 +275,15 @@ class Collection:
 
     def _refused(self, error: ArchiveRefused | ArchiveLocked) -> ArchiveRefused | ArchiveLocked:
         """Notes why the archive must not be used, and logs it where it is news."""
-        is_missing = isinstance(error, ArchiveRefused) and error.event == "archive.missing"
-        event = "archive.missing" if is_missing else "archive.refused"
-        self.note_failure(event, str(error))
-        if str(error) != str(self.refusal or ""):
-            self._log.error(event, reason=str(error))
+        is_news = str(error) != str(self.refusal or "")
+        if isinstance(error, ArchiveRefused) and error.event == "archive.missing":
+            self.note_failure("archive.missing", str(error))
+            if is_news:
+                self._log.error("archive.missing", reason=str(error))
+        else:
+            self.note_failure("archive.refused", str(error))
+            if is_news:
+                self._log.error("archive.refused", reason=str(error))
         self.refusal = error
         return error
 
@@ -431,8 +435,8 @@ class Collection:
         """Remembers what went wrong last, for those who ask from outside."""
         self.failure = Failure(event, int(self._clock().timestamp()), reason)
 
-    async def look(self) -> None:
-        """Looks at the files: finds what a person changed, and moves damaged ones aside.
+    async def scan(self) -> None:
+        """Scans the files: finds what a person changed, and moves damaged ones aside.
 
         Where the archive is not taken yet, it is tried: `refusal` says why it must not be, if so.
         Raises `OSError` where the disk is in trouble.
@@ -442,7 +446,7 @@ class Collection:
         if not self.archive.is_taken:
             return
         damaged = await self.blocking(self.archive.scan, self.today())
-        self.is_looked_at = True
+        self.is_scanned = True
         for quarantined in damaged:
             log_quarantined(self._log, quarantined)
         if self.archive.unreadable.keys() - self._unreadable:
@@ -461,7 +465,7 @@ class Collection:
         self._gone = {day: forgotten for day, forgotten in self._gone.items() if day in still_gone}
         if gone := self.archive.gone:
             self._log_gone(gone)
-            await self.blocking(self._want_again, gone)
+            await self.blocking(self._request_again, gone)
 
     def _log_gone(self, days: Set[date]) -> None:
         """Complete files that are gone: each once by this process, once more when the cloud has forgotten it.
@@ -475,13 +479,13 @@ class Collection:
             self._log.warning("file.gone", older=older, forgotten=forgotten, **_listed(news.keys()))
         self._gone |= news
 
-    def _want_again(self, days: Set[date]) -> None:
+    def _request_again(self, days: Set[date]) -> None:
         """Has the next round ask for days that were reported as gone, as far as the cloud keeps them."""
         today = self.today()
         first = first_day(today, None, self.since)
         for day in sorted(days):
             if first <= day < today:
-                self.archive.want_again(day, "file.gone")
+                self.archive.request_again(day, "file.gone")
         self.archive.note_reported()
 
     def days_for(self, lane: Lane) -> Iterator[date]:
@@ -519,7 +523,7 @@ class Collection:
         """Which days the cloud has, as last known."""
         return self.archive.ledger.availability
 
-    def wants_totals(self, first: date) -> bool:
+    def needs_totals(self, first: date) -> bool:
         """Whether the daily totals are to be requested before days down to `first` are collected."""
         if not self.archive.is_taken or not is_worth_it(first, self.today()):
             return False
@@ -527,7 +531,7 @@ class Collection:
         is_due = known is None or known.is_due(self._clock()) or first < known.first
         return is_due and asyncio.get_running_loop().time() >= self.totals_not_before
 
-    def first_wanted(self) -> date:
+    def first_to_backfill(self) -> date:
         """The oldest day that the service backfills."""
         return first_day(self.today(), self.policy.backfill_days, self.since)
 
@@ -565,7 +569,7 @@ class Collection:
             oldest = first_day(today, None, since)
             known = self.archive.known()
             return heal_days(self.zone, oldest, known, self.availability, now, self.policy)
-        return backfill_days(today, self.first_wanted(), self.archive.known, self.availability)
+        return backfill_days(today, self.first_to_backfill(), self.archive.known, self.availability)
 
 
 def check_clock(now: datetime, today: date, cloud_now: datetime | None, newest_stored: date | None) -> None:

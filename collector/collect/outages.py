@@ -1,4 +1,4 @@
-"""Troubles: what stops a whole account, how it is told, and how long to wait before each probe."""
+"""Outages: what stops a whole account, its events, and how long to wait before each probe."""
 
 from __future__ import annotations
 
@@ -28,28 +28,28 @@ def _growing(cap_s: float = _CAP_S) -> Iterator[float]:
 
 
 @dataclass(frozen=True, slots=True)
-class Trouble:
-    """Something that makes it useless to go on: the events that tell it, and the waits between probes.
+class Outage:
+    """A kind of outage: the events of its start and its end, and the waits between probes.
 
-    `step` is where it stops a day on its way: a day that comes further is past the troubles before.
+    `step` is where it stops a day on its way: a day that comes further ends the outages before.
     """
 
     step: int
-    down: str
-    up: str
+    started: str
+    ended: str
     waits_s: Callable[[], Iterator[float]]
 
 
-SOURCE = Trouble(0, "source.unavailable", "source.recovered", _growing)
+SOURCE = Outage(0, "source.unavailable", "source.recovered", _growing)
 METER = replace(SOURCE, waits_s=partial(_growing, _REJECTED_CAP_S))  # of one meter alone
-KEY = Trouble(1, "key.refused", "key.accepted", lambda: repeat(_KEY_S))
-CLOCK = Trouble(2, "clock.untrusted", "clock.trusted", lambda: repeat(_CLOCK_S))
-STORAGE_FULL = Trouble(3, "storage.full", "storage.recovered", lambda: chain((5.0,), repeat(_STORAGE_S)))
-STORAGE_FAILED = Trouble(3, "storage.failed", "storage.recovered", lambda: chain((5.0,), repeat(_STORAGE_S)))
+KEY = Outage(1, "key.refused", "key.accepted", lambda: repeat(_KEY_S))
+CLOCK = Outage(2, "clock.untrusted", "clock.trusted", lambda: repeat(_CLOCK_S))
+STORAGE_FULL = Outage(3, "storage.full", "storage.recovered", lambda: chain((5.0,), repeat(_STORAGE_S)))
+STORAGE_FAILED = Outage(3, "storage.failed", "storage.recovered", lambda: chain((5.0,), repeat(_STORAGE_S)))
 
 
-Cause = SourceError | OSError | ClockUntrusted
-"""What may stop a whole account."""
+OutageError = SourceError | OSError | ClockUntrusted
+"""What may stop a whole account: an outage."""
 
 
 class Refusal(NamedTuple):
@@ -60,8 +60,8 @@ class Refusal(NamedTuple):
     next_try_at: float
 
 
-def trouble_of(error: Cause) -> Trouble:
-    """What kind of trouble that error is."""
+def outage_of(error: OutageError) -> Outage:
+    """Which kind of outage that error means."""
     if isinstance(error, ClockUntrusted):
         return CLOCK
     if isinstance(error, KeyRefused):
@@ -71,11 +71,11 @@ def trouble_of(error: Cause) -> Trouble:
     return STORAGE_FULL if error.errno in (errno.ENOSPC, errno.EDQUOT) else STORAGE_FAILED
 
 
-def reason_of(error: Cause) -> str:
+def reason_of(error: OutageError) -> str:
     """Why, in a few words: the source's own, or what the error says."""
     return error.reason if isinstance(error, SourceError) else str(error)
 
 
-def cure_of(error: Cause) -> str:
+def cure_of(error: OutageError) -> str:
     """What a person can do about this very reason; empty where there is only what the event's name says."""
     return error.cure if isinstance(error, SourceError) else ""

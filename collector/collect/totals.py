@@ -9,7 +9,7 @@ from datetime import date, datetime, timedelta
 from collector import logs
 from collector.cloud.client import RequestPolicy
 from collector.cloud.parse import SPAN_DAYS, SpanTotals, read_totals, span_before
-from collector.collect.collector import Collection
+from collector.collect.collector import Collector
 from collector.energy.days import local_day
 from collector.energy.history import Availability, first_day, is_worth_it
 from collector.energy.totals import Difference, are_distrusted, differences
@@ -34,26 +34,26 @@ _log = logs.get_logger("totals")
 
 
 async def totals_of(
-    collection: Collection, first: date, last: date, policy: RequestPolicy = _USUAL
+    collector: Collector, first: date, last: date, policy: RequestPolicy = _USUAL
 ) -> SpanTotals | CollectorError:
     """The totals of those days, or why there are none. Raises `CalledOff`."""
     try:
-        answer = await collection.client.fetch_totals(collection.meter, first, last, policy)
-        collection.check_clock()
-        totals = read_totals(answer, collection.meter)
+        answer = await collector.client.fetch_totals(collector.meter, first, last, policy)
+        collector.check_clock()
+        totals = read_totals(answer, collector.meter)
     except ZoneUnknown as error:
-        collection.log_unknown_zone(error.zone, None)
+        collector.log_unknown_zone(error.zone, None)
         return error
     except (AnswerError, ClockUntrusted, SourceError) as error:
         return error
-    known = collection.archive.zone
+    known = collector.archive.zone
     for day in (first, last):
         if known is not None and local_day(day, known).hours != local_day(day, totals.zone).hours:
             return AnswerError("timezone", f"{totals.zone.key}, but until now {known.key}")
     return totals
 
 
-async def look_ahead(collection: Collection, first: date, policy: RequestPolicy) -> bool:
+async def read_totals_ahead(collector: Collector, first: date, policy: RequestPolicy) -> bool:
     """Notes which of the days from `first` to yesterday the cloud has, by its daily totals.
 
     Returns whether the cloud answered. Totals that it refuses, or gives in another interval, are no outage:
@@ -63,18 +63,18 @@ async def look_ahead(collection: Collection, first: date, policy: RequestPolicy)
     """
     try:
         with suppress(CalledOff, OSError):  # a disk in trouble is told by the work itself
-            if await _read_down(collection, first, policy):
-                collection.totals_waits = 0
+            if await _read_down(collector, first, policy):
+                collector.totals_waits = 0
                 return True
-        wait_s = min(_WAIT_S * 2**collection.totals_waits, _MOST_WAIT_S)
-        collection.totals_waits += 1
-        collection.totals_not_before = asyncio.get_running_loop().time() + wait_s
+        wait_s = min(_WAIT_S * 2**collector.totals_waits, _MOST_WAIT_S)
+        collector.totals_waits += 1
+        collector.totals_not_before = asyncio.get_running_loop().time() + wait_s
         return False
     finally:
-        collection.is_reading_totals = False
+        collector.is_reading_totals = False
 
 
-def spans_wanted(first: date, today: date, known: Availability | None, now: datetime) -> int:
+def spans_needed(first: date, today: date, known: Availability | None, now: datetime) -> int:
     """How many spans of totals are read before days down to `first` are collected, where nothing fails."""
     if not is_worth_it(first, today) or (known and not known.is_due(now) and first >= known.first):
         return 0
@@ -88,84 +88,84 @@ def spans_wanted(first: date, today: date, known: Availability | None, now: date
     return count
 
 
-async def check_totals(collection: Collection) -> None:
+async def check_totals(collector: Collector) -> None:
     """Has complete days that differ from their totals read again, each once; reports them.
 
     Where many differ it is the totals that mean something else: then none is.
     """
-    totals, collection.totals = collection.totals, {}
-    stored = collection.archive.known()
-    is_kept = collection.archive.is_kept  # another one counted them: they need not add up to this one's
+    totals, collector.totals = collector.totals, {}
+    stored = collector.archive.known()
+    is_kept = collector.archive.is_kept  # another one counted them: they need not add up to this one's
     days = sorted(day for day in totals if day in stored and stored[day].complete and not is_kept(day))
     compared = 0
     different: dict[date, tuple[Difference, ...]] = {}
     with suppress(OSError):  # a disk in trouble is told by the work itself
         for place in range(0, len(days), _AT_ONCE):
             some = days[place : place + _AT_ONCE]
-            sums = await collection.blocking(collection.archive.sums_of, some)
+            sums = await collector.blocking(collector.archive.sums_of, some)
             compared += len(sums)
             for day, each in sums.items():
                 if found := differences(each, totals[day], complete=True):
                     different[day] = found
-        if are_totals_distrusted(collection, compared, len(different)):
+        if are_totals_distrusted(collector, compared, len(different)):
             return
-        log = _log.bind(meter=collection.meter.name)
+        log = _log.bind(meter=collector.meter.name)
         for day, found in different.items():
-            if day not in collection.archive.ledger.different:
+            if day not in collector.archive.ledger.different:
                 log.warning(
                     "day.differs",
                     day=str(day),
                     columns={each.column: [str(each.stored_kwh), f"{each.cloud_kwh:f}"] for each in found},
                 )
-                await collection.blocking(collection.archive.read_once_more, day, "it differs from its total")
+                await collector.blocking(collector.archive.read_once_more, day, "it differs from its total")
 
 
-def are_totals_distrusted(collection: Collection, compared: int, different: int) -> bool:
+def are_totals_distrusted(collector: Collector, compared: int, different: int) -> bool:
     """Whether so many complete days differ from their totals that none is to be read again; logs that."""
     distrusted = are_distrusted(compared, different)
     if distrusted:
-        log = _log.bind(meter=collection.meter.name)
+        log = _log.bind(meter=collector.meter.name)
         log.warning("totals.distrusted", compared=compared, different=different)
     return distrusted
 
 
-async def _read_down(collection: Collection, first: date, policy: RequestPolicy) -> bool:
+async def _read_down(collector: Collector, first: date, policy: RequestPolicy) -> bool:
     """Reads the totals down to `first`; whether the cloud answered. Raises `CalledOff`, `OSError`.
 
     The spans grow as long as the answers come by the day.
     """
-    now = collection.now()
-    newest = last = collection.today() - _DAY
+    now = collector.now()
+    newest = last = collector.today() - _DAY
     asked_at, days = int(now.timestamp()), set[date]()
-    known = collection.availability
+    known = collector.availability
     if known is not None and known.is_usable and not known.is_due(now):
         asked_at, newest, last, days = known.asked_at, known.last, known.first - _DAY, set(known.days())
-    totals = dict(collection.totals)
+    totals = dict(collector.totals)
     length, is_growing = SPAN_DAYS, True
     while first <= last:
         span = span_before(first, last, length)
-        told = await totals_of(collection, *span, policy)
+        told = await totals_of(collector, *span, policy)
         if isinstance(told, SpanTotals):
             last = span[0] - _DAY
             length = min(2 * length, _MOST_DAYS) if is_growing else length
             days |= told.with_data
             totals.update((day, total) for day, total in told.totals.items() if day in told.with_data)
             if days:
-                await _note(collection, asked_at, max(first, span[0]), newest, days)
+                await _note(collector, asked_at, max(first, span[0]), newest, days)
         elif isinstance(told, ZoneUnknown):  # this machine's lack, and no refusal: it may end any time
             return False
         elif isinstance(told, AnswerError | Rejected | Unavailable) and length > SPAN_DAYS:
             length, is_growing = length // 2, False
         elif isinstance(told, AnswerError | Rejected):
-            return await _refuse(collection, asked_at, first, newest, last, days, str(told))
+            return await _refuse(collector, asked_at, first, newest, last, days, str(told))
         else:
             return False
     if not days:
-        return await _refuse(collection, asked_at, first, newest, last, days, "no day has a total above zero")
-    collection.totals = totals
-    availability = await _note(collection, asked_at, first, newest, days)
-    beginning = availability.beginning_seen(first_day(collection.today(), None, None))
-    _log.bind(meter=collection.meter.name).info(
+        return await _refuse(collector, asked_at, first, newest, last, days, "no day has a total above zero")
+    collector.totals = totals
+    availability = await _note(collector, asked_at, first, newest, days)
+    beginning = availability.beginning_seen(first_day(collector.today(), None, None))
+    _log.bind(meter=collector.meter.name).info(
         "totals.read",
         oldest=str(first),
         newest=str(newest),
@@ -176,7 +176,7 @@ async def _read_down(collection: Collection, first: date, policy: RequestPolicy)
 
 
 async def _refuse(
-    collection: Collection,
+    collector: Collector,
     asked_at: int,
     first: date,
     newest: date,
@@ -185,20 +185,20 @@ async def _refuse(
     reason: str,
 ) -> bool:
     """Notes that there are no totals from `first` to `last`: any of these days may have data."""
-    _log.bind(meter=collection.meter.name).warning("totals.refused", reason=reason)
+    _log.bind(meter=collector.meter.name).warning("totals.refused", reason=reason)
     if days:
         days |= {first + number * _DAY for number in range((last - first).days + 1)}
-    await _note(collection, asked_at, first, newest, days)
+    await _note(collector, asked_at, first, newest, days)
     return True
 
 
 async def _note(
-    collection: Collection, asked_at: int, first: date, newest: date, days: set[date]
+    collector: Collector, asked_at: int, first: date, newest: date, days: set[date]
 ) -> Availability:
     """Remembers which days from `first` to `newest` have data: by their totals, or as they are stored."""
     if days:
-        stored = {day for day, state in collection.archive.known().items() if state.stored}
+        stored = {day for day, state in collector.archive.known().items() if state.stored}
         days = {day for day in days | stored if first <= day <= newest}
     availability = Availability.of(asked_at, first, newest, days)
-    await collection.blocking(collection.archive.ledger.note_availability, availability)
+    await collector.blocking(collector.archive.ledger.note_availability, availability)
     return availability

@@ -13,19 +13,19 @@ from itertools import chain, count
 from collector import logs
 from collector.archive.store import DayOutcome
 from collector.cloud.client import RequestPolicy
-from collector.collect.collector import Collection, Lane
+from collector.collect.collector import Collector, Lane
 from collector.collect.outages import (
     CLOCK,
     KEY,
     METER,
     SOURCE,
     STRIKES,
-    Cause,
+    OutageError,
     Refusal,
+    outage_of,
     reason_of,
-    trouble_of,
 )
-from collector.collect.totals import look_ahead
+from collector.collect.totals import read_totals_ahead
 from collector.energy.history import Outcome, newest_first
 from collector.errors import (
     ArchiveLocked,
@@ -47,7 +47,7 @@ class Job:
     """Many days of one meter, for one reason, and what became of them."""
 
     lane: Lane
-    collection: Collection
+    collector: Collector
     days: Iterator[date]
     started_at: float
     done: asyncio.Event = field(default_factory=asyncio.Event)
@@ -67,7 +67,7 @@ class Job:
     _holds_before: int = 0
 
     def __post_init__(self) -> None:
-        pacer = self.collection.client.pacer
+        pacer = self.collector.client.pacer
         self._requests_before, self._holds_before = pacer.requests, pacer.holds
 
     def next_day(self) -> date | None:
@@ -81,7 +81,7 @@ class Job:
     @property
     def has_more(self) -> bool:
         """Whether a further day waits; one that another job has taken already does not count."""
-        claimed = self.collection.claimed
+        claimed = self.collector.claimed
         if not self._waiting and (day := next((day for day in self.days if day not in claimed), None)):
             claimed.add(day)
             self._waiting.append(day)
@@ -97,9 +97,9 @@ class Job:
         return None if self.reaches_to is None or self.ended else self.reaches_to()
 
     @property
-    def wants_totals(self) -> bool:
+    def needs_totals(self) -> bool:
         """Whether the cloud's daily totals are to be read first."""
-        return (oldest := self.oldest) is not None and self.collection.wants_totals(oldest)
+        return (oldest := self.oldest) is not None and self.collector.needs_totals(oldest)
 
     def give_back(self, day: date) -> None:
         """The day could not be had now, through no fault of its own: it comes first next time.
@@ -117,7 +117,7 @@ class Job:
     def release(self, day: date) -> None:
         """The day is not wanted any more."""
         self.open -= 1
-        self.collection.claimed.discard(day)
+        self.collector.claimed.discard(day)
 
     def record(self, outcome: DayOutcome) -> None:
         """One day is done."""
@@ -132,7 +132,7 @@ class Job:
         if not self.ended:
             self._dropped = chain(list(self._waiting), self.days)
         self.days = iter(())
-        self.collection.claimed.difference_update(self._waiting)
+        self.collector.claimed.difference_update(self._waiting)
         self._waiting.clear()
         self.exhausted = self.ended = True
 
@@ -142,12 +142,12 @@ class Job:
         return self.exhausted and not self.open
 
     def finish(self, now: float) -> None:
-        """Tells the job's story in one line; quietly where it had no day. `now` is loop time."""
-        pacer = self.collection.client.pacer
-        tell = _log.info if self.counts else _log.debug
-        tell(
+        """Logs the job's story in one line; at debug level where it had no day. `now` is loop time."""
+        pacer = self.collector.client.pacer
+        log = _log.info if self.counts else _log.debug
+        log(
             "job.finished",
-            meter=self.collection.meter.name,
+            meter=self.collector.meter.name,
             job=self.lane.value,
             **{outcome.value: self.counts[outcome] for outcome in Outcome},
             requests=pacer.requests - self._requests_before,
@@ -165,7 +165,7 @@ class Lanes:
 
     def __init__(self) -> None:
         self._jobs: dict[Lane, deque[Job]] = {lane: deque() for lane in Lane}
-        self._aside: set[Collection] = set()
+        self._aside: set[Collector] = set()
         self._news = asyncio.Event()
         self._paused = False
         self._closed = False
@@ -177,11 +177,11 @@ class Lanes:
     @property
     def has_more(self) -> bool:
         """Whether a further day waits, beside those under way."""
-        return any(job.has_more for job in self.jobs() if job.collection not in self._aside)
+        return any(job.has_more for job in self.jobs() if job.collector not in self._aside)
 
-    def has_more_of(self, collection: Collection) -> bool:
+    def has_more_of(self, collector: Collector) -> bool:
         """Whether a further day of that meter waits."""
-        return any(job.has_more for job in self.jobs() if job.collection is collection)
+        return any(job.has_more for job in self.jobs() if job.collector is collector)
 
     @property
     def is_closed(self) -> bool:
@@ -221,13 +221,13 @@ class Lanes:
         self._paused = False
         self._news.set()
 
-    def set_aside(self, collection: Collection) -> None:
+    def set_aside(self, collector: Collector) -> None:
         """Hands out no day of that meter until `take_back`; its jobs wait."""
-        self._aside.add(collection)
+        self._aside.add(collector)
 
-    def take_back(self, collection: Collection) -> None:
+    def take_back(self, collector: Collector) -> None:
         """Goes on handing out that meter's days."""
-        self._aside.discard(collection)
+        self._aside.discard(collector)
         self._news.set()
 
     def close(self) -> None:
@@ -243,10 +243,10 @@ class Lanes:
             waiting = self._jobs[lane]
             for job in list(waiting):
                 waiting.rotate(-1)
-                if job.collection in self._aside or self._waits_for_another(job):
+                if job.collector in self._aside or self._waits_for_another(job):
                     continue
-                if job.wants_totals:
-                    job.collection.is_reading_totals = True
+                if job.needs_totals:
+                    job.collector.is_reading_totals = True
                     job.open += 1
                     return job, None
                 if (day := job.next_day()) is not None:
@@ -257,11 +257,11 @@ class Lanes:
 
     def _waits_for_another(self, job: Job) -> bool:
         """Whether it is being found out whether the archive may be used, or which days there are."""
-        collection = job.collection
-        if job.reaches_to is not None and collection.is_reading_totals:
+        collector = job.collector
+        if job.reaches_to is not None and collector.is_reading_totals:
             return True
-        jobs = (each for each in self.jobs() if each.collection is collection)
-        return not collection.archive.is_taken and any(each.open for each in jobs)
+        jobs = (each for each in self.jobs() if each.collector is collector)
+        return not collector.archive.is_taken and any(each.open for each in jobs)
 
     def _finish(self, job: Job) -> None:
         if job in self._jobs[job.lane]:
@@ -291,50 +291,50 @@ class _Row:
 class AccountRunner:
     """Collects the days of one account's meters until stopped.
 
-    A source that is down is noticed after three failed days in a row, told once, probed ever more slowly
-    by a single request; then the work goes on where it stood. So for a bad disk and a refused key.
+    A source that is down is noticed after three failed days in a row, logged once, and probed by single
+    requests at growing intervals; then the work continues. A bad disk and a refused key likewise.
     A meter whose days are all rejected is down alone; where all of them are, it is the account.
     """
 
     def __init__(self, account: str, workers: int, patience_s: float | None = None) -> None:
-        """`patience_s`: how long to wait in trouble, `None` for ever; else none before a first answer."""
+        """`patience_s`: how long to wait in an outage, `None` for ever; else not before a first answer."""
         self._workers = workers
         self._patience_s = patience_s
         self._log = logs.get_logger("runner").bind(account=account)
         self._lanes = Lanes()
         self._under_way = 0
         self._group: asyncio.TaskGroup
-        self._struck: list[tuple[Job, date, Cause]] = []
+        self._struck: list[tuple[Job, date, OutageError]] = []
         self._recovery: asyncio.Task[None] | None = None
-        self._collections: list[Collection] = []  # those that ever had a job
-        self._rows: dict[Collection, _Row] = {}
-        self.rejected: dict[Collection, Rejected] = {}  # meters that are down alone, and why
+        self._collectors: list[Collector] = []  # those that ever had a job
+        self._rows: dict[Collector, _Row] = {}
+        self.rejected: dict[Collector, Rejected] = {}  # meters that are down alone, and why
         self._judging = asyncio.Lock()
         self._answered = False
         self._unknown: set[str] = set()
-        self.trouble: Cause | None = None  # what keeps the account from working now
+        self.outage: OutageError | None = None  # what keeps the account from working now
         self.moved_at = asyncio.get_running_loop().time()  # when a day was last dealt with, well or not
-        self.on_turn: Callable[[], None] = lambda: None  # called when a trouble begins, changes or ends
-        self.given_up: Cause | None = None
+        self.on_outage_change: Callable[[], None] = lambda: None  # when one begins, changes or ends
+        self.given_up: OutageError | None = None
         self.refusal: Refusal | None = None  # of the key; one that is set before `run` is gone on with
         self.refused_since: float | None = None  # loop time: of another key, which this one has replaced
-        self.wants_new_plans = False
+        self.needs_new_plans = False
 
-    def request(self, lane: Lane, collection: Collection) -> Job | None:
-        """Asks for a job; `None` where the same one is waiting or running already."""
+    def request(self, lane: Lane, collector: Collector) -> Job | None:
+        """Adds a job; `None` where the same one is waiting or running already."""
         for job in self._lanes.jobs():
-            if job.lane is lane and job.collection is collection and not job.exhausted:
+            if job.lane is lane and job.collector is collector and not job.exhausted:
                 return None
-        job = Job(lane, collection, collection.days_for(lane), asyncio.get_running_loop().time())
+        job = Job(lane, collector, collector.days_for(lane), asyncio.get_running_loop().time())
         if lane is Lane.BACKFILL:
-            job.reaches_to = collection.first_wanted
+            job.reaches_to = collector.first_to_backfill
         return self.put(job)
 
     def put(self, job: Job) -> Job:
         """Adds a job of one's own making."""
-        self._log.debug("job.started", meter=job.collection.meter.name, job=job.lane.value)
-        if job.collection not in self._collections:
-            self._collections.append(job.collection)
+        self._log.debug("job.started", meter=job.collector.meter.name, job=job.lane.value)
+        if job.collector not in self._collectors:
+            self._collectors.append(job.collector)
         self._lanes.put(job)
         return job
 
@@ -349,7 +349,7 @@ class AccountRunner:
         try:
             async with asyncio.TaskGroup() as self._group:
                 if self.refusal is not None:
-                    self._go_down(self.refusal.error)
+                    self._begin_outage(self.refusal.error)
                 for _ in range(self._workers):
                     self._group.create_task(self._work())
         finally:
@@ -378,10 +378,10 @@ class AccountRunner:
             job, day = taken
             self._under_way += 1
             if day is None:
-                await self._look_ahead(job)
+                await self._read_totals_ahead(job)
                 continue
             try:
-                found = await self._attempt(job.collection, day)
+                found = await self._attempt(job.collector, day)
             except CalledOff:
                 found = None
             self._under_way -= 1
@@ -389,20 +389,20 @@ class AccountRunner:
                 job.give_back(day)
             elif isinstance(found, DayOutcome):
                 job.record(found)
-                await self._answered_by(job.collection)
+                await self._answered_by(job.collector)
                 if self._recovery is None:
-                    await self._let_go()
+                    await self._retry_struck()
             elif isinstance(found, Rejected):
                 await self._reject(job, day, found)
             else:
                 await self._strike(job, day, found)
             self._lanes.settle(job)
 
-    async def _look_ahead(self, job: Job) -> None:
+    async def _read_totals_ahead(self, job: Job) -> None:
         """Reads the daily totals. Where the cloud fails, the first day will show it."""
-        oldest = job.oldest or job.collection.today()
-        if await look_ahead(
-            job.collection, oldest, RequestPolicy(is_called_off=lambda: self._recovery is not None)
+        oldest = job.oldest or job.collector.today()
+        if await read_totals_ahead(
+            job.collector, oldest, RequestPolicy(is_called_off=lambda: self._recovery is not None)
         ):
             self._answered = True
         self.moved_at = asyncio.get_running_loop().time()
@@ -411,8 +411,8 @@ class AccountRunner:
         self._lanes.settle(job)
 
     async def _attempt(
-        self, collection: Collection, day: date, *, is_probe: bool = False
-    ) -> DayOutcome | Cause:
+        self, collector: Collector, day: date, *, is_probe: bool = False
+    ) -> DayOutcome | OutageError:
         """Collects one day; gives the error where nobody could have now.
 
         Raises `CalledOff`: a probe only where the archive must not be used.
@@ -425,15 +425,15 @@ class AccountRunner:
             return held is not None or (self._recovery is not None and not is_probe)
 
         try:
-            outcome = await collection.collect_day(day, RequestPolicy(is_probe, is_called_off))
+            outcome = await collector.collect_day(day, RequestPolicy(is_probe, is_called_off))
         except CalledOff:
             if held is None:
                 raise
             return held
         except (ArchiveRefused, ArchiveLocked) as error:  # the other meters go on
             self.moved_at = asyncio.get_running_loop().time()
-            self._end_jobs_of(collection)
-            self._forget_struck(collection)
+            self._end_jobs_of(collector)
+            self._forget_struck(collector)
             raise CalledOff from error
         except (Unavailable, RateLimited, KeyRefused, ClockUntrusted, OSError) as error:
             return error
@@ -441,66 +441,66 @@ class AccountRunner:
             self.moved_at = asyncio.get_running_loop().time()
             return error
         except DeviceUnknown as error:
-            outcome = self._without_device(collection, day, error)
+            outcome = self._without_device(collector, day, error)
         except Exception as error:  # noqa: BLE001 - the outermost guard of one day: the others go on
-            self._log.exception("job.failed", meter=collection.meter.name, day=str(day))
-            collection.note_failure("job.failed", type(error).__name__)
+            self._log.exception("job.failed", meter=collector.meter.name, day=str(day))
+            collector.note_failure("job.failed", type(error).__name__)
             return DayOutcome.failed(day, f"unexpected: {type(error).__name__}")
         else:
-            self._unknown.discard(collection.meter.name)
+            self._unknown.discard(collector.meter.name)
             if outcome.is_common:  # until the next round
-                self._end_jobs_of(collection)
+                self._end_jobs_of(collector)
         self._answered = True
         self.moved_at = asyncio.get_running_loop().time()
         if self.refused_since is not None:
-            self._log.info(KEY.up, down_s=round(self.moved_at - self.refused_since, 3))
+            self._log.info(KEY.ended, down_s=round(self.moved_at - self.refused_since, 3))
             self.refused_since = None
         return outcome
 
     def _held_for_too_long(self) -> RateLimited | None:
         """The hold that the cloud asks for, where it outlasts the patience of whoever waits."""
-        pacer = self._collections[0].client.pacer
+        pacer = self._collectors[0].client.pacer
         if self._patience_s is None or pacer.hold_s <= self._patience_s:
             return None
         left_s = pacer.held_until - asyncio.get_running_loop().time()
         return RateLimited(f"the account's request limit is reached, for {left_s / 60:.0f} min more")
 
-    def _without_device(self, collection: Collection, day: date, error: DeviceUnknown) -> DayOutcome:
+    def _without_device(self, collector: Collector, day: date, error: DeviceUnknown) -> DayOutcome:
         """The device is unknown: the other meters go on, this one's jobs end until the next round."""
-        name = collection.meter.name
+        name = collector.meter.name
         if name not in self._unknown:
             self._unknown.add(name)
             self._log.error("device.unknown", meter=name, reason=error.reason)
-        collection.note_failure("device.unknown", error.reason)
-        self._end_jobs_of(collection)
+        collector.note_failure("device.unknown", error.reason)
+        self._end_jobs_of(collector)
         return DayOutcome.failed(day, error.reason)
 
-    def _end_jobs_of(self, collection: Collection) -> None:
+    def _end_jobs_of(self, collector: Collector) -> None:
         for each in self._lanes.jobs():
-            if each.collection is collection:
+            if each.collector is collector:
                 each.end()
 
-    def _forget_struck(self, collection: Collection) -> None:
+    def _forget_struck(self, collector: Collector) -> None:
         """What waits of that meter is not wanted any more."""
-        for job, day, _ in [each for each in self._struck if each[0].collection is collection]:
+        for job, day, _ in [each for each in self._struck if each[0].collector is collector]:
             job.release(day)
             self._lanes.settle(job)
-        self._struck = [each for each in self._struck if each[0].collection is not collection]
+        self._struck = [each for each in self._struck if each[0].collector is not collector]
 
-    async def _strike(self, job: Job, day: date, error: Cause) -> None:
+    async def _strike(self, job: Job, day: date, error: OutageError) -> None:
         """The day waits; where all others would fail as well, or there are none, they wait too."""
-        if (trouble_of(error) is SOURCE or isinstance(error, OSError)) and day in job.tried_twice:
+        if (outage_of(error) is SOURCE or isinstance(error, OSError)) and day in job.tried_twice:
             try:
-                job.record(await job.collection.fail_day(day, str(error)))
+                job.record(await job.collector.fail_day(day, str(error)))
                 return
             except OSError as full:
                 error = full
         self._struck.append((job, day, error))
-        certain = trouble_of(error) is not SOURCE or not self._answered or not self._lanes.has_more
+        certain = outage_of(error) is not SOURCE or not self._answered or not self._lanes.has_more
         if certain or len(self._struck) >= STRIKES:
-            self._go_down(error)
+            self._begin_outage(error)
 
-    def _go_down(self, error: Cause) -> None:
+    def _begin_outage(self, error: OutageError) -> None:
         """Nobody can do anything now."""
         if self._recovery is None and not self._lanes.is_closed:
             self._lanes.pause()
@@ -511,82 +511,82 @@ class AccountRunner:
         if self._recovery is not None or self._lanes.is_closed:
             self._struck.append((job, day, error))
             return
-        collection = job.collection
-        row = self._rows.get(collection)
+        collector = job.collector
+        row = self._rows.get(collector)
         if row is not None and row.judging is None and row.error.reason != error.reason:
-            await self._answered_by(collection)
+            await self._answered_by(collector)
             row = None
         if row is None:
-            row = self._rows[collection] = _Row(error)
+            row = self._rows[collector] = _Row(error)
         row.days.add(day)
         row.held.append((job, day))
-        if row.judging is None and (len(row.days) >= row.enough or not self._lanes.has_more_of(collection)):
-            self._lanes.set_aside(collection)
-            row.judging = self._group.create_task(self._judge(collection, row))
+        if row.judging is None and (len(row.days) >= row.enough or not self._lanes.has_more_of(collector)):
+            self._lanes.set_aside(collector)
+            row.judging = self._group.create_task(self._judge(collector, row))
 
-    async def _answered_by(self, collection: Collection) -> None:
+    async def _answered_by(self, collector: Collector) -> None:
         """The meter is answered, so what was rejected before were those days alone."""
-        row = self._rows.get(collection)
+        row = self._rows.get(collector)
         if row is not None and row.judging is not None:
             row.is_answered = True
         elif row is not None:
-            del self._rows[collection]
+            del self._rows[collector]
             await self._fail(row)
 
     async def _fail(self, row: _Row) -> None:
         """The days of the row are failed days: asking again at once would not help."""
         held, row.held = row.held, []
         for job, day in held:
-            job.collection.note_failure("day.failed", row.error.reason)
+            job.collector.note_failure("day.failed", row.error.reason)
             try:
-                job.record(await job.collection.fail_day(day, row.error.reason))
+                job.record(await job.collector.fail_day(day, row.error.reason))
             except OSError as full:
                 await self._strike(job, day, full)
             self._lanes.settle(job)
 
-    async def _judge(self, collection: Collection, row: _Row) -> None:
+    async def _judge(self, collector: Collector, row: _Row) -> None:
         """Finds out who is rejected by asking for other days and for other meters; acts on it."""
-        found: DayOutcome | Cause = row.error
-        beside: DayOutcome | Cause = row.error
+        found: DayOutcome | OutageError = row.error
+        beside: DayOutcome | OutageError = row.error
         async with self._judging:
             if self._recovery is None:
-                found = await self._ask_for_other_days(collection, row)
+                found = await self._try_other_days(collector, row)
             if self._recovery is None and found is row.error:
-                beside = await self._ask_for_other_meters(collection, row)
+                beside = await self._try_other_meters(collector, row)
         if isinstance(found, DayOutcome) or row.is_answered:
             await self._fail(row)
             row.enough = 2 * len(row.days)  # else it would be looked into again and again
             row.judging, row.is_answered = None, False
-        elif found is not row.error:  # the account's trouble, as it seems
-            del self._rows[collection]
+        elif found is not row.error:  # the account's outage, as it seems
+            del self._rows[collector]
             (job, day), *others = row.held
             for each, other in others:
                 each.give_back(other)
             await self._strike(job, day, found)
         elif beside is row.error:
-            del self._rows[collection]
+            del self._rows[collector]
             self._struck += [(job, day, row.error) for job, day in row.held]
-            self._go_down(row.error)
+            self._begin_outage(row.error)
         else:
-            await self._sit_out(collection, row)
-            del self._rows[collection]
-        self._lanes.take_back(collection)
+            await self._sit_out(collector, row)
+            del self._rows[collector]
+        self._lanes.take_back(collector)
 
-    async def _ask_for_other_days(self, collection: Collection, row: _Row) -> DayOutcome | Cause:
+    async def _try_other_days(self, collector: Collector, row: _Row) -> DayOutcome | OutageError:
         """The row's error where the newest days are rejected, too, today first; else what else came."""
-        today = collection.today()
+        today = collector.today()
         for day in newest_first(today, today - timedelta(days=STRIKES - 1)):
             if day not in row.days:
-                found = await self._attempt(collection, day, is_probe=True)
+                found = await self._attempt(collector, day, is_probe=True)
                 if not isinstance(found, Rejected):
                     return found
                 row.days.add(day)
         return row.error
 
-    async def _ask_for_other_meters(self, collection: Collection, row: _Row) -> DayOutcome | Cause:
+    async def _try_other_meters(self, collector: Collector, row: _Row) -> DayOutcome | OutageError:
         """The row's error where each other meter is rejected, too; else what else came of one."""
-        for other in self._collections:
-            if other is not collection and self._can_ask_for(other):
+        for other in self._collectors:
+            if other is not collector and self._can_try(other):
                 try:
                     found = await self._attempt(other, other.today(), is_probe=True)
                 except CalledOff:  # its archive must not be used: that says nothing of the cloud
@@ -595,71 +595,71 @@ class AccountRunner:
                     return found
         return row.error
 
-    def _can_ask_for(self, collection: Collection) -> bool:
+    def _can_try(self, collector: Collector) -> bool:
         """Whether a day of that meter would say how the cloud is."""
-        return collection not in self.rejected and collection.refusal is None
+        return collector not in self.rejected and collector.refusal is None
 
-    async def _sit_out(self, collection: Collection, row: _Row) -> None:
+    async def _sit_out(self, collector: Collector, row: _Row) -> None:
         """The meter is rejected while others go on: it is probed ever more slowly until it is answered."""
         if self._patience_s is not None:
             for each in self._lanes.jobs():
-                if each.collection is collection:
+                if each.collector is collector:
                     each.end()
             await self._fail(row)
             return
         loop = asyncio.get_running_loop()
-        began = told = loop.time()
-        log = self._log.bind(meter=collection.meter.name)
-        self.rejected[collection] = row.error
-        log.error(METER.down, reason=row.error.reason)
-        self.on_turn()
+        began = logged_at = loop.time()
+        log = self._log.bind(meter=collector.meter.name)
+        self.rejected[collector] = row.error
+        log.error(METER.started, reason=row.error.reason)
+        self.on_outage_change()
         for number, wait_s in enumerate(METER.waits_s()):
             await asyncio.sleep(wait_s)
             if self._recovery is not None:
                 continue
-            day = row.held[0][1] if number % 2 else collection.today()
-            found = await self._attempt(collection, day, is_probe=True)
+            day = row.held[0][1] if number % 2 else collector.today()
+            found = await self._attempt(collector, day, is_probe=True)
             if isinstance(found, DayOutcome):
                 break
             if isinstance(found, Rejected):
-                self.rejected[collection] = row.error = found
-            if loop.time() - told >= _DAY_S:
-                told = loop.time()
-                log.error(METER.down, reason=row.error.reason)
-        log.info(METER.up, down_s=round(loop.time() - began, 3))
-        del self.rejected[collection]
+                self.rejected[collector] = row.error = found
+            if loop.time() - logged_at >= _DAY_S:
+                logged_at = loop.time()
+                log.error(METER.started, reason=row.error.reason)
+        log.info(METER.ended, down_s=round(loop.time() - began, 3))
+        del self.rejected[collector]
         for job, day in row.held:
             job.give_back(day)
             self._lanes.settle(job)
-        self.on_turn()
+        self.on_outage_change()
 
-    async def _let_go(self) -> None:
-        """The source answers, so what failed before was those days' own trouble: once more, then failed."""
+    async def _retry_struck(self) -> None:
+        """The source answers, so what failed before was those days' own failure: once more, then failed."""
         struck, self._struck = self._struck, []
         for job, day, _ in struck:
             job.tried_twice.add(day)
             job.give_back(day)
             self._lanes.settle(job)
 
-    async def _recover(self, error: Cause) -> None:
-        """Waits and probes until the trouble is over, then lets the work go on where it stood.
+    async def _recover(self, error: OutageError) -> None:
+        """Waits and probes until the outage is over, then lets the work continue.
 
-        What is reported is what the last probe met: a trouble of another kind has its own event, its own
+        What is reported is what the last probe met: an outage of another kind has its own event, its own
         waits, and ends those of the steps before it.
         """
         loop = asyncio.get_running_loop()
-        began = told = loop.time()
-        trouble = trouble_of(error)
-        lasting = {trouble.up: (trouble.step, began)}  # by the event that ends it
-        if trouble is KEY and self.refused_since is not None:
-            lasting[KEY.up], self.refused_since = (KEY.step, self.refused_since), None
-        waits_s = trouble.waits_s()
+        began = logged_at = loop.time()
+        outage = outage_of(error)
+        lasting = {outage.ended: (outage.step, began)}  # by the event that ends it
+        if outage is KEY and self.refused_since is not None:
+            lasting[KEY.ended], self.refused_since = (KEY.step, self.refused_since), None
+        waits_s = outage.waits_s()
         if self.refusal is None:
-            self._tell(error)
+            self._log_outage(error)
         else:  # reported before the configuration was read again
-            self.trouble = error
-            self.on_turn()
-            lasting[trouble.up] = trouble.step, self.refusal.since
+            self.outage = error
+            self.on_outage_change()
+            lasting[outage.ended] = outage.step, self.refusal.since
             waits_s = chain((max(0.0, self.refusal.next_try_at - began),), waits_s)
         for number in count():
             if self._is_hopeless(error, loop.time() - began):
@@ -667,45 +667,45 @@ class AccountRunner:
                 return
             wait_s = next(waits_s)
             if isinstance(error, KeyRefused):
-                self.refusal = Refusal(error, lasting[trouble.up][1], loop.time() + wait_s)
+                self.refusal = Refusal(error, lasting[outage.ended][1], loop.time() + wait_s)
             await asyncio.sleep(wait_s)
             if self.refusal is not None:  # who is interrupted now has shown the key once more
-                next_try_at = loop.time() + next(trouble.waits_s())
+                next_try_at = loop.time() + next(outage.waits_s())
                 self.refusal = self.refusal._replace(next_try_at=next_try_at)
             still = await self._probe(error, number)
             if not isinstance(still, KeyRefused):
                 self.refusal = None
-            self._tell_ended(lasting, math.inf if still is None else trouble_of(still).step)
+            self._log_ended(lasting, math.inf if still is None else outage_of(still).step)
             if still is None:
                 break
-            changed = trouble_of(still) is not trouble
+            changed = outage_of(still) is not outage
             if changed:
-                trouble = trouble_of(still)
-                lasting.setdefault(trouble.up, (trouble.step, loop.time()))
-                waits_s = trouble.waits_s()
-            if changed or loop.time() - told >= _DAY_S:
-                told = loop.time()
-                self._tell(still)
-            error = self.trouble = still
-        self.trouble = self._recovery = None
-        if trouble is CLOCK:
+                outage = outage_of(still)
+                lasting.setdefault(outage.ended, (outage.step, loop.time()))
+                waits_s = outage.waits_s()
+            if changed or loop.time() - logged_at >= _DAY_S:
+                logged_at = loop.time()
+                self._log_outage(still)
+            error = self.outage = still
+        self.outage = self._recovery = None
+        if outage is CLOCK:
             self._forget_plans()
         self._lanes.resume()
-        self.on_turn()
-        await self._let_go()
+        self.on_outage_change()
+        await self._retry_struck()
 
-    def _is_hopeless(self, error: Cause, waited_s: float) -> bool:
+    def _is_hopeless(self, error: OutageError, waited_s: float) -> bool:
         """Whether nobody waits for the end of that; a source that never answered gets no patience."""
         return self._patience_s is not None and (
             not self._answered
-            or trouble_of(error) is not SOURCE
+            or outage_of(error) is not SOURCE
             or isinstance(error, Rejected)
             or waited_s >= self._patience_s
             or self._held_for_too_long() is not None
         )
 
-    def _tell_ended(self, lasting: dict[str, tuple[int, float]], step: float) -> None:
-        """Says which troubles are over when a probe came as far as that step."""
+    def _log_ended(self, lasting: dict[str, tuple[int, float]], step: float) -> None:
+        """Logs which outages are over when a probe came as far as that step."""
         for up, (stopped_at, since) in sorted(lasting.items(), key=lambda each: each[1]):
             if stopped_at < step:
                 del lasting[up]
@@ -717,51 +717,49 @@ class AccountRunner:
             job.release(day)
         self._struck.clear()
         self.drop()
-        self.wants_new_plans = True
+        self.needs_new_plans = True
 
-    async def _probe(self, error: Cause, number: int) -> Cause | None:
+    async def _probe(self, error: OutageError, number: int) -> OutageError | None:
         """Tries once more: a look at the clock, a file for a disk, a request for a source.
 
         For a source it is the day that failed and today in turn, and today of each meter: what the
         cloud can never answer must not pass for a cloud that is down.
         """
-        if not self._collections:
+        if not self._collectors:
             return error
         job, failed = self._struck[0][:2] if self._struck else (None, None)  # none after a reload
-        collection = self._collections[0] if job is None else job.collection
+        collector = self._collectors[0] if job is None else job.collector
         try:
             if isinstance(error, ClockUntrusted):
-                collection.check_clock()
+                collector.check_clock()
                 return None
             if isinstance(error, OSError):
-                await collection.blocking(collection.archive.probe)
+                await collector.blocking(collector.archive.probe)
                 return None
         except (ClockUntrusted, OSError) as still:
             return still
         if number % 2:
-            others = [
-                each for each in self._collections if each is not collection and self._can_ask_for(each)
-            ]
-            collection = [collection, *others][number // 2 % (1 + len(others))]
-        day = collection.today() if failed is None or number % 2 else failed
+            others = [each for each in self._collectors if each is not collector and self._can_try(each)]
+            collector = [collector, *others][number // 2 % (1 + len(others))]
+        day = collector.today() if failed is None or number % 2 else failed
         try:
-            found = await self._attempt(collection, day, is_probe=True)
+            found = await self._attempt(collector, day, is_probe=True)
         except CalledOff:  # the files were compared with the cloud's answers, and are another meter's
             return None
         if not isinstance(found, DayOutcome):
             return found
-        if job is not None and collection is job.collection and found.day == failed:
+        if job is not None and collector is job.collector and found.day == failed:
             del self._struck[0]
             job.record(found)
             self._lanes.settle(job)
         return None
 
-    def _tell(self, error: Cause) -> None:
-        self.trouble = error
-        self._log.error(trouble_of(error).down, reason=reason_of(error))
-        self.on_turn()
+    def _log_outage(self, error: OutageError) -> None:
+        self.outage = error
+        self._log.error(outage_of(error).started, reason=reason_of(error))
+        self.on_outage_change()
 
-    def _give_up(self, error: Cause) -> None:
+    def _give_up(self, error: OutageError) -> None:
         self.given_up = error
         for row in self._rows.values():
             self._struck += [(job, day, row.error) for job, day in row.held]

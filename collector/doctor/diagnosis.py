@@ -39,7 +39,7 @@ from collector.doctor.service import (
     zone_from_status,
 )
 from collector.energy.days import Clock, date_in, home_zone, local_day
-from collector.energy.history import Known
+from collector.energy.history import DayRecord
 from collector.energy.readings import EnergyDay
 from collector.energy.zones import rules_of
 from collector.errors import ArchiveRefused, CollectorError, DamagedFile
@@ -60,7 +60,7 @@ class Stored:
     of the zone are in doubt. Both are empty else. `is_hidden`: this user may not read the folder.
     """
 
-    known: Mapping[date, Known]
+    known: Mapping[date, DayRecord]
     zone: ZoneInfo | None
     recent: tuple[EnergyDay, ...]
     unknown_zone: str = ""

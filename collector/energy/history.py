@@ -25,11 +25,11 @@ class Outcome(StrEnum):
 
 
 HELD_BACK = "every hour is there, but this machine's rules of the time zone are in doubt"
-"""Why a day that has every hour is not complete: begins the `reason` of its `Asked`."""
+"""Why a day that has every hour is not complete: begins the `reason` of its `LastAttempt`."""
 
 
-class Asked(NamedTuple):
-    """The last time a day was asked for: how it ended, epoch seconds, tries so far, why it failed."""
+class LastAttempt(NamedTuple):
+    """The last time a day was requested: how it ended, epoch seconds, tries so far, why it failed."""
 
     outcome: Outcome
     asked_at: int
@@ -37,13 +37,13 @@ class Asked(NamedTuple):
     reason: str = ""
 
     @classmethod
-    def wish(cls, tries: int, reason: str) -> Asked:
-        """A day to be asked for in the next round, as if it had been asked for in vain very long ago."""
+    def requested_again(cls, tries: int, reason: str) -> LastAttempt:
+        """A day that is due in the next round: as one that was requested in vain very long ago."""
         return cls(Outcome.FAILED, 0, tries, reason)
 
     @property
-    def is_wish(self) -> bool:
-        """Whether somebody wants the day asked for, whatever is stored of it."""
+    def is_requested_again(self) -> bool:
+        """Whether the day is due whatever is stored of it."""
         return self.outcome is Outcome.FAILED and self.asked_at == 0
 
     @property
@@ -52,28 +52,30 @@ class Asked(NamedTuple):
         return self.reason.startswith(HELD_BACK)
 
 
-class Known(NamedTuple):
-    """What is known of a day: whether a file is there, whether it is complete, the last asking."""
+class DayRecord(NamedTuple):
+    """What is known of a day: whether a file is there and complete, and the last attempt."""
 
     stored: bool
     complete: bool
-    asked: Asked | None = None
+    last_attempt: LastAttempt | None = None
 
     @property
     def is_empty(self) -> bool:
         """Asked for, answered, and nothing there."""
-        return not self.stored and self.asked is not None and self.asked.outcome is Outcome.EMPTY
+        return (
+            not self.stored and self.last_attempt is not None and self.last_attempt.outcome is Outcome.EMPTY
+        )
 
     @property
     def had_file(self) -> bool:
         """Whether there was a file when the day was last looked at, or asked for."""
-        asked = self.asked
-        return self.stored or (asked is not None and asked.outcome not in (Outcome.EMPTY, Outcome.FAILED))
+        attempt = self.last_attempt
+        return self.stored or (attempt is not None and attempt.outcome not in (Outcome.EMPTY, Outcome.FAILED))
 
 
-NOTHING = Known(stored=False, complete=False)
+NOTHING = DayRecord(stored=False, complete=False)
 
-Knowledge = Callable[[], Mapping[date, Known]]
+DayRecords = Callable[[], Mapping[date, DayRecord]]
 """Gives what is known now; it grows while a plan is being followed."""
 
 
@@ -178,7 +180,7 @@ def latest(*days: date | None) -> date | None:
 
 
 def expected_from(
-    today: date, first: date, known: Mapping[date, Known], availability: Availability | None
+    today: date, first: date, known: Mapping[date, DayRecord], availability: Availability | None
 ) -> date:
     """The oldest day that the archive should have: where the meter began, as far as that is known.
 
@@ -195,7 +197,7 @@ def expected_from(
 
 
 def expiring_days(
-    today: date, first: date, known: Mapping[date, Known], availability: Availability | None
+    today: date, first: date, known: Mapping[date, DayRecord], availability: Availability | None
 ) -> list[date]:
     """Days that will be lost within 30 days: incomplete or missing, and the cloud still keeps them.
 
@@ -230,7 +232,7 @@ def most_urgent(
             yield day
 
 
-def heals_from(today: date, known: Mapping[date, Known], availability: Availability | None) -> date:
+def heals_from(today: date, known: Mapping[date, DayRecord], availability: Availability | None) -> date:
     """The oldest day whose emptiness may be a gap: two weeks before the meter's first data.
 
     Nothing stored and no totals: two weeks before today.
@@ -241,7 +243,7 @@ def heals_from(today: date, known: Mapping[date, Known], availability: Availabil
     return begins - _BEFORE_BEGINNING
 
 
-def lost_days(first: date, known: Mapping[date, Known], reported_before: date | None) -> list[date]:
+def lost_days(first: date, known: Mapping[date, DayRecord], reported_before: date | None) -> list[date]:
     """Days that the cloud forgot before they were complete: older than `first`, after the oldest stored.
 
     A day that the cloud answered and had nothing for was not lost.
@@ -265,7 +267,7 @@ def in_danger(today: date, first: date) -> list[date]:
     return [day for day in days if first <= day < today]
 
 
-def _oldest_stored(known: Mapping[date, Known], otherwise: date) -> date:
+def _oldest_stored(known: Mapping[date, DayRecord], otherwise: date) -> date:
     return min((day for day, state in known.items() if state.stored), default=otherwise)
 
 
@@ -289,19 +291,19 @@ class PlanPolicy:
     heal: bool = True
 
 
-def refresh_days(today: date, known: Mapping[date, Known], now: datetime) -> Iterator[date]:
+def refresh_days(today: date, known: Mapping[date, DayRecord], now: datetime) -> Iterator[date]:
     """Today, and yesterday as long as it is incomplete and due."""
     yield today
     yesterday = today - _DAY
     state = known.get(yesterday, NOTHING)
-    if not state.complete and is_due(state.asked, now):
+    if not state.complete and is_due(state.last_attempt, now):
         yield yesterday
 
 
 def heal_days(
     zone: ZoneInfo,
     first: date,
-    known: Mapping[date, Known],
+    known: Mapping[date, DayRecord],
     availability: Availability | None,
     now: datetime,
     policy: PlanPolicy,
@@ -320,8 +322,10 @@ def heal_days(
             continue
         state = known[day]
         if state.complete:
-            recent = state.asked is not None or (today - day).days <= max(policy.settle_days, default=0) + 2
-            if recent and settles(local_day(day, zone), state.asked, now, policy):
+            recent = (
+                state.last_attempt is not None or (today - day).days <= max(policy.settle_days, default=0) + 2
+            )
+            if recent and settles(local_day(day, zone), state.last_attempt, now, policy):
                 yield day
         elif _heals(state, policy) and _is_gap_due(
             state, now, at_risk=day < safe, is_before=day < oldest_gap
@@ -330,18 +334,18 @@ def heal_days(
 
 
 def backfill_days(
-    today: date, first: date, knowledge: Knowledge, availability: Availability | None
+    today: date, first: date, records: DayRecords, availability: Availability | None
 ) -> Iterator[date]:
     """Days never stored and never asked for, down to `first`, the most urgent first."""
     for day in most_urgent(today, first, availability, insist=False):
-        if day not in knowledge():
+        if day not in records():
             yield day
 
 
 def wanted_days(
     today: date,
     first: date,
-    knowledge: Knowledge,
+    records: DayRecords,
     availability: Availability | None,
     now: datetime,
     *,
@@ -354,19 +358,19 @@ def wanted_days(
     for day in chain(
         newest_first(today, max(first, today)), most_urgent(today, first, availability, insist=insist)
     ):
-        state = knowledge().get(day, NOTHING)
-        waits = state.is_empty and not is_due(state.asked, now)
-        failed = state.asked is not None and state.asked.outcome is Outcome.FAILED
+        state = records().get(day, NOTHING)
+        waits = state.is_empty and not is_due(state.last_attempt, now)
+        failed = state.last_attempt is not None and state.last_attempt.outcome is Outcome.FAILED
         if (failed or not state.complete) and (insist or not waits):
             yield day
 
 
-def is_due(asked: Asked | None, now: datetime) -> bool:
+def is_due(attempt: LastAttempt | None, now: datetime) -> bool:
     """Whether an incomplete past day may be asked for again: 1 h, 6 h, daily for 2 weeks, weekly."""
-    if asked is None:
+    if attempt is None:
         return True
-    waited_s = now.timestamp() - asked.asked_at
-    return _is_of_a_wrong_clock(asked, now) or waited_s >= wait_after(asked.tries) - _SLACK_S
+    waited_s = now.timestamp() - attempt.asked_at
+    return _is_of_a_wrong_clock(attempt, now) or waited_s >= wait_after(attempt.tries) - _SLACK_S
 
 
 def wait_after(tries: int) -> int:
@@ -378,46 +382,46 @@ def wait_after(tries: int) -> int:
     return _DAY_S if tries <= DAILY_TRIES else 7 * _DAY_S
 
 
-def settles(day: LocalDay, asked: Asked | None, now: datetime, policy: PlanPolicy) -> bool:
+def settles(day: LocalDay, attempt: LastAttempt | None, now: datetime, policy: PlanPolicy) -> bool:
     """Whether a complete day is due for one more reading, because late data may have changed it.
 
     A day without a remembered reading counts as settled once the time of the last of these has come:
     from then on the ledger forgets it.
     """
-    if asked is not None and asked.outcome is Outcome.FAILED:
-        return is_due(asked, now)
+    if attempt is not None and attempt.outcome is Outcome.FAILED:
+        return is_due(attempt, now)
     dues = [day.end + days * _DAY_S for days in policy.settle_days]
-    if asked is None or _is_of_a_wrong_clock(asked, now):
+    if attempt is None or _is_of_a_wrong_clock(attempt, now):
         return bool(dues) and min(dues) <= now.timestamp() < max(dues)
-    return any(asked.asked_at < due <= now.timestamp() for due in dues)
+    return any(attempt.asked_at < due <= now.timestamp() for due in dues)
 
 
-def _is_gap_due(state: Known, now: datetime, *, at_risk: bool, is_before: bool) -> bool:
+def _is_gap_due(state: DayRecord, now: datetime, *, at_risk: bool, is_before: bool) -> bool:
     """Whether an incomplete day is asked for again now.
 
     An empty one that is about to be forgotten is no longer asked for daily: its hours may be gone before
     its total. From before the meter was there: once, as its last chance.
     """
-    if not is_due(state.asked, now):
+    if not is_due(state.last_attempt, now):
         return False
-    if not state.is_empty or state.asked is None:
+    if not state.is_empty or state.last_attempt is None:
         return True
-    waited_s = now.timestamp() - state.asked.asked_at
+    waited_s = now.timestamp() - state.last_attempt.asked_at
     if is_before:
         return at_risk and abs(waited_s) >= EXPIRING_DAYS * _DAY_S
     return not at_risk or abs(waited_s) >= 7 * _DAY_S - _SLACK_S
 
 
-def _heals(state: Known, policy: PlanPolicy) -> bool:
-    """Whether an incomplete past day is asked for again at all; what somebody wishes for is."""
-    if state.asked is not None and state.asked.is_wish:
+def _heals(state: DayRecord, policy: PlanPolicy) -> bool:
+    """Whether an incomplete past day is asked for again at all; what was requested again is."""
+    if state.last_attempt is not None and state.last_attempt.is_requested_again:
         return True
-    return policy.heal and (state.stored or state.asked is not None)
+    return policy.heal and (state.stored or state.last_attempt is not None)
 
 
-def _is_of_a_wrong_clock(asked: Asked, now: datetime) -> bool:
+def _is_of_a_wrong_clock(attempt: LastAttempt, now: datetime) -> bool:
     """Whether the stamp lies in the future: asking once more heals it."""
-    return asked.asked_at > now.timestamp() + _FAR_FUTURE_S
+    return attempt.asked_at > now.timestamp() + _FAR_FUTURE_S
 
 
 class DayState(StrEnum):
@@ -434,7 +438,7 @@ class DayState(StrEnum):
 
 def coverage(
     today: date,
-    known: Mapping[date, Known],
+    known: Mapping[date, DayRecord],
     availability: Availability | None,
     policy: PlanPolicy,
     since: date | None,
@@ -455,13 +459,13 @@ def forgotten(today: date, states: Mapping[date, DayState]) -> int:
     return sum(state is DayState.COMPLETE for day, state in states.items() if day < kept)
 
 
-def _state_of(known: Known, policy: PlanPolicy, *, is_kept: bool) -> DayState:
+def _state_of(known: DayRecord, policy: PlanPolicy, *, is_kept: bool) -> DayState:
     if known.complete:
         return DayState.COMPLETE
     if not is_kept:
         return DayState.LOST
-    asked = known.asked
-    if asked is not None and (not policy.heal or asked.tries > DAILY_TRIES):
+    attempt = known.last_attempt
+    if attempt is not None and (not policy.heal or attempt.tries > DAILY_TRIES):
         return DayState.GIVEN_UP
     if known.stored:
         return DayState.PARTIAL

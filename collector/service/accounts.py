@@ -14,7 +14,7 @@ from collector.archive.store import Archive
 from collector.cloud.client import CloudClient, Session, open_session
 from collector.cloud.meters import Account, Meter
 from collector.cloud.pacing import Pace, Pacer, Pacing
-from collector.collect.collector import Collection
+from collector.collect.collector import Collector
 from collector.collect.worker import AccountRunner
 from collector.energy.days import Clock, home_zone
 from collector.energy.identity import Identity
@@ -26,11 +26,11 @@ from collector.threads import in_thread
 
 @dataclass(frozen=True, slots=True)
 class AccountAtWork:
-    """One account's runner and its meters' collections."""
+    """One account's runner and its meters' collectors."""
 
     name: str
     runner: AccountRunner
-    collections: tuple[Collection, ...]
+    collectors: tuple[Collector, ...]
     pacer: Pacer
 
 
@@ -81,17 +81,17 @@ async def assembled(
         async with open_session() as session:
             for each in settings.accounts:
                 client = _client(settings, each.account, session, pacers)
-                collections = tuple(
-                    Collection(
+                collectors = tuple(
+                    Collector(
                         meter, client, archives[meter.name], settings.plan, clock, home_zone(os.environ)
                     )
                     for meter in each.meters
                 )
                 runner = AccountRunner(each.account.name, settings.pacing.max_in_flight, patience_s)
-                accounts.append(AccountAtWork(each.account.name, runner, collections, client.pacer))
+                accounts.append(AccountAtWork(each.account.name, runner, collectors, client.pacer))
             yield accounts
     finally:
-        if not any(each.blocking.is_busy for account in accounts for each in account.collections):
+        if not any(each.blocking.is_busy for account in accounts for each in account.collectors):
             held.close()
 
 

@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo
 from collector import __version__, logs
 from collector.archive.mark import Remembered
 from collector.cloud.meters import Account
-from collector.collect.collector import Collection, Lane
+from collector.collect.collector import Collector, Lane
 from collector.collect.outages import Refusal
 from collector.collect.totals import check_totals
 from collector.collect.worker import AccountRunner, Job
@@ -22,7 +22,7 @@ from collector.errors import CollectorError, KeyRefused, SettingsError
 from collector.service.accounts import AccountAtWork, Pacers, assembled
 from collector.service.notify import Publish, publish_status
 from collector.service.schedule import Schedule
-from collector.service.signals import Signals, broken_off_by
+from collector.service.signals import Signals, cancelled_on
 from collector.service.status import Observer
 from collector.service.systemd import Notifier
 from collector.settings import Settings
@@ -32,31 +32,31 @@ from collector.threads import in_thread
 _log = logs.get_logger("service")
 
 
-class Asker:
-    """Does what a trigger must not: stopping the scheduler would cancel it."""
+class Requester:
+    """Scans the files and adds the job outside the scheduler, whose stop would cancel it."""
 
     def __init__(self, idle: Callable[[], None]) -> None:
-        """`idle` is called whenever all that was due has been asked for, and when a job is done."""
+        """`idle` is called whenever all that was due has been added, and when a job is done."""
         self._idle = idle
         self._tasks: dict[asyncio.Task[None], float] = {}  # since when
         self._jobs: set[asyncio.Task[None]] = set()
 
-    def ask(self, runner: AccountRunner, collection: Collection, lane: Lane) -> None:
-        """Looks at the files and asks for a job; comes back at once."""
-        task = asyncio.create_task(self._look_and_request(runner, collection, lane))
+    def request(self, runner: AccountRunner, collector: Collector, lane: Lane) -> None:
+        """Scans the files and adds a job, in the background."""
+        task = asyncio.create_task(self._scan_and_request(runner, collector, lane))
         self._tasks[task] = asyncio.get_running_loop().time()
-        task.add_done_callback(self._asked)
+        task.add_done_callback(self._requested)
 
     def waits_since(self, now: float) -> float:
-        """For how many seconds the oldest look has been under way at loop time `now`; 0 without one."""
+        """For how many seconds the oldest scan has been running at loop time `now`; 0 without one."""
         return max((now - since for since in self._tasks.values()), default=0.0)
 
     def cancel(self) -> None:
-        """Asks for nothing more."""
+        """Adds nothing more."""
         for task in (*self._tasks, *self._jobs):
             task.cancel()
 
-    def _asked(self, task: asyncio.Task[None]) -> None:
+    def _requested(self, task: asyncio.Task[None]) -> None:
         del self._tasks[task]
         if task.cancelled():
             return
@@ -65,20 +65,20 @@ class Asker:
         if not self._tasks:
             self._idle()
 
-    async def _look_and_request(self, runner: AccountRunner, collection: Collection, lane: Lane) -> None:
-        with suppress(OSError):  # a disk in trouble is told by the work itself
-            await collection.look()
-        if collection.refusal is not None:  # nothing to do is no reason to take the work for stuck
+    async def _scan_and_request(self, runner: AccountRunner, collector: Collector, lane: Lane) -> None:
+        with suppress(OSError):  # a disk in trouble is reported by the work itself
+            await collector.scan()
+        if collector.refusal is not None:  # nothing to do is no reason to take the work for stuck
             runner.moved_at = asyncio.get_running_loop().time()
-        elif (job := runner.request(lane, collection)) is not None:
-            task = asyncio.create_task(self._until_done(job, collection))
+        elif (job := runner.request(lane, collector)) is not None:
+            task = asyncio.create_task(self._until_done(job, collector))
             self._jobs.add(task)
             task.add_done_callback(self._jobs.discard)
 
-    async def _until_done(self, job: Job, collection: Collection) -> None:
+    async def _until_done(self, job: Job, collector: Collector) -> None:
         await job.done.wait()
         if job.lane is Lane.BACKFILL:
-            await check_totals(collection)
+            await check_totals(collector)
         self._idle()
 
 
@@ -116,7 +116,7 @@ async def serve(
     is_reload = False
     while not signals.stop.is_set():
         async with AsyncExitStack() as held:
-            async with _signs_of_life(notifier), broken_off_by(signals.stop):
+            async with _signs_of_life(notifier), cancelled_on(signals.stop):
                 new = await configuration.read_again() if is_reload else None
                 accounts = await configuration.taken_up(new, held, clock, pacers)
             if signals.stop.is_set():
@@ -130,7 +130,7 @@ async def serve(
             async with publish_status(
                 settings.listen, settings.alarms, observer.status, clock, settings.health
             ) as publish:
-                await _Round(accounts, configuration, signals, clock, notifier, observer, publish).run()
+                await _Run(accounts, configuration, signals, clock, notifier, observer, publish).run()
             refusals = {
                 each.account: account.runner.refusal
                 for each, account in zip(settings.accounts, accounts, strict=True)
@@ -261,8 +261,8 @@ def _keys(settings: Settings) -> dict[str, str]:
     return {each.account.name: each.account.auth_key for each in settings.accounts}
 
 
-class _Round:
-    """The time between two readings of the configuration."""
+class _Run:
+    """One life of a configuration: the accounts at work until a signal comes."""
 
     def __init__(
         self,
@@ -284,17 +284,17 @@ class _Round:
         self._publish = publish
         self._observed_at = asyncio.get_running_loop().time()
         self._news = asyncio.Event()  # something happened that the status should say now
-        self._turned = asyncio.Event()  # an account's trouble began, changed or ended
-        self._asker = Asker(self._news.set)
+        self._outage_changed = asyncio.Event()  # an account's outage began, changed or ended
+        self._requester = Requester(self._news.set)
         for account in accounts:
-            account.runner.on_turn = self._on_turn
+            account.runner.on_outage_change = self._on_outage_change
 
     async def run(self) -> None:
         """Works until a signal comes; a part that dies of a bug ends the service, loudly."""
         workers = [asyncio.create_task(account.runner.run()) for account in self._accounts]
         others = [
             asyncio.create_task(work)
-            for work in (self._heartbeat(), self._observe(), self._look_for_new_keys(), self._signals.wait())
+            for work in (self._heartbeat(), self._observe(), self._watch_for_new_keys(), self._signals.wait())
         ]
         try:
             self._begin()
@@ -304,7 +304,7 @@ class _Round:
                 self._notifier.stopping()
                 _log.info("service.stopping")
             self._schedule.stop()
-            self._asker.cancel()
+            self._requester.cancel()
             for each in others:
                 each.cancel()
             await self._wind_down(workers)
@@ -323,7 +323,7 @@ class _Round:
             task.cancel()
         async with _signs_of_life(self._notifier):
             if self._signals.reload.is_set():
-                async with broken_off_by(self._signals.stop):
+                async with cancelled_on(self._signals.stop):
                     await self._all_saved(late)
                     return
             with suppress(TimeoutError):
@@ -334,25 +334,25 @@ class _Round:
         """Until nothing works on a file any more; `late` are workers that were cancelled."""
         if late:
             await asyncio.wait(late)
-        for _, collection in self._collections():
-            await collection.blocking.idle()
+        for _, collector in self._collectors():
+            await collector.blocking.idle()
         await self._observer.idle()
 
     def _begin(self) -> None:
         """The first jobs of each meter, at once; the schedule asks for the later ones."""
-        for account, collection in self._collections():
+        for account, collector in self._collectors():
             self._schedule.add(
-                partial(self._asker.ask, account.runner, collection), partial(_zone_of, collection)
+                partial(self._requester.request, account.runner, collector), partial(_zone_of, collector)
             )
         self._schedule.start(self._clock())
         self._notifier.ready("Starting")
         _log.info("service.ready")
-        self._ask_all()
+        self._request_all()
 
-    def _ask_all(self) -> None:
-        for account, collection in self._collections():
+    def _request_all(self) -> None:
+        for account, collector in self._collectors():
             for lane in Lane:
-                self._asker.ask(account.runner, collection, lane)
+                self._requester.request(account.runner, collector, lane)
 
     def _is_stuck(self) -> bool:
         """Whether something under way has not moved for a quarter of an hour, or nothing is done any more.
@@ -360,18 +360,18 @@ class _Round:
         Who waits because the cloud asked for it is not stuck.
         """
         now = asyncio.get_running_loop().time()
-        if self._asker.waits_since(now) > _STUCK_S or now - self._observed_at > _STUCK_S:
+        if self._requester.waits_since(now) > _STUCK_S or now - self._observed_at > _STUCK_S:
             return True
         runners = [(each.runner, each.pacer) for each in self._accounts]
         if any(runner.is_busy and pacer.quiet_s > _STUCK_S for runner, pacer in runners):
             return True
         return any(
-            runner.trouble is None and now - max(runner.moved_at, pacer.held_until) > _IDLE_S
+            runner.outage is None and now - max(runner.moved_at, pacer.held_until) > _IDLE_S
             for runner, pacer in runners
         )
 
-    def _collections(self) -> list[tuple[AccountAtWork, Collection]]:
-        return [(account, each) for account in self._accounts for each in account.collections]
+    def _collectors(self) -> list[tuple[AccountAtWork, Collector]]:
+        return [(account, each) for account in self._accounts for each in account.collectors]
 
     async def _heartbeat(self) -> None:
         """Signs of life while loop and work are alive; clock steps."""
@@ -391,7 +391,7 @@ class _Round:
                 offset += step_s
                 _log.warning("clock.stepped", step_s=round(step_s, 1))
                 self._replan(now)
-            elif any(account.runner.wants_new_plans for account in self._accounts):
+            elif any(account.runner.needs_new_plans for account in self._accounts):
                 self._replan(now)
             elif self._schedule.is_outdated(now):
                 self._schedule.replan(now)
@@ -415,24 +415,24 @@ class _Round:
     def _replan(self, now: datetime) -> None:
         for account in self._accounts:
             account.runner.drop()
-            account.runner.wants_new_plans = False
+            account.runner.needs_new_plans = False
         self._schedule.replan(now)
-        self._ask_all()
+        self._request_all()
 
-    def _on_turn(self) -> None:
+    def _on_outage_change(self) -> None:
         self._news.set()
-        self._turned.set()
+        self._outage_changed.set()
 
-    async def _look_for_new_keys(self) -> None:
+    async def _watch_for_new_keys(self) -> None:
         """A key that was refused and has been changed since is used at once."""
         while True:
-            while not any(isinstance(each.runner.trouble, KeyRefused) for each in self._accounts):
-                self._turned.clear()
-                await self._turned.wait()
+            while not any(isinstance(each.runner.outage, KeyRefused) for each in self._accounts):
+                self._outage_changed.clear()
+                await self._outage_changed.wait()
             await asyncio.sleep(_HEARTBEAT_S)
             if await self._configuration.has_another_key():
                 self._signals.reload.set()
 
 
-def _zone_of(collection: Collection) -> ZoneInfo:
-    return collection.zone
+def _zone_of(collector: Collector) -> ZoneInfo:
+    return collector.zone

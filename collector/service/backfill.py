@@ -14,12 +14,12 @@ from collector.archive.folder import OWN_FOLDER, survey
 from collector.archive.mark import Remembered, adopted, has_days, mark_for, read_mark
 from collector.archive.store import MOST_COMPARED, DayOutcome
 from collector.cloud.meters import Meter
-from collector.collect.collector import Collection, Lane
-from collector.collect.outages import Cause
-from collector.collect.totals import check_totals, spans_wanted
+from collector.collect.collector import Collector, Lane
+from collector.collect.outages import OutageError
+from collector.collect.totals import check_totals, spans_needed
 from collector.collect.worker import Job
 from collector.energy.days import Clock, date_in, home_zone
-from collector.energy.history import Availability, Knowledge, Outcome, first_day, latest, wanted_days
+from collector.energy.history import Availability, DayRecords, Outcome, first_day, latest, wanted_days
 from collector.errors import ArchiveLocked, ArchiveRefused
 from collector.service.accounts import AccountAtWork, Pacers, assembled
 from collector.settings import AccountSettings, Settings
@@ -46,13 +46,13 @@ class Scope:
         self,
         today: date,
         oldest: date | None,
-        knowledge: Knowledge,
+        records: DayRecords,
         availability: Availability | None,
         now: datetime,
     ) -> Iterator[date]:
         """The days to ask for, newest first."""
         first = self.first(today, oldest)
-        return wanted_days(today, first, knowledge, availability, now, insist=self.since is not None)
+        return wanted_days(today, first, records, availability, now, insist=self.since is not None)
 
 
 @dataclass(slots=True)
@@ -74,7 +74,7 @@ class Report:
     beginnings: dict[str, date] = field(default_factory=dict)
     refused: dict[str, ArchiveRefused | ArchiveLocked] = field(default_factory=dict)
     not_requested: dict[str, date] = field(default_factory=dict)
-    gave_up: Cause | None = None
+    gave_up: OutageError | None = None
     left: int = 0
 
 
@@ -121,12 +121,12 @@ def _rehearsed(settings: Settings, meter: Meter, scope: Scope, now: datetime, *,
     except ArchiveRefused:
         return Rehearsal(meter.name, [], 0, 0.0)
     if before is not None and before.identity != meter.identity:  # what was asked of that one says nothing
-        known = {day: state._replace(asked=None) for day, state in known.items() if state.stored}
+        known = {day: state._replace(last_attempt=None) for day, state in known.items() if state.stored}
         availability = None
     since = latest(meter.since, mark.since if mark else None)
     days = list(scope.plan(today, since, lambda: known, availability, now))
     is_unproven = mark is None and has_days(folder)
-    asked = len(days) + spans_wanted(scope.first(today, since), today, availability, now)
+    asked = len(days) + spans_needed(scope.first(today, since), today, availability, now)
     asked += MOST_COMPARED if is_unproven else 0
     requests = asked * meter.requests_per_day
     left_out = None
@@ -158,16 +158,16 @@ async def backfill(
     loop = asyncio.get_running_loop()
     began = loop.time()
     async with assembled(settings, clock, Pacers(), _PATIENCE_S, remembered) as accounts:
-        for each in _collections(accounts) if adopt else []:
+        for each in _collectors(accounts) if adopt else []:
             try:
                 await each.adopt()
             except PermissionError:
                 raise
             except OSError as error:  # nothing was begun in another meter's archive
                 return Report(gave_up=error, duration_s=loop.time() - began)
-        jobs = [await _put(account, each, scope) for account in accounts for each in account.collections]
+        jobs = [await _put(account, each, scope) for account in accounts for each in account.collectors]
         for job in jobs:
-            job.outcomes = partial(_watched, watch, job.collection.meter.name, accounts)
+            job.outcomes = partial(_watched, watch, job.collector.meter.name, accounts)
         is_interrupted = await _worked_off(accounts, jobs, interrupt)
         report = _report(accounts, jobs, scope, is_interrupted=is_interrupted)
     report.duration_s = loop.time() - began
@@ -185,13 +185,13 @@ async def _worked_off(accounts: list[AccountAtWork], jobs: list[Job], interrupt:
     is_interrupted = stop.done()
     if not is_interrupted:
         for job in jobs:
-            await check_totals(job.collection)
+            await check_totals(job.collector)
     for account in accounts:
         account.runner.stop()
     _, late = await asyncio.wait(workers, timeout=_GRACE_S)
     for task in (*late, stop, over):
         task.cancel()
-    for each in _collections(accounts):
+    for each in _collectors(accounts):
         await each.blocking.idle()
     for task in workers:
         if task.done() and not task.cancelled():
@@ -201,12 +201,12 @@ async def _worked_off(accounts: list[AccountAtWork], jobs: list[Job], interrupt:
 
 def _report(accounts: list[AccountAtWork], jobs: list[Job], scope: Scope, *, is_interrupted: bool) -> Report:
     """What they did; without the duration."""
-    meters = {each.meter.name: each for each in _collections(accounts)}
+    meters = {each.meter.name: each for each in _collectors(accounts)}
     since = {name: each.archive.since for name, each in meters.items()}
     beginnings = {name: _beginning(each) for name, each in meters.items()}
     return Report(
         counts=sum((job.counts for job in jobs), Counter()),
-        failures={job.collection.meter.name: job.failures for job in jobs if job.failures},
+        failures={job.collector.meter.name: job.failures for job in jobs if job.failures},
         requests=sum(account.pacer.requests for account in accounts),
         holds=sum(account.pacer.holds for account in accounts),
         interrupted=is_interrupted,
@@ -220,27 +220,27 @@ def _report(accounts: list[AccountAtWork], jobs: list[Job], scope: Scope, *, is_
     )
 
 
-def _collections(accounts: list[AccountAtWork]) -> list[Collection]:
-    return [each for account in accounts for each in account.collections]
+def _collectors(accounts: list[AccountAtWork]) -> list[Collector]:
+    return [each for account in accounts for each in account.collectors]
 
 
-def _leaves_out(collection: Collection, scope: Scope, since: date) -> bool:
+def _leaves_out(collector: Collector, scope: Scope, since: date) -> bool:
     """Whether days before `since` would have been requested, had the archive always been this meter's."""
-    known, now = collection.archive.known, collection.now()
-    days = scope.plan(collection.today(), collection.meter.since, known, collection.availability, now)
+    known, now = collector.archive.known, collector.now()
+    days = scope.plan(collector.today(), collector.meter.since, known, collector.availability, now)
     return scope.since is None and any(day < since for day in days)
 
 
-async def _put(account: AccountAtWork, collection: Collection, scope: Scope) -> Job:
-    await collection.look()
-    days = collection.days_by(scope.plan)
-    job = Job(Lane.BACKFILL, collection, days, asyncio.get_running_loop().time())
-    job.reaches_to = lambda: scope.first(collection.today(), collection.since)
+async def _put(account: AccountAtWork, collector: Collector, scope: Scope) -> Job:
+    await collector.scan()
+    days = collector.days_by(scope.plan)
+    job = Job(Lane.BACKFILL, collector, days, asyncio.get_running_loop().time())
+    job.reaches_to = lambda: scope.first(collector.today(), collector.since)
     return account.runner.put(job)
 
 
-def _beginning(collection: Collection) -> date | None:
-    known, today = collection.availability, collection.today()
+def _beginning(collector: Collector) -> date | None:
+    known, today = collector.availability, collector.today()
     return None if known is None else known.beginning_seen(first_day(today, None, None))
 
 

@@ -1,4 +1,4 @@
-"""Signals: what the process was told from outside, and what ends because of it."""
+"""Signals: stop and reload, and what ends because of them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 
 @dataclass(slots=True)
 class Signals:
-    """What the process was told from outside."""
+    """What the process was signalled to do."""
 
     stop: asyncio.Event = field(default_factory=asyncio.Event)
     reload: asyncio.Event = field(default_factory=asyncio.Event)
@@ -27,8 +27,8 @@ class Signals:
 
 
 @asynccontextmanager
-async def broken_off_by(event: asyncio.Event) -> AsyncIterator[None]:
-    """Goes on behind its body as soon as the event is set: what is awaited inside is cancelled then."""
+async def cancelled_on(event: asyncio.Event) -> AsyncIterator[None]:
+    """Cancels what its body awaits as soon as the event is set, and continues behind the body."""
     end = asyncio.timeout(None)
 
     def end_now(waiting: asyncio.Task[Any]) -> None:

@@ -14,8 +14,8 @@ from zoneinfo import ZoneInfo
 
 from collector import __version__, logs
 from collector.cloud.pacing import Pacer
-from collector.collect.collector import Collection
-from collector.collect.outages import Cause, cure_of, reason_of, trouble_of
+from collector.collect.collector import Collector
+from collector.collect.outages import OutageError, cure_of, outage_of, reason_of
 from collector.energy.days import Clock, date_in
 from collector.energy.history import EXPIRING_DAYS
 from collector.errors import RateLimited
@@ -80,9 +80,9 @@ class Observer:
         accounts: dict[str, AccountStatus] = {}
         meters: dict[str, MeterStatus] = {}
         for account in self._accounts:
-            trouble = _failure_of(account.runner.trouble, at)
+            trouble = _failure_of(account.runner.outage, at)
             accounts[account.name] = self._account(account, self._hold(account, now) or trouble, today)
-            for each in account.collections:
+            for each in account.collectors:
                 own = _failure_of(account.runner.rejected.get(each), at)
                 meters[each.meter.name] = await self._meter(each, trouble, own, now)
         facts = Status(
@@ -106,7 +106,7 @@ class Observer:
 
     def _hold(self, account: AccountAtWork, now: datetime) -> Failure | None:
         """That the account waits because the cloud wants it to, where that takes long and is all there is."""
-        pacer, trouble = account.pacer, account.runner.trouble
+        pacer, trouble = account.pacer, account.runner.outage
         if pacer.hold_s <= _LONG_HOLD_S or not (trouble is None or isinstance(trouble, RateLimited)):
             return None
         left_s = pacer.held_until - asyncio.get_running_loop().time()
@@ -118,7 +118,7 @@ class Observer:
         pacer = account.pacer
         requests_today, holds_today = self._today[account.name].counts(pacer, today)
         return AccountStatus(
-            meters=tuple(each.meter.name for each in account.collections),
+            meters=tuple(each.meter.name for each in account.collectors),
             requests_today=requests_today,
             holds_today=holds_today,
             outcomes={
@@ -132,29 +132,29 @@ class Observer:
         )
 
     async def _meter(
-        self, collection: Collection, trouble: Failure | None, own: Failure | None, now: datetime
+        self, collector: Collector, trouble: Failure | None, own: Failure | None, now: datetime
     ) -> MeterStatus:
         """One meter, not judged yet; `trouble` is its account's."""
-        before = self.status.meters.get(collection.meter.name, MeterStatus())
-        if collection.is_looked_at:
-            found = await self._of_files(collection, now)
+        before = self.status.meters.get(collector.meter.name, MeterStatus())
+        if collector.is_scanned:
+            found = await self._of_files(collector, now)
         else:  # until then no file seems to be there: what was reported before counts
             found = MeterStatus(newest_hour=before.newest_hour, missing_hours=before.missing_hours)
-        self._warn(collection, found.expiring)
+        self._warn(collector, found.expiring)
         return replace(
             found,
-            answered_at=collection.answered_at or before.answered_at,
-            failure=_newest(now.timestamp(), trouble, own, collection.failure, before.failure),
+            answered_at=collector.answered_at or before.answered_at,
+            failure=_newest(now.timestamp(), trouble, own, collector.failure, before.failure),
             trouble=own.reason if own else "",
-            refused="" if collection.refusal is None else str(collection.refusal),
+            refused="" if collector.refusal is None else str(collector.refusal),
         )
 
-    async def _of_files(self, collection: Collection, now: datetime) -> MeterStatus:
+    async def _of_files(self, collector: Collector, now: datetime) -> MeterStatus:
         """What the day files say; they are read when something was stored, and once an hour without that."""
-        name, at = collection.meter.name, asyncio.get_running_loop().time()
-        archive, known = collection.archive, collection.archive.known()
+        name, at = collector.meter.name, asyncio.get_running_loop().time()
+        archive, known = collector.archive, collector.archive.known()
         states = known.values()
-        stored = collection.writes, sum(each.stored for each in states), sum(each.complete for each in states)
+        stored = collector.writes, sum(each.stored for each in states), sum(each.complete for each in states)
         last = self._read.get(name)
         if last is not None and last.stored == stored and at - last.at < _READ_AGAIN_S:
             return last.status
@@ -163,10 +163,10 @@ class Observer:
                 meter_status,
                 archive.folder,
                 known,
-                collection.zone,
-                collection.availability,
-                collection.policy,
-                collection.since,
+                collector.zone,
+                collector.availability,
+                collector.policy,
+                collector.since,
                 now,
                 no_solar=archive.no_solar,
             )
@@ -179,9 +179,9 @@ class Observer:
         """Until nothing is read or written, also where whoever waited for it was cancelled."""
         await self._blocking.idle()
 
-    def _warn(self, collection: Collection, expiring: Sequence[date]) -> None:
+    def _warn(self, collector: Collector, expiring: Sequence[date]) -> None:
         """Logs, once a day, what will be lost unless it is stored soon."""
-        name, today = collection.meter.name, collection.today()
+        name, today = collector.meter.name, collector.today()
         had_time = asyncio.get_running_loop().time() - self._began >= _QUIET_S
         if expiring and had_time and self._warned.get(name) != today:
             self._warned[name] = today
@@ -237,10 +237,10 @@ def _newest(now: float, *failures: Failure | None) -> Failure | None:
     return max(found, key=lambda each: each.at if each.at <= now else -1, default=None)
 
 
-def _failure_of(cause: Cause | None, at: int) -> Failure | None:
+def _failure_of(cause: OutageError | None, at: int) -> Failure | None:
     if cause is None:
         return None
-    return Failure(trouble_of(cause).down, at, reason_of(cause), cure_of(cause))
+    return Failure(outage_of(cause).started, at, reason_of(cause), cure_of(cause))
 
 
 def _timeless(status: Status) -> Status:

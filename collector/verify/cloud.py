@@ -7,8 +7,8 @@ from datetime import date, timedelta
 
 from collector.archive.mark import Remembered
 from collector.cloud.parse import SpanTotals, spans
-from collector.collect.collector import Collection
-from collector.collect.outages import STRIKES, Cause
+from collector.collect.collector import Collector
+from collector.collect.outages import STRIKES, OutageError
 from collector.collect.totals import are_totals_distrusted, totals_of
 from collector.energy.days import Clock
 from collector.energy.history import first_day, newest_first
@@ -54,8 +54,8 @@ async def _account(
     account: AccountAtWork, clock: Clock, progress: Progress, *, fix: bool
 ) -> list[MeterReport]:
     found: list[MeterReport] = []
-    gave_up: Cause | None = None
-    for each in account.collections:
+    gave_up: OutageError | None = None
+    for each in account.collectors:
         archive, meter = each.archive, each.meter
         unusable: AnswerError | None = None
         if gave_up is None:
@@ -80,32 +80,32 @@ async def _account(
     return found
 
 
-async def _taken_over(collection: Collection) -> Cause | None:
+async def _taken_over(collector: Collector) -> OutageError | None:
     """Makes sure that the files are the meter's; returns the error that leaves it open.
 
     Raises `AnswerError` where no answer can be used.
     """
     try:
-        await collection.take_over()
+        await collector.take_over()
     except (SourceError, ClockUntrusted) as error:
         return error
     return None
 
 
 async def _compare(
-    collection: Collection,
+    collector: Collector,
     stored: Mapping[date, CheckedDay],
     moved: set[date],
     comparison: Comparison,
     progress: Progress,
 ) -> None:
     """Requests span by span, newest first. A source that never answered gets one attempt."""
-    meter, pacer = collection.meter, collection.client.pacer
-    oldest, yesterday = _span(collection, stored)
+    meter, pacer = collector.meter, collector.client.pacer
+    oldest, yesterday = _span(collector, stored)
     before, strikes = pacer.requests, STRIKES - 1
     for first, last in spans(oldest, yesterday):
         progress(meter.name, first, last)
-        answer = await totals_of(collection, first, last)
+        answer = await totals_of(collector, first, last)
         comparison.requests = pacer.requests - before
         oldest_of_span = max(first, oldest)
         if isinstance(answer, KeyRefused | ClockUntrusted):
@@ -113,7 +113,7 @@ async def _compare(
             return
         if isinstance(answer, SpanTotals) and not answer.of_utc_days:
             days = [day for day in newest_first(last, oldest_of_span) if day not in moved]
-            _note_differences(collection, days, answer, stored, comparison)
+            _note_differences(collector, days, answer, stored, comparison)
         else:
             of_utc = "the cloud's totals are of days of UTC, not of local ones"
             reason = of_utc if isinstance(answer, SpanTotals) else str(answer)
@@ -126,14 +126,14 @@ async def _compare(
             return
 
 
-def _span(collection: Collection, stored: Mapping[date, CheckedDay]) -> tuple[date, date]:
+def _span(collector: Collector, stored: Mapping[date, CheckedDay]) -> tuple[date, date]:
     """The first and the last day that the cloud is asked for."""
-    today = collection.today()
-    return max(first_day(today, None, collection.since), min(stored, default=today)), today - _DAY
+    today = collector.today()
+    return max(first_day(today, None, collector.since), min(stored, default=today)), today - _DAY
 
 
 def _note_differences(
-    collection: Collection,
+    collector: Collector,
     days: list[date],
     answer: SpanTotals,
     stored: Mapping[date, CheckedDay],
@@ -145,7 +145,7 @@ def _note_differences(
         total, checked = answer.totals.get(day), stored.get(day, _no_file(day))
         if total is None or checked.sums is None:
             continue  # there is no total, or the file cannot be read, which is a finding already
-        if collection.archive.is_kept(day) and checked.sums is not NOTHING_STORED:
+        if collector.archive.is_kept(day) and checked.sums is not NOTHING_STORED:
             continue  # it need not add up to what another meter, or this one otherwise, counted
         comparison.days += 1
         comparison.complete_days += checked.complete
@@ -154,18 +154,18 @@ def _note_differences(
 
 
 async def _request_again(
-    collection: Collection, stored: Mapping[date, CheckedDay], comparison: Comparison
+    collector: Collector, stored: Mapping[date, CheckedDay], comparison: Comparison
 ) -> None:
     """Has the next round request the days that differ; none where too many of the complete ones do."""
     compared = comparison.complete_days
     different = sum(day in stored and stored[day].complete for day in comparison.different)
-    if are_totals_distrusted(collection, compared, different):
+    if are_totals_distrusted(collector, compared, different):
         comparison.distrusted = f"{different} of {compared} complete days differ, more than a fifth"
         return
     for day, found in comparison.different.items():
         numbers = ", ".join(f"{each.column} {each.stored_kwh} or {each.cloud_kwh:f}" for each in found)
         reason = f"verify: stored kWh and the cloud's total differ: {numbers}"
-        await collection.blocking(collection.archive.want_again, day, reason)
+        await collector.blocking(collector.archive.request_again, day, reason)
 
 
 def _no_file(day: date) -> CheckedDay:

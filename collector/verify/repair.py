@@ -73,7 +73,7 @@ def move_aside(archive: Archive, meter: Meter, inspection: Inspection, today: da
             log_quarantined(_log.bind(meter=meter.name), aside)
             actions[day] = Action.QUARANTINED
         if first <= day < today:
-            archive.want_again(day, f"verify: {reason}")
+            archive.request_again(day, f"verify: {reason}")
     return actions
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from collector.archive.folder import OWN_FOLDER
-from collector.collect.outages import Cause
+from collector.collect.outages import OutageError
 from collector.energy.totals import Difference
 from collector.events import CURES
 from collector.verify.files import Finding, Inspection
@@ -55,7 +55,7 @@ class Comparison:
     uncertain: list[date] = field(default_factory=list)
     unanswered: list[Unanswered] = field(default_factory=list)
     distrusted: str = ""
-    gave_up: Cause | None = None
+    gave_up: OutageError | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -37,11 +37,11 @@ async def main(config: Path, requests: int) -> None:
 
 
 async def _ask(account: AccountAtWork) -> None:
-    (collection,) = account.collections
-    today = collection.today()
-    await collection.look()
+    (collector,) = account.collectors
+    today = collector.today()
+    await collector.scan()
     days = (today - timedelta(days=number) for number in range(1, DAYS + 1))
-    job = Job(Lane.REFRESH, collection, days, asyncio.get_running_loop().time())
+    job = Job(Lane.REFRESH, collector, days, asyncio.get_running_loop().time())
     account.runner.put(job)
     await job.done.wait()
 

@@ -87,7 +87,7 @@ class Life:
                 self._attempt(partial(archive.merge, answered, NOW))
                 self.seen[answered.day.date].add(bytes_of(self.folder, answered.day.date))
             self._attempt(partial(archive.note_failure, filled(FAILED).day, "no answer", NOW))
-            self._attempt(partial(archive.want_again, WANTED, "verify"))
+            self._attempt(partial(archive.request_again, WANTED, "verify"))
             self._attempt(partial(archive.scan, NOW.date()))
             if bytes_of(self.folder, ASIDE) is not None:
                 self._attempt(partial(archive.set_aside, ASIDE, "verify"))
@@ -190,7 +190,7 @@ def work(folder: Path) -> None:
     for answered in ANSWERS:
         archive.merge(answered, NOW)
     archive.note_failure(filled(FAILED).day, "no answer", NOW)
-    archive.want_again(WANTED, "verify")
+    archive.request_again(WANTED, "verify")
     archive.scan(NOW.date())
     archive.set_aside(ASIDE, "verify")
     archive.probe()

@@ -80,7 +80,7 @@ def saved(folder: Path, versions: Sequence[int], save: Save | None = None) -> It
                     answered = version_of(day, version)
                     archive.merge(answered, after(answered.day, hours=1) + timedelta(seconds=version))
                     yield day, version
-            assert len(archive.ledger.asked) == len(DAYS), "the ledger has no part in it"
+            assert len(archive.ledger.attempts) == len(DAYS), "the ledger has no part in it"
         finally:
             archive.close()
 

@@ -431,7 +431,7 @@ async def test_what_is_mended_of_the_old_device_is_not_asked_of_the_new_one(tmp_
         gone.unlink()
         done = repair(here.settings(), here.settings().meters[0], Device(DEVICE).zone, NOW)
         assert sorted(done.actions.values()) == [Action.FORGOTTEN, Action.QUARANTINED]
-        asked = Ledger(here.folder() / ".collector" / "ledger.jsonl").asked
+        asked = Ledger(here.folder() / ".collector" / "ledger.jsonl").attempts
         assert not {TODAY - timedelta(days=1), TODAY - timedelta(days=2)} & asked.keys()
 
 

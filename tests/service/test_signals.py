@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from collector.service.signals import broken_off_by
+from collector.service.signals import cancelled_on
 
 
 async def test_what_is_awaited_is_broken_off_when_the_event_comes() -> None:
@@ -14,7 +14,7 @@ async def test_what_is_awaited_is_broken_off_when_the_event_comes() -> None:
     loop, event = asyncio.get_running_loop(), asyncio.Event()
     loop.call_later(5, event.set)
     heard = False
-    async with broken_off_by(event):
+    async with cancelled_on(event):
         try:
             await asyncio.sleep(60)
         except asyncio.CancelledError:
@@ -26,11 +26,11 @@ async def test_what_is_awaited_is_broken_off_when_the_event_comes() -> None:
 async def test_what_ends_before_is_left_alone() -> None:
     """Also where the event comes at the same moment, or a moment later."""
     event = asyncio.Event()
-    async with broken_off_by(event):
+    async with cancelled_on(event):
         await asyncio.sleep(1)
         event.set()
     await asyncio.sleep(1)
-    async with broken_off_by(asyncio.Event()):
+    async with cancelled_on(asyncio.Event()):
         pass
     await asyncio.sleep(1)
 
@@ -39,7 +39,7 @@ async def test_an_event_that_has_come_breaks_off_at_once() -> None:
     """At the first wait."""
     event = asyncio.Event()
     event.set()
-    async with broken_off_by(event):
+    async with cancelled_on(event):
         await asyncio.sleep(60)
     assert asyncio.get_running_loop().time() == 0
 
@@ -48,6 +48,6 @@ async def test_an_event_that_has_come_breaks_off_at_once() -> None:
 async def test_what_goes_wrong_inside_is_heard_outside(error: BaseException) -> None:
     """A timeout of another's is none of ours."""
     with pytest.raises(type(error)) as told:
-        async with broken_off_by(asyncio.Event()):
+        async with cancelled_on(asyncio.Event()):
             raise error
     assert told.value is error

@@ -23,7 +23,7 @@ from collector.cloud.meters import Account as CloudAccount
 from collector.cloud.meters import Meter
 from collector.cloud.pacing import Pacer, Pacing
 from collector.cloud.retrying import RetryPolicy
-from collector.collect.collector import Collection
+from collector.collect.collector import Collector
 from collector.collect.outages import SOURCE
 from collector.energy.days import zone_named
 from collector.energy.history import Outcome, PlanPolicy
@@ -119,7 +119,7 @@ async def test_the_zone_is_learned_once(
         meter = Meter("house", DEVICE)
         archive = Archive(tmp_path, DayFormat())
         home = zone_named("Europe/Dublin")
-        collection = Collection(meter, client, archive, PlanPolicy(), lambda: START, home)
+        collector = Collector(meter, client, archive, PlanPolicy(), lambda: START, home)
         days = [TODAY - timedelta(days=age) for age in range(3)]
         disk_works, really = threading.Event(), os.open
 
@@ -128,7 +128,7 @@ async def test_the_zone_is_learned_once(
             return really(*words, **more)
 
         monkeypatch.setattr(os, "open", slowly)
-        collecting = [asyncio.create_task(collection.collect_day(day)) for day in days]
+        collecting = [asyncio.create_task(collector.collect_day(day)) for day in days]
         for _ in range(2000):  # no time passes while a thread is at work, but answers come
             await asyncio.sleep(0)
         assert cloud.counts.total.requests == 2 * len(days)
@@ -171,8 +171,8 @@ async def test_a_clock_that_is_set_while_a_day_is_asked_for_decides_which_hours_
         archive = Archive(tmp_path, DayFormat())
         zone = zone_named("Europe/Dublin")
         meter = Meter("house", DEVICE)
-        collection = Collection(meter, client, archive, PlanPolicy(), lambda: START + skew, zone)
-        collecting = asyncio.create_task(collection.collect_day(TODAY))
+        collector = Collector(meter, client, archive, PlanPolicy(), lambda: START + skew, zone)
+        collecting = asyncio.create_task(collector.collect_day(TODAY))
         await asyncio.sleep(0.5)  # it waits for its first turn
         skew = timedelta(0)
         await collecting
@@ -201,10 +201,10 @@ async def test_hours_that_end_while_the_account_is_held_spoil_nothing(
     async with FaultyCloud(scenario, clock=now) as cloud, open_session() as session:
         client = CloudClient(session, CloudAccount("home", cloud.url, KEY), Pacer(Pacing()), RetryPolicy())
         archive = Archive(tmp_path, DayFormat())
-        collection = Collection(
+        collector = Collector(
             Meter("house", DEVICE), client, archive, PlanPolicy(), now, zone_named("Europe/Dublin")
         )
-        outcome = await collection.collect_day(TODAY)
+        outcome = await collector.collect_day(TODAY)
         archive.close()
     assert loop.time() > 3600
     assert outcome.outcome is Outcome.PARTIAL
@@ -356,7 +356,7 @@ async def test_a_bug_while_asking_for_a_job_is_told_and_the_next_one_is_unaffect
     async with living(cloud_of(), tmp_path, START, **SHALLOW) as service:
         await service.pass_time(minutes=5)
         with monkeypatch.context() as broken:
-            broken.setattr("collector.collect.collector.Collection.look", None)
+            broken.setattr("collector.collect.collector.Collector.scan", None)
             await service.pass_time(hours=1)
         assert "TypeError" in str(events_in(log_lines.getvalue(), "job.failed")[0])
         await service.pass_time(hours=1, minutes=5)
@@ -376,7 +376,7 @@ async def test_a_bug_while_waiting_for_a_source_ends_the_service_loudly(
 
 
 @pytest.mark.parametrize(
-    "stuck", ["collector.cloud.client.CloudClient.fetch_day", "collector.collect.collector.Collection.look"]
+    "stuck", ["collector.cloud.client.CloudClient.fetch_day", "collector.collect.collector.Collector.scan"]
 )
 async def test_no_sign_of_life_while_the_work_is_stuck(
     stuck: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

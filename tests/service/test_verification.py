@@ -56,7 +56,7 @@ def fix(here: World) -> MeterReport:
 
 
 def remembered(here: World, day: date = DAY) -> Outcome | None:
-    asked = Ledger(here.folder() / ".collector" / "ledger.jsonl").asked.get(day)
+    asked = Ledger(here.folder() / ".collector" / "ledger.jsonl").attempts.get(day)
     return None if asked is None else asked.outcome
 
 

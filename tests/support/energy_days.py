@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 from hypothesis import strategies as st
 
 from collector.energy.days import LocalDay, local_day
-from collector.energy.history import Known
+from collector.energy.history import DayRecord
 from collector.energy.readings import EnergyDay, HourReading
 
 BERLIN = ZoneInfo("Europe/Berlin")
@@ -77,5 +77,5 @@ def nothing(day: date = ORDINARY) -> EnergyDay:
 
 WHOLE = filled()
 END = after(WHOLE.day, hours=0.2)
-COMPLETE, PARTIAL = Known(stored=True, complete=True), Known(stored=True, complete=False)
+COMPLETE, PARTIAL = DayRecord(stored=True, complete=True), DayRecord(stored=True, complete=False)
 TODAY = ORDINARY + timedelta(days=1)

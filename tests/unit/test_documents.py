@@ -48,9 +48,9 @@ def logged_events() -> Iterator[str]:
                 if level in ("log", "tell") or (level in LEVELS and "log" in owner):
                     yield from texts_of(node.args[0], tree)
     yield from (f"day.{outcome}" for outcome in Outcome)
-    for trouble in vars(outages).values():
-        if isinstance(trouble, outages.Trouble):
-            yield from (trouble.down, trouble.up)
+    for kind in vars(outages).values():
+        if isinstance(kind, outages.Outage):
+            yield from (kind.started, kind.ended)
     yield "library.reported"
 
 

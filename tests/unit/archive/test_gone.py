@@ -86,7 +86,7 @@ def test_a_complete_day_that_went_is_found(folder: Path, how: str, restarted: bo
     with opened(folder) as archive:
         archive.scan(TODAY)
         assert archive.gone == {ORDINARY}
-        assert archive.known()[OTHER] == COMPLETE._replace(asked=archive.ledger.asked[OTHER])
+        assert archive.known()[OTHER] == COMPLETE._replace(last_attempt=archive.ledger.attempts[OTHER])
         assert (ORDINARY in archive.known()) is (how == "older")
     assert verified(folder) == [(ORDINARY, how)]
 

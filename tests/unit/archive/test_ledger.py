@@ -16,13 +16,13 @@ from hypothesis import strategies as st
 
 from collector.archive.ledger import Bounds, Ledger
 from collector.energy.days import local_day
-from collector.energy.history import Asked, Outcome, is_due
+from collector.energy.history import LastAttempt, Outcome, is_due
 from collector.errors import ArchiveError
 from tests.support.energy_days import AUTUMN, BERLIN, ORDINARY, SPRING, after
 
 DAY = date(2024, 6, 12)
 LOCAL = local_day(DAY, BERLIN)
-ASKED = Asked(Outcome.EMPTY, 1_718_200_000, 3, "nothing there")
+ASKED = LastAttempt(Outcome.EMPTY, 1_718_200_000, 3, "nothing there")
 LINE = (
     b'{"day": "2024-06-12", "outcome": "empty", "asked_at": 1718200000, "tries": 3, '
     b'"reason": "nothing there"}\n'
@@ -44,7 +44,7 @@ def filled_ledger(path: Path, days: int = 5) -> Ledger:
 
 
 def says(ledger: Ledger) -> tuple[object, ...]:
-    return dict(ledger.asked), ledger.zone, ledger.lost_before
+    return dict(ledger.attempts), ledger.zone, ledger.lost_before
 
 
 def test_what_was_noted_is_remembered(path: Path) -> None:
@@ -69,8 +69,8 @@ def test_the_last_line_of_a_day_counts(path: Path) -> None:
     ledger.forget(DAY + timedelta(days=1))
     ledger.forget(date(1999, 1, 1))
     again = Ledger(path)
-    assert again.asked[DAY].tries == 9
-    assert DAY + timedelta(days=1) not in again.asked
+    assert again.attempts[DAY].tries == 9
+    assert DAY + timedelta(days=1) not in again.attempts
     assert says(again) == says(ledger)
 
 
@@ -103,7 +103,7 @@ def test_a_torn_last_line_costs_that_line_only(path: Path) -> None:
         path.write_bytes(data[:size])
         torn = Ledger(path)
         assert not torn.rebuilt
-        assert len(torn.asked) == len(whole.asked) - 1
+        assert len(torn.attempts) == len(whole.attempts) - 1
         torn.mend()
         torn.note(DAY + timedelta(days=4), ASKED._replace(tries=4))
         assert says(Ledger(path)) == says(whole)
@@ -117,7 +117,7 @@ def test_a_block_of_zeros_at_the_end_is_told(path: Path) -> None:
         path.write_bytes(data + zeros)
         ledger = Ledger(path)
         assert ledger.rebuilt
-        assert len(ledger.asked) == 5
+        assert len(ledger.attempts) == 5
         ledger.mend()
         assert not Ledger(path).rebuilt
         path.write_bytes(data)
@@ -167,7 +167,7 @@ def test_a_stamp_without_end_is_a_damaged_line(path: Path) -> None:
     path.write_bytes(LINE.replace(b"1718200000", b"9" * 400))
     ledger = Ledger(path)
     assert ledger.rebuilt
-    assert all(is_due(asked, datetime(2024, 6, 15, tzinfo=UTC)) for asked in ledger.asked.values())
+    assert all(is_due(asked, datetime(2024, 6, 15, tzinfo=UTC)) for asked in ledger.attempts.values())
 
 
 @given(st.binary(max_size=400))
@@ -190,17 +190,17 @@ def test_a_stamp_is_exact_as_a_float(path: Path, stamp: int, is_one: bool) -> No
     """As times are compared."""
     path.write_bytes(LINE.replace(b"1718200000", b"%d" % stamp))
     ledger = Ledger(path)
-    assert (ledger.rebuilt, DAY in ledger.asked) == (not is_one, is_one)
+    assert (ledger.rebuilt, DAY in ledger.attempts) == (not is_one, is_one)
 
 
 def test_a_ledger_of_8_megabytes_is_read(path: Path) -> None:
     """And not one byte more."""
     path.write_bytes(LINE[:-2] + b" " * (8 * 1024 * 1024 - len(LINE)) + LINE[-2:])
     ledger = Ledger(path)
-    assert (ledger.rebuilt, dict(ledger.asked)) == (False, {DAY: ASKED})
+    assert (ledger.rebuilt, dict(ledger.attempts)) == (False, {DAY: ASKED})
     path.write_bytes(b" " + path.read_bytes())
     ledger = Ledger(path)
-    assert (ledger.rebuilt, dict(ledger.asked)) == (True, {})
+    assert (ledger.rebuilt, dict(ledger.attempts)) == (True, {})
 
 
 def test_a_ledger_without_end_is_rebuilt(path: Path) -> None:
@@ -208,7 +208,7 @@ def test_a_ledger_without_end_is_rebuilt(path: Path) -> None:
     with path.open("wb") as file:
         file.truncate(8 * 1024 * 1024 + 1)
     ledger = Ledger(path)
-    assert (ledger.rebuilt, dict(ledger.asked)) == (True, {})
+    assert (ledger.rebuilt, dict(ledger.attempts)) == (True, {})
     ledger.mend()
     assert path.stat().st_size == 0
 
@@ -256,10 +256,10 @@ def test_asking_in_vain_is_counted(path: Path) -> None:
     """How it ended, when, how often so far, and why."""
     ledger = Ledger(path)
     ledger.remember(LOCAL, Outcome.EMPTY, after(LOCAL, hours=0.5), complete=False, keep_s=0)
-    assert ledger.asked == {DAY: Asked(Outcome.EMPTY, LOCAL.end + 1800, 1)}
+    assert ledger.attempts == {DAY: LastAttempt(Outcome.EMPTY, LOCAL.end + 1800, 1)}
     now = after(LOCAL, hours=1)
     ledger.remember(LOCAL, Outcome.FAILED, now, complete=False, keep_s=0, reason="no answer")
-    assert ledger.asked == {DAY: Asked(Outcome.FAILED, LOCAL.end + 3600, 2, "no answer")}
+    assert ledger.attempts == {DAY: LastAttempt(Outcome.FAILED, LOCAL.end + 3600, 2, "no answer")}
     assert says(Ledger(path)) == says(ledger)
 
 
@@ -269,9 +269,9 @@ def test_a_complete_day_is_remembered_until_it_need_not_be_read_again(path: Path
     ledger.note(DAY, ASKED)
     last = after(LOCAL, hours=1) - timedelta(seconds=1)
     ledger.remember(LOCAL, Outcome.WRITTEN, last, complete=True, keep_s=3600)
-    assert ledger.asked == {DAY: Asked(Outcome.WRITTEN, LOCAL.end + 3599, 0)}
+    assert ledger.attempts == {DAY: LastAttempt(Outcome.WRITTEN, LOCAL.end + 3599, 0)}
     ledger.remember(LOCAL, Outcome.WRITTEN, after(LOCAL, hours=1), complete=True, keep_s=3600)
-    assert ledger.asked == {}
+    assert ledger.attempts == {}
     assert says(Ledger(path)) == says(ledger)
 
 
@@ -281,15 +281,15 @@ def test_a_day_whose_last_hour_cannot_be_there_is_not_remembered(path: Path) -> 
     arrived = after(LOCAL) + timedelta(minutes=10)
     for outcome in Outcome:
         ledger.remember(LOCAL, outcome, arrived - timedelta(seconds=1), complete=False, keep_s=3600)
-    assert (dict(ledger.asked), path.exists()) == ({}, False)
+    assert (dict(ledger.attempts), path.exists()) == ({}, False)
     ledger.remember(LOCAL, Outcome.PARTIAL, arrived, complete=False, keep_s=3600)
-    assert ledger.asked == {DAY: Asked(Outcome.PARTIAL, LOCAL.end + 600, 1)}
+    assert ledger.attempts == {DAY: LastAttempt(Outcome.PARTIAL, LOCAL.end + 600, 1)}
 
 
 def test_a_long_reason_is_cut(path: Path) -> None:
     """It comes from outside, and one line of it is enough."""
     Ledger(path).note(DAY, ASKED._replace(reason="x\n" * 5000))
-    assert len(Ledger(path).asked[DAY].reason) == 200
+    assert len(Ledger(path).attempts[DAY].reason) == 200
     assert path.read_bytes().count(b"\n") == 1
 
 
@@ -315,15 +315,15 @@ import errno, sys
 from pathlib import Path
 from datetime import date, timedelta
 from collector.archive.ledger import Ledger
-from collector.energy.history import Asked, Outcome
+from collector.energy.history import LastAttempt, Outcome
 DAY = date(2024, 6, 12)
-ASKED = Asked(Outcome.EMPTY, 1_718_200_000, 3, "nothing there")
+ASKED = LastAttempt(Outcome.EMPTY, 1_718_200_000, 3, "nothing there")
 ledger = Ledger(Path(sys.argv[1]))
 ledger.note(DAY, ASKED)
 try:
     ledger.note(DAY + timedelta(days=1), ASKED)
 except OSError as error:
-    assert DAY + timedelta(days=1) not in ledger.asked
+    assert DAY + timedelta(days=1) not in ledger.attempts
     sys.exit(error.errno)
 """
 
@@ -374,11 +374,11 @@ def test_what_was_asked_of_another_meter_is_forgotten(tmp_path: Path) -> None:
     path = tmp_path / "ledger.jsonl"
     ledger = Ledger(path)
     ledger.note_zone("Europe/Berlin")
-    ledger.note(ORDINARY, Asked(Outcome.EMPTY, 1, 1))
+    ledger.note(ORDINARY, LastAttempt(Outcome.EMPTY, 1, 1))
     ledger.note_different(ORDINARY)
     ledger.note_lost(ORDINARY)
     for and_zone, zone in ((False, "Europe/Berlin"), (True, None)):
         ledger.forget_days(and_zone=and_zone)
         ledger.mend()
         again = Ledger(path)
-        assert (again.asked, again.different, again.lost_before, again.zone) == ({}, set(), None, zone)
+        assert (again.attempts, again.different, again.lost_before, again.zone) == ({}, set(), None, zone)

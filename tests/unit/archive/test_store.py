@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 from collector.archive.dayfile import DayFormat, decode, encode, stored_day
 from collector.archive.folder import survey
 from collector.archive.store import Archive, DayOutcome
-from collector.energy.history import NOTHING, Asked, Known, Outcome, heal_days
+from collector.energy.history import NOTHING, DayRecord, LastAttempt, Outcome, heal_days
 from collector.energy.history import PlanPolicy as Policy
 from collector.energy.readings import EnergyDay, Revision
 from collector.errors import ArchiveLocked, UnreadableFile
@@ -66,7 +66,7 @@ def put(folder: Path, data: bytes, day: date = ORDINARY) -> Path:
     return path
 
 
-def state(known: Known | None) -> tuple[bool, bool]:
+def state(known: DayRecord | None) -> tuple[bool, bool]:
     assert known is not None
     return known.stored, known.complete
 
@@ -92,8 +92,8 @@ def test_a_day_without_hours_leaves_no_file(archive: Archive) -> None:
     """It is remembered as asked for and empty."""
     assert archive.merge(nothing(), END) == DayOutcome(ORDINARY, Outcome.EMPTY, missing=24)
     assert not (archive.folder / NAME).exists()
-    asked = Asked(Outcome.EMPTY, int(END.timestamp()), 1)
-    assert archive.known()[ORDINARY] == Known(stored=False, complete=False, asked=asked)
+    asked = LastAttempt(Outcome.EMPTY, int(END.timestamp()), 1)
+    assert archive.known()[ORDINARY] == DayRecord(stored=False, complete=False, last_attempt=asked)
 
 
 def test_today_is_not_remembered_as_asked(archive: Archive) -> None:
@@ -124,20 +124,20 @@ def test_an_old_day_that_is_unchanged_leaves_no_trace(archive: Archive) -> None:
     before = everything_in(archive.folder)
     assert archive.merge(WHOLE, long_after).outcome is Outcome.UNCHANGED
     assert everything_in(archive.folder) == before
-    assert ORDINARY not in archive.ledger.asked
+    assert ORDINARY not in archive.ledger.attempts
 
 
 def test_a_settled_day_has_no_line(archive: Archive) -> None:
     """Three days after its end, its file says all there is to say."""
     archive.merge(WHOLE, END)
-    assert archive.ledger.asked[ORDINARY] == Asked(Outcome.WRITTEN, int(END.timestamp()), 0)
+    assert archive.ledger.attempts[ORDINARY] == LastAttempt(Outcome.WRITTEN, int(END.timestamp()), 0)
     archive.merge(WHOLE, after(WHOLE.day, days=3))
-    assert ORDINARY not in archive.ledger.asked
+    assert ORDINARY not in archive.ledger.attempts
     assert archive.known()[ORDINARY] == COMPLETE
 
 
 def test_a_day_settles_in_two_readings(archive: Archive) -> None:
-    """Asked hourly for a week, the plan reads it again after one day and after three, and no more."""
+    """LastAttempt hourly for a week, the plan reads it again after one day and after three, and no more."""
     archive.merge(WHOLE, END)
     read_at = []
     for hours in range(24 * 7):
@@ -294,7 +294,7 @@ def test_a_damaged_file_is_a_gap_at_once(archive: Archive) -> None:
     put(archive.folder, b"garbage\n")
     assert len(archive.scan(TODAY)) == 1
     assert ORDINARY not in archive.known()
-    assert ORDINARY not in archive.ledger.asked
+    assert ORDINARY not in archive.ledger.attempts
 
 
 @pytest.mark.parametrize("restarted", [False, True])
@@ -332,13 +332,13 @@ def test_a_failure_is_remembered_with_its_tries(archive: Archive) -> None:
     """So that the waits grow; success ends the count."""
     for tries in (1, 2, 3):
         archive.note_failure(WHOLE.day, "no answer", END)
-        assert archive.known()[ORDINARY].asked == Asked(
+        assert archive.known()[ORDINARY].last_attempt == LastAttempt(
             Outcome.FAILED, int(END.timestamp()), tries, "no answer"
         )
     archive.merge(WHOLE, END)
     archive.note_failure(WHOLE.day, "no answer", END)
     known = archive.known()[ORDINARY]
-    assert (known.complete, known.asked and known.asked.tries) == (True, 1)
+    assert (known.complete, known.last_attempt and known.last_attempt.tries) == (True, 1)
     assert DayOutcome.failed(ORDINARY, "no answer").outcome is Outcome.FAILED
 
 
@@ -379,7 +379,7 @@ def test_a_zero_filled_day_that_the_cloud_lost_stays_as_it_is(folder: Path, labe
         outcome = archive.merge(nothing(), END)
         assert outcome.outcome is Outcome.UNCHANGED
         assert state(archive.known()[ORDINARY]) == (True, False)
-        assert archive.ledger.asked[ORDINARY].tries == 1
+        assert archive.ledger.attempts[ORDINARY].tries == 1
     assert path.read_bytes() == data
 
 

@@ -271,7 +271,7 @@ def test_an_archive_that_is_not_taken_is_not_put_in_doubt(data: ZoneData, tmp_pa
         archive.scan(TODAY)
         archive.suspect(zone_named(NAME), "an hour comes twice", END, ORDINARY)
         archive.trust()
-        archive.want_again(ORDINARY, "whatever")
+        archive.request_again(ORDINARY, "whatever")
         assert (archive.outdated, archive.ledger.suspicion) == (set(), None)
     assert everything_in(tmp_path / "meter") == before
 

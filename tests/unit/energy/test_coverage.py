@@ -11,9 +11,9 @@ from collector.energy.history import (
     DAILY_TRIES,
     NOTHING,
     RETENTION_DAYS,
-    Asked,
+    DayRecord,
     DayState,
-    Known,
+    LastAttempt,
     Outcome,
     PlanPolicy,
     coverage,
@@ -22,18 +22,18 @@ from collector.energy.history import (
 
 TODAY = date(2024, 6, 15)
 POLICY = PlanPolicy()
-COMPLETE = Known(stored=True, complete=True)
-PARTIAL = Known(stored=True, complete=False)
-EMPTY = NOTHING._replace(asked=Asked(Outcome.EMPTY, 1_700_000_000, 1))
-FAILED = NOTHING._replace(asked=Asked(Outcome.FAILED, 1_700_000_000, 1))
+COMPLETE = DayRecord(stored=True, complete=True)
+PARTIAL = DayRecord(stored=True, complete=False)
+EMPTY = NOTHING._replace(last_attempt=LastAttempt(Outcome.EMPTY, 1_700_000_000, 1))
+FAILED = NOTHING._replace(last_attempt=LastAttempt(Outcome.FAILED, 1_700_000_000, 1))
 
 
 def ago(days: int) -> date:
     return TODAY - timedelta(days=days)
 
 
-def tried(state: Known, tries: int) -> Known:
-    return state._replace(asked=Asked(Outcome.PARTIAL, 1_700_000_000, tries))
+def tried(state: DayRecord, tries: int) -> DayRecord:
+    return state._replace(last_attempt=LastAttempt(Outcome.PARTIAL, 1_700_000_000, tries))
 
 
 def test_each_day_has_the_state_that_a_person_would_name() -> None:
@@ -82,7 +82,7 @@ def test_what_the_cloud_has_forgotten_is_lost_or_in_this_archive_alone() -> None
     ),
     st.none() | st.integers(0, RETENTION_DAYS),
 )
-def test_every_day_since_the_beginning_has_one_state(known: dict[date, Known], depth: int | None) -> None:
+def test_every_day_since_the_beginning_has_one_state(known: dict[date, DayRecord], depth: int | None) -> None:
     """Oldest first, without a gap, to today."""
     days = list(coverage(TODAY, known, None, PlanPolicy(backfill_days=depth), None))
     assert days == [days[0] + timedelta(days=number) for number in range(len(days))]

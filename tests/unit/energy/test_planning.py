@@ -15,9 +15,9 @@ from collector.energy.history import (
     EXPIRING_DAYS,
     NOTHING,
     RETENTION_DAYS,
-    Asked,
     Availability,
-    Known,
+    DayRecord,
+    LastAttempt,
     Outcome,
     PlanPolicy,
     backfill_days,
@@ -36,7 +36,7 @@ NOW = datetime(2024, 6, 15, 10, 5, tzinfo=UTC)
 TODAY = date(2024, 6, 15)
 OLDEST = date(2021, 6, 16)
 POLICY = PlanPolicy()
-COMPLETE, PARTIAL = Known(stored=True, complete=True), Known(stored=True, complete=False)
+COMPLETE, PARTIAL = DayRecord(stored=True, complete=True), DayRecord(stored=True, complete=False)
 HOUR_S, DAY_S = 3600, 86400
 
 
@@ -44,16 +44,18 @@ def ago(days: int) -> date:
     return TODAY - timedelta(days=days)
 
 
-def asked(outcome: Outcome = Outcome.PARTIAL, hours_ago: float = 48, tries: int = 1) -> Asked:
-    return Asked(outcome, int(NOW.timestamp() - hours_ago * HOUR_S), tries)
+def asked(outcome: Outcome = Outcome.PARTIAL, hours_ago: float = 48, tries: int = 1) -> LastAttempt:
+    return LastAttempt(outcome, int(NOW.timestamp() - hours_ago * HOUR_S), tries)
 
 
-def empties(days_ago: Iterable[int], hours_ago: float = 0.1, tries: int = 1) -> dict[date, Known]:
-    return {ago(days): NOTHING._replace(asked=asked(Outcome.EMPTY, hours_ago, tries)) for days in days_ago}
+def empties(days_ago: Iterable[int], hours_ago: float = 0.1, tries: int = 1) -> dict[date, DayRecord]:
+    return {
+        ago(days): NOTHING._replace(last_attempt=asked(Outcome.EMPTY, hours_ago, tries)) for days in days_ago
+    }
 
 
 def healed(
-    known: dict[date, Known],
+    known: dict[date, DayRecord],
     policy: PlanPolicy = POLICY,
     first: date = OLDEST,
     availability: Availability | None = None,
@@ -82,9 +84,9 @@ def test_a_refresh_asks_for_today_first() -> None:
     """And for yesterday as long as that is incomplete and due."""
     assert list(refresh_days(TODAY, {}, NOW)) == [TODAY, ago(1)]
     assert list(refresh_days(TODAY, {ago(1): COMPLETE}, NOW)) == [TODAY]
-    waiting = PARTIAL._replace(asked=asked(hours_ago=0.5))
+    waiting = PARTIAL._replace(last_attempt=asked(hours_ago=0.5))
     assert list(refresh_days(TODAY, {ago(1): waiting}, NOW)) == [TODAY]
-    due = PARTIAL._replace(asked=asked(hours_ago=1))
+    due = PARTIAL._replace(last_attempt=asked(hours_ago=1))
     assert list(refresh_days(TODAY, {ago(1): due}, NOW)) == [TODAY, ago(1)]
 
 
@@ -99,7 +101,7 @@ def test_waits_grow_from_an_hour_to_a_week() -> None:
 def test_a_day_is_due_when_its_wait_is_over(tries: int, early_s: int) -> None:
     """Five minutes before is near enough: the schedule's own spread must not cost a round."""
     wait = wait_after(tries)
-    last = Asked(Outcome.PARTIAL, int(NOW.timestamp()) - wait, tries)
+    last = LastAttempt(Outcome.PARTIAL, int(NOW.timestamp()) - wait, tries)
     assert is_due(last, NOW)
     assert is_due(last._replace(asked_at=last.asked_at + 300), NOW)
     early = last._replace(asked_at=last.asked_at + min(early_s, wait))
@@ -126,12 +128,12 @@ def test_healing_goes_from_new_to_old() -> None:
     """Partial, empty and failed days that are due; not today, not the future, not before the first."""
     known = {
         ago(9): PARTIAL,
-        ago(3): PARTIAL._replace(asked=asked()),
-        ago(5): NOTHING._replace(asked=asked(Outcome.FAILED)),
-        ago(4): NOTHING._replace(asked=asked(Outcome.EMPTY)),
+        ago(3): PARTIAL._replace(last_attempt=asked()),
+        ago(5): NOTHING._replace(last_attempt=asked(Outcome.FAILED)),
+        ago(4): NOTHING._replace(last_attempt=asked(Outcome.EMPTY)),
         ago(0): PARTIAL,
         ago(-1): PARTIAL,
-        ago(6): PARTIAL._replace(asked=asked(hours_ago=0.2)),
+        ago(6): PARTIAL._replace(last_attempt=asked(hours_ago=0.2)),
         ago(2000): PARTIAL,
         ago(7): COMPLETE,
         ago(8): NOTHING,
@@ -152,7 +154,7 @@ def test_empty_days_before_the_meter_was_there_are_not_healed() -> None:
     known = {ago(2): PARTIAL} | empties(range(3, 30), hours_ago=400)
     assert healed(known) == [ago(days) for days in range(2, 17)]
     assert healed(known, availability=available(5)) == [ago(days) for days in range(2, 20)]
-    failed = {ago(25): NOTHING._replace(asked=asked(Outcome.FAILED))}
+    failed = {ago(25): NOTHING._replace(last_attempt=asked(Outcome.FAILED))}
     assert healed(known | failed)[-1] == ago(25)
 
 
@@ -175,7 +177,7 @@ def test_an_empty_day_that_is_about_to_be_forgotten_is_not_retried_daily() -> No
 
 def test_a_backfill_asks_for_what_was_never_asked_for() -> None:
     """Newest first; neither today nor what is known in any way."""
-    known = {ago(2): COMPLETE, ago(3): PARTIAL, ago(4): NOTHING._replace(asked=asked(Outcome.FAILED))}
+    known = {ago(2): COMPLETE, ago(3): PARTIAL, ago(4): NOTHING._replace(last_attempt=asked(Outcome.FAILED))}
     assert list(backfill_days(TODAY, ago(6), lambda: known, None)) == [ago(1), ago(5), ago(6)]
     assert list(backfill_days(TODAY, TODAY, lambda: known, None)) == []
     assert list(backfill_days(TODAY, ago(-9), lambda: known, None)) == []
@@ -183,11 +185,13 @@ def test_a_backfill_asks_for_what_was_never_asked_for() -> None:
 
 def test_a_gap_of_any_length_does_not_end_a_backfill() -> None:
     """Bug: after 14 empty days the meter was taken for not installed yet, and older days were forgotten."""
-    known: dict[date, Known] = {}
+    known: dict[date, DayRecord] = {}
     taken = []
     for day in backfill_days(TODAY, ago(200), lambda: known, None):
         taken.append(day)
-        known[day] = NOTHING._replace(asked=asked(Outcome.EMPTY, 0)) if ago(90) < day < ago(20) else COMPLETE
+        known[day] = (
+            NOTHING._replace(last_attempt=asked(Outcome.EMPTY, 0)) if ago(90) < day < ago(20) else COMPLETE
+        )
     assert taken == [ago(days) for days in range(1, 201)]
 
 
@@ -223,9 +227,9 @@ def test_what_a_person_wants_is_every_incomplete_day() -> None:
     known = {
         ago(0): PARTIAL,
         ago(1): COMPLETE,
-        ago(2): PARTIAL._replace(asked=asked(hours_ago=0)),
-        ago(3): NOTHING._replace(asked=asked(Outcome.EMPTY, 0.1)),
-        ago(4): NOTHING._replace(asked=asked(Outcome.EMPTY, 30)),
+        ago(2): PARTIAL._replace(last_attempt=asked(hours_ago=0)),
+        ago(3): NOTHING._replace(last_attempt=asked(Outcome.EMPTY, 0.1)),
+        ago(4): NOTHING._replace(last_attempt=asked(Outcome.EMPTY, 30)),
     }
     wanted = list(wanted_days(TODAY, ago(5), lambda: known, None, NOW, insist=False))
     assert wanted == [ago(0), ago(2), ago(4), ago(5)]
@@ -249,7 +253,7 @@ def test_since_insists_on_empty_days() -> None:
     ),
     insist=st.booleans(),
 )
-def test_plans_go_down_and_never_ask_for_a_complete_day(states: dict[date, Known], insist: bool) -> None:
+def test_plans_go_down_and_never_ask_for_a_complete_day(states: dict[date, DayRecord], insist: bool) -> None:
     """Whatever is known: strictly newest first, within bounds, nothing that is complete."""
     wanted = list(wanted_days(TODAY, ago(30), lambda: states, None, NOW, insist=insist))
     missing = list(backfill_days(TODAY, ago(30), lambda: states, None))
@@ -267,7 +271,7 @@ def test_plans_go_down_and_never_ask_for_a_complete_day(states: dict[date, Known
 def test_a_complete_day_is_read_again_after_one_and_three_days() -> None:
     """Late data may have changed it."""
     day = local_day(date(2024, 6, 10), BERLIN)
-    at_midnight = Asked(Outcome.WRITTEN, day.end + 300, 0)
+    at_midnight = LastAttempt(Outcome.WRITTEN, day.end + 300, 0)
     assert not settles(day, at_midnight, after(day, hours=23), POLICY)
     assert settles(day, at_midnight, after(day, days=1), POLICY)
     after_a_day = at_midnight._replace(asked_at=day.end + DAY_S + 60)
@@ -298,7 +302,7 @@ def test_a_settled_day_that_the_ledger_forgot_is_not_read_in_a_loop() -> None:
 def test_a_failed_rereading_is_tried_again() -> None:
     """Bug: a re-reading that failed counted as one that was done."""
     day = local_day(ago(4), BERLIN)
-    failed = Asked(Outcome.FAILED, day.end + 3 * DAY_S + 60, 1)
+    failed = LastAttempt(Outcome.FAILED, day.end + 3 * DAY_S + 60, 1)
     assert not settles(day, failed, after(day, days=3, hours=0.5), POLICY)
     assert settles(day, failed, after(day, days=3, hours=1.1), POLICY)
 
@@ -306,7 +310,7 @@ def test_a_failed_rereading_is_tried_again() -> None:
 def test_a_rereading_stamped_by_a_wrong_clock_is_done_again() -> None:
     """Bug: a stamp from the future made a complete day count as settled."""
     day = local_day(ago(3), BERLIN)
-    future = Asked(Outcome.WRITTEN, day.end + 4000 * DAY_S, 0)
+    future = LastAttempt(Outcome.WRITTEN, day.end + 4000 * DAY_S, 0)
     assert settles(day, future, after(day, days=1.5), POLICY)
     assert not settles(day, future, after(day, days=9), POLICY)
 
@@ -314,7 +318,7 @@ def test_a_rereading_stamped_by_a_wrong_clock_is_done_again() -> None:
 def test_a_rereading_that_failed_by_a_wrong_clock_is_tried_again_however_late_the_clock_is_set() -> None:
     """Bug: set after the third day, the day passed for one that had been read well in the future."""
     day = local_day(date(2026, 3, 20), BERLIN)
-    failed = Asked(Outcome.FAILED, day.end + 26 * DAY_S, 1)
+    failed = LastAttempt(Outcome.FAILED, day.end + 26 * DAY_S, 1)
     for days in (0.5, 1.5, 3.4, 9):
         assert settles(day, failed, after(day, days=days), POLICY)
     assert not settles(day, failed, after(day, days=26, hours=0.5), POLICY)  # the clock was right
@@ -322,7 +326,11 @@ def test_a_rereading_that_failed_by_a_wrong_clock_is_tried_again_however_late_th
 
 def test_a_settling_day_is_healed_from_what_is_remembered() -> None:
     """Old complete days are not even looked at."""
-    known = {ago(2): COMPLETE, ago(30): COMPLETE, ago(9): COMPLETE._replace(asked=asked(hours_ago=7 * 24))}
+    known = {
+        ago(2): COMPLETE,
+        ago(30): COMPLETE,
+        ago(9): COMPLETE._replace(last_attempt=asked(hours_ago=7 * 24)),
+    }
     assert healed(known) == [ago(2), ago(9)]
 
 
@@ -341,7 +349,7 @@ class Life:
 
     def __init__(self, installed: date, gaps: Iterable[date] = ()) -> None:
         self.installed, self.gaps = installed, set(gaps)
-        self.known: dict[date, Known] = {}
+        self.known: dict[date, DayRecord] = {}
         self.requests: Counter[date] = Counter()
         self.asked_for: Counter[date] = Counter()
 
@@ -359,18 +367,18 @@ class Life:
             self.asked_for[day] += 1
             self.known[day] = self._answered(day, now)
 
-    def _answered(self, day: date, now: datetime) -> Known:
+    def _answered(self, day: date, now: datetime) -> DayRecord:
         local, at = local_day(day, BERLIN), int(now.timestamp())
         if not local.is_over(now):
             return PARTIAL
         if day >= self.installed and day not in self.gaps:
             remembered = at < local.end + max(POLICY.settle_days) * DAY_S
-            return COMPLETE._replace(asked=Asked(Outcome.WRITTEN, at, 0) if remembered else None)
-        before = self.known.get(day, NOTHING).asked
+            return COMPLETE._replace(last_attempt=LastAttempt(Outcome.WRITTEN, at, 0) if remembered else None)
+        before = self.known.get(day, NOTHING).last_attempt
         tries = 1 + (before.tries if before else 0)
         if day >= self.installed:
-            return PARTIAL._replace(asked=Asked(Outcome.PARTIAL, at, tries))
-        return NOTHING._replace(asked=Asked(Outcome.EMPTY, at, tries))
+            return PARTIAL._replace(last_attempt=LastAttempt(Outcome.PARTIAL, at, tries))
+        return NOTHING._replace(last_attempt=LastAttempt(Outcome.EMPTY, at, tries))
 
 
 def test_two_months_of_life_cost_few_requests() -> None:
@@ -401,9 +409,12 @@ def test_two_months_of_life_cost_few_requests() -> None:
 
 
 @pytest.mark.parametrize("state", [NOTHING, PARTIAL, COMPLETE])
-def test_a_day_that_somebody_wishes_for_is_asked_for_at_once(state: Known) -> None:
+def test_a_day_that_somebody_wishes_for_is_asked_for_at_once(state: DayRecord) -> None:
     """By the service, also where it does not heal, and by hand; however often it failed."""
-    known = {ago(40): state._replace(asked=Asked.wish(99, "verify")), ago(41): COMPLETE}
+    known = {
+        ago(40): state._replace(last_attempt=LastAttempt.requested_again(99, "verify")),
+        ago(41): COMPLETE,
+    }
     assert healed(known, PlanPolicy(heal=False)) == [ago(40)]
     assert ago(40) in list(wanted_days(TODAY, ago(45), lambda: known, None, NOW, insist=False))
     assert ago(41) not in list(wanted_days(TODAY, ago(45), lambda: known, None, NOW, insist=False))
@@ -411,7 +422,7 @@ def test_a_day_that_somebody_wishes_for_is_asked_for_at_once(state: Known) -> No
 
 def test_by_hand_a_day_is_read_again_whose_last_reading_failed() -> None:
     """Also where it is complete: what was to be looked at was not seen."""
-    known = {ago(3): COMPLETE._replace(asked=asked(Outcome.FAILED)), ago(4): COMPLETE}
+    known = {ago(3): COMPLETE._replace(last_attempt=asked(Outcome.FAILED)), ago(4): COMPLETE}
     assert list(wanted_days(TODAY, ago(4), lambda: known, None, NOW, insist=False)) == [
         TODAY,
         ago(1),

@@ -11,9 +11,9 @@ from collector.energy.history import (
     EXPIRING_DAYS,
     NOTHING,
     RETENTION_DAYS,
-    Asked,
     Availability,
-    Known,
+    DayRecord,
+    LastAttempt,
     Outcome,
     PlanPolicy,
     backfill_days,
@@ -28,10 +28,10 @@ from tests.support.energy_days import BERLIN
 NOW = datetime(2024, 6, 15, 10, 5, tzinfo=UTC)
 TODAY = date(2024, 6, 15)
 KEPT = first_day(TODAY, None, None)
-COMPLETE = Known(stored=True, complete=True)
-PARTIAL = Known(stored=True, complete=False)
-EMPTY = NOTHING._replace(asked=Asked(Outcome.EMPTY, int(NOW.timestamp()), 1))
-FAILED = NOTHING._replace(asked=Asked(Outcome.FAILED, int(NOW.timestamp()), 1))
+COMPLETE = DayRecord(stored=True, complete=True)
+PARTIAL = DayRecord(stored=True, complete=False)
+EMPTY = NOTHING._replace(last_attempt=LastAttempt(Outcome.EMPTY, int(NOW.timestamp()), 1))
+FAILED = NOTHING._replace(last_attempt=LastAttempt(Outcome.FAILED, int(NOW.timestamp()), 1))
 
 
 def kept(days: int) -> date:
@@ -96,7 +96,9 @@ def test_days_at_risk_that_are_due_are_healed_first() -> None:
     st.dictionaries(st.integers(1, RETENTION_DAYS).map(ago), st.sampled_from([COMPLETE, PARTIAL, EMPTY])),
     st.none() | st.lists(st.integers(1, RETENTION_DAYS).map(ago)),
 )
-def test_every_day_comes_once_and_within_bounds(known: dict[date, Known], shown: list[date] | None) -> None:
+def test_every_day_comes_once_and_within_bounds(
+    known: dict[date, DayRecord], shown: list[date] | None
+) -> None:
     """Whatever is known, and whatever the totals show."""
     totals = None if shown is None else Availability.of(0, KEPT, ago(1), shown)
     for insist in (False, True):
