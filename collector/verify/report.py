@@ -81,7 +81,7 @@ class MeterReport:
 
 
 def as_dict(reports: list[MeterReport]) -> dict[str, Any]:
-    """For `--json`; the README says what each key means."""
+    """For `--json`; docs/json-output.md has what each key means."""
     return {
         "meters": [_meter_as_dict(report) for report in reports],
         "findings": sum(len(report.inspection.findings) for report in reports),
