@@ -37,11 +37,11 @@ async def look_up(account: Account, timeout_s: float) -> None:
         async with asyncio.timeout(timeout_s):
             await in_thread(socket.getaddrinfo, name, None, type=socket.SOCK_STREAM)
     except TimeoutError:
-        says = f"no name server answered within {timeout_s:g} s"
-        raise Unavailable(noting_a_proxy(says), cure=NO_WAY_CURE) from None
+        reason = f"no name server answered within {timeout_s:g} s"
+        raise Unavailable(noting_a_proxy(reason), cure=NO_WAY_CURE) from None
     except OSError as error:
-        says = f"its name does not resolve ({error.strerror})"
-        raise Unavailable(noting_a_proxy(says), cure=NO_WAY_CURE) from None
+        reason = f"its name does not resolve ({error.strerror})"
+        raise Unavailable(noting_a_proxy(reason), cure=NO_WAY_CURE) from None
     except UnicodeError:
         raise Unavailable("its name is not one that can resolve") from None
 
@@ -76,7 +76,7 @@ class RequestPolicy:
     """How the requests for one day, or for one span of totals, are made.
 
     `is_probe`: each once, without retries, as a source that is down is probed. `is_called_off` is read when
-    a request's turn has come, a retry's as well: where it says so, none is sent and `CalledOff` is raised.
+    a request's turn has come, a retry's as well: where it is true, none is sent and `CalledOff` is raised.
     """
 
     is_probe: bool = False
@@ -105,7 +105,7 @@ class CloudClient:
         self._cloud_clock: tuple[datetime, float] | None = None  # and the loop time when it came
 
     def cloud_now(self) -> datetime | None:
-        """What the cloud's clock says now, going by the last `Date` that it sent."""
+        """The cloud's clock now, going by the last `Date` that it sent."""
         if self._cloud_clock is None:
             return None
         date_sent, at = self._cloud_clock
@@ -129,7 +129,7 @@ class CloudClient:
     ) -> TotalsAnswer:
         """The bodies for the totals of these local days, both included; a request for each channel.
 
-        The cloud tells days, and not hours, for spans of five days and more. Raises `CalledOff`,
+        By the day, and not by the hour, for spans of five days or more. Raises `CalledOff`,
         `SourceError`, `AnswerError`.
         """
         span = {

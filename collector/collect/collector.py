@@ -55,7 +55,7 @@ from collector.status import Failure
 from collector.threads import BlockingCalls
 
 Plan = Callable[[date, date | None, DayRecords, Availability | None, datetime], Iterator[date]]
-"""From today, the oldest day wanted, what is known, which days the cloud has, and now: what to collect."""
+"""From today, the oldest day needed, what is known, which days the cloud has, now: the days to collect."""
 
 _USUAL = RequestPolicy()
 _ZONE_PROOFS = 3
@@ -89,7 +89,7 @@ class Collector:
         clock: Clock,
         home_zone: ZoneInfo,
     ) -> None:
-        """`home_zone` is where this machine stands: the meter's zone until the cloud tells it."""
+        """`home_zone` is this machine's: the meter's zone until an answer names it."""
         self.meter = meter
         self.client = client
         self.archive = archive
@@ -129,7 +129,7 @@ class Collector:
 
     @property
     def since(self) -> date | None:
-        """The first day to ask for: the configured one, or later where the archive was another meter's."""
+        """The first day to request: the configured one, or later where the archive was another meter's."""
         return latest(self.meter.since, self.archive.since)
 
     @property
@@ -161,7 +161,7 @@ class Collector:
         return outcome
 
     def _parsed(self, answer: DayAnswer) -> tuple[ReadDay, datetime]:
-        """What the answer says, and when it was requested by a clock that is trusted.
+        """What the answer contains, and when it was requested by a clock that is trusted.
 
         That clock may have been set since the day was requested. Raises `AnswerError`, `ClockUntrusted`.
         """
@@ -192,7 +192,7 @@ class Collector:
         self._log_weaknesses()
         self._log_zone()
         await self._log_losses()
-        if outcome.day == self.today():  # an older day says nothing of how fresh the data are
+        if outcome.day == self.today():  # an older day proves nothing of how fresh the data are
             self.answered_at = int(self._clock().timestamp())
         self.writes += outcome.outcome in (Outcome.WRITTEN, Outcome.PARTIAL)
 
@@ -229,7 +229,9 @@ class Collector:
             files = await self.blocking(archive.files)
             samples = await self.blocking(archive.samples, first_day(today, None, None), today, self.zone)
             proof = await compared(samples, answered)
-            if odd and len(odd) == len(samples):  # the answers cannot be used: that says nothing of the files
+            if odd and len(odd) == len(
+                samples
+            ):  # the answers cannot be used: that proves nothing of the files
                 raise odd[-1]
             if proof.found is not Match.AGREES:
                 self._compared_files = files
@@ -244,7 +246,7 @@ class Collector:
             await self.scan()
 
     async def adopt(self) -> None:
-        """Takes the archive, whatever it holds, because a person says so. `refusal` where it cannot be."""
+        """Takes the archive, whatever it holds, because a person decided so. `refusal` where it cannot be."""
         if self.archive.is_taken:
             return
         try:
@@ -326,7 +328,7 @@ class Collector:
             log("zone.unknown", zone=name, configured=configured, reason=reason)
 
     async def _reject(self, day: date, error: AnswerError) -> DayOutcome:
-        """The day failed, for its answer cannot be used; where that is common to all days, it says so."""
+        """The day failed, for its answer cannot be used; `is_common` where all days fail like that."""
         event = await self._log_rejected(day, error)
         self.note_failure(event, str(error))
         failed = await self.fail_day(day, f"{event}: {error}")
@@ -379,7 +381,7 @@ class Collector:
         """Tries rules that are old by the day on which they last skip an hour: once, before a day is saved.
 
         What was measured in that hour contradicts them, which no lateness of a meter does. The day is not
-        stored: it may be older than what is wanted.
+        stored: it may be older than what is to be collected.
         """
         async with self._trying_rules:
             rules, today, loop = rules_of(zone), self.today(), asyncio.get_running_loop()
@@ -392,8 +394,8 @@ class Collector:
                 return
             try:
                 answer = await self.client.fetch_day(self.meter, skip.date, policy)
-                told = read_day(answer, self.meter, self._clock()).energy_day
-            except (SourceError, AnswerError) as error:  # the day that was asked for is there, and counts
+                parsed = read_day(answer, self.meter, self._clock()).energy_day
+            except (SourceError, AnswerError) as error:  # the day that was requested is there, and counts
                 self._rules_held = False
                 if isinstance(error, ZoneContradicted) and error.zone == zone.key:
                     await self.blocking(self.archive.suspect, zone, error.reason, self._clock(), skip.date)
@@ -401,7 +403,7 @@ class Collector:
                     self._try_not_before = loop.time() + _TRY_AGAIN_S
                 return
             self._rules_tried = rules.checksum
-            self._rules_held = told.day == skip and len(told.readings) == len(skip.hours)
+            self._rules_held = parsed.day == skip and len(parsed.readings) == len(skip.hours)
 
     def check_clock(self) -> None:
         """Raises `ClockUntrusted` where this machine's clock cannot be right."""
@@ -413,7 +415,7 @@ class Collector:
     def _check_zone(self, answered: LocalDay) -> None:
         """A meter may move to another zone, but one odd answer must not turn all days around.
 
-        Raises `AnswerError` until three answers in a row say the same.
+        Raises `AnswerError` until three answers in a row name the same zone.
         """
         known = self.archive.zone
         if known is None or local_day(answered.date, known).hours == answered.hours:
@@ -432,13 +434,13 @@ class Collector:
         return DayOutcome.failed(day, reason)
 
     def note_failure(self, event: str, reason: str) -> None:
-        """Remembers what went wrong last, for those who ask from outside."""
+        """Remembers what went wrong last, for the status."""
         self.failure = Failure(event, int(self._clock().timestamp()), reason)
 
     async def scan(self) -> None:
         """Scans the files: finds what a person changed, and moves damaged ones aside.
 
-        Where the archive is not taken yet, it is tried: `refusal` says why it must not be, if so.
+        Where the archive is not taken yet, that is tried; `refusal` is why it must not be.
         Raises `OSError` where the disk is in trouble.
         """
         if not self.archive.is_taken:
@@ -480,7 +482,7 @@ class Collector:
         self._gone |= news
 
     def _request_again(self, days: Set[date]) -> None:
-        """Has the next round ask for days that were reported as gone, as far as the cloud keeps them."""
+        """Makes days that were logged as gone due in the next round, as far as the cloud keeps them."""
         today = self.today()
         first = first_day(today, None, self.since)
         for day in sorted(days):
@@ -489,11 +491,11 @@ class Collector:
         self.archive.note_reported()
 
     def days_for(self, lane: Lane) -> Iterator[date]:
-        """The days that a job of that lane asks for; planned when the first is taken, not before."""
+        """The days that a job of that lane requests; planned when the first is taken, not before."""
         return self._replanned(lambda: self._planned(lane))
 
     def days_by(self, plan: Plan) -> Iterator[date]:
-        """The days of a plan that somebody else makes."""
+        """The days of a given plan."""
         return self._replanned(
             lambda: plan(self.today(), self.since, self.archive.known, self.availability, self._clock())
         )
@@ -503,15 +505,15 @@ class Collector:
 
         Until the first answer the zone, and so the meter's today, may be a guess.
         """
-        asked: set[date] = set()
+        given: set[date] = set()
         basis: tuple[ZoneInfo, Availability | None] | None = None
         while basis != self._basis:
             basis = self._basis
             for day in plan():
                 if basis != self._basis:
                     break
-                if day not in asked:
-                    asked.add(day)
+                if day not in given:
+                    given.add(day)
                     yield day
 
     @property
@@ -573,7 +575,7 @@ class Collector:
 
 
 def check_clock(now: datetime, today: date, cloud_now: datetime | None, newest_stored: date | None) -> None:
-    """Raises `ClockUntrusted` with the reason. `cloud_now` is what the cloud's clock says at `now`."""
+    """Raises `ClockUntrusted` with the reason. `cloud_now` is the cloud's clock at `now`."""
     if SYNCHRONIZED.exists():
         return
     if cloud_now is not None:

@@ -13,7 +13,7 @@ from collector.errors import ClockUntrusted, KeyRefused, SourceError
 
 STRIKES = 3  # so many days in a row must fail before a source counts as down
 _CAP_S = 300.0  # a probe every five minutes: twelve requests an hour
-_REJECTED_CAP_S = 3600.0  # a meter that is rejected while others are answered: somebody has to do something
+_REJECTED_CAP_S = 3600.0  # a meter that is rejected while others are answered: a person has to act
 _STORAGE_S = 30.0
 _CLOCK_S = 10.0  # a look at the clock costs nothing
 _KEY_S = 900.0  # four tries an hour: a refused key does not get better by itself
@@ -72,10 +72,10 @@ def outage_of(error: OutageError) -> Outage:
 
 
 def reason_of(error: OutageError) -> str:
-    """Why, in a few words: the source's own, or what the error says."""
+    """Why, in a few words: the source's reason, or the error's text."""
     return error.reason if isinstance(error, SourceError) else str(error)
 
 
 def cure_of(error: OutageError) -> str:
-    """What a person can do about this very reason; empty where there is only what the event's name says."""
+    """What a person can do about this very reason; empty where only the event's general advice applies."""
     return error.cure if isinstance(error, SourceError) else ""

@@ -40,7 +40,7 @@ class Proof(NamedTuple):
 async def compared(samples: Sequence[tuple[date, DayFile]], answered: Answered) -> Proof:
     """Compares the samples, the newest first, until one agrees or three do not; then the oldest ones.
 
-    Of those the first that says anything counts: a meter may have been replaced.
+    Of those the first that decides counts: a meter may have been replaced.
     """
     found: dict[date, Match] = {}
 

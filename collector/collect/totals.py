@@ -27,7 +27,7 @@ from collector.errors import (
 _DAY = timedelta(days=1)
 _MOST_DAYS = 240  # from about a year on the cloud answers by the month
 _WAIT_S, _MOST_WAIT_S = 60.0, 3600.0
-_AT_ONCE = 30  # files that are read before the archive is free for somebody else
+_AT_ONCE = 30  # files that are read before other calls on the archive get their turn
 
 _USUAL = RequestPolicy()
 _log = logs.get_logger("totals")
@@ -59,10 +59,10 @@ async def read_totals_ahead(collector: Collector, first: date, policy: RequestPo
     Returns whether the cloud answered. Totals that it refuses, or gives in another interval, are no outage:
     that is noted, and they are requested again in a week. Where the cloud fails, or this machine does not
     know the zone, they are requested again in a minute, then ever more rarely. What was read is noted span
-    by span: a start after a crash goes on below it.
+    by span: a start after a crash continues below it.
     """
     try:
-        with suppress(CalledOff, OSError):  # a disk in trouble is told by the work itself
+        with suppress(CalledOff, OSError):  # a disk in trouble is reported by the work itself
             if await _read_down(collector, first, policy):
                 collector.totals_waits = 0
                 return True
@@ -99,7 +99,7 @@ async def check_totals(collector: Collector) -> None:
     days = sorted(day for day in totals if day in stored and stored[day].complete and not is_kept(day))
     compared = 0
     different: dict[date, tuple[Difference, ...]] = {}
-    with suppress(OSError):  # a disk in trouble is told by the work itself
+    with suppress(OSError):  # a disk in trouble is reported by the work itself
         for place in range(0, len(days), _AT_ONCE):
             some = days[place : place + _AT_ONCE]
             sums = await collector.blocking(collector.archive.sums_of, some)
@@ -144,20 +144,20 @@ async def _read_down(collector: Collector, first: date, policy: RequestPolicy) -
     length, is_growing = SPAN_DAYS, True
     while first <= last:
         span = span_before(first, last, length)
-        told = await totals_of(collector, *span, policy)
-        if isinstance(told, SpanTotals):
+        found = await totals_of(collector, *span, policy)
+        if isinstance(found, SpanTotals):
             last = span[0] - _DAY
             length = min(2 * length, _MOST_DAYS) if is_growing else length
-            days |= told.with_data
-            totals.update((day, total) for day, total in told.totals.items() if day in told.with_data)
+            days |= found.with_data
+            totals.update((day, total) for day, total in found.totals.items() if day in found.with_data)
             if days:
                 await _note(collector, asked_at, max(first, span[0]), newest, days)
-        elif isinstance(told, ZoneUnknown):  # this machine's lack, and no refusal: it may end any time
+        elif isinstance(found, ZoneUnknown):  # this machine's lack, and no refusal: it may end any time
             return False
-        elif isinstance(told, AnswerError | Rejected | Unavailable) and length > SPAN_DAYS:
+        elif isinstance(found, AnswerError | Rejected | Unavailable) and length > SPAN_DAYS:
             length, is_growing = length // 2, False
-        elif isinstance(told, AnswerError | Rejected):
-            return await _refuse(collector, asked_at, first, newest, last, days, str(told))
+        elif isinstance(found, AnswerError | Rejected):
+            return await _refuse(collector, asked_at, first, newest, last, days, str(found))
         else:
             return False
     if not days:

@@ -55,7 +55,7 @@ class Job:
     failures: dict[date, str] = field(default_factory=dict)
     outcomes: Callable[[DayOutcome], None] = lambda outcome: None
     reaches_to: Callable[[], date] | None = (
-        None  # how far back it goes, where the totals may say what is there
+        None  # how far back it goes, where the totals may show which days there are
     )
     tried_twice: set[date] = field(default_factory=set)
     open: int = 0
@@ -93,7 +93,7 @@ class Job:
 
     @property
     def oldest(self) -> date | None:
-        """The oldest day that it may come to, where the totals may say first which days there are."""
+        """The oldest day that it may come to, where the totals may show first which days there are."""
         return None if self.reaches_to is None or self.ended else self.reaches_to()
 
     @property
@@ -115,7 +115,7 @@ class Job:
         self._waiting.append(day)
 
     def release(self, day: date) -> None:
-        """The day is not wanted any more."""
+        """The day is no longer to be collected."""
         self.open -= 1
         self.collector.claimed.discard(day)
 
@@ -276,7 +276,7 @@ _DAY_S = 86400.0
 class _Row:
     """Different days of one meter that the cloud rejected in a row; `held` wait to know what that means.
 
-    `enough`: at so many of them other days are asked for. `judging` finds out who is rejected, and waits
+    `enough`: at so many of them other days are tried. `judging` finds out who is rejected, and waits
     where that is the meter. `is_answered`: a day of the meter was answered meanwhile.
     """
 
@@ -413,7 +413,7 @@ class AccountRunner:
     async def _attempt(
         self, collector: Collector, day: date, *, is_probe: bool = False
     ) -> DayOutcome | OutageError:
-        """Collects one day; gives the error where nobody could have now.
+        """Collects one day; returns the error where no day could be collected now.
 
         Raises `CalledOff`: a probe only where the archive must not be used.
         """
@@ -458,7 +458,7 @@ class AccountRunner:
         return outcome
 
     def _held_for_too_long(self) -> RateLimited | None:
-        """The hold that the cloud asks for, where it outlasts the patience of whoever waits."""
+        """The hold that the cloud imposes, where it lasts longer than `patience_s`."""
         pacer = self._collectors[0].client.pacer
         if self._patience_s is None or pacer.hold_s <= self._patience_s:
             return None
@@ -481,7 +481,7 @@ class AccountRunner:
                 each.end()
 
     def _forget_struck(self, collector: Collector) -> None:
-        """What waits of that meter is not wanted any more."""
+        """What waits of that meter is no longer to be collected."""
         for job, day, _ in [each for each in self._struck if each[0].collector is collector]:
             job.release(day)
             self._lanes.settle(job)
@@ -534,7 +534,7 @@ class AccountRunner:
             await self._fail(row)
 
     async def _fail(self, row: _Row) -> None:
-        """The days of the row are failed days: asking again at once would not help."""
+        """The days of the row are failed days: a request at once would not help."""
         held, row.held = row.held, []
         for job, day in held:
             job.collector.note_failure("day.failed", row.error.reason)
@@ -545,7 +545,7 @@ class AccountRunner:
             self._lanes.settle(job)
 
     async def _judge(self, collector: Collector, row: _Row) -> None:
-        """Finds out who is rejected by asking for other days and for other meters; acts on it."""
+        """Finds out who is rejected by trying other days and other meters; acts on it."""
         found: DayOutcome | OutageError = row.error
         beside: DayOutcome | OutageError = row.error
         async with self._judging:
@@ -589,14 +589,14 @@ class AccountRunner:
             if other is not collector and self._can_try(other):
                 try:
                     found = await self._attempt(other, other.today(), is_probe=True)
-                except CalledOff:  # its archive must not be used: that says nothing of the cloud
+                except CalledOff:  # its archive must not be used: that proves nothing of the cloud
                     continue
                 if not isinstance(found, Rejected):
                     return found
         return row.error
 
     def _can_try(self, collector: Collector) -> bool:
-        """Whether a day of that meter would say how the cloud is."""
+        """Whether a day of that meter would show how the cloud is."""
         return collector not in self.rejected and collector.refusal is None
 
     async def _sit_out(self, collector: Collector, row: _Row) -> None:
@@ -695,7 +695,7 @@ class AccountRunner:
         await self._retry_struck()
 
     def _is_hopeless(self, error: OutageError, waited_s: float) -> bool:
-        """Whether nobody waits for the end of that; a source that never answered gets no patience."""
+        """Whether to give up; a source that never answered gets no patience."""
         return self._patience_s is not None and (
             not self._answered
             or outage_of(error) is not SOURCE
@@ -712,7 +712,7 @@ class AccountRunner:
                 self._log.info(up, down_s=round(asyncio.get_running_loop().time() - since, 3))
 
     def _forget_plans(self) -> None:
-        """What was planned by a wrong clock is of another time; the daemon asks anew."""
+        """What was planned by a wrong clock is of another time; the service plans again."""
         for job, day, _ in self._struck:
             job.release(day)
         self._struck.clear()

@@ -71,7 +71,7 @@ async def assembled(
     """All accounts, ready to work, with their archives held, but for those that must not be used (yet).
 
     `remembered` knows where archives were before. `on_open` is called when they are open.
-    Raises `ArchiveLocked`, and `ArchiveError` with the cause and the cure, before anything is asked.
+    Raises `ArchiveLocked`, and `ArchiveError` with the cause and the cure, before anything is requested.
     Where a save is still under way at the end, the archives stay held until the process ends.
     """
     archives, held = await _opened(settings, remembered)
@@ -98,7 +98,7 @@ async def assembled(
 async def _opened(settings: Settings, remembered: Remembered | None) -> tuple[dict[str, Archive], ExitStack]:
     """All archives, by their meters' names, held until the stack ends.
 
-    Off the loop: a card that stalls must not keep the service from being told to stop.
+    Off the loop: a card that stalls must not keep the service from a stop.
     """
 
     def opened() -> tuple[dict[str, Archive], ExitStack]:
@@ -143,7 +143,7 @@ def open_archive(
             no_solar=meter.has_no_solar,
             remember_days=max(settings.plan.settle_days, default=0),
         )
-        with suppress(ArchiveRefused):  # whoever wants to use it gets the error
+        with suppress(ArchiveRefused):  # raised again where it is used
             archive.claim()
     except ArchiveLocked:
         raise ArchiveLocked(
@@ -169,7 +169,7 @@ def _client(settings: Settings, account: Account, session: Session, pacers: Pace
     log = logs.get_logger("cloud").bind(account=account.name)
 
     def on_retry(error: SourceError, attempts: int, wait_s: float) -> None:
-        if not isinstance(error, RateLimited):  # that is told as account.held
+        if not isinstance(error, RateLimited):  # that is logged as account.held
             log.warning(
                 "request.retried", reason=error.reason, attempts=attempts, retry_in_s=round(wait_s, 3)
             )

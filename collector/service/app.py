@@ -82,12 +82,14 @@ class Requester:
         self._idle()
 
 
-_GRACE_S = 3.0  # for the days under way when the service is told to stop
+_GRACE_S = 3.0  # for the days under way when the service is stopped
 _SAVE_GRACE_S = 1.0  # for a file that is being saved; after that the kernel ends it, old or new
 _HEARTBEAT_S = 30.0
 _STATUS_S = 30.0  # so often it is said how things stand, where nothing is news
 _STUCK_S = 900.0  # no request and no answer for so long, and yet a day under way: the work hangs
-_IDLE_S = 3 * 3600.0  # every hour asks for today: who did nothing for three, without a reason, is broken
+_IDLE_S = (
+    3 * 3600.0
+)  # today is requested every hour: an account that did nothing for three, without a reason, is broken
 _STEP_S = 60.0  # a larger jump of the wall clock against elapsed time is a step
 
 
@@ -100,7 +102,7 @@ async def serve(
     in_force: Callable[[Settings], None] = lambda settings: None,
     remembered: Remembered | None = None,
 ) -> None:
-    """Collects until told to stop. `load` reads the configuration again, for a reload, and does no more;
+    """Collects until stopped. `load` reads the configuration again, for a reload, and does no more;
     `in_force` is called with settings that were read so, as soon as they hold.
 
     `remembered` knows where archives were before.
@@ -196,7 +198,7 @@ class _Configuration:
         self._rejected: Settings | list[str] | None = None  # what was read last, where it was rejected
 
     async def read_again(self) -> Settings | None:
-        """What the file says now; `None` where it has mistakes, which is reported."""
+        """The settings in the file now; `None` where it has mistakes, which is reported."""
         read = await self._read()
         if isinstance(read, Settings):
             return read
@@ -339,7 +341,7 @@ class _Run:
         await self._observer.idle()
 
     def _begin(self) -> None:
-        """The first jobs of each meter, at once; the schedule asks for the later ones."""
+        """The first jobs of each meter, at once; the schedule adds the later ones."""
         for account, collector in self._collectors():
             self._schedule.add(
                 partial(self._requester.request, account.runner, collector), partial(_zone_of, collector)
@@ -357,7 +359,7 @@ class _Run:
     def _is_stuck(self) -> bool:
         """Whether something under way has not moved for a quarter of an hour, or nothing is done any more.
 
-        Who waits because the cloud asked for it is not stuck.
+        An account that waits because the cloud demands it is not stuck.
         """
         now = asyncio.get_running_loop().time()
         if self._requester.waits_since(now) > _STUCK_S or now - self._observed_at > _STUCK_S:

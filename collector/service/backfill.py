@@ -24,7 +24,7 @@ from collector.errors import ArchiveLocked, ArchiveRefused
 from collector.service.accounts import AccountAtWork, Pacers, assembled
 from collector.settings import AccountSettings, Settings
 
-_PATIENCE_S = 900.0  # a person waits; a dead line is told within a quarter of an hour
+_PATIENCE_S = 900.0  # a person waits; a dead line is reported within a quarter of an hour
 _GRACE_S = 3.0
 
 
@@ -39,7 +39,7 @@ class Scope:
     since: date | None = None
 
     def first(self, today: date, oldest: date | None) -> date:
-        """The oldest day to ask for; none before `oldest`, unless `since` says so."""
+        """The oldest day to request; none before `oldest`, unless `since` is set."""
         return first_day(today, None if self.since else self.days, self.since or oldest)
 
     def plan(
@@ -50,7 +50,7 @@ class Scope:
         availability: Availability | None,
         now: datetime,
     ) -> Iterator[date]:
-        """The days to ask for, newest first."""
+        """The days to request, newest first."""
         first = self.first(today, oldest)
         return wanted_days(today, first, records, availability, now, insist=self.since is not None)
 
@@ -80,13 +80,15 @@ class Report:
 
 @dataclass(frozen=True, slots=True)
 class Rehearsal:
-    """What a backfill of one meter would ask for, at most, and how long that takes at the allowed pace."""
+    """What a backfill of one meter would request, at most, and how long that takes at the allowed pace."""
 
     meter: str
     days: list[date]
     requests: int
     duration_s: float
-    must_be_proven: bool = False  # day files without a mark: the cloud is to say first whose they are
+    must_be_proven: bool = (
+        False  # day files without a mark: the cloud's answers are to prove first whose they are
+    )
     not_requested: date | None = None  # days before that one are left out: they were another meter's
 
     def as_dict(self) -> dict[str, object]:
@@ -104,7 +106,7 @@ class Rehearsal:
 def rehearsed(
     settings: Settings, account: AccountSettings, scope: Scope, now: datetime, *, adopt: bool = False
 ) -> list[Rehearsal]:
-    """The plans for one account's meters, from their files alone: nothing is asked, locked or written.
+    """The plans for one account's meters, from their files alone: nothing is requested, locked or written.
 
     Where a folder must not be used for its meter the plan is empty.
     """
@@ -120,15 +122,15 @@ def _rehearsed(settings: Settings, meter: Meter, scope: Scope, now: datetime, *,
         before = read_mark(folder / OWN_FOLDER)
     except ArchiveRefused:
         return Rehearsal(meter.name, [], 0, 0.0)
-    if before is not None and before.identity != meter.identity:  # what was asked of that one says nothing
+    if before is not None and before.identity != meter.identity:  # its requests prove nothing for this one
         known = {day: state._replace(last_attempt=None) for day, state in known.items() if state.stored}
         availability = None
     since = latest(meter.since, mark.since if mark else None)
     days = list(scope.plan(today, since, lambda: known, availability, now))
     is_unproven = mark is None and has_days(folder)
-    asked = len(days) + spans_needed(scope.first(today, since), today, availability, now)
-    asked += MOST_COMPARED if is_unproven else 0
-    requests = asked * meter.requests_per_day
+    needed = len(days) + spans_needed(scope.first(today, since), today, availability, now)
+    needed += MOST_COMPARED if is_unproven else 0
+    requests = needed * meter.requests_per_day
     left_out = None
     if mark is not None and mark.since is not None and scope.since is None:
         wanted = scope.plan(today, meter.since, lambda: known, availability, now)
