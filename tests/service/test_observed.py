@@ -172,6 +172,7 @@ async def test_a_collector_that_cannot_work_is_broken_after_the_same_time(
         assert changes(log_lines) == [("good", "broken"), ("broken", "good")]
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("rare_looks")
 async def test_an_older_day_that_comes_first_after_an_outage_makes_no_meter_offline(
     tmp_path: Path, log_lines: io.StringIO

@@ -94,6 +94,7 @@ async def test_a_meter_that_goes_offline_is_told_to_all_and_so_is_its_return(
     assert "SECRET0PATH" not in log_lines.getvalue()
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("rare_looks")
 async def test_a_cloud_that_is_down_for_thirty_hours_is_broken_and_then_good_again(
     port: int, tmp_path: Path

@@ -76,6 +76,7 @@ async def test_days_follow_days(tmp_path: Path) -> None:
             check_day(service.world.folder() / f"{day}.jsonl", day, device, complete=True)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("rare_looks")
 async def test_requests_of_a_quiet_day_are_few(tmp_path: Path) -> None:
     """Today each hour, yesterday until it is complete, and two re-readings of settled days: no more."""

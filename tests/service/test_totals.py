@@ -134,6 +134,7 @@ async def test_the_totals_are_read_again_in_a_month(tmp_path: Path, log_lines: i
     assert not events_in(log_lines.getvalue(), "day.differs")
 
 
+@pytest.mark.slow
 async def test_rows_at_utc_midnight_are_no_check_and_widen_what_may_exist(
     tmp_path: Path, log_lines: io.StringIO
 ) -> None:
@@ -207,6 +208,7 @@ async def test_a_total_that_stays_wrong_is_reported_once(tmp_path: Path, log_lin
     assert read == [(1, 1), (2, 1)]
 
 
+@pytest.mark.slow
 async def test_where_many_days_differ_it_is_the_totals_that_are_not_believed(
     tmp_path: Path, log_lines: io.StringIO
 ) -> None:
@@ -220,6 +222,7 @@ async def test_where_many_days_differ_it_is_the_totals_that_are_not_believed(
         assert Counter(asked(service.world))[ago(50)] == 1
 
 
+@pytest.mark.slow
 async def test_a_span_that_is_too_long_is_asked_for_in_shorter_ones(tmp_path: Path) -> None:
     """Thirty days have always come by the day; how many more do is learned from the answers."""
     too_long = Fault("status_500", days=(span_firsts()[1],), times=1)

@@ -432,6 +432,7 @@ async def test_rules_that_are_not_old_cost_no_request(
     assert not events_in(log_lines.getvalue(), "zone.suspected")
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("rare_looks")
 async def test_a_newest_hour_that_always_grows_for_one_more_hour_shows_that_the_rules_are_old(
     old_rules: ZoneData, tmp_path: Path, log_lines: io.StringIO
@@ -485,6 +486,7 @@ async def test_a_slow_meter_is_not_suspected_however_old_the_rules_are(
     assert old_rules
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("rare_looks")
 async def test_a_meter_that_is_always_an_hour_late_is_believed_where_it_followed_the_last_change(
     old_rules: ZoneData, tmp_path: Path, log_lines: io.StringIO
