@@ -26,6 +26,7 @@ from collector.web.endpoint import health_of
 from collector.web.metrics import METRICS
 from deb.reference import COMMAND, pages
 from tests.support.documented import installing
+from tests.support.sources import tree_of
 from tests.support.statuses import status_of
 
 ROOT = Path(__file__).parents[2]
@@ -41,7 +42,7 @@ LEVELS = {"debug", "info", "warning", "error", "exception"}
 def logged_events() -> Iterator[str]:
     """The names of all events that the program logs, found in its source."""
     for path in (ROOT / "collector").rglob("*.py"):
-        tree = ast.parse(path.read_text())
+        tree = tree_of(path)
         for node in ast.walk(tree):
             if isinstance(node, ast.Call) and node.args:
                 owner, _, level = ast.unparse(node.func).rpartition(".")

@@ -26,6 +26,7 @@ from collector.web.metrics import METRICS
 from deb import manual, roff, settings_page, settings_texts
 from deb.building import TREE
 from deb.commands import verbs
+from tests.support.sources import tree_of
 
 DAY = date(2026, 11, 24)
 PAGES = {"shelly-collector.1": manual.page(DAY), "shelly-collector.toml.5": settings_page.page(DAY)}
@@ -120,7 +121,7 @@ def variables_read() -> set[str]:
     }
     found = set(net._PROXIES)
     for path in (TREE / "collector").rglob("*.py"):
-        for node in ast.walk(ast.parse(path.read_text())):
+        for node in ast.walk(tree_of(path)):
             match node:
                 case ast.Call(func=ast.Attribute(owner, "get" | "pop"), args=[ast.expr() as name, *_]):
                     pass
