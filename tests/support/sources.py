@@ -10,8 +10,8 @@ from pathlib import Path
 def tree_of(path: Path) -> ast.Module:
     """The file's syntax tree.
 
-    Without collecting garbage meanwhile: a finalizer that runs Python code in the middle of it makes
-    `ast.parse` of Python 3.11.2 fail with "AST constructor recursion depth mismatch".
+    Without collecting garbage meanwhile: a finalizer that parses code itself, as a traceback does, makes
+    `ast.parse` of Python 3.11.2 fail with "AST constructor recursion depth mismatch" (gh-106905).
     """
     was_enabled = gc.isenabled()
     gc.disable()
