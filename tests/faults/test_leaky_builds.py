@@ -13,7 +13,7 @@ import structlog
 
 from collector import logs, status
 from collector.archive import dayfile
-from collector.cloud import client, retrying
+from collector.cloud import client
 from collector.service import notify
 from collector.settings import masked
 from collector.web.metrics import exposition
@@ -68,10 +68,12 @@ def logs_each_retry_with_its_url(patch: pytest.MonkeyPatch) -> None:
 
     tell = tenacity.before_sleep_log(log, logging.WARNING)
 
-    def leaking(**options: Any) -> tenacity.AsyncRetrying:
-        return tenacity.AsyncRetrying(**options | {"before_sleep": tell})
+    given = tenacity.AsyncRetrying
 
-    patch.setattr(retrying, "AsyncRetrying", leaking)
+    def leaking(**options: Any) -> tenacity.AsyncRetrying:
+        return given(**options | {"before_sleep": tell})
+
+    patch.setattr(tenacity, "AsyncRetrying", leaking)  # imported when the first request is made
 
 
 def errors_hold_the_url(patch: pytest.MonkeyPatch) -> None:
