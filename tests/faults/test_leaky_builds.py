@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import sys
 from collections.abc import Awaitable, Callable, Iterator
@@ -102,8 +103,11 @@ def day_files_name_their_source(patch: pytest.MonkeyPatch) -> None:
 
 
 def status_names_its_source(patch: pytest.MonkeyPatch) -> None:
-    to_json = status.to_json
-    patch.setattr(status, "to_json", lambda each: to_json(each) | {"key": KEY})
+    def write_status(place: Path, each: status.Status) -> None:
+        status.write_status(place, each)
+        place.write_text(json.dumps(json.loads(place.read_text()) | {"key": KEY}))
+
+    patch.setattr("collector.service.status.write_status", write_status)
 
 
 def children_inherit_everything(patch: pytest.MonkeyPatch) -> None:
