@@ -116,7 +116,7 @@ class Checksums:
         self.changed.discard(day)
         self.gone.discard(day)
 
-    def look_at(self, day: date, data: bytes, *, complete: bool) -> None:
+    def compare(self, day: date, data: bytes, *, complete: bool) -> None:
         """Compares that day's file with its record; `adopt` makes one for a complete file without any."""
         digest, recorded = sha256(data).digest(), self.of(day)
         self.changed.discard(day)
@@ -130,7 +130,7 @@ class Checksums:
         else:
             self._miss(day)
 
-    def look_for_gone(self, present: Container[date]) -> None:
+    def find_gone(self, present: Container[date]) -> None:
         """Notes which recorded files are not among those that are there."""
         for day in self._recorded.keys() | self._found.keys():
             if day not in present:

@@ -108,7 +108,7 @@ _MODE = 0o640
 # program likes. PostgreSQL and Dovecot pass over EINVAL and EBADF there. EIO and ENOSPC are losses.
 _NO_FOLDER_SYNC = (errno.EINVAL, errno.EBADF, errno.ENOSYS, errno.EOPNOTSUPP)
 _NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)
-_LOOKS, _LOOK_PAUSE_S = 20, 0.01  # a look at the lock takes microseconds; a second instance is told in 2 s
+_LOCK_TRIES, _LOCK_PAUSE_S = 20, 0.01  # `is_held` locks for microseconds; a second instance knows in 2 s
 
 
 def replace_file(path: Path, data: bytes) -> bool:
@@ -307,13 +307,13 @@ def _take(descriptor: int) -> bool:
 
 
 def _take_in_time(descriptor: int) -> bool:
-    for _ in range(_LOOKS):
+    for _ in range(_LOCK_TRIES):
         if _locks(descriptor, fcntl.LOCK_EX):
             return True
         if not _locks(descriptor, fcntl.LOCK_SH):
             break
         fcntl.flock(descriptor, fcntl.LOCK_UN)
-        time.sleep(_LOOK_PAUSE_S)
+        time.sleep(_LOCK_PAUSE_S)
     raise ArchiveLocked("another instance holds this archive")
 
 

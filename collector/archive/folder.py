@@ -91,7 +91,7 @@ def state_of(file: DayFile, day: date, zone: ZoneInfo | None, day_format: DayFor
         return COMPLETE
     local = local_day(day, zone)  # the older utility called a day with a fat hour complete
     if day_format.merge_repeated_hour:
-        local = local.with_twins_as_one()
+        local = local.merge_repeated_hours()
     return COMPLETE if all(ts in file.readings for ts in local.hours) else PARTIAL
 
 

@@ -100,13 +100,13 @@ class Ledger:
         """Remembers asking for that day at `now`; a complete one until `keep_s` after its end."""
         if not day.has_arrived(now):
             return  # until its last hour can be there a day is asked for every hour, whatever came
-        asked_at = int(now.timestamp())
+        requested_at = int(now.timestamp())
         if not complete:
             before = self._attempts.get(day.date)
             tries = 0 if before is None else before.tries
-            self.note(day.date, LastAttempt(outcome, asked_at, tries + 1, reason))
-        elif asked_at < day.end + keep_s:
-            self.note(day.date, LastAttempt(Outcome.WRITTEN, asked_at, 0))
+            self.note(day.date, LastAttempt(outcome, requested_at, tries + 1, reason))
+        elif requested_at < day.end + keep_s:
+            self.note(day.date, LastAttempt(Outcome.WRITTEN, requested_at, 0))
         else:
             self.forget(day.date)
 
@@ -214,7 +214,7 @@ def _line_of(day: date, attempt: LastAttempt) -> dict[str, Any]:
     return {
         "day": day.isoformat(),
         "outcome": attempt.outcome.value,
-        "asked_at": attempt.asked_at,
+        "asked_at": attempt.requested_at,
         "tries": attempt.tries,
         "reason": attempt.reason[:_MAX_REASON],
     }
@@ -225,7 +225,7 @@ def _line_of_availability(availability: Availability) -> dict[str, Any]:
     return {
         "available": [[day.isoformat() for day in run] for run in availability.runs],
         "span": [day.isoformat() for day in span],
-        "asked_at": availability.asked_at,
+        "asked_at": availability.requested_at,
     }
 
 

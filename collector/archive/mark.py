@@ -32,7 +32,7 @@ FORMAT = 1
 
 _MAX_BYTES = 64 * 1024
 _ITS_OWN = (errno.EACCES, errno.EPERM, errno.EISDIR, errno.ELOOP, errno.EIO, errno.ENXIO, errno.ENODEV)
-_LOOK_AT_IT = (
+_MARK_CURE = (
     "It is to say whose the archive is. Let this user read it; or move it away, and the day files are "
     "compared with the cloud"
 )
@@ -65,10 +65,10 @@ def read_mark(own_folder: Path) -> Mark | None:
         return None
     except OSError as error:
         if error.errno in _ITS_OWN and is_there(path):
-            raise ArchiveRefused(f"{path} cannot be read: {error.strerror}", _LOOK_AT_IT) from error
+            raise ArchiveRefused(f"{path} cannot be read: {error.strerror}", _MARK_CURE) from error
         raise
     if len(data) > _MAX_BYTES:
-        raise ArchiveRefused(f"{path} is larger than {_MAX_BYTES} bytes, as no mark is", _LOOK_AT_IT)
+        raise ArchiveRefused(f"{path} is larger than {_MAX_BYTES} bytes, as no mark is", _MARK_CURE)
     with suppress(ValueError, KeyError, TypeError, RecursionError):
         return _mark_of(json.loads(data), own_folder.parent)
     return None

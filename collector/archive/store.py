@@ -223,7 +223,7 @@ class Archive:
         be stored in two ways. Raises `OSError`.
         """
         days = sorted((day for day in self.files() if first <= day <= last), reverse=True)
-        days = [day for day in days if not local_day(day, zone).twins]
+        days = [day for day in days if not local_day(day, zone).repeated_hours]
         step = len(days) // MOST_COMPARED + 1
         spread = [*days[::step], *(day for place, day in enumerate(days) if place % step)]
         found = dict(islice(self._comparable(spread[:_MOST_READ]), MOST_COMPARED))
@@ -319,7 +319,7 @@ class Archive:
         self._look_at_rules()
         present = day_files(self.folder)
         kept_from = first_day(max([today, *present]), None, None)  # a clock may stand at a day long past
-        self._checksums.look_for_gone(present)
+        self._checksums.find_gone(present)
         for day in (self._known.keys() | self.gone) - present.keys():
             if day in self.gone or self._known[day].had_file or day in self.unreadable:
                 self._forget(day)
@@ -347,7 +347,7 @@ class Archive:
                 self._note_outdated(day, file)
                 self._stamps[day] = stamp
                 self._know(day, state)
-                self._checksums.look_at(day, data, complete=state.complete)
+                self._checksums.compare(day, data, complete=state.complete)
         self.unreadable = unreadable
         with suppress(OSError):  # a disk in trouble is told by the next save; the next look tries again
             self._checksums.adopt()
@@ -394,14 +394,14 @@ class Archive:
         `UnreadableFile` where nobody knows what is stored: the old file then stands.
         """
         if self._format.merge_repeated_hour:
-            answered = answered.with_twins_as_one()
+            answered = answered.merge_repeated_hours()
         day = answered.day
         if self.ledger.zone != day.zone.key:
             self.ledger.note_zone(day.zone.key)
             self._stamps.clear()  # which hours a file should have is to be looked at again
         decimals = self._format.decimals
         self._refute(day, answered)
-        self._want_again_all("zone.unknown")  # it is known now
+        self._request_all_again("zone.unknown")  # it is known now
         held_back = self._is_doubted(day)
         if day.date in self.outdated and (not answered.readings or self.is_kept(day.date)):
             return self._leave_outdated(day, now)
@@ -501,7 +501,7 @@ class Archive:
         if not self.is_taken:
             return
         self.ledger.note_suspicion(None)
-        self._want_again_all(HELD_BACK, "zone.suspected")
+        self._request_all_again(HELD_BACK, "zone.suspected")
 
     def read_once_more(self, day: date, reason: str) -> None:
         """Has the next round ask for that day, and remembers that it was, so that it is done once."""
@@ -607,7 +607,7 @@ class Archive:
             self._note_held_back(day.date, now)
             self._know(day.date, PARTIAL)
 
-    def _want_again_all(self, *reasons: str) -> None:
+    def _request_all_again(self, *reasons: str) -> None:
         """The past days that could not be had for these reasons, or not as complete: the reasons are over."""
         for day, attempt in list(self.ledger.attempts.items()):
             if attempt.reason.startswith(reasons) and not attempt.is_requested_again:
@@ -652,7 +652,7 @@ class Archive:
             return None, EnergyDay(day, {}), (self._move_aside(day.date, damage.reason),)
         if not self._format.merge_repeated_hour:
             return file, whole, ()
-        one = whole.with_twins_as_one()
+        one = whole.merge_repeated_hours()
         return file, one if file.partial else replace(one, doubtful=frozenset()), ()
 
     def _move_aside(self, day: date, reason: str) -> Quarantined:

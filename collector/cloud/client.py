@@ -145,7 +145,7 @@ class CloudClient:
     ) -> tuple[_Received, _Received | None]:
         """The grid's body, and the solar's where that is requested apart: ahead of days not begun yet."""
         grid, *solar = [
-            await self._fetch(meter.kind, device, channel, span, policy, goes_on=number > 0)
+            await self._fetch(meter.kind, device, channel, span, policy, continues=number > 0)
             for number, (device, channel) in enumerate(meter.channels)
         ]
         return grid, solar[0] if solar else None
@@ -158,14 +158,14 @@ class CloudClient:
         span: dict[str, str],
         policy: RequestPolicy,
         *,
-        goes_on: bool,
+        continues: bool,
     ) -> _Received:
         url = self._account.base_url + _PATHS[kind]
         query = {"id": device, "channel": str(channel), **span, "auth_key": self._account.auth_key}
         retry = self._retry.once() if policy.is_probe else self._retry
 
         async def attempt() -> _Received:
-            async with self.pacer.turn(policy.is_called_off, goes_on=goes_on) as turn:
+            async with self.pacer.turn(policy.is_called_off, continues=continues) as turn:
                 requested_at = asyncio.get_running_loop().time()
                 body = await self._request(url, query, retry.timeout_s, _Sending(turn))
                 return _Received(requested_at, body)

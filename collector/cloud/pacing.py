@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from collector.errors import CalledOff, RateLimited
 
 _HOLD_MIN_S, _HOLD_MAX_S = 1.5, 60.0
-_ASKED_HOLD_MAX_S = 3600.0  # an absurd Retry-After must not stop an account for a year
+_RETRY_AFTER_MAX_S = 3600.0  # an absurd Retry-After must not stop an account for a year
 _GAP_GROWTH, _GAP_MAX_S = 1.25, 5.0
 _SENT_SHARE = 0.96  # of the gap, 1.008 s of 1.05, must also lie between two requests on the wire
 
@@ -90,21 +90,21 @@ class Pacer:
 
     @asynccontextmanager
     async def turn(
-        self, is_called_off: Callable[[], bool] = lambda: False, *, goes_on: bool = False
+        self, is_called_off: Callable[[], bool] = lambda: False, *, continues: bool = False
     ) -> AsyncIterator[Turn]:
         """Waits for this request's turn; sees from the way it ends whether the pace was too fast.
 
-        `goes_on`: it goes on with what has begun, and so ahead of what has not. Raises `CalledOff` where
+        `continues`: it goes on with what has begun, and so ahead of what has not. Raises `CalledOff` where
         it is called off by then, or before it would wait for the end of a hold: no turn was taken.
         """
-        turn = await self._pace.take(is_called_off, goes_on=goes_on)
+        turn = await self._pace.take(is_called_off, continues=continues)
         self.requests += 1
         self.in_flight += 1
         try:
             yield turn
         except RateLimited as refusal:
             self.rejections += 1
-            self.holds += self._pace.is_news(turn.started_at)
+            self.holds += self._pace.is_after_rejection(turn.started_at)
             self._on_hold(self._pace.hold_off(turn.started_at, refusal.retry_after_s))
             raise
         except BaseException:
@@ -156,22 +156,22 @@ class Pace:
         """Seconds since a request last began or ended, or a hold was over; 0 while one is on."""
         return max(0.0, asyncio.get_running_loop().time() - max(self._ended_at, self._not_before))
 
-    async def take(self, is_called_off: Callable[[], bool], *, goes_on: bool) -> Turn:
+    async def take(self, is_called_off: Callable[[], bool], *, continues: bool) -> Turn:
         """A turn, once it has come; to be followed by `finish`, however the request ends."""
-        self._ahead += goes_on
+        self._ahead += continues
         try:
-            async with self._queue_ahead if goes_on else self._queue:
-                return await self._start(is_called_off, goes_on=goes_on)
+            async with self._queue_ahead if continues else self._queue:
+                return await self._start(is_called_off, continues=continues)
         finally:
-            self._ahead -= goes_on
+            self._ahead -= continues
             self._freed.set()
 
-    async def _start(self, is_called_off: Callable[[], bool], *, goes_on: bool) -> Turn:
+    async def _start(self, is_called_off: Callable[[], bool], *, continues: bool) -> Turn:
         loop = asyncio.get_running_loop()
         while True:
             if self.hold_s and is_called_off():
                 raise CalledOff
-            if self._is_full or (self._ahead and not goes_on):
+            if self._is_full or (self._ahead and not continues):
                 self._freed.clear()
                 await self._freed.wait()
             elif (wait_s := self._not_before - loop.time()) > 0:
@@ -205,17 +205,17 @@ class Pace:
 
     def succeed(self, started_at: float) -> None:
         """A request that began then was not rejected."""
-        if self.is_news(started_at):
+        if self.is_after_rejection(started_at):
             self._rejections_in_a_row = 0
 
-    def is_news(self, started_at: float) -> bool:
+    def is_after_rejection(self, started_at: float) -> bool:
         """Whether the end of a request that began then teaches anything: not beside a rejected one."""
         return started_at > self._rejected_at
 
     def hold_off(self, started_at: float, retry_after_s: float | None) -> float:
         """A request that began then was rejected: nobody asks for so many seconds, which it gives."""
         now = asyncio.get_running_loop().time()
-        if self.is_news(started_at):
+        if self.is_after_rejection(started_at):
             if self.serial:
                 self.gap_s = min(self.gap_s * _GAP_GROWTH, max(_GAP_MAX_S, self.gap_s))
             self._rejected_at = now
@@ -225,7 +225,7 @@ class Pace:
             self.serial = True
         hold_s = min(_HOLD_MIN_S * 2.0 ** min(self._rejections_in_a_row - 1, 10), _HOLD_MAX_S)
         if retry_after_s is not None:
-            hold_s = min(max(retry_after_s, _HOLD_MIN_S), _ASKED_HOLD_MAX_S)
+            hold_s = min(max(retry_after_s, _HOLD_MIN_S), _RETRY_AFTER_MAX_S)
         self.held_until = max(self.held_until, now + hold_s)
         self._hold_until(now + hold_s)
         return hold_s

@@ -145,7 +145,7 @@ def hours_of(rows: Sequence[Row], day: LocalDay, now: datetime, name: str, most_
     buckets = _lay_out(rows, day, name)
     has_copies = has_copies_in(list(buckets.values()), most_wh=most_wh)
     # Also while the second hour is under way: the row may hold a part of it already.
-    fat = {first: second for first, second in day.twins if day.hours.index(second) not in buckets}
+    fat = {first: second for first, second in day.repeated_hours if day.hours.index(second) not in buckets}
     found = ChannelHours()
     for place, parts in buckets.items():
         ts = day.hours[place]

@@ -33,7 +33,7 @@ def read_answer(status: int, data: bytes, retry_after: str | None, date: str | N
 
     `retry_after` and `date` are the headers of these names, as they came.
     """
-    wait_s = seconds_asked(retry_after, date)
+    wait_s = retry_after_seconds(retry_after, date)
     if status == _OK:
         if not data.lstrip()[:1] == b"{":
             raise Unavailable("the answer is not the cloud's (a captive portal, a proxy or maintenance?)")
@@ -73,7 +73,7 @@ def _by_status(status: int, wait_s: float | None) -> SourceError:
     return Unavailable(f"the cloud answered {status}", wait_s)
 
 
-def seconds_asked(retry_after: str | None, date: str | None) -> float | None:
+def retry_after_seconds(retry_after: str | None, date: str | None) -> float | None:
     """What `Retry-After` asks for, in seconds: a number, or a date beside the answer's own `Date`."""
     if retry_after is None or len(retry_after) > 64:
         return None

@@ -257,7 +257,7 @@ def _hours(
 
 def _missing(file: DayFile, local: LocalDay, records: Iterable[int]) -> Iterator[Finding]:
     """Of repeated hours one is enough: both may be stored as one, by us or by the older utility."""
-    missing = [ts for ts in local.with_twins_as_one().hours if ts not in file.readings]
+    missing = [ts for ts in local.merge_repeated_hours().hours if ts not in file.readings]
     if missing:
         labels = dict(zip(local.hours, local.labels, strict=True))
         hours = ", ".join(f"{labels[ts]:02}:00" for ts in missing)

@@ -78,9 +78,9 @@ async def test_a_day_told_in_full_is_not_spoilt_by_a_fat_hour_later(tmp_path: Pa
             drop_hours(path, hole)
             await here.backfill(2)
             after = {record["ts"]: record["import"] for record in records_of(path)}
-            if hole == 5:  # no twin: it comes back
+            if hole == 5:  # not a repeated hour: it comes back
                 assert after == before
-            elif hole == 1:  # its twin is stored: what may hold both stays out
+            elif hole == 1:  # the second one is stored: what may hold both stays out
                 assert dropped not in after
             assert sum(after.values()) <= sum(before.values())
             await restore(here)

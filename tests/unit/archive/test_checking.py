@@ -79,7 +79,7 @@ def with_value(number: int, key: str, text: str, data: bytes = WHOLE) -> bytes:
 def test_what_we_write_has_no_findings(
     day: EnergyDay, zone_known: bool, complete: bool, decimals: int
 ) -> None:
-    """Any day, partial or whole, twins together or apart, any solar known or not."""
+    """Any day, partial or whole, repeated hours merged or apart, any solar known or not."""
     if not day.readings:
         return
     day = day.rounded(decimals)
@@ -93,7 +93,7 @@ def test_what_we_write_has_no_findings(
 @pytest.mark.parametrize("day", [ORDINARY, SPRING, AUTUMN])
 def test_a_merged_hour_is_no_missing_one(day: date) -> None:
     """24 records on a fall-back day are what `repeated_hour = "merge"` asks for."""
-    data = encode(filled(day).with_twins_as_one(), 4, complete=True)
+    data = encode(filled(day).merge_repeated_hours(), 4, complete=True)
     assert found(data, day, record=recorded(data)) == []
     assert found(data, day, zone=None) == []
 
@@ -101,7 +101,7 @@ def test_a_merged_hour_is_no_missing_one(day: date) -> None:
 @pytest.mark.parametrize("day", [ORDINARY, SPRING, AUTUMN])
 @pytest.mark.parametrize("partial", [False, True])
 def test_a_file_of_the_older_utility_has_no_findings(day: date, partial: bool) -> None:
-    """Any decimals, keys in any order, zeros that fill a partial day, one fat hour in autumn."""
+    """Any decimals, keys in any order, zeros that fill a partial day, a repeated hour in one row."""
     columns = {3: NOTHING_MEASURED} if partial else {}
     data = older_file(lambda label: columns.get(label, MEASURED), day=day, partial=partial)
     assert found(data, day) == []

@@ -335,7 +335,7 @@ def test_hours_of_another_zone_are_not_of_the_day() -> None:
         stored_day(file, local_day(ORDINARY, BERLIN), no_solar=False)
 
 
-def test_a_first_twin_alone_is_doubtful() -> None:
+def test_a_first_repeated_hour_alone_is_doubtful() -> None:
     """The file does not tell whether it is of one hour or of two."""
     day = filled(AUTUMN, without=[3])
     stored = read(encode(day, 4, complete=False), AUTUMN)

@@ -169,7 +169,7 @@ def test_a_found_file_that_went_is_found_out_too(tmp_path: Path) -> None:
         assert archive.gone == {ORDINARY}
 
 
-def test_a_fat_hour_that_is_told_apart_is_no_older_file(tmp_path: Path) -> None:
+def test_repeated_hours_that_are_told_apart_are_no_older_file(tmp_path: Path) -> None:
     """Adopted as complete before the zone was known; it is the very file that was recorded."""
     (tmp_path / f"{AUTUMN}.jsonl").write_bytes(older_file(day=AUTUMN))
     with opened(tmp_path) as archive:

@@ -123,7 +123,7 @@ def test_complete_days_that_do_not_meet_are_told(tmp_path: Path) -> None:
 
 
 def test_days_meet_across_a_change_of_the_clocks(tmp_path: Path) -> None:
-    """Also in files with a fat hour."""
+    """Also in files with one row for the repeated hour."""
     for day in (AUTUMN - timedelta(days=1), AUTUMN, AUTUMN + timedelta(days=1)):
         (tmp_path / f"{day}.jsonl").write_bytes(older_file(day=day))
     assert told(tmp_path) == []

@@ -415,7 +415,7 @@ def test_one_row_for_two_hours_is_never_complete(folder: Path) -> None:
 def test_a_repeated_hour_can_be_one_record_and_two_again(folder: Path) -> None:
     """Switched to merge and back: what is read decides, and nothing is counted twice."""
     day = filled(AUTUMN)
-    first, second = day.day.twins[0]
+    first, second = day.day.repeated_hours[0]
     path = folder / f"{AUTUMN}.jsonl"
     with opened(folder) as archive:
         archive.merge(day, after(day.day))

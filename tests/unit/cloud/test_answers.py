@@ -176,11 +176,11 @@ def test_a_repeated_hour_is_kept_twice(kind: Any, zone: str, stamps: Any) -> Non
 @pytest.mark.parametrize("zone", ["Europe/Dublin", "America/Havana", "Africa/Cairo", "America/Santiago"])
 @pytest.mark.parametrize("kind", ["em", "3em"])
 def test_a_repeated_hour_told_once_is_doubtful(kind: Any, zone: str) -> None:
-    """One fat row may be one hour or both: it is kept, and the day is not complete."""
+    """One row for both may be one hour or both: it is kept, and the day is not complete."""
     day = _CHANGES[zone][1]
     device = Device(EM_ID, kind, zone, autumn="fat")
     read = told(device, day)
-    ((first, second),) = local_day(day, zone_named(zone)).twins
+    ((first, second),) = local_day(day, zone_named(zone)).repeated_hours
     assert read.energy_day.doubtful == {first}
     assert second not in read.energy_day.readings
     assert not read.energy_day.is_complete(NOW)
@@ -188,20 +188,20 @@ def test_a_repeated_hour_told_once_is_doubtful(kind: Any, zone: str) -> None:
     assert {ts: hour for ts, hour in _kwh(read).items() if ts != first} == others
 
 
-def _without_twin(place: int, *, leaves_row: bool) -> tuple[ReadDay, int, int]:
+def _without_repeated(place: int, *, leaves_row: bool) -> tuple[ReadDay, int, int]:
     """The fall-back day in Dublin (01:00 comes twice) with one of the two hours not known."""
     raw = raw_answer(_EM, _AUTUMN)
-    twins = [row for row in raw["history"] if row["datetime"].endswith(" 01:00:00")]
-    gone = [{"missing": True, "datetime": twins[place]["datetime"]}] if leaves_row else []
-    at = raw["history"].index(twins[place])
+    repeated = [row for row in raw["history"] if row["datetime"].endswith(" 01:00:00")]
+    gone = [{"missing": True, "datetime": repeated[place]["datetime"]}] if leaves_row else []
+    at = raw["history"].index(repeated[place])
     raw["history"][at : at + 1] = gone
-    ((first, second),) = local_day(_AUTUMN, zone_named("Europe/Dublin")).twins
+    ((first, second),) = local_day(_AUTUMN, zone_named("Europe/Dublin")).repeated_hours
     return _single(raw, day=_AUTUMN), first, second
 
 
 def test_of_a_repeated_hour_the_second_may_be_missing() -> None:
     """The first is known and not doubtful: both have a row."""
-    read, first, second = _without_twin(1, leaves_row=True)
+    read, first, second = _without_repeated(1, leaves_row=True)
     assert read.energy_day.missing_hours() == (second,)
     assert read.energy_day.doubtful == frozenset()
     assert _kwh(read)[first][:2] == true_hour(_EM, first)[:2]
@@ -209,7 +209,7 @@ def test_of_a_repeated_hour_the_second_may_be_missing() -> None:
 
 def test_of_a_repeated_hour_the_first_may_be_missing() -> None:
     """The second is not mistaken for it."""
-    read, first, second = _without_twin(0, leaves_row=True)
+    read, first, second = _without_repeated(0, leaves_row=True)
     assert read.energy_day.missing_hours() == (first,)
     assert _kwh(read)[second][:2] == true_hour(_EM, second)[:2]
 
@@ -217,7 +217,7 @@ def test_of_a_repeated_hour_the_first_may_be_missing() -> None:
 @pytest.mark.parametrize("place", [0, 1])
 def test_of_a_repeated_hour_one_without_a_row_makes_the_other_doubtful(place: int) -> None:
     """Nothing tells which one is there."""
-    read, first, second = _without_twin(place, leaves_row=False)
+    read, first, second = _without_repeated(place, leaves_row=False)
     assert read.energy_day.doubtful == {first}
     assert read.energy_day.missing_hours() == (second,)
 
@@ -225,7 +225,7 @@ def test_of_a_repeated_hour_one_without_a_row_makes_the_other_doubtful(place: in
 def test_a_fat_row_read_within_the_second_of_the_two_hours_is_doubtful() -> None:
     """It holds the first and a part of the second; taken for the first it would stay wrong for ever."""
     device = Device(EM_ID, autumn="fat", under_way="partial")
-    ((first, second),) = local_day(_AUTUMN, zone_named("Europe/Dublin")).twins
+    ((first, second),) = local_day(_AUTUMN, zone_named("Europe/Dublin")).repeated_hours
     now = datetime.fromtimestamp(second + 1800, UTC)
     read = _single(raw_answer(device, _AUTUMN, now), now=now, day=_AUTUMN)
     assert read.energy_day.readings[first].import_kwh > true_hour(device, first)[0]
@@ -237,7 +237,7 @@ def test_sun_that_is_doubtful_alone_is_not_told() -> None:
     grid = body_of(raw_answer(_EM, _AUTUMN))
     solar = body_of(raw_answer(replace(_EM, autumn="fat"), _AUTUMN, channel=1))
     read = read_day(DayAnswer(_AUTUMN, grid, solar), meter_of(_EM), NOW)
-    ((first, second),) = read.energy_day.day.twins
+    ((first, second),) = read.energy_day.day.repeated_hours
     assert read.energy_day.doubtful == frozenset()
     assert read.energy_day.missing_hours() == (first, second)
     assert read.energy_day.readings[first].solar_kwh is None
@@ -534,12 +534,12 @@ def test_a_number_that_cannot_be_on_the_solar_clamp_costs_the_sun_of_its_hour() 
 
 
 def test_a_row_that_stands_for_two_hours_may_have_twice_as_much() -> None:
-    """In autumn one fat row may hold both."""
+    """In autumn one row may hold both."""
     raw = raw_answer(replace(_EM, autumn="fat"), _AUTUMN)
-    (fat,) = [row for row in raw["history"] if row["datetime"].endswith(" 01:00:00")]
+    (both,) = [row for row in raw["history"] if row["datetime"].endswith(" 01:00:00")]
     first = local_day(_AUTUMN, zone_named("Europe/Dublin")).hours[1]
     for value, is_told in ((79_000, True), (81_000, False)):
-        fat["consumption"] = value
+        both["consumption"] = value
         read = _single(raw, day=_AUTUMN)
         assert (first in read.energy_day.readings) is is_told
         assert read.energy_day.doubtful == ({first} if is_told else set())

@@ -43,11 +43,11 @@ class _Server:
         error: CollectorError | None = None,
         connect_s: float = 0.0,
         *,
-        goes_on: bool = False,
+        continues: bool = False,
     ) -> None:
         """One request that takes so long to leave and to be answered; a rejection does not come out."""
         with suppress(CollectorError):
-            async with self.pacer.turn(goes_on=goes_on) as turn:
+            async with self.pacer.turn(continues=continues) as turn:
                 await asyncio.sleep(connect_s)
                 turn.sent()
                 seen = _Seen(_now())
@@ -156,14 +156,14 @@ async def test_what_goes_on_with_what_has_begun_goes_ahead() -> None:
             served.append((name, _now()))
 
     first = [ask(name, 0) for name in "abcd"]
-    await asyncio.gather(*first, ask("a2", 1.9, goes_on=True), ask("b2", 1.95, goes_on=True))
+    await asyncio.gather(*first, ask("a2", 1.9, continues=True), ask("b2", 1.95, continues=True))
     assert served == [("a", 1), ("a2", 2), ("b2", 3), ("b", 4), ("c", 5), ("d", 6)]
 
 
 async def test_one_that_would_go_ahead_and_is_cancelled_holds_nobody_back() -> None:
     """While it waits for its turn, and while it is under way."""
     server = _server(Pacing(1.0, 1))
-    ahead = [asyncio.create_task(server.ask(9, goes_on=True)) for _ in range(3)]
+    ahead = [asyncio.create_task(server.ask(9, continues=True)) for _ in range(3)]
     behind = asyncio.create_task(server.ask())
     await asyncio.sleep(0.5)
     ahead[1].cancel()
@@ -178,7 +178,7 @@ async def test_one_that_would_go_ahead_and_is_cancelled_holds_nobody_back() -> N
 async def test_who_waits_for_one_that_is_cancelled_has_the_turn_instead() -> None:
     """Nothing else happens that could wake it."""
     server = _server(Pacing(10, 4))
-    ahead = asyncio.create_task(server.ask(goes_on=True))
+    ahead = asyncio.create_task(server.ask(continues=True))
     await asyncio.sleep(1)
     behind = asyncio.create_task(server.ask())
     await asyncio.sleep(1)
@@ -190,9 +190,9 @@ async def test_who_waits_for_one_that_is_cancelled_has_the_turn_instead() -> Non
 async def test_what_is_called_off_by_its_turn_takes_none() -> None:
     """Whoever comes next has it, at once."""
     pacer = Pacer(Pacing(1.0, 4))
-    for goes_on in (False, True):
+    for continues in (False, True):
         with pytest.raises(CalledOff):
-            async with pacer.turn(lambda: True, goes_on=goes_on):
+            async with pacer.turn(lambda: True, continues=continues):
                 raise AssertionError("it has begun")
     assert (_now(), pacer.requests, pacer.in_flight, pacer.failures) == (1, 0, 0, 0)
     async with pacer.turn():
@@ -495,14 +495,14 @@ def test_never_too_close_and_never_too_many(
     async def play() -> None:
         server = _Server(Pacer(Pacing(gap_s, most)))
 
-        async def ask(comes_s: float, duration_s: float, ends: str, goes_on: bool) -> None:
+        async def ask(comes_s: float, duration_s: float, ends: str, continues: bool) -> None:
             await asyncio.sleep(comes_s)
-            await server.ask(duration_s, _ENDS[ends], goes_on=goes_on)
+            await server.ask(duration_s, _ENDS[ends], continues=continues)
 
         loop = asyncio.get_running_loop()
         tasks = []
-        for comes_s, duration_s, ends, cancelled_s, goes_on in requests:
-            tasks.append(asyncio.create_task(ask(comes_s, duration_s, ends, goes_on)))
+        for comes_s, duration_s, ends, cancelled_s, continues in requests:
+            tasks.append(asyncio.create_task(ask(comes_s, duration_s, ends, continues)))
             if cancelled_s is not None:
                 loop.call_later(cancelled_s, tasks[-1].cancel)
         if tasks:

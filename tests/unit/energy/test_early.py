@@ -93,8 +93,8 @@ def looked_at(
     for minute in minutes:
         now = local_day(date(2026, 6, 12), zone).start + minute * 60
         late_s = (lateness if isinstance(lateness, int | float) else next(lateness)) * 60
-        asked_at = datetime.fromtimestamp(now, UTC)
-        day = local_day(date_in(zone, asked_at), zone)
+        requested_at = datetime.fromtimestamp(now, UTC)
+        day = local_day(date_in(zone, requested_at), zone)
         told: dict[int, Decimal] = {}
         for ts in day.hours:
             used.setdefault(ts, next(kwh) if kwh else Decimal("0.6"))
@@ -103,7 +103,7 @@ def looked_at(
                 told[ts] = round(used[ts] * Decimal(share), 4)
         over = {ts: HourReading(each, Decimal(0), None) for ts, each in told.items() if ts + HOUR <= now}
         under_way = {ts: (each, Decimal(0)) for ts, each in told.items() if ts + HOUR > now}
-        found.append(late.note(EnergyDay(day, over), under_way, asked_at))
+        found.append(late.note(EnergyDay(day, over), under_way, requested_at))
     return found
 
 

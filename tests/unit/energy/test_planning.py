@@ -103,8 +103,8 @@ def test_a_day_is_due_when_its_wait_is_over(tries: int, early_s: int) -> None:
     wait = wait_after(tries)
     last = LastAttempt(Outcome.PARTIAL, int(NOW.timestamp()) - wait, tries)
     assert is_due(last, NOW)
-    assert is_due(last._replace(asked_at=last.asked_at + 300), NOW)
-    early = last._replace(asked_at=last.asked_at + min(early_s, wait))
+    assert is_due(last._replace(requested_at=last.requested_at + 300), NOW)
+    early = last._replace(requested_at=last.requested_at + min(early_s, wait))
     assert not is_due(early, NOW)
 
 
@@ -274,10 +274,10 @@ def test_a_complete_day_is_read_again_after_one_and_three_days() -> None:
     at_midnight = LastAttempt(Outcome.WRITTEN, day.end + 300, 0)
     assert not settles(day, at_midnight, after(day, hours=23), POLICY)
     assert settles(day, at_midnight, after(day, days=1), POLICY)
-    after_a_day = at_midnight._replace(asked_at=day.end + DAY_S + 60)
+    after_a_day = at_midnight._replace(requested_at=day.end + DAY_S + 60)
     assert not settles(day, after_a_day, after(day, days=2), POLICY)
     assert settles(day, after_a_day, after(day, days=3), POLICY)
-    after_three = at_midnight._replace(asked_at=day.end + 3 * DAY_S)
+    after_three = at_midnight._replace(requested_at=day.end + 3 * DAY_S)
     assert not settles(day, after_three, after(day, days=400), POLICY)
     assert not settles(day, at_midnight, after(day, days=400), PlanPolicy(settle_days=()))
 
