@@ -134,7 +134,7 @@ def test_days_before_the_meter_was_installed_are_empty(device: Device) -> None:
 def test_a_whole_answer_of_another_day_is_refused_though_it_tells_nothing(empty: dict[str, Any]) -> None:
     """Bug: a clamp's night, told for the day before, was taken for a day that the cloud has not."""
     rows = [{"datetime": f"2026-05-31 {hour:02}:00:00", **empty} for hour in range(3)]
-    with pytest.raises(AnswerError, match="none of the rows is of the day"):
+    with pytest.raises(AnswerError, match="none of the rows is of the day that was requested"):
         _single(raw_answer(_EM, _DAY) | {"history": rows})
 
 
