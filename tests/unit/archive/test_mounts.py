@@ -54,14 +54,14 @@ def test_a_file_system_that_went_read_only_is_seen_though_its_mount_says_rw() ->
 @pytest.mark.parametrize(
     ("kind", "word"),
     [
-        ("nfs4", "another machine"),
-        ("cifs", "another machine"),
+        ("nfs4", "network share"),
+        ("cifs", "network share"),
         ("vfat", "power cut"),
         ("exfat", "power cut"),
         ("tmpfs", "memory"),
         ("overlay", "layer"),
-        ("fuse.sshfs", "a program"),
-        ("fuseblk", "a program"),
+        ("fuse.sshfs", "FUSE"),
+        ("fuseblk", "FUSE"),
         ("ext4", ""),
         ("btrfs", ""),
         ("f2fs", ""),
