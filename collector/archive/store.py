@@ -309,9 +309,9 @@ class Archive:
     def scan(self, today: date) -> tuple[Quarantined, ...]:
         """Reads the files that changed since the last scan, and the `unreadable` ones.
 
-        Damaged files are moved to the quarantine and returned. One stays in place, as `unreadable` ones do, if
-        its day cannot be fetched again (the cloud no longer has it `today`, or another meter counted it) and
-        some of it can be recovered. If the rules of the zone changed, all files are read, and the days of
+        Damaged files are moved to the quarantine and returned. One stays in place, as `unreadable` ones do,
+        if its day cannot be fetched again (the cloud no longer has it `today`, or another meter counted it)
+        and some of it can be recovered. If the rules of the zone changed, all files are read, and the days of
         `outdated` ones are requested again. Raises `OSError`.
         """
         if not self.is_taken:

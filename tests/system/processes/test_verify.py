@@ -59,7 +59,7 @@ def test_a_sound_archive_is_exit_0_and_nothing_is_touched(config: Path, tmp_path
     lines = done.stdout.splitlines()
     assert lines[0].split() == ["meter", "days", "findings"]
     assert lines[1].split()[0::2] == ["house", "none"]
-    assert lines[2].endswith("days checked: all as they should be.")
+    assert lines[2].endswith("days checked: no problems found.")
     assert everything_in(tmp_path / "archive") == before
 
 
@@ -101,7 +101,7 @@ def test_fix_moves_aside_and_the_next_backfill_has_the_day_again(config: Path, t
     assert path.read_bytes() == good
     said = report("--config", str(config), code=0)
     assert (said["findings"], said["meters"][0]["quarantined"]) == (0, 1)
-    assert "house: 1 damaged file lies in " in collector("verify", "--config", str(config)).stdout
+    assert "house: 1 damaged file is in " in collector("verify", "--config", str(config)).stdout
 
 
 def test_a_day_that_is_gone_is_told_until_somebody_says_that_it_was_them(
@@ -257,9 +257,9 @@ def test_a_cloud_that_says_no_is_told_by_the_exit_code(
     done = collector("verify", "--config", str(config), "--cloud")
     assert done.returncode == code
     assert "The cloud" in done.stderr
-    assert "days checked: the files are as they should be" in done.stdout
+    assert "days checked: no problems in the files" in done.stdout
     assert "no day could be compared with the cloud" in done.stdout
-    assert "all as they should be" not in done.stdout
+    assert "no problems found" not in done.stdout
     assert KEY not in done.stdout + done.stderr
 
 
