@@ -161,7 +161,7 @@ def _mark_of(fields: dict[str, Any], folder: Path) -> Mark:
     number = fields["format"]
     if type(number) is int and number > FORMAT:
         raise ArchiveRefused(
-            f"{folder} has format {number}, of a newer collector; this one knows format {FORMAT}",
+            f"{folder} has format {number}, written by a newer collector; this one knows format {FORMAT}",
             "Install the newer collector again; nothing was changed",
         )
     if type(number) is not int or number < 1:
