@@ -138,7 +138,7 @@ def missing(folder: Path, remembered: Remembered) -> ArchiveRefused | None:
 def refusal_of(folder: Path, found: str, identity: Identity | None) -> ArchiveRefused:
     """The error for a folder with `found`, in words, that is configured for that meter."""
     return ArchiveRefused(
-        f"{folder} holds {found} of {identity}",
+        f"{folder} contains {found} of {identity}",
         "Give each meter a folder of its own (--odir, or another name); if this meter is to continue "
         "in that one (a replaced device, other clamps), run `backfill` once with --adopt",
     )

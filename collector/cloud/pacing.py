@@ -1,4 +1,4 @@
-"""Pacer: the request rate of an account. A minimum gap, no burst, a pause after a rejection.
+"""Pacer: the request rate of an account. A minimum gap, no burst, a pause (hold) after a rejection.
 
 The rate is limited per host and key: accounts with the same host and key share one `Pace`, and each has
 its own `Pacer`, which counts its requests.
@@ -19,7 +19,7 @@ from collector.errors import CalledOff, RateLimited
 _HOLD_MIN_S, _HOLD_MAX_S = 1.5, 60.0
 _RETRY_AFTER_MAX_S = 3600.0  # an absurd Retry-After must not stop an account for a year
 _GAP_GROWTH, _GAP_MAX_S = 1.25, 5.0
-_SENT_SHARE = 0.96  # of the gap, 1.008 s of 1.05, must also lie between two requests on the wire
+_SENT_SHARE = 0.96  # of the gap, 1.008 s of 1.05: the least time between two requests on the wire
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""Whose energy an archive holds, and whether stored hours are a meter's. Pure."""
+"""The identity of an archive's meter, and whether stored hours are from that meter. Pure."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from collector.energy.totals import CLOUD_HALF_UNIT_KWH, decimals_of
 
 
 class Identity(NamedTuple):
-    """What an archive holds: the kind of its device, the ids of its devices, the clamps that count.
+    """The meter of an archive: the kind of its device, the ids of its devices, its clamps.
 
     `devices` are the grid's and, of a 3EM pair, the solar one's. `channels` are an EM's: the grid clamp
     and, where there is one, the solar clamp; a 3EM has none.

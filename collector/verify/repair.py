@@ -45,7 +45,7 @@ def repair(
         identity = _marked(settings.folder_of(meter)) if of_folder else meter.identity
         archive = open_archive(settings, meter, held, identity, remembered)
         if not archive.claim():
-            raise archive.refusal_of("day files of which nobody knows yet whether they are")
+            raise archive.refusal_of("day files of which it is not known yet whether they are")
         inspection = inspect(archive.folder, meter.timezone, now)
         today = date_in(inspection.zone or system_timezone, now)
         actions = move_aside(archive, meter, inspection, today)

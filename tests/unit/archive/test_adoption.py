@@ -35,7 +35,7 @@ def test_zeros_of_a_complete_day_are_measurements() -> None:
 
 
 def test_zeros_of_a_partial_day_are_no_measurements() -> None:
-    """All 24 rows are there, and those without data say zero: they are asked for again."""
+    """All 24 rows are there, and those without data say zero: they are requested again."""
     day = adopted(lambda label: NOTHING if label >= 20 else MEASURED, partial=True)
     assert day.missing_hours() == HOURS[20:]
     assert set(day.readings) == set(HOURS[:20])

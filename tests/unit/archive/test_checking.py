@@ -244,7 +244,7 @@ def test_a_day_that_is_not_over_cannot_be_complete() -> None:
 
 
 def test_a_whole_past_day_may_say_partial() -> None:
-    """It may be doubtful; it is asked for again."""
+    """It may be doubtful; it is requested again."""
     assert found(encode(filled(), 4, complete=False)) == []
 
 

@@ -308,7 +308,7 @@ def test_a_day_at_the_end_of_time_is_damage(year: int) -> None:
         ("same hour", altered(ts=10**30)),
         ("ascend", LINES[0] + LINES[0]),
         ("ascend", LINES[1] + LINES[0]),
-        ("some of its lines", LINES[0] + LINES[1].replace(b"}", b', "partial": true}')),
+        ("on some lines only", LINES[0] + LINES[1].replace(b"}", b', "partial": true}')),
     ],
 )  # fmt: skip
 def test_damage_is_told(damage: str, data: bytes) -> None:

@@ -1,4 +1,4 @@
-"""The journal of what was asked for: it may be lost or damaged at any byte, and never stops anything."""
+"""The journal of what was requested: it may be lost or damaged at any byte, and never stops anything."""
 
 from __future__ import annotations
 
@@ -167,7 +167,7 @@ def test_a_stamp_without_end_is_a_damaged_line(path: Path) -> None:
     path.write_bytes(LINE.replace(b"1718200000", b"9" * 400))
     ledger = Ledger(path)
     assert ledger.rebuilt
-    assert all(is_due(asked, datetime(2024, 6, 15, tzinfo=UTC)) for asked in ledger.attempts.values())
+    assert all(is_due(requested, datetime(2024, 6, 15, tzinfo=UTC)) for requested in ledger.attempts.values())
 
 
 @given(st.binary(max_size=400))
@@ -276,7 +276,7 @@ def test_a_complete_day_is_remembered_until_it_need_not_be_read_again(path: Path
 
 
 def test_a_day_whose_last_hour_cannot_be_there_is_not_remembered(path: Path) -> None:
-    """Today, and for ten minutes yesterday, are asked for every hour, whatever came."""
+    """Today, and for ten minutes yesterday, are requested every hour, whatever came."""
     ledger = Ledger(path)
     arrived = after(LOCAL) + timedelta(minutes=10)
     for outcome in Outcome:
@@ -369,7 +369,7 @@ def test_bounds_that_are_no_days_are_dropped(tmp_path: Path) -> None:
     assert Ledger(path).rebuilt
 
 
-def test_what_was_asked_of_another_meter_is_forgotten(tmp_path: Path) -> None:
+def test_what_was_requested_of_another_meter_is_forgotten(tmp_path: Path) -> None:
     """Whatever is told of days; the zone stays, unless nothing was held in it."""
     path = tmp_path / "ledger.jsonl"
     ledger = Ledger(path)

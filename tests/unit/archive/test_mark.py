@@ -158,7 +158,7 @@ def test_an_archive_that_is_not_taken_changes_nothing(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("days", [0, 1, 9])
 def test_no_answer_replaces_what_another_meter_counted(tmp_path: Path, days: int) -> None:
-    """Bug: only of the day of the change itself. What is missing is filled in, for a person asked for it."""
+    """Bug: only of the day of the change itself. What is missing is filled in, because --adopt was given."""
     folder = tmp_path / "house"
     first = Archive(folder, DayFormat(), identity=HOUSE)
     first.claim()

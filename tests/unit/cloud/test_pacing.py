@@ -87,7 +87,7 @@ async def _reject(server: _Server, times: int = 1, retry_after_s: float | None =
 
 
 async def test_the_first_start_waits_its_gap() -> None:
-    """A process before this one may have asked a moment ago: a restart must not break the pace."""
+    """A process before this one may have sent a request a moment ago: a restart must not break the pace."""
     server = _server()
     await server.ask()
     assert server.starts == [1.05]
@@ -303,19 +303,19 @@ async def test_a_success_that_began_before_the_rejection_proves_nothing() -> Non
 
 
 @pytest.mark.parametrize(
-    ("asked_s", "held_s"),
+    ("retry_after_s", "held_s"),
     [(0, 1.5), (1.2, 1.5), (7, 7), (3600, 3600), (1e9, 3600), (1e300, 3600)],
 )
-async def test_a_retry_after_is_honoured_within_reason(asked_s: float, held_s: float) -> None:
+async def test_a_retry_after_is_honoured_within_reason(retry_after_s: float, held_s: float) -> None:
     """From 1.5 s, which reliably opens the window, to one hour: no absurd header stops an account."""
     server = _server()
-    await _reject(server, 1, asked_s)
+    await _reject(server, 1, retry_after_s)
     await server.ask()
     assert server.gaps == pytest.approx([held_s])
 
 
 async def test_a_short_retry_after_does_not_shorten_a_hold_in_force() -> None:
-    """The longest of what is asked for holds."""
+    """The longest wait counts."""
     server = _server(Pacing(1.0, 4))
     first = asyncio.create_task(server.ask(2.0, RateLimited("too fast", 30)))
     await asyncio.sleep(1)
@@ -414,7 +414,7 @@ async def test_pacers_of_one_pace_keep_it_together_and_count_apart() -> None:
 
 @pytest.mark.parametrize("error", [RateLimited("too fast"), Unavailable("502"), asyncio.CancelledError()])
 async def test_the_pacer_swallows_nothing(error: BaseException) -> None:
-    """Whoever asked hears how it ended; an answer that never came is not one of nothing."""
+    """The caller learns how it ended; an answer that never came is not one of nothing."""
     pacer = Pacer(Pacing(1.05, 4))
     with pytest.raises(type(error)) as told:
         async with pacer.turn():

@@ -142,9 +142,9 @@ def test_a_label_names_none_one_or_two_hours() -> None:
 def test_hours_and_labels_that_do_not_match_are_an_error() -> None:
     """Rather than a day that lacks its last hour in silence."""
     odd = replace(local_day(ORDINARY, BERLIN), labels=tuple(range(23)))
-    for asked in (lambda: odd.hours_labelled(1), lambda: odd.repeated_hours):
+    for call in (lambda: odd.hours_labelled(1), lambda: odd.repeated_hours):
         with pytest.raises(ValueError, match="shorter"):
-            asked()
+            call()
 
 
 def test_merged_repeated_hours_are_the_day_by_labels() -> None:
