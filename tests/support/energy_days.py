@@ -63,10 +63,10 @@ def energy_days(draw: st.DrawFn, day: date = AUTUMN, zone: ZoneInfo = BERLIN) ->
     doubtful = set()
     for first, second in local.repeated_hours:
         hours -= {first, second}
-        told = draw(st.sampled_from(["both", "first", "second", "fat", "none"]))
-        hours |= {first} if told in ("both", "first", "fat") else set()
-        hours |= {second} if told in ("both", "second") else set()
-        doubtful |= {first} if told == "fat" else set()
+        sent = draw(st.sampled_from(["both", "first", "second", "one row", "none"]))
+        hours |= {first} if sent in ("both", "first", "one row") else set()
+        hours |= {second} if sent in ("both", "second") else set()
+        doubtful |= {first} if sent == "one row" else set()
     readings = {ts: draw(readings_of_an_hour) for ts in sorted(hours)}
     return EnergyDay(local, readings, frozenset(doubtful))
 

@@ -383,7 +383,7 @@ def test_a_zero_filled_day_that_the_cloud_lost_stays_as_it_is(folder: Path, labe
     assert path.read_bytes() == data
 
 
-def test_a_fat_hour_is_found_when_the_zone_is_learned(folder: Path) -> None:
+def test_one_row_for_a_repeated_hour_is_found_when_the_zone_is_learned(folder: Path) -> None:
     """Bug: scanned before the zone was known, a fall-back day of 24 records stayed complete till restart."""
     put(folder, older_file(day=AUTUMN), AUTUMN)
     with opened(folder) as archive:
@@ -394,7 +394,7 @@ def test_a_fat_hour_is_found_when_the_zone_is_learned(folder: Path) -> None:
         assert (archive.zone, archive.known()[AUTUMN]) == (BERLIN, PARTIAL)
 
 
-def test_a_fat_hour_is_told_apart(folder: Path) -> None:
+def test_one_row_for_a_repeated_hour_is_replaced_by_two(folder: Path) -> None:
     """By the first answer that has both hours; then the day is complete and stays so."""
     put(folder, older_file(day=AUTUMN), AUTUMN)
     day = filled(AUTUMN)

@@ -222,7 +222,7 @@ def test_of_a_repeated_hour_one_without_a_row_makes_the_other_doubtful(place: in
     assert read.energy_day.missing_hours() == (second,)
 
 
-def test_a_fat_row_read_within_the_second_of_the_two_hours_is_doubtful() -> None:
+def test_one_row_read_within_the_second_of_the_two_hours_is_doubtful() -> None:
     """It holds the first and a part of the second; taken for the first it would stay wrong for ever."""
     device = Device(EM_ID, autumn="fat", under_way="partial")
     ((first, second),) = local_day(_AUTUMN, zone_named("Europe/Dublin")).repeated_hours

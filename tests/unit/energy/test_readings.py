@@ -145,7 +145,7 @@ def test_a_value_that_may_hold_both_hours_never_stands_beside_the_other(
         assert SECOND not in result.readings
 
 
-def test_a_fat_hour_is_told_apart_by_an_answer_with_both() -> None:
+def test_an_hour_that_may_have_both_is_replaced_by_an_answer_with_both() -> None:
     """The doubt ends with the first answer that has both hours."""
     stored = autumn({FIRST: reading("3.0")}, FIRST)
     answered = autumn({FIRST: reading("1.0"), SECOND: reading("2.0")})
@@ -172,7 +172,7 @@ def test_an_hour_that_may_have_both_is_not_set_beside_a_stored_second() -> None:
     assert merged(stored, autumn({FIRST: reading("3.0")}, FIRST)) == (stored, ())
 
 
-def test_solar_of_a_fat_hour_is_not_left_on_its_first_half() -> None:
+def test_solar_of_both_hours_is_not_left_on_its_first_half() -> None:
     """Bug: the answer told the hours apart on the grid only, and both hours' solar stayed on the first."""
     stored = autumn({FIRST: reading("3.0", solar_kwh="3.0")}, FIRST)
     answered = autumn({FIRST: reading("1.0", solar_kwh=None), SECOND: reading("2.0", solar_kwh="1.5")})

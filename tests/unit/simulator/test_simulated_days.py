@@ -101,7 +101,7 @@ def test_the_repeated_hour_comes_twice_with_data_of_its_own(zone: str) -> None:
 
 
 @pytest.mark.parametrize("zone", CHANGING)
-def test_a_fat_row_holds_both_hours(zone: str) -> None:
+def test_one_row_for_a_repeated_hour_has_the_sum(zone: str) -> None:
     device = with_options(EM, timezone=zone, autumn="fat")
     (day,) = days_of(zone, 25)
     ((first, second),) = day.repeated_hours
