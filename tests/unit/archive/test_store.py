@@ -190,7 +190,7 @@ def test_a_shrunken_answer_leaves_a_merged_fall_back_day_complete(folder: Path, 
         assert (outcome.outcome, outcome.complete, outcome.hours) == (Outcome.UNCHANGED, True, 24)
 
 
-def test_a_damaged_file_is_moved_aside_and_collected_anew(archive: Archive) -> None:
+def test_a_damaged_file_is_moved_aside_and_collected_again(archive: Archive) -> None:
     """Never trusted, never destroyed."""
     put(archive.folder, b"garbage\n")
     outcome = archive.merge(WHOLE, END)
@@ -617,7 +617,7 @@ def test_of_a_day_that_cannot_be_read_nothing_is_known_and_nothing_replaced(arch
 
 
 def test_a_file_that_could_not_be_read_and_is_gone_is_a_gap(archive: Archive) -> None:
-    """Whoever moved it away wants its day anew."""
+    """Whoever moved it away wants its day again."""
     path = put(archive.folder, encode(WHOLE, 4, complete=True))
     refused = Failure(range(sys.maxsize), errno.EACCES, frozenset({"read"}))
     with Calls(path, refused).wrapped() as calls, calls.watched():

@@ -54,7 +54,7 @@ def day_by(day: date = ORDINARY, **options: object) -> EnergyDay:
 
 
 def wishes(archive: Archive, now: datetime) -> list[date]:
-    """The past days that the next round asks for."""
+    """The past days that the next round requests."""
     policy = PlanPolicy(heal=False)  # a wish is followed all the same
     return list(heal_days(zone_named(NAME), date(2024, 1, 1), archive.known(), None, now, policy))
 
@@ -243,7 +243,7 @@ def test_zeros_of_a_day_held_back_are_measurements(data: ZoneData, tmp_path: Pat
 
 
 def test_the_doubt_is_remembered_in_its_line(tmp_path: Path) -> None:
-    """Also when the journal is made anew; one that cannot be read is dropped, and told."""
+    """Also when the journal is made again; one that cannot be read is dropped, and reported."""
     path = tmp_path / "ledger.jsonl"
     with zone_data(tmp_path / "zones", NAME), opened(tmp_path) as archive:
         archive.suspect(zone_named(NAME), "x" * 300, datetime(2026, 1, 1, tzinfo=UTC), ORDINARY)

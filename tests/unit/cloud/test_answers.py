@@ -158,7 +158,7 @@ def test_a_placeholder_alone_is_an_empty_day() -> None:
 @pytest.mark.parametrize("spring", ["missing", "nulls", "absent", "zeros"])
 @pytest.mark.parametrize("zone", _CHANGES)
 @pytest.mark.parametrize("kind", ["em", "3em"])
-def test_the_skipped_hour_is_no_hour_however_it_is_told(kind: Any, zone: str, spring: Any) -> None:
+def test_the_skipped_hour_is_no_hour_however_it_is_reported(kind: Any, zone: str, spring: Any) -> None:
     """Its placeholder neither counts as a gap nor overwrites the hour that it shares its epoch with."""
     device = Device(EM_ID, kind, zone, spring=spring)
     _assert_true(told(device, _CHANGES[zone][0]), device, _CHANGES[zone][0])
@@ -363,7 +363,7 @@ def test_an_hour_of_which_one_part_is_missing_is_missing() -> None:
     assert read.energy_day.missing_hours() == (read.energy_day.day.hours[3],)
 
 
-# -- Holes, the hour under way, the future ------------------------------------------------------------
+# -- Holes, the hour in progress, the future ------------------------------------------------------------
 
 
 @pytest.mark.parametrize("gaps", ["missing", "missing_nulls", "nulls", "absent"])
@@ -410,8 +410,8 @@ def test_a_hole_on_one_phase_where_the_sum_says_missing_too() -> None:
 @pytest.mark.parametrize("under_way", ["missing", "partial"])
 @pytest.mark.parametrize("future", ["missing", "absent"])
 @pytest.mark.parametrize("kind", ["em", "3em"])
-def test_only_hours_that_are_over_are_told(kind: Any, future: Any, under_way: Any) -> None:
-    """The hour under way has a partial value or none: never final."""
+def test_only_hours_that_are_over_are_reported(kind: Any, future: Any, under_way: Any) -> None:
+    """The hour in progress has a partial value or none: never final."""
     device = Device(EM_ID, kind, under_way=under_way, future=future)
     now = datetime(2026, 6, 1, 14, 20, tzinfo=UTC)  # 15:20 in Dublin
     read = told(device, _DAY, now)
@@ -545,7 +545,7 @@ def test_a_row_that_stands_for_two_hours_may_have_twice_as_much() -> None:
         assert read.energy_day.doubtful == ({first} if is_told else set())
 
 
-def test_an_odd_number_of_the_hour_under_way_is_no_anomaly() -> None:
+def test_an_odd_number_of_the_hour_in_progress_is_no_anomaly() -> None:
     """The hour is not over: it counts for nothing yet."""
     now = datetime(2026, 6, 1, 14, 20, tzinfo=UTC)  # 15:20 in Dublin
     raw = raw_answer(replace(_EM, under_way="partial"), _DAY, now)
@@ -573,7 +573,7 @@ def test_what_is_no_finite_number_of_a_sane_length_spoils_the_whole_answer(text:
         parse_body(as_json(raw).replace(b'"<here>"', text.encode()))
 
 
-# -- What breaks the contract -------------------------------------------------------------------------
+# -- What breaks the format -------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -605,8 +605,8 @@ def test_what_is_no_finite_number_of_a_sane_length_spoils_the_whole_answer(text:
         ("datetime", "2026-05-31T22:00:00Z", "history[3].datetime", "not an hour of the day"),
     ],
 )
-def test_a_row_that_breaks_the_contract_is_named(at: str, value: Any, field: str, reason: str) -> None:
-    """Nothing of such an answer is stored; the field and the reason are told."""
+def test_a_row_that_breaks_the_format_is_named(at: str, value: Any, field: str, reason: str) -> None:
+    """Nothing of such an answer is stored; the field and the reason are reported."""
     raw = raw_answer(_EM, _DAY)
     raw["history"][3][at] = value
     with pytest.raises(AnswerError) as caught:
@@ -631,7 +631,7 @@ def test_a_row_that_breaks_the_contract_is_named(at: str, value: Any, field: str
         ("history", [{}] * 481, "history", "481 rows"),
     ],
 )
-def test_a_body_that_breaks_the_contract_is_named(at: str, value: Any, field: str, reason: str) -> None:
+def test_a_body_that_breaks_the_format_is_named(at: str, value: Any, field: str, reason: str) -> None:
     """The same for what is not in a row."""
     with pytest.raises(AnswerError) as caught:
         _single(raw_answer(_EM, _DAY) | {at: value})
@@ -769,7 +769,7 @@ def test_a_zone_that_is_none_is_named_in_the_message() -> None:
 
 
 @pytest.mark.parametrize("under_way", ["missing", "partial"])
-def test_what_is_told_of_unfinished_hours_is_kept_apart(under_way: Any) -> None:
+def test_what_is_reported_of_unfinished_hours_is_kept_apart(under_way: Any) -> None:
     """It is not stored; it shows whether the hour was over already."""
     now = datetime(2026, 6, 1, 14, 20, tzinfo=UTC)
     read = told(Device(EM_ID, under_way=under_way), _DAY, now)

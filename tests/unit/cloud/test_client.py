@@ -235,7 +235,7 @@ async def test_a_connection_that_dies_between_two_requests_is_not_met_again() ->
         assert simulator.counts.total.requests == 3
 
 
-async def test_further_attempts_are_told_and_once_makes_none() -> None:
+async def test_further_attempts_are_reported_and_once_makes_none() -> None:
     """To probe a source that is down."""
     told: list[tuple[str, int]] = []
     async with FaultyCloud(with_fault("status_500")) as simulator, open_session() as session:
@@ -281,7 +281,7 @@ async def test_what_is_called_off_while_it_waits_is_not_sent() -> None:
 )
 @pytest.mark.parametrize("kind", ["max_req", "too_many_requests"])
 async def test_a_rate_limit_holds_the_account_off(kind: str, retry_after: str, held_s: float) -> None:
-    """By what it asks for, within reason; by 1.5 s where it asks for nothing."""
+    """By Retry-After, within reason; by 1.5 s without one."""
     scenario = with_fault(kind, times=1, retry_after=retry_after)
     async with FaultyCloud(scenario) as simulator, client_of(simulator, RetryPolicy()) as client:
         await client.fetch_day(_GRID_ONLY, _DAY)

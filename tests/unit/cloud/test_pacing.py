@@ -145,7 +145,7 @@ async def test_turns_go_first_come_first_served() -> None:
     assert served == list(range(12))
 
 
-async def test_what_goes_on_with_what_has_begun_goes_ahead() -> None:
+async def test_what_continues_with_what_has_begun_goes_ahead() -> None:
     """Also ahead of the one whose turn is next; those behind keep their order, and the pace holds."""
     pacer = Pacer(Pacing(1.0, 4))
     served: list[tuple[str, float]] = []
@@ -161,7 +161,7 @@ async def test_what_goes_on_with_what_has_begun_goes_ahead() -> None:
 
 
 async def test_one_that_would_go_ahead_and_is_cancelled_holds_nobody_back() -> None:
-    """While it waits for its turn, and while it is under way."""
+    """While it waits for its turn, and while it is in progress."""
     server = _server(Pacing(1.0, 1))
     ahead = [asyncio.create_task(server.ask(9, continues=True)) for _ in range(3)]
     behind = asyncio.create_task(server.ask())
@@ -336,7 +336,7 @@ async def test_a_cancelled_waiter_holds_nobody_back() -> None:
     """Wherever it waits: for its turn in the queue, for the gap, for a free place."""
     server = _server(Pacing(1.0, 1))
     tasks = [asyncio.create_task(server.ask(5)) for _ in range(6)]
-    await asyncio.sleep(2)  # one is under way, one waits for its place, four wait behind it
+    await asyncio.sleep(2)  # one is in progress, one waits for its place, four wait behind it
     for place in (1, 2, 4):
         tasks[place].cancel()
     await asyncio.wait(tasks)
@@ -344,7 +344,7 @@ async def test_a_cancelled_waiter_holds_nobody_back() -> None:
 
 
 async def test_a_waiter_cancelled_in_its_gap_holds_nobody_back() -> None:
-    """And the gap is not begun anew for it."""
+    """And the gap is not begun again for it."""
     server = _server(Pacing(1.0, 4))
     tasks = [asyncio.create_task(server.ask()) for _ in range(3)]
     await asyncio.sleep(1.5)
@@ -353,7 +353,7 @@ async def test_a_waiter_cancelled_in_its_gap_holds_nobody_back() -> None:
     assert server.starts == pytest.approx([1, 2])
 
 
-async def test_a_request_cancelled_under_way_leaks_no_place() -> None:
+async def test_a_request_cancelled_in_progress_leaks_no_place() -> None:
     """Nor does one that fails."""
     server = _server(Pacing(1.0, 2))
     for error in (None, Unavailable("502"), RateLimited("too fast")):
@@ -366,7 +366,7 @@ async def test_a_request_cancelled_under_way_leaks_no_place() -> None:
     await asyncio.wait_for(server.ask(), 100)
 
 
-async def test_a_request_cancelled_under_way_counts_for_the_gap_when_serial() -> None:
+async def test_a_request_cancelled_in_progress_counts_for_the_gap_when_serial() -> None:
     """The cloud may have seen it to its end."""
     server = _server(Pacing(1.0, 4))
     await _reject(server)
@@ -416,10 +416,10 @@ async def test_pacers_of_one_pace_keep_it_together_and_count_apart() -> None:
 async def test_the_pacer_swallows_nothing(error: BaseException) -> None:
     """The caller learns how it ended; an answer that never came is not one of nothing."""
     pacer = Pacer(Pacing(1.05, 4))
-    with pytest.raises(type(error)) as told:
+    with pytest.raises(type(error)) as raised:
         async with pacer.turn():
             raise error
-    assert told.value is error
+    assert raised.value is error
 
 
 async def test_how_long_nothing_has_moved_is_known() -> None:

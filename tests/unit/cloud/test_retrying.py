@@ -122,7 +122,7 @@ async def test_an_outage_that_names_its_end_is_waited_for() -> None:
     assert source.waits == [30, 4, 60]
 
 
-async def test_each_further_attempt_is_told_before_its_wait() -> None:
+async def test_each_further_attempt_is_reported_before_its_wait() -> None:
     """The error, the attempts so far, the seconds until the next one; the end is not told here."""
     told: Told = []
     source = _Source(Unavailable("one"), RateLimited("two"), Unavailable("three"), Unavailable("four"))

@@ -90,7 +90,7 @@ def test_parts_of_tariffs_are_summed(tariffs: int, tariff_zero: str) -> None:
 
 
 def test_a_part_that_may_be_a_rest_or_a_copy_makes_no_total() -> None:
-    """Such days are not comparable, and are told."""
+    """Such days are not comparable, and are reported."""
     told = read(Device(EM_ID, tariffs=2, tariff_zero="rest"))
     assert told.totals == {}
     assert len(told.uncertain) == 30
@@ -157,7 +157,7 @@ def edited(change: str) -> dict[str, Any]:
     ["doubled", "reversed", "foreign", "noon", "utc noon", "no time", "no date", "no utc", "no return",
      "phases", "text"],
 )  # fmt: skip
-def test_what_breaks_the_contract_is_an_error(change: str) -> None:
+def test_what_breaks_the_format_is_an_error(change: str) -> None:
     """As for hours."""
     with pytest.raises(AnswerError):
         read(Device(EM_ID), **edited(change))

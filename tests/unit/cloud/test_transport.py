@@ -126,7 +126,7 @@ async def test_no_cookie_is_kept() -> None:
     assert not any(b"cookie" in request.lower() for request in requests)
 
 
-async def test_the_client_says_who_it_is_and_asks_for_plain_text() -> None:
+async def test_the_client_says_who_it_is_and_requests_plain_text() -> None:
     """So that the cloud's people can tell whom to write to."""
     async with _sending(_http()) as (url, requests):
         await _requested(url)

@@ -37,7 +37,7 @@ def tried(state: DayRecord, tries: int) -> DayRecord:
 
 
 def test_each_day_has_the_state_that_a_person_would_name() -> None:
-    """Today is under way; the others are what was stored, or what came of asking."""
+    """Today is in progress; the others are what was stored, or what came of requests."""
     known = {ago(0): PARTIAL, ago(1): COMPLETE, ago(2): PARTIAL, ago(3): EMPTY, ago(4): FAILED}
     states = coverage(TODAY, known, None, PlanPolicy(backfill_days=5), None)
     assert list(states.items()) == [

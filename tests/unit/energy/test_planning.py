@@ -81,7 +81,7 @@ def test_the_oldest_day_is_what_the_cloud_keeps() -> None:
     assert first_day(TODAY, 0, None) == TODAY
 
 
-def test_a_refresh_asks_for_today_first() -> None:
+def test_a_refresh_requests_today_first() -> None:
     """And for yesterday as long as that is incomplete and due."""
     assert list(refresh_days(TODAY, {}, NOW)) == [TODAY, ago(1)]
     assert list(refresh_days(TODAY, {ago(1): COMPLETE}, NOW)) == [TODAY]
@@ -110,7 +110,7 @@ def test_a_day_is_due_when_its_wait_is_over(tries: int, early_s: int) -> None:
 
 
 def test_what_was_never_requested_is_due() -> None:
-    """A partial file without a remembered asking."""
+    """A partial file without a recorded attempt."""
     assert is_due(None, NOW)
 
 
@@ -176,7 +176,7 @@ def test_an_empty_day_that_is_about_to_be_forgotten_is_not_retried_daily() -> No
     assert healed(old | empties([edge], hours_ago=7 * 24, tries=3)) == [ago(edge)]
 
 
-def test_a_backfill_asks_for_what_was_never_requested() -> None:
+def test_a_backfill_requests_what_was_never_requested() -> None:
     """Newest first; neither today nor what is known in any way."""
     known = {
         ago(2): COMPLETE,
@@ -260,7 +260,7 @@ def test_since_insists_on_empty_days() -> None:
     ),
     insist=st.booleans(),
 )
-def test_plans_go_down_and_never_ask_for_a_complete_day(states: dict[date, DayRecord], insist: bool) -> None:
+def test_plans_go_down_and_never_request_a_complete_day(states: dict[date, DayRecord], insist: bool) -> None:
     """Whatever is known: strictly newest first, within bounds, nothing that is complete."""
     wanted = list(wanted_days(TODAY, ago(30), lambda: states, None, NOW, insist=insist))
     missing = list(backfill_days(TODAY, ago(30), lambda: states, None))
@@ -352,7 +352,7 @@ def test_lost_days_lie_between_the_oldest_stored_and_what_is_kept() -> None:
 
 
 class Life:
-    """A meter's life in dates: the days the service asks for, hour by hour, and what is then known."""
+    """A meter's life in dates: the days the service requests, hour by hour, and what is then known."""
 
     def __init__(self, installed: date, gaps: Iterable[date] = ()) -> None:
         self.installed, self.gaps = installed, set(gaps)

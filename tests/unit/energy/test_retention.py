@@ -67,7 +67,7 @@ def test_nothing_is_at_risk_before_the_meter_was_there() -> None:
 
 
 def test_what_is_stored_belongs_to_what_is_expected() -> None:
-    """An archive that reaches further back than the service asks for is expected to stay whole."""
+    """An archive that reaches further back than the service requests is expected to stay whole."""
     assert expected_from(TODAY, ago(10), {ago(400): COMPLETE}, None) == ago(400)
     assert expected_from(TODAY, ago(10), {ago(4): COMPLETE}, None) == ago(10)
     assert expected_from(TODAY, ago(10), {}, None) == ago(10)
