@@ -3,23 +3,23 @@
 CollectorError
 ├── SettingsError            every problem of a configuration: field, value, reason
 ├── ClockUntrusted           this machine's clock cannot be right
-├── CalledOff                the account got into trouble before this request's turn came
-├── AnswerError              a body that is not what the contract says; names the field
+├── CalledOff                an outage began before this request could be sent
+├── AnswerError              a body that is not in the API's format; names the field
 │   ├── ZoneUnknown          a time zone that this machine's list lacks
-│   └── ZoneContradicted     hours that cannot be by this machine's rules of the zone
+│   └── ZoneContradicted     hours that contradict this machine's rules of the zone
 ├── ArchiveError             the archive cannot be used
-│   ├── DamagedFile          a day file that cannot be trusted
-│   │   └── UnreadableFile   one that may not, or could not, be read now; it may be whole
-│   ├── ArchiveLocked        another instance holds the archive
-│   └── ArchiveRefused       it is another meter's, or nobody knows whose, or gone; nothing is touched
-└── SourceError              the cloud did not give the day
+│   ├── DamagedFile          a day file that cannot be read as one
+│   │   └── UnreadableFile   no permission, or a disk error; it may be intact
+│   ├── ArchiveLocked        another instance has locked the archive
+│   └── ArchiveRefused       another meter's, an unknown one's, or missing; nothing is changed
+└── SourceError              the cloud did not return the day
     ├── Unavailable          5xx, timeouts, connection, HTML, unexplained 401   retryable
     ├── RateLimited          max_req, 429                                       retryable
-    ├── KeyRefused           only where the body names the key
+    ├── KeyRefused           only if the body names the key
     ├── DeviceUnknown        the account does not know the device
     └── Rejected             any other 4xx
 
-`OSError` from the archive passes through: a full disk is not ours to rename.
+`OSError` from the archive is not wrapped.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from dataclasses import dataclass
 
 
 class CollectorError(Exception):
-    """Root of everything that the collector raises on purpose."""
+    """Base of all errors of the collector."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +45,7 @@ class Problem:
 
 
 class SettingsError(CollectorError):
-    """A configuration that cannot be used; carries all its problems at once."""
+    """A configuration that cannot be used, with all its `problems`."""
 
     def __init__(self, problems: list[Problem]) -> None:
         super().__init__("; ".join(str(problem) for problem in problems))
@@ -53,9 +53,9 @@ class SettingsError(CollectorError):
 
 
 class AnswerError(CollectorError):
-    """A body that breaks the contract; nothing of it may be stored.
+    """A body that is not in the API's format; nothing of it may be stored.
 
-    `field` names the offending key, `reason` says what is wrong with it.
+    `field` names the wrong key, `reason` what is wrong with it.
     """
 
     def __init__(self, field: str, reason: str) -> None:
@@ -65,7 +65,7 @@ class AnswerError(CollectorError):
 
 
 class ZoneUnknown(AnswerError):
-    """An answer in a time zone that this machine's list lacks: the list may be old, and the answer right."""
+    """An answer in a time zone that is not in this machine's list, which may be outdated."""
 
     def __init__(self, zone: str) -> None:
         super().__init__("timezone", f"{zone} is unknown to this machine's list of time zones")
@@ -73,7 +73,7 @@ class ZoneUnknown(AnswerError):
 
 
 class ZoneContradicted(AnswerError):
-    """An answer that contradicts this machine's rules of its time zone: they may be old, and it right."""
+    """An answer that contradicts this machine's rules of its time zone, which may be outdated."""
 
     def __init__(self, field: str, reason: str, zone: str) -> None:
         super().__init__(field, reason)
@@ -81,11 +81,11 @@ class ZoneContradicted(AnswerError):
 
 
 class ClockUntrusted(CollectorError):
-    """This machine's clock cannot be right, so nothing that depends on the date may be done."""
+    """This machine's clock cannot be right; nothing is requested or stored."""
 
 
 class CalledOff(CollectorError):
-    """Not asked: the account got into trouble while this request waited, for its turn or to be repeated."""
+    """Not sent: an outage of the account began while the request waited for its turn or for a retry."""
 
 
 class ArchiveError(CollectorError):
@@ -93,9 +93,9 @@ class ArchiveError(CollectorError):
 
 
 class DamagedFile(ArchiveError):
-    """A day file that cannot be read as one; `reason` says why, and in which line.
+    """A day file that cannot be read as one; `reason` has the cause and the line.
 
-    `code` is the kind of damage, as `verify` names it; `fault` is the reason without the line.
+    `code` is the finding's code in `verify`; `fault` is the reason without the line.
     """
 
     def __init__(self, fault: str, line: int | None = None, code: str = "unreadable") -> None:
@@ -107,17 +107,17 @@ class DamagedFile(ArchiveError):
 
 
 class UnreadableFile(DamagedFile):
-    """A day file that this user may not read, or that the disk did not give: it may be whole."""
+    """A day file that this user may not read, or with a disk error: it may be intact."""
 
 
 class ArchiveLocked(ArchiveError):
-    """Another instance holds the archive."""
+    """Another instance has locked the archive."""
 
 
 class ArchiveRefused(ArchiveError):
-    """A folder that must not be used for this meter; nothing in it was moved, overwritten or begun.
+    """A folder that must not be used for this meter; nothing in it was changed.
 
-    `event` is what is logged, `reason` names both sides, `cure` says what a person can do.
+    `event` is the event to log, `reason` names both meters, `cure` what to do.
     """
 
     def __init__(self, reason: str, cure: str, event: str = "archive.refused") -> None:
@@ -128,10 +128,10 @@ class ArchiveRefused(ArchiveError):
 
 
 class SourceError(CollectorError):
-    """The cloud did not give what was asked for.
+    """The cloud did not return what was requested.
 
-    `retry_after_s` is what the server asked for, where it asked. `cure` is what a person can do about this
-    very reason, in sentences; empty where only the kind of error says something.
+    `retry_after_s`: the server's Retry-After, if there was one. `cure`: what to do about this reason, in
+    sentences; empty if only the kind of error is known.
     """
 
     def __init__(self, reason: str, retry_after_s: float | None = None, *, cure: str = "") -> None:
@@ -142,15 +142,15 @@ class SourceError(CollectorError):
 
 
 class Unavailable(SourceError):
-    """The cloud cannot be reached or does not answer as itself."""
+    """The cloud cannot be reached, or the answer is not its own."""
 
 
 class RateLimited(SourceError):
-    """The account's pace was exceeded, by us or by another program."""
+    """The account's request limit was exceeded, by us or by another program."""
 
 
 class KeyRefused(SourceError):
-    """The cloud named the key as wrong."""
+    """The cloud answered that the key is wrong."""
 
 
 class DeviceUnknown(SourceError):
@@ -158,7 +158,7 @@ class DeviceUnknown(SourceError):
 
 
 class Rejected(SourceError):
-    """Any other refusal: asking again in the same way will not help."""
+    """Any other 4xx: the same request will not succeed."""
 
 
 RETRYABLE: tuple[type[SourceError], ...] = (Unavailable, RateLimited)

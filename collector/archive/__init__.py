@@ -1,1 +1,1 @@
-"""The files: day files, ledger, lock."""
+"""The archive: day files, ledger, checksums, mark, lock."""

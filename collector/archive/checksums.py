@@ -1,9 +1,9 @@
-"""Checksums: what each complete day's file was when it was saved, to know a card that lost a bit or a file.
+"""Checksums of the complete days' files as saved, to detect corrupted, edited and missing files.
 
-A list that `sha256sum -c .collector/checksums` reads, too. Of a line only marks are ever changed: a tab
-behind the digest, while its file is about to be saved, becomes a blank once it is; a `#` at the start
-strikes the line out, once another one counts; `#!` there says that the file was reported as gone.
-Delete the list and nothing is lost but the proof.
+The format is that of `sha256sum -c .collector/checksums`. In a line only marks are ever changed: a tab after
+the digest means that the file is about to be saved, a blank that it is; a `#` at the start that the line no
+longer counts; `#!` that the file was reported as gone. If the list is deleted, earlier changes can no longer
+be detected.
 """
 
 from __future__ import annotations
@@ -25,15 +25,15 @@ FILE_NAME = "checksums"
 _LINE = re.compile(rb"([0-9a-f]{64})([ \t])([ *])(\d{4}-\d\d-\d\d)\.jsonl")
 _STRUCK = re.compile(rb"#[#0-9a-f][0-9a-f]{62}[ \t][ *]\d{4}-\d\d-\d\d\.jsonl")
 _REPORTED = re.compile(rb"#![0-9a-f]{62} [ *](\d{4}-\d\d-\d\d)\.jsonl")
-_Change = tuple[int, bytes, bytes]  # a line's offset, the line as it is and as it is to be
+_Change = tuple[int, bytes, bytes]  # a line's offset, the line before and after
 _MAX_BYTES = 4 * 1024 * 1024  # a century of days
 _STRUCK_LINES_KEPT = 500  # rewriting the list less often spares the card
 
 
 class Recorded(NamedTuple):
-    """One line that counts: the SHA-256, and whether we saved that file or found and adopted it.
+    """One valid line: the SHA-256, and whether we saved the file (else we found it).
 
-    Not `settled`, the save may have been cut off: nobody can expect to find that file.
+    If it is not `settled`, the save may have been interrupted, and the file need not exist.
     """
 
     digest: bytes
@@ -43,11 +43,11 @@ class Recorded(NamedTuple):
 
 
 class Checksums:
-    """The list in `path`, and what it says now.
+    """The list in `path`.
 
-    `damaged` lines could not be read, and are dropped. `changed` days have a complete file, when last
-    looked at, that is not the one that was recorded; of `gone` days the complete file was not there, or
-    there was one with hours missing in its place, and that was not reported yet.
+    `damaged`: the number of unreadable lines, which are dropped. `changed`: days whose complete file differed
+    from its record when last compared. `gone`: days whose complete file was missing, or was replaced by one
+    with hours missing, and that were not reported yet.
     """
 
     def __init__(self, path: Path) -> None:
@@ -64,28 +64,28 @@ class Checksums:
         self._read()
 
     def mend(self) -> None:
-        """Writes the list anew where that is due: damaged, torn, or many lines struck out."""
+        """Rewrites the list if it is damaged or torn, or has many lines that no longer count."""
         if self.damaged or self._is_torn or self._struck > _STRUCK_LINES_KEPT:
             self._rewrite()
 
     def of(self, day: date) -> tuple[Recorded, ...]:
-        """What that day's file may be; empty where nothing is recorded.
+        """The records of that day's file; empty if there are none.
 
-        More than one only where a save was cut off: the file is then the older or the newer one.
+        More than one only after an interrupted save: the file may then be any of them.
         """
         return self._recorded.get(day, ())
 
     @property
     def reported(self) -> Set[date]:
-        """Days whose complete file was reported as gone, and has not come back."""
+        """Days whose complete file was reported as gone and is still missing."""
         return set(self._reported)
 
     def was_complete(self, day: date) -> bool:
-        """Whether a complete file of that day is known to have been there: it was saved, or found."""
+        """Whether a complete file of that day was saved or found before."""
         return day in self._reported or any(each.settled for each in self.of(day))
 
     def days(self) -> Set[date]:
-        """All days that are recorded, or reported as gone."""
+        """All days that have a record or were reported as gone."""
         return self._recorded.keys() | self._reported.keys()
 
     def note(self, day: date, data: bytes) -> None:
@@ -97,7 +97,7 @@ class Checksums:
         self._found.pop(day, None)
 
     def settle(self, day: date) -> None:
-        """Only the newest record of that day counts from now on: its file is saved."""
+        """Call when that day's file is saved: only the newest record counts from now on."""
         *older, newest = self.of(day)
         self._strike(day, older)
         self._recorded[day] = (newest,)
@@ -106,9 +106,9 @@ class Checksums:
         self.gone.discard(day)
 
     def forget(self, day: date, *, durably: bool = False) -> None:
-        """That day's complete file is gone, or about to be, and nobody is to expect it.
+        """Removes the records of that day: its complete file is removed, or about to be.
 
-        `durably`: nor after a power cut. Where nothing was recorded that costs nothing.
+        `durably`: also after a power cut; without records that costs nothing.
         """
         self._strike(day, self._recorded.pop(day, ()), durably=durably)
         self._strike_reported(day)
@@ -116,8 +116,8 @@ class Checksums:
         self.changed.discard(day)
         self.gone.discard(day)
 
-    def look_at(self, day: date, data: bytes, *, complete: bool) -> None:
-        """Compares that day's file with its record; `adopt` makes one for a complete file without any."""
+    def compare(self, day: date, data: bytes, *, complete: bool) -> None:
+        """Compares that day's file with its record; `adopt` adds one for a complete file without any."""
         digest, recorded = sha256(data).digest(), self.of(day)
         self.changed.discard(day)
         self.gone.discard(day)
@@ -130,8 +130,8 @@ class Checksums:
         else:
             self._miss(day)
 
-    def look_for_gone(self, present: Container[date]) -> None:
-        """Notes which recorded files are not among those that are there."""
+    def find_gone(self, present: Container[date]) -> None:
+        """Adds the days with a record that are not `present` to `gone`."""
         for day in self._recorded.keys() | self._found.keys():
             if day not in present:
                 self.changed.discard(day)
@@ -139,7 +139,7 @@ class Checksums:
                 self._miss(day)
 
     def note_reported(self) -> None:
-        """Remembers that the `gone` ones were reported, also over a restart."""
+        """Records that the `gone` days were reported."""
         changes = []
         for day in self.gone:
             *older, newest = self._recorded.pop(day)
@@ -151,9 +151,9 @@ class Checksums:
         self.gone.clear()
 
     def adopt(self) -> None:
-        """Records the complete files that were found without a record. Raises `OSError`: they wait then.
+        """Records the complete files that were found without a record, and retries failed changes of marks.
 
-        Marks that could not be changed are tried again.
+        Raises `OSError`; the next call tries again.
         """
         self._mark()
         if self._found:
@@ -163,14 +163,14 @@ class Checksums:
             self._found.clear()
 
     def _miss(self, day: date) -> None:
-        """That day's complete file is not there. If its first save was cut off it never was."""
+        """That day's complete file is missing. After an interrupted first save it never existed."""
         if any(each.settled for each in self.of(day)):
             self.gone.add(day)
         else:
             self._strike(day, self._recorded.pop(day, ()))
 
     def _settle_as_it_is(self, day: date) -> None:
-        """The records count as they stand: the file is one of them."""
+        """Marks the records as settled: the file is one of them."""
         marked = []
         for each in self._recorded[day]:
             if not each.settled:
@@ -182,7 +182,7 @@ class Checksums:
         self._strike_reported(day)
 
     def _append(self, digests: Mapping[date, bytes], *, saved: bool) -> None:
-        """Records saved files as about to be, found ones as they are."""
+        """Appends records: unsettled for files about to be saved, settled for found ones."""
         recorded = [
             (day, Recorded(digest, saved, 0, settled=not saved)) for day, digest in sorted(digests.items())
         ]
@@ -193,7 +193,7 @@ class Checksums:
             offset += len(line)
 
     def _strike(self, day: date, recorded: Iterable[Recorded], *, durably: bool = False) -> None:
-        """A line that could not be struck out counts on for the next start."""
+        """Invalidates lines. One that cannot be changed is valid again after the next start."""
         lines = [(each.offset, _line_of(day, each)) for each in recorded]
         self._edit(((offset, line, b"#" + line[1:]) for offset, line in lines), durably=durably)
         self._struck += len(lines)
@@ -209,9 +209,9 @@ class Checksums:
         self._mark(durably=durably)
 
     def _mark(self, *, durably: bool = False) -> None:
-        """Makes the changes of marks that are due; where that fails they stay due, and the older ones count.
+        """Writes the due changes of marks; if that fails they stay due.
 
-        Byte by byte, for one byte is never torn. `durably`: after all that were made before, and at once.
+        Byte by byte, because a write of one byte is atomic. `durably`: with `fsync` before and after.
         """
         if not self._due:
             return

@@ -46,10 +46,10 @@ class DayFormat:
 
 @dataclass(frozen=True, slots=True)
 class DayFile:
-    """What a day file says: readings by epoch seconds, and whether its writer called it partial.
+    """The content of a day file: readings by epoch seconds, and whether it is marked as partial.
 
     `ours` is false for files of the older utility, whose partial days have zeros where data was missing.
-    `walls` has the local time that the file says for each, as if it were UTC.
+    `walls` has the local time of each in the file, as if it were UTC.
     """
 
     readings: Mapping[int, HourReading]
@@ -59,7 +59,7 @@ class DayFile:
 
 
 def encode(energy_day: EnergyDay, decimals: int, *, complete: bool) -> bytes:
-    """The file of that day; `complete` as `EnergyDay.is_complete` says. Values must be rounded."""
+    """The bytes of the day's file. Values must be rounded; without `complete` it is marked as partial."""
     zone = energy_day.day.zone
     lines = [
         line_of(datetime.fromtimestamp(ts, zone), ts, reading, decimals, complete=complete)
@@ -89,7 +89,7 @@ def line_of(local: datetime, ts: int, reading: HourReading, decimals: int, *, co
 
 @lru_cache(maxsize=8)
 def _calendar(day: date) -> tuple[str, str]:
-    """A date as `datetime` has it, and the columns that all hours of it share."""
+    """A date in the form of `datetime`, and the columns that are equal for all its hours."""
     columns = (
         f'"day": "{day:%Y-%m-%d}", "month": "{day:%Y-%m}", "year": "{day:%Y}", '
         f'"weekday": "{_WEEKDAYS[day.weekday()]}", "week": "{day:%Y-%W}"'
@@ -98,7 +98,7 @@ def _calendar(day: date) -> tuple[str, str]:
 
 
 def decode(data: bytes, day: date) -> DayFile:
-    """What the file of that date says; `DamagedFile` where it cannot be trusted.
+    """The content of the file of that date. Raises `DamagedFile`.
 
     Accepts what the older utility wrote: any number of decimals, keys in any order, further keys.
     """
@@ -106,10 +106,9 @@ def decode(data: bytes, day: date) -> DayFile:
 
 
 def lines_of(data: bytes) -> dict[int, bytes]:
-    """The lines by their numbers, without what is form alone.
+    """The lines by their numbers, without byte order mark, line ends, blank lines and blanks around a line.
 
-    Which line ends a file has, whether the last one is there, a byte order mark, blank lines and blanks
-    around a line say nothing about the day: editors and other systems add or take them.
+    Editors and other systems add or remove these; they are no damage.
     """
     lines = enumerate(data.removeprefix(codecs.BOM_UTF8).splitlines(), 1)
     return {number: text for number, line in lines if (text := line.strip(b" \t"))}
@@ -128,10 +127,10 @@ def parse_records(data: bytes) -> dict[int, dict[str, Any]]:
 
 
 def has_record(data: bytes, day: date) -> bool:
-    """Whether a person could read anything of that date in it, whatever is wrong with the form.
+    """Whether a person could recover anything of that date from a damaged file.
 
-    The date and a number that was measured are enough: in quotes, with a comma too many, in UTF-16. Also
-    where the file is longer than is read of it: nobody knows what lies behind.
+    The date and a measured number are enough: in quotes, with a comma too many, in UTF-16. Also true if
+    the file is longer than the part that is read.
     """
     if len(data) > MAX_BYTES:
         return True
@@ -141,9 +140,9 @@ def has_record(data: bytes, day: date) -> bool:
 
 
 def read_records(records: Mapping[int, Mapping[str, Any]], day: date) -> DayFile:
-    """What the records say of that date, by their lines' numbers. Raises `DamagedFile`."""
+    """The day file made of these records, by their line numbers. Raises `DamagedFile`."""
     if day.year not in _YEARS:
-        raise DamagedFile("it is of a year in which nobody measured")
+        raise DamagedFile(f"its year is not between {_YEARS[0]} and {_YEARS[-1]}")
     readings: dict[int, HourReading] = {}
     walls: dict[int, datetime] = {}
     newest = 0
@@ -158,7 +157,7 @@ def read_records(records: Mapping[int, Mapping[str, Any]], day: date) -> DayFile
     if any(mark is not True and mark is not False for mark in marks):
         raise DamagedFile("partial is not true or false", code="partial")
     if any(mark is not marks[0] for mark in marks):
-        raise DamagedFile("only some of its lines say partial", code="partial")
+        raise DamagedFile("`partial` is set on some lines only", code="partial")
     ours = all(tuple(record) in OUR_KEYS for record in records.values())
     return DayFile(readings, marks[0], ours, walls)
 
@@ -169,10 +168,10 @@ def outdated_by(zone: ZoneInfo) -> str:
 
 
 def is_outdated(file: DayFile, zone: ZoneInfo) -> bool:
-    """Whether the file was saved by other rules of the zone than today's, or in another zone.
+    """Whether the file was saved with other rules of the zone than today's, or in another zone.
 
-    Then `ts` and `datetime` disagree. A single hour where they do is damage, or a quirk of the older
-    utility; where the rules changed, all hours from one on are off, and by the same.
+    Then `ts` and `datetime` disagree for all hours from one on, by the same difference. A single hour
+    where they disagree is damage, or a quirk of the older utility.
     """
     off = [wall - _wall_at(ts, zone) for ts, wall in file.walls.items()]
     switches = sum(one != other for one, other in pairwise(off))
@@ -182,9 +181,9 @@ def is_outdated(file: DayFile, zone: ZoneInfo) -> bool:
 def stored_day(file: DayFile, day: LocalDay, *, no_solar: bool, held_back: bool = False) -> EnergyDay:
     """The file's readings as a day in its zone; `DamagedFile` where an hour is not of that day.
 
-    A zero in a zero-filled partial day of the older utility is no measurement: it is dropped, to be
-    asked for again. With `held_back` we wrote a day that has every hour as partial: its zeros count.
-    Of an outdated file nobody knows which hours it has: `DamagedFile`, too.
+    Zeros in a zero-filled partial day of the older utility are no measurements: they are dropped, and so
+    requested again. With `held_back` this collector wrote a day with every hour as partial: its zeros
+    count. Raises `DamagedFile` for an outdated file as well: which hours it has is not known.
     """
     if is_outdated(file, day.zone):
         raise DamagedFile(outdated_by(day.zone), code="foreign_hour")
@@ -193,7 +192,9 @@ def stored_day(file: DayFile, day: LocalDay, *, no_solar: bool, held_back: bool 
     readings = file.readings
     if not held_back and _is_zero_filled(file, day):
         readings = _without_fillings(readings, no_solar=no_solar)
-    doubtful = frozenset(first for first, second in day.twins if first in readings and second not in readings)
+    doubtful = frozenset(
+        first for first, second in day.repeated_hours if first in readings and second not in readings
+    )
     return EnergyDay(day, readings, doubtful)
 
 
@@ -202,7 +203,7 @@ def _wall_at(ts: int, zone: ZoneInfo) -> datetime:
 
 
 def _is_zero_filled(file: DayFile, day: LocalDay) -> bool:
-    """Whether a day says partial although it has a record for every local hour: we never write that."""
+    """Whether a day is marked as partial but has a record for every local hour, as we never write it."""
     labels = {label for ts, label in zip(day.hours, day.labels, strict=True) if ts in file.readings}
     if not file.partial or labels != set(day.labels):
         return False
@@ -252,7 +253,7 @@ def _hour_start(record: Mapping[str, Any], day: date, number: int) -> tuple[int,
     except ValueError as error:
         raise DamagedFile("no hour", number) from error
     if wall.date() != day or record.get("day") != day.isoformat():
-        raise DamagedFile("it is of another day", number, "foreign_hour")
+        raise DamagedFile("its hour is of another day", number, "foreign_hour")
     if int(wall.timestamp()) - ts not in _OFFSETS_S:
         raise DamagedFile("ts and datetime are not the same hour", number, "columns")
     return ts, wall

@@ -1,4 +1,4 @@
-"""What is done to files (replaced whole, appended, moved aside, locked), their owner, what disks promise."""
+"""Files: replace, append, quarantine, lock; their owner; what file systems guarantee."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ from collector.errors import ArchiveLocked
 
 MOUNTINFO = Path("/proc/self/mountinfo")
 
-_NETWORK = "another machine keeps the files: a lock, a rename and an fsync may not hold as they do here"
+_NETWORK = "a network share: locks, renames and fsync may not work as on a local disk"
 _FAT = "it has no journal and no owners: a power cut may cost more than the file that was being written"
-_MEMORY = "it lies in memory: everything is gone after the next boot"
+_MEMORY = "it is in memory: everything is gone after the next boot"
 _WEAK = {
     **dict.fromkeys(("nfs", "nfs4", "cifs", "smb3", "smbfs", "9p", "afs", "ceph"), _NETWORK),
     **dict.fromkeys(("vfat", "msdos", "exfat"), _FAT),
     **dict.fromkeys(("tmpfs", "ramfs"), _MEMORY),
-    "overlay": "what is written may lie in a layer that goes with its container, or with the next boot",
+    "overlay": "what is written may be in a layer that is deleted with its container, or at the next boot",
 }
-NO_FOLDER_SYNC = "it cannot make names durable: after a power cut an older file may be back, or none be there"
+NO_FOLDER_SYNC = "it cannot make names durable: after a power cut an older file may be back, or none"
 NO_LOCKS = "it has no locks: two collectors on one archive do not see each other, so start only one"
-_FUSE = "a program stands between: what it promises about fsync, rename and locks is its own affair"
+_FUSE = "a FUSE file system (for example NTFS or sshfs): a power cut may cost files that were saved"
 _ESCAPE = re.compile(r"\\([0-7]{3})")
 _FIELDS_BEFORE, _FIELDS_AFTER = 6, 3
 
@@ -48,12 +48,12 @@ class Mount(NamedTuple):
 
     @property
     def weakness(self) -> str:
-        """Why its promises are not those that the archive needs; empty where nothing is known against it."""
+        """Why it guarantees less than the archive needs; empty if nothing is known."""
         return _FUSE if self.kind.startswith("fuse") else _WEAK.get(self.kind, "")
 
 
 def mount_of(folder: Path, mountinfo: Path = MOUNTINFO) -> Mount | None:
-    """What the folder, or its closest parent that is there, lies on; `None` where nobody says."""
+    """The mount of the folder, or of its closest existing parent; `None` if it is not known."""
     try:
         text = mountinfo.read_text(encoding="utf-8", errors="surrogateescape")
     except OSError:
@@ -62,7 +62,7 @@ def mount_of(folder: Path, mountinfo: Path = MOUNTINFO) -> Mount | None:
 
 
 def parse_mounts(text: str) -> Iterator[Mount]:
-    """The mounts that the lines tell, in their order; lines that are not understood are left out."""
+    """The mounts in the text of mountinfo, in order; invalid lines are left out."""
     for line in text.split("\n"):
         before, dash, after = line.partition(" - ")
         left, right = before.split(" "), after.split(" ")
@@ -73,7 +73,7 @@ def parse_mounts(text: str) -> Iterator[Mount]:
 
 
 def covering(path: str, mounts: list[Mount]) -> Mount | None:
-    """The mount that an absolute path lies on: the deepest; of several at one point the last."""
+    """The mount of an absolute path: the deepest; of several at one point the last."""
     found = None
     for mount in mounts:
         is_above = path == mount.point or path.startswith(mount.point.rstrip("/") + "/")
@@ -88,9 +88,9 @@ def _unescaped(field: str) -> str:
 
 
 def give_to_owner_of(folder: Path, descriptor: int) -> None:
-    """Makes an open file, or folder, belong to the owner and the group of `folder`. Only root can.
+    """Gives an open file or folder to the owner and group of `folder`, if this process runs as root.
 
-    A file with several names is left alone: another one of them may lie elsewhere.
+    A file with several names is left alone: another name may be in another folder.
     """
     if os.geteuid() != 0:
         return
@@ -104,24 +104,23 @@ def give_to_owner_of(folder: Path, descriptor: int) -> None:
 
 _TEMPORARY_SUFFIX = ".shelly-tmp"  # ours to remove; never ends in .jsonl
 _MODE = 0o640
-# What fsync of a folder says where the file system has no such thing: CIFS and others EINVAL, FUSE what its
-# program likes. PostgreSQL and Dovecot pass over EINVAL and EBADF there. EIO and ENOSPC are losses.
+# Errors of fsync of a folder on file systems without it: CIFS and others EINVAL, FUSE any. PostgreSQL and
+# Dovecot ignore EINVAL and EBADF there. EIO and ENOSPC are losses.
 _NO_FOLDER_SYNC = (errno.EINVAL, errno.EBADF, errno.ENOSYS, errno.EOPNOTSUPP)
 _NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)
-_LOOKS, _LOOK_PAUSE_S = 20, 0.01  # a look at the lock takes microseconds; a second instance is told in 2 s
+_LOCK_TRIES, _LOCK_PAUSE_S = 20, 0.01  # `is_held` locks for microseconds; a second instance knows in 2 s
 
 
 def replace_file(path: Path, data: bytes) -> bool:
-    """Makes `path` hold `data`, whole and durable when this returns; at any instant old or new.
+    """Replaces the content of `path` by `data`, atomically; durable when this returns.
 
-    Returns whether the file system makes names durable: where it cannot, a power cut may bring the old file
-    back. Raises `OSError`.
-    One writer per folder: the temporary name is fixed, so a crash leaves at most one behind. On an
-    `OSError` the old file stands and the temporary is gone; unless it was the folder's `fsync` that failed:
-    then the new file is there, whole, and a power cut may bring the old one back. Whoever gets the error
-    knows that nothing is durable, not which file is there. `fsync` is never tried twice: after a failed one
-    a second may lie. Measured with real power cuts: without the directory's `fsync` 51 of 596 acknowledged
-    saves were lost.
+    Returns whether the file system makes names durable: if not, a power cut may bring the old file back.
+    Raises `OSError`: then the old file is still there and the temporary one is removed; if only the
+    folder's `fsync` failed, the new file is there and a power cut may bring the old one back. So after an
+    error either file may be there, and nothing is durable.
+    One writer per folder: the temporary name is fixed, so a crash leaves at most one file. `fsync` is never
+    tried twice: after a failure a second one may report success without writing. Measured with real power
+    cuts: without the directory's `fsync` 51 of 596 acknowledged saves were lost.
     """
     temporary = path.with_name(path.name + _TEMPORARY_SUFFIX)
     flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -142,14 +141,14 @@ def replace_file(path: Path, data: bytes) -> bool:
 
 
 def append_whole(path: Path, data: bytes) -> None:
-    """Adds `data` at the end of a journal, all of it or nothing. Not durable: a power cut may lose it."""
+    """Appends `data` to a journal, all of it or nothing. Not durable: a power cut may lose it."""
     _append(path, data, lambda descriptor: None)
 
 
 def append_durably(path: Path, data: bytes) -> int:
-    """Adds `data` at the end of a journal, all of it or nothing; durable when this returns.
+    """Appends `data` to a journal, all of it or nothing; durable when this returns.
 
-    Gives the offset at which it stands. Where only the `fsync` failed it stands there too, for now.
+    Returns its offset. Raises `OSError`; if only the `fsync` failed, it is appended all the same.
     """
     offset = _append(path, data, os.fsync)
     if offset == 0:
@@ -158,7 +157,7 @@ def append_durably(path: Path, data: bytes) -> int:
 
 
 def sync_folder(folder: Path) -> bool:
-    """Makes the folder's names durable; whether the file system can do that at all. Raises `OSError`."""
+    """Makes the folder's names durable; false if the file system cannot do that. Raises `OSError`."""
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         os.fsync(descriptor)
@@ -172,14 +171,14 @@ def sync_folder(folder: Path) -> bool:
 
 
 def can_sync(folder: Path) -> bool:
-    """Whether the file system makes a folder's names durable; `True` where a disk in trouble cannot say."""
+    """Whether the file system makes a folder's names durable; true if an error left it open."""
     with suppress(OSError):
         return sync_folder(folder)
     return True
 
 
 def make_folder(folder: Path) -> None:
-    """Creates one folder, durable, unless it is there; its parent must be."""
+    """Creates one folder, durable, if it does not exist; its parent must. Raises `OSError`."""
     try:
         folder.mkdir(mode=0o750)
     except FileExistsError:
@@ -189,7 +188,7 @@ def make_folder(folder: Path) -> None:
         try:
             _begin_folder(folder)
         except OSError:
-            with suppress(OSError):  # else the next one finds it, and takes its name for durable
+            with suppress(OSError):  # else the next call finds it and assumes that its name is durable
                 folder.rmdir()
             raise
 
@@ -204,16 +203,16 @@ def _begin_folder(folder: Path) -> None:
 
 
 def remove_stale_temporaries(folder: Path) -> None:
-    """Removes what a crash in the middle of `replace_file` left behind."""
+    """Removes the temporary file that a crash during `replace_file` left."""
     for entry in folder.iterdir():
         if entry.name.endswith(_TEMPORARY_SUFFIX) and not entry.is_dir():
             entry.unlink()
 
 
 def read_at_most(path: Path, limit: int) -> bytes:
-    """The file's bytes, at most `limit + 1` of them: enough to see that there are too many.
+    """The first `limit + 1` bytes of a file: enough to see that it is larger than `limit`.
 
-    A named pipe that somebody put there must not stop us: it reads as empty.
+    A named pipe reads as empty instead of blocking. Raises `OSError`.
     """
     descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     try:
@@ -227,9 +226,9 @@ def read_at_most(path: Path, limit: int) -> bytes:
 
 
 def is_there(path: Path) -> bool:
-    """Whether something has that name, be it a link to nowhere.
+    """Whether the name exists, even as a broken link.
 
-    Raises `OSError` where nobody can say: what is taken for absent is written over.
+    Raises `OSError` if it cannot be determined, because a file that counts as absent is overwritten.
     """
     try:
         path.lstat()
@@ -239,9 +238,9 @@ def is_there(path: Path) -> bool:
 
 
 def quarantine(path: Path, folder: Path) -> Path:
-    """Moves a file aside into `folder`, beside earlier ones of its name; nothing is overwritten.
+    """Moves a file to `folder`, with a number added to its name; returns its new path.
 
-    A power cut may bring it back to its place where the disk is in trouble: then it is found once more.
+    If the folder cannot be synced, a power cut may bring the file back; then it is quarantined again.
     """
     make_folder(folder)
     places = (folder / f"{path.name}.{number}" for number in count(1))
@@ -254,13 +253,13 @@ def quarantine(path: Path, folder: Path) -> Path:
 
 
 class FolderLock:
-    """Holds a folder for one process. The kernel frees it, however the process ends.
+    """A lock on a folder for one process. The kernel releases it, however the process ends.
 
-    `holds` says whether it keeps others out: not where the file system has no locks.
+    `holds`: whether it is effective; false if the file system has no locks.
     """
 
     def __init__(self, path: Path) -> None:
-        """Takes the lock, or raises `ArchiveLocked` within a fraction of a second."""
+        """Takes the lock. Raises `ArchiveLocked` within a fraction of a second, `OSError`."""
         self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, _MODE)
         try:
             give_to_owner_of(path.parent, self._descriptor)
@@ -270,14 +269,14 @@ class FolderLock:
             raise
 
     def release(self) -> None:
-        """Frees the folder for others."""
+        """Releases the lock."""
         os.close(self._descriptor)
 
 
 def is_held(path: Path) -> bool | None:
-    """Whether a process holds the `FolderLock` in `path` at this moment. Changes nothing, writes nothing.
+    """Whether a process has the `FolderLock` in `path` now. Writes nothing.
 
-    `None` where the file system has no locks. Raises `OSError` where this user may not look.
+    `None` if the file system has no locks. Raises `OSError` if this user may not open it.
     """
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC)
@@ -294,9 +293,9 @@ def is_held(path: Path) -> bool | None:
 
 
 def _take(descriptor: int) -> bool:
-    """Locks for one process alone; whether that could be done here.
+    """Takes the exclusive lock; false if the file system has none. Raises `ArchiveLocked`.
 
-    Those who only look are waited for; they are gone in a moment.
+    Waits for processes in `is_held`, which lock for a moment only.
     """
     try:
         return _take_in_time(descriptor)
@@ -307,13 +306,13 @@ def _take(descriptor: int) -> bool:
 
 
 def _take_in_time(descriptor: int) -> bool:
-    for _ in range(_LOOKS):
+    for _ in range(_LOCK_TRIES):
         if _locks(descriptor, fcntl.LOCK_EX):
             return True
         if not _locks(descriptor, fcntl.LOCK_SH):
             break
         fcntl.flock(descriptor, fcntl.LOCK_UN)
-        time.sleep(_LOOK_PAUSE_S)
+        time.sleep(_LOCK_PAUSE_S)
     raise ArchiveLocked("another instance holds this archive")
 
 
@@ -331,7 +330,7 @@ def _append(path: Path, data: bytes, sync: Callable[[int], None]) -> int:
     try:
         give_to_owner_of(path.parent, descriptor)
         size = os.fstat(descriptor).st_size
-        if os.write(descriptor, data) != len(data):  # the disk is full: leave no half line
+        if os.write(descriptor, data) != len(data):  # the disk is full: remove the half line
             with suppress(OSError):
                 os.ftruncate(descriptor, size)
             raise OSError(errno.ENOSPC, "no space for a journal", str(path))

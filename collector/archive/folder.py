@@ -1,4 +1,4 @@
-"""What a meter's folder holds, for those who only read: no lock is taken and nothing is changed."""
+"""Reading a meter's folder without the lock; nothing is changed."""
 
 from __future__ import annotations
 
@@ -34,26 +34,26 @@ LEDGER_NAME = "ledger.jsonl"
 COMPLETE = DayRecord(stored=True, complete=True)
 PARTIAL = DayRecord(stored=True, complete=False)
 
-_OURS = (errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EINTR)  # this process's trouble, not the file's
+_OURS = (errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EINTR)  # errors of this process, not of the file
 _NO_FILE = (errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.ENXIO, errno.ENODEV, errno.ELOOP)
 _DAY_FILE = re.compile(r"(\d{4}-\d\d-\d\d)\.jsonl")
 
 
 def obstacle_in_the_way(archive: Path) -> str:
-    """Why no archive can be there, in words: what it or a folder above is instead; else empty."""
+    """Why no archive can be there: it, or a folder above, is no folder; else empty."""
     for place in (archive, *archive.absolute().parents):
         try:
             is_folder = stat.S_ISDIR(place.stat().st_mode)
         except (FileNotFoundError, NotADirectoryError):
             continue
-        except OSError:  # it may be one: whoever uses it will see
+        except OSError:  # it may be a folder: using it will show
             return ""
         return "" if is_folder else f"{place} is not a folder"
     return ""
 
 
 def day_files(folder: Path) -> dict[date, int]:
-    """The days that have a file, and its stamp."""
+    """The days that have a file, and its stamp (`stamp_of`). Raises `OSError`."""
     found = {}
     with os.scandir(folder) as entries:
         for entry in entries:
@@ -64,14 +64,14 @@ def day_files(folder: Path) -> dict[date, int]:
 
 
 def stray_names(folder: Path) -> list[str]:
-    """The names that a reader of `*.jsonl` would read besides the days: copies, conflicts, notes."""
+    """The names that match `*.jsonl` and are no day files: copies, conflicts, notes."""
     names = [name for name in os.listdir(folder) if name.lower().endswith(".jsonl")]  # noqa: PTH208
     days = {f"{day}.jsonl" for day in day_files(folder)}
     return sorted(name for name in names if name not in days)
 
 
 def quarantined_in(folder: Path) -> int:
-    """How many files that could not be trusted lie aside."""
+    """The number of files in the quarantine folder."""
     try:
         return len(os.listdir(folder / OWN_FOLDER / "quarantine"))  # noqa: PTH208
     except (FileNotFoundError, NotADirectoryError):
@@ -84,14 +84,14 @@ def state_of_file(path: Path, day: date, zone: ZoneInfo | None, day_format: DayF
 
 
 def state_of(file: DayFile, day: date, zone: ZoneInfo | None, day_format: DayFormat) -> DayRecord:
-    """The same for what is in it. An outdated one is as complete as it says: which hours, is not known."""
+    """The same for its content. An outdated file is complete unless marked: its hours are not known."""
     if file.partial or any(reading.solar_kwh is None for reading in file.readings.values()):
         return PARTIAL
     if zone is None or is_outdated(file, zone):
         return COMPLETE
-    local = local_day(day, zone)  # the older utility called a day with a fat hour complete
+    local = local_day(day, zone)  # the older utility also has one row for a repeated hour
     if day_format.merge_repeated_hour:
-        local = local.with_twins_as_one()
+        local = local.merge_repeated_hours()
     return COMPLETE if all(ts in file.readings for ts in local.hours) else PARTIAL
 
 
@@ -101,7 +101,7 @@ def decode_file(path: Path, day: date) -> DayFile:
 
 
 def may_have_record(path: Path, day: date) -> bool:
-    """Whether anything of that day can be read in the file, damaged as it is; or perhaps by another user."""
+    """Whether anything of that day can be recovered from a damaged file, or may be if it is unreadable."""
     try:
         return has_record(read_day_file(path), day)
     except DamagedFile as error:
@@ -109,9 +109,9 @@ def may_have_record(path: Path, day: date) -> bool:
 
 
 def read_day_file(path: Path) -> bytes:
-    """The file's bytes. Raises `DamagedFile` where it is none: a folder, a socket, a link to nowhere.
+    """The file's bytes. Raises `DamagedFile` if it is none: a folder, a socket, a broken link.
 
-    Raises `UnreadableFile` where it may be a whole one: it is another user's, or the disk is in trouble.
+    Raises `UnreadableFile` if it may be intact: it is another user's, or the disk has errors.
     """
     try:
         return read_at_most(path, MAX_BYTES)
@@ -123,7 +123,7 @@ def read_day_file(path: Path) -> bytes:
 
 
 def stamp_of(stat: os.stat_result) -> int:
-    """Changes whenever the file does."""
+    """A number that changes whenever the file does."""
     return hash((stat.st_mtime_ns, stat.st_size, stat.st_ino))
 
 
@@ -132,7 +132,7 @@ _ORDINARY_S = 24 * _HOUR_S
 
 
 class Surveyed(NamedTuple):
-    """What a folder holds; its zone, and which days the cloud has, where that is known."""
+    """The days of a folder; its zone, and which days the cloud has, if that is known."""
 
     known: Mapping[date, DayRecord]
     zone: ZoneInfo | None = None
@@ -140,7 +140,7 @@ class Surveyed(NamedTuple):
 
 
 def survey(folder: Path, day_format: DayFormat) -> Surveyed:
-    """What a folder holds."""
+    """The days of a folder, from its files and its ledger."""
     known: dict[date, DayRecord] = {}
     if not folder.is_dir():
         return Surveyed(known)
@@ -157,14 +157,14 @@ def survey(folder: Path, day_format: DayFormat) -> Surveyed:
 
 
 def recorded_zone(folder: Path) -> str | None:
-    """The name of the meter's zone as it was recorded, known to this machine or not."""
+    """The recorded name of the meter's zone, known to this machine or not."""
     return Ledger(folder / OWN_FOLDER / "ledger.jsonl").zone
 
 
 def newest_whole_hour(
     folder: Path, known: Mapping[date, DayRecord], zone: ZoneInfo, *, no_solar: bool
 ) -> int | None:
-    """The start of the newest hour that is known on every channel, epoch seconds; `None` without one."""
+    """The start of the newest hour with a value on every channel, epoch seconds; `None` without one."""
     for day in sorted((day for day, state in known.items() if state.stored), reverse=True):
         held_back = _is_held_back(known[day])
         if whole := _whole_hours(folder, day, zone, no_solar=no_solar, held_back=held_back):
@@ -181,13 +181,13 @@ def missing_hours(
     *,
     no_solar: bool,
 ) -> int:
-    """How many hours of these days are over and not known on every channel."""
+    """The number of finished hours of these days without a value on every channel."""
     count = 0
     for day in days:
         state = known.get(day, NOTHING)
         start, end = local_span(day, zone)
         if not state.stored and end <= now.timestamp() and (end - start) % _HOUR_S == 0:
-            count += (end - start) // _HOUR_S  # without laying out its hours: there may be a thousand
+            count += (end - start) // _HOUR_S  # without `local_day`: there may be a thousand days
         elif not state.complete:
             local = local_day(day, zone)
             over = {ts for ts in local.hours if local.end_of(ts) <= now.timestamp()}
@@ -201,7 +201,7 @@ def missing_hours(
 def hours_of_today(
     folder: Path, today: date, zone: ZoneInfo, now: datetime, *, no_solar: bool
 ) -> tuple[int, int]:
-    """How many hours of today are known whole, and how many are over."""
+    """The number of today's hours stored with every channel, and of the finished ones."""
     local = local_day(today, zone)
     over = sum(local.end_of(ts) <= now.timestamp() for ts in local.hours)
     return len(_whole_hours(folder, today, zone, no_solar=no_solar, held_back=False)), over
@@ -221,9 +221,9 @@ def _whole_hours(folder: Path, day: date, zone: ZoneInfo, *, no_solar: bool, hel
 
 
 def _looks_complete(path: Path, day: date, zone: ZoneInfo | None) -> bool:
-    """Whether the file of an ordinary day of 24 hours has all signs of a complete one of ours.
+    """Whether the file of a day of 24 hours looks like a complete one of ours, without parsing it.
 
-    A glance, so that three years are seen in a moment; what has not all signs is read in full.
+    So that three years are read quickly; all other files are parsed.
     """
     if zone is None:
         return False

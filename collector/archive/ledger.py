@@ -1,7 +1,7 @@
-"""Ledger: what the files cannot say. Asked and empty, asked when, how often, and why it failed.
+"""Ledger: what is not in the day files. Empty days; when and how often days were requested; errors.
 
-Delete it and nothing is lost but patience. It is a journal: a line a fact, the last one counts, so a
-crash costs at most the last line. Days that need nothing more have no line in it.
+If it is deleted, incomplete days are requested again. It is a journal with one fact a line, of which the
+last one counts, so a crash costs at most the last line. Days that need nothing more have no line.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ _FORGOTTEN_LINES_KEPT = 500  # rewriting the journal less often spares the card
 
 
 class Suspicion(NamedTuple):
-    """Why the rules of the meter's time zone are in doubt: which ones, by their checksum, and the reason.
+    """Doubt in the rules of the meter's time zone: the checksum of the rules, and the reason.
 
-    `day`: the one whose answer contradicts them; `None` where those of several days together do.
+    `day`: the day whose answer contradicts them; `None` if those of several days together do.
     """
 
     checksum: int
@@ -35,7 +35,7 @@ class Suspicion(NamedTuple):
 
 
 class Bounds(NamedTuple):
-    """What the mark says of days that another meter counted, or the same one otherwise: see `Mark`."""
+    """The days in the mark that another meter counted, or the same one otherwise: see `Mark`."""
 
     since: date | None = None
     kept_to: date | None = None
@@ -45,20 +45,19 @@ UNBOUNDED = Bounds()
 
 
 class Ledger:
-    """The journal in `path`, and what it says now.
+    """The journal in `path`, and its present content.
 
-    `rebuilt` tells that lines could not be read: they were dropped, and the days they spoke of are
-    simply asked for again.
+    `rebuilt`: some lines could not be read; they were dropped, and their days are requested again.
     """
 
     def __init__(self, path: Path) -> None:
         self._path = path
         self._attempts: dict[date, LastAttempt] = {}
         self.zone: str | None = None
-        self.bounds = UNBOUNDED  # of the mark, in case that it is lost
+        self.bounds = UNBOUNDED  # copied from the mark, in case it is lost
         self.lost_before: date | None = None
         self.availability: Availability | None = None  # which days the cloud has, as last known
-        self.different: set[date] = set()  # days that were read again because their totals differ
+        self.different: set[date] = set()  # days that were requested again because their totals differ
         self.suspicion: Suspicion | None = None
         lines, damaged, torn = _read_lines(path)
         for line in lines:
@@ -71,7 +70,7 @@ class Ledger:
         self._is_hurt = damaged or torn
 
     def mend(self) -> None:
-        """Writes the journal anew where that is due: damaged, torn, or mostly about days forgotten."""
+        """Rewrites the journal if it is damaged or torn, or has many lines that no longer count."""
         if self._is_hurt or self._lines > len(self._attempts) + _FORGOTTEN_LINES_KEPT:
             facts: list[Mapping[str, Any]] = [{"zone": self.zone}] if self.zone else []
             facts += [_line_of_bounds(self.bounds)] if self.bounds != UNBOUNDED else []
@@ -85,11 +84,11 @@ class Ledger:
 
     @property
     def attempts(self) -> Mapping[date, LastAttempt]:
-        """The days it remembers."""
+        """The recorded days."""
         return self._attempts
 
     def note(self, day: date, attempt: LastAttempt) -> None:
-        """Remembers how asking for that day ended."""
+        """Records the last attempt of that day. Raises `OSError`, as all methods that write."""
         if self._attempts.get(day) != attempt:
             self._append(_line_of(day, attempt))
             self._attempts[day] = attempt
@@ -97,27 +96,27 @@ class Ledger:
     def remember(
         self, day: LocalDay, outcome: Outcome, now: datetime, *, complete: bool, keep_s: int, reason: str = ""
     ) -> None:
-        """Remembers asking for that day at `now`; a complete one until `keep_s` after its end."""
+        """Records a request for that day at `now`; for a complete one only until `keep_s` after its end."""
         if not day.has_arrived(now):
-            return  # until its last hour can be there a day is asked for every hour, whatever came
-        asked_at = int(now.timestamp())
+            return  # until its last hour can be there a day is requested every hour anyway
+        requested_at = int(now.timestamp())
         if not complete:
             before = self._attempts.get(day.date)
             tries = 0 if before is None else before.tries
-            self.note(day.date, LastAttempt(outcome, asked_at, tries + 1, reason))
-        elif asked_at < day.end + keep_s:
-            self.note(day.date, LastAttempt(Outcome.WRITTEN, asked_at, 0))
+            self.note(day.date, LastAttempt(outcome, requested_at, tries + 1, reason))
+        elif requested_at < day.end + keep_s:
+            self.note(day.date, LastAttempt(Outcome.WRITTEN, requested_at, 0))
         else:
             self.forget(day.date)
 
     def forget(self, day: date) -> None:
-        """Forgets that day: its file says all there is to say."""
+        """Removes that day: its file has everything."""
         if day in self._attempts:
             self._append({"day": day.isoformat(), "outcome": None})
             del self._attempts[day]
 
     def forget_days(self, *, and_zone: bool) -> None:
-        """Forgets what was asked of another meter, or of this one otherwise; `mend` makes that last."""
+        """Removes all days, because the identity of the archive changed; `mend` writes that."""
         self._attempts.clear()
         self.lost_before, self.availability = None, None
         self.different.clear()
@@ -126,37 +125,37 @@ class Ledger:
         self._is_hurt = True
 
     def note_zone(self, zone: str) -> None:
-        """Remembers the meter's time zone, so that the next start knows what today is."""
+        """Records the meter's time zone, so that the next start knows the local date."""
         if zone != self.zone:
             self._append({"zone": zone})
             self.zone = zone
 
     def note_bounds(self, bounds: Bounds) -> None:
-        """Remembers what the mark says of days that were another meter's."""
+        """Records the bounds of the mark."""
         if bounds != self.bounds:
             self._append(_line_of_bounds(bounds))
             self.bounds = bounds
 
     def note_lost(self, before: date) -> None:
-        """Remembers that all losses before that day have been told."""
+        """Records that all losses before that day were reported."""
         if before != self.lost_before:
             self._append({"lost_before": before.isoformat()})
             self.lost_before = before
 
     def note_availability(self, availability: Availability) -> None:
-        """Remembers which days the cloud has, so that the next start need not ask for it."""
+        """Records which days the cloud has, so that the next start need not request it."""
         if availability != self.availability:
             self._append(_line_of_availability(availability))
             self.availability = availability
 
     def note_different(self, day: date) -> None:
-        """Remembers that the day is read again because the cloud's total differs: once is enough."""
+        """Records that the day is requested again because the cloud's total differs; done once."""
         if day not in self.different:
             self._append({"differs": day.isoformat()})
             self.different.add(day)
 
     def note_suspicion(self, suspicion: Suspicion | None) -> None:
-        """Remembers that the rules of the meter's time zone are in doubt, or no longer are."""
+        """Records that the rules of the meter's time zone are in doubt, or no longer (`None`)."""
         if suspicion != self.suspicion:
             self._append(_fact_of(suspicion))
             self.suspicion = suspicion
@@ -166,7 +165,7 @@ class Ledger:
 
     def _apply(self, fact: Mapping[str, Any]) -> None:
         if "zone" in fact:
-            if not is_zone_name(fact["zone"]):  # one that this machine does not know is no damage
+            if not is_zone_name(fact["zone"]):  # a name unknown to this machine is no damage
                 raise ValueError("not the name of a time zone")
             self.zone = fact["zone"]
             return
@@ -214,7 +213,7 @@ def _line_of(day: date, attempt: LastAttempt) -> dict[str, Any]:
     return {
         "day": day.isoformat(),
         "outcome": attempt.outcome.value,
-        "asked_at": attempt.asked_at,
+        "asked_at": attempt.requested_at,
         "tries": attempt.tries,
         "reason": attempt.reason[:_MAX_REASON],
     }
@@ -225,7 +224,7 @@ def _line_of_availability(availability: Availability) -> dict[str, Any]:
     return {
         "available": [[day.isoformat() for day in run] for run in availability.runs],
         "span": [day.isoformat() for day in span],
-        "asked_at": availability.asked_at,
+        "asked_at": availability.requested_at,
     }
 
 

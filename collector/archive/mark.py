@@ -1,7 +1,6 @@
-"""The mark: whose an archive is, and in which format it is kept. `.collector/archive.json`.
+"""The mark: to which meter an archive belongs, and its format. `.collector/archive.json`.
 
-Delete it and nothing is lost, but the files have to be compared with the cloud once more before they
-are this meter's again.
+If it is deleted, the files are compared with the cloud once more before the archive is used.
 """
 
 from __future__ import annotations
@@ -32,19 +31,19 @@ FORMAT = 1
 
 _MAX_BYTES = 64 * 1024
 _ITS_OWN = (errno.EACCES, errno.EPERM, errno.EISDIR, errno.ELOOP, errno.EIO, errno.ENXIO, errno.ENODEV)
-_LOOK_AT_IT = (
-    "It is to say whose the archive is. Let this user read it; or move it away, and the day files are "
-    "compared with the cloud"
+_MARK_CURE = (
+    "It records to which meter the archive belongs. Make it readable for this user; or move it away, and the "
+    "day files are compared with the cloud"
 )
 
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """Whose an archive is.
+    """The meter to which an archive belongs.
 
-    `since`: the first day of this meter where the archive was another one's before; older days are
-    not requested from this one. `kept_to`: the last day whose hours were stored before this identity
-    counted, where that is another day: of the same device with other clamps older days are requested.
+    `since`: the first day of this meter if the archive was another one's before; older days are not
+    requested. `kept_to`: the last day with hours stored for an earlier identity of the same device (other
+    kind or clamps); such days are requested, but stored hours are not replaced.
     """
 
     identity: Identity
@@ -53,10 +52,10 @@ class Mark:
 
 
 def read_mark(own_folder: Path) -> Mark | None:
-    """The mark in that `.collector/`; `None` where there is none that can be read.
+    """The mark in that `.collector/`; `None` if there is none, or an invalid one.
 
-    Raises `ArchiveRefused` where a newer collector has written it, or it may not or cannot be read; `OSError`
-    where nobody can say.
+    Raises `ArchiveRefused` if a newer collector wrote it or it cannot be read; `OSError` if it is not known
+    whether it exists.
     """
     path = own_folder / FILE_NAME
     try:
@@ -65,20 +64,19 @@ def read_mark(own_folder: Path) -> Mark | None:
         return None
     except OSError as error:
         if error.errno in _ITS_OWN and is_there(path):
-            raise ArchiveRefused(f"{path} cannot be read: {error.strerror}", _LOOK_AT_IT) from error
+            raise ArchiveRefused(f"{path} cannot be read: {error.strerror}", _MARK_CURE) from error
         raise
     if len(data) > _MAX_BYTES:
-        raise ArchiveRefused(f"{path} is larger than {_MAX_BYTES} bytes, as no mark is", _LOOK_AT_IT)
+        raise ArchiveRefused(f"{path} is larger than {_MAX_BYTES} bytes", _MARK_CURE)
     with suppress(ValueError, KeyError, TypeError, RecursionError):
         return _mark_of(json.loads(data), own_folder.parent)
     return None
 
 
 def mark_for(folder: Path, identity: Identity | None) -> Mark | None:
-    """The mark of that meter's folder; `None` where there is none that counts. Changes nothing.
+    """The mark of that meter's folder; `None` if there is none, or another meter's without any day stored.
 
-    Another meter's does not where nothing is held of it. Raises `ArchiveRefused` where it is another's or of
-    a newer collector, `OSError` where nobody can say.
+    Raises `ArchiveRefused` if it is another meter's or of a newer collector, `OSError`.
     """
     mark = read_mark(folder / OWN_FOLDER)
     if mark is not None and identity is not None and mark.identity != identity:
@@ -89,9 +87,9 @@ def mark_for(folder: Path, identity: Identity | None) -> Mark | None:
 
 
 def holds_nothing(folder: Path) -> bool:
-    """Whether no day was ever stored there, as far as anything says: no file, no record, nothing set aside.
+    """Whether no day was ever stored there: no file, no checksum, nothing in quarantine.
 
-    Such a folder is nobody's yet, whatever its mark says: the id or the kind may have been a mistake.
+    Then its mark does not count: the id or the kind may have been a mistake.
     """
     recorded = Checksums(folder / OWN_FOLDER / CHECKSUMS)
     is_recorded = bool(recorded.days()) or recorded.damaged > 0
@@ -99,9 +97,9 @@ def holds_nothing(folder: Path) -> bool:
 
 
 def adopted(folder: Path, identity: Identity, today: date) -> Mark:
-    """The mark that a folder gets for that meter, whatever it holds, where a person says so `today`.
+    """The new mark of a folder that is given to that meter on `today` with --adopt, whatever it contains.
 
-    Raises `ArchiveRefused` where a newer collector keeps it.
+    Raises `ArchiveRefused` if a newer collector wrote the old one.
     """
     mark = read_mark(folder / OWN_FOLDER)
     if mark is None:
@@ -127,22 +125,22 @@ def _noted(folder: Path) -> Bounds:
 
 
 def missing(folder: Path, remembered: Remembered) -> ArchiveRefused | None:
-    """The error for a folder that holds nothing although an archive was there before; `None` else."""
+    """The error for a folder that is empty although an archive was there before; else `None`."""
     if not remembered.knows(folder) or read_mark(folder / OWN_FOLDER) is not None or has_days(folder):
         return None
     return ArchiveRefused(
         f"{folder} is empty, and an archive was there before; perhaps its disk is not mounted",
-        "Mount it and collecting resumes; to begin anew on purpose, run `backfill` once with --adopt",
+        "Mount it and collecting resumes; to begin a new one on purpose, run `backfill` once with --adopt",
         "archive.missing",
     )
 
 
 def refusal_of(folder: Path, found: str, identity: Identity | None) -> ArchiveRefused:
-    """The error for a folder that holds `found` …, and is to be used for that meter."""
+    """The error for a folder with `found`, in words, that is configured for that meter."""
     return ArchiveRefused(
-        f"{folder} holds {found} of {identity}",
-        "Give each meter a folder of its own (--odir, or another name); if this meter is to go on in that "
-        "one (a replaced device, other clamps), run `backfill` once with --adopt",
+        f"{folder} contains {found} of {identity}",
+        "Give each meter a folder of its own (--odir, or another name); if this meter is to continue "
+        "in that one (a replaced device, other clamps), run `backfill` once with --adopt",
     )
 
 
@@ -163,8 +161,8 @@ def _mark_of(fields: dict[str, Any], folder: Path) -> Mark:
     number = fields["format"]
     if type(number) is int and number > FORMAT:
         raise ArchiveRefused(
-            f"{folder} is kept in format {number} by a newer collector; this one knows format {FORMAT}",
-            "Install the newer collector again; it is left as it is",
+            f"{folder} has format {number}, written by a newer collector; this one knows format {FORMAT}",
+            "Install the newer collector again; nothing was changed",
         )
     if type(number) is not int or number < 1:
         raise ValueError("not a format")
@@ -182,13 +180,13 @@ def _mark_of(fields: dict[str, Any], folder: Path) -> Mark:
 
 REMEMBERED_NAME = "archives.json"
 
-SYSTEM = Path("/var/lib/shelly-collector-known")  # what StateDirectory= of the unit makes for it
+SYSTEM = Path("/var/lib/shelly-collector-known")  # created by StateDirectory= of the unit
 _TRIES, _PAUSE_S = 100, 0.02
 _MAX_REMEMBERED_BYTES = 1024 * 1024
 
 
 class Remembered:
-    """The folders named in the file `place`, or in one of the `others`; `None` remembers nothing."""
+    """The archives listed in the file `place`, or in one of `others`; with `None` none are added."""
 
     def __init__(self, place: Path | None = None, others: tuple[Path, ...] = ()) -> None:
         self._place = place
@@ -201,7 +199,7 @@ class Remembered:
         return any(_name(folder) in _read(place) for place in places)
 
     def add(self, folder: Path) -> None:
-        """Remembers that an archive is there. Where that cannot be saved, it is not remembered."""
+        """Adds an archive to the list in `place`; an `OSError` is ignored."""
         if self._place is None:
             return
         with self._lock, suppress(OSError):
@@ -214,18 +212,18 @@ class Remembered:
 
 
 def remembered_by_service(archive: Path, environ: Mapping[str, str]) -> Remembered:
-    """What the service of that archive remembers, and adds to."""
+    """The list of the service of that archive, which adds to it."""
     return Remembered(_place_for(archive, environ))
 
 
 def remembered_for_others(archive: Path, environ: Mapping[str, str]) -> Remembered:
-    """The same for commands by hand: they only look, also at what the system's service remembers."""
+    """The lists of this user and of the system's service, read-only, for commands run by hand."""
     own = _place_for(archive, environ)
     return Remembered(None, (*filter(None, (own,)), SYSTEM / REMEMBERED_NAME))
 
 
 def _place_for(archive: Path, environ: Mapping[str, str]) -> Path | None:
-    """In the state folder that is not the archive; for who is no unit, in the user's own."""
+    """The list in the unit's state folder that is not in the archive; without a unit in the user's."""
     folders = [Path(each) for each in reversed(environ.get("STATE_DIRECTORY", "").split(":")) if each]
     if not folders:
         own, home = environ.get("XDG_STATE_HOME", ""), environ.get("HOME", "")
@@ -241,7 +239,7 @@ def _name(folder: Path) -> str:
 
 @contextmanager
 def _alone_in(folder: Path) -> Iterator[None]:
-    """Another service of that user may write at the same moment. Where there are no locks, nobody waits."""
+    """Locks the folder against other processes; without a lock after 2 s or if there are none."""
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         for _ in range(_TRIES):

@@ -1,4 +1,4 @@
-"""Archive: one meter's folder of day files. Read, merge and write, which days are there."""
+"""Archive: one meter's folder of day files: claiming, scanning, merging, saving."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ from collector.errors import ArchiveRefused, DamagedFile, UnreadableFile
 
 
 class Quarantined(NamedTuple):
-    """A file that was moved aside, where to, and why."""
+    """A file that was moved to the quarantine: its new path, and the reason."""
 
     day: date
     place: Path
@@ -84,7 +84,7 @@ class Quarantined(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class DayOutcome:
-    """How asking for one day ended. `missing` hours lack a value on some channel.
+    """How a request for one day ended. `missing` hours are without a value on some channel.
 
     `is_common`: every day of the meter would fail for the same reason now.
     """
@@ -101,24 +101,24 @@ class DayOutcome:
 
     @classmethod
     def failed(cls, day: date, reason: str) -> DayOutcome:
-        """The day could not be had."""
+        """A day that could not be fetched or saved."""
         return cls(day, Outcome.FAILED, reason=reason)
 
 
 __all__ = ["MOST_COMPARED", "Archive", "DayOutcome", "Quarantined"]
 
 MOST_COMPARED = 5  # days that are compared with the cloud
-_MOST_READ = 60  # files that are looked at for a sample
+_MOST_READ = 60  # files that are read to find samples
 _NOT_KEPT = "the cloud no longer keeps that day, so it stays as it is"
 _ANOTHERS = "another meter counted that day, so it stays as it is"
-_LATELY_S = 6 * 3600  # longer than all of a backfill takes
+_LATELY_S = 6 * 3600  # longer than a full backfill takes
 
 
 class Archive:
-    """One meter's day files, held by one process. Blocking: called from one thread at a time.
+    """One meter's day files, locked by one process. Blocking; called from one thread at a time.
 
-    With an `identity` it is taken only once it is known to be this meter's: see `claim`. Until then
-    nothing is known of its days, and nothing in the folder is changed.
+    With an `identity` it is taken only when it is known to be this meter's: see `claim`. Before that no
+    days are known, and nothing in the folder is changed.
     """
 
     def __init__(
@@ -132,11 +132,11 @@ class Archive:
         no_solar: bool = False,
         remember_days: int = 3,
     ) -> None:
-        """Takes the folder at once where no `identity` is given, as for who has but a folder.
+        """Without an `identity` the folder is taken at once.
 
-        `root`: the folder of all meters, created as well where only it is missing. `remembered` knows where
-        archives were before: an empty folder there is no new one.
-        `remember_days` after its end a complete day's last reading is forgotten.
+        `root`: the folder of all meters, created as well if its parent exists. `remembered` lists earlier
+        archives: an empty folder in it is not used as a new archive. The last attempt of a complete day is
+        kept until `remember_days` after its end.
         Raises `ArchiveLocked`, `ArchiveError`, `OSError`.
         """
         self.folder = folder
@@ -150,14 +150,14 @@ class Archive:
         self._lock: FolderLock | None = None
         self._names_are_durable = True  # until a save shows otherwise
         self._unwritten_mark: Mark | None = None
-        self.since: date | None = None  # the first day of this meter, in an archive that was another's before
-        self.kept_to: date | None = None  # hours that are stored of days up to it are not this meter's to say
+        self.since: date | None = None  # first day of this meter, if the archive was another's before
+        self.kept_to: date | None = None  # stored hours of days up to it are not replaced
         self._stamps: dict[date, int] = {}  # of each day file, as last read
         self._known: dict[date, DayRecord] = {}
-        self.unreadable: Mapping[date, str] = {}  # files that could not be read at the last look, and why
-        self._completed: dict[date, float] = {}  # days that were saved as complete, and when
-        self.outdated: set[date] = set()  # files that were saved by other rules of the zone than today's
-        self._rules: int | None = None  # of the zone, at the last look: their checksum
+        self.unreadable: Mapping[date, str] = {}  # files that the last scan could not read, and why
+        self._completed: dict[date, float] = {}  # days that were saved as complete, and when (epoch seconds)
+        self.outdated: set[date] = set()  # files saved with other rules of the zone than today's
+        self._rules: int | None = None  # checksum of the zone's rules at the last scan
         if identity is None:
             self._take(None)
         else:
@@ -165,13 +165,13 @@ class Archive:
 
     @property
     def is_taken(self) -> bool:
-        """Whether it is known to be this meter's, and held."""
+        """Whether it is known to be this meter's, and locked."""
         return self._lock is not None
 
     def claim(self) -> bool:
-        """Takes the folder where its mark names this meter, or where there is nothing yet.
+        """Takes the folder if its mark names this meter, or if it is empty.
 
-        Returns false where there are day files without a mark: only the cloud can say whose they are.
+        Returns false if there are day files without a mark: they must be compared with the cloud first.
         Raises `ArchiveRefused`, `ArchiveLocked`, `OSError`.
         """
         if self.is_taken:
@@ -187,26 +187,26 @@ class Archive:
         return True
 
     def take_over(self, bounds: Bounds = UNBOUNDED) -> None:
-        """Takes a folder whose files were found to be this meter's, as far as `bounds` do not say otherwise.
+        """Takes a folder whose files were found to be this meter's, except for the days in `bounds`.
 
-        What the ledger still knows of a lost mark counts first. Raises as `claim` does.
+        Bounds of a lost mark in the ledger take precedence. Raises as `claim` does.
         """
         noted = self.ledger.bounds
         since = bounds.since if noted == UNBOUNDED else noted.since
         self._take(self._new_mark(since, latest(noted.kept_to, bounds.since, bounds.kept_to)))
 
     def adopt(self, today: date) -> None:
-        """Takes the folder whatever it holds, because a person says so.
+        """Takes the folder whatever it contains, for --adopt.
 
-        Where it is another meter's, or nobody knows whose, this one counts from `today` on. Where only the
-        kind or the clamps are others, what is stored until `today` stays. Raises as `claim` does: an archive
-        of a newer format is refused all the same; and `OSError` where that cannot be noted.
+        If it is another meter's, or an unknown one's, this one counts from `today` on. If only the kind or
+        the clamps changed, hours stored until `today` are not replaced. Raises as `claim` does: an archive of
+        a newer format is still refused; and `OSError` if the mark cannot be saved.
         """
         mark = None if self._identity is None else adopted(self.folder, self._identity, today)
         self._take(mark, insist=True)
 
     def refusal_of(self, found: str) -> ArchiveRefused:
-        """The error for a folder that holds `found` …"""
+        """The error for a folder with `found`, in words."""
         return refusal_of(self.folder, found, self._identity)
 
     def files(self) -> Mapping[date, int]:
@@ -217,13 +217,13 @@ class Archive:
             return {}
 
     def samples(self, first: date, last: date, zone: ZoneInfo) -> list[tuple[date, DayFile]]:
-        """Up to five stored days from `first` to `last` that can be compared with the cloud's answers.
+        """Up to five stored days from `first` to `last` to compare with the cloud's answers.
 
-        The newest first, the oldest last, the others spread in between. No autumn day: its repeated hour may
-        be stored in two ways. Raises `OSError`.
+        The newest first, the oldest last, the others spread in between. No days with repeated hours, which
+        may be stored in two ways. Raises `OSError`.
         """
         days = sorted((day for day in self.files() if first <= day <= last), reverse=True)
-        days = [day for day in days if not local_day(day, zone).twins]
+        days = [day for day in days if not local_day(day, zone).repeated_hours]
         step = len(days) // MOST_COMPARED + 1
         spread = [*days[::step], *(day for place, day in enumerate(days) if place % step)]
         found = dict(islice(self._comparable(spread[:_MOST_READ]), MOST_COMPARED))
@@ -241,7 +241,7 @@ class Archive:
                     yield day, file
 
     def close(self) -> None:
-        """Lets go of the folder."""
+        """Releases the folder."""
         if self._lock is not None:
             self._lock.release()
             self._lock = None
@@ -254,9 +254,9 @@ class Archive:
         self._checksums = Checksums(self._own / FILE_NAME)
 
     def _take(self, mark: Mark | None, *, insist: bool = False) -> None:
-        """Holds the folder, creating it where only it is missing, and marks it as this meter's.
+        """Locks the folder, creates it if its parent exists, and marks it as this meter's.
 
-        A full disk keeps no service from starting: the first save tries again, unless somebody must `insist`.
+        If the mark cannot be written, the first save tries again; with `insist` that is an `OSError`.
         """
         for each in (self._root, self.folder, self._own):
             make_folder(each)
@@ -287,9 +287,9 @@ class Archive:
         }
 
     def _replace(self, before: Mark, mark: Mark) -> None:
-        """Forgets what was asked of whom the archive was marked for. Raises `ArchiveRefused`.
+        """Removes the attempts of the earlier identity. Raises `ArchiveRefused`.
 
-        A mark without any bounds may replace another only as long as nothing is held.
+        A mark without bounds may replace another only if no day is stored.
         """
         is_new = mark == Mark(mark.identity)
         if is_new and not holds_nothing(self.folder):
@@ -297,29 +297,29 @@ class Archive:
         self.ledger.forget_days(and_zone=is_new and mark.identity.devices != before.identity.devices)
 
     def weaknesses(self) -> list[str]:
-        """What the file system below does not promise and the archive relies on, as far as it has shown."""
+        """What the archive needs and its file system does not guarantee, as far as observed."""
         found = [] if self._names_are_durable else [NO_FOLDER_SYNC]
         return found if self._lock is None or self._lock.holds else [*found, NO_LOCKS]
 
     @property
     def zone(self) -> ZoneInfo | None:
-        """The meter's time zone as the cloud last named it; `None` where this machine does not know it."""
+        """The meter's time zone in the last answer; `None` if there is none, or this machine lacks it."""
         return known_zone(self.ledger.zone)
 
     def scan(self, today: date) -> tuple[Quarantined, ...]:
-        """Looks at what is there now; files that cannot be trusted are moved aside and returned.
+        """Reads the files that changed since the last scan, and the `unreadable` ones.
 
-        Files that changed since the last look are read, and the `unreadable` ones, which stay in place.
-        So does a damaged one where nobody can give its day again (the cloud, `today`, no longer keeps it, or
-        another meter counted it) and some of it can be read.
-        Where the rules of the zone were replaced, all are read, and the `outdated` ones are to be asked for.
+        Damaged files are moved to the quarantine and returned. One stays in place, as `unreadable` ones do,
+        if its day cannot be fetched again (the cloud no longer has it `today`, or another meter counted it)
+        and some of it can be recovered. If the rules of the zone changed, all files are read, and the days of
+        `outdated` ones are requested again. Raises `OSError`.
         """
         if not self.is_taken:
             return ()
-        self._look_at_rules()
+        self._check_rules()
         present = day_files(self.folder)
-        kept_from = first_day(max([today, *present]), None, None)  # a clock may stand at a day long past
-        self._checksums.look_for_gone(present)
+        kept_from = first_day(max([today, *present]), None, None)  # the clock may be far behind
+        self._checksums.find_gone(present)
         for day in (self._known.keys() | self.gone) - present.keys():
             if day in self.gone or self._known[day].had_file or day in self.unreadable:
                 self._forget(day)
@@ -335,7 +335,7 @@ class Archive:
                 state = state_of(file, day, self.zone, self._format)
             except UnreadableFile as error:
                 unreadable[day] = error.reason
-                self._known[day] = NOTHING  # and it is not asked for
+                self._known[day] = NOTHING  # so that it is not requested
             except DamagedFile as damage:
                 if (self.is_kept(day) or day < kept_from) and has_record(data, day):
                     why = _ANOTHERS if self.is_kept(day) else _NOT_KEPT
@@ -347,77 +347,74 @@ class Archive:
                 self._note_outdated(day, file)
                 self._stamps[day] = stamp
                 self._know(day, state)
-                self._checksums.look_at(day, data, complete=state.complete)
+                self._checksums.compare(day, data, complete=state.complete)
         self.unreadable = unreadable
-        with suppress(OSError):  # a disk in trouble is told by the next save; the next look tries again
+        with suppress(OSError):  # the next save reports a disk error; the next scan tries again
             self._checksums.adopt()
         return tuple(damaged)
 
     @property
     def changed(self) -> Set[date]:
-        """Days whose complete file was not the one that was recorded, at the last look."""
+        """Days whose complete file differed from its checksum at the last scan."""
         return self._checksums.changed.copy()
 
     @property
     def gone(self) -> Set[date]:
-        """Days whose complete file was not there, or was one with hours missing, at the last look.
+        """Days whose complete file was missing, or had hours missing, at the last scan.
 
-        Until `note_reported`.
+        Empty after `note_reported`.
         """
         return self._checksums.gone.copy()
 
     @property
     def gone_for_good(self) -> Set[date]:
-        """Days whose complete file was reported as gone, and of which there has been none since."""
+        """Days whose complete file was reported as gone, and that have had no file since."""
         known = self._known.copy()
         return {day for day in self._checksums.reported if not known.get(day, NOTHING).stored}
 
     def note_reported(self) -> None:
-        """Remembers, over a restart as well, that the `gone` days were reported."""
+        """Records that the `gone` days were reported, also for the next start."""
         self._checksums.note_reported()
 
     def is_kept(self, day: date) -> bool:
-        """Whether what is stored of that day was another meter's, or counted otherwise.
-
-        Nobody can give it again, whatever the cloud answers with.
-        """
+        """Whether the day was stored for another meter or identity, so that it cannot be fetched again."""
         return self.kept_to is not None and day <= self.kept_to
 
     def known(self) -> Mapping[date, DayRecord]:
-        """What is known of each day, as of the last `scan` and what was merged since. Any thread."""
+        """The record of each day, as of the last `scan` and the merges since. From any thread."""
         return self._known.copy()
 
     def merge(self, answered: EnergyDay, now: datetime) -> DayOutcome:
-        """Adds what was answered at `now` to what is stored; durable when it returns.
+        """Adds an answer of `now` to the stored day; durable when it returns.
 
-        Writes nothing where nothing changes. Raises `OSError` where it could not be saved, and
-        `UnreadableFile` where nobody knows what is stored: the old file then stands.
+        Writes nothing if nothing changes. Raises `OSError` if it could not be saved, and `UnreadableFile` if
+        the stored file cannot be read; it is then not replaced.
         """
         if self._format.merge_repeated_hour:
-            answered = answered.with_twins_as_one()
+            answered = answered.merge_repeated_hours()
         day = answered.day
         if self.ledger.zone != day.zone.key:
             self.ledger.note_zone(day.zone.key)
-            self._stamps.clear()  # which hours a file should have is to be looked at again
+            self._stamps.clear()  # the next scan checks all files with the new zone
         decimals = self._format.decimals
         self._refute(day, answered)
-        self._want_again_all("zone.unknown")  # it is known now
+        self._request_all_again("zone.unknown")  # it is known now
         held_back = self._is_doubted(day)
         if day.date in self.outdated and (not answered.readings or self.is_kept(day.date)):
             return self._leave_outdated(day, now)
         file, stored, quarantined = self._read(day, answered, now)
-        if self.is_kept(day.date):  # what another device counted of that day stays: this one may say zero
+        if self.is_kept(day.date):  # hours that another device counted stay: of this one they may be zero
             hours = {ts: hour for ts, hour in answered.readings.items() if ts not in stored.readings}
             answered = replace(answered, readings=hours, doubtful=answered.doubtful & hours.keys())
         result, revisions = merged(stored.rounded(decimals), answered.rounded(decimals))
-        was_over = file is not None and not file.partial  # then a clock set back does not undo it
+        was_over = file is not None and not file.partial  # a clock set back does not undo it
         is_whole = result.is_complete(now) or (was_over and result.is_whole())
         complete = is_whole and not held_back
         if file is None and not result.readings:
             outcome = Outcome.EMPTY
         elif file is not None and (
             not answered.readings
-            or (_says(file, decimals) == (result.readings, complete) and day.date not in self.changed)
+            or (_content_of(file, decimals) == (result.readings, complete) and day.date not in self.changed)
         ):
             outcome = Outcome.UNCHANGED
         else:
@@ -446,9 +443,9 @@ class Archive:
         )
 
     def note_failure(self, day: LocalDay, reason: str, now: datetime) -> None:
-        """Remembers that a past day could not be had, so that it is asked for again in time.
+        """Records that a past day could not be fetched, so that it is requested again.
 
-        Nothing where the archive is not taken: the folder may be another meter's.
+        Does nothing if the archive is not taken, because the folder may be another meter's.
         """
         if not self.is_taken:
             return
@@ -456,19 +453,19 @@ class Archive:
         self._know(day.date, self._known.get(day.date, NOTHING))
 
     def set_aside(self, day: date, reason: str) -> Quarantined:
-        """Moves the day's file into quarantine; the day is a gap then, to be collected anew."""
-        moved = self._move_aside(day, reason)  # first: what was recorded of it must not go before it
+        """Moves the day's file to the quarantine; the day is requested again."""
+        moved = self._move_aside(day, reason)  # first: its records must not be removed before it
         self._forget(day)
         return moved
 
     def forget_complete(self, day: date) -> None:
-        """Nobody is to expect the complete file that once was there of that day."""
+        """Removes the checksum of that day's complete file, which is gone."""
         self._checksums.forget(day)
 
     def request_again(self, day: date, reason: str) -> None:
-        """Has the next round ask for that past day, whatever is stored of it.
+        """Makes the next round request that past day, whatever is stored of it.
 
-        Nothing where the archive is not taken: the folder may be another meter's.
+        Does nothing if the archive is not taken, because the folder may be another meter's.
         """
         if not self.is_taken:
             return
@@ -477,11 +474,11 @@ class Archive:
         self._know(day, self._known.get(day, NOTHING))
 
     def suspect(self, zone: ZoneInfo, reason: str, now: datetime, day: date | None = None) -> None:
-        """Notes that answers contradict the zone's rules as they are: that of `day`, or several together.
+        """Records that answers contradict the zone's rules: that of `day`, or several together.
 
-        Until they are replaced, or the day's answer fits after all, no day that they may be wrong for is
-        saved as complete; those that just were no longer are. Nothing where the archive is not taken.
-        Raises `OSError`.
+        Until the rules are replaced, or a later answer for the day agrees with them, no day for which they
+        may be wrong is saved as complete; those of the last six hours are marked as partial. Does nothing if
+        the archive is not taken. Raises `OSError`.
         """
         if not self.is_taken:
             return
@@ -494,22 +491,22 @@ class Archive:
         self._completed.clear()
 
     def trust(self) -> None:
-        """Notes that the rules of the zone are no longer in doubt; what was held back is to be asked for.
+        """Records that the rules of the zone are no longer in doubt; days held back are requested again.
 
-        Nothing where the archive is not taken.
+        Does nothing if the archive is not taken.
         """
         if not self.is_taken:
             return
         self.ledger.note_suspicion(None)
-        self._want_again_all(HELD_BACK, "zone.suspected")
+        self._request_all_again(HELD_BACK, "zone.suspected")
 
     def read_once_more(self, day: date, reason: str) -> None:
-        """Has the next round ask for that day, and remembers that it was, so that it is done once."""
+        """Makes the next round request that day, and records that, so that it is done once."""
         self.request_again(day, reason)
         self.ledger.note_different(day)
 
     def sums_of(self, days: Iterable[date]) -> dict[date, DaySums]:
-        """The sums of these days' files, as far as they can be read. Raises `OSError`."""
+        """The sums of these days' files, without those that cannot be read. Raises `OSError`."""
         found = {}
         for day in days:
             with suppress(DamagedFile):
@@ -521,19 +518,19 @@ class Archive:
         return found
 
     def probe(self) -> None:
-        """Raises `OSError` as long as nothing can be saved."""
+        """Writes and removes a file. Raises `OSError` if nothing can be saved."""
         if not self.is_taken:
             return
         replace_file(self._own / "probe", b"\0" * 8192)
         (self._own / "probe").unlink()
-        sync_folder(self.folder)  # a file may have been replaced there, and its name not made durable
+        sync_folder(self.folder)  # an earlier replaced file's name may not be durable
 
     def _save(self, day: date, data: bytes, *, complete: bool) -> None:
-        """Saves a day's file, its checksum first: cut off in between, the file is one of the two recorded."""
+        """Saves a day's file after its checksum: if interrupted, the file is one of the two recorded."""
         self._write_mark()
         if complete:
             self._checksums.note(day, data)
-        else:  # a complete day is held back: after a power cut it must not be taken for an older file
+        else:  # of a day held back: after a power cut the partial file must not count as an older one
             self._checksums.forget(day, durably=True)
         self._names_are_durable = replace_file(self._path(day), data)
         if complete:
@@ -556,14 +553,14 @@ class Archive:
             self._known.pop(day, None)
 
     def _forget(self, day: date) -> None:
-        """The file is gone: a gap, to be collected anew without waiting."""
+        """Removes what is known of a day without a file, so that it is requested again at once."""
         self.ledger.forget(day)
         self._stamps.pop(day, None)
         self.outdated.discard(day)
         self._known.pop(day, None)
 
-    def _look_at_rules(self) -> None:
-        """Has all files read anew where the rules of the zone are others than at the last look."""
+    def _check_rules(self) -> None:
+        """Makes the scan read all files if the rules of the zone changed since the last one."""
         zone = self.zone
         if zone is None:
             return
@@ -584,21 +581,21 @@ class Archive:
             self.outdated.discard(day)
 
     def _leave_outdated(self, day: LocalDay, now: datetime) -> DayOutcome:
-        """Nobody can give all of the day again: its file stays, for its numbers and local times are right."""
+        """Keeps an outdated file whose day cannot be fetched: its numbers and local times are right."""
         state = self._known.get(day.date, NOTHING)
         self.ledger.remember(day, Outcome.UNCHANGED, now, complete=state.complete, keep_s=self._remember_s)
         self._know(day.date, state)
         return DayOutcome(day.date, Outcome.UNCHANGED)
 
     def _is_doubted(self, day: LocalDay) -> bool:
-        """Whether the rules that the day was laid out by are in doubt."""
+        """Whether the rules of the zone are in doubt for that day."""
         suspicion = self.ledger.suspicion
         if suspicion is None or suspicion.checksum != rules_of(day.zone).checksum:
             return False
         return may_be_wrong(day.zone, day.date)
 
     def _hold_back(self, day: LocalDay, now: datetime) -> None:
-        """Marks a complete file as partial. One that is damaged by now is for the next look to find."""
+        """Marks a complete file as partial. A damaged one is left to the next scan."""
         path, decimals = self._path(day.date), self._format.decimals
         with suppress(DamagedFile):
             stored = stored_day(decode_file(path, day.date), day, no_solar=self.no_solar).rounded(decimals)
@@ -607,18 +604,18 @@ class Archive:
             self._note_held_back(day.date, now)
             self._know(day.date, PARTIAL)
 
-    def _want_again_all(self, *reasons: str) -> None:
-        """The past days that could not be had for these reasons, or not as complete: the reasons are over."""
+    def _request_all_again(self, *reasons: str) -> None:
+        """Requests the days that failed or were held back for these reasons, which no longer apply."""
         for day, attempt in list(self.ledger.attempts.items()):
             if attempt.reason.startswith(reasons) and not attempt.is_requested_again:
                 self.request_again(day, attempt.reason)
 
     def _note_held_back(self, day: date, now: datetime) -> None:
-        """Asking for it again heals nothing before the rules are new: once a week it is."""
+        """Records a day that is requested weekly, because only new rules can make it complete."""
         self.ledger.note(day, LastAttempt(Outcome.PARTIAL, int(now.timestamp()), DAILY_TRIES + 1, HELD_BACK))
 
     def _refute(self, day: LocalDay, answered: EnergyDay) -> None:
-        """The answer that contradicted the rules may have been a mistake: then this one fits them."""
+        """Ends a doubt that came from this day: its new answer agrees with the rules."""
         suspicion = self.ledger.suspicion
         if suspicion is not None and suspicion.day == day.date and answered.readings:
             self.trust()
@@ -626,9 +623,9 @@ class Archive:
     def _read(
         self, day: LocalDay, answered: EnergyDay, now: datetime
     ) -> tuple[DayFile | None, EnergyDay, tuple[Quarantined, ...]]:
-        """The file as it is, and what it says of that day; a damaged one is moved aside.
+        """The file and its content as a day; a damaged one is moved to the quarantine.
 
-        Raises `UnreadableFile` where it is all that anybody has of the day, as far as it can be read.
+        Raises `UnreadableFile` if it cannot be read, or is damaged and the day cannot be fetched again.
         """
         path = self._path(day.date)
         if not is_there(path):
@@ -652,7 +649,7 @@ class Archive:
             return None, EnergyDay(day, {}), (self._move_aside(day.date, damage.reason),)
         if not self._format.merge_repeated_hour:
             return file, whole, ()
-        one = whole.with_twins_as_one()
+        one = whole.merge_repeated_hours()
         return file, one if file.partial else replace(one, doubtful=frozenset()), ()
 
     def _move_aside(self, day: date, reason: str) -> Quarantined:
@@ -668,6 +665,6 @@ def _bounds_of(mark: Mark | None) -> Bounds:
     return UNBOUNDED if mark is None else Bounds(mark.since, mark.kept_to)
 
 
-def _says(file: DayFile, decimals: int) -> tuple[Mapping[int, object], bool]:
-    """The readings and the completeness that the file states, in the archive's decimals."""
+def _content_of(file: DayFile, decimals: int) -> tuple[Mapping[int, object], bool]:
+    """The file's readings in the archive's decimals, and whether it is marked as complete."""
     return {ts: reading.rounded(decimals) for ts, reading in file.readings.items()}, not file.partial

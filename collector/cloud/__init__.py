@@ -1,1 +1,1 @@
-"""Shelly Cloud: the only room that knows its URLs, field names, errors and limits."""
+"""Shelly Cloud: the only package that knows its URLs, field names, errors and limits."""

@@ -1,4 +1,4 @@
-"""One door to HTTP: the bodies for a day of a meter, or for the totals of many days."""
+"""The HTTP client: the bodies for a day of a meter, or for the totals of many days."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def host_of(account: Account) -> str:
 
 
 async def look_up(account: Account, timeout_s: float) -> None:
-    """Resolves the host's name, and does no more. Raises `Unavailable`, with words for a person."""
+    """Resolves the host's name. Raises `Unavailable` with a reason to show to people."""
     name = host_of(account)
     try:
         async with asyncio.timeout(timeout_s):
@@ -60,8 +60,8 @@ _CHUNK = 64 * 1024
 async def open_session() -> AsyncIterator[Session]:
     """The one session of a process.
 
-    A connection that drops makes the library send a request again on its own, past the pacer: a kept
-    one in any version, a new one since 3.10 or so.
+    After a dropped connection aiohttp would send the request again by itself, without the pacer: on a
+    reused connection in any version, on a new one since about 3.10. `_connecting` prevents that.
     """
     tracing = aiohttp.TraceConfig()
     tracing.on_connection_create_start.append(_connecting)
@@ -75,8 +75,8 @@ async def open_session() -> AsyncIterator[Session]:
 class RequestPolicy:
     """How the requests for one day, or for one span of totals, are made.
 
-    `is_probe`: each once, without retries, as a source that is down is probed. `is_called_off` is read when
-    a request's turn has come, a retry's as well: where it is true, none is sent and `CalledOff` is raised.
+    `is_probe`: each once, without retries, as during an outage. `is_called_off` is called before each
+    request and retry is sent: if it returns true, `CalledOff` is raised instead.
     """
 
     is_probe: bool = False
@@ -87,7 +87,7 @@ _USUAL = RequestPolicy()
 
 
 class CloudClient:
-    """Requests days from one account's cloud. Paced and retried; each attempt pays the pacer."""
+    """Requests days from one account's cloud. Every attempt, retries included, waits for the pacer."""
 
     def __init__(
         self,
@@ -102,17 +102,17 @@ class CloudClient:
         self._retry = retry
         self._on_retry = on_retry
         self.pacer = pacer
-        self._cloud_clock: tuple[datetime, float] | None = None  # and the loop time when it came
+        self._cloud_clock: tuple[datetime, float] | None = None  # and the loop time when it was received
 
     def cloud_now(self) -> datetime | None:
-        """The cloud's clock now, going by the last `Date` that it sent."""
+        """The cloud's time now, from the last `Date` header; `None` before the first answer."""
         if self._cloud_clock is None:
             return None
         date_sent, at = self._cloud_clock
         return date_sent + timedelta(seconds=asyncio.get_running_loop().time() - at)
 
     def unreached(self) -> Mapping[str, str]:
-        """What was of no use when the host was last connected to: "IPv4" or "IPv6", and why."""
+        """The IP versions that failed when the host was last connected to ("IPv4", "IPv6"), and why."""
         return unreached(self._session, host_of(self._account))
 
     async def fetch_day(self, meter: Meter, day: date, policy: RequestPolicy = _USUAL) -> DayAnswer:
@@ -129,8 +129,8 @@ class CloudClient:
     ) -> TotalsAnswer:
         """The bodies for the totals of these local days, both included; a request for each channel.
 
-        By the day, and not by the hour, for spans of five days or more. Raises `CalledOff`,
-        `SourceError`, `AnswerError`.
+        Spans of five days or more come in days, shorter ones in hours. Raises `CalledOff`, `SourceError`,
+        `AnswerError`.
         """
         span = {
             "date_range": "custom",
@@ -143,9 +143,9 @@ class CloudClient:
     async def _fetch_channels(
         self, meter: Meter, span: dict[str, str], policy: RequestPolicy
     ) -> tuple[_Received, _Received | None]:
-        """The grid's body, and the solar's where that is requested apart: ahead of days not begun yet."""
+        """The grid's body, and solar's if it needs its own request, which precedes those of other days."""
         grid, *solar = [
-            await self._fetch(meter.kind, device, channel, span, policy, goes_on=number > 0)
+            await self._fetch(meter.kind, device, channel, span, policy, continues=number > 0)
             for number, (device, channel) in enumerate(meter.channels)
         ]
         return grid, solar[0] if solar else None
@@ -158,14 +158,14 @@ class CloudClient:
         span: dict[str, str],
         policy: RequestPolicy,
         *,
-        goes_on: bool,
+        continues: bool,
     ) -> _Received:
         url = self._account.base_url + _PATHS[kind]
         query = {"id": device, "channel": str(channel), **span, "auth_key": self._account.auth_key}
         retry = self._retry.once() if policy.is_probe else self._retry
 
         async def attempt() -> _Received:
-            async with self.pacer.turn(policy.is_called_off, goes_on=goes_on) as turn:
+            async with self.pacer.turn(policy.is_called_off, continues=continues) as turn:
                 requested_at = asyncio.get_running_loop().time()
                 body = await self._request(url, query, retry.timeout_s, _Sending(turn))
                 return _Received(requested_at, body)
@@ -193,8 +193,8 @@ class CloudClient:
                 failure = Unavailable(too_late(timeout_s, self.unreached()), cure=NO_WAY_CURE)
         except (aiohttp.ClientError, OSError, ValueError, zlib.error) as error:
             failure = Unavailable(in_words(error), cure=cure_for(error))
-        # Not within `except`: the library's errors carry the URL, and so the key, and one of them would
-        # hang on ours as its context; `from None` only hides it from the traceback.
+        # Not within `except`: aiohttp's errors contain the URL, and so the key, and would become the
+        # context of ours; `from None` only hides them from the traceback.
         raise failure
 
     def _note_date(self, text: str) -> None:
@@ -206,7 +206,7 @@ async def _read(response: aiohttp.ClientResponse) -> bytes:
     """The body, decompressed, never more than 1 MB of it in memory."""
     encoding = response.headers.get("Content-Encoding", "identity").lower()
     if encoding not in ("identity", "", "gzip", "deflate"):
-        raise Unavailable("the answer has an encoding that was not asked for")
+        raise Unavailable("the answer has an encoding that was not requested")
     inflate = None if encoding in ("identity", "") else zlib.decompressobj(wbits=47)
     parts, size = [], 0
     async for chunk in response.content.iter_chunked(_CHUNK):
@@ -222,7 +222,7 @@ async def _read(response: aiohttp.ClientResponse) -> bytes:
 
 
 def _inflated(inflate: zlib._Decompress, chunk: bytes) -> Iterator[bytes]:
-    """What the chunk unpacks to, piece by piece: a bomb never stands in memory at once."""
+    """The unpacked chunk in pieces of at most 64 kB, so that a zip bomb never fills the memory."""
     while True:
         part = inflate.decompress(chunk, _CHUNK)
         yield part
@@ -232,7 +232,7 @@ def _inflated(inflate: zlib._Decompress, chunk: bytes) -> Iterator[bytes]:
 
 
 class _Received(NamedTuple):
-    """A body, and the loop time at which the request for it had its turn."""
+    """A body, and the loop time at which its request was started."""
 
     requested_at: float
     body: dict[str, Any]
@@ -240,7 +240,7 @@ class _Received(NamedTuple):
 
 @dataclass(slots=True)
 class _Sending:
-    """What the library's signals have reported of one request."""
+    """The progress of one request, as reported by aiohttp's signals."""
 
     turn: Turn
     is_connecting: bool = False
@@ -248,7 +248,7 @@ class _Sending:
 
 
 async def _connecting(session: Session, context: SimpleNamespace, params: Any) -> None:
-    """The library's own second attempt would go past the pacer: a request opens one connection."""
+    """Stops aiohttp's own second attempt, which would not wait for the pacer."""
     sending: _Sending = context.trace_request_ctx
     if sending.is_connecting:
         raise Unavailable("the connection broke before the answer was whole")

@@ -1,4 +1,4 @@
-"""What the cloud must be told of a meter, and what its numbers need before they are energy."""
+"""The settings of a meter that the cloud's API needs, and those that its values are scaled with."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from collector.energy.identity import Identity
 
 
 class Kind(StrEnum):
-    """How a device counts."""
+    """The kind of a device."""
 
-    EM = "em"  # two clamps: Shelly EM, Pro EM-50; one request per channel
+    EM = "em"  # two clamps: Shelly EM, Pro EM-50; one request a channel
     EM3 = "3em"  # three phases: 3EM, Pro 3EM; one request, `sum` is the answer
 
     @property
     def most_wh(self) -> int:
-        """The most that an hour can have, in Wh, before scaling: a fifth above what the hardware measures.
+        """The upper bound of an hour, Wh, before scaling: a fifth above what the hardware measures.
 
         No device takes more than 280 V (`voltage_limit_v`). The largest clamps of an EM (gen 1, Gen3) are
         for 120 A: 33.6 kWh an hour; a Pro EM-50 has 50 A. The largest 3EM is the Pro 3EM-400 with 400 A
@@ -32,13 +32,13 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Meter:
-    """One meter: a device on the grid feed, and where its solar energy is counted.
+    """One meter: a device on the grid feed, and the clamp or device that measures solar.
 
-    `name` is its folder and its name in logs. `solar=False` says that there is no solar clamp: the
-    solar columns are then true zeros. `pv_id` is the second device of a 3EM pair.
-    `grid_scale_factor` multiplies import and export; `pv_kwh_discard` is subtracted from each solar
-    hour, down to zero. Days before `since` are never asked for. `timezone` is what the
-    configuration says; the device's own answer overrules it.
+    `name` is its folder and its name in logs. `solar=False`: there is no solar clamp, and the solar
+    columns are true zeros. `pv_id` is the second device of a 3EM pair. `grid_scale_factor` multiplies
+    import and export; `pv_kwh_discard` is subtracted from each solar hour, down to zero. Days before
+    `since` are never requested. `timezone` is the configured one; the zone in the cloud's answers takes
+    precedence.
     """
 
     name: str
@@ -54,17 +54,17 @@ class Meter:
     timezone: str | None = None
 
     def zone_or(self, home: ZoneInfo) -> ZoneInfo:
-        """Its zone until its answers tell it: the configured one, else this machine's, `home`."""
+        """Its zone before the first answer: the configured one, else this machine's, `home`."""
         return known_zone(self.timezone) or home
 
     @property
     def has_no_solar(self) -> bool:
-        """Whether nothing counts solar here, so that its zeros are true."""
+        """Whether nothing measures solar, so that its zeros are true."""
         return self.pv_id is None if self.kind is Kind.EM3 else not self.solar
 
     @property
     def identity(self) -> Identity:
-        """What its archive holds."""
+        """The identity of its archive."""
         if self.kind is Kind.EM3:
             return Identity(self.kind.value, (self.id, *filter(None, (self.pv_id,))))
         solar = (self.solar_channel,) if self.solar else ()
@@ -72,12 +72,12 @@ class Meter:
 
     @property
     def requests_per_day(self) -> int:
-        """How many requests one day of this meter takes."""
+        """The number of requests for one day of this meter."""
         return len(self.channels)
 
     @property
     def channels(self) -> tuple[tuple[str, int], ...]:
-        """Device and channel of each of them: the grid's, then the solar's where that is requested apart."""
+        """Device and channel of each request: the grid's, then solar's if it needs its own request."""
         if self.kind is Kind.EM3:
             return tuple((device, 0) for device in (self.id, self.pv_id) if device is not None)
         solar = ((self.id, self.solar_channel),) if self.solar else ()
@@ -86,10 +86,10 @@ class Meter:
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """One Shelly account: where its data lives and the key to it.
+    """One Shelly account: its server and its key.
 
     `base_url` has a scheme and a host, no path: `https://shelly-12-eu.shelly.cloud`.
-    The key never shows: not in `repr`, not in an error.
+    The key is neither in `repr` nor in any error.
     """
 
     name: str

@@ -1,6 +1,6 @@
-"""A body of the cloud's -> the energy of a day, or the totals of many days. Pure.
+"""A body of an answer -> the energy of a day, or the totals of many days. Pure.
 
-Believes nothing: what breaks the API's format is an `AnswerError`.
+Everything is checked: what breaks the API's format is an `AnswerError`.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _MAX_PARTS = 50_000  # three phases of a long day in many tariffs have 20,000; a
 
 
 def parse_body(data: bytes) -> dict[str, Any]:
-    """The JSON object in `data`. Numbers with a point are `Decimal`; `AnswerError` for anything else."""
+    """The JSON object in `data`, numbers with a point as `Decimal`. Raises `AnswerError`."""
     if sum(map(data.count, (b",", b"[", b"{"))) > _MAX_PARTS:
         raise AnswerError("body", "more values than any answer has")
     try:
@@ -52,7 +52,7 @@ def _decimal(text: str) -> Decimal:
         raise AnswerError("body", "a number with too many digits")
     try:
         number = Decimal(text)
-    except InvalidOperation as error:  # an exponent that even Decimal has no room for
+    except InvalidOperation as error:  # an exponent too large for Decimal
         raise AnswerError("body", "a number out of all range") from error
     if not -50 < number.adjusted() < 50:
         raise AnswerError("body", "a number out of all range")
@@ -78,28 +78,28 @@ def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 LOCAL_STAMP = re.compile(r"(\d{4}-\d\d-\d\d)[ T](\d\d):(\d\d):(\d\d)", re.ASCII)
 UTC_STAMP = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.0+)?Z", re.ASCII)
-MOST_TARIFFS = 16  # more than anybody sells
+MOST_TARIFFS = 16  # more than any contract has
 MOST_ROWS = 30 * MOST_TARIFFS  # hours of a long day
-MOST_WH = 10_000_000  # of an hour or a day, whatever measured it: 25 hours of three phases at 400 A
+MOST_WH = 10_000_000  # of an hour or a day of any device: 25 hours of three phases at 400 A
 _HOUR_S = 3600
-_CLOCK_TOLERANCE_S = 3600  # this machine's clock may be behind; the hour is left out all the same
-_REST_TARIFF = "0"  # also of a row that names none
-_ENOUGH_COPIES = 3  # one hour may be half and half by chance
+_CLOCK_TOLERANCE_S = 3600  # this machine's clock may be behind; such an hour is left out
+_REST_TARIFF = "0"  # also of a row without a tariff
+_ENOUGH_COPIES = 3  # in one hour remainder and sum may be equal by chance
 _LATE, _EARLY = 20, 5  # clocks are changed at night
-_SHIFT_S = 7200  # no country has ever put its clocks further
+_SHIFT_S = 7200  # no country has ever changed its clocks by more
 
 
 class Energy(NamedTuple):
-    """One hour of one channel, Wh: from and to whatever the clamp is on."""
+    """One hour of one channel, Wh, in both directions of the clamp."""
 
     consumption_wh: Decimal
     reversed_wh: Decimal | None
 
 
 class Anomaly(NamedTuple):
-    """An hour that the answer tells in a way nobody can be sure of; it counts as missing.
+    """An hour that is impossible or ambiguous in the answer; it counts as missing.
 
-    `field` is the row's, or a phase's: `consumption`, `history[1].reversed`, `tariff_id`.
+    `field` is of the row, or of a phase: `consumption`, `history[1].reversed`, `tariff_id`.
     """
 
     ts: int
@@ -109,10 +109,10 @@ class Anomaly(NamedTuple):
 
 @dataclass(slots=True)
 class ChannelHours:
-    """What one channel measured, by the start of the hour; only hours that are over.
+    """The energy of one channel by the start of the hour, epoch seconds; only finished hours.
 
-    `doubtful`: hours of a fall-back day that came once where two were due. `unfinished`: what is told of
-    hours that are not over, or not long enough.
+    `doubtful`: first hours of repeated pairs with one row instead of two. `unfinished`: the reported energy
+    of hours that have not ended, or ended less than ten minutes ago.
     """
 
     energy: dict[int, Energy] = field(default_factory=dict)
@@ -123,10 +123,10 @@ class ChannelHours:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One row as the server gave it; `energy` is `None` where the row says missing.
+    """One row as received; `energy` is `None` if it is missing.
 
-    `tariff` is `None` only there: a row with data that names no tariff has the tariff `"0"`. `phases`
-    is what each phase of a 3EM had in the hour that the row sums up. Any finite number may stand there.
+    `tariff` is `None` only then: a row with data and no tariff has the tariff `"0"`. `phases` is the energy
+    of each phase of a 3EM. The numbers are finite, but not checked further.
     """
 
     stamp: str
@@ -136,16 +136,15 @@ class Row:
 
 
 def hours_of(rows: Sequence[Row], day: LocalDay, now: datetime, name: str, most_wh: int) -> ChannelHours:
-    """The energy of each hour of `day` that the rows tell and that was over ten minutes before `now`.
+    """The energy of each hour of `day` in the rows that ended at least ten minutes before `now`.
 
-    Until then the cloud may tell a part of an hour that it has not received whole. `name` is the
-    field to blame: `history`. `most_wh` is the most that an hour can have; one that has more, or less
-    than nothing, is an anomaly. Raises `AnswerError`.
+    Earlier the cloud may have only a part of the hour. `name` is the field for errors: `history`. An hour
+    above `most_wh` or below zero is an anomaly. Raises `AnswerError`.
     """
     buckets = _lay_out(rows, day, name)
     has_copies = has_copies_in(list(buckets.values()), most_wh=most_wh)
-    # Also while the second hour is under way: the row may hold a part of it already.
-    fat = {first: second for first, second in day.twins if day.hours.index(second) not in buckets}
+    # Also during the second hour: the row may already contain a part of it.
+    merged = {first: second for first, second in day.repeated_hours if day.hours.index(second) not in buckets}
     found = ChannelHours()
     for place, parts in buckets.items():
         ts = day.hours[place]
@@ -153,17 +152,17 @@ def hours_of(rows: Sequence[Row], day: LocalDay, now: datetime, name: str, most_
         if all(part.energy for part in parts) and ts > now.timestamp() + _CLOCK_TOLERANCE_S:
             raise AnswerError(f"{name}.datetime", "it has data of an hour in the future")
         is_finished = end + ARRIVAL_S <= now.timestamp()
-        lasts_s = day.end_of(fat.get(ts, ts)) - ts
-        anomalies = found.anomalies if is_finished else []  # an hour under way is in no doubt yet
+        lasts_s = day.end_of(merged.get(ts, ts)) - ts
+        anomalies = found.anomalies if is_finished else []  # an unfinished hour is no anomaly yet
         energy = whole(ts, parts, anomalies, has_copies=has_copies, most_wh=most_wh * lasts_s // _HOUR_S)
         if energy is not None:
             (found.energy if is_finished else found.unfinished)[ts] = energy
-    found.doubtful.update(first for first in fat if first in found.energy)
+    found.doubtful.update(first for first in merged if first in found.energy)
     return found
 
 
 def parse_rows(raw: Any, name: str, most_rows: int = MOST_ROWS) -> list[Row]:
-    """The rows of one list of an answer. Raises `AnswerError` with the place of what is wrong."""
+    """The rows of one list of an answer. Raises `AnswerError`; `name` is the field for errors."""
     if not isinstance(raw, list):
         raise AnswerError(name, "not a list")
     if len(raw) > most_rows:
@@ -201,14 +200,18 @@ def _wh(value: Any, name: str) -> Decimal:
 
 
 def _lay_out(rows: Sequence[Row], day: LocalDay, name: str) -> dict[int, list[Row]]:
-    """The rows by the index of their hour, each hour's in a list of its own."""
+    """The rows by the index of their hour.
+
+    Rows are assigned to the hours of the day in order. This distinguishes the two equal local hours in
+    autumn.
+    """
     buckets: dict[int, list[Row]] = {}
     place = -1
     for number, row in enumerate(rows):
         at = f"{name}[{number}].datetime"
         candidates = _hours_for(row, day, at)
         if not candidates:
-            continue  # a placeholder of an hour that the day has not
+            continue  # a placeholder of an hour that is not in the day
         if place in candidates and is_part(row, buckets[place]):
             buckets[place].append(row)
             continue
@@ -223,18 +226,18 @@ def _lay_out(rows: Sequence[Row], day: LocalDay, name: str) -> dict[int, list[Ro
         place = later[0]
         buckets[place] = [row]
     if rows and not buckets and not any(row.stamp.startswith(day.date.isoformat()) for row in rows):
-        # Another day's, though all it tells are zeros and gaps; a skipped hour's placeholder is not.
-        raise AnswerError(f"{name}.datetime", "none of the rows is of the day that was asked for")
+        # An answer for another day, even if it has only zeros and gaps; not one with skipped hours only.
+        raise AnswerError(f"{name}.datetime", "none of the rows is of the day that was requested")
     return buckets
 
 
 def _hours_for(row: Row, day: LocalDay, at: str) -> list[int]:
-    """The indices of the hours that the row's stamp may mean; none for harmless rows of no hour."""
+    """The indices of the hours that the row's stamp may be of; none for rows of no hour without data."""
     if UTC_STAMP.fullmatch(row.stamp):
         ts = epoch_of(row.stamp, at)
         places = [place for place, start in enumerate(day.hours) if start == ts]
         contradicts = day.start - _SHIFT_S <= ts < day.end + _SHIFT_S
-        reason = "not an hour of the day that was asked for"
+        reason = "not an hour of the day that was requested"
     else:
         match = LOCAL_STAMP.fullmatch(row.stamp)
         if match is None:
@@ -255,19 +258,19 @@ def _hours_for(row: Row, day: LocalDay, at: str) -> list[int]:
 
 
 def _may_be_another_hour(row: Row, parts: Sequence[Row], label: int) -> bool:
-    """Whether a row for the hour of `parts` has measured another hour: the clocks were put back there."""
+    """Whether a second row for the hour of `parts` may be of a repeated hour that our rules do not have."""
     beside = [part.energy for part in parts if part.tariff == row.tariff and part.energy is not None]
     at_night = label >= _LATE or label < _EARLY
     return at_night and row.energy is not None and any(row.energy != each for each in beside)
 
 
 def _minutes_at(day: LocalDay, place: int) -> str:
-    """Where a zone shifts by half an hour, one hour of the year starts at half past."""
+    """Minutes and seconds of the hour's start: not 0000 after a change of the clocks by half an hour."""
     return datetime.fromtimestamp(day.hours[place], day.zone).strftime("%M%S")
 
 
 def epoch_of(stamp: str, at: str) -> int:
-    """The moment that a UTC stamp names. `at` is the field to blame. Raises `AnswerError`."""
+    """A UTC stamp in epoch seconds. `at` is the field for errors. Raises `AnswerError`."""
     try:
         return int(datetime.strptime(stamp[:19], "%Y-%m-%dT%H:%M:%S").replace(tzinfo=UTC).timestamp())
     except ValueError as error:
@@ -275,22 +278,20 @@ def epoch_of(stamp: str, at: str) -> int:
 
 
 def is_part(row: Row, parts: Sequence[Row]) -> bool:
-    """Whether the row is one more tariff's part of the hour that `parts` already tell."""
-    told = {part.tariff for part in parts}
-    return row.tariff is not None and None not in told and row.tariff not in told
+    """Whether the row is of another tariff of the same hour as `parts`."""
+    tariffs = {part.tariff for part in parts}
+    return row.tariff is not None and None not in tariffs and row.tariff not in tariffs
 
 
 def whole(
     ts: int, parts: Sequence[Row], anomalies: list[Anomaly], *, has_copies: bool, most_wh: int = MOST_WH
 ) -> Energy | None:
-    """The energy of an hour or a day: its only part, or all parts' sum; `None` where not known.
+    """The energy of an hour or a day: the sum of its tariffs' parts; `None` if it is not known.
 
-    An impossible number in any part, or a sum above `most_wh`, makes the whole an anomaly: a clamp's
-    noise around zero is no zero, and which of the parts is right nobody knows.
+    An impossible number in any part, or a sum above `most_wh`, makes it an anomaly.
 
-    Nobody knows whether a `"0"` part beside others is a rest or a copy of their sum. It is dropped
-    where the day shows that it is a copy, counts for nothing where it is zero, and else the hour is
-    not told.
+    A part of tariff `"0"` beside others may be the remainder or a copy of their sum. It is ignored if the
+    day shows that it is a copy (`has_copies`) or if it is zero; else the hour is an anomaly.
     """
     known = [part.energy for part in parts if part.energy is not None]
     if len(known) < len(parts):
@@ -301,7 +302,10 @@ def whole(
     if rest is not None and others is not None and any(rest):
         energy = others
         if not has_copies:
-            doubt = doubt or ("tariff_id", "a part of tariff 0 that may be a rest or a copy")
+            doubt = doubt or (
+                "tariff_id",
+                "several tariffs and a tariff 0 that may be the remainder or the total",
+            )
     doubt = doubt or _impossible_in(energy, most_wh)
     if doubt is None:
         return energy
@@ -310,7 +314,7 @@ def whole(
 
 
 def _impossible(parts: Sequence[Row], most_wh: int) -> Iterator[tuple[str, str]]:
-    """Field and reason of what cannot be in these rows; a phase has at most a third."""
+    """Field and reason of each impossible number in these rows; a phase may have a third of `most_wh`."""
     for part in parts:
         if part.energy is not None and (doubt := _impossible_in(part.energy, most_wh)):
             yield doubt
@@ -329,9 +333,9 @@ def _impossible_in(energy: Energy, most_wh: int) -> tuple[str, str] | None:
 
 
 def has_copies_in(hours: Sequence[Sequence[Row]], *, most_wh: int = MOST_WH) -> bool:
-    """Whether `"0"` is a copy of the others' sum: equal in every hour of the day that has both.
+    """Whether tariff `"0"` is a copy of the others' sum: equal in every hour of the day that has both.
 
-    Hours with an impossible number show nothing.
+    Hours with an impossible number are left out.
     """
     pairs = [
         _rest_and_others(parts)
@@ -361,9 +365,9 @@ _WH_PER_KWH = Decimal(1000)
 
 @dataclass(frozen=True, slots=True)
 class DayAnswer:
-    """The bodies for one day of one meter: the grid's, and the solar's where that is requested apart.
+    """The bodies for one day of one meter: grid, and solar if it needs its own request.
 
-    The ages are the seconds since each was requested: only hours that had ended by then are complete.
+    `*_age_s`: seconds since the request was started. Only hours that had ended by then are complete.
     """
 
     date: date
@@ -375,9 +379,9 @@ class DayAnswer:
 
 @dataclass(frozen=True, slots=True)
 class ReadDay:
-    """One day as the cloud tells it, and what in it nobody can be sure of.
+    """One day from the cloud, and the hours that are impossible or ambiguous.
 
-    `unfinished`: import and export, kWh, that are told of hours that are not over. They are not stored.
+    `unfinished`: reported import and export, kWh, of hours that are not finished. They are not stored.
     """
 
     energy_day: EnergyDay
@@ -386,9 +390,9 @@ class ReadDay:
 
 
 def read_day(answer: DayAnswer, meter: Meter, now: datetime) -> ReadDay:
-    """The hours that were over when the day was asked for, in kWh, scaled and with the discard taken off.
+    """The hours that were finished when the day was requested, kWh, scaled and with the discard subtracted.
 
-    `now` is when the answer was there. Raises `AnswerError`; nothing of such an answer may be stored.
+    `now` is when the answer was received. Raises `AnswerError`; then nothing of it may be stored.
     """
     day = local_day(answer.date, zone_of(answer.grid, meter))
     grid = _channel(answer.grid, day, meter, now - timedelta(seconds=answer.grid_age_s))
@@ -411,11 +415,11 @@ def read_day(answer: DayAnswer, meter: Meter, now: datetime) -> ReadDay:
 
 
 def zone_of(body: Mapping[str, Any], meter: Meter) -> ZoneInfo:
-    """The zone that the answer's local times are in. Raises `AnswerError`.
+    """The zone of the answer's local times. Raises `AnswerError`.
 
-    An answer with UTC stamps may call its zone UTC although the device's is another; then the
-    configured one tells where the local day begins. It also counts where this machine's list of zones
-    lacks the one that the answer names; without it that is `ZoneUnknown`.
+    An answer with UTC stamps may have the zone UTC although the device's is another; then the configured
+    zone is used. So it is if this machine's list lacks the zone of the answer; without a configured one
+    `ZoneUnknown` is raised.
     """
     name = body.get("timezone")
     if not isinstance(name, str):
@@ -448,7 +452,7 @@ def _channel(body: Mapping[str, Any], day: LocalDay, meter: Meter, now: datetime
 
 
 def rows_of(body: Mapping[str, Any], meter: Meter, most_rows: int = MOST_ROWS) -> tuple[list[Row], str]:
-    """The rows that count in a body of that kind of device, and their field. Raises `AnswerError`."""
+    """The rows to use from a body of that kind of device, and their field. Raises `AnswerError`."""
     if meter.kind is Kind.EM3:
         return _three_phase_rows(body, most_rows), "sum"
     history = body.get("history")
@@ -458,7 +462,7 @@ def rows_of(body: Mapping[str, Any], meter: Meter, most_rows: int = MOST_ROWS) -
 
 
 def _three_phase_rows(body: Mapping[str, Any], most_rows: int) -> list[Row]:
-    """The rows of `sum`; one that lacks a phase is missing, for a sum of two phases is a wrong number."""
+    """The rows of `sum`; one without all three phases is missing, because its sum is too small."""
     phases = body.get("history")
     if "sum" not in body:
         raise AnswerError("sum", 'absent: if the device is an EM with clamps, set kind = "em" (--kind em)')
@@ -499,16 +503,16 @@ def _solar_kwh(ts: int, grid: ChannelHours, solar: ChannelHours | None, meter: M
     return max(Decimal(0), energy.consumption_wh / _WH_PER_KWH - meter.pv_kwh_discard)
 
 
-SPAN_DAYS = 30  # by the day in everybody's experience; see `shelly-cloud-api`: from 5 days on
+SPAN_DAYS = 30  # such spans come in days; see `shelly-cloud-api`: from 5 days on
 _LEAST_DAYS = 7  # a span of up to four days may come in hours
-_MOST_HOURS = 26  # of a day, for what it can measure at most
+_MOST_HOURS = 26  # of a day, for its upper bound
 _DAY = timedelta(days=1)
-_AROUND = 2 * _DAY  # of days further off nobody needs to know when they begin: the calendar may end there
+_AROUND = 2 * _DAY  # beyond it the start of a day is not computed: the calendar may end there
 
 
 @dataclass(frozen=True, slots=True)
 class TotalsAnswer:
-    """The bodies for the totals of the days from `first` to `last`: the grid's, and the sun's."""
+    """The bodies for the totals of the days from `first` to `last`: grid, and solar if it has its own."""
 
     first: date
     last: date
@@ -518,12 +522,11 @@ class TotalsAnswer:
 
 @dataclass(frozen=True, slots=True)
 class SpanTotals:
-    """The totals that an answer tells, by day; days that it says nothing of are not in it.
+    """The totals in an answer, by day.
 
-    `uncertain` are days of which nobody can be sure: their tariffs' parts, or a number that cannot be.
-    `with_data` are days of which the
-    grid clamp counted something. `of_utc_days`: the rows begin at UTC midnight, so that no total is one of
-    a local day: there are none then, and `with_data` has the days on either side, too.
+    `uncertain`: days with an ambiguous tariff 0 or an impossible number. `with_data`: days on which the grid
+    clamp counted something. `of_utc_days`: the rows are of UTC days, so there are no totals of local days,
+    and `with_data` has the days before and after, too.
     """
 
     zone: ZoneInfo
@@ -534,13 +537,13 @@ class SpanTotals:
 
 
 def span_before(first: date, last: date, days: int) -> tuple[date, date]:
-    """The newest span of `days` days in `[first, last]`; at least a week, however few are left."""
+    """The newest span of `days` days in `[first, last]`; at least a week, even if fewer are left."""
     start = max(first, last - (days - 1) * _DAY)
     return min(start, last - (_LEAST_DAYS - 1) * _DAY), last
 
 
 def spans(first: date, last: date) -> Iterator[tuple[date, date]]:
-    """The spans to ask for, newest first: 30 days each, the oldest at least a week, however few are left."""
+    """The spans to request, newest first: 30 days each, the oldest at least a week."""
     while first <= last:
         span = span_before(first, last, SPAN_DAYS)
         yield span
@@ -557,10 +560,10 @@ def read_totals(answer: TotalsAnswer, meter: Meter) -> SpanTotals:
     if answer.solar is not None:
         if zone_of(answer.solar, meter).key != zone.key:
             raise AnswerError("timezone", "the solar device is in another time zone than the grid device")
-        told = _channel_totals(answer.solar, answer, meter, zone)
-        solar = told.energy
-        doubts |= told.doubts
-        of_utc_days = of_utc_days or told.of_utc_days
+        sun = _channel_totals(answer.solar, answer, meter, zone)
+        solar = sun.energy
+        doubts |= sun.doubts
+        of_utc_days = of_utc_days or sun.of_utc_days
     with_data = {day for day, energy in grid.energy.items() if any(energy)} | grid.doubts
     if of_utc_days:
         with_data = {day + step for day in with_data for step in (-_DAY, 0 * _DAY, _DAY)}
@@ -584,7 +587,7 @@ def _total(grid: Energy, solar: Energy | None, meter: Meter, hours: int) -> DayT
 
 @dataclass(slots=True)
 class _ChannelTotals:
-    """The energy of each day that a body tells, and the days that it tells doubtfully."""
+    """The energy of each day in a body, and the uncertain days."""
 
     energy: dict[date, Energy] = field(default_factory=dict)
     doubts: set[date] = field(default_factory=set)
@@ -624,7 +627,7 @@ def _by_day(
         found.of_utc_days = found.of_utc_days or not is_local
         if not answer.first - (0 if is_local else 1) * _DAY <= day <= answer.last:
             if row.energy is not None and any(row.energy):
-                raise AnswerError(at, "data of a day that was not asked for")
+                raise AnswerError(at, "data of a day that was not requested")
             continue
         if day < newest or (day in parts and not is_part(row, parts[day])):
             raise AnswerError(at, "rows are out of order, or a day comes twice")
@@ -634,7 +637,7 @@ def _by_day(
 
 
 def _day_of(row: Row, answer: TotalsAnswer, zone: ZoneInfo, at: str) -> tuple[date, bool]:
-    """The day that starts at the row's stamp, and whether it is a local one; else one of UTC."""
+    """The day that starts at the row's stamp, and whether it is a local day (true) or one of UTC."""
     if UTC_STAMP.fullmatch(row.stamp):
         moment = datetime.fromtimestamp(epoch_of(row.stamp, at), UTC)
         if not answer.first - _AROUND <= moment.date() <= answer.last + _AROUND:

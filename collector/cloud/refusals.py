@@ -1,7 +1,7 @@
-"""Status and body of a refusal -> the error it means. Pure.
+"""Status and body of an error response -> the error to raise. Pure.
 
-What is known of the cloud's refusals was read from other clients' logs (nothing is official): the
-rate limit answers 401 with `max_req`, so a 401 alone says nothing about the key.
+The cloud's error responses are known from other clients' logs (nothing is official): beyond the rate
+limit it answers 401 with `max_req`, so a 401 alone does not mean that the key is wrong.
 """
 
 from __future__ import annotations
@@ -29,17 +29,17 @@ _AGAIN_LATER = (408, 425)
 
 
 def read_answer(status: int, data: bytes, retry_after: str | None, date: str | None) -> dict[str, Any]:
-    """The body of a good answer. Raises what any other one means, and `AnswerError`.
+    """The body of a successful response. Raises `SourceError` for any other, and `AnswerError`.
 
-    `retry_after` and `date` are the headers of these names, as they came.
+    `retry_after` and `date` are the headers of these names.
     """
-    wait_s = seconds_asked(retry_after, date)
+    wait_s = retry_after_seconds(retry_after, date)
     if status == _OK:
         if not data.lstrip()[:1] == b"{":
             raise Unavailable("the answer is not the cloud's (a captive portal, a proxy or maintenance?)")
         body = parse_body(data)
         if body.get("isok", True) is not True:
-            raise _named(body, Unavailable("the cloud says no and does not say why"), wait_s)
+            raise _named(body, Unavailable("the cloud answered isok=false without a reason"), wait_s)
         return body
     try:
         body = parse_body(data)
@@ -49,7 +49,7 @@ def read_answer(status: int, data: bytes, retry_after: str | None, date: str | N
 
 
 def _named(body: Mapping[str, Any], otherwise: SourceError, wait_s: float | None) -> SourceError:
-    """The error that the body names; `otherwise` where it names none of those known."""
+    """The error that the body names; `otherwise` if it names no known one."""
     errors = body.get("errors")
     names = set(errors) if isinstance(errors, dict) else set()
     if "max_req" in names:
@@ -73,8 +73,8 @@ def _by_status(status: int, wait_s: float | None) -> SourceError:
     return Unavailable(f"the cloud answered {status}", wait_s)
 
 
-def seconds_asked(retry_after: str | None, date: str | None) -> float | None:
-    """What `Retry-After` asks for, in seconds: a number, or a date beside the answer's own `Date`."""
+def retry_after_seconds(retry_after: str | None, date: str | None) -> float | None:
+    """The seconds in `Retry-After`: a number, or a date minus that of `Date`; `None` if invalid."""
     if retry_after is None or len(retry_after) > 64:
         return None
     try:
@@ -93,6 +93,6 @@ def _seconds_between(earlier: str | None, later: str) -> float | None:
 
 
 def moment_of(text: str) -> datetime:
-    """The moment that an HTTP date names; `ValueError`, `TypeError` or `OverflowError` for anything else."""
+    """The time of an HTTP date. Raises `ValueError`, `TypeError` or `OverflowError`."""
     moment = parsedate_to_datetime(text)
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)

@@ -1,4 +1,4 @@
-"""RetryPolicy: how often a request is tried again and how long it waits in between; as data."""
+"""RetryPolicy: how often a request is retried and how long it waits in between, as data."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 OnRetry = Callable[[SourceError, int, float], None]
-"""Told of each further attempt: the error, the attempts so far, the seconds until the next one."""
+"""Called before each retry with the error, the attempts so far, the seconds until the next one."""
 
 
 @dataclass(frozen=True, slots=True)
 class RetryPolicy:
-    """How one request is tried again. Waits double from `wait_initial_s` to `wait_max_s`, plus jitter."""
+    """How one request is retried. Waits double from `wait_initial_s` to `wait_max_s`, plus jitter."""
 
     attempts: int = 4
     wait_initial_s: float = 2.0
@@ -27,16 +27,16 @@ class RetryPolicy:
     timeout_s: float = 30.0
 
     def once(self) -> RetryPolicy:
-        """The same, without a second attempt: how a source that is down is probed."""
+        """The same without retries, for probes during an outage."""
         return replace(self, attempts=1)
 
 
 async def retried(policy: RetryPolicy, on_retry: OnRetry, attempt: Callable[[], Awaitable[T]]) -> T:
-    """The result of `attempt`, tried again on retryable errors only; the last error as it came.
+    """The result of `attempt`, retried on retryable errors only. Raises the last error.
 
-    After a rate limit there is no wait here: the pacer holds the whole account off.
+    After a rate limit there is no wait here: the pacer pauses the whole account.
     """
-    # Not above: whoever only reads the settings, which have a policy, does without it.
+    # Not above: reading the settings, which have a policy, needs no tenacity.
     from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_attempt
     from tenacity.wait import wait_exponential, wait_random
 
@@ -49,7 +49,7 @@ async def retried(policy: RetryPolicy, on_retry: OnRetry, attempt: Callable[[], 
             return 0.0
         return max(backoff(state), min(error.retry_after_s or 0.0, policy.wait_max_s))
 
-    def tell(state: RetryCallState) -> None:
+    def notify(state: RetryCallState) -> None:
         on_retry(_error_of(state), state.attempt_number, wait_s_of(state))
 
     def wait_s_of(state: RetryCallState) -> float:
@@ -59,12 +59,12 @@ async def retried(policy: RetryPolicy, on_retry: OnRetry, attempt: Callable[[], 
         retry=retry_if_exception_type(RETRYABLE),
         stop=stop_after_attempt(policy.attempts),
         wait=wait_s,
-        before_sleep=tell,
+        before_sleep=notify,
         reraise=True,
     )
     return await retrying(attempt)
 
 
 def _error_of(state: RetryCallState) -> SourceError:
-    """What the attempt failed with: only source errors are retried."""
+    """The error of the attempt: only source errors are retried."""
     return cast(SourceError, state.outcome and state.outcome.exception())

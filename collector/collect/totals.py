@@ -139,7 +139,7 @@ async def _read_down(collector: Collector, first: date, policy: RequestPolicy) -
     asked_at, days = int(now.timestamp()), set[date]()
     known = collector.availability
     if known is not None and known.is_usable and not known.is_due(now):
-        asked_at, newest, last, days = known.asked_at, known.last, known.first - _DAY, set(known.days())
+        asked_at, newest, last, days = known.requested_at, known.last, known.first - _DAY, set(known.days())
     totals = dict(collector.totals)
     length, is_growing = SPAN_DAYS, True
     while first <= last:

@@ -1,8 +1,8 @@
 """Local days and their hours: all daylight-saving logic, and the one read of the wall clock.
 
-A day's hours are the stretches of time that share one local hour label. They are named by the epoch
-seconds at which they start, so that nothing here ever compares or subtracts local times: two `fold`
-twins compare equal, and a skipped local time has the epoch of the real next hour.
+An hour of a day is the time during which one local hour label applies. It is identified by the epoch
+seconds of its start. Local times are never compared or subtracted: the two times of a repeated hour
+(`fold`) compare equal, and a skipped local time has the epoch of the real next hour.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from zoneinfo import ZoneInfo
 from collector.energy.zones import UTC_WITHOUT_DATA, other_name
 
 Clock = Callable[[], datetime]
-"""Gives the present moment, aware, in UTC. Read once per job; everything below takes dates."""
+"""Returns the current time, aware, in UTC. Read once per job; everything below takes dates."""
 
 ARRIVAL_S = 600  # ten minutes after its end the cloud has usually received the whole hour
 _DAY_S = 86400
@@ -36,24 +36,24 @@ _AREA = re.compile(
 
 
 def wall_clock() -> datetime:
-    """The present moment. The only read of the wall clock in the program."""
+    """The current time. The only read of the wall clock in the program."""
     return datetime.now(UTC)  # noqa: TID251
 
 
 class UnknownZone(ValueError):
-    """A name as the IANA list has them, which this machine's list has not: it may be older, or cut down."""
+    """The form of an IANA name, but not in this machine's list: it may be older, or reduced."""
 
 
 def is_zone_name(name: str) -> bool:
-    """Whether that may be the name of a zone, known here or not; false for hostile strings."""
+    """Whether the string has the form of a zone name, known here or not."""
     return len(name) <= 64 and _ZONE_NAME.fullmatch(name) is not None
 
 
 def zone_named(name: str) -> ZoneInfo:
-    """The IANA zone of that name, an old one included; `ValueError` for anything else, hostile strings too.
+    """The IANA zone of that name, old names included. Raises `ValueError` for any other string.
 
-    Raises `UnknownZone` where the name looks like one of the list's, or there is no list at all. UTC is known
-    without one.
+    Raises `UnknownZone` if the string has the form of an IANA name, or this machine has no list. UTC needs
+    none.
     """
     if not is_zone_name(name):
         raise ValueError("not the name of a time zone")
@@ -70,7 +70,7 @@ def zone_named(name: str) -> ZoneInfo:
 
 
 def known_zone(name: str | None) -> ZoneInfo | None:
-    """The zone of that name; `None` without a name, and where this machine does not know it."""
+    """The zone of that name; `None` without a name, or if this machine does not know it."""
     with suppress(ValueError):
         return None if name is None else zone_named(name)
     return None
@@ -96,12 +96,12 @@ class LocalDay:
     labels: tuple[int, ...]
 
     def hours_labelled(self, label: int) -> tuple[int, ...]:
-        """The starts of the hours with that label: none where it is skipped, two where repeated."""
+        """The starts of the hours with that label: none if it is skipped, two if it is repeated."""
         return tuple(ts for ts, each in zip(self.hours, self.labels, strict=True) if each == label)
 
     @property
-    def twins(self) -> tuple[tuple[int, int], ...]:
-        """The pairs of hours that share a label: `(first, second)`, empty on ordinary days."""
+    def repeated_hours(self) -> tuple[tuple[int, int], ...]:
+        """The pairs of hours with the same label: `(first, second)`; empty on ordinary days."""
         seen: dict[int, int] = {}
         pairs = []
         for ts, label in zip(self.hours, self.labels, strict=True):
@@ -116,23 +116,23 @@ class LocalDay:
         return self.hours[place] if place < len(self.hours) else self.end
 
     def is_over(self, now: datetime) -> bool:
-        """Whether the whole day lies in the past."""
+        """Whether the whole day is in the past."""
         return now.timestamp() >= self.end
 
     def has_arrived(self, now: datetime) -> bool:
         """Whether the cloud has usually received the day's last hour whole."""
         return now.timestamp() >= self.end + ARRIVAL_S
 
-    def with_twins_as_one(self) -> LocalDay:
-        """The same day for readers that key on local time: a repeated hour is one, two hours long."""
-        seconds = {second for _, second in self.twins}
+    def merge_repeated_hours(self) -> LocalDay:
+        """The same day with each repeated hour as one, two hours long: for readers that key on local time."""
+        seconds = {second for _, second in self.repeated_hours}
         kept = [(ts, label) for ts, label in zip(self.hours, self.labels, strict=True) if ts not in seconds]
         return replace(self, hours=tuple(ts for ts, _ in kept), labels=tuple(label for _, label in kept))
 
 
 @lru_cache(maxsize=64)
 def local_day(day: date, zone: ZoneInfo) -> LocalDay:
-    """That date in that zone. Its length may be anything: 23, 24, 25 hours, or none at all."""
+    """That date in that zone. It may have 23, 24 or 25 hours, another number, or none."""
     start, end = local_span(day, zone)
     hours: list[int] = []
     labels: list[int] = []
@@ -146,12 +146,12 @@ def local_day(day: date, zone: ZoneInfo) -> LocalDay:
 
 
 def local_span(day: date, zone: ZoneInfo) -> tuple[int, int]:
-    """The day's first moment and the next day's, epoch seconds: its length without its hours."""
+    """Start and end of the day, epoch seconds; cheaper than `local_day`."""
     return _first_moment(day, zone), _first_moment(day + timedelta(days=1), zone)
 
 
 def last_skip(zone: ZoneInfo, today: date) -> LocalDay | None:
-    """The newest day of the year before `today` on which an hour or more is skipped, and not all of it."""
+    """The newest day in the year before `today` on which an hour or more is skipped, but not all of it."""
     for number in range(1, 367):
         day = today - timedelta(days=number)
         start, end = local_span(day, zone)

@@ -1,4 +1,4 @@
-"""Whose energy an archive holds, and whether stored hours are a meter's. Pure."""
+"""The identity of an archive's meter, and whether stored hours are from that meter. Pure."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from collector.energy.totals import CLOUD_HALF_UNIT_KWH, decimals_of
 
 
 class Identity(NamedTuple):
-    """What an archive holds: the kind of its device, the ids of its devices, the clamps that count.
+    """The meter of an archive: the kind of its device, the ids of its devices, its clamps.
 
     `devices` are the grid's and, of a 3EM pair, the solar one's. `channels` are an EM's: the grid clamp
     and, where there is one, the solar clamp; a 3EM has none.
@@ -34,7 +34,7 @@ class Identity(NamedTuple):
 
 
 ENOUGH_HOURS = 6
-"""So many different hours that are not zero must be the same: two meters never share that many."""
+"""This many different hours above zero must be equal: two meters never have that many in common."""
 
 _MOST_REVISED = 8  # one hour of so many may have been revised since it was stored
 _SCALES = Decimal("0.0001"), Decimal(100)  # what grid_scale_factor may be
@@ -43,25 +43,25 @@ _ZERO, _ONE = Decimal(0), Decimal(1)
 
 
 class Match(StrEnum):
-    """How a stored day stands to the cloud's answer."""
+    """How a stored day compares with the cloud's answer."""
 
     AGREES = "agrees"
     DISAGREES = "disagrees"
-    UNDECIDED = "undecided"  # too few hours in common that say anything
+    UNDECIDED = "undecided"  # too few hours in common above zero
 
 
 def distinct_hours(readings: Iterable[HourReading]) -> int:
-    """How many different readings that are not zero there are."""
-    return len({each for each in readings if _is_telling(each)})
+    """The number of different readings that are not zero."""
+    return len({each for each in readings if _is_nonzero(each)})
 
 
 def match(stored: Mapping[int, HourReading], answered: Mapping[int, HourReading]) -> Match:
     """Compares hours by epoch seconds, kWh, within the stored numbers' own rounding.
 
-    `answered` is neither scaled nor discarded from: with which factor and discard the stored hours were
-    written is found from the numbers themselves, for it need not be what is configured now.
+    `answered` has neither factor nor discard applied: those of the stored hours are estimated from the
+    numbers, because they may differ from the ones configured now.
     """
-    pairs = [(hour, answered[ts]) for ts, hour in stored.items() if ts in answered and _is_telling(hour)]
+    pairs = [(hour, answered[ts]) for ts, hour in stored.items() if ts in answered and _is_nonzero(hour)]
     if distinct_hours(hour for hour, _ in pairs) < ENOUGH_HOURS:
         return Match.UNDECIDED
     half_unit = Decimal(5).scaleb(-_decimals(stored.values()) - 1)
@@ -70,9 +70,9 @@ def match(stored: Mapping[int, HourReading], answered: Mapping[int, HourReading]
         for discard in discards:
             same = [
                 hour
-                for hour, told in pairs
-                if _is_same_grid(hour, told, scale, half_unit, slack)
-                and _is_same_solar(hour, told, discard, half_unit)
+                for hour, cloud in pairs
+                if _is_same_grid(hour, cloud, scale, half_unit, slack)
+                and _is_same_solar(hour, cloud, discard, half_unit)
             ]
             revised = len(pairs) - len(same)
             if distinct_hours(same) >= ENOUGH_HOURS and revised * _MOST_REVISED <= len(pairs):
@@ -80,7 +80,7 @@ def match(stored: Mapping[int, HourReading], answered: Mapping[int, HourReading]
     return Match.DISAGREES
 
 
-def _is_telling(hour: HourReading) -> bool:
+def _is_nonzero(hour: HourReading) -> bool:
     return bool(hour.import_kwh or hour.export_kwh or hour.solar_kwh)
 
 
@@ -89,29 +89,29 @@ def _decimals(readings: Iterable[HourReading]) -> int:
 
 
 def _is_same_grid(
-    hour: HourReading, told: HourReading, scale: Decimal, half_unit: Decimal, slack: Decimal
+    hour: HourReading, cloud: HourReading, scale: Decimal, half_unit: Decimal, slack: Decimal
 ) -> bool:
     return all(
         abs(stored - scale * raw) <= half_unit + scale * CLOUD_HALF_UNIT_KWH + slack * stored
-        for stored, raw in ((hour.import_kwh, told.import_kwh), (hour.export_kwh, told.export_kwh))
+        for stored, raw in ((hour.import_kwh, cloud.import_kwh), (hour.export_kwh, cloud.export_kwh))
     )
 
 
-def _is_same_solar(hour: HourReading, told: HourReading, discard: Decimal, half_unit: Decimal) -> bool:
-    if hour.solar_kwh is None or told.solar_kwh is None:
+def _is_same_solar(hour: HourReading, cloud: HourReading, discard: Decimal, half_unit: Decimal) -> bool:
+    if hour.solar_kwh is None or cloud.solar_kwh is None:
         return True
-    wanted = max(_ZERO, told.solar_kwh - discard)
-    return abs(hour.solar_kwh - wanted) <= 2 * half_unit + CLOUD_HALF_UNIT_KWH
+    expected = max(_ZERO, cloud.solar_kwh - discard)
+    return abs(hour.solar_kwh - expected) <= 2 * half_unit + CLOUD_HALF_UNIT_KWH
 
 
 def _scale_of(
     pairs: Sequence[tuple[HourReading, HourReading]], half_unit: Decimal
 ) -> tuple[Decimal, Decimal]:
-    """The factor between the stored grid and the cloud's, and by which share of itself it may be off.
+    """The factor between the stored grid values and the cloud's, and its relative error.
 
     From the larger half of the hours, where the rounding of the stored numbers matters least.
     """
-    sums = [(hour.import_kwh + hour.export_kwh, told.import_kwh + told.export_kwh) for hour, told in pairs]
+    sums = [(hour.import_kwh + hour.export_kwh, cloud.import_kwh + cloud.export_kwh) for hour, cloud in pairs]
     sums = sorted(((stored, raw) for stored, raw in sums if stored and raw), reverse=True)
     larger = sums[: (len(sums) + 1) // 2]
     low, high = _SCALES
@@ -121,11 +121,11 @@ def _scale_of(
 
 
 def _discard_of(pairs: Sequence[tuple[HourReading, HourReading]]) -> Decimal:
-    """What was taken off each solar hour."""
+    """The kWh that were subtracted from each solar hour."""
     missing = [
-        told.solar_kwh - hour.solar_kwh
-        for hour, told in pairs
-        if hour.solar_kwh and told.solar_kwh is not None
+        cloud.solar_kwh - hour.solar_kwh
+        for hour, cloud in pairs
+        if hour.solar_kwh and cloud.solar_kwh is not None
     ]
     discard = median(missing) if missing else _ZERO
     return discard if _ZERO < discard <= _LARGEST_DISCARD_KWH else _ZERO

@@ -1,4 +1,4 @@
-"""What the data themselves cast doubt on: where the clamps sit, and the rules of the time zone. Pure."""
+"""Checks of the data themselves: where the clamps are, and the rules of the time zone. Pure."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ BRIGHT_MONTHS = range(4, 11)  # outside of them snow and polar night keep northe
 
 
 class Doubt(StrEnum):
-    """What looks wrong, the most telling first."""
+    """What looks wrong, the most significant first."""
 
-    CHANNELS_SWAPPED = "channels_swapped"  # the grid's is a roof, and the solar clamp's a house
+    CHANNELS_SWAPPED = "channels_swapped"  # the grid clamp measures a roof, the solar clamp a house
     GRID_LIKE_A_ROOF = "grid_like_a_roof"
     SOLAR_AT_NIGHT = "solar_at_night"
     EXPORT_AT_NIGHT = "export_at_night"
@@ -40,16 +40,16 @@ class Doubt(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Clamps:
-    """What the configuration says: whether solar is counted, and the kWh taken off each of its hours."""
+    """The configured clamps: whether solar is measured, and the kWh subtracted from each of its hours."""
 
     has_solar: bool = True
     pv_kwh_discard: Decimal = Decimal(0)
 
 
 def doubts(days: Sequence[EnergyDay], clamps: Clamps) -> tuple[Doubt, ...] | None:
-    """What looks wrong in these days; `None` where they are too few to say anything.
+    """What looks wrong in these days; `None` if they are too few.
 
-    Days with hours missing count for what they have.
+    Of days with hours missing the others count.
     """
     known = [day for day in days if day.readings]
     if len(known) < ENOUGH_DAYS:
@@ -70,10 +70,10 @@ def doubts(days: Sequence[EnergyDay], clamps: Clamps) -> tuple[Doubt, ...] | Non
 
 
 def _is_roof(days: Sequence[EnergyDay]) -> bool:
-    """Whether what is bought could be what a roof gives: nothing in any night, something at every noon.
+    """Whether import looks like a solar roof: nothing in any night, something at every noon.
 
-    Nothing is ever exported, as a grid's clamp would show it at a bright noon. And over the days it is
-    one bell, which rises and falls slowly.
+    Nothing is exported, as a grid clamp would measure it at a bright noon, and the means of the hours
+    form a bell.
     """
     nights = _nights(days)
     noons = [noon for day in days if (noon := _labelled(day, NOON_LABELS))]
@@ -89,7 +89,7 @@ def _is_roof(days: Sequence[EnergyDay]) -> bool:
 
 
 def _is_bell(by_label: Sequence[Decimal]) -> bool:
-    """Whether these means of the local hours have one peak by day, with slopes on the way to nothing."""
+    """Whether the means of the local hours have one peak by day, and fall to zero gradually on both sides."""
     best = max(by_label)
     least = max(best * SUN_SHARE, NIGHT_KWH)
     sunny = [label for label, mean in enumerate(by_label) if mean > least]
@@ -101,9 +101,9 @@ def _is_bell(by_label: Sequence[Decimal]) -> bool:
 
 
 def _is_house(days: Sequence[EnergyDay]) -> bool:
-    """Whether what is counted as solar could be what a house buys beside a roof that import is of.
+    """Whether solar looks like the import of a house whose roof is measured as import.
 
-    Something most nights, and less of it by day; the roof is not too small to be told from noise.
+    Something in most nights, and less by day; and the roof gives more than noise.
     """
     nights = [hour for night in _nights(days) for hour in night]
     noon, by_day, dark = (
@@ -140,11 +140,11 @@ def _exports_at_night(days: Sequence[EnergyDay]) -> bool:
 
 
 def _exports_too_much(days: Sequence[EnergyDay], clamps: Clamps) -> bool:
-    """Over all days: within one hour the clamps may disagree about which minute it was."""
+    """Summed over all days: within one hour the clamps may be a minute apart."""
     whole = [hour for hour in _hours(days) if hour.solar_kwh is not None]
     exported = sum((hour.export_kwh for hour in whole), Decimal(0))
     generated = sum((hour.solar_kwh or Decimal(0) for hour in whole), Decimal(0))
-    generated += len(whole) * clamps.pv_kwh_discard  # at most so much was taken off
+    generated += len(whole) * clamps.pv_kwh_discard  # at most that much was subtracted
     return exported > generated * EXPORT_MARGIN + EXPORT_SLACK_KWH
 
 
@@ -156,7 +156,7 @@ def _is_always_dark(days: Sequence[EnergyDay], clamps: Clamps) -> bool:
 
 
 def _nights(days: Sequence[EnergyDay]) -> list[list[HourReading]]:
-    """The dark hours of each date, where all that it has of them are known: in spring one is skipped."""
+    """The dark hours of each date for which all are known; in spring there is one less."""
     nights = [(_labelled(day, NIGHT_LABELS), sum(map(day.day.labels.count, NIGHT_LABELS))) for day in days]
     return [night for night, hours in nights if len(night) == hours]
 
@@ -191,14 +191,14 @@ def _mean(values: Sequence[Decimal]) -> Decimal:
 _BEGUN_S = 1800  # in the second half of an hour little may be left to come
 _KEPT_S = 86400
 _PROOFS = 3  # in a row: one hour may end when the power does
-_LATE_PROOFS = 48  # in a row: a slow meter is as late as that now and then
+_LATE_PROOFS = 48  # in a row: a slow meter is that late now and then
 _SLACK = Decimal("1.1")  # the energy of an hour's first minutes is not just their share of it
 _HOUR_S = 3600
-_MOST_HOURS = 3  # no law moves the clocks by more; who is later than that is offline
+_MOST_HOURS = 3  # no law moves the clocks by more; a meter that is later than that is offline
 
 
 class EarlyHours:
-    """The hours of one meter that were told before they were over, each to be compared with its end."""
+    """The hours of one meter that the cloud reported before their end, each compared with its final value."""
 
     def __init__(self) -> None:
         self._begun: dict[int, tuple[Decimal, Decimal]] = {}
@@ -208,14 +208,14 @@ class EarlyHours:
         self,
         unfinished: Mapping[int, tuple[Decimal, Decimal]],
         finished: Mapping[int, HourReading],
-        asked_at: datetime,
+        requested_at: datetime,
     ) -> bool | None:
-        """Takes an answer's hours, asked for at `asked_at`; import and export of unfinished ones, kWh.
+        """Adds an answer requested at `requested_at`: import and export of unfinished hours, kWh; final ones.
 
-        True once three hours in a row were whole when they had just begun, false where one was not,
-        `None` where the answer shows neither.
+        Returns true once three hours in a row had their final value when they had just begun, false if
+        one had not, `None` if the answer shows neither.
         """
-        now = asked_at.timestamp()
+        now = requested_at.timestamp()
         verdict = None
         for ts in sorted(self._begun.keys() & finished.keys()):
             is_whole = self._begun.pop(ts) == finished[ts][:2]
@@ -228,33 +228,34 @@ class EarlyHours:
 
 
 class LateHours:
-    """The newest hours of one meter, each told in part when it was over, to be compared with its end.
+    """The newest hours of one meter that still grew after their end, each compared with its final value.
 
-    A meter that is late by another span than whole hours has told more by then than the minutes since the
-    last full hour hold; one that is late by whole hours always, and to a few minutes, looks just like rules
-    that are old. And where the hour under way is not told in part, nothing of this can be seen.
+    Rules that are too old make a meter late by whole hours. One that is late by another time has reported
+    more than the minutes since the last full hour contain. One that is always late by whole hours, to a
+    few minutes, cannot be distinguished from old rules. Nothing can be seen if the cloud does not report
+    the current hour in part.
     """
 
     def __init__(self) -> None:
         self._forget(0)
 
     def _forget(self, hours: int) -> None:
-        """Begins anew, with a meter that is late by so many hours."""
+        """Starts again, with a meter that is late by that many hours."""
         self._late_by = hours
-        self._begun: dict[int, tuple[Decimal, Decimal]] = {}  # kWh told first, and how much of the hour it is
+        self._begun: dict[int, tuple[Decimal, Decimal]] = {}  # kWh reported first, share of the hour
         self._in_a_row = 0
-        self._told = self._due = Decimal(0)
+        self._reported = self._due = Decimal(0)
 
     def note(
-        self, answered: EnergyDay, unfinished: Mapping[int, tuple[Decimal, Decimal]], asked_at: datetime
+        self, answered: EnergyDay, unfinished: Mapping[int, tuple[Decimal, Decimal]], requested_at: datetime
     ) -> bool | None:
-        """Takes an answer, asked for at `asked_at`: hours that are over by the rules, and unfinished ones.
+        """Adds an answer requested at `requested_at`: hours ended by the rules, and unfinished ones, kWh.
 
-        True once 48 newest hours in a row had, when they should have been over, what the minutes since the
-        last full hour hold, and got the rest within as many hours as all others. False where one did not.
-        `None` where the answer shows neither.
+        Returns true once 48 newest hours in a row had, after their end by the rules, only the energy of the
+        minutes since the last full hour, and were completed as many hours later as all others; false if
+        one was not; `None` if the answer shows neither.
         """
-        now = asked_at.timestamp()
+        now = requested_at.timestamp()
         newest = max(answered.readings, default=0)
         verdict = self._compare(answered.readings, newest, now)
         if not answered.day.start <= now < answered.day.end:
@@ -273,27 +274,27 @@ class LateHours:
         return verdict
 
     def _compare(self, readings: Mapping[int, HourReading], newest: int, now: float) -> bool | None:
-        """Those after which a newer one has begun, with what was told of them first.
+        """Compares the hours before the newest with what was reported of them first.
 
-        Of a meter that is offline the newest hour does not grow either, which shows nothing.
+        The newest one does not count: it does not grow either while the meter is offline.
         """
         verdict = None
         for ts in sorted(self._begun):
             if now - ts >= _KEPT_S:
                 del self._begun[ts]
             elif ts in readings and ts < newest:
-                told, share = self._begun.pop(ts)
+                reported, share = self._begun.pop(ts)
                 whole = sum(readings[ts][:2], Decimal(0))
-                if told == whole == 0:
+                if reported == whole == 0:
                     continue
-                if told >= whole:
+                if reported >= whole:
                     self._forget(self._late_by)
                     return False
                 self._in_a_row += 1
-                self._told += told
+                self._reported += reported
                 self._due += whole * share
         if self._in_a_row >= _LATE_PROOFS:
-            verdict = self._told <= self._due * _SLACK
+            verdict = self._reported <= self._due * _SLACK
             if not verdict:
                 self._forget(self._late_by)
         return verdict

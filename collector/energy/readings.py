@@ -1,4 +1,4 @@
-"""HourReading and EnergyDay: what one local day of one meter measured; completeness and merging."""
+"""HourReading and EnergyDay: the readings of one local day of one meter; completeness and merging."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from collector.energy.days import LocalDay
 
 
 class HourReading(NamedTuple):
-    """One hour in kWh: from the grid, to the grid, from the sun; `None` where solar is not known."""
+    """One hour in kWh: from the grid, to the grid, solar; `None` if solar is not known."""
 
     import_kwh: Decimal
     export_kwh: Decimal
@@ -30,7 +30,7 @@ class HourReading(NamedTuple):
 
 
 class Revision(NamedTuple):
-    """A stored value that the cloud gave again, differently. kWh."""
+    """A stored value for which the cloud now returns another one. kWh."""
 
     ts: int
     column: str
@@ -42,8 +42,8 @@ class Revision(NamedTuple):
 class EnergyDay:
     """The known hours of one local day, by the epoch seconds of their start.
 
-    `doubtful` names hours of a fall-back day that came once where two were due: the value may hold
-    both, and nothing in the answer tells.
+    `doubtful`: first hours of repeated pairs for which the cloud returned one row instead of two: the value
+    may be of the first hour, or of both.
     """
 
     day: LocalDay
@@ -51,58 +51,58 @@ class EnergyDay:
     doubtful: frozenset[int] = frozenset()
 
     def missing_hours(self) -> tuple[int, ...]:
-        """The hours of the day that lack a value on any channel."""
+        """The hours of the day without a value on some channel."""
         return tuple(ts for ts in self.day.hours if not _is_whole(self.readings.get(ts)))
 
     def is_complete(self, now: datetime) -> bool:
-        """The day is over, and every hour it has is known on every channel. Nothing else counts."""
+        """Whether the day has ended and `is_whole`."""
         return self.day.is_over(now) and self.is_whole()
 
     def is_whole(self) -> bool:
-        """Every hour of the day is known on every channel, beyond doubt."""
+        """Whether every hour of the day has a value on every channel, and none is doubtful."""
         return not self.missing_hours() and not self.doubtful
 
     def rounded(self, decimals: int) -> EnergyDay:
         """The same with that many decimals."""
         return replace(self, readings={ts: hour.rounded(decimals) for ts, hour in self.readings.items()})
 
-    def with_twins_as_one(self) -> EnergyDay:
-        """A repeated hour's two readings as one, on the first; left out where only one is known."""
+    def merge_repeated_hours(self) -> EnergyDay:
+        """The same with a repeated hour's two readings added up on the first; left out if one is missing."""
         readings = dict(self.readings)
-        for first, second in self.day.twins:
+        for first, second in self.day.repeated_hours:
             pair = readings.get(first), readings.pop(second, None)
             if pair[0] is None or first in self.doubtful:
-                continue  # one row that may hold both hours stands for both, and stays doubtful
+                continue  # one row that may contain both hours counts for both, and stays doubtful
             if pair[1] is None:
                 del readings[first]
             else:
                 readings[first] = _sum(pair[0], pair[1])
-        return replace(self, day=self.day.with_twins_as_one(), readings=readings)
+        return replace(self, day=self.day.merge_repeated_hours(), readings=readings)
 
 
 def merged(stored: EnergyDay, answered: EnergyDay) -> tuple[EnergyDay, tuple[Revision, ...]]:
-    """What is known after reading a day again: the new where it is known, else the stored.
+    """The stored day with the answered values in place of older ones, and what changed.
 
-    Nothing stored is lost, and nothing is counted twice: of a repeated hour, a value that may hold
-    both hours never stands beside the other one.
+    Nothing stored is lost, and nothing is counted twice: the result never has a value that may contain both
+    repeated hours together with the second one.
     """
-    second_of = dict(answered.day.twins)
-    first_of = {second: first for first, second in answered.day.twins}
+    second_of = dict(answered.day.repeated_hours)
+    first_of = {second: first for first, second in answered.day.repeated_hours}
     readings = dict(stored.readings)
     doubtful = set(stored.doubtful)
     revisions: list[Revision] = []
     for ts, new in answered.readings.items():
         old = readings.get(ts)
         if ts in answered.doubtful:
-            told_apart = old is not None and ts not in stored.doubtful
-            if told_apart or second_of.get(ts) in readings:
+            is_separate = old is not None and ts not in stored.doubtful
+            if is_separate or second_of.get(ts) in readings:
                 continue
             doubtful.add(ts)
         elif first_of.get(ts) in doubtful:
-            continue  # the first may hold this one too
+            continue  # the first may contain this one too
         elif ts in doubtful:
             if old is not None and old.solar_kwh is not None and new.solar_kwh is None:
-                continue  # the stored solar may be of both hours: it must not stay beside the new grid
+                continue  # the stored solar may be of both hours, and the new grid value is of one
             doubtful.discard(ts)
         readings[ts] = new if old is None else _newest(old, new)
         if old is not None:

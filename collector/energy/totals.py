@@ -1,4 +1,4 @@
-"""What is stored of a day against the cloud's total of it. Pure."""
+"""A day's stored hours compared with the cloud's total of the day. Pure."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ from typing import NamedTuple
 
 from collector.energy.readings import HourReading
 
-_LEAST_DECIMALS = 3  # of files that say 0.25 where others say 0.2500
+_LEAST_DECIMALS = 3  # of files with 0.25 where others have 0.2500
 _ZERO = Decimal(0)
 
 CLOUD_HALF_UNIT_KWH = Decimal("0.000005")
-"""How far a number of the cloud may be off by its rounding: it gives hundredths of a Wh."""
+"""The largest rounding error of a number from the cloud: it sends hundredths of a Wh."""
 
 
 @dataclass(frozen=True, slots=True)
 class DaySums:
-    """What is stored of a day: kWh, added over its hours; of solar only what is known.
+    """Sums over a day's stored hours, kWh; solar over the hours that have it.
 
-    `decimals`: of the stored numbers, so that a day of them may be off by their rounding.
+    `decimals` of the stored numbers: their rounding errors add up.
     """
 
     import_kwh: Decimal
@@ -35,11 +35,10 @@ NOTHING_STORED = DaySums(_ZERO, _ZERO, _ZERO, 0, 4)
 
 @dataclass(frozen=True, slots=True)
 class DayTotal:
-    """What the cloud says of a day in total: kWh, scaled as the hours are.
+    """The cloud's total of a day, kWh, scaled as the hours are.
 
-    Solar lies from `solar_low_kwh` to `solar_high_kwh`, for a total does not tell how much a discard
-    took off each hour; `None` where solar is not told. `scale` is what import and export were
-    multiplied with.
+    Solar is between `solar_low_kwh` and `solar_high_kwh`, because the discard is subtracted from each hour
+    and the total does not show the hours; `None` without solar. `scale` is the factor of import and export.
     """
 
     import_kwh: Decimal
@@ -58,7 +57,7 @@ class Difference(NamedTuple):
 
 
 def sums_of(readings: Iterable[HourReading], decimals: int) -> DaySums:
-    """The sums of a day's stored hours, whose numbers have so many decimals; at least three count."""
+    """The sums of a day's stored hours, whose numbers have that many decimals; three at least."""
     hours = list(readings)
     return DaySums(
         sum((hour.import_kwh for hour in hours), _ZERO),
@@ -70,12 +69,12 @@ def sums_of(readings: Iterable[HourReading], decimals: int) -> DaySums:
 
 
 def are_distrusted(compared: int, different: int) -> bool:
-    """Whether so many days differ that their totals must mean something else: more than a fifth, and two."""
+    """Whether so many days differ that the totals are unusable: more than a fifth, and at least two."""
     return different > max(1, compared // 5)
 
 
 def decimals_of(number: Decimal) -> int:
-    """How many digits a finite number has behind its point."""
+    """The number of decimals of a finite number."""
     exponent = number.as_tuple().exponent
     return -exponent if isinstance(exponent, int) and exponent < 0 else 0
 
@@ -83,8 +82,8 @@ def decimals_of(number: Decimal) -> int:
 def differences(stored: DaySums, total: DayTotal, *, complete: bool) -> tuple[Difference, ...]:
     """The columns that differ by more than rounding explains.
 
-    Of a day that is not complete only those count of which the cloud has more than is stored: late
-    data has arrived. That it has less was so when the day was stored.
+    For a day that is not complete only those of which the cloud has more than is stored: late data has
+    arrived.
     """
     half_unit = Decimal(5).scaleb(-stored.decimals - 1)
     clouds = CLOUD_HALF_UNIT_KWH * (stored.hours + 1)

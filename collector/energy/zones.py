@@ -1,9 +1,9 @@
-"""This machine's time-zone data: old names of zones, and how far the rules of a zone can be relied on.
+"""This machine's time-zone data: old names of zones, and whether the rules of a zone may be outdated.
 
-The data lie where `zoneinfo` finds them: in the folders of `zoneinfo.TZPATH`, then in the package
-`tzdata`. Beside the files of the zones lies their text form, `tzdata.zi` (zic(8)): its first line names
-the release, `# version 2025b`, and a line `L Europe/Kyiv Europe/Kiev` a new and an old name. Debian 13
-moved the files of 113 old names into the package tzdata-legacy; these lines stayed in tzdata.
+The data are where `zoneinfo` finds them: in the folders of `zoneinfo.TZPATH`, then in the package
+`tzdata`. The same folder has their text form, `tzdata.zi` (zic(8)): its first line names the release,
+`# version 2025b`, and a line `L Europe/Kyiv Europe/Kiev` a new and an old name. Debian 13 moved the
+files of 113 old names into the package tzdata-legacy; these lines stayed in tzdata.
 """
 
 from __future__ import annotations
@@ -33,14 +33,14 @@ _OLD_NAMES = {
 }
 _UTC_FILE = struct.pack(">4s16x6l", b"TZif", 0, 0, 0, 0, 1, 4) + struct.pack(">lBB4s", 0, 0, 0, b"UTC")
 UTC_WITHOUT_DATA = ZoneInfo.from_file(io.BytesIO(_UTC_FILE), key="UTC")
-"""UTC for a machine that has no time-zone data at all: made of the smallest file of a zone (tzfile(5))."""
+"""UTC for a machine without any time-zone data, from the smallest valid file (tzfile(5))."""
 _NEVER_CHANGE = re.compile(r"UTC|GMT|UCT|Zulu|Universal|Greenwich|Etc/.*")
 
 
 class Rules(NamedTuple):
-    """The rules of one zone: the release that they are of, where that is known, and their file's CRC-32.
+    """The rules of one zone: their release if it is known, and the CRC-32 of their file.
 
-    `in_package`: they are those of the Python package `tzdata`, not of the system.
+    `in_package`: they are from the Python package `tzdata`, not from the system.
     """
 
     release: str | None
@@ -53,7 +53,7 @@ class Rules(NamedTuple):
         return None if self.release is None else int(self.release[:4])
 
     def are_stale(self, today: date) -> bool:
-        """Whether they are more than two years old for certain; only the year of a release is known."""
+        """Whether they are certainly more than two years old; only the year of a release is known."""
         return self.year is not None and today.year - self.year > _STALE_YEARS
 
 
@@ -62,12 +62,12 @@ _NO_RULES = Rules(None, 0, in_package=False)
 
 @lru_cache(maxsize=64)
 def rules_of(zone: ZoneInfo) -> Rules:
-    """The rules that the zone goes by, as they lay on the disk when this was first called for it."""
+    """The rules of the zone, as they were on the disk when this was first called for it."""
     return _rules_on_disk(zone.key)
 
 
 def may_be_wrong(zone: ZoneInfo, day: date) -> bool:
-    """Whether the zone's rules may be wrong on that day: what was decided after their release they lack."""
+    """Whether the zone's rules may be wrong on that day: true from the year of their release on."""
     if _NEVER_CHANGE.fullmatch(zone.key):
         return False
     year = rules_of(zone).year
@@ -75,9 +75,9 @@ def may_be_wrong(zone: ZoneInfo, day: date) -> bool:
 
 
 def renewed(zone: ZoneInfo) -> ZoneInfo:
-    """The zone by the rules that lie on the disk now, also where they were replaced while we run."""
+    """The zone with the rules that are on the disk now, if they were replaced while this process runs."""
     on_disk = _rules_on_disk(zone.key)
-    if on_disk in (rules_of(zone), _NO_RULES):  # or its file is gone: a package may be on its way
+    if on_disk in (rules_of(zone), _NO_RULES):  # or its file is gone: a package is perhaps being updated
         return zone
     ZoneInfo.clear_cache()
     new_name.cache_clear()
@@ -95,7 +95,7 @@ def are_one(name: str, other: str) -> bool:
 
 @lru_cache(maxsize=64)
 def new_name(old: str) -> str:
-    """The name under which the zone with an old name has its file. `KeyError` where there is none."""
+    """The new name of a zone, of which `old` is an old one. Raises `KeyError`."""
     for folder, _ in _folders():
         with suppress(OSError):
             for line in _text_form(folder).splitlines():
@@ -105,7 +105,7 @@ def new_name(old: str) -> str:
 
 
 def other_name(name: str) -> str:
-    """The name that a zone has its file under, where that is not this one. `KeyError` where there is none."""
+    """Another name of that zone, under which it has a file. Raises `KeyError`."""
     old = _OLD_NAMES.get(name)
     return old if old is not None and _has_file(old) else new_name(name)
 
@@ -138,7 +138,7 @@ def _text_form(folder: Path) -> str:
 
 
 def _folders() -> Iterator[tuple[Path, bool]]:
-    """Where zones are looked for, in that order, and whether it is the package's folder."""
+    """The folders to search for zones, in that order, and whether each is the package's."""
     yield from ((Path(folder), False) for folder in zoneinfo.TZPATH)
     with suppress(ImportError):
         package = importlib.import_module("tzdata")

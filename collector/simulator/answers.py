@@ -94,7 +94,7 @@ Content = list[Energy] | NoData
 """The parts of a bucket, one for each tariff, or why there is none."""
 
 _ONE_TARIFF = ("0",)
-_TWINS = 2  # a bucket of the hour has one hour, or a repeated one
+_MOST_HOURS_OF_BUCKET = 2  # one hour, or both of a repeated one
 
 
 def tariff_ids(device: Device) -> tuple[str, ...]:
@@ -109,7 +109,7 @@ def content(device: Device, channel: int, slot: Slot, now: datetime) -> Content:
     """What the cloud has of that bucket, cut by tariff. Of a longer bucket, the hours that it has."""
     if not slot.hours:
         return "absent" if device.spring == "absent" else "missing"
-    by_the_hour = len(slot.hours) <= _TWINS
+    by_the_hour = len(slot.hours) <= _MOST_HOURS_OF_BUCKET
     answers = [known(device, channel, ts, end, now, by_the_hour=by_the_hour) for ts, end in slot.hours]
     energies = [answer for answer in answers if not isinstance(answer, str)]
     if not energies and not by_the_hour and device.empty_totals != "as_hours":
@@ -381,13 +381,13 @@ def _stamp(device: Device, slot: Slot) -> str:
 
 
 def _fit(device: Device, found: Iterator[Slot]) -> list[Slot]:
-    """The slots as the device's answers have them: twins in one, no skipped hour between UTC stamps."""
+    """The slots as in the device's answers: repeated hours merged, no skipped hour between UTC stamps."""
     kept = [slot for slot in found if slot.hours or device.stamps == "local"]
     if device.autumn == "repeated":
         return kept
     return [
-        Slot(label, tuple(hour for twin in twins for hour in twin.hours))
-        for label, twins in groupby(kept, key=lambda slot: slot.label)
+        Slot(label, tuple(hour for slot in slots for hour in slot.hours))
+        for label, slots in groupby(kept, key=lambda slot: slot.label)
     ]
 
 

@@ -82,7 +82,7 @@ class Device:
     installed_since: date | None = None
     before_install: Literal["empty", "missing"] = "empty"
     spring: Literal["missing", "nulls", "absent", "zeros"] = "missing"
-    autumn: Literal["repeated", "fat"] = "repeated"
+    autumn: Literal["repeated", "fat"] = "repeated"  # "fat": one row with the sum of both hours
     gaps: Literal["missing", "missing_nulls", "nulls", "absent"] = "missing"
     future: Literal["missing", "absent"] = "missing"
     under_way: Literal["missing", "partial"] = "missing"

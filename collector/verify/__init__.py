@@ -1,1 +1,1 @@
-"""Stored files against their format, their checksums and the cloud's totals; and how they are mended."""
+"""Checks stored files: format, checksums, the cloud's totals; and moves wrong ones to the quarantine."""

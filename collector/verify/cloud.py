@@ -1,4 +1,4 @@
-"""Stored days against the cloud's totals, a request for 30 days and channel; some that differ are reread."""
+"""Compares stored days with the cloud's totals: one request for 30 days of a channel."""
 
 from __future__ import annotations
 
@@ -38,10 +38,10 @@ Progress = Callable[[str, date, date], None]
 async def verified(
     settings: Settings, clock: Clock, progress: Progress, *, fix: bool, remembered: Remembered | None = None
 ) -> list[MeterReport]:
-    """Checks all files, and requests the totals of what is stored from each account's cloud.
+    """Checks all files, and compares the stored days with the totals from each account's cloud.
 
-    Days that differ are requested again in the service's next round, unless too many do. Holds the archives
-    meanwhile. `remembered` knows where archives were before. Raises `ArchiveError`, `OSError`.
+    Days that differ are requested again in the service's next round, unless too many do. Locks the archives
+    meanwhile. `remembered` lists earlier archives. Raises `ArchiveError`, `OSError`.
     """
     found = []
     async with assembled(settings, clock, Pacers(), remembered=remembered) as accounts:
@@ -61,7 +61,7 @@ async def _account(
         if gave_up is None:
             try:
                 gave_up = await _taken_over(each)
-            except AnswerError as error:  # it says nothing of the other meters
+            except AnswerError as error:  # the other meters are not affected
                 unusable = error
         inspection = await each.blocking(inspect, archive.folder, meter.timezone, clock())
         actions: dict[date, Action] = {}
@@ -81,9 +81,9 @@ async def _account(
 
 
 async def _taken_over(collector: Collector) -> OutageError | None:
-    """Makes sure that the files are the meter's; returns the error that leaves it open.
+    """Makes sure that the files are the meter's; returns the error if that is not known.
 
-    Raises `AnswerError` where no answer can be used.
+    Raises `AnswerError` if no answer can be used.
     """
     try:
         await collector.take_over()
@@ -99,7 +99,7 @@ async def _compare(
     comparison: Comparison,
     progress: Progress,
 ) -> None:
-    """Requests span by span, newest first. A source that never answered gets one attempt."""
+    """Requests span by span, newest first. Without any answer so far one failure ends it."""
     meter, pacer = collector.meter, collector.client.pacer
     oldest, yesterday = _span(collector, stored)
     before, strikes = pacer.requests, STRIKES - 1
@@ -115,7 +115,7 @@ async def _compare(
             days = [day for day in newest_first(last, oldest_of_span) if day not in moved]
             _note_differences(collector, days, answer, stored, comparison)
         else:
-            of_utc = "the cloud's totals are of days of UTC, not of local ones"
+            of_utc = "the cloud's totals are of UTC days, not of local days"
             reason = of_utc if isinstance(answer, SpanTotals) else str(answer)
             comparison.unanswered.append(Unanswered(oldest_of_span, last, reason))
         if isinstance(answer, DeviceUnknown):
@@ -127,7 +127,7 @@ async def _compare(
 
 
 def _span(collector: Collector, stored: Mapping[date, CheckedDay]) -> tuple[date, date]:
-    """The first and the last day that the cloud is asked for."""
+    """The first and the last day to request."""
     today = collector.today()
     return max(first_day(today, None, collector.since), min(stored, default=today)), today - _DAY
 
@@ -144,9 +144,9 @@ def _note_differences(
     for day in days:
         total, checked = answer.totals.get(day), stored.get(day, _no_file(day))
         if total is None or checked.sums is None:
-            continue  # there is no total, or the file cannot be read, which is a finding already
+            continue  # no total, or an unreadable file, which is a finding already
         if collector.archive.is_kept(day) and checked.sums is not NOTHING_STORED:
-            continue  # it need not add up to what another meter, or this one otherwise, counted
+            continue  # counted by another meter or identity
         comparison.days += 1
         comparison.complete_days += checked.complete
         if found := differences(checked.sums, total, complete=checked.complete):
@@ -156,7 +156,7 @@ def _note_differences(
 async def _request_again(
     collector: Collector, stored: Mapping[date, CheckedDay], comparison: Comparison
 ) -> None:
-    """Has the next round request the days that differ; none where too many of the complete ones do."""
+    """Makes the next round request the days that differ; none if too many complete ones do."""
     compared = comparison.complete_days
     different = sum(day in stored and stored[day].complete for day in comparison.different)
     if are_totals_distrusted(collector, compared, different):

@@ -1,4 +1,4 @@
-"""Day files against format and checksums: reads only, without the lock, beside a service that writes."""
+"""Checks day files: format and checksums. Read-only, without the lock, also while the service writes."""
 
 from __future__ import annotations
 
@@ -46,31 +46,31 @@ _HOUR = timedelta(hours=1)
 CODES = {
     "unreadable": "cannot be read as a day file: empty, cut off, not JSON, a link, a folder",
     "order": "the hours do not ascend",
-    "duplicate": "an hour is in it twice",
+    "duplicate": "an hour occurs twice",
     "foreign_hour": "an hour is of another day",
     "missing_hour": "not marked `partial`, but an hour, or the solar of one, is missing",
     "partial": "not marked `partial` although the day has not ended, or marked on some lines only",
-    "keys": "a key is missing, or keys, their order or separators are not those of the file format",
-    "decimals": "a number has other decimals than the rest",
+    "keys": "a key is missing, or the keys, their order or the separators differ from the file format",
+    "decimals": "a number has more or fewer decimals than the others",
     "identity": "`consumed` or `solar_consumed` does not follow from the other columns",
-    "columns": "a calendar column (`datetime`, `hour`, `day` … `week`) is not that of `ts`",
+    "columns": "a calendar column (`datetime`, `hour`, `day` … `week`) does not match `ts`",
     "checksum": "differs from its recorded checksum: corrupted or edited",
     "gone": "was complete when it was saved, and its file is gone",
     "older": "was complete when it was saved, and was replaced by an older file with hours missing",
     "neighbour": "overlaps with the previous day's file, or there is a gap between them",
     "stray": "not a day's file, but its name ends in `.jsonl`: programs that read `*.jsonl` read it, too",
-    "archive": "no day file is there, but an archive was there before: its disk may not be mounted",
-    "ledger": "the ledger has lines that cannot be read; the next start makes it again",
-    "checksums": "the list of checksums has lines that cannot be read; the next start makes it again",
+    "archive": "there are no day files, but there was an archive before: its disk may not be mounted",
+    "ledger": "the request history has lines that cannot be read; the next start rebuilds it",
+    "checksums": "the list of checksums has lines that cannot be read; the next start rebuilds it",
 }
-"""What may be found, by its code. Stable: scripts rely on them."""
+"""The findings by code. The codes are stable: scripts rely on them."""
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing that is wrong: a code, the file's line where there is one, a sentence.
+    """One thing that is wrong: a code, the file's line if there is one, a text.
 
-    `day` is `None` for what is no day's file.
+    `day` is `None` if it is not about a day's file.
     """
 
     day: date | None
@@ -81,19 +81,19 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class Edge:
-    """The first or the last hour in a file: epoch seconds, and the local time that it says, as if UTC."""
+    """The first or last hour of a file: epoch seconds, and its `datetime` as if it were UTC."""
 
     ts: int
     wall: datetime
 
     def is_followed_by(self, other: Edge) -> bool:
-        """Whether no hour lies between: by elapsed time, or by local time across a change of the clocks."""
+        """Whether no hour is missing between: by elapsed time, or by local time if the clocks changed."""
         return other.ts - self.ts == 3600 or other.wall - self.wall == _HOUR
 
 
 @dataclass(frozen=True, slots=True)
 class CheckedDay:
-    """What was found in one file; where it could be read, also what it holds."""
+    """The findings of one file; if it could be read, also its sums and edges."""
 
     day: date
     findings: tuple[Finding, ...]
@@ -103,7 +103,7 @@ class CheckedDay:
 
 
 def unreadable(day: date, damage: DamagedFile) -> CheckedDay:
-    """A day whose file cannot be read as one."""
+    """The result for a file that cannot be read as a day file."""
     return CheckedDay(day, (Finding(day, damage.code, damage.line, damage.fault),))
 
 
@@ -122,11 +122,10 @@ def check_day(
     *,
     was_complete: bool = False,
 ) -> CheckedDay:
-    """Everything that is wrong with the file of that date, of which a complete one `was_complete`, or not.
+    """Checks the file of that date; `was_complete`: there was a complete one before.
 
-    Where the zone is not known, what depends on it is left out. A file that we wrote, to go by its
-    record or by its keys, is held to the contract to the letter; one of the older utility only to
-    what it means.
+    Without a zone, checks that depend on it are left out. A file that we wrote, by its record or its keys,
+    is checked in every character; for one of the older utility only the values are checked.
     """
     try:
         records = parse_records(data)
@@ -141,7 +140,7 @@ def check_day(
     found = [*lines, *_hours(file, day, records, zone), *_marks(file, day, zone, now)]
     complete = not file.partial and not any(each.code == "missing_hour" for each in found)
     if file.partial and was_complete:
-        text = "it was complete when it was saved; this is an older file, with hours missing"
+        text = "it was complete when it was saved; this is an older file with hours missing"
         found.append(Finding(day, "older", None, text))
     if recorded and not file.partial:
         found += _checksum(data, day, recorded)
@@ -159,21 +158,21 @@ def _lines(
     *,
     strict: bool,
 ) -> Iterator[Finding]:
-    """Writes each line again as the format has it: an equal one is right in all its columns."""
+    """Compares each line with the same hour encoded again; diagnoses those that differ."""
     written = decimals if strict else _DECIMALS[-1]
     pairs = zip(lines_of(data).items(), file.readings.items(), records.values(), strict=True)
     for (number, line), (ts, reading), record in pairs:
         local = _wall(record) if zone is None else datetime.fromtimestamp(ts, zone)
-        wanted = line_of(local, ts, reading, written, complete=not file.partial)
-        if line + b"\n" != wanted.encode():
-            contract: dict[str, Any] = json.loads(wanted, parse_float=Decimal)
+        expected_line = line_of(local, ts, reading, written, complete=not file.partial)
+        if line + b"\n" != expected_line.encode():
+            expected: dict[str, Any] = json.loads(expected_line, parse_float=Decimal)
             diagnose = _strictly if strict else _leniently
-            for code, text in diagnose(record, contract, decimals):
+            for code, text in diagnose(record, expected, decimals):
                 yield Finding(day, code, number, text)
 
 
 def _decimals_of(file: DayFile, *, strict: bool) -> int:
-    """Of all numbers in a file of ours; of the longest one in a file of the older utility."""
+    """The decimals of a file of ours; of the longest number in one of the older utility."""
     if not strict:
         numbers = (number for hour in file.readings.values() for number in hour if number is not None)
         return max(decimals_of(number) for number in numbers)
@@ -182,44 +181,44 @@ def _decimals_of(file: DayFile, *, strict: bool) -> int:
 
 
 def _strictly(
-    record: Mapping[str, Any], contract: Mapping[str, Any], decimals: int
+    record: Mapping[str, Any], expected: Mapping[str, Any], decimals: int
 ) -> Iterable[tuple[str, str]]:
-    found = [*_calendar(record, contract)]
+    found = [*_calendar(record, expected)]
     if tuple(record) not in OUR_KEYS:
-        return [*found, ("keys", "its keys are not those of the contract, in their order")]
+        return [*found, ("keys", "its keys, or their order, differ from the file format")]
     for key in _KWH:
         value = record.get(key)
         if isinstance(value, int | Decimal) and decimals_of(Decimal(value)) != decimals:
-            found.append(("decimals", f"{key} has not {decimals} decimals"))
+            found.append(("decimals", f"{key} does not have {decimals} decimals"))
     for key in _DERIVED:
-        if key in contract and not _is_near(record[key], contract[key], Decimal(0)):
-            found.append(("identity", _unequal(key, record[key], contract[key])))
-    return found or [("keys", "its separators, or the form of its values, are not those of the contract")]
+        if key in expected and not _is_near(record[key], expected[key], Decimal(0)):
+            found.append(("identity", _unequal(key, record[key], expected[key])))
+    return found or [("keys", "its separators, or the form of its values, differ from the file format")]
 
 
 def _leniently(
-    record: Mapping[str, Any], contract: Mapping[str, Any], decimals: int
+    record: Mapping[str, Any], expected: Mapping[str, Any], decimals: int
 ) -> Iterator[tuple[str, str]]:
     """A file of the older utility may have any decimals, keys in any order, and further ones."""
-    if _is_that_day_abroad(record.get("weekday"), contract["weekday"]):
-        contract = {**contract, "weekday": record["weekday"]}
-    yield from _calendar(record, contract)
+    if _is_that_day_abroad(record.get("weekday"), expected["weekday"]):
+        expected = {**expected, "weekday": record["weekday"]}
+    yield from _calendar(record, expected)
     if "solar_discard" in record:
-        return  # then its columns follow from one that is not there
+        return  # its columns depend on the undiscounted solar, which is not in the file
     for key in _DERIVED:
         value = record.get(key)
-        if key in contract and value is not None and not _is_near(value, contract[key], _FLOAT_NOISE_KWH):
-            yield "identity", _unequal(key, value, contract[key])
+        if key in expected and value is not None and not _is_near(value, expected[key], _FLOAT_NOISE_KWH):
+            yield "identity", _unequal(key, value, expected[key])
 
 
-def _is_near(value: Any, wanted: Decimal, tolerance: Decimal) -> bool:
+def _is_near(value: Any, expected: Decimal, tolerance: Decimal) -> bool:
     if isinstance(value, bool) or not isinstance(value, int | Decimal):
         return False
-    return wanted - tolerance <= value <= wanted + tolerance
+    return expected - tolerance <= value <= expected + tolerance
 
 
-def _unequal(key: str, value: Any, wanted: Any) -> str:
-    return f"{key} is {_shown(value)}, expected {_shown(wanted)} (from the other columns)"
+def _unequal(key: str, value: Any, expected: Any) -> str:
+    return f"{key} is {_shown(value)}, expected {_shown(expected)} (from the other columns)"
 
 
 def _shown(value: Any) -> str:
@@ -228,17 +227,17 @@ def _shown(value: Any) -> str:
     return "neither a text nor a number"
 
 
-def _calendar(record: Mapping[str, Any], contract: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+def _calendar(record: Mapping[str, Any], expected: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     for key in ("datetime", "hour", "day", "month", "year", "weekday", "week"):
         if key not in record:
             yield "keys", f"{key} is missing"
-        elif record[key] != contract[key]:
-            yield "columns", f"{key} is {_shown(record[key])}, expected {_shown(contract[key])} (from ts)"
+        elif record[key] != expected[key]:
+            yield "columns", f"{key} is {_shown(record[key])}, expected {_shown(expected[key])} (from ts)"
 
 
-def _is_that_day_abroad(value: Any, wanted: str) -> bool:
+def _is_that_day_abroad(value: Any, expected: str) -> bool:
     """The older utility names weekdays in the language of its user."""
-    return isinstance(value, str) and value[:2] == wanted[:2] and value[2:].isalpha()
+    return isinstance(value, str) and value[:2] == expected[:2] and value[2:].isalpha()
 
 
 def _hours(
@@ -250,14 +249,14 @@ def _hours(
     local = local_day(day, zone)
     for number, ts in zip(records, file.readings, strict=True):
         if ts not in local.hours:
-            yield Finding(day, "foreign_hour", number, f"its hour is not of that day in {zone.key}")
+            yield Finding(day, "foreign_hour", number, f"its hour is not in that day in {zone.key}")
     if not file.partial:
         yield from _missing(file, local, records)
 
 
 def _missing(file: DayFile, local: LocalDay, records: Iterable[int]) -> Iterator[Finding]:
-    """Of repeated hours one is enough: both may be stored as one, by us or by the older utility."""
-    missing = [ts for ts in local.with_twins_as_one().hours if ts not in file.readings]
+    """Of a repeated hour one is enough: both may be merged, by us or by the older utility."""
+    missing = [ts for ts in local.merge_repeated_hours().hours if ts not in file.readings]
     if missing:
         labels = dict(zip(local.hours, local.labels, strict=True))
         hours = ", ".join(f"{labels[ts]:02}:00" for ts in missing)
@@ -269,7 +268,7 @@ def _without_solar(file: DayFile, day: date, records: Iterable[int]) -> Iterator
     numbered = zip(records, file.readings.values(), strict=True)
     lacking = [number for number, hour in numbered if hour.solar_kwh is None]
     if len(lacking) == len(file.readings) and not file.ours:
-        return  # the older utility's, of a meter without solar
+        return  # by the older utility, of a meter without solar
     for number in lacking:
         yield Finding(day, "missing_hour", number, "not marked `partial`, but without the hour's solar")
 
@@ -281,14 +280,14 @@ def _steps(file: DayFile, day: date, records: Mapping[int, Mapping[str, Any]]) -
     for (_, one), (number, other) in pairwise(places):
         if not one.is_followed_by(other):
             yield Finding(
-                day, "missing_hour", number, "not marked `partial`, but without what comes before this hour"
+                day, "missing_hour", number, "not marked `partial`, but hours before this one are missing"
             )
     yield from _without_solar(file, day, records)
 
 
 def _marks(file: DayFile, day: date, zone: ZoneInfo | None, now: datetime) -> Iterator[Finding]:
     if zone is not None and not file.partial and not local_day(day, zone).is_over(now):
-        yield Finding(day, "partial", None, "not marked `partial`, but its day is not over")
+        yield Finding(day, "partial", None, "not marked `partial`, but its day has not ended")
 
 
 def _checksum(data: bytes, day: date, recorded: Sequence[Recorded]) -> Iterator[Finding]:
@@ -304,7 +303,7 @@ def _edge(record: Mapping[str, Any]) -> Edge:
 
 
 def _wall(record: Mapping[str, Any]) -> datetime:
-    """The local time that the record says, as if it were UTC."""
+    """The record's local time as if it were UTC."""
     text: str = record["datetime"]
     return datetime.fromisoformat(text.replace("/", "-")).replace(tzinfo=UTC)
 
@@ -320,11 +319,10 @@ _KINDS = {
 
 @dataclass(frozen=True, slots=True)
 class Inspection:
-    """What was found in a meter's folder, newest first. `zone` is `None` where it is not known.
+    """The findings of a meter's folder, newest first. `zone` is `None` if it is not known.
 
-    `days` are those that have a file. `quarantined` files were moved aside, now or long ago.
-    `unknown_zone` is the recorded name of one that this machine's list lacks. That is no finding: it says
-    nothing of the files.
+    `days` are those with a file. `quarantined`: the number of files in the quarantine. `unknown_zone` is the
+    recorded name of a zone that this machine does not know; no finding, because the files may be right.
     """
 
     zone: ZoneInfo | None
@@ -352,25 +350,25 @@ NOTHING_THERE = Inspection(None, {}, ())
 
 
 def inspect(folder: Path, zone_name: str | None, now: datetime) -> Inspection:
-    """Checks each day file, its checksum and its neighbours; the zone where the ledger does not know it.
+    """Checks each day file, its checksum and its neighbours. `zone_name` is used if none is recorded.
 
-    Raises `ArchiveError` and `OSError` where the folder itself cannot be read.
+    Raises `ArchiveError` and `OSError` if the folder itself cannot be read.
     """
     own: list[Finding] = []
     ledger = Ledger(folder / OWN_FOLDER / LEDGER_NAME)
     if ledger.rebuilt:
-        own.append(Finding(None, "ledger", None, "the ledger has lines that cannot be read"))
+        own.append(Finding(None, "ledger", None, "the request history has lines that cannot be read"))
     zone = known_zone(ledger.zone)
     unknown = ledger.zone if zone is None else None
     zone = zone or known_zone(zone_name)
     present = sorted(day_files(folder), reverse=True)
     checksums = Checksums(folder / OWN_FOLDER / FILE_NAME)
     if checksums.damaged:
-        own.append(Finding(None, "checksums", None, f"{checksums.damaged} lines of it cannot be read"))
+        own.append(Finding(None, "checksums", None, f"{checksums.damaged} lines of the list cannot be read"))
     days = _checked(folder, present, zone, now, checksums)
     doubted = [day for day, each in days.items() if any(found.code in _DOUBTED for found in each.findings)]
     gone = _gone(folder, checksums)
-    if doubted or gone:  # a service may have saved them meanwhile, or moved them aside, and recorded that
+    if doubted or gone:  # a service may have saved or moved them meanwhile, and recorded that
         checksums = Checksums(folder / OWN_FOLDER / FILE_NAME)
         days |= _checked(folder, doubted, zone, now, checksums)
         gone = _gone(folder, checksums)
@@ -383,20 +381,20 @@ def inspect(folder: Path, zone_name: str | None, now: datetime) -> Inspection:
 
 
 def _gone(folder: Path, checksums: Checksums) -> list[Finding]:
-    """The days that had a complete file, and have none."""
+    """The days that had a complete file and now have no file."""
     return [
-        Finding(day, "gone", None, "it was complete when it was saved, and its file is not there any more")
+        Finding(day, "gone", None, "it was complete when it was saved, and its file is gone")
         for day in checksums.days()
         if checksums.was_complete(day) and not is_there(folder / f"{day}.jsonl")
     ]
 
 
 def _strays(folder: Path) -> Iterator[str]:
-    """What lies beside the days, under a name that readers take for a day's. It may be somebody's."""
+    """The texts for files that match `*.jsonl` and are no day files."""
     for name in stray_names(folder):
         with suppress(FileNotFoundError):
             kind = _KINDS.get(stat.S_IFMT((folder / name).lstat().st_mode), "a file")
-            yield f"{name!r} is {kind} of no day, but readers of *.jsonl take it for one: move it away"
+            yield f"{name!r} is {kind} of no day, but programs that read *.jsonl read it, too: move it away"
 
 
 def _checked(
@@ -407,7 +405,7 @@ def _checked(
         try:
             data = _read(folder / f"{day}.jsonl")
         except FileNotFoundError:
-            continue  # somebody has just moved it away
+            continue  # it was moved away meanwhile
         except DamagedFile as damage:
             found[day] = unreadable(day, damage)
         else:
@@ -424,7 +422,7 @@ def _read(path: Path) -> bytes:
 
 
 def _check_neighbours(days: Mapping[date, CheckedDay]) -> dict[date, Finding]:
-    """The days that do not meet the day before, where neither of the two has a finding that explains it."""
+    """Overlaps and gaps between a day and the day before, unless a finding of either explains them."""
     found = {}
     for day, checked in days.items():
         before = days.get(day - timedelta(days=1))
@@ -434,11 +432,9 @@ def _check_neighbours(days: Mapping[date, CheckedDay]) -> dict[date, Finding]:
             continue
         last, first = before.edges[1], checked.edges[0]
         if first.ts <= last.ts:
-            text = f"hours of it are in the file of {before.day}, too"
+            text = f"it overlaps with the file of {before.day}"
         elif before.complete and checked.complete and not last.is_followed_by(first):
-            text = (
-                f"neither is marked `partial`, but hours are missing between it and the file of {before.day}"
-            )
+            text = f"neither is marked `partial`, but there is a gap after the file of {before.day}"
         else:
             continue
         found[day] = Finding(day, "neighbour", None, text)

@@ -1,4 +1,4 @@
-"""Moves aside the files that break the format, and requests their days again, where that is possible."""
+"""Moves files with findings to the quarantine, and requests their days again if that is possible."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from collector.settings import Settings
 from collector.verify.files import CheckedDay, Inspection, inspect
 from collector.verify.report import Action, MeterReport
 
-_NOT_THERE = ("gone", "older")  # codes of what is wrong without a file that is wrong
+_NOT_THERE = ("gone", "older")  # codes of findings without a wrong file
 _log = logs.get_logger("repair")
 
 
@@ -36,16 +36,16 @@ def repair(
     remembered: Remembered | None = None,
     of_folder: bool = False,
 ) -> MeterReport:
-    """Inspects one meter's folder and moves aside what has findings. Holds the archive meanwhile.
+    """Inspects one meter's folder and moves files with findings to the quarantine. Locks the archive.
 
-    `remembered` knows where archives were before. `of_folder`: its mark alone says whose the folder is.
+    `remembered` lists earlier archives. `of_folder`: the meter is the one in the folder's mark.
     Raises `ArchiveError`, `OSError`.
     """
     with ExitStack() as held:
         identity = _marked(settings.folder_of(meter)) if of_folder else meter.identity
         archive = open_archive(settings, meter, held, identity, remembered)
         if not archive.claim():
-            raise archive.refusal_of("day files of which nobody knows yet whether they are")
+            raise archive.refusal_of("day files of which it is not known yet whether they are")
         inspection = inspect(archive.folder, meter.timezone, now)
         today = date_in(inspection.zone or system_timezone, now)
         actions = move_aside(archive, meter, inspection, today)
@@ -53,10 +53,10 @@ def repair(
 
 
 def move_aside(archive: Archive, meter: Meter, inspection: Inspection, today: date) -> dict[date, Action]:
-    """Moves aside what was found wrong, and has its days requested again.
+    """Moves files with findings to the quarantine, and makes the next round request their days.
 
-    What would not be collected again stays, unless nothing of it can be read. Of a complete file that is
-    gone the record is removed. Raises `OSError`.
+    A file whose day cannot be fetched again stays, unless nothing of it can be read. The checksum of a
+    complete file that is gone is removed. Raises `OSError`.
     """
     first = first_day(today, None, latest(meter.since, archive.since))
     actions = {}
@@ -78,16 +78,16 @@ def move_aside(archive: Archive, meter: Meter, inspection: Inspection, today: da
 
 
 def _marked(folder: Path) -> Identity:
-    """Whose the folder is. Raises `ArchiveRefused` where nothing says so: it may be another tool's."""
+    """The identity in the folder's mark. Raises `ArchiveRefused` if there is none."""
     mark = read_mark(folder / OWN_FOLDER)
     if mark is None:
         raise ArchiveRefused(
-            f"Nothing says whose day files {folder} holds: no {OWN_FOLDER}/{MARK_NAME} can be read there",
-            "Run `backfill` on that folder once: it compares them with the cloud, and notes whose they are",
+            f"It is not known whose day files are in {folder}: {OWN_FOLDER}/{MARK_NAME} cannot be read",
+            "Run `backfill` on that folder once: it compares them with the cloud, and records their meter",
         )
     return mark.identity
 
 
 def _can_be_read(folder: Path, checked: CheckedDay) -> bool:
-    """Whether anything of its day can be read in the file, wrong or damaged as it is."""
+    """Whether anything of its day can be read in the file."""
     return checked.sums is not None or may_have_record(folder / f"{checked.day}.jsonl", checked.day)

@@ -1,4 +1,4 @@
-"""What `verify` found, for a person and for a machine."""
+"""The results of `verify` as text and as JSON."""
 
 from __future__ import annotations
 
@@ -19,20 +19,20 @@ from collector.verify.files import Finding, Inspection
 class Action(StrEnum):
     """What was done about a day's file."""
 
-    QUARANTINED = "quarantined"  # moved aside; the day is requested again
-    KEPT = "kept"  # it would not be collected again, and something of what is there can be read
-    FORGOTTEN = "forgotten"  # the complete file is not expected any more; the day is requested again
+    QUARANTINED = "quarantined"  # in the quarantine; the day is requested again
+    KEPT = "kept"  # its day cannot be fetched again, and some of the file can be read
+    FORGOTTEN = "forgotten"  # its checksum was removed; the day is requested again
 
 
 _ACTIONS = {
-    Action.QUARANTINED: "; moved aside; its day is fetched again while the cloud has it",
-    Action.KEPT: "; left in place: its day would not be fetched again",
-    Action.FORGOTTEN: "; not expected any more; its day is fetched again while the cloud has it",
+    Action.QUARANTINED: "; moved to the quarantine; its day is fetched again if the cloud still has it",
+    Action.KEPT: "; left in place: its day cannot be fetched again",
+    Action.FORGOTTEN: "; removed from the records; its day is fetched again if the cloud still has it",
 }
 
 
 class Unanswered(NamedTuple):
-    """Days of which no totals could be had, and why."""
+    """Days without usable totals, and the reason."""
 
     first: date
     last: date
@@ -41,11 +41,11 @@ class Unanswered(NamedTuple):
 
 @dataclass(slots=True)
 class Comparison:
-    """One meter's stored days beside the cloud's totals.
+    """One meter's stored days compared with the cloud's totals.
 
-    `complete_days` of the `days` compared are complete. `uncertain` are days whose tariffs' parts nobody can
-    be sure of. `distrusted`: why no day is requested again, where too many differ. `gave_up` ended it before
-    its time.
+    `complete_days` of the `days` compared are complete. `uncertain`: days with an ambiguous tariff 0 or an
+    impossible total. `distrusted`: why no day is requested again, if too many differ. `gave_up`: the error
+    that ended the comparison early.
     """
 
     days: int = 0
@@ -60,7 +60,7 @@ class Comparison:
 
 @dataclass(frozen=True, slots=True)
 class MeterReport:
-    """One meter: its folder, what was found, what was done about which day, and how the cloud compares."""
+    """One meter: its folder, the findings, the action for each day, and the comparison with the cloud."""
 
     meter: str
     folder: Path
@@ -70,13 +70,13 @@ class MeterReport:
 
     @property
     def has_findings(self) -> bool:
-        """Whether anything is not as it should be."""
+        """Whether there are findings, differences from the cloud, or days that could not be compared."""
         beside = self.comparison is not None and (self.comparison.different or self.comparison.unanswered)
         return bool(self.inspection.findings or beside)
 
     @property
     def quarantined(self) -> int:
-        """How many files lie aside, those moved just now included."""
+        """The number of files in the quarantine, those moved just now included."""
         return self.inspection.quarantined + list(self.actions.values()).count(Action.QUARANTINED)
 
 
@@ -97,13 +97,17 @@ def as_lines(reports: list[MeterReport]) -> Iterator[str]:
         counts = ", ".join(f"{count} {code}" for code, count in sorted(inspection.counts.items()))
         yield f"{report.meter:{width}}  {len(inspection.days):5}  {counts or 'none'}"
         if inspection.unknown_zone is not None:
-            how = "what depends on it was not checked" if inspection.zone is None else "the set one counts"
+            how = (
+                "checks that need it were left out"
+                if inspection.zone is None
+                else "the configured one is used"
+            )
             yield f"{report.meter}: its time zone {inspection.unknown_zone} is unknown to this machine; {how}"
             yield f"  {CURES['zone.unknown']}"
     for report in reports:
         if count := report.quarantined:
             place = report.folder / OWN_FOLDER / "quarantine"
-            files = "1 damaged file lies" if count == 1 else f"{count} damaged files lie"
+            files = "1 damaged file is" if count == 1 else f"{count} damaged files are"
             yield f"{report.meter}: {files} in {place}"
     for report in reports:
         yield from _finding_lines(report)
@@ -159,7 +163,7 @@ def _comparison_as_dict(comparison: Comparison) -> dict[str, Any]:
 
 
 def _finding_lines(report: MeterReport) -> Iterator[str]:
-    """One line a finding; of a kind that runs through a whole file the first, and how many more."""
+    """One line for each code and day: the first finding, and the number of others."""
     kinds: dict[tuple[date | None, str], list[Finding]] = {}
     for finding in report.inspection.findings:
         kinds.setdefault((finding.day, finding.code), []).append(finding)
@@ -174,15 +178,14 @@ def _finding_lines(report: MeterReport) -> Iterator[str]:
 def _cloud_lines(meter: str, comparison: Comparison) -> Iterator[str]:
     for day, found in comparison.different.items():
         numbers = ", ".join(
-            f"{each.column} {each.stored_kwh:.4f} kWh, in the cloud {each.cloud_kwh:.4f} kWh"
-            for each in found
+            f"{each.column}: file {each.stored_kwh:.4f} kWh, cloud {each.cloud_kwh:.4f} kWh" for each in found
         )
         again = "" if comparison.distrusted else "; will be fetched again in the next round"
         yield f"{meter} {day} cloud: {numbers}{again}"
     if comparison.distrusted:
         yield (
-            f"{meter} cloud: {comparison.distrusted}. So many differ where the totals, or the files, mean "
-            f"something else: no day is fetched again. {CURES['totals.distrusted']}"
+            f"{meter} cloud: {comparison.distrusted}. That many suggest wrong settings, so no day is "
+            f"fetched again. {CURES['totals.distrusted']}"
         )
     for each in comparison.unanswered:
         yield f"{meter} {each.first} to {each.last} cloud: not compared: {each.reason}"
@@ -204,9 +207,9 @@ def _summary(reports: list[MeterReport]) -> str:
     if found:
         text += f"{found} findings, in {days_with_findings} days."
     else:
-        text += "the files are as they should be." if beside else "all as they should be."
+        text += "no problems in the files." if beside else "no problems found."
     if days_with_findings and not any(report.actions for report in reports):
-        text += " --fix moves these files aside, so that their days are fetched again."
+        text += " --fix moves these files to the quarantine, so that their days are fetched again."
     return text + (_cloud_summary(beside) if beside else "")
 
 

@@ -57,9 +57,9 @@ class Literal:
         """What the hour may have had: Wh from and to. Empty where the body does not tell it, or tells
         what cannot be; a row on a repeated hour may stand for both."""
         rows = self.rows(ts, day.zone)
-        twins = {each for pair in day.twins for each in pair}
-        most_wh = self._most_wh * (2 if ts in twins else 1)
-        least = 1 if ts in twins else len([row for row in rows if row.tariff != "0"] or rows)
+        repeated = {each for pair in day.repeated_hours for each in pair}
+        most_wh = self._most_wh * (2 if ts in repeated else 1)
+        least = 1 if ts in repeated else len([row for row in rows if row.tariff != "0"] or rows)
         found = set()
         for size in range(least, min(len(rows), 8) + 1):
             for parts in combinations(rows, size):

@@ -52,7 +52,9 @@ async def test_the_repeated_hour_can_be_merged_for_readers_of_local_time(tmp_pat
         assert "partial" not in records[0]
 
 
-async def test_a_fat_hour_is_kept_as_partial_and_reported(tmp_path: Path, log_lines: io.StringIO) -> None:
+async def test_one_row_for_a_repeated_hour_is_kept_as_partial_and_reported(
+    tmp_path: Path, log_lines: io.StringIO
+) -> None:
     """24 rows on a day of 25 hours: nobody can tell what the one row holds, so the day is not complete."""
     device = Device(DEVICE, autumn="fat")
     async with world(cloud_of(device), tmp_path, AFTER_AUTUMN) as here:
@@ -65,7 +67,7 @@ async def test_a_fat_hour_is_kept_as_partial_and_reported(tmp_path: Path, log_li
         assert '"day.doubtful"' in log_lines.getvalue()
 
 
-async def test_a_day_told_in_full_is_not_spoilt_by_a_fat_hour_later(tmp_path: Path) -> None:
+async def test_a_complete_day_is_not_spoilt_by_one_row_for_a_repeated_hour_later(tmp_path: Path) -> None:
     """Once both hours are stored, a row that may hold both changes nothing and adds nothing."""
     device = Device(DEVICE)
     async with world(cloud_of(device), tmp_path, AFTER_AUTUMN - timedelta(days=1)) as here:
@@ -78,9 +80,9 @@ async def test_a_day_told_in_full_is_not_spoilt_by_a_fat_hour_later(tmp_path: Pa
             drop_hours(path, hole)
             await here.backfill(2)
             after = {record["ts"]: record["import"] for record in records_of(path)}
-            if hole == 5:  # no twin: it comes back
+            if hole == 5:  # not a repeated hour: it comes back
                 assert after == before
-            elif hole == 1:  # its twin is stored: what may hold both stays out
+            elif hole == 1:  # the second one is stored: what may hold both stays out
                 assert dropped not in after
             assert sum(after.values()) <= sum(before.values())
             await restore(here)
@@ -276,7 +278,7 @@ async def test_decimals_are_as_configured(decimals: int, tmp_path: Path) -> None
 
 
 async def restore(here: World) -> None:
-    """The whole day again, from a cloud that tells both hours; then the fat one goes on."""
+    """The whole day again, from a cloud with both hours; then with one row again."""
     here.cloud.play(cloud_of(Device(DEVICE)))
     await here.backfill(2)
     here.cloud.play(cloud_of(Device(DEVICE, autumn="fat")))

@@ -60,7 +60,7 @@ def older_file(
     partial: bool = False,
 ) -> bytes:
     """A day of it: a record for each local hour, on a fall-back day one for the two that are repeated."""
-    local = local_day(day, zone).with_twins_as_one()
+    local = local_day(day, zone).merge_repeated_hours()
     pairs = zip(local.hours, local.labels, strict=True)
     return "".join(
         older_record(ts, columns(label), partial=partial, zone=zone) for ts, label in pairs

@@ -57,16 +57,16 @@ def after(day: LocalDay, days: float = 0, hours: float = 0) -> datetime:
 
 @st.composite
 def energy_days(draw: st.DrawFn, day: date = AUTUMN, zone: ZoneInfo = BERLIN) -> EnergyDay:
-    """What an answer may tell of a day: all hours or a few; of twins both, one, one for both, or none."""
+    """What an answer may have of a day: all hours or a few; repeated ones both, one, one for both, none."""
     local = local_day(day, zone)
     hours = set(local.hours) if draw(st.booleans()) else draw(st.sets(st.sampled_from(local.hours[:2])))
     doubtful = set()
-    for first, second in local.twins:
+    for first, second in local.repeated_hours:
         hours -= {first, second}
-        told = draw(st.sampled_from(["both", "first", "second", "fat", "none"]))
-        hours |= {first} if told in ("both", "first", "fat") else set()
-        hours |= {second} if told in ("both", "second") else set()
-        doubtful |= {first} if told == "fat" else set()
+        sent = draw(st.sampled_from(["both", "first", "second", "one row", "none"]))
+        hours |= {first} if sent in ("both", "first", "one row") else set()
+        hours |= {second} if sent in ("both", "second") else set()
+        doubtful |= {first} if sent == "one row" else set()
     readings = {ts: draw(readings_of_an_hour) for ts in sorted(hours)}
     return EnergyDay(local, readings, frozenset(doubtful))
 

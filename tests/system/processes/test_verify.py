@@ -59,7 +59,7 @@ def test_a_sound_archive_is_exit_0_and_nothing_is_touched(config: Path, tmp_path
     lines = done.stdout.splitlines()
     assert lines[0].split() == ["meter", "days", "findings"]
     assert lines[1].split()[0::2] == ["house", "none"]
-    assert lines[2].endswith("days checked: all as they should be.")
+    assert lines[2].endswith("days checked: no problems found.")
     assert everything_in(tmp_path / "archive") == before
 
 
@@ -101,7 +101,7 @@ def test_fix_moves_aside_and_the_next_backfill_has_the_day_again(config: Path, t
     assert path.read_bytes() == good
     said = report("--config", str(config), code=0)
     assert (said["findings"], said["meters"][0]["quarantined"]) == (0, 1)
-    assert "house: 1 damaged file lies in " in collector("verify", "--config", str(config)).stdout
+    assert "house: 1 damaged file is in " in collector("verify", "--config", str(config)).stdout
 
 
 def test_a_day_that_is_gone_is_told_until_somebody_says_that_it_was_them(
@@ -166,7 +166,7 @@ def test_a_folder_of_which_nothing_says_whose_it_is_is_not_mended(tmp_path: Path
     report("--odir", str(odir), code=1)
     done = collector("verify", "--odir", str(odir), "--fix")
     assert done.returncode == 73
-    assert f"whose day files {odir} holds" in done.stderr
+    assert f"whose day files are in {odir}" in done.stderr
     assert "`backfill`" in done.stderr
     assert everything_in(odir) == before
 
@@ -214,7 +214,7 @@ def test_the_cloud_finds_a_number_that_nothing_else_tells(config: Path, tmp_path
     assert (difference["day"], difference["column"]) == (path.stem, "import")
     assert abs(difference["stored_kwh"] - difference["cloud_kwh"]) == pytest.approx(1, abs=0.01)
     table = collector("verify", "--config", str(config), "--cloud").stdout
-    assert f"house {path.stem} cloud: import " in table
+    assert f"house {path.stem} cloud: import: file " in table
     assert "1 differ." in table.splitlines()[-1]
     assert collector("backfill", "--config", str(config), "--days", "10").returncode == 0
     assert path.read_bytes() == good
@@ -257,9 +257,9 @@ def test_a_cloud_that_says_no_is_told_by_the_exit_code(
     done = collector("verify", "--config", str(config), "--cloud")
     assert done.returncode == code
     assert "The cloud" in done.stderr
-    assert "days checked: the files are as they should be" in done.stdout
+    assert "days checked: no problems in the files" in done.stdout
     assert "no day could be compared with the cloud" in done.stdout
-    assert "all as they should be" not in done.stdout
+    assert "no problems found" not in done.stdout
     assert KEY not in done.stdout + done.stderr
 
 

@@ -35,7 +35,7 @@ def test_zeros_of_a_complete_day_are_measurements() -> None:
 
 
 def test_zeros_of_a_partial_day_are_no_measurements() -> None:
-    """All 24 rows are there, and those without data say zero: they are asked for again."""
+    """All 24 rows are there, and those without data say zero: they are requested again."""
     day = adopted(lambda label: NOTHING if label >= 20 else MEASURED, partial=True)
     assert day.missing_hours() == HOURS[20:]
     assert set(day.readings) == set(HOURS[:20])
@@ -73,7 +73,7 @@ def test_zeros_beside_an_hour_without_solar_are_no_measurements() -> None:
     assert HOURS[9] not in day.readings
 
 
-def test_a_fall_back_day_has_one_fat_hour() -> None:
+def test_a_fall_back_day_has_one_row_for_the_repeated_hour() -> None:
     """24 records, and it says complete: the repeated hour is doubtful, nothing else."""
     file = decode(older_file(day=AUTUMN), AUTUMN)
     day = stored_day(file, local_day(AUTUMN, BERLIN), no_solar=False)

@@ -79,7 +79,7 @@ def with_value(number: int, key: str, text: str, data: bytes = WHOLE) -> bytes:
 def test_what_we_write_has_no_findings(
     day: EnergyDay, zone_known: bool, complete: bool, decimals: int
 ) -> None:
-    """Any day, partial or whole, twins together or apart, any solar known or not."""
+    """Any day, partial or whole, repeated hours merged or apart, any solar known or not."""
     if not day.readings:
         return
     day = day.rounded(decimals)
@@ -92,8 +92,8 @@ def test_what_we_write_has_no_findings(
 
 @pytest.mark.parametrize("day", [ORDINARY, SPRING, AUTUMN])
 def test_a_merged_hour_is_no_missing_one(day: date) -> None:
-    """24 records on a fall-back day are what `repeated_hour = "merge"` asks for."""
-    data = encode(filled(day).with_twins_as_one(), 4, complete=True)
+    """24 records on a fall-back day are what `repeated_hour = "merge"` writes."""
+    data = encode(filled(day).merge_repeated_hours(), 4, complete=True)
     assert found(data, day, record=recorded(data)) == []
     assert found(data, day, zone=None) == []
 
@@ -101,7 +101,7 @@ def test_a_merged_hour_is_no_missing_one(day: date) -> None:
 @pytest.mark.parametrize("day", [ORDINARY, SPRING, AUTUMN])
 @pytest.mark.parametrize("partial", [False, True])
 def test_a_file_of_the_older_utility_has_no_findings(day: date, partial: bool) -> None:
-    """Any decimals, keys in any order, zeros that fill a partial day, one fat hour in autumn."""
+    """Any decimals, keys in any order, zeros that fill a partial day, a repeated hour in one row."""
     columns = {3: NOTHING_MEASURED} if partial else {}
     data = older_file(lambda label: columns.get(label, MEASURED), day=day, partial=partial)
     assert found(data, day) == []
@@ -134,7 +134,7 @@ def test_a_file_of_the_older_utility_may_name_days_in_its_language() -> None:
         (with_value(7, "ts", "1718143201"), ("columns", 7)),
     ],
 )
-def test_a_file_that_is_none_is_told_with_its_line(data: bytes, expected: tuple[str, int | None]) -> None:
+def test_a_file_that_is_none_is_reported_with_its_line(data: bytes, expected: tuple[str, int | None]) -> None:
     """One finding: such a file is not trusted in anything."""
     assert found(data, record=recorded(WHOLE)) == [expected]
     assert check(data).sums is None
@@ -165,7 +165,7 @@ def test_a_file_that_is_none_is_told_with_its_line(data: bytes, expected: tuple[
         (with_value(7, "export", "0.2501"), []),  # more was sold than made: nothing follows from it
     ],
 )
-def test_what_is_wrong_in_a_file_of_ours_is_told_with_its_line(
+def test_what_is_wrong_in_a_file_of_ours_is_reported_with_its_line(
     data: bytes, expected: list[tuple[str, int | None]]
 ) -> None:
     """To the letter; and whatever it is, the checksum tells it, too."""
@@ -222,14 +222,14 @@ def test_a_finding_has_the_line_that_an_editor_shows() -> None:
     assert found(wrong, zone=None) == [("columns", 13)]
 
 
-def test_hours_of_another_zone_are_told() -> None:
+def test_hours_of_another_zone_are_reported() -> None:
     """A file that is whole, of the same date, elsewhere."""
     codes = [code for code, _ in found(encode(filled(zone=LONDON), 4, complete=True))]
     assert "foreign_hour" in codes
     assert "missing_hour" in codes
 
 
-def test_a_complete_day_without_solar_is_told() -> None:
+def test_a_complete_day_without_solar_is_reported() -> None:
     """Such a day is partial, whatever it says."""
     line = WHOLE.splitlines(keepends=True)[6].decode()
     bare = line[: line.index(', "solar"')] + "}\n"
@@ -244,7 +244,7 @@ def test_a_day_that_is_not_over_cannot_be_complete() -> None:
 
 
 def test_a_whole_past_day_may_say_partial() -> None:
-    """It may be doubtful; it is asked for again."""
+    """It may be doubtful; it is requested again."""
     assert found(encode(filled(), 4, complete=False)) == []
 
 

@@ -194,7 +194,7 @@ def test_a_day_that_becomes_partial_loses_its_record(archive: Archive, folder: P
 
 
 def test_a_file_moved_aside_loses_its_record(archive: Archive, folder: Path) -> None:
-    """Whatever comes in its place is recorded anew."""
+    """Whatever comes in its place is recorded again."""
     archive.merge(WHOLE, END)
     (folder / f"{ORDINARY}.jsonl").write_bytes(b"")
     assert len(archive.scan(TODAY)) == 1
@@ -214,7 +214,7 @@ def test_a_save_that_was_cut_off_leaves_both_digests(folder: Path) -> None:
     assert [each.digest.hex() for each in Checksums(path).of(ORDINARY)] == [line(REVISED)[:64]]
 
 
-def test_a_list_that_somebody_deleted_is_begun_anew(folder: Path) -> None:
+def test_a_list_that_somebody_deleted_is_begun_again(folder: Path) -> None:
     """Also under a running service: nothing is struck out in the wrong place."""
     with opened(folder) as archive:
         for number in range(3):
@@ -258,7 +258,7 @@ def test_any_bytes_are_a_list(tmp_path_factory: pytest.TempPathFactory, data: by
     assert Checksums(path).damaged == 0
 
 
-def test_a_list_without_end_is_begun_anew(folder: Path) -> None:
+def test_a_list_without_end_is_begun_again(folder: Path) -> None:
     """Read in bounded memory."""
     with opened(folder) as archive:
         archive.merge(WHOLE, END)
@@ -287,7 +287,7 @@ def test_compaction_keeps_what_counts(tmp_path: Path) -> None:
     assert len(Checksums(path).of(date(2024, 1, 1))) == 1
 
 
-def test_a_folder_in_its_place_is_told(tmp_path: Path) -> None:
+def test_a_folder_in_its_place_is_reported(tmp_path: Path) -> None:
     """With the cure."""
     (tmp_path / "checksums").mkdir()
     with pytest.raises(ArchiveError, match="move it away"):

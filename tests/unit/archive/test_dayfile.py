@@ -53,7 +53,7 @@ def read(data: bytes, day: date = ORDINARY) -> EnergyDay:
     return stored_day(decode(data, day), local_day(day, BERLIN), no_solar=False)
 
 
-def test_the_contracts_example_is_written_byte_for_byte() -> None:
+def test_the_formats_example_is_written_byte_for_byte() -> None:
     """The first line that every reader of the older utility's files knows."""
     day = local_day(date(2023, 3, 19), LONDON)
     zeros = EnergyDay(day, {day.hours[0]: reading("0.0000", "0.0000", "0.0000")})
@@ -61,7 +61,7 @@ def test_the_contracts_example_is_written_byte_for_byte() -> None:
     assert decode(EXAMPLE, day.date) == DayFile(zeros.readings, partial=False, ours=True)
 
 
-def test_keys_stand_in_the_contracts_order() -> None:
+def test_keys_stand_in_the_formats_order() -> None:
     """With solar, without it, and partial last."""
     solar = ["solar", "consumed", "solar_consumed"]
     day = filled()
@@ -308,10 +308,10 @@ def test_a_day_at_the_end_of_time_is_damage(year: int) -> None:
         ("same hour", altered(ts=10**30)),
         ("ascend", LINES[0] + LINES[0]),
         ("ascend", LINES[1] + LINES[0]),
-        ("some of its lines", LINES[0] + LINES[1].replace(b"}", b', "partial": true}')),
+        ("on some lines only", LINES[0] + LINES[1].replace(b"}", b', "partial": true}')),
     ],
 )  # fmt: skip
-def test_damage_is_told(damage: str, data: bytes) -> None:
+def test_damage_is_reported(damage: str, data: bytes) -> None:
     """What is wrong stands in the reason."""
     with pytest.raises(DamagedFile, match=damage):
         decode(data, ORDINARY)
@@ -335,7 +335,7 @@ def test_hours_of_another_zone_are_not_of_the_day() -> None:
         stored_day(file, local_day(ORDINARY, BERLIN), no_solar=False)
 
 
-def test_a_first_twin_alone_is_doubtful() -> None:
+def test_a_first_repeated_hour_alone_is_doubtful() -> None:
     """The file does not tell whether it is of one hour or of two."""
     day = filled(AUTUMN, without=[3])
     stored = read(encode(day, 4, complete=False), AUTUMN)

@@ -227,7 +227,7 @@ def test_what_is_appended_durably_is_there_after_a_power_cut(tmp_path: Path) -> 
 
 @traced
 @pytest.mark.parametrize("more", [[], ["-e", "inject=ftruncate:error=EIO"]])
-def test_an_append_that_finds_no_room_is_told(tmp_path: Path, more: list[str]) -> None:
+def test_an_append_that_finds_no_room_is_reported(tmp_path: Path, more: list[str]) -> None:
     """As that, also where what was written of it cannot be taken back."""
     journal = tmp_path / "journal"
     inject = ["-e", "trace=write,ftruncate", "-e", "inject=write:retval=3:when=2", *more]
@@ -240,10 +240,10 @@ def test_an_append_that_finds_no_room_names_the_journal(tmp_path: Path) -> None:
     """A person has to find it."""
     journal = tmp_path / "journal"
     short = Failure(range(sys.maxsize), None)
-    with Calls(tmp_path, short).wrapped() as calls, calls.watched(), pytest.raises(OSError) as told:
+    with Calls(tmp_path, short).wrapped() as calls, calls.watched(), pytest.raises(OSError) as raised:
         append_whole(journal, b"line\n")
-    assert told.value.args == (errno.ENOSPC, "no space for a journal")
-    assert told.value.filename == str(journal)
+    assert raised.value.args == (errno.ENOSPC, "no space for a journal")
+    assert raised.value.filename == str(journal)
     assert journal.read_bytes() == b""
 
 
@@ -280,7 +280,7 @@ def test_nothing_is_opened_through_a_link_that_somebody_planted(tmp_path: Path) 
 @pytest.mark.parametrize("error", ["ENOSPC", "EIO", "EROFS", "EDQUOT"])
 @pytest.mark.parametrize("call", ["openat", "write", "fsync", "close", "rename"])
 def test_a_failed_save_leaves_the_old_file(day_file: Path, call: str, error: str) -> None:
-    """Whichever call fails: the old bytes, no temporary, and the error is told as it is."""
+    """Whichever call fails: the old bytes, no temporary, and the error is reported as it is."""
     temporary = f"{day_file}.shelly-tmp"
     options = ["-P", temporary, "-e", f"trace={call}", "-e", f"inject={call}:error={error}:when=1"]
     code, trace = save_traced(day_file, *options)
@@ -292,7 +292,7 @@ def test_a_failed_save_leaves_the_old_file(day_file: Path, call: str, error: str
 
 @traced
 @pytest.mark.parametrize(("call", "when"), [("openat", 1), ("fsync", 1), ("close", 1)])
-def test_a_folder_that_cannot_be_synced_is_told(day_file: Path, call: str, when: int) -> None:
+def test_a_folder_that_cannot_be_synced_is_reported(day_file: Path, call: str, when: int) -> None:
     """The new file is there, whole, but nobody is told that it is safe."""
     folder = str(day_file.parent)
     options = ["-P", folder, "-e", f"trace={call}", "-e", f"inject={call}:error=EIO:when={when}"]
@@ -312,7 +312,7 @@ def test_a_failed_fsync_is_not_tried_again(day_file: Path) -> None:
 
 
 @traced
-def test_short_writes_go_on(day_file: Path) -> None:
+def test_short_writes_continue(day_file: Path) -> None:
     """A write of nothing at first: the whole file is there in the end."""
     options = ["-P", f"{day_file}.shelly-tmp", "-e", "trace=write", "-e", "inject=write:retval=0:when=1"]
     code, trace = save_traced(day_file, *options)
@@ -375,7 +375,7 @@ def test_what_was_moved_aside_is_there_after_a_power_cut(tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize("failing", [range(4, sys.maxsize), range(sys.maxsize)])
-def test_a_file_that_was_moved_is_told_where_the_disk_fails_afterwards(
+def test_a_file_that_was_moved_is_reported_where_the_disk_fails_afterwards(
     tmp_path: Path, failing: range
 ) -> None:
     """Bug: it was gone from its place, and nobody was told where to."""
@@ -424,12 +424,12 @@ def test_a_folder_whose_name_is_not_durable_is_not_left(tmp_path: Path) -> None:
     assert not (tmp_path / "new").exists()
 
 
-def test_a_folder_that_cannot_even_be_taken_back_is_told_by_its_first_error(tmp_path: Path) -> None:
+def test_a_folder_that_cannot_even_be_taken_back_is_reported_by_its_first_error(tmp_path: Path) -> None:
     """Which is the one that somebody can do something about."""
     fault = Failure(range(sys.maxsize), errno.EIO, frozenset({"fsync", "rmdir"}))
-    with Calls(tmp_path, fault).wrapped() as calls, calls.watched(), pytest.raises(OSError) as told:
+    with Calls(tmp_path, fault).wrapped() as calls, calls.watched(), pytest.raises(OSError) as raised:
         make_folder(tmp_path / "new")
-    assert (calls.failed, told.value.filename) == (2, str(tmp_path))
+    assert (calls.failed, raised.value.filename) == (2, str(tmp_path))
 
 
 def test_reading_is_bounded(tmp_path: Path) -> None:
@@ -442,7 +442,7 @@ def test_reading_is_bounded(tmp_path: Path) -> None:
 
 @traced
 @pytest.mark.parametrize("size", [4, 10])
-def test_a_read_that_brings_only_a_part_goes_on(day_file: Path, size: int) -> None:
+def test_a_read_that_brings_only_a_part_continues(day_file: Path, size: int) -> None:
     """Up to the one byte too many, and a part may well end just before it."""
     day_file.write_bytes(b"x" * 1000)
     options = ["-P", str(day_file), "-e", "trace=read", "-e", f"inject=read:retval={size}:when=1"]
@@ -464,10 +464,10 @@ def test_a_folder_is_made_once(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
         make_folder(tmp_path / "no" / "parent")
     (tmp_path / "file").write_bytes(b"")
-    with pytest.raises(NotADirectoryError) as told:
+    with pytest.raises(NotADirectoryError) as raised:
         make_folder(tmp_path / "file")
-    assert told.value.args == (errno.ENOTDIR, "a file is in the way")
-    assert told.value.filename == str(tmp_path / "file")
+    assert raised.value.args == (errno.ENOTDIR, "a file is in the way")
+    assert raised.value.filename == str(tmp_path / "file")
     with pytest.raises(NotADirectoryError):
         sync_folder(tmp_path / "file")
 
@@ -518,7 +518,7 @@ def test_a_second_process_is_locked_out_until_the_first_is_killed(tmp_path: Path
     FolderLock(path).release()
 
 
-def test_another_instance_is_told_at_once(tmp_path: Path) -> None:
+def test_another_instance_is_reported_at_once(tmp_path: Path) -> None:
     """Only those who look are waited for: this is one that stays."""
     held = FolderLock(tmp_path / "lock")
     with (
@@ -584,7 +584,7 @@ def test_whether_a_folder_is_held_is_seen_from_outside_and_changes_nothing(tmp_p
     assert not is_held(path)
 
 
-def test_a_lock_that_may_not_be_looked_at_is_told(tmp_path: Path) -> None:
+def test_a_lock_that_may_not_be_looked_at_is_reported(tmp_path: Path) -> None:
     """As the error that it is: nobody can say whether it is held."""
     (tmp_path / "lock").symlink_to("elsewhere")
     with pytest.raises(OSError, match="symbolic links"):
@@ -659,7 +659,7 @@ def test_a_file_system_without_locks_lets_a_process_have_the_folder(tmp_path: Pa
 
 
 @traced
-def test_a_lock_that_fails_otherwise_is_told(tmp_path: Path) -> None:
+def test_a_lock_that_fails_otherwise_is_reported(tmp_path: Path) -> None:
     """Not as another instance: as the error that it is."""
     assert STRACE is not None
     command = [STRACE, "-f", "-qq", "-o", "/dev/null", "-e", "trace=flock", "-e", "inject=flock:error=EIO"]
@@ -693,9 +693,9 @@ def test_a_folder_whose_fsync_fails_is_a_failed_save(
 ) -> None:
     """The disk is in trouble, and the new name may be gone after the next power cut."""
     monkeypatch.setattr(os, "fsync", folders_refused(number))
-    with pytest.raises(OSError) as told:
+    with pytest.raises(OSError) as raised:
         replace_file(tmp_path / "2024-06-12.jsonl", b"new")
-    assert told.value.errno == number
+    assert raised.value.errno == number
     assert can_sync(tmp_path), "nobody can say so now"
 
 

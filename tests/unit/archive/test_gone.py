@@ -92,7 +92,9 @@ def test_a_complete_day_that_went_is_found(folder: Path, how: str, restarted: bo
 
 
 @pytest.mark.parametrize("how", ["gone", "older"])
-def test_what_was_reported_is_not_reported_again_but_verify_goes_on_naming_it(folder: Path, how: str) -> None:
+def test_what_was_reported_is_not_reported_again_but_verify_continues_naming_it(
+    folder: Path, how: str
+) -> None:
     """Not by this process, nor by a later one."""
     lose(folder, how)
     with opened(folder) as archive:
@@ -169,7 +171,7 @@ def test_a_found_file_that_went_is_found_out_too(tmp_path: Path) -> None:
         assert archive.gone == {ORDINARY}
 
 
-def test_a_fat_hour_that_is_told_apart_is_no_older_file(tmp_path: Path) -> None:
+def test_repeated_hours_that_are_told_apart_are_no_older_file(tmp_path: Path) -> None:
     """Adopted as complete before the zone was known; it is the very file that was recorded."""
     (tmp_path / f"{AUTUMN}.jsonl").write_bytes(older_file(day=AUTUMN))
     with opened(tmp_path) as archive:
@@ -255,7 +257,7 @@ def test_sha256sum_reads_the_list_in_the_midst_of_a_save(folder: Path) -> None:
     assert "improperly" not in done.stderr
 
 
-def test_marks_outlive_a_list_that_is_made_anew(folder: Path) -> None:
+def test_marks_outlive_a_list_that_is_made_again(folder: Path) -> None:
     """A damaged line elsewhere costs that line only."""
     lose(folder, "gone")
     with opened(folder) as archive:

@@ -79,7 +79,7 @@ def test_a_flipped_digit_is_found(folder: Path) -> None:
 
 
 @pytest.mark.parametrize("kind", ["pipe", "folder", "link", "dangling link", "large"])
-def test_what_is_no_file_is_told(folder: Path, tmp_path: Path, kind: str) -> None:
+def test_what_is_no_file_is_reported(folder: Path, tmp_path: Path, kind: str) -> None:
     """In bounded memory, and without waiting for anybody."""
     path = folder / NAME
     data = path.read_bytes()
@@ -102,7 +102,7 @@ def test_what_is_no_file_is_told(folder: Path, tmp_path: Path, kind: str) -> Non
     assert words.get(kind, "symbolic link") in finding.text
 
 
-def test_an_hour_in_two_files_is_told(tmp_path: Path) -> None:
+def test_an_hour_in_two_files_is_reported(tmp_path: Path) -> None:
     """Where no zone tells which of the two is wrong."""
     for shift, day in ((0, ORDINARY), (1, ORDINARY + timedelta(days=1))):
         data = encode(filled(day), 4, complete=True)
@@ -113,7 +113,7 @@ def test_an_hour_in_two_files_is_told(tmp_path: Path) -> None:
     assert told(tmp_path) == [(ORDINARY + timedelta(days=1), "neighbour")]
 
 
-def test_complete_days_that_do_not_meet_are_told(tmp_path: Path) -> None:
+def test_complete_days_that_do_not_meet_are_reported(tmp_path: Path) -> None:
     """Where no zone is known; a file of the older utility that lacks its last hour."""
     for day in DAYS[:2]:
         (tmp_path / f"{day}.jsonl").write_bytes(older_file(day=day))
@@ -123,7 +123,7 @@ def test_complete_days_that_do_not_meet_are_told(tmp_path: Path) -> None:
 
 
 def test_days_meet_across_a_change_of_the_clocks(tmp_path: Path) -> None:
-    """Also in files with a fat hour."""
+    """Also in files with one row for the repeated hour."""
     for day in (AUTUMN - timedelta(days=1), AUTUMN, AUTUMN + timedelta(days=1)):
         (tmp_path / f"{day}.jsonl").write_bytes(older_file(day=day))
     assert told(tmp_path) == []
@@ -136,7 +136,7 @@ def test_what_a_file_tells_by_itself_is_not_told_of_its_neighbour(folder: Path) 
     assert told(folder) == [(DAYS[2], "missing_hour"), (DAYS[2], "checksum")]
 
 
-def test_damage_to_the_collectors_own_files_is_told(folder: Path) -> None:
+def test_damage_to_the_collectors_own_files_is_reported(folder: Path) -> None:
     """And harms no day."""
     for name in ("ledger.jsonl", "checksums"):
         with (folder / ".collector" / name).open("ab") as file:

@@ -1,4 +1,4 @@
-"""The journal of what was asked for: it may be lost or damaged at any byte, and never stops anything."""
+"""The journal of what was requested: it may be lost or damaged at any byte, and never stops anything."""
 
 from __future__ import annotations
 
@@ -109,7 +109,7 @@ def test_a_torn_last_line_costs_that_line_only(path: Path) -> None:
         assert says(Ledger(path)) == says(whole)
 
 
-def test_a_block_of_zeros_at_the_end_is_told(path: Path) -> None:
+def test_a_block_of_zeros_at_the_end_is_reported(path: Path) -> None:
     """Bug: what a power cut made of the last lines passed as one torn line, and nobody was told."""
     filled_ledger(path)
     for zeros in (b"\0" * 4096, b'{"day": "2024\0\0\0\0', b"\0" * 100 + b"\n" + LINE):
@@ -167,7 +167,7 @@ def test_a_stamp_without_end_is_a_damaged_line(path: Path) -> None:
     path.write_bytes(LINE.replace(b"1718200000", b"9" * 400))
     ledger = Ledger(path)
     assert ledger.rebuilt
-    assert all(is_due(asked, datetime(2024, 6, 15, tzinfo=UTC)) for asked in ledger.attempts.values())
+    assert all(is_due(requested, datetime(2024, 6, 15, tzinfo=UTC)) for requested in ledger.attempts.values())
 
 
 @given(st.binary(max_size=400))
@@ -214,7 +214,7 @@ def test_a_ledger_without_end_is_rebuilt(path: Path) -> None:
 
 
 def test_compaction_keeps_everything(path: Path) -> None:
-    """A journal that is mostly about the past is written anew, and says the same."""
+    """A journal that is mostly about the past is written again, and says the same."""
     ledger = filled_ledger(path)
     for tries in range(600):
         ledger.note(DAY, ASKED._replace(tries=tries))
@@ -228,7 +228,7 @@ def test_compaction_keeps_everything(path: Path) -> None:
 
 
 def test_five_hundred_lines_of_the_past_are_kept(path: Path) -> None:
-    """Writing the journal anew for each would wear out the card; with one more it is, once."""
+    """Writing the journal again for each would wear out the card; with one more it is, once."""
     Ledger(path).note(DAY, ASKED)
     path.write_bytes(LINE * 501)
     Ledger(path).mend()
@@ -276,7 +276,7 @@ def test_a_complete_day_is_remembered_until_it_need_not_be_read_again(path: Path
 
 
 def test_a_day_whose_last_hour_cannot_be_there_is_not_remembered(path: Path) -> None:
-    """Today, and for ten minutes yesterday, are asked for every hour, whatever came."""
+    """Today, and for ten minutes yesterday, are requested every hour, whatever came."""
     ledger = Ledger(path)
     arrived = after(LOCAL) + timedelta(minutes=10)
     for outcome in Outcome:
@@ -293,7 +293,7 @@ def test_a_long_reason_is_cut(path: Path) -> None:
     assert path.read_bytes().count(b"\n") == 1
 
 
-def test_a_folder_in_its_place_is_told(path: Path) -> None:
+def test_a_folder_in_its_place_is_reported(path: Path) -> None:
     """With what to do about it."""
     path.mkdir()
     with pytest.raises(ArchiveError, match="move it away"):
@@ -331,7 +331,7 @@ except OSError as error:
 @pytest.mark.skipif(shutil.which("strace") is None, reason="needs strace")
 @pytest.mark.parametrize("inject", ["write:error=ENOSPC:when=2", "write:retval=7:when=2"])
 def test_a_disk_that_fills_up_leaves_no_half_line(path: Path, inject: str) -> None:
-    """The error is told, and the journal ends with a whole line."""
+    """The error is reported, and the journal ends with a whole line."""
     command = ["strace", "-f", "-qq", "-o", "/dev/null", "-P", str(path)]
     command += ["-e", "trace=write", "-e", f"inject={inject}", sys.executable, "-c", WRITER, str(path)]
     done = subprocess.run(
@@ -345,7 +345,7 @@ def test_a_disk_that_fills_up_leaves_no_half_line(path: Path, inject: str) -> No
 @pytest.mark.parametrize(
     "bounds", [Bounds(), Bounds(ORDINARY), Bounds(None, ORDINARY), Bounds(AUTUMN, ORDINARY)]
 )
-def test_the_bounds_of_the_mark_survive_a_journal_that_is_written_anew(
+def test_the_bounds_of_the_mark_survive_a_journal_that_is_written_again(
     tmp_path: Path, bounds: Bounds
 ) -> None:
     """They are what protects an old device's hours where the mark is lost."""
@@ -369,7 +369,7 @@ def test_bounds_that_are_no_days_are_dropped(tmp_path: Path) -> None:
     assert Ledger(path).rebuilt
 
 
-def test_what_was_asked_of_another_meter_is_forgotten(tmp_path: Path) -> None:
+def test_what_was_requested_of_another_meter_is_forgotten(tmp_path: Path) -> None:
     """Whatever is told of days; the zone stays, unless nothing was held in it."""
     path = tmp_path / "ledger.jsonl"
     ledger = Ledger(path)

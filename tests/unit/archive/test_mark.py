@@ -158,7 +158,7 @@ def test_an_archive_that_is_not_taken_changes_nothing(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("days", [0, 1, 9])
 def test_no_answer_replaces_what_another_meter_counted(tmp_path: Path, days: int) -> None:
-    """Bug: only of the day of the change itself. What is missing is filled in, for a person asked for it."""
+    """Bug: only of the day of the change itself. What is missing is filled in, because --adopt was given."""
     folder = tmp_path / "house"
     first = Archive(folder, DayFormat(), identity=HOUSE)
     first.claim()
@@ -285,7 +285,7 @@ def test_what_is_remembered_lies_in_no_archive(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("data", [b"", b"{", b"[1, null]", b"\xff", b"[" * 9999])
 def test_a_damaged_memory_remembers_nothing(tmp_path: Path, data: bytes) -> None:
-    """And is written anew with the next archive."""
+    """And is written again with the next archive."""
     (tmp_path / "archives.json").write_bytes(data)
     remembered = Remembered(tmp_path / "archives.json")
     assert not remembered.knows(tmp_path / "a")

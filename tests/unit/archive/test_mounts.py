@@ -54,20 +54,20 @@ def test_a_file_system_that_went_read_only_is_seen_though_its_mount_says_rw() ->
 @pytest.mark.parametrize(
     ("kind", "word"),
     [
-        ("nfs4", "another machine"),
-        ("cifs", "another machine"),
+        ("nfs4", "network share"),
+        ("cifs", "network share"),
         ("vfat", "power cut"),
         ("exfat", "power cut"),
         ("tmpfs", "memory"),
         ("overlay", "layer"),
-        ("fuse.sshfs", "a program"),
-        ("fuseblk", "a program"),
+        ("fuse.sshfs", "FUSE"),
+        ("fuseblk", "FUSE"),
         ("ext4", ""),
         ("btrfs", ""),
         ("f2fs", ""),
     ],
 )
-def test_what_a_file_system_does_not_promise_is_told(kind: str, word: str) -> None:
+def test_what_a_file_system_does_not_promise_is_reported(kind: str, word: str) -> None:
     """And nothing is said against those that keep their word."""
     weakness = Mount("/", kind, frozenset()).weakness
     assert word in weakness

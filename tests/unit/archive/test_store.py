@@ -89,15 +89,15 @@ def test_a_partial_day_is_written_and_says_so(archive: Archive) -> None:
 
 
 def test_a_day_without_hours_leaves_no_file(archive: Archive) -> None:
-    """It is remembered as asked for and empty."""
+    """It is remembered as requested and empty."""
     assert archive.merge(nothing(), END) == DayOutcome(ORDINARY, Outcome.EMPTY, missing=24)
     assert not (archive.folder / NAME).exists()
-    asked = LastAttempt(Outcome.EMPTY, int(END.timestamp()), 1)
-    assert archive.known()[ORDINARY] == DayRecord(stored=False, complete=False, last_attempt=asked)
+    requested = LastAttempt(Outcome.EMPTY, int(END.timestamp()), 1)
+    assert archive.known()[ORDINARY] == DayRecord(stored=False, complete=False, last_attempt=requested)
 
 
-def test_today_is_not_remembered_as_asked(archive: Archive) -> None:
-    """It is asked for every hour, whatever came."""
+def test_today_is_not_remembered_as_requested(archive: Archive) -> None:
+    """It is requested every hour, whatever came."""
     noon = after(WHOLE.day, hours=-12)
     archive.merge(nothing(), noon)
     archive.note_failure(WHOLE.day, "no answer", noon)
@@ -190,7 +190,7 @@ def test_a_shrunken_answer_leaves_a_merged_fall_back_day_complete(folder: Path, 
         assert (outcome.outcome, outcome.complete, outcome.hours) == (Outcome.UNCHANGED, True, 24)
 
 
-def test_a_damaged_file_is_moved_aside_and_collected_anew(archive: Archive) -> None:
+def test_a_damaged_file_is_moved_aside_and_collected_again(archive: Archive) -> None:
     """Never trusted, never destroyed."""
     put(archive.folder, b"garbage\n")
     outcome = archive.merge(WHOLE, END)
@@ -231,7 +231,7 @@ def test_the_only_copy_is_not_taken_from_its_place(
     moved = archive.scan(today)
     assert (path.exists(), moved == (), ORDINARY in archive.unreadable) == (stays, stays, stays)
     if stays:
-        assert archive.known() == {ORDINARY: NOTHING}, "it is not asked for"
+        assert archive.known() == {ORDINARY: NOTHING}, "it is not requested"
         assert archive.scan(today) == ()
         path.write_bytes(encode(WHOLE, 4, complete=True))
         assert (archive.scan(today), archive.unreadable) == ((), {})
@@ -288,7 +288,7 @@ def test_a_scan_moves_aside_what_is_no_day_file(folder: Path, make: str) -> None
 
 
 def test_a_damaged_file_is_a_gap_at_once(archive: Archive) -> None:
-    """Bug: a partial day that had been asked for in vain many times waited for a week when its file broke."""
+    """Bug: a partial day that had been requested in vain many times waited for a week when its file broke."""
     for hours in range(20):
         archive.merge(filled(without=[4]), after(WHOLE.day, hours=hours))
     put(archive.folder, b"garbage\n")
@@ -299,7 +299,7 @@ def test_a_damaged_file_is_a_gap_at_once(archive: Archive) -> None:
 
 @pytest.mark.parametrize("restarted", [False, True])
 def test_a_deleted_file_is_a_gap_at_once(folder: Path, restarted: bool) -> None:
-    """Bug: its last asking was still remembered, so nobody asked for it before that was due again."""
+    """Bug: its last attempt was still recorded, so it was not requested before that was due again."""
     with opened(folder) as archive:
         archive.scan(TODAY)
         archive.merge(WHOLE, END)
@@ -315,7 +315,7 @@ def test_a_deleted_file_is_a_gap_at_once(folder: Path, restarted: bool) -> None:
         assert set(archive.known()) == {ORDINARY - timedelta(days=1)}
 
 
-def test_days_asked_for_in_vain_survive_a_scan(folder: Path) -> None:
+def test_days_requested_in_vain_survive_a_scan(folder: Path) -> None:
     """They have no file, and are no gaps."""
     with opened(folder) as archive:
         archive.merge(nothing(), END)
@@ -383,7 +383,7 @@ def test_a_zero_filled_day_that_the_cloud_lost_stays_as_it_is(folder: Path, labe
     assert path.read_bytes() == data
 
 
-def test_a_fat_hour_is_found_when_the_zone_is_learned(folder: Path) -> None:
+def test_one_row_for_a_repeated_hour_is_found_when_the_zone_is_learned(folder: Path) -> None:
     """Bug: scanned before the zone was known, a fall-back day of 24 records stayed complete till restart."""
     put(folder, older_file(day=AUTUMN), AUTUMN)
     with opened(folder) as archive:
@@ -394,7 +394,7 @@ def test_a_fat_hour_is_found_when_the_zone_is_learned(folder: Path) -> None:
         assert (archive.zone, archive.known()[AUTUMN]) == (BERLIN, PARTIAL)
 
 
-def test_a_fat_hour_is_told_apart(folder: Path) -> None:
+def test_one_row_for_a_repeated_hour_is_replaced_by_two(folder: Path) -> None:
     """By the first answer that has both hours; then the day is complete and stays so."""
     put(folder, older_file(day=AUTUMN), AUTUMN)
     day = filled(AUTUMN)
@@ -415,7 +415,7 @@ def test_one_row_for_two_hours_is_never_complete(folder: Path) -> None:
 def test_a_repeated_hour_can_be_one_record_and_two_again(folder: Path) -> None:
     """Switched to merge and back: what is read decides, and nothing is counted twice."""
     day = filled(AUTUMN)
-    first, second = day.day.twins[0]
+    first, second = day.day.repeated_hours[0]
     path = folder / f"{AUTUMN}.jsonl"
     with opened(folder) as archive:
         archive.merge(day, after(day.day))
@@ -617,7 +617,7 @@ def test_of_a_day_that_cannot_be_read_nothing_is_known_and_nothing_replaced(arch
 
 
 def test_a_file_that_could_not_be_read_and_is_gone_is_a_gap(archive: Archive) -> None:
-    """Whoever moved it away wants its day anew."""
+    """Whoever moved it away wants its day again."""
     path = put(archive.folder, encode(WHOLE, 4, complete=True))
     refused = Failure(range(sys.maxsize), errno.EACCES, frozenset({"read"}))
     with Calls(path, refused).wrapped() as calls, calls.watched():

@@ -54,7 +54,7 @@ def day_by(day: date = ORDINARY, **options: object) -> EnergyDay:
 
 
 def wishes(archive: Archive, now: datetime) -> list[date]:
-    """The past days that the next round asks for."""
+    """The past days that the next round requests."""
     policy = PlanPolicy(heal=False)  # a wish is followed all the same
     return list(heal_days(zone_named(NAME), date(2024, 1, 1), archive.known(), None, now, policy))
 
@@ -63,7 +63,7 @@ def wishes(archive: Archive, now: datetime) -> list[date]:
 
 
 @pytest.mark.parametrize("partial", [False, True])
-def test_a_file_saved_by_other_rules_is_asked_for_again(
+def test_a_file_saved_by_other_rules_is_requested_again(
     partial: bool, data: ZoneData, tmp_path: Path
 ) -> None:
     """Bug: hours in the middle of a day stayed where the old rules had put them, for ever."""
@@ -91,7 +91,7 @@ def stored(tmp_path: Path, day: date = ORDINARY) -> object:
 def test_a_file_of_other_rules_stays_where_nobody_can_give_its_day_again(
     data: ZoneData, tmp_path: Path
 ) -> None:
-    """It is asked for again, but not moved aside: the answer has nothing to put in its place."""
+    """It is requested again, but not moved aside: the answer has nothing to put in its place."""
     later = END + timedelta(days=20)
     with opened(tmp_path) as archive:
         archive.merge(day_by(), END)
@@ -193,8 +193,8 @@ def test_no_day_is_complete_while_the_rules_are_in_doubt(data: ZoneData, tmp_pat
         assert archive.merge(day_by(ORDINARY - timedelta(days=5)), now).outcome is Outcome.PARTIAL
 
 
-def test_days_held_back_are_not_asked_for_all_the_time(data: ZoneData, tmp_path: Path) -> None:
-    """Asking again heals nothing before the rules are new; then all are asked for at once."""
+def test_days_held_back_are_not_requested_all_the_time(data: ZoneData, tmp_path: Path) -> None:
+    """Another request changes nothing before the rules are new; then all are requested at once."""
     later = END + timedelta(days=5)
     with opened(tmp_path) as archive:
         archive.suspect(zone_named(NAME), "an hour comes twice", END)
@@ -212,7 +212,7 @@ def test_days_held_back_are_not_asked_for_all_the_time(data: ZoneData, tmp_path:
 
 
 def test_an_answer_that_fits_after_all_ends_the_doubt(data: ZoneData, tmp_path: Path) -> None:
-    """The one that did not was a mistake of the cloud. The other days are asked for again."""
+    """The one that did not was a mistake of the cloud. The other days are requested again."""
     now = END + timedelta(days=2)
     other = ORDINARY - timedelta(days=1)
     with opened(tmp_path) as archive:
@@ -243,7 +243,7 @@ def test_zeros_of_a_day_held_back_are_measurements(data: ZoneData, tmp_path: Pat
 
 
 def test_the_doubt_is_remembered_in_its_line(tmp_path: Path) -> None:
-    """Also when the journal is made anew; one that cannot be read is dropped, and told."""
+    """Also when the journal is made again; one that cannot be read is dropped, and reported."""
     path = tmp_path / "ledger.jsonl"
     with zone_data(tmp_path / "zones", NAME), opened(tmp_path) as archive:
         archive.suspect(zone_named(NAME), "x" * 300, datetime(2026, 1, 1, tzinfo=UTC), ORDINARY)

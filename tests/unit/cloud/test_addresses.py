@@ -58,7 +58,7 @@ async def client_at(url: str) -> AsyncIterator[CloudClient]:
         yield CloudClient(session, Account("home", url, KEY), Pacer(Pacing()), ONCE)
 
 
-async def asked(url: str) -> SourceError | None:
+async def requested(url: str) -> SourceError | None:
     """How one request ends."""
     async with client_at(url) as client:
         try:
@@ -114,7 +114,7 @@ async def test_each_of_four_addresses_gets_its_turn(
     with deaf(port, "127.0.0.2", "127.0.0.3", "127.0.0.4"):
         resolving(monkeypatch, "127.0.0.2", "127.0.0.3", "127.0.0.4", "127.0.0.1")
         opened, began = descriptors(), now()
-        assert await asked(f"http://cloud.example:{port}") is None
+        assert await requested(f"http://cloud.example:{port}") is None
         assert now() - began < _PACE_S + 3.5
     assert simulator.counts.total.requests == 1
     await asyncio.sleep(0.1)
@@ -128,7 +128,7 @@ async def test_an_address_that_refuses_costs_no_time(
     """The next is tried at once."""
     resolving(monkeypatch, "127.0.0.2", "127.0.0.1")
     began = now()
-    assert await asked(f"http://cloud.example:{port_of(simulator.url)}") is None
+    assert await requested(f"http://cloud.example:{port_of(simulator.url)}") is None
     assert now() - began < _PACE_S + 0.5
 
 
@@ -140,7 +140,7 @@ async def test_a_single_address_has_all_the_time(monkeypatch: pytest.MonkeyPatch
     with deaf(port, "127.0.0.2"):
         resolving(monkeypatch, "127.0.0.2")
         began = now()
-        error = await asked(f"http://cloud.example:{port}")
+        error = await requested(f"http://cloud.example:{port}")
     assert now() - began >= _LIMIT_S
     assert isinstance(error, Unavailable)
     assert error.reason == "no connection within 30 s"
@@ -173,7 +173,7 @@ async def test_a_tls_handshake_that_stalls_does_not_use_up_the_limit(
         async with await asyncio.start_server(say_nothing, "127.0.0.2", port):
             resolving(monkeypatch, "127.0.0.2", "127.0.0.1")
             began = now()
-            assert await asked(f"https://localhost:{port}") is None
+            assert await requested(f"https://localhost:{port}") is None
             assert now() - began < _PACE_S + 1.5
             await left.wait()
     assert len(requests) == 1
@@ -213,7 +213,7 @@ async def test_a_request_that_is_cancelled_leaves_no_attempt_behind(monkeypatch:
     with deaf(port, "127.0.0.2", "127.0.0.3"):
         resolving(monkeypatch, "127.0.0.2", "127.0.0.3")
         opened = descriptors()
-        task = asyncio.create_task(asked(f"http://cloud.example:{port}"))
+        task = asyncio.create_task(requested(f"http://cloud.example:{port}"))
         await asyncio.sleep(5)
         task.cancel()
         began = now()
@@ -261,7 +261,7 @@ async def test_a_failure_of_every_address_says_what_is_wrong_with_each(
         port = free.getsockname()[1]
     with deaf(port, "127.0.0.2"):
         resolving(monkeypatch, AS_IPV6, "127.0.0.1")
-        error = await asked(f"http://cloud.example:{port}")
+        error = await requested(f"http://cloud.example:{port}")
     assert isinstance(error, Unavailable)
     assert error.reason == "no connection within 30 s: Connection refused over IPv4, no answer over IPv6"
 
@@ -278,7 +278,7 @@ async def test_where_all_refuse_the_reason_is_said_once(monkeypatch: pytest.Monk
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))
         resolving(monkeypatch, "::ffff:127.0.0.1", "127.0.0.1")
-        error = await asked(f"http://cloud.example:{unused.getsockname()[1]}")
+        error = await requested(f"http://cloud.example:{unused.getsockname()[1]}")
     assert isinstance(error, Unavailable)
     assert error.reason == "no connection: Connection refused"
 
@@ -291,12 +291,12 @@ async def test_where_only_a_proxy_leads_out_the_reason_says_that_none_is_used(
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))
         url = f"http://127.0.0.1:{unused.getsockname()[1]}"
-        plain = await asked(url)
+        plain = await requested(url)
         monkeypatch.setenv(name, "http://me:hunter2@proxy.example:3128")
-        errors = [await asked(url), await asked("https://nothing.invalid")]
+        errors = [await requested(url), await requested("https://nothing.invalid")]
         with deaf(unused.getsockname()[1], "127.0.0.2"):
             resolving(monkeypatch, "127.0.0.2")
-            errors.append(await asked(url.replace("127.0.0.1", "cloud.example")))
+            errors.append(await requested(url.replace("127.0.0.1", "cloud.example")))
     assert plain is not None
     assert "proxy" not in plain.reason
     for error in errors:
@@ -349,7 +349,7 @@ async def test_a_look_up_that_fails_when_nobody_waits_any_more_is_nobodys(
         raise socket.gaierror(socket.EAI_AGAIN, "too late")
 
     monkeypatch.setattr(socket, "getaddrinfo", away)
-    task = asyncio.create_task(asked("https://cloud.example"))
+    task = asyncio.create_task(requested("https://cloud.example"))
     await asyncio.sleep(0)
     task.cancel()
     await asyncio.wait([task])

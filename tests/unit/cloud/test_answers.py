@@ -134,7 +134,7 @@ def test_days_before_the_meter_was_installed_are_empty(device: Device) -> None:
 def test_a_whole_answer_of_another_day_is_refused_though_it_tells_nothing(empty: dict[str, Any]) -> None:
     """Bug: a clamp's night, told for the day before, was taken for a day that the cloud has not."""
     rows = [{"datetime": f"2026-05-31 {hour:02}:00:00", **empty} for hour in range(3)]
-    with pytest.raises(AnswerError, match="none of the rows is of the day"):
+    with pytest.raises(AnswerError, match="none of the rows is of the day that was requested"):
         _single(raw_answer(_EM, _DAY) | {"history": rows})
 
 
@@ -158,7 +158,7 @@ def test_a_placeholder_alone_is_an_empty_day() -> None:
 @pytest.mark.parametrize("spring", ["missing", "nulls", "absent", "zeros"])
 @pytest.mark.parametrize("zone", _CHANGES)
 @pytest.mark.parametrize("kind", ["em", "3em"])
-def test_the_skipped_hour_is_no_hour_however_it_is_told(kind: Any, zone: str, spring: Any) -> None:
+def test_the_skipped_hour_is_no_hour_however_it_is_reported(kind: Any, zone: str, spring: Any) -> None:
     """Its placeholder neither counts as a gap nor overwrites the hour that it shares its epoch with."""
     device = Device(EM_ID, kind, zone, spring=spring)
     _assert_true(told(device, _CHANGES[zone][0]), device, _CHANGES[zone][0])
@@ -176,11 +176,11 @@ def test_a_repeated_hour_is_kept_twice(kind: Any, zone: str, stamps: Any) -> Non
 @pytest.mark.parametrize("zone", ["Europe/Dublin", "America/Havana", "Africa/Cairo", "America/Santiago"])
 @pytest.mark.parametrize("kind", ["em", "3em"])
 def test_a_repeated_hour_told_once_is_doubtful(kind: Any, zone: str) -> None:
-    """One fat row may be one hour or both: it is kept, and the day is not complete."""
+    """One row for both may be one hour or both: it is kept, and the day is not complete."""
     day = _CHANGES[zone][1]
     device = Device(EM_ID, kind, zone, autumn="fat")
     read = told(device, day)
-    ((first, second),) = local_day(day, zone_named(zone)).twins
+    ((first, second),) = local_day(day, zone_named(zone)).repeated_hours
     assert read.energy_day.doubtful == {first}
     assert second not in read.energy_day.readings
     assert not read.energy_day.is_complete(NOW)
@@ -188,20 +188,20 @@ def test_a_repeated_hour_told_once_is_doubtful(kind: Any, zone: str) -> None:
     assert {ts: hour for ts, hour in _kwh(read).items() if ts != first} == others
 
 
-def _without_twin(place: int, *, leaves_row: bool) -> tuple[ReadDay, int, int]:
+def _without_repeated(place: int, *, leaves_row: bool) -> tuple[ReadDay, int, int]:
     """The fall-back day in Dublin (01:00 comes twice) with one of the two hours not known."""
     raw = raw_answer(_EM, _AUTUMN)
-    twins = [row for row in raw["history"] if row["datetime"].endswith(" 01:00:00")]
-    gone = [{"missing": True, "datetime": twins[place]["datetime"]}] if leaves_row else []
-    at = raw["history"].index(twins[place])
+    repeated = [row for row in raw["history"] if row["datetime"].endswith(" 01:00:00")]
+    gone = [{"missing": True, "datetime": repeated[place]["datetime"]}] if leaves_row else []
+    at = raw["history"].index(repeated[place])
     raw["history"][at : at + 1] = gone
-    ((first, second),) = local_day(_AUTUMN, zone_named("Europe/Dublin")).twins
+    ((first, second),) = local_day(_AUTUMN, zone_named("Europe/Dublin")).repeated_hours
     return _single(raw, day=_AUTUMN), first, second
 
 
 def test_of_a_repeated_hour_the_second_may_be_missing() -> None:
     """The first is known and not doubtful: both have a row."""
-    read, first, second = _without_twin(1, leaves_row=True)
+    read, first, second = _without_repeated(1, leaves_row=True)
     assert read.energy_day.missing_hours() == (second,)
     assert read.energy_day.doubtful == frozenset()
     assert _kwh(read)[first][:2] == true_hour(_EM, first)[:2]
@@ -209,7 +209,7 @@ def test_of_a_repeated_hour_the_second_may_be_missing() -> None:
 
 def test_of_a_repeated_hour_the_first_may_be_missing() -> None:
     """The second is not mistaken for it."""
-    read, first, second = _without_twin(0, leaves_row=True)
+    read, first, second = _without_repeated(0, leaves_row=True)
     assert read.energy_day.missing_hours() == (first,)
     assert _kwh(read)[second][:2] == true_hour(_EM, second)[:2]
 
@@ -217,15 +217,15 @@ def test_of_a_repeated_hour_the_first_may_be_missing() -> None:
 @pytest.mark.parametrize("place", [0, 1])
 def test_of_a_repeated_hour_one_without_a_row_makes_the_other_doubtful(place: int) -> None:
     """Nothing tells which one is there."""
-    read, first, second = _without_twin(place, leaves_row=False)
+    read, first, second = _without_repeated(place, leaves_row=False)
     assert read.energy_day.doubtful == {first}
     assert read.energy_day.missing_hours() == (second,)
 
 
-def test_a_fat_row_read_within_the_second_of_the_two_hours_is_doubtful() -> None:
+def test_one_row_read_within_the_second_of_the_two_hours_is_doubtful() -> None:
     """It holds the first and a part of the second; taken for the first it would stay wrong for ever."""
     device = Device(EM_ID, autumn="fat", under_way="partial")
-    ((first, second),) = local_day(_AUTUMN, zone_named("Europe/Dublin")).twins
+    ((first, second),) = local_day(_AUTUMN, zone_named("Europe/Dublin")).repeated_hours
     now = datetime.fromtimestamp(second + 1800, UTC)
     read = _single(raw_answer(device, _AUTUMN, now), now=now, day=_AUTUMN)
     assert read.energy_day.readings[first].import_kwh > true_hour(device, first)[0]
@@ -237,7 +237,7 @@ def test_sun_that_is_doubtful_alone_is_not_told() -> None:
     grid = body_of(raw_answer(_EM, _AUTUMN))
     solar = body_of(raw_answer(replace(_EM, autumn="fat"), _AUTUMN, channel=1))
     read = read_day(DayAnswer(_AUTUMN, grid, solar), meter_of(_EM), NOW)
-    ((first, second),) = read.energy_day.day.twins
+    ((first, second),) = read.energy_day.day.repeated_hours
     assert read.energy_day.doubtful == frozenset()
     assert read.energy_day.missing_hours() == (first, second)
     assert read.energy_day.readings[first].solar_kwh is None
@@ -363,7 +363,7 @@ def test_an_hour_of_which_one_part_is_missing_is_missing() -> None:
     assert read.energy_day.missing_hours() == (read.energy_day.day.hours[3],)
 
 
-# -- Holes, the hour under way, the future ------------------------------------------------------------
+# -- Holes, the hour in progress, the future ------------------------------------------------------------
 
 
 @pytest.mark.parametrize("gaps", ["missing", "missing_nulls", "nulls", "absent"])
@@ -410,8 +410,8 @@ def test_a_hole_on_one_phase_where_the_sum_says_missing_too() -> None:
 @pytest.mark.parametrize("under_way", ["missing", "partial"])
 @pytest.mark.parametrize("future", ["missing", "absent"])
 @pytest.mark.parametrize("kind", ["em", "3em"])
-def test_only_hours_that_are_over_are_told(kind: Any, future: Any, under_way: Any) -> None:
-    """The hour under way has a partial value or none: never final."""
+def test_only_hours_that_are_over_are_reported(kind: Any, future: Any, under_way: Any) -> None:
+    """The hour in progress has a partial value or none: never final."""
     device = Device(EM_ID, kind, under_way=under_way, future=future)
     now = datetime(2026, 6, 1, 14, 20, tzinfo=UTC)  # 15:20 in Dublin
     read = told(device, _DAY, now)
@@ -534,18 +534,18 @@ def test_a_number_that_cannot_be_on_the_solar_clamp_costs_the_sun_of_its_hour() 
 
 
 def test_a_row_that_stands_for_two_hours_may_have_twice_as_much() -> None:
-    """In autumn one fat row may hold both."""
+    """In autumn one row may hold both."""
     raw = raw_answer(replace(_EM, autumn="fat"), _AUTUMN)
-    (fat,) = [row for row in raw["history"] if row["datetime"].endswith(" 01:00:00")]
+    (both,) = [row for row in raw["history"] if row["datetime"].endswith(" 01:00:00")]
     first = local_day(_AUTUMN, zone_named("Europe/Dublin")).hours[1]
     for value, is_told in ((79_000, True), (81_000, False)):
-        fat["consumption"] = value
+        both["consumption"] = value
         read = _single(raw, day=_AUTUMN)
         assert (first in read.energy_day.readings) is is_told
         assert read.energy_day.doubtful == ({first} if is_told else set())
 
 
-def test_an_odd_number_of_the_hour_under_way_is_no_anomaly() -> None:
+def test_an_odd_number_of_the_hour_in_progress_is_no_anomaly() -> None:
     """The hour is not over: it counts for nothing yet."""
     now = datetime(2026, 6, 1, 14, 20, tzinfo=UTC)  # 15:20 in Dublin
     raw = raw_answer(replace(_EM, under_way="partial"), _DAY, now)
@@ -573,7 +573,7 @@ def test_what_is_no_finite_number_of_a_sane_length_spoils_the_whole_answer(text:
         parse_body(as_json(raw).replace(b'"<here>"', text.encode()))
 
 
-# -- What breaks the contract -------------------------------------------------------------------------
+# -- What breaks the format -------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -605,8 +605,8 @@ def test_what_is_no_finite_number_of_a_sane_length_spoils_the_whole_answer(text:
         ("datetime", "2026-05-31T22:00:00Z", "history[3].datetime", "not an hour of the day"),
     ],
 )
-def test_a_row_that_breaks_the_contract_is_named(at: str, value: Any, field: str, reason: str) -> None:
-    """Nothing of such an answer is stored; the field and the reason are told."""
+def test_a_row_that_breaks_the_format_is_named(at: str, value: Any, field: str, reason: str) -> None:
+    """Nothing of such an answer is stored; the field and the reason are reported."""
     raw = raw_answer(_EM, _DAY)
     raw["history"][3][at] = value
     with pytest.raises(AnswerError) as caught:
@@ -631,7 +631,7 @@ def test_a_row_that_breaks_the_contract_is_named(at: str, value: Any, field: str
         ("history", [{}] * 481, "history", "481 rows"),
     ],
 )
-def test_a_body_that_breaks_the_contract_is_named(at: str, value: Any, field: str, reason: str) -> None:
+def test_a_body_that_breaks_the_format_is_named(at: str, value: Any, field: str, reason: str) -> None:
     """The same for what is not in a row."""
     with pytest.raises(AnswerError) as caught:
         _single(raw_answer(_EM, _DAY) | {at: value})
@@ -769,7 +769,7 @@ def test_a_zone_that_is_none_is_named_in_the_message() -> None:
 
 
 @pytest.mark.parametrize("under_way", ["missing", "partial"])
-def test_what_is_told_of_unfinished_hours_is_kept_apart(under_way: Any) -> None:
+def test_what_is_reported_of_unfinished_hours_is_kept_apart(under_way: Any) -> None:
     """It is not stored; it shows whether the hour was over already."""
     now = datetime(2026, 6, 1, 14, 20, tzinfo=UTC)
     read = told(Device(EM_ID, under_way=under_way), _DAY, now)

@@ -91,7 +91,7 @@ async def _outcome(simulator: FaultyCloud, meter: Meter = _GRID_ONLY) -> Collect
     return None
 
 
-# -- What is asked for --------------------------------------------------------------------------------
+# -- What is requested --------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("device", [Device(EM_ID), Device(EM3_ID, "3em")], ids=["em", "3em"])
@@ -103,7 +103,7 @@ async def test_a_day_comes_as_it_flowed(device: Device) -> None:
     assert {ts: tuple(hour) for ts, hour in readings.items()} == true_hours(device, _DAY)
 
 
-async def _asked(meter: Meter, *devices: Device) -> list[tuple[str, str, str]]:
+async def _requested(meter: Meter, *devices: Device) -> list[tuple[str, str, str]]:
     async with FaultyCloud(cloud(*devices)) as simulator, client_of(simulator) as client:
         answer = await client.fetch_day(meter, _DAY)
         assert (answer.solar is None) == (meter.requests_per_day == 1)
@@ -112,30 +112,30 @@ async def _asked(meter: Meter, *devices: Device) -> list[tuple[str, str, str]]:
 
 async def test_two_clamps_are_two_requests() -> None:
     """One for each channel, the grid's first, whichever they are."""
-    asked = await _asked(Meter("house", EM_ID, grid_channel=1, solar_channel=0))
-    assert asked == [(EM_ID, "1", "2026-06-01"), (EM_ID, "0", "2026-06-01")]
+    requested = await _requested(Meter("house", EM_ID, grid_channel=1, solar_channel=0))
+    assert requested == [(EM_ID, "1", "2026-06-01"), (EM_ID, "0", "2026-06-01")]
 
 
 async def test_a_day_that_has_begun_is_finished_before_the_next() -> None:
-    """Four are asked for at once; a kill costs the answers of the one that is half here."""
+    """Four are requested at once; a kill costs the answers of the one that is half here."""
     days = [_DAY - timedelta(days=age) for age in range(4)]
     async with FaultyCloud(cloud(Device(EM_ID))) as simulator, client_of(simulator) as client:
         await asyncio.gather(*(client.fetch_day(meter_of(Device(EM_ID)), day) for day in days))
-        asked = [(call.day, call.channel) for call in simulator.counts.log]
-    assert asked == [(day.isoformat(), channel) for day in days for channel in "01"]
+        requested = [(call.day, call.channel) for call in simulator.counts.log]
+    assert requested == [(day.isoformat(), channel) for day in days for channel in "01"]
 
 
 async def test_without_a_solar_clamp_it_is_one_request() -> None:
     """A request costs a second of the account's."""
-    assert await _asked(_GRID_ONLY) == [(EM_ID, "0", "2026-06-01")]
+    assert await _requested(_GRID_ONLY) == [(EM_ID, "0", "2026-06-01")]
 
 
 async def test_three_phases_are_one_request_and_a_pair_is_two() -> None:
     """Each answer has all phases."""
     grid, roof = Device(EM3_ID, "3em"), Device(PV_ID, "3em", counts="solar")
-    assert await _asked(meter_of(grid), grid) == [(EM3_ID, "0", "2026-06-01")]
-    asked = await _asked(meter_of(grid, pv_id=PV_ID), grid, roof)
-    assert asked == [(EM3_ID, "0", "2026-06-01"), (PV_ID, "0", "2026-06-01")]
+    assert await _requested(meter_of(grid), grid) == [(EM3_ID, "0", "2026-06-01")]
+    requested = await _requested(meter_of(grid, pv_id=PV_ID), grid, roof)
+    assert requested == [(EM3_ID, "0", "2026-06-01"), (PV_ID, "0", "2026-06-01")]
 
 
 async def test_the_key_travels_in_the_query_and_nowhere_else() -> None:
@@ -235,7 +235,7 @@ async def test_a_connection_that_dies_between_two_requests_is_not_met_again() ->
         assert simulator.counts.total.requests == 3
 
 
-async def test_further_attempts_are_told_and_once_makes_none() -> None:
+async def test_further_attempts_are_reported_and_once_makes_none() -> None:
     """To probe a source that is down."""
     told: list[tuple[str, int]] = []
     async with FaultyCloud(with_fault("status_500")) as simulator, open_session() as session:
@@ -254,8 +254,8 @@ async def test_further_attempts_are_told_and_once_makes_none() -> None:
         assert simulator.counts.total.requests == 4
 
 
-async def test_what_is_called_off_while_it_waits_is_not_asked() -> None:
-    """Neither repeated nor, where it waits for its turn, asked at all."""
+async def test_what_is_called_off_while_it_waits_is_not_sent() -> None:
+    """Neither repeated nor, where it waits for its turn, requested at all."""
     async with (
         FaultyCloud(with_fault("status_500")) as simulator,
         client_of(simulator, RetryPolicy()) as client,
@@ -276,17 +276,17 @@ async def test_what_is_called_off_while_it_waits_is_not_asked() -> None:
 
 
 @pytest.mark.parametrize(
-    ("asked", "held_s"),
+    ("retry_after", "held_s"),
     [("7", 7), ("Mon, 15 Jun 2026 12:00:31 GMT", 30), ("0", 1.5), ("soon", 1.5), ("-3", 1.5), ("1e99", 3600)],
 )
 @pytest.mark.parametrize("kind", ["max_req", "too_many_requests"])
-async def test_a_rate_limit_holds_the_account_off(kind: str, asked: str, held_s: float) -> None:
-    """By what it asks for, within reason; by 1.5 s where it asks for nothing."""
-    scenario = with_fault(kind, times=1, retry_after=asked)
+async def test_a_rate_limit_holds_the_account_off(kind: str, retry_after: str, held_s: float) -> None:
+    """By Retry-After, within reason; by 1.5 s without one."""
+    scenario = with_fault(kind, times=1, retry_after=retry_after)
     async with FaultyCloud(scenario) as simulator, client_of(simulator, RetryPolicy()) as client:
         await client.fetch_day(_GRID_ONLY, _DAY)
         gap_s = simulator.counts.total.smallest_start_gap_s
-        assert gap_s == pytest.approx(held_s, abs=1.0 if "Jun" in asked else 0.01)
+        assert gap_s == pytest.approx(held_s, abs=1.0 if "Jun" in retry_after else 0.01)
 
 
 async def test_a_request_that_is_cancelled_hangs_up() -> None:

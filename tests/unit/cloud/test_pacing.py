@@ -43,11 +43,11 @@ class _Server:
         error: CollectorError | None = None,
         connect_s: float = 0.0,
         *,
-        goes_on: bool = False,
+        continues: bool = False,
     ) -> None:
         """One request that takes so long to leave and to be answered; a rejection does not come out."""
         with suppress(CollectorError):
-            async with self.pacer.turn(goes_on=goes_on) as turn:
+            async with self.pacer.turn(continues=continues) as turn:
                 await asyncio.sleep(connect_s)
                 turn.sent()
                 seen = _Seen(_now())
@@ -87,7 +87,7 @@ async def _reject(server: _Server, times: int = 1, retry_after_s: float | None =
 
 
 async def test_the_first_start_waits_its_gap() -> None:
-    """A process before this one may have asked a moment ago: a restart must not break the pace."""
+    """A process before this one may have sent a request a moment ago: a restart must not break the pace."""
     server = _server()
     await server.ask()
     assert server.starts == [1.05]
@@ -145,7 +145,7 @@ async def test_turns_go_first_come_first_served() -> None:
     assert served == list(range(12))
 
 
-async def test_what_goes_on_with_what_has_begun_goes_ahead() -> None:
+async def test_what_continues_with_what_has_begun_goes_ahead() -> None:
     """Also ahead of the one whose turn is next; those behind keep their order, and the pace holds."""
     pacer = Pacer(Pacing(1.0, 4))
     served: list[tuple[str, float]] = []
@@ -156,14 +156,14 @@ async def test_what_goes_on_with_what_has_begun_goes_ahead() -> None:
             served.append((name, _now()))
 
     first = [ask(name, 0) for name in "abcd"]
-    await asyncio.gather(*first, ask("a2", 1.9, goes_on=True), ask("b2", 1.95, goes_on=True))
+    await asyncio.gather(*first, ask("a2", 1.9, continues=True), ask("b2", 1.95, continues=True))
     assert served == [("a", 1), ("a2", 2), ("b2", 3), ("b", 4), ("c", 5), ("d", 6)]
 
 
 async def test_one_that_would_go_ahead_and_is_cancelled_holds_nobody_back() -> None:
-    """While it waits for its turn, and while it is under way."""
+    """While it waits for its turn, and while it is in progress."""
     server = _server(Pacing(1.0, 1))
-    ahead = [asyncio.create_task(server.ask(9, goes_on=True)) for _ in range(3)]
+    ahead = [asyncio.create_task(server.ask(9, continues=True)) for _ in range(3)]
     behind = asyncio.create_task(server.ask())
     await asyncio.sleep(0.5)
     ahead[1].cancel()
@@ -178,7 +178,7 @@ async def test_one_that_would_go_ahead_and_is_cancelled_holds_nobody_back() -> N
 async def test_who_waits_for_one_that_is_cancelled_has_the_turn_instead() -> None:
     """Nothing else happens that could wake it."""
     server = _server(Pacing(10, 4))
-    ahead = asyncio.create_task(server.ask(goes_on=True))
+    ahead = asyncio.create_task(server.ask(continues=True))
     await asyncio.sleep(1)
     behind = asyncio.create_task(server.ask())
     await asyncio.sleep(1)
@@ -190,9 +190,9 @@ async def test_who_waits_for_one_that_is_cancelled_has_the_turn_instead() -> Non
 async def test_what_is_called_off_by_its_turn_takes_none() -> None:
     """Whoever comes next has it, at once."""
     pacer = Pacer(Pacing(1.0, 4))
-    for goes_on in (False, True):
+    for continues in (False, True):
         with pytest.raises(CalledOff):
-            async with pacer.turn(lambda: True, goes_on=goes_on):
+            async with pacer.turn(lambda: True, continues=continues):
                 raise AssertionError("it has begun")
     assert (_now(), pacer.requests, pacer.in_flight, pacer.failures) == (1, 0, 0, 0)
     async with pacer.turn():
@@ -303,19 +303,19 @@ async def test_a_success_that_began_before_the_rejection_proves_nothing() -> Non
 
 
 @pytest.mark.parametrize(
-    ("asked_s", "held_s"),
+    ("retry_after_s", "held_s"),
     [(0, 1.5), (1.2, 1.5), (7, 7), (3600, 3600), (1e9, 3600), (1e300, 3600)],
 )
-async def test_a_retry_after_is_honoured_within_reason(asked_s: float, held_s: float) -> None:
+async def test_a_retry_after_is_honoured_within_reason(retry_after_s: float, held_s: float) -> None:
     """From 1.5 s, which reliably opens the window, to one hour: no absurd header stops an account."""
     server = _server()
-    await _reject(server, 1, asked_s)
+    await _reject(server, 1, retry_after_s)
     await server.ask()
     assert server.gaps == pytest.approx([held_s])
 
 
 async def test_a_short_retry_after_does_not_shorten_a_hold_in_force() -> None:
-    """The longest of what is asked for holds."""
+    """The longest wait counts."""
     server = _server(Pacing(1.0, 4))
     first = asyncio.create_task(server.ask(2.0, RateLimited("too fast", 30)))
     await asyncio.sleep(1)
@@ -336,7 +336,7 @@ async def test_a_cancelled_waiter_holds_nobody_back() -> None:
     """Wherever it waits: for its turn in the queue, for the gap, for a free place."""
     server = _server(Pacing(1.0, 1))
     tasks = [asyncio.create_task(server.ask(5)) for _ in range(6)]
-    await asyncio.sleep(2)  # one is under way, one waits for its place, four wait behind it
+    await asyncio.sleep(2)  # one is in progress, one waits for its place, four wait behind it
     for place in (1, 2, 4):
         tasks[place].cancel()
     await asyncio.wait(tasks)
@@ -344,7 +344,7 @@ async def test_a_cancelled_waiter_holds_nobody_back() -> None:
 
 
 async def test_a_waiter_cancelled_in_its_gap_holds_nobody_back() -> None:
-    """And the gap is not begun anew for it."""
+    """And the gap is not begun again for it."""
     server = _server(Pacing(1.0, 4))
     tasks = [asyncio.create_task(server.ask()) for _ in range(3)]
     await asyncio.sleep(1.5)
@@ -353,7 +353,7 @@ async def test_a_waiter_cancelled_in_its_gap_holds_nobody_back() -> None:
     assert server.starts == pytest.approx([1, 2])
 
 
-async def test_a_request_cancelled_under_way_leaks_no_place() -> None:
+async def test_a_request_cancelled_in_progress_leaks_no_place() -> None:
     """Nor does one that fails."""
     server = _server(Pacing(1.0, 2))
     for error in (None, Unavailable("502"), RateLimited("too fast")):
@@ -366,7 +366,7 @@ async def test_a_request_cancelled_under_way_leaks_no_place() -> None:
     await asyncio.wait_for(server.ask(), 100)
 
 
-async def test_a_request_cancelled_under_way_counts_for_the_gap_when_serial() -> None:
+async def test_a_request_cancelled_in_progress_counts_for_the_gap_when_serial() -> None:
     """The cloud may have seen it to its end."""
     server = _server(Pacing(1.0, 4))
     await _reject(server)
@@ -414,12 +414,12 @@ async def test_pacers_of_one_pace_keep_it_together_and_count_apart() -> None:
 
 @pytest.mark.parametrize("error", [RateLimited("too fast"), Unavailable("502"), asyncio.CancelledError()])
 async def test_the_pacer_swallows_nothing(error: BaseException) -> None:
-    """Whoever asked hears how it ended; an answer that never came is not one of nothing."""
+    """The caller learns how it ended; an answer that never came is not one of nothing."""
     pacer = Pacer(Pacing(1.05, 4))
-    with pytest.raises(type(error)) as told:
+    with pytest.raises(type(error)) as raised:
         async with pacer.turn():
             raise error
-    assert told.value is error
+    assert raised.value is error
 
 
 async def test_how_long_nothing_has_moved_is_known() -> None:
@@ -495,14 +495,14 @@ def test_never_too_close_and_never_too_many(
     async def play() -> None:
         server = _Server(Pacer(Pacing(gap_s, most)))
 
-        async def ask(comes_s: float, duration_s: float, ends: str, goes_on: bool) -> None:
+        async def ask(comes_s: float, duration_s: float, ends: str, continues: bool) -> None:
             await asyncio.sleep(comes_s)
-            await server.ask(duration_s, _ENDS[ends], goes_on=goes_on)
+            await server.ask(duration_s, _ENDS[ends], continues=continues)
 
         loop = asyncio.get_running_loop()
         tasks = []
-        for comes_s, duration_s, ends, cancelled_s, goes_on in requests:
-            tasks.append(asyncio.create_task(ask(comes_s, duration_s, ends, goes_on)))
+        for comes_s, duration_s, ends, cancelled_s, continues in requests:
+            tasks.append(asyncio.create_task(ask(comes_s, duration_s, ends, continues)))
             if cancelled_s is not None:
                 loop.call_later(cancelled_s, tasks[-1].cancel)
         if tasks:

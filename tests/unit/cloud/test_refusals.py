@@ -10,7 +10,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from collector.cloud.refusals import read_answer, seconds_asked
+from collector.cloud.refusals import read_answer, retry_after_seconds
 from collector.errors import (
     RETRYABLE,
     AnswerError,
@@ -198,14 +198,14 @@ def test_errors_of_another_shape_name_nothing(errors: Any) -> None:
 )
 def test_a_retry_after_is_seconds_or_a_date_or_nothing(header: str | None, seconds: float | None) -> None:
     """A date is held against the answer's own `Date`, never against this machine's clock."""
-    assert seconds_asked(header, _SENT_AT) == seconds
+    assert retry_after_seconds(header, _SENT_AT) == seconds
     assert getattr(_refusal_of(429, b"", header), "retry_after_s", "none") == seconds
 
 
 @pytest.mark.parametrize("sent_at", [None, "", "yesterday", "Mon, 99 Jun 2026 12:00:30 GMT"])
 def test_a_retry_after_date_is_nothing_without_a_date_beside_it(sent_at: str | None) -> None:
     """There is nothing to measure it from."""
-    assert seconds_asked("Mon, 15 Jun 2026 12:00:30 GMT", sent_at) is None
+    assert retry_after_seconds("Mon, 15 Jun 2026 12:00:30 GMT", sent_at) is None
 
 
 def test_a_retry_after_is_heard_on_the_clouds_own_rate_limit_and_on_an_outage() -> None:
@@ -222,7 +222,7 @@ def test_a_retry_after_is_heard_on_the_clouds_own_rate_limit_and_on_an_outage() 
 def test_any_headers_are_seconds_or_nothing(retry_after: str, sent_at: str | None) -> None:
     """Whatever a server sends there, nothing is raised, and no number is negative or infinite."""
     for first, second in ((retry_after, sent_at), (sent_at, retry_after)):
-        seconds = seconds_asked(first, second)
+        seconds = retry_after_seconds(first, second)
         assert seconds is None or 0 <= seconds < float("inf")
 
 

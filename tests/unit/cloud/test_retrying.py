@@ -30,29 +30,29 @@ class _Source:
 
     def __init__(self, *errors: BaseException) -> None:
         self._errors = list(errors)
-        self.asked_at: list[float] = []
+        self.requested_at: list[float] = []
 
     async def __call__(self) -> str:
-        self.asked_at.append(asyncio.get_running_loop().time())
+        self.requested_at.append(asyncio.get_running_loop().time())
         if self._errors:
             raise self._errors.pop(0)
         return "answer"
 
     @property
     def waits(self) -> list[float]:
-        return [round(b - a, 6) for a, b in pairwise(self.asked_at)]
+        return [round(b - a, 6) for a, b in pairwise(self.requested_at)]
 
 
 def _noting(told: Told) -> Callable[[SourceError, int, float], None]:
     return lambda error, attempts, wait_s: told.append((error.reason, attempts, wait_s))
 
 
-async def test_an_answer_is_not_asked_for_twice() -> None:
+async def test_an_answer_is_not_requested_twice() -> None:
     """Nothing to retry, nothing to tell."""
     told: Told = []
     source = _Source()
     assert await retried(_STEADY, _noting(told), source) == "answer"
-    assert (len(source.asked_at), told) == (1, [])
+    assert (len(source.requested_at), told) == (1, [])
 
 
 @pytest.mark.parametrize("error", [kind("x") for kind in RETRYABLE], ids=lambda error: type(error).__name__)
@@ -79,7 +79,7 @@ async def test_what_does_not_pass_is_raised_at_once(error: Exception) -> None:
     with pytest.raises(type(error)) as caught:
         await retried(_STEADY, _noting([]), source)
     assert caught.value is error
-    assert len(source.asked_at) == 1
+    assert len(source.requested_at) == 1
 
 
 @pytest.mark.parametrize("attempts", [1, 2, 4, 7])
@@ -90,7 +90,7 @@ async def test_no_more_attempts_than_the_policy_allows(attempts: int) -> None:
     with pytest.raises(Unavailable) as caught:
         await retried(RetryPolicy(attempts=attempts), _noting([]), source)
     assert caught.value is errors[attempts - 1]
-    assert len(source.asked_at) == attempts
+    assert len(source.requested_at) == attempts
 
 
 async def test_waits_double_up_to_the_longest() -> None:
@@ -122,7 +122,7 @@ async def test_an_outage_that_names_its_end_is_waited_for() -> None:
     assert source.waits == [30, 4, 60]
 
 
-async def test_each_further_attempt_is_told_before_its_wait() -> None:
+async def test_each_further_attempt_is_reported_before_its_wait() -> None:
     """The error, the attempts so far, the seconds until the next one; the end is not told here."""
     told: Told = []
     source = _Source(Unavailable("one"), RateLimited("two"), Unavailable("three"), Unavailable("four"))
@@ -141,7 +141,7 @@ async def test_a_stop_is_not_retried(error: BaseException) -> None:
     with pytest.raises(type(error)) as caught:
         await retried(_STEADY, _noting([]), source)
     assert caught.value is error
-    assert len(source.asked_at) == 1
+    assert len(source.requested_at) == 1
 
 
 async def test_a_stop_during_the_wait_ends_it() -> None:
@@ -153,7 +153,7 @@ async def test_a_stop_during_the_wait_ends_it() -> None:
     with pytest.raises(asyncio.CancelledError):
         await task
     assert asyncio.get_running_loop().time() == pytest.approx(1)
-    assert len(source.asked_at) == 1
+    assert len(source.requested_at) == 1
 
 
 def test_once_changes_nothing_but_the_attempts() -> None:
@@ -167,4 +167,4 @@ async def test_once_asks_once() -> None:
     source = _Source(Unavailable("outage"))
     with pytest.raises(CollectorError):
         await retried(RetryPolicy().once(), _noting([]), source)
-    assert (len(source.asked_at), asyncio.get_running_loop().time()) == (1, 0)
+    assert (len(source.requested_at), asyncio.get_running_loop().time()) == (1, 0)

@@ -29,12 +29,12 @@ _DAY = date(2026, 6, 1)
 
 def _is_true(read: ReadDay, device: Device, day: date) -> bool:
     truth = true_hours(device, day)
-    twins = {ts for pair in read.energy_day.day.twins for ts in pair}
+    repeated = {ts for pair in read.energy_day.day.repeated_hours for ts in pair}
     return all(
         tuple(hour)[:2] == truth[ts][:2]
         for ts, hour in read.energy_day.readings.items()
-        # A doubled or lost row of a repeated hour is another's twin: its own test knows what then.
-        if ts not in twins
+        # A doubled or lost row of a repeated hour is another's pair: its own test knows what then.
+        if ts not in repeated
     )
 
 

@@ -90,7 +90,7 @@ def test_parts_of_tariffs_are_summed(tariffs: int, tariff_zero: str) -> None:
 
 
 def test_a_part_that_may_be_a_rest_or_a_copy_makes_no_total() -> None:
-    """Such days are not comparable, and are told."""
+    """Such days are not comparable, and are reported."""
     told = read(Device(EM_ID, tariffs=2, tariff_zero="rest"))
     assert told.totals == {}
     assert len(told.uncertain) == 30
@@ -157,7 +157,7 @@ def edited(change: str) -> dict[str, Any]:
     ["doubled", "reversed", "foreign", "noon", "utc noon", "no time", "no date", "no utc", "no return",
      "phases", "text"],
 )  # fmt: skip
-def test_what_breaks_the_contract_is_an_error(change: str) -> None:
+def test_what_breaks_the_format_is_an_error(change: str) -> None:
     """As for hours."""
     with pytest.raises(AnswerError):
         read(Device(EM_ID), **edited(change))
@@ -190,18 +190,18 @@ def test_spans_cover_every_day_once(days: int) -> None:
     """Thirty days each, newest first; the oldest one never so short that the cloud might tell hours."""
     last = date(2026, 3, 1)
     first = last - timedelta(days=days - 1)
-    asked = list(spans(first, last))
+    requested = list(spans(first, last))
     covered = [
         start + timedelta(days=number)
-        for start, end in asked
+        for start, end in requested
         for number in range((end - start).days + 1)
         if start + timedelta(days=number) >= first
     ]
     assert sorted(covered) == [first + timedelta(days=number) for number in range(days)]
-    assert all(6 <= (end - start).days <= 29 for start, end in asked)
-    assert len(asked) == -(-days // 30)
+    assert all(6 <= (end - start).days <= 29 for start, end in requested)
+    assert len(requested) == -(-days // 30)
 
 
-def test_nothing_is_asked_where_there_is_no_day() -> None:
+def test_nothing_is_requested_where_there_is_no_day() -> None:
     """An archive of today alone."""
     assert list(spans(date(2026, 3, 2), date(2026, 3, 1))) == []

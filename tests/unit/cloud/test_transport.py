@@ -32,7 +32,7 @@ _METER = Meter("house", EM_ID, solar=False)
 _BODY = as_json(raw_answer(Device(EM_ID), _DAY))
 
 
-async def _asked(url: str, policy: RetryPolicy = ONCE) -> dict[str, Any] | CollectorError:
+async def _requested(url: str, policy: RetryPolicy = ONCE) -> dict[str, Any] | CollectorError:
     """The body that a client gets there, or its error, which does not tell the key."""
     async with open_session() as session:
         client = CloudClient(session, Account("home", url, KEY), Pacer(Pacing()), policy)
@@ -66,12 +66,12 @@ def _http(body: bytes = _BODY, *headers: str) -> bytes:
 
 async def _said(answer: bytes) -> dict[str, Any] | CollectorError:
     async with _sending(answer) as (url, _):
-        return await _asked(url)
+        return await _requested(url)
 
 
 @pytest.mark.parametrize("encoding", ["gzip", "GZIP", "deflate", "identity", ""])
 async def test_a_packed_answer_is_unpacked(encoding: str) -> None:
-    """Nobody asked for it; some proxies pack all the same."""
+    """It was not requested; some proxies compress all the same."""
     packed = {"gzip": gzip.compress(_BODY), "deflate": zlib.compress(_BODY)}.get(encoding.lower(), _BODY)
     assert await _said(_http(packed, f"Content-Encoding: {encoding}")) == parse_body(_BODY)
 
@@ -99,7 +99,7 @@ async def test_a_packed_answer_with_a_flipped_bit_is_not_believed() -> None:
 
 
 @pytest.mark.parametrize("encoding", ["br", "gzip, gzip", "zstd", "x"])
-async def test_an_encoding_that_was_not_asked_for_is_an_outage(encoding: str) -> None:
+async def test_an_encoding_that_was_not_requested_is_an_outage(encoding: str) -> None:
     """Something stands in between."""
     error = await _said(_http(_BODY, f"Content-Encoding: {encoding}"))
     assert isinstance(error, Unavailable)
@@ -126,10 +126,10 @@ async def test_no_cookie_is_kept() -> None:
     assert not any(b"cookie" in request.lower() for request in requests)
 
 
-async def test_the_client_says_who_it_is_and_asks_for_plain_text() -> None:
+async def test_the_client_says_who_it_is_and_requests_plain_text() -> None:
     """So that the cloud's people can tell whom to write to."""
     async with _sending(_http()) as (url, requests):
-        await _asked(url)
+        await _requested(url)
     assert b"User-Agent: shelly-collector/" in requests[0]
     assert b"Accept-Encoding: identity" in requests[0]
 
@@ -170,7 +170,7 @@ async def test_headers_without_end_are_an_outage_at_once(piece: bytes) -> None:
     """Some releases of the library read them until the memory is full."""
     start = _HINT + b"HTTP/1.1 200 OK\r\n" if piece == _HEADER else b""
     async with _sending(start + piece * (2**21 // len(piece))) as (url, _):
-        error = await _asked(url)
+        error = await _requested(url)
     assert isinstance(error, Unavailable)
     assert asyncio.get_running_loop().time() < 5
 
@@ -180,7 +180,7 @@ async def test_headers_without_end_are_an_outage_at_once(piece: bytes) -> None:
 
 async def test_a_name_that_does_not_resolve_is_an_outage() -> None:
     """No network, or a typing error in the host."""
-    error = await _asked("https://nothing.invalid")
+    error = await _requested("https://nothing.invalid")
     assert isinstance(error, Unavailable)
     assert "does not resolve" in error.reason
 
@@ -188,12 +188,12 @@ async def test_a_name_that_does_not_resolve_is_an_outage() -> None:
 async def test_a_name_that_resolves_is_connected_to() -> None:
     """By the thread's answer."""
     async with _sending(_http()) as (url, _):
-        assert isinstance(await _asked(url.replace("127.0.0.1", "localhost")), dict)
+        assert isinstance(await _requested(url.replace("127.0.0.1", "localhost")), dict)
 
 
 async def test_a_name_that_is_no_name_is_an_outage() -> None:
-    """A label of more than 63 characters cannot be asked for."""
-    assert isinstance(await _asked(f"https://{'a' * 70}.invalid"), Unavailable)
+    """A label of more than 63 characters cannot be resolved."""
+    assert isinstance(await _requested(f"https://{'a' * 70}.invalid"), Unavailable)
 
 
 @pytest.mark.real_time
@@ -224,7 +224,7 @@ async def test_a_port_that_nobody_listens_on_is_an_outage() -> None:
     """Refused."""
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))
-        error = await _asked(f"http://127.0.0.1:{unused.getsockname()[1]}")
+        error = await _requested(f"http://127.0.0.1:{unused.getsockname()[1]}")
     assert isinstance(error, Unavailable)
     assert error.reason.startswith("no connection: ")
 
@@ -241,6 +241,6 @@ async def test_what_the_system_says_of_a_lost_connection_is_not_passed_on(
         raise OSError(errno.ENETUNREACH, f"no way to ?auth_key={KEY}")
 
     monkeypatch.setattr(socket, "getaddrinfo", away)
-    error = await _asked("https://cloud.example")
+    error = await _requested("https://cloud.example")
     assert isinstance(error, Unavailable)
     assert error.reason == "no connection: Network is unreachable"

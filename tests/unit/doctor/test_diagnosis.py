@@ -409,7 +409,7 @@ async def test_one_refused_archive_of_two_was_laid_on_another_configuration(tmp_
         found = await examined(service.world)
     of_service = check(found, "service")
     assert of_service.mark is Mark.FAIL
-    assert f"house: {tmp_path / 'house'} holds the history of" in of_service.says
+    assert f"house: {tmp_path / 'house'} contains the history of" in of_service.says
     assert "reload" not in of_service.cure
     assert [each.of for each in found.checks if each.name == "archive"] == ["", "house"]
     assert check(found, "archive", "house").mark is Mark.FAIL

@@ -81,8 +81,8 @@ def test_an_archive_that_is_not_there_yet_is_no_failure(tmp_path: Path) -> None:
     [
         ("ext4", "ro,errors=remount-ro", Mark.FAIL, "read-only"),
         ("vfat", "rw", Mark.WARN, "power cut"),
-        ("nfs4", "rw", Mark.WARN, "another machine"),
-        ("fuse.sshfs", "rw", Mark.WARN, "a program"),
+        ("nfs4", "rw", Mark.WARN, "network share"),
+        ("fuse.sshfs", "rw", Mark.WARN, "FUSE"),
     ],
 )
 def test_a_file_system_that_does_not_keep_its_word_is_told(
@@ -125,7 +125,7 @@ def test_a_file_system_without_locks_is_told(
         ("size=2M", 2_097_152, Mark.FAIL, "No space left"),
         ("size=900M,nr_inodes=300", 0, Mark.WARN, "room for 2"),
         ("size=900M,nr_inodes=9", 0, Mark.FAIL, "room for"),
-        ("size=900M", 0, Mark.WARN, "tmpfs: it lies in memory"),
+        ("size=900M", 0, Mark.WARN, "tmpfs: it is in memory"),
     ],
 )
 def test_a_disk_that_fills_up_is_told_in_time(

@@ -76,7 +76,7 @@ def test_a_digit_of_a_complete_day_differs_either_way(change: str) -> None:
     assert found == ("import", stored.import_kwh, Decimal(10))
 
 
-def test_each_column_is_told() -> None:
+def test_each_column_is_reported() -> None:
     """With both numbers."""
     found = differences(sums("1", "2", "3"), total("4", "5", "6"), complete=True)
     assert [each.column for each in found] == ["import", "export", "solar"]

@@ -37,7 +37,7 @@ def tried(state: DayRecord, tries: int) -> DayRecord:
 
 
 def test_each_day_has_the_state_that_a_person_would_name() -> None:
-    """Today is under way; the others are what was stored, or what came of asking."""
+    """Today is in progress; the others are what was stored, or what came of requests."""
     known = {ago(0): PARTIAL, ago(1): COMPLETE, ago(2): PARTIAL, ago(3): EMPTY, ago(4): FAILED}
     states = coverage(TODAY, known, None, PlanPolicy(backfill_days=5), None)
     assert list(states.items()) == [
@@ -51,7 +51,7 @@ def test_each_day_has_the_state_that_a_person_would_name() -> None:
 
 
 def test_a_day_is_given_up_after_two_weeks_of_asking() -> None:
-    """It is asked for once a week only; the same where healing is switched off."""
+    """It is requested once a week only; the same where healing is switched off."""
     known = {ago(1): tried(PARTIAL, DAILY_TRIES), ago(2): tried(PARTIAL, DAILY_TRIES + 1), ago(3): EMPTY}
     policy = PlanPolicy(backfill_days=3)
     states = coverage(TODAY, known, None, policy, None)

@@ -93,10 +93,10 @@ def test_days_have_23_24_or_25_hours(name: str, spring: date, autumn: date) -> N
     """Also where it is midnight that is skipped or comes twice."""
     zone = zone_named(name)
     short, long = local_day(spring, zone), local_day(autumn, zone)
-    assert (len(short.hours), len(set(short.labels)), short.twins) == (23, 23, ())
-    assert (len(long.hours), len(set(long.labels)), len(long.twins)) == (25, 24, 1)
+    assert (len(short.hours), len(set(short.labels)), short.repeated_hours) == (23, 23, ())
+    assert (len(long.hours), len(set(long.labels)), len(long.repeated_hours)) == (25, 24, 1)
     assert len(local_day(spring + timedelta(days=2), zone).hours) == 24
-    first, second = long.twins[0]
+    first, second = long.repeated_hours[0]
     assert second - first == 3600
 
 
@@ -117,7 +117,7 @@ def test_clocks_may_shift_by_half_an_hour() -> None:
         2
     ] == 1800
     assert autumn.end_of(autumn.hours[1]) - autumn.hours[1] == 5400
-    assert (spring.twins, autumn.twins) == ((), ())
+    assert (spring.repeated_hours, autumn.repeated_hours) == ((), ())
 
 
 def test_offsets_may_have_quarters() -> None:
@@ -136,24 +136,24 @@ def test_a_label_names_none_one_or_two_hours() -> None:
     """None where it is skipped, two where it is repeated."""
     assert local_day(SPRING, BERLIN).hours_labelled(2) == ()
     assert len(local_day(ORDINARY, BERLIN).hours_labelled(2)) == 1
-    assert local_day(AUTUMN, BERLIN).hours_labelled(2) == local_day(AUTUMN, BERLIN).twins[0]
+    assert local_day(AUTUMN, BERLIN).hours_labelled(2) == local_day(AUTUMN, BERLIN).repeated_hours[0]
 
 
 def test_hours_and_labels_that_do_not_match_are_an_error() -> None:
     """Rather than a day that lacks its last hour in silence."""
     odd = replace(local_day(ORDINARY, BERLIN), labels=tuple(range(23)))
-    for asked in (lambda: odd.hours_labelled(1), lambda: odd.twins):
+    for call in (lambda: odd.hours_labelled(1), lambda: odd.repeated_hours):
         with pytest.raises(ValueError, match="shorter"):
-            asked()
+            call()
 
 
-def test_twins_as_one_is_the_day_by_labels() -> None:
+def test_merged_repeated_hours_are_the_day_by_labels() -> None:
     """24 hours, one of them two hours long; the day is as long as it was."""
     day = local_day(AUTUMN, BERLIN)
-    one = day.with_twins_as_one()
+    one = day.merge_repeated_hours()
     assert one.labels == tuple(range(24))
     assert one.end_of(one.hours[2]) - one.hours[2] == 7200
-    assert (one.start, one.end, one.twins) == (day.start, day.end, ())
+    assert (one.start, one.end, one.repeated_hours) == (day.start, day.end, ())
 
 
 def test_a_day_is_over_at_its_end() -> None:

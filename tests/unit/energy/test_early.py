@@ -44,7 +44,7 @@ def test_three_hours_in_a_row_that_never_grow_show_it() -> None:
 
 
 def test_an_hour_that_grows_shows_the_contrary() -> None:
-    """It was told in part: the count begins anew."""
+    """It was told in part: the count begins again."""
     assert verdicts(EarlyHours(), KWH, KWH, LESS, KWH, KWH) == [None, None, None, False, None]
 
 
@@ -93,8 +93,8 @@ def looked_at(
     for minute in minutes:
         now = local_day(date(2026, 6, 12), zone).start + minute * 60
         late_s = (lateness if isinstance(lateness, int | float) else next(lateness)) * 60
-        asked_at = datetime.fromtimestamp(now, UTC)
-        day = local_day(date_in(zone, asked_at), zone)
+        requested_at = datetime.fromtimestamp(now, UTC)
+        day = local_day(date_in(zone, requested_at), zone)
         told: dict[int, Decimal] = {}
         for ts in day.hours:
             used.setdefault(ts, next(kwh) if kwh else Decimal("0.6"))
@@ -103,7 +103,7 @@ def looked_at(
                 told[ts] = round(used[ts] * Decimal(share), 4)
         over = {ts: HourReading(each, Decimal(0), None) for ts, each in told.items() if ts + HOUR <= now}
         under_way = {ts: (each, Decimal(0)) for ts, each in told.items() if ts + HOUR > now}
-        found.append(late.note(EnergyDay(day, over), under_way, asked_at))
+        found.append(late.note(EnergyDay(day, over), under_way, requested_at))
     return found
 
 
@@ -134,7 +134,7 @@ def test_a_slow_meter_is_no_sign_of_old_rules(lateness: int, partial: bool) -> N
 
 
 @pytest.mark.parametrize("lateness", [60, 65])
-def test_where_the_hour_under_way_is_not_told_nothing_shows_it(lateness: int) -> None:
+def test_where_the_hour_in_progress_is_not_told_nothing_shows_it(lateness: int) -> None:
     """A meter that uploads once an hour looks the same: nobody is suspected."""
     assert True not in looked_at(hourly(6), lateness, partial=False)
 
@@ -156,14 +156,14 @@ def test_it_is_shown_by_hours_of_any_energy(wh: list[int]) -> None:
 
 
 def test_an_offline_meter_is_no_sign() -> None:
-    """Its newest hour grows older, and is no whole number of hours late: the count begins anew."""
+    """Its newest hour grows older, and is no whole number of hours late: the count begins again."""
     offline = (60 + max(0, 60 * (hour - 30)) if hour < 54 else 60 for hour in range(1000))
     found = looked_at(hourly(4), offline)
     assert True not in found
     assert False not in found
 
 
-def test_one_hour_that_is_told_in_time_refutes_it() -> None:
+def test_one_hour_that_is_reported_in_time_refutes_it() -> None:
     """The meter can be as quick as that: it goes by our rules."""
     lateness = (0 if hour == 80 else 60 for hour in range(1000))
     found = looked_at(hourly(5), lateness)

@@ -1,4 +1,4 @@
-"""Which days are asked for, in which order, and how often: dates only, no clock, no cloud."""
+"""Which days are requested, in which order, and how often: dates only, no clock, no cloud."""
 
 from __future__ import annotations
 
@@ -44,13 +44,14 @@ def ago(days: int) -> date:
     return TODAY - timedelta(days=days)
 
 
-def asked(outcome: Outcome = Outcome.PARTIAL, hours_ago: float = 48, tries: int = 1) -> LastAttempt:
+def requested(outcome: Outcome = Outcome.PARTIAL, hours_ago: float = 48, tries: int = 1) -> LastAttempt:
     return LastAttempt(outcome, int(NOW.timestamp() - hours_ago * HOUR_S), tries)
 
 
 def empties(days_ago: Iterable[int], hours_ago: float = 0.1, tries: int = 1) -> dict[date, DayRecord]:
     return {
-        ago(days): NOTHING._replace(last_attempt=asked(Outcome.EMPTY, hours_ago, tries)) for days in days_ago
+        ago(days): NOTHING._replace(last_attempt=requested(Outcome.EMPTY, hours_ago, tries))
+        for days in days_ago
     }
 
 
@@ -80,13 +81,13 @@ def test_the_oldest_day_is_what_the_cloud_keeps() -> None:
     assert first_day(TODAY, 0, None) == TODAY
 
 
-def test_a_refresh_asks_for_today_first() -> None:
+def test_a_refresh_requests_today_first() -> None:
     """And for yesterday as long as that is incomplete and due."""
     assert list(refresh_days(TODAY, {}, NOW)) == [TODAY, ago(1)]
     assert list(refresh_days(TODAY, {ago(1): COMPLETE}, NOW)) == [TODAY]
-    waiting = PARTIAL._replace(last_attempt=asked(hours_ago=0.5))
+    waiting = PARTIAL._replace(last_attempt=requested(hours_ago=0.5))
     assert list(refresh_days(TODAY, {ago(1): waiting}, NOW)) == [TODAY]
-    due = PARTIAL._replace(last_attempt=asked(hours_ago=1))
+    due = PARTIAL._replace(last_attempt=requested(hours_ago=1))
     assert list(refresh_days(TODAY, {ago(1): due}, NOW)) == [TODAY, ago(1)]
 
 
@@ -103,37 +104,37 @@ def test_a_day_is_due_when_its_wait_is_over(tries: int, early_s: int) -> None:
     wait = wait_after(tries)
     last = LastAttempt(Outcome.PARTIAL, int(NOW.timestamp()) - wait, tries)
     assert is_due(last, NOW)
-    assert is_due(last._replace(asked_at=last.asked_at + 300), NOW)
-    early = last._replace(asked_at=last.asked_at + min(early_s, wait))
+    assert is_due(last._replace(requested_at=last.requested_at + 300), NOW)
+    early = last._replace(requested_at=last.requested_at + min(early_s, wait))
     assert not is_due(early, NOW)
 
 
-def test_what_was_never_asked_for_is_due() -> None:
-    """A partial file without a remembered asking."""
+def test_what_was_never_requested_is_due() -> None:
+    """A partial file without a recorded attempt."""
     assert is_due(None, NOW)
 
 
 @pytest.mark.parametrize("hours_ago", [-2.1, -24 * 365 * 10, 24 * 365 * 54])
 def test_a_stamp_of_a_wrong_clock_does_not_delay(hours_ago: float) -> None:
     """Neither one from the future nor one from long ago."""
-    assert is_due(asked(hours_ago=hours_ago, tries=99), NOW)
+    assert is_due(requested(hours_ago=hours_ago, tries=99), NOW)
 
 
 def test_a_small_step_of_the_clock_is_no_reason_to_ask() -> None:
     """Half an hour into the future is not a wrong clock."""
-    assert not is_due(asked(hours_ago=-0.5), NOW)
+    assert not is_due(requested(hours_ago=-0.5), NOW)
 
 
 def test_healing_goes_from_new_to_old() -> None:
     """Partial, empty and failed days that are due; not today, not the future, not before the first."""
     known = {
         ago(9): PARTIAL,
-        ago(3): PARTIAL._replace(last_attempt=asked()),
-        ago(5): NOTHING._replace(last_attempt=asked(Outcome.FAILED)),
-        ago(4): NOTHING._replace(last_attempt=asked(Outcome.EMPTY)),
+        ago(3): PARTIAL._replace(last_attempt=requested()),
+        ago(5): NOTHING._replace(last_attempt=requested(Outcome.FAILED)),
+        ago(4): NOTHING._replace(last_attempt=requested(Outcome.EMPTY)),
         ago(0): PARTIAL,
         ago(-1): PARTIAL,
-        ago(6): PARTIAL._replace(last_attempt=asked(hours_ago=0.2)),
+        ago(6): PARTIAL._replace(last_attempt=requested(hours_ago=0.2)),
         ago(2000): PARTIAL,
         ago(7): COMPLETE,
         ago(8): NOTHING,
@@ -154,11 +155,11 @@ def test_empty_days_before_the_meter_was_there_are_not_healed() -> None:
     known = {ago(2): PARTIAL} | empties(range(3, 30), hours_ago=400)
     assert healed(known) == [ago(days) for days in range(2, 17)]
     assert healed(known, availability=available(5)) == [ago(days) for days in range(2, 20)]
-    failed = {ago(25): NOTHING._replace(last_attempt=asked(Outcome.FAILED))}
+    failed = {ago(25): NOTHING._replace(last_attempt=requested(Outcome.FAILED))}
     assert healed(known | failed)[-1] == ago(25)
 
 
-def test_an_empty_day_of_long_before_is_asked_for_once_more_before_it_goes() -> None:
+def test_an_empty_day_of_long_before_is_requested_once_more_before_it_goes() -> None:
     """What is thought of the beginning may be wrong, and it is the last chance."""
     days = {RETENTION_DAYS: 31 * 24, RETENTION_DAYS - 10: 3 * 24, RETENTION_DAYS - 31: 40 * 24}
     known = {ago(2): COMPLETE}
@@ -175,9 +176,13 @@ def test_an_empty_day_that_is_about_to_be_forgotten_is_not_retried_daily() -> No
     assert healed(old | empties([edge], hours_ago=7 * 24, tries=3)) == [ago(edge)]
 
 
-def test_a_backfill_asks_for_what_was_never_asked_for() -> None:
+def test_a_backfill_requests_what_was_never_requested() -> None:
     """Newest first; neither today nor what is known in any way."""
-    known = {ago(2): COMPLETE, ago(3): PARTIAL, ago(4): NOTHING._replace(last_attempt=asked(Outcome.FAILED))}
+    known = {
+        ago(2): COMPLETE,
+        ago(3): PARTIAL,
+        ago(4): NOTHING._replace(last_attempt=requested(Outcome.FAILED)),
+    }
     assert list(backfill_days(TODAY, ago(6), lambda: known, None)) == [ago(1), ago(5), ago(6)]
     assert list(backfill_days(TODAY, TODAY, lambda: known, None)) == []
     assert list(backfill_days(TODAY, ago(-9), lambda: known, None)) == []
@@ -190,13 +195,15 @@ def test_a_gap_of_any_length_does_not_end_a_backfill() -> None:
     for day in backfill_days(TODAY, ago(200), lambda: known, None):
         taken.append(day)
         known[day] = (
-            NOTHING._replace(last_attempt=asked(Outcome.EMPTY, 0)) if ago(90) < day < ago(20) else COMPLETE
+            NOTHING._replace(last_attempt=requested(Outcome.EMPTY, 0))
+            if ago(90) < day < ago(20)
+            else COMPLETE
         )
     assert taken == [ago(days) for days in range(1, 201)]
 
 
 def test_days_that_the_totals_show_come_first_and_those_in_a_gap_last() -> None:
-    """A total that is zero, missing or absent proves nothing: such a day is asked for last, not never."""
+    """A total that is zero, missing or absent proves nothing: such a day is requested last, not never."""
     totals = available(*range(2, 20), *range(50, 80))
     planned = list(backfill_days(TODAY, ago(79), dict, totals))
     assert planned == [ago(days) for days in (1, *range(2, 20), *range(50, 80), *range(20, 50))]
@@ -204,7 +211,7 @@ def test_days_that_the_totals_show_come_first_and_those_in_a_gap_last() -> None:
     assert later == [ago(days) for days in (*range(-8, 1), 2, 3, 1)]  # newer than the totals: not looked at
 
 
-def test_days_before_the_meters_beginning_are_asked_for_when_they_are_about_to_go() -> None:
+def test_days_before_the_meters_beginning_are_requested_when_they_are_about_to_go() -> None:
     """Not before: they cost a request each and very likely have nothing."""
     totals = available(*range(1, 100))
     at_risk = [ago(RETENTION_DAYS - number) for number in range(EXPIRING_DAYS)]
@@ -227,9 +234,9 @@ def test_what_a_person_wants_is_every_incomplete_day() -> None:
     known = {
         ago(0): PARTIAL,
         ago(1): COMPLETE,
-        ago(2): PARTIAL._replace(last_attempt=asked(hours_ago=0)),
-        ago(3): NOTHING._replace(last_attempt=asked(Outcome.EMPTY, 0.1)),
-        ago(4): NOTHING._replace(last_attempt=asked(Outcome.EMPTY, 30)),
+        ago(2): PARTIAL._replace(last_attempt=requested(hours_ago=0)),
+        ago(3): NOTHING._replace(last_attempt=requested(Outcome.EMPTY, 0.1)),
+        ago(4): NOTHING._replace(last_attempt=requested(Outcome.EMPTY, 30)),
     }
     wanted = list(wanted_days(TODAY, ago(5), lambda: known, None, NOW, insist=False))
     assert wanted == [ago(0), ago(2), ago(4), ago(5)]
@@ -253,7 +260,7 @@ def test_since_insists_on_empty_days() -> None:
     ),
     insist=st.booleans(),
 )
-def test_plans_go_down_and_never_ask_for_a_complete_day(states: dict[date, DayRecord], insist: bool) -> None:
+def test_plans_go_down_and_never_request_a_complete_day(states: dict[date, DayRecord], insist: bool) -> None:
     """Whatever is known: strictly newest first, within bounds, nothing that is complete."""
     wanted = list(wanted_days(TODAY, ago(30), lambda: states, None, NOW, insist=insist))
     missing = list(backfill_days(TODAY, ago(30), lambda: states, None))
@@ -274,10 +281,10 @@ def test_a_complete_day_is_read_again_after_one_and_three_days() -> None:
     at_midnight = LastAttempt(Outcome.WRITTEN, day.end + 300, 0)
     assert not settles(day, at_midnight, after(day, hours=23), POLICY)
     assert settles(day, at_midnight, after(day, days=1), POLICY)
-    after_a_day = at_midnight._replace(asked_at=day.end + DAY_S + 60)
+    after_a_day = at_midnight._replace(requested_at=day.end + DAY_S + 60)
     assert not settles(day, after_a_day, after(day, days=2), POLICY)
     assert settles(day, after_a_day, after(day, days=3), POLICY)
-    after_three = at_midnight._replace(asked_at=day.end + 3 * DAY_S)
+    after_three = at_midnight._replace(requested_at=day.end + 3 * DAY_S)
     assert not settles(day, after_three, after(day, days=400), POLICY)
     assert not settles(day, at_midnight, after(day, days=400), PlanPolicy(settle_days=()))
 
@@ -329,7 +336,7 @@ def test_a_settling_day_is_healed_from_what_is_remembered() -> None:
     known = {
         ago(2): COMPLETE,
         ago(30): COMPLETE,
-        ago(9): COMPLETE._replace(last_attempt=asked(hours_ago=7 * 24)),
+        ago(9): COMPLETE._replace(last_attempt=requested(hours_ago=7 * 24)),
     }
     assert healed(known) == [ago(2), ago(9)]
 
@@ -345,13 +352,13 @@ def test_lost_days_lie_between_the_oldest_stored_and_what_is_kept() -> None:
 
 
 class Life:
-    """A meter's life in dates: the days the service asks for, hour by hour, and what is then known."""
+    """A meter's life in dates: the days the service requests, hour by hour, and what is then known."""
 
     def __init__(self, installed: date, gaps: Iterable[date] = ()) -> None:
         self.installed, self.gaps = installed, set(gaps)
         self.known: dict[date, DayRecord] = {}
         self.requests: Counter[date] = Counter()
-        self.asked_for: Counter[date] = Counter()
+        self.requested: Counter[date] = Counter()
 
     def hour(self, now: datetime) -> None:
         today = now.astimezone(BERLIN).date()
@@ -364,7 +371,7 @@ class Life:
     def _ask(self, days: Iterable[date], now: datetime) -> None:
         for day in days:
             self.requests[now.astimezone(BERLIN).date()] += 1
-            self.asked_for[day] += 1
+            self.requested[day] += 1
             self.known[day] = self._answered(day, now)
 
     def _answered(self, day: date, now: datetime) -> DayRecord:
@@ -389,7 +396,7 @@ def test_two_months_of_life_cost_few_requests() -> None:
     for hours in range(24 * 61):
         life.hour(start + timedelta(hours=hours))
     history = (start.date() - installed).days
-    first_morning = history + EXPIRING_DAYS  # those that are about to go are asked for once, for certain
+    first_morning = history + EXPIRING_DAYS  # those that are about to go are requested once, for certain
     retries = 2  # the gap, after 1 h and 6 h
     assert life.requests[start.date()] <= first_morning + 15 + retries + 2 * 3
     ordinary = [life.requests[date(2024, 4, number)] for number in range(1, 30)]
@@ -397,19 +404,19 @@ def test_two_months_of_life_cost_few_requests() -> None:
     assert sum(ordinary) / len(ordinary) < 29
     assert max(ordinary) <= 28 + 1
     assert min(ordinary) == 28
-    assert life.asked_for[gap] == 2 + 15 + 6
+    assert life.requested[gap] == 2 + 15 + 6
     assert all(
         life.known[installed + timedelta(days=days)].complete
         for days in range(100)
         if installed + timedelta(days=days) != gap
     )
     # Every hour of the day itself, once after midnight, and twice to settle.
-    assert life.asked_for[date(2024, 4, 10)] == 24 + 3
-    assert life.asked_for[date(2024, 2, 1)] == 1
+    assert life.requested[date(2024, 4, 10)] == 24 + 3
+    assert life.requested[date(2024, 2, 1)] == 1
 
 
 @pytest.mark.parametrize("state", [NOTHING, PARTIAL, COMPLETE])
-def test_a_day_that_somebody_wishes_for_is_asked_for_at_once(state: DayRecord) -> None:
+def test_a_day_that_somebody_wishes_for_is_requested_at_once(state: DayRecord) -> None:
     """By the service, also where it does not heal, and by hand; however often it failed."""
     known = {
         ago(40): state._replace(last_attempt=LastAttempt.requested_again(99, "verify")),
@@ -422,7 +429,7 @@ def test_a_day_that_somebody_wishes_for_is_asked_for_at_once(state: DayRecord) -
 
 def test_by_hand_a_day_is_read_again_whose_last_reading_failed() -> None:
     """Also where it is complete: what was to be looked at was not seen."""
-    known = {ago(3): COMPLETE._replace(last_attempt=asked(Outcome.FAILED)), ago(4): COMPLETE}
+    known = {ago(3): COMPLETE._replace(last_attempt=requested(Outcome.FAILED)), ago(4): COMPLETE}
     assert list(wanted_days(TODAY, ago(4), lambda: known, None, NOW, insist=False)) == [
         TODAY,
         ago(1),

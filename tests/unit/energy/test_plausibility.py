@@ -206,7 +206,7 @@ def test_days_with_hours_missing_prove_what_they_have() -> None:
 
 
 @given(device=device_ids, start=starts, count=st.integers(3, 8), has_solar=st.booleans())
-def test_a_reversed_grid_clamp_is_told(device: str, start: date, count: int, has_solar: bool) -> None:
+def test_a_reversed_grid_clamp_is_reported(device: str, start: date, count: int, has_solar: bool) -> None:
     """What is bought at night counts as exported; also where no solar is counted."""
     found = doubts(days_of(with_grid_reversed, start, count, device=device), Clamps(has_solar=has_solar))
     assert found is not None
@@ -221,14 +221,14 @@ def test_the_night_of_the_spring_change_counts_as_one() -> None:
     assert Doubt.EXPORT_AT_NIGHT in found
 
 
-def test_export_without_generation_is_told() -> None:
+def test_export_without_generation_is_reported() -> None:
     """A solar clamp that is not on the roof's wire, in the months in which the roof exports."""
     found = doubts(days_of(without_solar_clamp), Clamps())
     assert found is not None
     assert set(found) == {Doubt.EXPORT_EXCEEDS_SOLAR, Doubt.SOLAR_ALWAYS_ZERO}
 
 
-def test_solar_that_is_never_above_zero_is_told_in_the_bright_months_alone() -> None:
+def test_solar_that_is_never_above_zero_is_reported_in_the_bright_months_alone() -> None:
     """Snow and polar night leave a roof at zero for weeks; a discard may, too."""
     assert doubts(days_of(with_no_sun, SUMMER), Clamps()) == (Doubt.SOLAR_ALWAYS_ZERO,)
     assert doubts(days_of(with_no_sun, WINTER), Clamps()) == ()
@@ -262,7 +262,7 @@ def test_the_midnight_sun_is_no_doubt() -> None:
     assert doubts(days_of(hour, SUMMER, zone=tromso), Clamps()) == ()
 
 
-def test_import_that_is_always_zero_is_told() -> None:
+def test_import_that_is_always_zero_is_reported() -> None:
     """No house buys nothing for days, but one with a clamp that is not plugged in."""
     hour: Hour = lambda ts, device: true(ts, device)._replace(import_kwh=ZERO)  # noqa: E731
     found = doubts(days_of(hour), Clamps())

@@ -25,7 +25,7 @@ from tests.support.energy_days import (
 )
 
 AUTUMN_DAY = local_day(AUTUMN, BERLIN)
-FIRST, SECOND = AUTUMN_DAY.twins[0]
+FIRST, SECOND = AUTUMN_DAY.repeated_hours[0]
 
 
 def autumn(readings: dict[int, HourReading], *doubtful: int) -> EnergyDay:
@@ -145,7 +145,7 @@ def test_a_value_that_may_hold_both_hours_never_stands_beside_the_other(
         assert SECOND not in result.readings
 
 
-def test_a_fat_hour_is_told_apart_by_an_answer_with_both() -> None:
+def test_an_hour_that_may_have_both_is_replaced_by_an_answer_with_both() -> None:
     """The doubt ends with the first answer that has both hours."""
     stored = autumn({FIRST: reading("3.0")}, FIRST)
     answered = autumn({FIRST: reading("1.0"), SECOND: reading("2.0")})
@@ -153,8 +153,8 @@ def test_a_fat_hour_is_told_apart_by_an_answer_with_both() -> None:
     assert result == answered
 
 
-def test_a_second_twin_alone_is_not_set_beside_a_fat_first() -> None:
-    """The fat hour may hold it already."""
+def test_a_second_repeated_hour_is_not_set_beside_a_first_that_may_have_both() -> None:
+    """The first hour may hold it already."""
     stored = autumn({FIRST: reading("3.0")}, FIRST)
     result, _ = merged(stored, autumn({SECOND: reading("2.0")}))
     assert result == stored
@@ -166,13 +166,13 @@ def test_hours_told_apart_stay_apart() -> None:
     assert merged(stored, autumn({FIRST: reading("3.0")}, FIRST)) == (stored, ())
 
 
-def test_a_fat_hour_is_not_set_beside_a_stored_second_twin() -> None:
+def test_an_hour_that_may_have_both_is_not_set_beside_a_stored_second() -> None:
     """Bug: only the second hour was stored, one row came for both, and the second was counted twice."""
     stored = autumn({SECOND: reading("2.0")})
     assert merged(stored, autumn({FIRST: reading("3.0")}, FIRST)) == (stored, ())
 
 
-def test_solar_of_a_fat_hour_is_not_left_on_its_first_half() -> None:
+def test_solar_of_both_hours_is_not_left_on_its_first_half() -> None:
     """Bug: the answer told the hours apart on the grid only, and both hours' solar stayed on the first."""
     stored = autumn({FIRST: reading("3.0", solar_kwh="3.0")}, FIRST)
     answered = autumn({FIRST: reading("1.0", solar_kwh=None), SECOND: reading("2.0", solar_kwh="1.5")})
@@ -205,36 +205,36 @@ def test_solar_that_was_not_known_is_no_revision() -> None:
     )
 
 
-def test_twins_as_one_add_up() -> None:
+def test_merged_repeated_hours_add_up() -> None:
     """One record of two hours, on the first; solar only where both are known."""
     day = autumn({FIRST: reading("1.0", "0.1", "2.0"), SECOND: reading("2.0", "0.2", "3.0")})
-    assert day.with_twins_as_one().readings == {FIRST: reading("3.0", "0.3", "5.0")}
+    assert day.merge_repeated_hours().readings == {FIRST: reading("3.0", "0.3", "5.0")}
     day = autumn({FIRST: reading("1.0"), SECOND: reading("2.0", solar_kwh=None)})
-    assert day.with_twins_as_one().readings[FIRST].solar_kwh is None
+    assert day.merge_repeated_hours().readings[FIRST].solar_kwh is None
 
 
 @pytest.mark.parametrize("known", [FIRST, SECOND])
-def test_half_a_pair_of_twins_is_left_out(known: int) -> None:
+def test_half_of_a_repeated_hour_is_left_out(known: int) -> None:
     """Half of it is not the hour."""
-    assert autumn({known: reading()}).with_twins_as_one().readings == {}
+    assert autumn({known: reading()}).merge_repeated_hours().readings == {}
 
 
-def test_a_fat_hour_stands_for_both_twins() -> None:
+def test_an_hour_that_may_have_both_stands_for_both() -> None:
     """It may hold both, and stays doubtful."""
-    day = autumn({FIRST: reading("3.0")}, FIRST).with_twins_as_one()
+    day = autumn({FIRST: reading("3.0")}, FIRST).merge_repeated_hours()
     assert dict(day.readings) == {FIRST: reading("3.0")}
     assert day.doubtful == frozenset({FIRST})
 
 
 @given(day=energy_days())
-def test_twins_as_one_keep_every_other_hour(day: EnergyDay) -> None:
-    """On the other hours nothing changes, and a day without twins is the same."""
-    one = day.with_twins_as_one()
+def test_merged_repeated_hours_keep_every_other_hour(day: EnergyDay) -> None:
+    """On the other hours nothing changes, and a day without repeated hours is the same."""
+    one = day.merge_repeated_hours()
     assert len(one.day.hours) == 24
     assert {ts: hour for ts, hour in one.readings.items() if ts != FIRST} == {
         ts: hour for ts, hour in day.readings.items() if ts not in (FIRST, SECOND)
     }
-    assert one.with_twins_as_one() == one
+    assert one.merge_repeated_hours() == one
 
 
 def test_is_complete_takes_any_zone_for_now() -> None:

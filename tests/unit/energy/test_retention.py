@@ -1,4 +1,4 @@
-"""What the cloud is about to forget: which days, and that they are asked for before the rest."""
+"""What the cloud is about to forget: which days, and that they are requested before the rest."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def ago(days: int) -> date:
 
 
 def test_incomplete_and_missing_days_of_the_last_thirty_are_at_risk() -> None:
-    """Partial, failed and never asked for; not complete ones, nor those that the cloud had nothing for."""
+    """Partial, failed and never requested; not complete ones, nor those that the cloud had nothing for."""
     known = {kept(number): COMPLETE for number in range(-5, RETENTION_DAYS)}
     known |= {kept(0): PARTIAL, kept(3): EMPTY, kept(4): FAILED, kept(29): PARTIAL, kept(30): PARTIAL}
     del known[kept(7)]
@@ -67,13 +67,13 @@ def test_nothing_is_at_risk_before_the_meter_was_there() -> None:
 
 
 def test_what_is_stored_belongs_to_what_is_expected() -> None:
-    """An archive that reaches further back than the service asks for is expected to stay whole."""
+    """An archive that reaches further back than the service requests is expected to stay whole."""
     assert expected_from(TODAY, ago(10), {ago(400): COMPLETE}, None) == ago(400)
     assert expected_from(TODAY, ago(10), {ago(4): COMPLETE}, None) == ago(10)
     assert expected_from(TODAY, ago(10), {}, None) == ago(10)
 
 
-def test_days_at_risk_are_asked_for_before_the_rest() -> None:
+def test_days_at_risk_are_requested_before_the_rest() -> None:
     """After yesterday, and the oldest of them first, for it goes first."""
     at_risk = [kept(number) for number in range(EXPIRING_DAYS)]
     rest = [ago(number) for number in range(2, RETENTION_DAYS - EXPIRING_DAYS + 1)]

@@ -89,7 +89,7 @@ def test_the_skipped_hour_is_a_placeholder_in_its_place_or_absent(zone: str, spr
 def test_the_repeated_hour_comes_twice_with_data_of_its_own(zone: str) -> None:
     device = with_options(EM, timezone=zone)
     (day,) = days_of(zone, 25)
-    ((first, second),) = day.twins
+    ((first, second),) = day.repeated_hours
     rows = em(device, day.date)
     place = day.hours.index(first)
     assert rows[place]["datetime"] == rows[place + 1]["datetime"]
@@ -101,10 +101,10 @@ def test_the_repeated_hour_comes_twice_with_data_of_its_own(zone: str) -> None:
 
 
 @pytest.mark.parametrize("zone", CHANGING)
-def test_a_fat_row_holds_both_hours(zone: str) -> None:
+def test_one_row_for_a_repeated_hour_has_the_sum(zone: str) -> None:
     device = with_options(EM, timezone=zone, autumn="fat")
     (day,) = days_of(zone, 25)
-    ((first, second),) = day.twins
+    ((first, second),) = day.repeated_hours
     rows = em(device, day.date)
     assert len(rows) == 24
     assert energy(rows[day.hours.index(first)]) == total([device.energy(0, first), device.energy(0, second)])
@@ -156,7 +156,7 @@ def test_whatever_the_variant_the_rows_ascend_and_their_parts_add_up_to_the_trut
     stamps_seen = [row["datetime"] for row in rows]
     assert stamps_seen == sorted(stamps_seen)
     hours = [row for row in rows if row.get("consumption") is not None]
-    buckets = len(local.hours) - (len(local.twins) if autumn == "fat" else 0)
+    buckets = len(local.hours) - (len(local.repeated_hours) if autumn == "fat" else 0)
     assert len(hours) == buckets * (max(tariffs, 1) + (zero != "none" and tariffs > 0))
     assert all(value >= 0 for row in hours for value in energy(row))
     counted = [row for row in hours if not (zero == "copy" and tariffs and row["tariff_id"] == "0")]
