@@ -64,7 +64,7 @@ async def assembled(
     settings: Settings,
     clock: Clock,
     pacers: Pacers,
-    patience_s: float | None = None,
+    give_up_after_s: float | None = None,
     remembered: Remembered | None = None,
     on_open: Callable[[], None] = lambda: None,
 ) -> AsyncIterator[list[AccountAtWork]]:
@@ -87,7 +87,7 @@ async def assembled(
                     )
                     for meter in each.meters
                 )
-                runner = AccountRunner(each.account.name, settings.pacing.max_in_flight, patience_s)
+                runner = AccountRunner(each.account.name, settings.pacing.max_in_flight, give_up_after_s)
                 accounts.append(AccountAtWork(each.account.name, runner, collectors, client.pacer))
             yield accounts
     finally:

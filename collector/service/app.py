@@ -402,7 +402,7 @@ class _Run:
         """What the service says of itself, on news and twice a minute: its status file and status line."""
         said = ""
         while True:
-            jobs = sum(account.runner.jobs_under_way for account in self._accounts)
+            jobs = sum(account.runner.open_jobs for account in self._accounts)
             status = await self._observer.observe(jobs, self._schedule.next_run())
             self._observed_at = asyncio.get_running_loop().time()
             self._publish(status)

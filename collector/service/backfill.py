@@ -24,7 +24,7 @@ from collector.errors import ArchiveLocked, ArchiveRefused
 from collector.service.accounts import AccountAtWork, Pacers, assembled
 from collector.settings import AccountSettings, Settings
 
-_PATIENCE_S = 900.0  # a person waits; a dead line is reported within a quarter of an hour
+_GIVE_UP_AFTER_S = 900.0  # a person waits; a dead line is reported within a quarter of an hour
 _GRACE_S = 3.0
 
 
@@ -159,7 +159,7 @@ async def backfill(
     """
     loop = asyncio.get_running_loop()
     began = loop.time()
-    async with assembled(settings, clock, Pacers(), _PATIENCE_S, remembered) as accounts:
+    async with assembled(settings, clock, Pacers(), _GIVE_UP_AFTER_S, remembered) as accounts:
         for each in _collectors(accounts) if adopt else []:
             try:
                 await each.adopt()
