@@ -86,7 +86,7 @@ async def test_a_service_that_was_held_off_from_its_start_gave_no_reason(
             assert status is not None
             assert status.state == state
             reason = status.meters["house"].reason
-            assert re.fullmatch(r"the cloud asked to wait: request limit reached, until \d\d:\d\d", reason)
+            assert re.fullmatch(r"request limit reached: the cloud requires a pause until \d\d:\d\d", reason)
             told = next(line for line in reversed(service.told) if line.startswith("STATUS="))
             assert reason in told
             (account,) = status.accounts.values()
