@@ -65,7 +65,7 @@ async def test_a_fat_hour_is_kept_as_partial_and_reported(tmp_path: Path, log_li
         assert '"day.doubtful"' in log_lines.getvalue()
 
 
-async def test_a_day_told_in_full_is_not_spoilt_by_a_fat_hour_later(tmp_path: Path) -> None:
+async def test_a_day_returned_in_full_is_not_spoilt_by_a_fat_hour_later(tmp_path: Path) -> None:
     """Once both hours are stored, a row that may hold both changes nothing and adds nothing."""
     device = Device(DEVICE)
     async with world(cloud_of(device), tmp_path, AFTER_AUTUMN - timedelta(days=1)) as here:
@@ -115,7 +115,7 @@ async def test_a_part_that_may_be_a_copy_is_never_added_silently(
 async def test_an_hour_that_cannot_be_is_left_out_and_reported_and_had_later(
     kind: str, tmp_path: Path, log_lines: io.StringIO
 ) -> None:
-    """Bug: one such number cost the other 23 hours. The day is partial, and asked for again."""
+    """Bug: one such number cost the other 23 hours. The day is partial, and requested again."""
     device, fault = Device(DEVICE), Fault(kind, days=(DAY,), channel=0, times=1)
     async with world(cloud_of(device, fault=(fault,)), tmp_path, AFTER_SPRING) as here:
         await here.backfill(12)
@@ -205,7 +205,7 @@ async def test_a_revised_value_wins_once_and_is_reported(tmp_path: Path, log_lin
 
 
 async def test_today_holds_the_hours_that_are_over_and_no_other(tmp_path: Path) -> None:
-    """Future hours, the hour under way even with a value, and a late last hour are not written."""
+    """Future hours, the hour in progress even with a value, and a late last hour are not written."""
     now = datetime(2026, 3, 20, 14, 5, tzinfo=UTC)
     device = Device(DEVICE, under_way="partial", late_minutes=8)
     async with world(cloud_of(device), tmp_path, now) as here:
@@ -276,7 +276,7 @@ async def test_decimals_are_as_configured(decimals: int, tmp_path: Path) -> None
 
 
 async def restore(here: World) -> None:
-    """The whole day again, from a cloud that tells both hours; then the fat one goes on."""
+    """The whole day again, from a cloud that returns both hours; then the fat one continues."""
     here.cloud.play(cloud_of(Device(DEVICE)))
     await here.backfill(2)
     here.cloud.play(cloud_of(Device(DEVICE, autumn="fat")))
