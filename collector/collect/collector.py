@@ -60,8 +60,8 @@ Plan = Callable[[date, date | None, DayRecords, Availability | None, datetime], 
 _USUAL = RequestPolicy()
 _ZONE_PROOFS = 3
 _TRY_AGAIN_S = 3600.0
-_ANOTHERS = "day files of another meter or tool: they are not what the cloud has"
-_UNKNOWN_OWNER = "day files of which nobody knows whose they are: no day could be compared with those"
+_FOREIGN_FILES = "day files of another meter or tool: they are not what the cloud has"
+_UNKNOWN_FILES = "day files of an unknown meter: no day could be compared with those"
 
 SYNCHRONIZED = Path("/run/systemd/timesync/synchronized")  # made by systemd-timesyncd, see its manual
 _TOLERANCE_S = 120.0
@@ -175,7 +175,7 @@ class Collector:
         return read, now - timedelta(seconds=answer.grid_age_s)
 
     async def _note_saved(self, outcome: DayOutcome, *, doubtful: int) -> None:
-        """Logs the outcome of a saved day; `doubtful`: how many hours are only one row for two."""
+        """Logs the outcome of a saved day; `doubtful`: the number of doubtful hours."""
         day, log = str(outcome.day), self._log
         for quarantined in outcome.quarantined:
             log_quarantined(log, quarantined)
@@ -197,7 +197,7 @@ class Collector:
         self.writes += outcome.outcome in (Outcome.WRITTEN, Outcome.PARTIAL)
 
     async def take_over(self, policy: RequestPolicy = _USUAL) -> None:
-        """Takes over day files without a mark if the cloud's answers agree with them; else does nothing.
+        """Takes over day files without a mark if the cloud's answers agree; does nothing if they are taken.
 
         Raises as `collect_day`, and `AnswerError` if no answer can be used.
         """
@@ -234,7 +234,7 @@ class Collector:
             if proof.found is not Match.AGREES:
                 self._compared_files = files
                 raise self._refused(
-                    archive.refusal_of(_ANOTHERS if proof.found is Match.DISAGREES else _UNKNOWN_OWNER)
+                    archive.refusal_of(_FOREIGN_FILES if proof.found is Match.DISAGREES else _UNKNOWN_FILES)
                 )
             bounds = Bounds(proof.since, None if proof.others is None else today)
             await self.blocking(archive.take_over, bounds)
