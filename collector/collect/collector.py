@@ -96,7 +96,7 @@ class Collector:
         self.policy = policy
         self._clock = clock
         self._home_zone = meter.zone_or(home_zone)
-        self.blocking = BlockingCalls()  # on the archive: a card that stalls must not starve the watchdog
+        self.blocking = BlockingCalls()  # on the archive: a stalled disk must not block the watchdog
         self._taking_over = asyncio.Lock()
         self.refusal: ArchiveRefused | ArchiveLocked | None = None  # why the archive must not be used
         self._compared_files: Mapping[date, int] | None = None  # the files at the time of the refusal
