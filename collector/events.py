@@ -1,25 +1,25 @@
-"""The names of everything that is logged, each with its meaning. Stable: people build alarms on them."""
+"""The names of all log events, each with its meaning. Stable: people build alarms on them."""
 
 from __future__ import annotations
 
 EVENTS: dict[str, str] = {
-    "service.started": "the process has started; has its version and the number of meters",
+    "service.started": "the process has started, with its version and the number of meters",
     "service.ready": "the archives are open and the schedule is running",
     "service.stopping": "a stop was requested; days in progress are finished",
-    "service.stopped": "the last line of a process that ended as intended",
+    "service.stopped": "the service has ended normally; the last line of the process",
     "config.warning": "the configuration is valid, but something in it is unwise",
     "config.reloaded": "a changed configuration is now in force",
-    "config.rejected": "a changed configuration has errors; the one before stays in force",
+    "config.rejected": "a changed configuration has errors; the service keeps the current one",
     "job.started": "a job of one meter was requested (level debug)",
     "job.finished": "a job has ended: `job` is `refresh` (today and yesterday), `heal` (incomplete days) or "
     "`backfill` (history); days by outcome, `requests`, `holds` (rate-limit pauses), `duration_s` (at level "
     "debug if the job had no days)",
     "job.failed": "a bug stopped one day, with its traceback; the other days continue",
     "day.written": "a complete day was saved",
-    "day.partial": "a day with hours missing was saved; it is requested again",
+    "day.partial": "a day with hours missing was saved, such as today so far; it is requested again",
     "day.doubtful": "autumn time change: the cloud returned one row for the repeated hour instead of two; it "
     "is stored, and the day stays partial",
-    "day.unchanged": "the answer is what the file has already (level debug)",
+    "day.unchanged": "the answer is the same as the stored file (level debug)",
     "day.empty": "the cloud has no data for a day; it is requested again (level debug)",
     "day.failed": "a day could not be fetched or saved; it is requested again",
     "day.differs": "a complete day differs from the cloud's daily total; it is fetched again once",
@@ -28,13 +28,13 @@ EVENTS: dict[str, str] = {
     "totals.refused": "the cloud gives no daily totals; every day is requested instead",
     "totals.distrusted": "too many days differ from their totals: no day is fetched again because of that",
     "hour.revised": "a stored hour got a newer value: old and new",
-    "answer.rejected": "an answer is not in the API's format; nothing of it was stored",
+    "answer.rejected": "an answer is not in the API's format; nothing from it was stored",
     "answer.anomaly": "some hours in an answer are impossible or ambiguous; they are treated as missing",
-    "request.retried": "a request failed and will be sent again; has when",
+    "request.retried": "a request failed and is sent again after `retry_in_s` seconds",
     "account.held": "rate limit reached: all requests of this account pause",
     "source.unavailable": "the cloud cannot be reached, or rejects every day (of one `meter`); logged once "
     "per outage, and once a day while it lasts",
-    "source.recovered": "the cloud answers again; has how long it did not",
+    "source.recovered": "the cloud answers again; `down_s`: length of the outage",
     "key.refused": "the cloud rejected the key; logged once, and once a day while it lasts",
     "key.accepted": "a key that was refused is accepted again",
     "device.unknown": "the account does not know a device; the other meters continue",
@@ -48,33 +48,32 @@ EVENTS: dict[str, str] = {
     "file.changed": "one or more complete files differ from their recorded checksums: corrupted or edited",
     "archive.adopted": "day files without a mark belong to this meter, by comparison or by `--adopt`; "
     "`since`: days before it were another meter's",
-    "archive.refused": "a folder holds day files of another meter, or of an unknown one; nothing in it is "
-    "touched",
-    "archive.missing": "an archive that existed is gone, its disk perhaps not mounted; no new one is begun",
+    "archive.refused": "a folder contains day files of another or an unknown meter; nothing in it is touched",
+    "archive.missing": "an archive that existed is gone, its disk perhaps not mounted; no new one is created",
     "file.gone": "one or more complete files are gone, or were replaced by older ones with hours missing; "
     "what the cloud still has is fetched again",
     "file.outdated": "one or more files were saved with other rules of the time zone; their days are fetched "
     "again",
-    "ledger.rebuilt": "the request history was damaged and was made again from the files",
+    "ledger.rebuilt": "the request history was damaged and was rebuilt from the files",
     "zone.learned": "a meter's time zone became known",
-    "zone.changed": "a meter's time zone is another one than before",
+    "zone.changed": "a meter's time zone has changed",
     "zone.unknown": "this machine does not know a time zone; the configured one is used, or nothing is "
     "stored",
     "zone.suspected": "answers contradict this machine's rules of a time zone; until they agree no day is "
     "complete",
     "zone.trusted": "the rules of a time zone are no longer in doubt; the affected days are requested again",
-    "clock.untrusted": "this machine's clock cannot be right; nothing is stored until it is",
-    "clock.trusted": "the clock is right; collecting resumes",
-    "clock.stepped": "the clock jumped by `step_s` seconds; the schedule was made again",
+    "clock.untrusted": "this machine's clock is wrong; nothing is stored until it is set",
+    "clock.trusted": "the clock is right again; collecting resumes",
+    "clock.stepped": "the clock jumped by `step_s` seconds; the schedule was recalculated",
     "history.expiring": "days that are not complete and that the cloud deletes within 30 days; logged once a "
     "day",
     "history.lost": "days that the cloud has deleted before they were complete here",
-    "health.changed": "a meter's state became good, offline or broken: the newest hour's age, and the reason",
-    "web.listening": "the HTTP endpoint with /healthz and /metrics is up; has its address",
+    "health.changed": "a meter's state became good, offline or broken; with `reason` and newest hour's age",
+    "web.listening": "the HTTP endpoint with /healthz and /metrics is up, with its address",
     "web.failed": "the HTTP endpoint cannot listen there; tried again every minute, collecting continues",
     "ping.failed": "the ping URL could not be reached; logged once per outage",
     "ping.recovered": "the ping URL can be reached again",
-    "hook.failed": "the command for a change of health failed: the reason, its exit code and its first line",
+    "hook.failed": "the command for a health change failed; with `reason`, exit code and first output line",
     "library.reported": "a warning or error of a library, in `message`",
 }
 
@@ -105,7 +104,7 @@ CURES: dict[str, str] = {
     "whose day the cloud has deleted stays: repair it with an editor, or restore it from a backup.",
     "archive.refused": "Give each meter a folder of its own. If this meter is to continue in that folder, "
     "run `backfill` once with --adopt.",
-    "archive.missing": "Mount the disk: collecting resumes automatically. To begin a new archive on purpose, "
+    "archive.missing": "Mount the disk: collecting resumes automatically. To start a new archive on purpose, "
     "run `backfill` once with --adopt.",
     "file.gone": "If you did not remove them, check what else uses the folder: a sync client, a restore, "
     "fsck (dmesg). What the cloud still has is fetched again, the rest has to come from a backup. If you "
@@ -117,4 +116,4 @@ CURES: dict[str, str] = {
     "day.failed": "The day is requested again; no action needed unless it happens for every day.",
     "job.failed": "This is a bug; the log has a traceback. The other days continue.",
 }
-"""What a person can do about what went wrong, by the event that reported it."""
+"""What to do about a problem, by the event that reported it."""

@@ -29,14 +29,14 @@ class Output:
     def __init__(self, stream: TextIO | None) -> None:
         self._stream = stream
         self._descriptor = _descriptor(stream)
-        # Entered again by the same thread where memory is tidied up while a line is written: asyncio logs
-        # the failure of a task that nobody awaited when the task goes. Its line comes after that one.
+        # Reentrant: garbage collection while a line is written may delete a task that nobody awaited, and
+        # asyncio logs its failure in the same thread. That line is written after the current one.
         self._lock = threading.RLock()
         self._is_writing = False
         self._waiting: deque[str] = deque()
 
     def msg(self, line: str) -> None:
-        """Writes one line; a line that cannot be written is lost, the next one may do."""
+        """Writes one line; a line that cannot be written is dropped."""
         if self._stream is None or self._stream.closed:
             return
         with self._lock:
@@ -51,15 +51,15 @@ class Output:
             finally:
                 self._is_writing = False
 
-    # What structlog calls, by the level's name.
+    # The methods that structlog calls, one for each level.
     debug = info = warning = error = critical = msg
 
     def _write(self, stream: TextIO, line: str) -> None:
         if self._descriptor is None:
             stream.write(line)
             return
-        # Past the stream's buffer: what stays in there after an error fails again when Python exits,
-        # which makes a traceback and exit code 120 of a log that nobody reads.
+        # Bypasses the stream's buffer: after an error its rest fails again when Python exits, with a
+        # traceback and exit code 120.
         data = line.encode(stream.encoding or "utf-8", "backslashreplace")
         while data:
             data = data[os.write(self._descriptor, data) :]
@@ -75,9 +75,9 @@ def _descriptor(stream: TextIO | None) -> int | None:
 Redact = Callable[[str], str]
 
 PRIORITIES = {"debug": 7, "info": 6, "warning": 4, "error": 3, "critical": 3}
-"""What the journal calls each level."""
+"""The journal's priority of each level."""
 
-# The console renderer begins a new line for these, whatever they hold.
+# The console renderer begins a new line for these keys.
 _CONSOLE_KEYS = {"exception": "traceback", "stack": "stack_trace"}
 
 _LONGEST_TEXT = 8_192
@@ -86,7 +86,7 @@ _MOST_FRAMES = 20
 
 
 def plain(fields: Mapping[str, object], redact: Redact) -> dict[str, Any]:
-    """The fields as JSON knows them, without secrets; `exc_info` becomes `exception`, a text."""
+    """The fields as JSON types, without secrets; `exc_info` becomes `exception`, a text."""
     result = {}
     for key, value in fields.items():
         if key == "exc_info":
@@ -99,18 +99,18 @@ def plain(fields: Mapping[str, object], redact: Redact) -> dict[str, Any]:
 
 
 def one_line(fields: Mapping[str, Any]) -> dict[str, Any]:
-    """The fields for the console: nothing in them can begin a line or steer the terminal."""
+    """The fields for the console, without line breaks and control characters."""
     shown = {}
     for key, value in fields.items():
         text = value if isinstance(value, str) else json.dumps(value)
-        if key == "exception":  # a traceback's lines side by side: readable, and still one event
+        if key == "exception":  # a traceback on one line, so that an event stays one line
             text = " | ".join(line.strip() for line in text.splitlines())
         shown[_CONSOLE_KEYS.get(key) or _escaped(key)] = _escaped(text)
     return shown
 
 
 def json_line(logger: object, method: str, fields: Mapping[str, Any]) -> str:
-    """The fields as one line of JSON: ASCII only, so that nothing in it can break or turn a line."""
+    """The fields as one line of JSON: ASCII only, without line breaks or bidirectional controls."""
     return json.dumps(fields)
 
 
@@ -136,12 +136,12 @@ def _plain(value: object, redact: Redact, depth: int) -> Any:
 def _described(value: object) -> str:
     try:
         return f"{type(value).__name__}: {value}" if isinstance(value, BaseException) else str(value)
-    except Exception:  # noqa: BLE001 - any object can come here, and a broken one must not stop us
+    except Exception:  # noqa: BLE001 - any object can be logged, and a broken one must not raise here
         return f"<{type(value).__name__}>"
 
 
 def _text(text: str, redact: Redact) -> str:
-    # Redacted before it is cut: half a secret is one too.
+    # Redacted before it is cut: a part of a secret would not be recognised.
     text = redact(text)
     return text if len(text) <= _LONGEST_TEXT else f"{text[:_LONGEST_TEXT]}… ({len(text)} characters)"
 
@@ -154,7 +154,7 @@ def _escaped(text: str) -> str:
 
 
 def _exception_text(exc_info: object) -> str:
-    """The traceback of what `exc_info` means, without the local variables; empty where it means none."""
+    """The traceback of `exc_info`, without local variables; empty if there is no exception."""
     if isinstance(exc_info, tuple):
         error = exc_info[1]
     elif isinstance(exc_info, BaseException):
@@ -171,7 +171,7 @@ Emit = Callable[[str, dict[str, object]], None]
 
 
 def route_stdlib(level: int, emit: Emit) -> None:
-    """Passes warnings and errors of all libraries to `emit(level name, fields)`, and nothing else."""
+    """Passes warnings and errors of all libraries to `emit(level name, fields)`; drops all else."""
     root = logging.getLogger()
     for handler in list(root.handlers):
         if isinstance(handler, _Handler):
@@ -219,20 +219,20 @@ __all__ = [
 ]
 
 Logger = FilteringBoundLogger
-_NAME = "logger_name"  # `logger` itself is an argument of structlog's
+_NAME = "logger_name"  # `logger` is an argument of structlog's processors
 _LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40}
 
 
 def get_logger(name: str) -> Logger:
     """A logger whose events name their source; it follows each later `configure`.
 
-    What `bind` makes of it keeps its level and stream, but takes on new secrets.
+    A logger made with `bind` keeps its level and stream, but uses new secrets.
     """
     return cast(Logger, structlog.get_logger(**{_NAME: name}))
 
 
 def started_by_systemd(environ: Mapping[str, str]) -> bool:
-    """Whether the process was started as a unit, so that its lines go to the journal."""
+    """Whether systemd started the process, so that its output goes to the journal."""
     return "JOURNAL_STREAM" in environ or "INVOCATION_ID" in environ
 
 
@@ -246,11 +246,11 @@ def configure(
     environ: Mapping[str, str] = os.environ,
     clock: Clock = wall_clock,
 ) -> None:
-    """Sets logging up, or anew; loggers that exist follow.
+    """Sets up logging; may be called again, existing loggers follow.
 
-    `auto` is the console on a terminal and JSON lines everywhere else. `under_systemd` puts the
+    `auto` is the console format on a terminal and JSON lines everywhere else. `under_systemd` puts the
     priority before each line, except on a terminal: shells in a desktop session inherit the
-    variables of a unit. `stream` is standard output where it is not given.
+    variables of a unit. `stream` defaults to standard output.
     """
     stream = sys.stdout if stream is None else stream
     on_terminal = stream is not None and _is_terminal(stream)
@@ -274,24 +274,24 @@ def configure(
 
 
 def add_secrets(secrets: Collection[str]) -> None:
-    """These are redacted from now on, too. Until `configure`, which needs to be given them, as all others."""
+    """Redacts these, too, until the next `configure`, which must receive all secrets."""
     for pipeline in _pipelines():
         pipeline.redact_also(secrets)
 
 
 def secrets_in_force() -> tuple[str, ...]:
-    """All that is redacted now."""
+    """All secrets that are redacted now."""
     return tuple(secret for pipeline in _pipelines() for secret in pipeline.secrets)
 
 
 def _pipelines() -> list[_Pipeline]:
-    """The one in force; none before the first `configure`."""
+    """The pipeline in force, in a list; empty before the first `configure`."""
     return [each for each in structlog.get_config()["processors"] if isinstance(each, _Pipeline)]
 
 
 def _processors(pipeline: _Pipeline) -> list[Any]:
-    """The processors in force, changed in place: loggers bound before a reload hold the same list,
-    and must not go on with the old secrets."""
+    """The processors in force, changed in place: loggers bound before a reload have the same list, and
+    must not continue with the old secrets."""
     if not structlog.is_configured():
         return [pipeline]
     processors = cast(list[Any], structlog.get_config()["processors"])
@@ -300,7 +300,7 @@ def _processors(pipeline: _Pipeline) -> list[Any]:
 
 
 class _Pipeline:
-    """A structlog processor: the event's fields -> the finished line. Never raises."""
+    """A structlog processor: turns an event's fields into the finished line. Never raises."""
 
     def __init__(
         self,
@@ -327,7 +327,7 @@ class _Pipeline:
         level = method if method in PRIORITIES else "error"
         try:
             line = self._line(level, fields)
-        except Exception as error:  # noqa: BLE001 - what cannot be logged must not stop who logs it
+        except Exception as error:  # noqa: BLE001 - a log line must never raise in the caller
             what = f"{type(error).__name__} in logging"
             line = json_line(None, level, {"level": level, "event": "library.reported", "message": what})
         return f"<{PRIORITIES[level]}>{line}" if self._prefixed else line
@@ -341,12 +341,12 @@ class _Pipeline:
         clean = plain({**head, **rest}, self._redact)
         if self._console:
             clean = one_line(clean)
-        # Once more as a whole: what was no secret in its parts may be one together.
+        # Once more for the whole line: parts without a secret may form one together.
         return self._redact(self._renderer(None, level, clean))
 
 
 def _console_renderer(*, colours: bool) -> structlog.dev.ConsoleRenderer:
-    # The plain formatter: the default one is rich's wherever rich is installed, and shows locals.
+    # The plain formatter: the default is rich's if rich is installed, which shows local variables.
     return structlog.dev.ConsoleRenderer(
         colors=colours, sort_keys=False, exception_formatter=structlog.dev.plain_traceback
     )

@@ -1,4 +1,4 @@
-"""What every HTTP client of ours shares: sessions that keep nothing, limits, addresses, errors in words."""
+"""Shared by all HTTP clients here: sessions without state, size limits, addresses, errors as text."""
 
 from __future__ import annotations
 
@@ -23,20 +23,20 @@ from aiohttp.abc import AbstractResolver
 from collector import __version__
 from collector.threads import in_thread
 
-_MAX_HEAD = 512 * 1024  # more than one read from a socket, which may hold a part of the body already
-_MAX_ANSWER = 2 * 1024 * 1024  # on the line: a body of 1 MB in its chunks
-_LINE_COST = 200  # bytes: as a header or a trailer, two bytes become half a kilobyte of objects
+_MAX_HEAD = 512 * 1024  # more than one read from a socket, which may include a part of the body
+_MAX_ANSWER = 2 * 1024 * 1024  # as transferred: a body of 1 MB with its chunk headers
+_LINE_COST = 200  # bytes: a header or trailer of two bytes becomes half a kilobyte of objects
 
 
 class AnswerTooLong(aiohttp.ClientError):
-    """The connection was ended, for it brought more than any answer of ours may."""
+    """The connection was ended because it sent more than an answer may have."""
 
 
 class BoundedResponse(aiohttp.ClientResponse):
-    """An answer whose connection ends where it brings too much."""
+    """An answer whose connection is ended if it sends too much."""
 
     async def start(self, connection: Any) -> aiohttp.ClientResponse:
-        """Waits for the headers. `AnswerTooLong` where they do not end."""
+        """Waits for the headers. Raises `AnswerTooLong` if they do not end."""
         counting = _Counting(connection.protocol, connection.transport)
         connection.transport.set_protocol(counting)
         try:
@@ -50,7 +50,7 @@ class BoundedResponse(aiohttp.ClientResponse):
 
 
 class _Counting(asyncio.Protocol):
-    """Stands before the library's protocol and hands on what comes, as long as it is not too much."""
+    """Wraps the library's protocol and passes on what is received, up to the limit."""
 
     def __init__(self, protocol: asyncio.Protocol, transport: asyncio.Transport) -> None:
         self.left = _MAX_HEAD
@@ -77,14 +77,14 @@ class _Counting(asyncio.Protocol):
         self._protocol.resume_writing()
 
 
-_HEAD_START_S = 1.0  # of one address before the next: far hosts are connected to by then, TLS included
+_HEAD_START_S = 1.0  # of one address before the next: enough for a distant host, TLS included
 _RESOLUTION_S = 0.01
 _KNOWN_FOR_S = 10.0  # how long a name's addresses are used before it is looked up again
 _FAMILIES = {int(socket.AF_INET): "IPv4", int(socket.AF_INET6): "IPv6"}
 _PROXIES = ("https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY")
 
 Address = dict[str, Any]
-"""As the library's resolvers give it: `host`, `port`, `family` and what belongs to them."""
+"""As the library's resolvers return it: `host`, `port`, `family` and so on."""
 
 
 def new_session(trace_configs: Iterable[aiohttp.TraceConfig] = ()) -> aiohttp.ClientSession:
@@ -105,10 +105,10 @@ def new_session(trace_configs: Iterable[aiohttp.TraceConfig] = ()) -> aiohttp.Cl
 
 
 def unreached(session: aiohttp.ClientSession, host: str) -> Mapping[str, str]:
-    """What was of no use when that host was last connected to: "IPv4" or "IPv6", and why.
+    """The families ("IPv4", "IPv6") that failed when that host was last connected to, and why.
 
-    Only what is certain: an address that was slow counts after `_HEAD_START_S` without a connection, and a
-    family that this machine has no network for is not listed.
+    A slow address counts after `_HEAD_START_S` without a connection. A family for which this machine has no
+    network is not listed.
     """
     connector = session.connector
     return connector.unreached.get(host, {}) if isinstance(connector, _Connector) else {}
@@ -118,49 +118,49 @@ def unreached(session: aiohttp.ClientSession, host: str) -> Mapping[str, str]:
 
 
 class Explanation(NamedTuple):
-    """What an error means: `reason` for a log line, and `cure`, sentences for a person, or empty."""
+    """What an error means: `reason` for a log line, and `cure`, what to do in sentences, or empty."""
 
     reason: str
     cure: str = ""
 
 
 NO_WAY_CURE = (
-    "Look whether this machine is online, and compare the host with the server that the Shelly app shows "
-    "beside the key. A proxy is not used, on purpose, for the key goes to the host alone: let this machine "
-    "reach the host's port 443 directly, or through a VPN."
+    "Check that this machine is online, and compare the host with the server that the Shelly app shows "
+    "beside the key. A proxy is not used, on purpose, because the key is sent to the host only: let this "
+    "machine reach the host's port 443 directly, or through a VPN."
 )
-_NO_AUTHORITIES = Explanation(
-    "this machine knows no authority to check the host's certificate with: install ca-certificates",
-    "Install them: apt install ca-certificates. The work goes on by itself; where it does not, restart the "
-    "service.",
+_NO_CA_CERTIFICATES = Explanation(
+    "this machine has no CA certificates to check the host's certificate with: install ca-certificates",
+    "Install them: apt install ca-certificates. Collecting resumes automatically; if it does not, restart "
+    "the service.",
 )
-_STRANGER = Explanation(
+_UNKNOWN_CA = Explanation(
     "the host's certificate is of an issuer that this machine does not know (a device in between, or old "
     "ca-certificates?)",
-    "A firewall, a virus scanner or a portal may stand between and show a certificate of its own: let this "
-    "machine reach the host's port 443 without it. Or this machine's list of authorities is old: apt install "
+    "A firewall, a virus scanner or a captive portal may replace the certificate with its own: let this "
+    "machine reach the host's port 443 without it. Or this machine's CA certificates are old: apt install "
     "ca-certificates.",
 )
 _SELF_SIGNED = Explanation(
     "the host's certificate is signed by itself: another device answers in its place (a captive portal?)",
-    "Log in where this network asks for it, let the firewall pass this machine to the host's port 443, and "
+    "Log in if this network requires it, let the firewall pass this machine to the host's port 443, and "
     "compare the host with the server that the Shelly app shows beside the key.",
 )
 _OTHER_NAME = Explanation(
     "the host's certificate is for another name (a wrong host, or a device in between?)",
     "Compare the host with the server that the Shelly app shows beside the key. If it is right, another "
-    "device answers in its place: log in where this network asks for it, and look at router and firewall.",
+    "device answers in its place: log in if this network requires it, and check router and firewall.",
 )
 _CERTIFICATES = {  # by OpenSSL's X509_V_ERR_ of x509_vfy.h
     9: Explanation(
         "the host's certificate is not valid yet, by this machine's clock, which seems to be behind: set it "
         "(timedatectl)",
-        "Set this machine's clock (timedatectl); the work goes on by itself.",
+        "Set this machine's clock (timedatectl); collecting resumes automatically.",
     ),
     10: Explanation(
         "the host's certificate has expired, by this machine's clock (is it right? see timedatectl)",
-        "Look at this machine's clock (timedatectl). If it is right, the host's owner has to renew the "
-        "certificate, and the work goes on by itself then.",
+        "Check this machine's clock (timedatectl). If it is right, the host's owner has to renew the "
+        "certificate; then collecting resumes automatically.",
     ),
     18: _SELF_SIGNED,  # DEPTH_ZERO_SELF_SIGNED_CERT
     62: _OTHER_NAME,  # HOSTNAME_MISMATCH
@@ -175,36 +175,36 @@ _UNKNOWN_ISSUER = {
 
 
 def in_words(error: Exception) -> str:
-    """What the library's error means. Never its own text, which holds the URL and so a secret."""
+    """What the library's error means. Never its own text, which contains the URL and so a secret."""
     return _explained(error).reason
 
 
 def cure_for(error: Exception) -> str:
-    """What a person can do about it, in sentences; empty where nothing special is known."""
+    """What to do about it, in sentences; empty if there is no specific advice."""
     return _explained(error).cure
 
 
 def too_late(limit_s: float, failures: Mapping[str, str]) -> str:
-    """That no connection was made in time; `failures` says why, by family, where something is known."""
+    """The reason if no connection was made in time; `failures`: what is known of each family."""
     why = f": {by_family(failures)}" if len(set(failures.values())) > 1 else ""
     return noting_a_proxy(f"no connection within {limit_s:g} s{why}")
 
 
-def noting_a_proxy(says: str) -> str:
-    """What went wrong, and that the proxy which the environment names is not used, where it names one."""
+def noting_a_proxy(reason: str) -> str:
+    """The reason; if the environment names a proxy, also that it is not used."""
     named = any(os.environ.get(name) for name in _PROXIES)
-    return f"{says}; the environment names a proxy, which is not used" if named else says
+    return f"{reason}; the environment names a proxy, which is not used" if named else reason
 
 
 def by_family(failures: Mapping[str, str]) -> str:
-    """Why there was no connection, in a few words, where it is not the same for all kinds of addresses."""
+    """Why there was no connection: one reason, or one for each family if they differ."""
     if len(set(failures.values())) <= 1:
         return next(iter(failures.values()), "")
     return ", ".join(f"{why} over {family}" for family, why in sorted(failures.items()))
 
 
 class NoConnection(aiohttp.ClientConnectionError):
-    """No address of the host could be connected to; `failures` says why, by family."""
+    """No address of the host could be connected to; `failures`: why, by family."""
 
     def __init__(self, failures: Mapping[str, str]) -> None:
         super().__init__(by_family(failures))
@@ -221,10 +221,10 @@ def _explained(error: Exception) -> Explanation:
     if isinstance(error, NoConnection):
         return Explanation(noting_a_proxy(f"no connection: {by_family(error.failures)}"), NO_WAY_CURE)
     if isinstance(error, aiohttp.ClientConnectorError):
-        says = f"no connection: {_words_of(error.os_error)}"
+        reason = f"no connection: {_text_of(error.os_error)}"
         if isinstance(error.os_error, socket.gaierror):
-            says = "the host's name does not resolve (no network, or a wrong host?)"
-        return Explanation(noting_a_proxy(says), NO_WAY_CURE)
+            reason = "the host's name does not resolve (no network, or a wrong host?)"
+        return Explanation(noting_a_proxy(reason), NO_WAY_CURE)
     if isinstance(error, AnswerTooLong):
         return Explanation("the answer's headers have no end")
     if isinstance(error, aiohttp.ClientPayloadError | aiohttp.ClientConnectionError | ConnectionError):
@@ -233,17 +233,17 @@ def _explained(error: Exception) -> Explanation:
 
 
 def _explained_certificate(error: ssl.SSLCertVerificationError) -> Explanation:
-    """By OpenSSL's own verdict: what this machine lacks is not the host's mistake, nor always the clock's."""
+    """By OpenSSL's error code: the reason may be this machine or its clock instead of the host."""
     if error.verify_code in _UNKNOWN_ISSUER:
-        return _STRANGER if _has_authorities() else _NO_AUTHORITIES
+        return _UNKNOWN_CA if _has_ca_certificates() else _NO_CA_CERTIFICATES
     if error.verify_code in _CERTIFICATES:
         return _CERTIFICATES[error.verify_code]
-    # Words of OpenSSL's own: only those for another name hold anything of ours.
+    # OpenSSL's own text, which contains no secret: only those for another name include the host.
     return Explanation(f"the host's certificate is not valid ({error.verify_message})")
 
 
-def _has_authorities() -> bool:
-    """Whether OpenSSL finds any, where it looks by default: in a file of many, and in folders of one each."""
+def _has_ca_certificates() -> bool:
+    """Whether OpenSSL finds CA certificates in its default file or folders."""
     paths = ssl.get_default_verify_paths()
     with suppress(OSError):
         if paths.cafile and Path(paths.cafile).stat().st_size:
@@ -258,11 +258,11 @@ def _has_authorities() -> bool:
 def _why(error: aiohttp.ClientConnectorError) -> str:
     if isinstance(error, aiohttp.ClientSSLError):
         return in_words(error)
-    return _words_of(error.os_error)
+    return _text_of(error.os_error)
 
 
-def _words_of(cause: OSError) -> str:
-    """The number's meaning: the text beside it may be anybody's."""
+def _text_of(cause: OSError) -> str:
+    """The meaning of the error number; the error's own text is not under our control."""
     return os.strerror(cause.errno) if cause.errno else type(cause).__name__
 
 
@@ -277,8 +277,8 @@ class _Connector(aiohttp.TCPConnector):
 
     Releases before 3.10 wait for an address until the kernel gives up, after two minutes, before they try
     the next; later ones try several at once, and then wait for TLS with one of them. Here each address has
-    a head start before the next, and goes on beside it (RFC 8305, "happy eyeballs"). To the library's
-    signals, and so to the pacer, all of it is one connection: the request goes out on the first that works.
+    a head start before the next and continues beside it (RFC 8305, "happy eyeballs"). For the library's
+    signals, and so for the pacer, this is one connection: the request is sent on the first that works.
     """
 
     def __init__(self) -> None:
@@ -327,7 +327,7 @@ class _Connector(aiohttp.TCPConnector):
         try:
             return await first_of(attempt, in_turn(addresses, self._worked.get(host), turn))
         except aiohttp.ClientConnectorError:
-            # TLS got further than a refused connection: it knows more of what is wrong.
+            # A TLS error came further than a refused connection, so its reason is more precise.
             tls = next((each for each in errors if isinstance(each, aiohttp.ClientSSLError)), None)
             if tls is not None:
                 raise tls from None
@@ -345,13 +345,13 @@ class _Connector(aiohttp.TCPConnector):
         is_old = found is not None and found.done() and loop.time() - began >= _KNOWN_FOR_S
         if found is None or is_old or (found.done() and found.exception() is not None):
             found = in_thread(_addresses_of, host, port)
-            found.add_done_callback(lambda each: each.cancelled() or each.exception())  # nobody may be left
+            found.add_done_callback(lambda each: each.cancelled() or each.exception())  # none may wait
             self._lookups[host, port] = loop.time(), found
-        return await asyncio.shield(found)  # a request that is cancelled cancels it for no other
+        return await asyncio.shield(found)  # a cancelled request must not cancel it for others
 
 
 class _ChosenAddress(AbstractResolver):
-    """The library's view of an attempt: the name has one address."""
+    """Resolves the name to the one address of the current attempt."""
 
     async def resolve(self, host: str, port: int = 0, family: int = socket.AF_UNSPEC) -> list[Any]:
         return [_CHOSEN.get()]
@@ -361,7 +361,7 @@ class _ChosenAddress(AbstractResolver):
 
 
 def _addresses_of(host: str, port: int) -> list[Address]:
-    """Blocking. In the system's order. Raises `OSError`."""
+    """The name's addresses in the system's order. Blocking. Raises `OSError`."""
     found = [
         {
             "hostname": host,
@@ -380,10 +380,10 @@ def _addresses_of(host: str, port: int) -> list[Address]:
 
 
 def in_turn(addresses: Sequence[Address], first: int | None, turn: int) -> list[Address]:
-    """The order to try them in: families alternate, beginning with the family `first` where it is there.
+    """The order to try them in: families alternate, beginning with the family `first` if present.
 
-    With each `turn` a family begins with another of its addresses: one server that is sick is not met
-    every time.
+    With each `turn` a family begins with another of its addresses, so that a broken server is not always
+    the first.
     """
     families: dict[int, list[Address]] = {}
     for address in addresses:
@@ -394,10 +394,10 @@ def in_turn(addresses: Sequence[Address], first: int | None, turn: int) -> list[
 
 
 async def first_of(attempt: Callable[[Address], Coroutine[Any, Any, Any]], addresses: list[Address]) -> Any:
-    """The first attempt's connection that is made; the last one's error where none is.
+    """The first connection that is made; raises the last attempt's error if none is.
 
-    The next attempt begins when one has failed, or the youngest had its head start. No connection is left
-    over, whatever happens.
+    The next attempt begins when one has failed, or the latest had its head start. All other connections
+    are closed in any case.
     """
     running: set[asyncio.Task[Any]] = set()
     waiting = deque(addresses)

@@ -1,4 +1,4 @@
-"""Redaction: a secret never leaves, in whatever encoding it is about to. Pure."""
+"""Redaction: replaces secrets in a text, in all usual encodings. Pure."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ from collections.abc import Callable, Collection
 from urllib.parse import quote
 
 MASK = "***"
-_SHORTEST = 4  # a shorter secret is no secret, and would blot out half of every line
+_SHORTEST = 4  # shorter ones are ignored: they would match parts of every line
 _SHORTEST_BASE64 = 8
-_UNRESERVED = re.compile(r"[A-Za-z0-9_.~-]")  # no encoder touches these
+_UNRESERVED = re.compile(r"[A-Za-z0-9_.~-]")  # encoders leave these unchanged
 _QUOTES = "\"'"
 _ENTITIES = {"&": "&amp;|&#38;", "<": "&lt;", ">": "&gt;", '"': "&quot;|&#34;", "'": "&#x27;|&#39;"}
 
 
 def redactor(secrets: Collection[str]) -> Callable[[str], str]:
-    """A function that puts `***` for every secret in a text, raw or in any usual encoding.
+    """A function that replaces every secret in a text by `***`, raw or in any usual encoding.
 
-    Raw, URL-quoted with whatever safe set, JSON- and repr-escaped, HTML-escaped, base64 in both
+    Raw, URL-quoted with any safe set, JSON- and repr-escaped, HTML-escaped, base64 in both
     alphabets and in each of its three alignments. Secrets of less than 4 characters are ignored.
     """
     usable = sorted({secret for secret in secrets if len(secret) >= _SHORTEST}, key=len, reverse=True)
@@ -30,7 +30,7 @@ def redactor(secrets: Collection[str]) -> Callable[[str], str]:
     pattern = re.compile("|".join(_pattern(form) for form in forms))
 
     def redact(text: str) -> str:
-        # Again until nothing is left: what stands around a mask may make up the secret anew.
+        # Repeated until nothing is found: the text around a mask may form the secret again.
         while pattern.search(text):
             text = pattern.sub(MASK, text)
         return text
@@ -51,7 +51,7 @@ def _literal_redactor(forms: list[str]) -> Callable[[str], str]:
 
 
 def _base64_cores(secret: str) -> list[str]:
-    """What base64 makes of the secret whatever stands before and after it, in both alphabets."""
+    """The parts of the secret's base64 that do not depend on the bytes around it, in both alphabets."""
     data = secret.encode("utf-8", "surrogatepass")
     if len(data) < _SHORTEST_BASE64:
         return []
@@ -68,8 +68,8 @@ def _pattern(text: str) -> str:
     """A regular expression for the text with each character escaped, or not, in the usual ways.
 
     Runs of backslashes are counted, not repeated one by one: each layer of escaping doubles them.
-    They are taken whole (possessive `++`, and never begun in their middle), or a long run of them
-    would take for ever.
+    They are matched as a whole (possessive `++`, never from the middle), because backtracking over a
+    long run would take for ever.
     """
     parts: list[str] = []
     for run, char in re.findall(r"(\\*)([^\\]|\Z)", text):
@@ -82,7 +82,7 @@ def _pattern(text: str) -> str:
 
 
 def _char_pattern(char: str, *, slashes: str, first: bool) -> str:
-    """One character; `slashes` is what stands before the `u` of its escape."""
+    """The pattern of one character; `slashes`: the pattern before the `u` of its escape."""
     if _UNRESERVED.fullmatch(char):
         return re.escape(char)
     quoted = quote(char, safe="", errors="surrogatepass")

@@ -1,7 +1,7 @@
 """Blocking calls off the event loop, each in a daemon thread of its own.
 
-In a pool of threads, calls wait behind those that hang, and the interpreter waits for all of them at exit:
-a card that stalls, or a name server that never answers, would hold up saves, other look-ups and a stop.
+In a thread pool, calls queue behind those that hang, and the interpreter waits for all of them at exit:
+a disk that stalls, or a name server that never answers, would block saves, other lookups and a stop.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ T = TypeVar("T")
 class BlockingCalls:
     """`await calls(function, ...)`: the blocking calls of one owner, one after the other.
 
-    Cancelling a caller does not stop its thread: the next call, and `idle`, wait for that one.
+    Cancelling a caller does not stop its thread: the next call and `idle` wait for it.
     """
 
     def __init__(self) -> None:
@@ -28,14 +28,14 @@ class BlockingCalls:
         self._last: asyncio.Future[Any] | None = None
 
     async def __call__(self, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """The call's result, or what it raises."""
+        """Runs the call in a thread; returns its result or raises its exception."""
         async with self._one_at_a_time:
             await self.idle()
             self._last = future = in_thread(call, *args, **kwargs)
             return await asyncio.shield(future)
 
     async def idle(self) -> None:
-        """Until no call is running, also none whose caller was cancelled."""
+        """Waits until no call is running, including calls whose caller was cancelled."""
         if self._last is not None and not self._last.done():
             await asyncio.wait([self._last])
 
@@ -46,7 +46,7 @@ class BlockingCalls:
 
 
 def in_thread(call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> asyncio.Future[T]:
-    """Starts the call at once, whatever else is running. Cancelling the future does not stop it."""
+    """Starts the call in a new thread at once. Cancelling the future does not stop it."""
     loop = asyncio.get_running_loop()
     return loop.run_in_executor(_DaemonThreads(), partial(call, *args, **kwargs))
 
@@ -61,7 +61,7 @@ class _DaemonThreads(Executor):
                 return
             try:
                 result: Any = call(*args, **kwargs)
-            except BaseException as error:  # noqa: BLE001 - it belongs to whoever waits for it
+            except BaseException as error:  # noqa: BLE001 - raised where the future is awaited
                 future.set_exception(error)
             else:
                 future.set_result(result)

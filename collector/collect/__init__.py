@@ -1,1 +1,1 @@
-"""One account at work: a day of one meter, the workers that collect days, and what stops them."""
+"""Collecting for one account: a day of one meter, the workers that collect days, and outages."""

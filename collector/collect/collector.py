@@ -1,4 +1,4 @@
-"""Collector: one meter's way from its cloud into its archive; the only place where the two meet."""
+"""Collector: fetches the days of one meter from its cloud and saves them in its archive."""
 
 from __future__ import annotations
 
@@ -55,13 +55,13 @@ from collector.status import Failure
 from collector.threads import BlockingCalls
 
 Plan = Callable[[date, date | None, DayRecords, Availability | None, datetime], Iterator[date]]
-"""From today, the oldest day needed, what is known, which days the cloud has, now: the days to collect."""
+"""The days to collect, from: today, the oldest day needed, the day records, the availability, now."""
 
 _USUAL = RequestPolicy()
 _ZONE_PROOFS = 3
 _TRY_AGAIN_S = 3600.0
-_OTHERS = "day files of another meter or tool: they are not what the cloud has"
-_NOBODY_KNOWS = "day files of which nobody knows whose they are: no day could be compared with those"
+_FOREIGN_FILES = "day files of another meter or tool: they are not what the cloud has"
+_UNKNOWN_FILES = "day files of an unknown meter: no day could be compared with those"
 
 SYNCHRONIZED = Path("/run/systemd/timesync/synchronized")  # made by systemd-timesyncd, see its manual
 _TOLERANCE_S = 120.0
@@ -70,7 +70,7 @@ _log = logs.get_logger("collection")
 
 
 class Lane(StrEnum):
-    """What a job is for, the most urgent first."""
+    """The kinds of jobs, most urgent first."""
 
     REFRESH = "refresh"
     HEAL = "heal"
@@ -78,7 +78,7 @@ class Lane(StrEnum):
 
 
 class Collector:
-    """One meter's way from its cloud into its archive."""
+    """Fetches the days of one meter and saves them."""
 
     def __init__(
         self,
@@ -89,60 +89,60 @@ class Collector:
         clock: Clock,
         home_zone: ZoneInfo,
     ) -> None:
-        """`home_zone` is this machine's: the meter's zone until an answer names it."""
+        """`home_zone`: this machine's, used until an answer names the meter's."""
         self.meter = meter
         self.client = client
         self.archive = archive
         self.policy = policy
         self._clock = clock
         self._home_zone = meter.zone_or(home_zone)
-        self.blocking = BlockingCalls()  # on the archive: a card that stalls must not starve the watchdog
+        self.blocking = BlockingCalls()  # on the archive: a stalled disk must not block the watchdog
         self._taking_over = asyncio.Lock()
         self.refusal: ArchiveRefused | ArchiveLocked | None = None  # why the archive must not be used
-        self._compared_files: Mapping[date, int] | None = None  # what lay there when it was refused for that
+        self._compared_files: Mapping[date, int] | None = None  # the files at the time of the refusal
         self.is_reading_totals = False
-        self.totals: Mapping[date, DayTotal] = {}  # the cloud's, until the stored days are compared with them
-        self.totals_waits = 0  # how often they could not be read
+        self.totals: Mapping[date, DayTotal] = {}  # from the cloud; empty once the stored days were compared
+        self.totals_waits = 0  # failed reads in a row
         self.totals_not_before = 0.0  # loop time
-        self.is_scanned = False  # whether the files were; until then nothing is known of them
+        self.is_scanned = False  # whether the files were scanned at least once
         self.writes = 0  # how often a day was saved
         self.answered_at: int | None = None  # epoch seconds: the last answer for today that was kept
         self.failure: Failure | None = None
         self.claimed: set[date] = set()  # days that a job has taken and not yet done
-        self._losses_looked_for: date | None = None
+        self._losses_checked: date | None = None
         self._zone_logged = archive.ledger.zone
         self._suspicion_logged = archive.ledger.suspicion
         self._unknown_logged: Set[str] = frozenset()
         self._early_hours = EarlyHours()
         self._late_hours = LateHours()
         self._trying_rules = asyncio.Lock()
-        self._rules_tried: int | None = None  # the checksum of those that were
-        self._rules_held = False  # whether the meter went by those when they last skipped an hour
+        self._rules_tried: int | None = None  # their checksum
+        self._rules_held = False  # whether the meter followed them at the last skipped hour
         self._try_not_before = 0.0  # loop time
         self._outdated: Set[date] = frozenset()  # those that were logged
         self._weaknesses: list[str] = []  # those that were logged
         self._unreadable: Set[date] = frozenset()  # those that were logged
         self._changed: Set[date] = frozenset()  # those that were logged
-        self._gone: dict[date, bool] = {}  # those that were logged; whether the cloud had forgotten them
+        self._gone: dict[date, bool] = {}  # those that were logged; whether the cloud had deleted them
         self._other_zones: deque[str] = deque(maxlen=_ZONE_PROOFS)
         self._log = _log.bind(meter=meter.name)
 
     @property
     def since(self) -> date | None:
-        """The first day to request: the configured one, or later where the archive was another meter's."""
+        """The first day to request: the configured one, or later if the archive was another meter's."""
         return latest(self.meter.since, self.archive.since)
 
     @property
     def zone(self) -> ZoneInfo:
-        """The meter's zone, as well as it is known."""
+        """The meter's zone; this machine's until it is known."""
         return self.archive.zone or self._home_zone
 
     async def collect_day(self, day: date, policy: RequestPolicy = _USUAL) -> DayOutcome:
         """Fetches one day, parses the answer and merges it into the day's file: durable when this returns.
 
-        Raises `CalledOff` where a request was called off, `SourceError` where the cloud did not answer,
-        `OSError` where nothing could be saved, `ClockUntrusted` where it is not certain which hours are over,
-        `ArchiveRefused` or `ArchiveLocked` where the archive must not be used.
+        Raises `CalledOff` if a request was called off, `SourceError` if the cloud did not answer, `OSError`
+        if nothing could be saved, `ClockUntrusted` if it is not certain which hours have ended,
+        `ArchiveRefused` or `ArchiveLocked` if the archive must not be used.
         """
         try:
             await self.take_over(policy)
@@ -153,17 +153,17 @@ class Collector:
         await self._check_rules(answer, read, requested_at, policy)
         try:
             outcome = await self.blocking(self.archive.merge, read.energy_day, requested_at)
-        except UnreadableFile as error:  # it is unknown what an answer would replace
-            await self.blocking(self.archive.probe)  # raises where it is the disk, not the file
+        except UnreadableFile as error:  # an answer could replace what is in it
+            await self.blocking(self.archive.probe)  # raises if it is the disk, not the file
             self.note_failure("file.unreadable", error.reason)
             return await self.fail_day(day, f"file.unreadable: {error.reason}")
         await self._note_saved(outcome, doubtful=len(read.energy_day.doubtful))
         return outcome
 
     def _parsed(self, answer: DayAnswer) -> tuple[ReadDay, datetime]:
-        """What the answer contains, and when it was requested by a clock that is trusted.
+        """The parsed answer, and when it was requested, by the clock as it is now.
 
-        That clock may have been set since the day was requested. Raises `AnswerError`, `ClockUntrusted`.
+        The clock may have been set since the request. Raises `AnswerError`, `ClockUntrusted`.
         """
         self.check_clock()
         now = self._clock()
@@ -175,7 +175,7 @@ class Collector:
         return read, now - timedelta(seconds=answer.grid_age_s)
 
     async def _note_saved(self, outcome: DayOutcome, *, doubtful: int) -> None:
-        """Logs how the day ended and what the save learned; `doubtful` hours were left out of it."""
+        """Logs the outcome of a saved day; `doubtful`: the number of doubtful hours."""
         day, log = str(outcome.day), self._log
         for quarantined in outcome.quarantined:
             log_quarantined(log, quarantined)
@@ -192,14 +192,14 @@ class Collector:
         self._log_weaknesses()
         self._log_zone()
         await self._log_losses()
-        if outcome.day == self.today():  # an older day proves nothing of how fresh the data are
+        if outcome.day == self.today():  # an older day does not show that the data are fresh
             self.answered_at = int(self._clock().timestamp())
         self.writes += outcome.outcome in (Outcome.WRITTEN, Outcome.PARTIAL)
 
     async def take_over(self, policy: RequestPolicy = _USUAL) -> None:
-        """Takes day files without a mark, where the cloud's answers agree with them. Raises as `collect_day`.
+        """Takes over day files without a mark if the cloud's answers agree; does nothing if they are taken.
 
-        `AnswerError` as well, where no answer can be used. Nothing to do where the archive is taken.
+        Raises as `collect_day`, and `AnswerError` if no answer can be used.
         """
 
         odd: list[AnswerError] = []
@@ -210,7 +210,7 @@ class Collector:
                 answer = await self.client.fetch_day(bare, day, policy)
                 self.check_clock()
                 return read_day(answer, bare, self._clock()).energy_day
-            except ZoneUnknown as error:  # so will be the others
+            except ZoneUnknown as error:  # the other answers will name it too
                 self.log_unknown_zone(error.zone, None)
                 raise
             except AnswerError as error:
@@ -229,14 +229,12 @@ class Collector:
             files = await self.blocking(archive.files)
             samples = await self.blocking(archive.samples, first_day(today, None, None), today, self.zone)
             proof = await compared(samples, answered)
-            if odd and len(odd) == len(
-                samples
-            ):  # the answers cannot be used: that proves nothing of the files
+            if odd and len(odd) == len(samples):  # without a usable answer nothing is known of the files
                 raise odd[-1]
             if proof.found is not Match.AGREES:
                 self._compared_files = files
                 raise self._refused(
-                    archive.refusal_of(_OTHERS if proof.found is Match.DISAGREES else _NOBODY_KNOWS)
+                    archive.refusal_of(_FOREIGN_FILES if proof.found is Match.DISAGREES else _UNKNOWN_FILES)
                 )
             bounds = Bounds(proof.since, None if proof.others is None else today)
             await self.blocking(archive.take_over, bounds)
@@ -246,7 +244,7 @@ class Collector:
             await self.scan()
 
     async def adopt(self) -> None:
-        """Takes the archive, whatever it holds, because a person decided so. `refusal` where it cannot be."""
+        """Takes the archive, whatever it contains (`--adopt`); sets `refusal` if that fails."""
         if self.archive.is_taken:
             return
         try:
@@ -262,7 +260,7 @@ class Collector:
         self._log.info("archive.adopted", days=days, since=None if since is None else str(since))
 
     async def _claim(self) -> None:
-        """Takes the archive, or notes why it must not be used; again where what lies there has changed."""
+        """Takes the archive, or sets `refusal`; after a refusal only if its files have changed."""
         compared_files = self._compared_files
         if compared_files is not None:
             if await self.blocking(self.archive.files) == compared_files:
@@ -276,7 +274,7 @@ class Collector:
             self.refusal = None
 
     def _refused(self, error: ArchiveRefused | ArchiveLocked) -> ArchiveRefused | ArchiveLocked:
-        """Notes why the archive must not be used, and logs it where it is news."""
+        """Sets `refusal`; logs it if the reason is new."""
         is_news = str(error) != str(self.refusal or "")
         if isinstance(error, ArchiveRefused) and error.event == "archive.missing":
             self.note_failure("archive.missing", str(error))
@@ -290,14 +288,14 @@ class Collector:
         return error
 
     def _log_weaknesses(self) -> None:
-        """Once each: what the archive's file system does not promise."""
+        """Logs, once each, the guarantees that the archive's file system does not give."""
         weaknesses = self.archive.weaknesses()
         if news := [each for each in weaknesses if each not in self._weaknesses]:
             self._log.warning("storage.weak", folder=str(self.archive.folder), reason="; ".join(news))
             self._weaknesses = weaknesses
 
     def _log_zone(self) -> None:
-        """That the zone became known, or is another one than before: once, also where several days run."""
+        """Logs, once, that the zone became known or has changed."""
         before, zone = self._zone_logged, self.archive.ledger.zone
         self._zone_logged = zone
         if before is None and zone is not None:
@@ -307,7 +305,7 @@ class Collector:
         self._log_suspicion(self.zone)
 
     def _log_suspicion(self, zone: ZoneInfo) -> None:
-        """That the rules of the zone are in doubt, and that they no longer are: once each."""
+        """Logs, once each, that the rules of the zone are in doubt, and that they no longer are."""
         before, suspicion = self._suspicion_logged, self.archive.ledger.suspicion
         self._suspicion_logged = suspicion
         release = rules_of(zone).release
@@ -320,7 +318,7 @@ class Collector:
             )
 
     def log_unknown_zone(self, name: str, configured: str | None) -> None:
-        """Logs, once, that this machine does not know the zone that the answers name."""
+        """Logs, once, that this machine does not know the zone named in the answers."""
         if name not in self._unknown_logged:
             self._unknown_logged |= {name}
             log = self._log.error if configured is None else self._log.warning
@@ -328,14 +326,14 @@ class Collector:
             log("zone.unknown", zone=name, configured=configured, reason=reason)
 
     async def _reject(self, day: date, error: AnswerError) -> DayOutcome:
-        """The day failed, for its answer cannot be used; `is_common` where all days fail like that."""
+        """Records a day whose answer cannot be used; `is_common` if all days fail like that."""
         event = await self._log_rejected(day, error)
         self.note_failure(event, str(error))
         failed = await self.fail_day(day, f"{event}: {error}")
         return replace(failed, is_common=isinstance(error, ZoneUnknown) or not self.archive.is_taken)
 
     async def _log_rejected(self, day: date, error: AnswerError) -> str:
-        """The event's name: it may be this machine that lacks something."""
+        """Logs the rejected answer and returns the event's name."""
         if isinstance(error, ZoneUnknown):
             self.log_unknown_zone(error.zone, None)
             return "zone.unknown"
@@ -352,8 +350,9 @@ class Collector:
     async def _check_rules(
         self, answer: DayAnswer, read: ReadDay, requested_at: datetime, policy: RequestPolicy
     ) -> None:
-        """Whether the zone is known, and its rules fit: hours are not whole before they are over, nor always
-        too late. The latter counts where the rules are old, and the meter has not been seen to go by them.
+        """Logs an unknown zone, and suspects the rules of a zone if hours end too early or always too late.
+
+        Too late counts only if the rules are old and the meter has not been seen to follow them.
         """
         zone = read.energy_day.day.zone
         await self._try_rules(zone, policy)
@@ -361,26 +360,26 @@ class Collector:
         if known_zone(name) is None:
             self.log_unknown_zone(name, zone.key)
         if self.client.cloud_now() is None or not may_be_wrong(zone, read.energy_day.day.date):
-            return  # it may be this machine's clock that is behind
+            return  # this machine's clock may be behind
         early = self._early_hours.note(read.unfinished, read.energy_day.readings, requested_at)
         late = self._late_hours.note(read.energy_day, read.unfinished, requested_at)
         if self._rules_held or not rules_of(zone).are_stale(self.today()):
-            late = False  # a slow meter may look like that, too
-        clues = {
+            late = False  # a slow meter looks the same
+        clues = {  # the texts are stored in the ledger
             f"hours are whole before they are over by the rules of {zone.key}": early,
             f"hours still grow when they are over by the rules of {zone.key}": late,
         }
         suspicion = self.archive.ledger.suspicion
         if suspicion is None:
-            for reason in [reason for reason, shows in clues.items() if shows][:1]:
+            for reason in [reason for reason, found in clues.items() if found][:1]:
                 await self.blocking(self.archive.suspect, zone, reason, self._clock())
         elif suspicion.day is None and (early is False or clues.get(suspicion.reason) is False):
             await self.blocking(self.archive.trust)
 
     async def _try_rules(self, zone: ZoneInfo, policy: RequestPolicy) -> None:
-        """Tries rules that are old by the day on which they last skip an hour: once, before a day is saved.
+        """Checks old rules against the day on which they last skip an hour: once, before a day is saved.
 
-        What was measured in that hour contradicts them, which no lateness of a meter does. The day is not
+        Values for the skipped hour contradict the rules; a late meter cannot cause that. The day is not
         stored: it may be older than what is to be collected.
         """
         async with self._trying_rules:
@@ -395,7 +394,7 @@ class Collector:
             try:
                 answer = await self.client.fetch_day(self.meter, skip.date, policy)
                 parsed = read_day(answer, self.meter, self._clock()).energy_day
-            except (SourceError, AnswerError) as error:  # the day that was requested is there, and counts
+            except (SourceError, AnswerError) as error:  # the day to collect was fetched: do not fail it
                 self._rules_held = False
                 if isinstance(error, ZoneContradicted) and error.zone == zone.key:
                     await self.blocking(self.archive.suspect, zone, error.reason, self._clock(), skip.date)
@@ -406,16 +405,16 @@ class Collector:
             self._rules_held = parsed.day == skip and len(parsed.readings) == len(skip.hours)
 
     def check_clock(self) -> None:
-        """Raises `ClockUntrusted` where this machine's clock cannot be right."""
+        """Raises `ClockUntrusted` if this machine's clock cannot be right."""
         cloud_now, newest = self.client.cloud_now(), None
-        if cloud_now is None:  # then what is stored is all there is to go by
+        if cloud_now is None:  # then only the stored days show the time
             newest = max((day for day, state in self.archive.known().items() if state.stored), default=None)
         check_clock(self._clock(), self.today(), cloud_now, newest)
 
     def _check_zone(self, answered: LocalDay) -> None:
-        """A meter may move to another zone, but one odd answer must not turn all days around.
+        """Raises `AnswerError` for another zone until three answers in a row have named it.
 
-        Raises `AnswerError` until three answers in a row name the same zone.
+        A meter may move to another zone, but a single wrong answer must not change all days.
         """
         known = self.archive.zone
         if known is None or local_day(answered.date, known).hours == answered.hours:
@@ -427,21 +426,21 @@ class Collector:
         self._other_zones.clear()
 
     async def fail_day(self, day: date, reason: str) -> DayOutcome:
-        """Remembers that a day could not be had, and why."""
+        """Records that a day could not be collected, and why."""
         local = local_day(day, self.zone)
         await self.blocking(self.archive.note_failure, local, reason, self._clock())
         self._log.warning("day.failed", day=str(day), reason=reason)
         return DayOutcome.failed(day, reason)
 
     def note_failure(self, event: str, reason: str) -> None:
-        """Remembers what went wrong last, for the status."""
+        """Records the last failure, for the status."""
         self.failure = Failure(event, int(self._clock().timestamp()), reason)
 
     async def scan(self) -> None:
-        """Scans the files: finds what a person changed, and moves damaged ones aside.
+        """Scans the files for changes by others, and quarantines damaged ones.
 
-        Where the archive is not taken yet, that is tried; `refusal` is why it must not be.
-        Raises `OSError` where the disk is in trouble.
+        First takes the archive if it is not taken yet; if it must not be used, sets `refusal`.
+        Raises `OSError` on a disk error.
         """
         if not self.archive.is_taken:
             await self._claim()
@@ -452,7 +451,7 @@ class Collector:
         for quarantined in damaged:
             log_quarantined(self._log, quarantined)
         if self.archive.unreadable.keys() - self._unreadable:
-            await self.blocking(self.archive.probe)  # a disk in trouble is reported as that
+            await self.blocking(self.archive.probe)  # raises on a disk error
         unreadable, changed = self.archive.unreadable, self.archive.changed
         outdated = self.archive.outdated.copy()
         if news := unreadable.keys() - self._unreadable:
@@ -470,9 +469,9 @@ class Collector:
             await self.blocking(self._request_again, gone)
 
     def _log_gone(self, days: Set[date]) -> None:
-        """Complete files that are gone: each once by this process, once more when the cloud has forgotten it.
+        """Logs complete files that are gone: each once, and once more when the cloud has deleted the day.
 
-        In place of `older` of them there is a file with hours missing.
+        `older` of them were replaced by a file with hours missing.
         """
         first, known = first_day(self.today(), None, None), self.archive.known()
         if news := {day: day < first for day in days if self._gone.get(day) != (day < first)}:
@@ -482,7 +481,7 @@ class Collector:
         self._gone |= news
 
     def _request_again(self, days: Set[date]) -> None:
-        """Makes days that were logged as gone due in the next round, as far as the cloud keeps them."""
+        """Makes days whose files are gone due in the next scheduled run, as far as the cloud keeps them."""
         today = self.today()
         first = first_day(today, None, self.since)
         for day in sorted(days):
@@ -491,7 +490,7 @@ class Collector:
         self.archive.note_reported()
 
     def days_for(self, lane: Lane) -> Iterator[date]:
-        """The days that a job of that lane requests; planned when the first is taken, not before."""
+        """The days that a job of that lane requests; planned when the first is taken."""
         return self._replanned(lambda: self._planned(lane))
 
     def days_by(self, plan: Plan) -> Iterator[date]:
@@ -501,9 +500,9 @@ class Collector:
         )
 
     def _replanned(self, plan: Callable[[], Iterator[date]]) -> Iterator[date]:
-        """The plan's days, each once; planned again once the zone, or which days the cloud has, is known.
+        """The plan's days, each once; planned again when the zone or the availability changes.
 
-        Until the first answer the zone, and so the meter's today, may be a guess.
+        Until the first answer the zone, and so the meter's today, may be wrong.
         """
         given: set[date] = set()
         basis: tuple[ZoneInfo, Availability | None] | None = None
@@ -526,7 +525,7 @@ class Collector:
         return self.archive.ledger.availability
 
     def needs_totals(self, first: date) -> bool:
-        """Whether the daily totals are to be requested before days down to `first` are collected."""
+        """Whether the daily totals must be requested before days down to `first` are collected."""
         if not self.archive.is_taken or not is_worth_it(first, self.today()):
             return False
         known = self.availability
@@ -538,7 +537,7 @@ class Collector:
         return first_day(self.today(), self.policy.backfill_days, self.since)
 
     def now(self) -> datetime:
-        """The present moment."""
+        """The current time."""
         return self._clock()
 
     def today(self) -> date:
@@ -546,14 +545,14 @@ class Collector:
         return date_in(self.zone, self._clock())
 
     async def _log_losses(self) -> None:
-        """Logs, once, which days the cloud forgot before they were complete. Once a day.
+        """Checks once a day for days that the cloud deleted before they were complete; logs each once.
 
-        Not those whose files went or cannot be read, which is reported as that.
+        Days whose files are gone or unreadable have their own events.
         """
         first = first_day(self.today(), None, None)
-        if first == self._losses_looked_for:
+        if first == self._losses_checked:
             return
-        self._losses_looked_for = first
+        self._losses_checked = first
         ledger = self.archive.ledger
         lost = lost_days(first, self.archive.known(), ledger.lost_before)
         gone = self.archive.gone_for_good & set(lost)
@@ -581,13 +580,13 @@ def check_clock(now: datetime, today: date, cloud_now: datetime | None, newest_s
     if cloud_now is not None:
         off_s = (now - cloud_now).total_seconds()
         if abs(off_s) > _TOLERANCE_S:
-            raise ClockUntrusted(f"it says {now:%Y-%m-%d %H:%M} UTC, the cloud {cloud_now:%Y-%m-%d %H:%M}")
+            raise ClockUntrusted(f"it shows {now:%Y-%m-%d %H:%M} UTC, the cloud {cloud_now:%Y-%m-%d %H:%M}")
     elif newest_stored is not None and newest_stored > today:
-        raise ClockUntrusted(f"it says {now:%Y-%m-%d %H:%M} UTC, but {newest_stored} is stored already")
+        raise ClockUntrusted(f"it shows {now:%Y-%m-%d %H:%M} UTC, but {newest_stored} is stored already")
 
 
 def log_quarantined(log: Logger, quarantined: Quarantined) -> None:
-    """A file was moved aside."""
+    """Logs that a file was moved to the quarantine folder."""
     log.warning(
         "file.quarantined",
         day=str(quarantined.day),

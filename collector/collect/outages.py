@@ -11,12 +11,12 @@ from typing import NamedTuple
 
 from collector.errors import ClockUntrusted, KeyRefused, SourceError
 
-STRIKES = 3  # so many days in a row must fail before a source counts as down
+STRIKES = 3  # after so many failed days in a row a source counts as down
 _CAP_S = 300.0  # a probe every five minutes: twelve requests an hour
 _REJECTED_CAP_S = 3600.0  # a meter that is rejected while others are answered: a person has to act
 _STORAGE_S = 30.0
-_CLOCK_S = 10.0  # a look at the clock costs nothing
-_KEY_S = 900.0  # four tries an hour: a refused key does not get better by itself
+_CLOCK_S = 10.0  # a check of the clock costs nothing
+_KEY_S = 900.0  # four tries an hour
 
 
 def _growing(cap_s: float = _CAP_S) -> Iterator[float]:
@@ -31,7 +31,7 @@ def _growing(cap_s: float = _CAP_S) -> Iterator[float]:
 class Outage:
     """A kind of outage: the events of its start and its end, and the waits between probes.
 
-    `step` is where it stops a day on its way: a day that comes further ends the outages before.
+    `step`: the step of collecting a day that fails. A day that gets further ends the earlier ones.
     """
 
     step: int
@@ -41,7 +41,7 @@ class Outage:
 
 
 SOURCE = Outage(0, "source.unavailable", "source.recovered", _growing)
-METER = replace(SOURCE, waits_s=partial(_growing, _REJECTED_CAP_S))  # of one meter alone
+METER = replace(SOURCE, waits_s=partial(_growing, _REJECTED_CAP_S))  # of a single meter
 KEY = Outage(1, "key.refused", "key.accepted", lambda: repeat(_KEY_S))
 CLOCK = Outage(2, "clock.untrusted", "clock.trusted", lambda: repeat(_CLOCK_S))
 STORAGE_FULL = Outage(3, "storage.full", "storage.recovered", lambda: chain((5.0,), repeat(_STORAGE_S)))
@@ -49,11 +49,11 @@ STORAGE_FAILED = Outage(3, "storage.failed", "storage.recovered", lambda: chain(
 
 
 OutageError = SourceError | OSError | ClockUntrusted
-"""What may stop a whole account: an outage."""
+"""The errors that stop a whole account."""
 
 
 class Refusal(NamedTuple):
-    """A key that the cloud refused: since when, and when it may be tried again; loop times."""
+    """A key that the cloud refused. `since` and `next_try_at` are loop times."""
 
     error: KeyRefused
     since: float
@@ -61,7 +61,7 @@ class Refusal(NamedTuple):
 
 
 def outage_of(error: OutageError) -> Outage:
-    """Which kind of outage that error means."""
+    """The kind of outage of an error."""
     if isinstance(error, ClockUntrusted):
         return CLOCK
     if isinstance(error, KeyRefused):
@@ -72,10 +72,10 @@ def outage_of(error: OutageError) -> Outage:
 
 
 def reason_of(error: OutageError) -> str:
-    """Why, in a few words: the source's reason, or the error's text."""
+    """The source's reason, or the error's text."""
     return error.reason if isinstance(error, SourceError) else str(error)
 
 
 def cure_of(error: OutageError) -> str:
-    """What a person can do about this very reason; empty where only the event's general advice applies."""
+    """What to do about this reason; empty if only the event's general advice applies."""
     return error.cure if isinstance(error, SourceError) else ""

@@ -1,4 +1,4 @@
-"""Whether day files without a mark are the meter's: a few of its days beside the cloud's answers."""
+"""Whether day files without a mark are the meter's: compares a few days with the cloud's answers."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ from collector.energy.readings import EnergyDay
 _ENOUGH_DISAGREE = 3
 
 Answered = Callable[[date], Awaitable[EnergyDay | None]]
-"""Gives what the cloud answers with for a day, `None` where that cannot be used."""
+"""Fetches a day from the cloud; `None` if the answer cannot be used."""
 
 
 def unscaled(meter: Meter) -> Meter:
-    """The meter as its device counts, without what the configuration makes of it."""
+    """The meter without the configured scaling, as its device counts."""
     return replace(meter, grid_scale_factor=Decimal(1), pv_kwh_discard=Decimal(0))
 
 
 class Proof(NamedTuple):
     """Whether day files are the meter's.
 
-    `since`: the first day that is known to be, where an older one is clearly another meter's. `others`: the
-    newest that is another one's although an older day agrees.
+    `since`: the first day known to be the meter's, if an older day is clearly another meter's. `others`: the
+    newest day of another meter, if an older day agrees.
     """
 
     found: Match
@@ -38,9 +38,9 @@ class Proof(NamedTuple):
 
 
 async def compared(samples: Sequence[tuple[date, DayFile]], answered: Answered) -> Proof:
-    """Compares the samples, the newest first, until one agrees or three do not; then the oldest ones.
+    """Compares the samples, newest first, until one agrees or three do not; then from the oldest up.
 
-    Of those the first that decides counts: a meter may have been replaced.
+    Of the oldest, the first that is not undecided counts: a meter may have been replaced.
     """
     found: dict[date, Match] = {}
 
@@ -66,7 +66,7 @@ async def compared(samples: Sequence[tuple[date, DayFile]], answered: Answered) 
 
 
 def _match(file: DayFile, answer: EnergyDay) -> Match:
-    """Also by its local times, where the file was saved by other rules of the zone than today's."""
+    """Compares by epoch time; also by local time, if the file was saved with other rules of the zone."""
     zone = answer.day.zone
     found = match(file.readings, answer.readings)
     if found is Match.AGREES or not is_outdated(file, zone):

@@ -1,4 +1,4 @@
-"""The cloud's daily totals of one meter: which days it has, and whether what is stored adds up to them."""
+"""The cloud's daily totals of one meter: which days it has, and whether the stored days add up to them."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from collector.errors import (
 _DAY = timedelta(days=1)
 _MOST_DAYS = 240  # from about a year on the cloud answers by the month
 _WAIT_S, _MOST_WAIT_S = 60.0, 3600.0
-_AT_ONCE = 30  # files that are read before other calls on the archive get their turn
+_AT_ONCE = 30  # files read in one blocking call; other calls on the archive run in between
 
 _USUAL = RequestPolicy()
 _log = logs.get_logger("totals")
@@ -36,7 +36,7 @@ _log = logs.get_logger("totals")
 async def totals_of(
     collector: Collector, first: date, last: date, policy: RequestPolicy = _USUAL
 ) -> SpanTotals | CollectorError:
-    """The totals of those days, or why there are none. Raises `CalledOff`."""
+    """The totals of those days, or the error that prevented it. Raises `CalledOff`."""
     try:
         answer = await collector.client.fetch_totals(collector.meter, first, last, policy)
         collector.check_clock()
@@ -54,12 +54,12 @@ async def totals_of(
 
 
 async def read_totals_ahead(collector: Collector, first: date, policy: RequestPolicy) -> bool:
-    """Notes which of the days from `first` to yesterday the cloud has, by its daily totals.
+    """Records which of the days from `first` to yesterday the cloud has, by its daily totals.
 
-    Returns whether the cloud answered. Totals that it refuses, or gives in another interval, are no outage:
-    that is noted, and they are requested again in a week. Where the cloud fails, or this machine does not
-    know the zone, they are requested again in a minute, then ever more rarely. What was read is noted span
-    by span: a start after a crash continues below it.
+    Returns whether the cloud answered. If it refuses totals, or returns another interval, that is recorded,
+    and they are requested again in a week. If the cloud fails, or this machine does not know the zone, they
+    are requested again after a minute, doubling to an hour. Each span is recorded when it was read, so that
+    a restart continues below it.
     """
     try:
         with suppress(CalledOff, OSError):  # a disk in trouble is reported by the work itself
@@ -75,7 +75,7 @@ async def read_totals_ahead(collector: Collector, first: date, policy: RequestPo
 
 
 def spans_needed(first: date, today: date, known: Availability | None, now: datetime) -> int:
-    """How many spans of totals are read before days down to `first` are collected, where nothing fails."""
+    """How many spans of totals are read before days down to `first` are collected, if nothing fails."""
     if not is_worth_it(first, today) or (known and not known.is_due(now) and first >= known.first):
         return 0
     last = known.first - _DAY if known and known.is_usable and not known.is_due(now) else today - _DAY
@@ -89,13 +89,13 @@ def spans_needed(first: date, today: date, known: Availability | None, now: date
 
 
 async def check_totals(collector: Collector) -> None:
-    """Has complete days that differ from their totals read again, each once; reports them.
+    """Schedules one more read of each complete day that differs from its total; logs these days.
 
-    Where many differ it is the totals that mean something else: then none is.
+    If too many differ, the totals are distrusted, and no day is read again.
     """
     totals, collector.totals = collector.totals, {}
     stored = collector.archive.known()
-    is_kept = collector.archive.is_kept  # another one counted them: they need not add up to this one's
+    is_kept = collector.archive.is_kept  # days of a replaced device: they need not match this one's totals
     days = sorted(day for day in totals if day in stored and stored[day].complete and not is_kept(day))
     compared = 0
     different: dict[date, tuple[Difference, ...]] = {}
@@ -121,7 +121,7 @@ async def check_totals(collector: Collector) -> None:
 
 
 def are_totals_distrusted(collector: Collector, compared: int, different: int) -> bool:
-    """Whether so many complete days differ from their totals that none is to be read again; logs that."""
+    """Whether too many complete days differ from their totals to read any again; logs that."""
     distrusted = are_distrusted(compared, different)
     if distrusted:
         log = _log.bind(meter=collector.meter.name)
@@ -130,9 +130,9 @@ def are_totals_distrusted(collector: Collector, compared: int, different: int) -
 
 
 async def _read_down(collector: Collector, first: date, policy: RequestPolicy) -> bool:
-    """Reads the totals down to `first`; whether the cloud answered. Raises `CalledOff`, `OSError`.
+    """Reads the totals down to `first`; returns whether the cloud answered. Raises `CalledOff`, `OSError`.
 
-    The spans grow as long as the answers come by the day.
+    The spans are doubled while the answers have daily rows.
     """
     now = collector.now()
     newest = last = collector.today() - _DAY
@@ -151,19 +151,20 @@ async def _read_down(collector: Collector, first: date, policy: RequestPolicy) -
             days |= found.with_data
             totals.update((day, total) for day, total in found.totals.items() if day in found.with_data)
             if days:
-                await _note(collector, asked_at, max(first, span[0]), newest, days)
-        elif isinstance(found, ZoneUnknown):  # this machine's lack, and no refusal: it may end any time
+                await _record(collector, asked_at, max(first, span[0]), newest, days)
+        elif isinstance(found, ZoneUnknown):  # no refusal: this machine lacks the zone
             return False
         elif isinstance(found, AnswerError | Rejected | Unavailable) and length > SPAN_DAYS:
             length, is_growing = length // 2, False
         elif isinstance(found, AnswerError | Rejected):
-            return await _refuse(collector, asked_at, first, newest, last, days, str(found))
+            return await _record_refusal(collector, asked_at, first, newest, last, days, str(found))
         else:
             return False
     if not days:
-        return await _refuse(collector, asked_at, first, newest, last, days, "no day has a total above zero")
+        reason = "no day has a total above zero"
+        return await _record_refusal(collector, asked_at, first, newest, last, days, reason)
     collector.totals = totals
-    availability = await _note(collector, asked_at, first, newest, days)
+    availability = await _record(collector, asked_at, first, newest, days)
     beginning = availability.beginning_seen(first_day(collector.today(), None, None))
     _log.bind(meter=collector.meter.name).info(
         "totals.read",
@@ -175,7 +176,7 @@ async def _read_down(collector: Collector, first: date, policy: RequestPolicy) -
     return True
 
 
-async def _refuse(
+async def _record_refusal(
     collector: Collector,
     asked_at: int,
     first: date,
@@ -184,18 +185,18 @@ async def _refuse(
     days: set[date],
     reason: str,
 ) -> bool:
-    """Notes that there are no totals from `first` to `last`: any of these days may have data."""
+    """Records that there are no totals from `first` to `last`: any of these days may have data."""
     _log.bind(meter=collector.meter.name).warning("totals.refused", reason=reason)
     if days:
         days |= {first + number * _DAY for number in range((last - first).days + 1)}
-    await _note(collector, asked_at, first, newest, days)
+    await _record(collector, asked_at, first, newest, days)
     return True
 
 
-async def _note(
+async def _record(
     collector: Collector, asked_at: int, first: date, newest: date, days: set[date]
 ) -> Availability:
-    """Remembers which days from `first` to `newest` have data: by their totals, or as they are stored."""
+    """Records which days from `first` to `newest` have data: by their totals, or because they are stored."""
     if days:
         stored = {day for day, state in collector.archive.known().items() if state.stored}
         days = {day for day in days | stored if first <= day <= newest}

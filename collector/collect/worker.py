@@ -44,7 +44,7 @@ _log = logs.get_logger("jobs")
 
 @dataclass(slots=True, eq=False)
 class Job:
-    """Many days of one meter, for one reason, and what became of them."""
+    """Days of one meter to collect for one reason, and their outcomes so far."""
 
     lane: Lane
     collector: Collector
@@ -55,7 +55,7 @@ class Job:
     failures: dict[date, str] = field(default_factory=dict)
     outcomes: Callable[[DayOutcome], None] = lambda outcome: None
     reaches_to: Callable[[], date] | None = (
-        None  # how far back it goes, where the totals may show which days there are
+        None  # the oldest day that it may reach, if the daily totals may limit its days
     )
     tried_twice: set[date] = field(default_factory=set)
     open: int = 0
@@ -80,7 +80,7 @@ class Job:
 
     @property
     def has_more(self) -> bool:
-        """Whether a further day waits; one that another job has taken already does not count."""
+        """Whether a further day is waiting; days claimed by another job do not count."""
         claimed = self.collector.claimed
         if not self._waiting and (day := next((day for day in self.days if day not in claimed), None)):
             claimed.add(day)
@@ -88,12 +88,12 @@ class Job:
         return bool(self._waiting)
 
     def count_left(self) -> int:
-        """How many of its days are not done, also where it was ended; the plan is at its end then."""
+        """How many of its days are not done, also if it was ended. Uses up the plan."""
         return self.open + len(self._waiting) + sum(1 for _ in self.days) + sum(1 for _ in self._dropped)
 
     @property
     def oldest(self) -> date | None:
-        """The oldest day that it may come to, where the totals may show first which days there are."""
+        """The oldest day that it may reach; `None` unless the daily totals may limit its days."""
         return None if self.reaches_to is None or self.ended else self.reaches_to()
 
     @property
@@ -102,9 +102,9 @@ class Job:
         return (oldest := self.oldest) is not None and self.collector.needs_totals(oldest)
 
     def give_back(self, day: date) -> None:
-        """The day could not be had now, through no fault of its own: it comes first next time.
+        """Puts back a day that could not be collected now; it is the next one.
 
-        Unless the job was ended meanwhile: then its plan is of another time, or of a device that is gone.
+        If the job was ended meanwhile, the day is dropped: its plan is outdated, or its device is unknown.
         """
         if self.ended:
             self._dropped = chain((day,), self._dropped)
@@ -115,12 +115,12 @@ class Job:
         self._waiting.append(day)
 
     def release(self, day: date) -> None:
-        """The day is no longer to be collected."""
+        """Gives up the claim on a day: it is done, or no longer to be collected."""
         self.open -= 1
         self.collector.claimed.discard(day)
 
     def record(self, outcome: DayOutcome) -> None:
-        """One day is done."""
+        """Counts the outcome of one day that is done."""
         self.release(outcome.day)
         self.counts[outcome.outcome] += 1
         if outcome.outcome is Outcome.FAILED:
@@ -128,7 +128,7 @@ class Job:
         self.outcomes(outcome)
 
     def end(self) -> None:
-        """No further days."""
+        """Drops all days that are not in progress."""
         if not self.ended:
             self._dropped = chain(list(self._waiting), self.days)
         self.days = iter(())
@@ -138,11 +138,11 @@ class Job:
 
     @property
     def is_over(self) -> bool:
-        """All its days are done."""
+        """Whether all its days are done."""
         return self.exhausted and not self.open
 
     def finish(self, now: float) -> None:
-        """Logs the job's story in one line; at debug level where it had no day. `now` is loop time."""
+        """Logs the job's result in one line, at debug level if it had no days. `now` is loop time."""
         pacer = self.collector.client.pacer
         log = _log.info if self.counts else _log.debug
         log(
@@ -160,7 +160,7 @@ class Job:
 class Lanes:
     """Hands out days one by one: by lane, and fairly between the jobs of a lane.
 
-    So a long backfill never delays today by more than the days that are under way.
+    A long backfill never delays today by more than the days in progress.
     """
 
     def __init__(self) -> None:
@@ -171,21 +171,21 @@ class Lanes:
         self._closed = False
 
     def jobs(self) -> list[Job]:
-        """All jobs that are not over."""
+        """All jobs that are not finished."""
         return [job for jobs in self._jobs.values() for job in jobs]
 
     @property
     def has_more(self) -> bool:
-        """Whether a further day waits, beside those under way."""
+        """Whether a further day is waiting, besides those in progress."""
         return any(job.has_more for job in self.jobs() if job.collector not in self._aside)
 
     def has_more_of(self, collector: Collector) -> bool:
-        """Whether a further day of that meter waits."""
+        """Whether a further day of that meter is waiting."""
         return any(job.has_more for job in self.jobs() if job.collector is collector)
 
     @property
     def is_closed(self) -> bool:
-        """Whether nothing is handed out any more, for good."""
+        """Whether `close` was called."""
         return self._closed
 
     def put(self, job: Job) -> None:
@@ -194,9 +194,9 @@ class Lanes:
         self._news.set()
 
     async def take(self) -> tuple[Job, date | None] | None:
-        """The next day and the job it belongs to; waits for one; `None` once closed.
+        """Waits for the next day and returns it with its job; `None` once closed.
 
-        No day where the job's daily totals are to be read first.
+        The day is `None` if the job's daily totals must be read first.
         """
         while not self._closed:
             self._news.clear()
@@ -207,7 +207,7 @@ class Lanes:
         return None
 
     def settle(self, job: Job) -> None:
-        """To be called when a day of that job is done or given back."""
+        """Must be called when a day of that job is done or given back."""
         if job.is_over:
             self._finish(job)
         self._news.set()
@@ -217,7 +217,7 @@ class Lanes:
         self._paused = True
 
     def resume(self) -> None:
-        """Goes on handing out."""
+        """Ends the pause."""
         self._paused = False
         self._news.set()
 
@@ -226,12 +226,12 @@ class Lanes:
         self._aside.add(collector)
 
     def take_back(self, collector: Collector) -> None:
-        """Goes on handing out that meter's days."""
+        """Hands out that meter's days again."""
         self._aside.discard(collector)
         self._news.set()
 
     def close(self) -> None:
-        """Hands out nothing any more; all jobs end with the days that are under way."""
+        """Hands out nothing more; all jobs end with their days in progress."""
         self._closed = True
         for job in self.jobs():
             job.end()
@@ -256,7 +256,7 @@ class Lanes:
         return None
 
     def _waits_for_another(self, job: Job) -> bool:
-        """Whether it is being found out whether the archive may be used, or which days there are."""
+        """Whether another job first checks that the archive may be used, or reads the daily totals."""
         collector = job.collector
         if job.reaches_to is not None and collector.is_reading_totals:
             return True
@@ -273,55 +273,56 @@ _DAY_S = 86400.0
 
 
 @dataclass(slots=True, eq=False)
-class _Row:
-    """Different days of one meter that the cloud rejected in a row; `held` wait to know what that means.
+class _RejectedDays:
+    """Different days of one meter that the cloud rejected in a row. `waiting`: those not yet done.
 
-    `enough`: at so many of them other days are tried. `judging` finds out who is rejected, and waits
-    where that is the meter. `is_answered`: a day of the meter was answered meanwhile.
+    At `limit` of them the task `diagnosis` finds out whether the days, the meter or the account is
+    rejected; if it is the meter, it waits until that is over. `is_answered`: a day of the meter was
+    answered meanwhile.
     """
 
     error: Rejected
     days: set[date] = field(default_factory=set)
-    held: list[tuple[Job, date]] = field(default_factory=list)
-    enough: int = STRIKES
-    judging: asyncio.Task[None] | None = None
+    waiting: list[tuple[Job, date]] = field(default_factory=list)
+    limit: int = STRIKES
+    diagnosis: asyncio.Task[None] | None = None
     is_answered: bool = False
 
 
 class AccountRunner:
     """Collects the days of one account's meters until stopped.
 
-    A source that is down is noticed after three failed days in a row, logged once, and probed by single
-    requests at growing intervals; then the work continues. A bad disk and a refused key likewise.
-    A meter whose days are all rejected is down alone; where all of them are, it is the account.
+    After three failed days in a row the source counts as down: one log event, then single probe requests
+    at growing intervals until it answers. A disk error and a refused key are handled the same way.
+    If all days of one meter are rejected, only that meter is down; if those of all meters are, the account.
     """
 
-    def __init__(self, account: str, workers: int, patience_s: float | None = None) -> None:
-        """`patience_s`: how long to wait in an outage, `None` for ever; else not before a first answer."""
+    def __init__(self, account: str, workers: int, give_up_after_s: float | None = None) -> None:
+        """`give_up_after_s`: how long to wait in an outage of the source; `None`: for ever."""
         self._workers = workers
-        self._patience_s = patience_s
+        self._give_up_after_s = give_up_after_s
         self._log = logs.get_logger("runner").bind(account=account)
         self._lanes = Lanes()
-        self._under_way = 0
+        self._days_in_progress = 0
         self._group: asyncio.TaskGroup
-        self._struck: list[tuple[Job, date, OutageError]] = []
+        self._postponed: list[tuple[Job, date, OutageError]] = []
         self._recovery: asyncio.Task[None] | None = None
         self._collectors: list[Collector] = []  # those that ever had a job
-        self._rows: dict[Collector, _Row] = {}
-        self.rejected: dict[Collector, Rejected] = {}  # meters that are down alone, and why
-        self._judging = asyncio.Lock()
+        self._rejected_days: dict[Collector, _RejectedDays] = {}
+        self.rejected: dict[Collector, Rejected] = {}  # meters that are down while others are answered
+        self._diagnosing = asyncio.Lock()
         self._answered = False
         self._unknown: set[str] = set()
         self.outage: OutageError | None = None  # what keeps the account from working now
-        self.moved_at = asyncio.get_running_loop().time()  # when a day was last dealt with, well or not
+        self.moved_at = asyncio.get_running_loop().time()  # when a day last made progress
         self.on_outage_change: Callable[[], None] = lambda: None  # when one begins, changes or ends
         self.given_up: OutageError | None = None
-        self.refusal: Refusal | None = None  # of the key; one that is set before `run` is gone on with
+        self.refusal: Refusal | None = None  # of the key; may be set before `run`, to continue one
         self.refused_since: float | None = None  # loop time: of another key, which this one has replaced
         self.needs_new_plans = False
 
     def request(self, lane: Lane, collector: Collector) -> Job | None:
-        """Adds a job; `None` where the same one is waiting or running already."""
+        """Adds a job; `None` if the same one is already waiting or running."""
         for job in self._lanes.jobs():
             if job.lane is lane and job.collector is collector and not job.exhausted:
                 return None
@@ -331,7 +332,7 @@ class AccountRunner:
         return self.put(job)
 
     def put(self, job: Job) -> Job:
-        """Adds a job of one's own making."""
+        """Adds the given job."""
         self._log.debug("job.started", meter=job.collector.meter.name, job=job.lane.value)
         if job.collector not in self._collectors:
             self._collectors.append(job.collector)
@@ -339,13 +340,13 @@ class AccountRunner:
         return job
 
     def drop(self) -> None:
-        """Ends all jobs after the days under way: what they planned was of another time."""
+        """Ends all jobs after the days in progress, because their plans are outdated."""
         for job in self._lanes.jobs():
             job.end()
             self._lanes.settle(job)
 
     async def run(self) -> None:
-        """Works until `stop`, or until it gave up."""
+        """Works until `stop`, or until it gives up."""
         try:
             async with asyncio.TaskGroup() as self._group:
                 if self.refusal is not None:
@@ -357,26 +358,26 @@ class AccountRunner:
                 job.finish(asyncio.get_running_loop().time())
 
     def stop(self) -> None:
-        """Ends after the days that are under way."""
+        """Ends after the days in progress."""
         self._lanes.close()
-        for task in (self._recovery, *(row.judging for row in self._rows.values())):
+        for task in (self._recovery, *(rejected.diagnosis for rejected in self._rejected_days.values())):
             if task is not None:
                 task.cancel()
 
     @property
     def is_busy(self) -> bool:
-        """Whether a day is under way."""
-        return self._under_way > 0
+        """Whether a day is in progress."""
+        return self._days_in_progress > 0
 
     @property
-    def jobs_under_way(self) -> int:
-        """How many jobs wait or run."""
+    def open_jobs(self) -> int:
+        """How many jobs are waiting or running."""
         return len(self._lanes.jobs())
 
     async def _work(self) -> None:
         while (taken := await self._lanes.take()) is not None:
             job, day = taken
-            self._under_way += 1
+            self._days_in_progress += 1
             if day is None:
                 await self._read_totals_ahead(job)
                 continue
@@ -384,38 +385,38 @@ class AccountRunner:
                 found = await self._attempt(job.collector, day)
             except CalledOff:
                 found = None
-            self._under_way -= 1
+            self._days_in_progress -= 1
             if found is None:
                 job.give_back(day)
             elif isinstance(found, DayOutcome):
                 job.record(found)
-                await self._answered_by(job.collector)
+                await self._note_answered(job.collector)
                 if self._recovery is None:
-                    await self._retry_struck()
+                    await self._retry_postponed()
             elif isinstance(found, Rejected):
                 await self._reject(job, day, found)
             else:
-                await self._strike(job, day, found)
+                await self._postpone(job, day, found)
             self._lanes.settle(job)
 
     async def _read_totals_ahead(self, job: Job) -> None:
-        """Reads the daily totals. Where the cloud fails, the first day will show it."""
+        """Reads the daily totals. A failure of the cloud is noticed at the first day."""
         oldest = job.oldest or job.collector.today()
         if await read_totals_ahead(
             job.collector, oldest, RequestPolicy(is_called_off=lambda: self._recovery is not None)
         ):
             self._answered = True
         self.moved_at = asyncio.get_running_loop().time()
-        self._under_way -= 1
+        self._days_in_progress -= 1
         job.open -= 1
         self._lanes.settle(job)
 
     async def _attempt(
         self, collector: Collector, day: date, *, is_probe: bool = False
     ) -> DayOutcome | OutageError:
-        """Collects one day; returns the error where no day could be collected now.
+        """Collects one day; returns the error if it stops more than this day.
 
-        Raises `CalledOff`: a probe only where the archive must not be used.
+        Raises `CalledOff`; for a probe only if the archive must not be used.
         """
         held: RateLimited | None = None
 
@@ -430,10 +431,10 @@ class AccountRunner:
             if held is None:
                 raise
             return held
-        except (ArchiveRefused, ArchiveLocked) as error:  # the other meters go on
+        except (ArchiveRefused, ArchiveLocked) as error:  # the other meters continue
             self.moved_at = asyncio.get_running_loop().time()
             self._end_jobs_of(collector)
-            self._forget_struck(collector)
+            self._drop_postponed(collector)
             raise CalledOff from error
         except (Unavailable, RateLimited, KeyRefused, ClockUntrusted, OSError) as error:
             return error
@@ -442,13 +443,13 @@ class AccountRunner:
             return error
         except DeviceUnknown as error:
             outcome = self._without_device(collector, day, error)
-        except Exception as error:  # noqa: BLE001 - the outermost guard of one day: the others go on
+        except Exception as error:  # noqa: BLE001 - the outermost guard of one day: the others continue
             self._log.exception("job.failed", meter=collector.meter.name, day=str(day))
             collector.note_failure("job.failed", type(error).__name__)
             return DayOutcome.failed(day, f"unexpected: {type(error).__name__}")
         else:
             self._unknown.discard(collector.meter.name)
-            if outcome.is_common:  # until the next round
+            if outcome.is_common:  # until the next scheduled run
                 self._end_jobs_of(collector)
         self._answered = True
         self.moved_at = asyncio.get_running_loop().time()
@@ -458,15 +459,15 @@ class AccountRunner:
         return outcome
 
     def _held_for_too_long(self) -> RateLimited | None:
-        """The hold that the cloud imposes, where it lasts longer than `patience_s`."""
+        """The rate-limit pause, if it lasts longer than `give_up_after_s`."""
         pacer = self._collectors[0].client.pacer
-        if self._patience_s is None or pacer.hold_s <= self._patience_s:
+        if self._give_up_after_s is None or pacer.hold_s <= self._give_up_after_s:
             return None
         left_s = pacer.held_until - asyncio.get_running_loop().time()
         return RateLimited(f"the account's request limit is reached, for {left_s / 60:.0f} min more")
 
     def _without_device(self, collector: Collector, day: date, error: DeviceUnknown) -> DayOutcome:
-        """The device is unknown: the other meters go on, this one's jobs end until the next round."""
+        """The device is unknown: its jobs end until the next scheduled run; the other meters continue."""
         name = collector.meter.name
         if name not in self._unknown:
             self._unknown.add(name)
@@ -480,111 +481,117 @@ class AccountRunner:
             if each.collector is collector:
                 each.end()
 
-    def _forget_struck(self, collector: Collector) -> None:
-        """What waits of that meter is no longer to be collected."""
-        for job, day, _ in [each for each in self._struck if each[0].collector is collector]:
+    def _drop_postponed(self, collector: Collector) -> None:
+        """Drops the postponed days of that meter."""
+        for job, day, _ in [each for each in self._postponed if each[0].collector is collector]:
             job.release(day)
             self._lanes.settle(job)
-        self._struck = [each for each in self._struck if each[0].collector is not collector]
+        self._postponed = [each for each in self._postponed if each[0].collector is not collector]
 
-    async def _strike(self, job: Job, day: date, error: OutageError) -> None:
-        """The day waits; where all others would fail as well, or there are none, they wait too."""
+    async def _postpone(self, job: Job, day: date, error: OutageError) -> None:
+        """Postpones the day; begins an outage if all other days would fail too, or there are none."""
         if (outage_of(error) is SOURCE or isinstance(error, OSError)) and day in job.tried_twice:
             try:
                 job.record(await job.collector.fail_day(day, str(error)))
                 return
             except OSError as full:
                 error = full
-        self._struck.append((job, day, error))
+        self._postponed.append((job, day, error))
         certain = outage_of(error) is not SOURCE or not self._answered or not self._lanes.has_more
-        if certain or len(self._struck) >= STRIKES:
+        if certain or len(self._postponed) >= STRIKES:
             self._begin_outage(error)
 
     def _begin_outage(self, error: OutageError) -> None:
-        """Nobody can do anything now."""
+        """Pauses all work of the account until it has recovered."""
         if self._recovery is None and not self._lanes.is_closed:
             self._lanes.pause()
             self._recovery = self._group.create_task(self._recover(error))
 
     async def _reject(self, job: Job, day: date, error: Rejected) -> None:
-        """The day waits until it is known whether it is rejected alone, or its meter is, or the account."""
+        """The day waits until it is known whether the days, the meter or the account is rejected."""
         if self._recovery is not None or self._lanes.is_closed:
-            self._struck.append((job, day, error))
+            self._postponed.append((job, day, error))
             return
         collector = job.collector
-        row = self._rows.get(collector)
-        if row is not None and row.judging is None and row.error.reason != error.reason:
-            await self._answered_by(collector)
-            row = None
-        if row is None:
-            row = self._rows[collector] = _Row(error)
-        row.days.add(day)
-        row.held.append((job, day))
-        if row.judging is None and (len(row.days) >= row.enough or not self._lanes.has_more_of(collector)):
+        rejected = self._rejected_days.get(collector)
+        if rejected is not None and rejected.diagnosis is None and rejected.error.reason != error.reason:
+            await self._note_answered(collector)
+            rejected = None
+        if rejected is None:
+            rejected = self._rejected_days[collector] = _RejectedDays(error)
+        rejected.days.add(day)
+        rejected.waiting.append((job, day))
+        if rejected.diagnosis is None and (
+            len(rejected.days) >= rejected.limit or not self._lanes.has_more_of(collector)
+        ):
             self._lanes.set_aside(collector)
-            row.judging = self._group.create_task(self._judge(collector, row))
+            rejected.diagnosis = self._group.create_task(self._diagnose(collector, rejected))
 
-    async def _answered_by(self, collector: Collector) -> None:
-        """The meter is answered, so what was rejected before were those days alone."""
-        row = self._rows.get(collector)
-        if row is not None and row.judging is not None:
-            row.is_answered = True
-        elif row is not None:
-            del self._rows[collector]
-            await self._fail(row)
+    async def _note_answered(self, collector: Collector) -> None:
+        """The meter was answered: only the days rejected before have failed, not the meter."""
+        rejected = self._rejected_days.get(collector)
+        if rejected is not None and rejected.diagnosis is not None:
+            rejected.is_answered = True
+        elif rejected is not None:
+            del self._rejected_days[collector]
+            await self._fail(rejected)
 
-    async def _fail(self, row: _Row) -> None:
-        """The days of the row are failed days: a request at once would not help."""
-        held, row.held = row.held, []
-        for job, day in held:
-            job.collector.note_failure("day.failed", row.error.reason)
+    async def _fail(self, rejected: _RejectedDays) -> None:
+        """Records the waiting days as failed, without another try."""
+        waiting, rejected.waiting = rejected.waiting, []
+        for job, day in waiting:
+            job.collector.note_failure("day.failed", rejected.error.reason)
             try:
-                job.record(await job.collector.fail_day(day, row.error.reason))
+                job.record(await job.collector.fail_day(day, rejected.error.reason))
             except OSError as full:
-                await self._strike(job, day, full)
+                await self._postpone(job, day, full)
             self._lanes.settle(job)
 
-    async def _judge(self, collector: Collector, row: _Row) -> None:
-        """Finds out who is rejected by trying other days and other meters; acts on it."""
-        found: DayOutcome | OutageError = row.error
-        beside: DayOutcome | OutageError = row.error
-        async with self._judging:
+    async def _diagnose(self, collector: Collector, rejected: _RejectedDays) -> None:
+        """Finds out what is rejected by trying other days, then other meters; acts on it."""
+        found: DayOutcome | OutageError = rejected.error
+        others_found: DayOutcome | OutageError = rejected.error
+        async with self._diagnosing:
             if self._recovery is None:
-                found = await self._try_other_days(collector, row)
-            if self._recovery is None and found is row.error:
-                beside = await self._try_other_meters(collector, row)
-        if isinstance(found, DayOutcome) or row.is_answered:
-            await self._fail(row)
-            row.enough = 2 * len(row.days)  # else it would be looked into again and again
-            row.judging, row.is_answered = None, False
-        elif found is not row.error:  # the account's outage, as it seems
-            del self._rows[collector]
-            (job, day), *others = row.held
+                found = await self._try_other_days(collector, rejected)
+            if self._recovery is None and found is rejected.error:
+                others_found = await self._try_other_meters(collector, rejected)
+        if isinstance(found, DayOutcome) or rejected.is_answered:
+            await self._fail(rejected)
+            rejected.limit = 2 * len(rejected.days)  # not diagnosed again for each further day
+            rejected.diagnosis, rejected.is_answered = None, False
+        elif found is not rejected.error:  # probably an outage of the account
+            del self._rejected_days[collector]
+            (job, day), *others = rejected.waiting
             for each, other in others:
                 each.give_back(other)
-            await self._strike(job, day, found)
-        elif beside is row.error:
-            del self._rows[collector]
-            self._struck += [(job, day, row.error) for job, day in row.held]
-            self._begin_outage(row.error)
+            await self._postpone(job, day, found)
+        elif others_found is rejected.error:
+            del self._rejected_days[collector]
+            self._postponed += [(job, day, rejected.error) for job, day in rejected.waiting]
+            self._begin_outage(rejected.error)
         else:
-            await self._sit_out(collector, row)
-            del self._rows[collector]
+            await self._wait_for_meter(collector, rejected)
+            del self._rejected_days[collector]
         self._lanes.take_back(collector)
 
-    async def _try_other_days(self, collector: Collector, row: _Row) -> DayOutcome | OutageError:
-        """The row's error where the newest days are rejected, too, today first; else what else came."""
+    async def _try_other_days(
+        self, collector: Collector, rejected: _RejectedDays
+    ) -> DayOutcome | OutageError:
+        """The first other result of the newest days, today first; `rejected.error` if all are rejected."""
         today = collector.today()
         for day in newest_first(today, today - timedelta(days=STRIKES - 1)):
-            if day not in row.days:
+            if day not in rejected.days:
                 found = await self._attempt(collector, day, is_probe=True)
                 if not isinstance(found, Rejected):
                     return found
-                row.days.add(day)
-        return row.error
+                rejected.days.add(day)
+        return rejected.error
 
-    async def _try_other_meters(self, collector: Collector, row: _Row) -> DayOutcome | OutageError:
-        """The row's error where each other meter is rejected, too; else what else came of one."""
+    async def _try_other_meters(
+        self, collector: Collector, rejected: _RejectedDays
+    ) -> DayOutcome | OutageError:
+        """The first other result of the other meters' today; `rejected.error` if all are rejected."""
         for other in self._collectors:
             if other is not collector and self._can_try(other):
                 try:
@@ -593,50 +600,50 @@ class AccountRunner:
                     continue
                 if not isinstance(found, Rejected):
                     return found
-        return row.error
+        return rejected.error
 
     def _can_try(self, collector: Collector) -> bool:
-        """Whether a day of that meter would show how the cloud is."""
+        """Whether a request for that meter shows whether the cloud works."""
         return collector not in self.rejected and collector.refusal is None
 
-    async def _sit_out(self, collector: Collector, row: _Row) -> None:
-        """The meter is rejected while others go on: it is probed ever more slowly until it is answered."""
-        if self._patience_s is not None:
+    async def _wait_for_meter(self, collector: Collector, rejected: _RejectedDays) -> None:
+        """Probes a rejected meter at growing intervals until it is answered; the others continue."""
+        if self._give_up_after_s is not None:
             for each in self._lanes.jobs():
                 if each.collector is collector:
                     each.end()
-            await self._fail(row)
+            await self._fail(rejected)
             return
         loop = asyncio.get_running_loop()
         began = logged_at = loop.time()
         log = self._log.bind(meter=collector.meter.name)
-        self.rejected[collector] = row.error
-        log.error(METER.started, reason=row.error.reason)
+        self.rejected[collector] = rejected.error
+        log.error(METER.started, reason=rejected.error.reason)
         self.on_outage_change()
         for number, wait_s in enumerate(METER.waits_s()):
             await asyncio.sleep(wait_s)
             if self._recovery is not None:
                 continue
-            day = row.held[0][1] if number % 2 else collector.today()
+            day = rejected.waiting[0][1] if number % 2 else collector.today()
             found = await self._attempt(collector, day, is_probe=True)
             if isinstance(found, DayOutcome):
                 break
             if isinstance(found, Rejected):
-                self.rejected[collector] = row.error = found
+                self.rejected[collector] = rejected.error = found
             if loop.time() - logged_at >= _DAY_S:
                 logged_at = loop.time()
-                log.error(METER.started, reason=row.error.reason)
+                log.error(METER.started, reason=rejected.error.reason)
         log.info(METER.ended, down_s=round(loop.time() - began, 3))
         del self.rejected[collector]
-        for job, day in row.held:
+        for job, day in rejected.waiting:
             job.give_back(day)
             self._lanes.settle(job)
         self.on_outage_change()
 
-    async def _retry_struck(self) -> None:
-        """The source answers, so what failed before was those days' own failure: once more, then failed."""
-        struck, self._struck = self._struck, []
-        for job, day, _ in struck:
+    async def _retry_postponed(self) -> None:
+        """The source answers: tries the postponed days once more; then they count as failed."""
+        postponed, self._postponed = self._postponed, []
+        for job, day, _ in postponed:
             job.tried_twice.add(day)
             job.give_back(day)
             self._lanes.settle(job)
@@ -644,8 +651,8 @@ class AccountRunner:
     async def _recover(self, error: OutageError) -> None:
         """Waits and probes until the outage is over, then lets the work continue.
 
-        What is reported is what the last probe met: an outage of another kind has its own event, its own
-        waits, and ends those of the steps before it.
+        The outage reported is that of the last probe: another kind has its own event and its own waits, and
+        ends the outages of the steps before it.
         """
         loop = asyncio.get_running_loop()
         began = logged_at = loop.time()
@@ -656,20 +663,20 @@ class AccountRunner:
         waits_s = outage.waits_s()
         if self.refusal is None:
             self._log_outage(error)
-        else:  # reported before the configuration was read again
+        else:  # reported before the reload
             self.outage = error
             self.on_outage_change()
             lasting[outage.ended] = outage.step, self.refusal.since
             waits_s = chain((max(0.0, self.refusal.next_try_at - began),), waits_s)
         for number in count():
-            if self._is_hopeless(error, loop.time() - began):
+            if self._should_give_up(error, loop.time() - began):
                 self._give_up(error)
                 return
             wait_s = next(waits_s)
             if isinstance(error, KeyRefused):
                 self.refusal = Refusal(error, lasting[outage.ended][1], loop.time() + wait_s)
             await asyncio.sleep(wait_s)
-            if self.refusal is not None:  # who is interrupted now has shown the key once more
+            if self.refusal is not None:  # even if cancelled from here on, the key has been used once more
                 next_try_at = loop.time() + next(outage.waits_s())
                 self.refusal = self.refusal._replace(next_try_at=next_try_at)
             still = await self._probe(error, number)
@@ -692,42 +699,42 @@ class AccountRunner:
             self._forget_plans()
         self._lanes.resume()
         self.on_outage_change()
-        await self._retry_struck()
+        await self._retry_postponed()
 
-    def _is_hopeless(self, error: OutageError, waited_s: float) -> bool:
-        """Whether to give up; a source that never answered gets no patience."""
-        return self._patience_s is not None and (
+    def _should_give_up(self, error: OutageError, waited_s: float) -> bool:
+        """Whether to give up: after `give_up_after_s`; at once before the first answer, or if no use."""
+        return self._give_up_after_s is not None and (
             not self._answered
             or outage_of(error) is not SOURCE
             or isinstance(error, Rejected)
-            or waited_s >= self._patience_s
+            or waited_s >= self._give_up_after_s
             or self._held_for_too_long() is not None
         )
 
     def _log_ended(self, lasting: dict[str, tuple[int, float]], step: float) -> None:
-        """Logs which outages are over when a probe came as far as that step."""
-        for up, (stopped_at, since) in sorted(lasting.items(), key=lambda each: each[1]):
+        """Logs the end of the outages of all steps below `step`, which a probe has reached."""
+        for ended, (stopped_at, since) in sorted(lasting.items(), key=lambda each: each[1]):
             if stopped_at < step:
-                del lasting[up]
-                self._log.info(up, down_s=round(asyncio.get_running_loop().time() - since, 3))
+                del lasting[ended]
+                self._log.info(ended, down_s=round(asyncio.get_running_loop().time() - since, 3))
 
     def _forget_plans(self) -> None:
-        """What was planned by a wrong clock is of another time; the service plans again."""
-        for job, day, _ in self._struck:
+        """Drops what was planned with a wrong clock; the service plans again."""
+        for job, day, _ in self._postponed:
             job.release(day)
-        self._struck.clear()
+        self._postponed.clear()
         self.drop()
         self.needs_new_plans = True
 
     async def _probe(self, error: OutageError, number: int) -> OutageError | None:
-        """Tries once more: a look at the clock, a file for a disk, a request for a source.
+        """Checks the clock, the disk (with a file) or the source (with a request); `None` if it works.
 
-        For a source it is the day that failed and today in turn, and today of each meter: what the
-        cloud can never answer must not pass for a cloud that is down.
+        For a source the day that failed alternates with today, of one meter after the other: a day that
+        the cloud can never answer must not count as an outage.
         """
         if not self._collectors:
             return error
-        job, failed = self._struck[0][:2] if self._struck else (None, None)  # none after a reload
+        job, failed = self._postponed[0][:2] if self._postponed else (None, None)  # none after a reload
         collector = self._collectors[0] if job is None else job.collector
         try:
             if isinstance(error, ClockUntrusted):
@@ -744,12 +751,12 @@ class AccountRunner:
         day = collector.today() if failed is None or number % 2 else failed
         try:
             found = await self._attempt(collector, day, is_probe=True)
-        except CalledOff:  # the files were compared with the cloud's answers, and are another meter's
+        except CalledOff:  # the cloud answered, but the files are another meter's
             return None
         if not isinstance(found, DayOutcome):
             return found
         if job is not None and collector is job.collector and found.day == failed:
-            del self._struck[0]
+            del self._postponed[0]
             job.record(found)
             self._lanes.settle(job)
         return None
@@ -761,12 +768,12 @@ class AccountRunner:
 
     def _give_up(self, error: OutageError) -> None:
         self.given_up = error
-        for row in self._rows.values():
-            self._struck += [(job, day, row.error) for job, day in row.held]
-            if row.judging is not None:
-                row.judging.cancel()
-        self._rows.clear()
-        for job, day, each in self._struck:
+        for rejected in self._rejected_days.values():
+            self._postponed += [(job, day, rejected.error) for job, day in rejected.waiting]
+            if rejected.diagnosis is not None:
+                rejected.diagnosis.cancel()
+        self._rejected_days.clear()
+        for job, day, each in self._postponed:
             job.record(DayOutcome.failed(day, str(each)))
-        self._struck.clear()
+        self._postponed.clear()
         self._lanes.close()

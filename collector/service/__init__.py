@@ -1,1 +1,1 @@
-"""What runs: jobs, workers, schedule, the daemon."""
+"""The service: its process, schedule, status, and what it sends to systemd and to monitors."""

@@ -1,4 +1,4 @@
-"""Puts the parts together, from settings: for the service and for the one-shot commands alike."""
+"""Builds accounts, collectors and archives from settings, for the service and the one-shot commands."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from collector.threads import in_thread
 
 @dataclass(frozen=True, slots=True)
 class AccountAtWork:
-    """One account's runner and its meters' collectors."""
+    """One account: its runner, its meters' collectors and its pacer."""
 
     name: str
     runner: AccountRunner
@@ -35,7 +35,7 @@ class AccountAtWork:
 
 
 class Pacers:
-    """The pacers of a process. What one has learned of its account stays, also over a reload."""
+    """The pacers of a process. A reload keeps the request rate that a pacer has adapted to."""
 
     def __init__(self) -> None:
         self._pacers: dict[tuple[Account, Pacing], Pacer] = {}
@@ -44,7 +44,7 @@ class Pacers:
     def of(self, account: Account, pacing: Pacing) -> Pacer:
         """The account's pacer; a new one for a new key, a new host or other settings.
 
-        Accounts of one host and key share a pace, for the cloud counts them as one.
+        Accounts with the same host and key share a pace, because the cloud counts them as one.
         """
         if (account, pacing) not in self._pacers:
             log = logs.get_logger("cloud").bind(account=account.name)
@@ -64,15 +64,15 @@ async def assembled(
     settings: Settings,
     clock: Clock,
     pacers: Pacers,
-    patience_s: float | None = None,
+    give_up_after_s: float | None = None,
     remembered: Remembered | None = None,
     on_open: Callable[[], None] = lambda: None,
 ) -> AsyncIterator[list[AccountAtWork]]:
-    """All accounts, ready to work, with their archives held, but for those that must not be used (yet).
+    """All accounts, ready to work. Their archives are locked, except those that must not be used (yet).
 
     `remembered` knows where archives were before. `on_open` is called when they are open.
-    Raises `ArchiveLocked`, and `ArchiveError` with the cause and the cure, before anything is requested.
-    Where a save is still under way at the end, the archives stay held until the process ends.
+    Raises `ArchiveLocked`, or `ArchiveError` with the cause and what to do, before anything is requested.
+    If a save is still in progress at the end, the archives stay locked until the process ends.
     """
     archives, held = await _opened(settings, remembered)
     on_open()
@@ -87,7 +87,7 @@ async def assembled(
                     )
                     for meter in each.meters
                 )
-                runner = AccountRunner(each.account.name, settings.pacing.max_in_flight, patience_s)
+                runner = AccountRunner(each.account.name, settings.pacing.max_in_flight, give_up_after_s)
                 accounts.append(AccountAtWork(each.account.name, runner, collectors, client.pacer))
             yield accounts
     finally:
@@ -96,9 +96,9 @@ async def assembled(
 
 
 async def _opened(settings: Settings, remembered: Remembered | None) -> tuple[dict[str, Archive], ExitStack]:
-    """All archives, by their meters' names, held until the stack ends.
+    """All archives by meter name, open until the stack is closed.
 
-    Off the loop: a card that stalls must not keep the service from a stop.
+    In a thread: a disk that stalls must not delay a stop.
     """
 
     def opened() -> tuple[dict[str, Archive], ExitStack]:
@@ -109,7 +109,7 @@ async def _opened(settings: Settings, remembered: Remembered | None) -> tuple[di
             }
             return archives, held.pop_all()
 
-    def let_go(done: asyncio.Future[tuple[dict[str, Archive], ExitStack]]) -> None:
+    def close_when_open(done: asyncio.Future[tuple[dict[str, Archive], ExitStack]]) -> None:
         if done.exception() is None:
             done.result()[1].close()
 
@@ -117,7 +117,7 @@ async def _opened(settings: Settings, remembered: Remembered | None) -> tuple[di
     try:
         return await asyncio.shield(opening)
     except asyncio.CancelledError:
-        opening.add_done_callback(let_go)
+        opening.add_done_callback(close_when_open)
         raise
 
 
@@ -128,9 +128,9 @@ def open_archive(
     identity: Identity | None,
     remembered: Remembered | None = None,
 ) -> Archive:
-    """That meter's archive, held until `held` ends; not taken yet where it is not known to be of `identity`.
+    """The meter's archive, closed with `held`; not taken yet if it is not known to belong to `identity`.
 
-    Raises `ArchiveError` with the cause and the cure.
+    Raises `ArchiveError` with the cause and what to do.
     """
     folder = settings.folder_of(meter)
     try:
@@ -143,7 +143,7 @@ def open_archive(
             no_solar=meter.has_no_solar,
             remember_days=max(settings.plan.settle_days, default=0),
         )
-        with suppress(ArchiveRefused):  # raised again where it is used
+        with suppress(ArchiveRefused):  # raised again when it is used
             archive.claim()
     except ArchiveLocked:
         raise ArchiveLocked(

@@ -1,4 +1,4 @@
-"""The service: life and death of the process. Composed here, stopped here, reloaded here."""
+"""The service: builds its parts, runs them, reloads and stops."""
 
 from __future__ import annotations
 
@@ -33,12 +33,12 @@ _log = logs.get_logger("service")
 
 
 class Requester:
-    """Scans the files and adds the job outside the scheduler, whose stop would cancel it."""
+    """Scans the files and adds jobs outside the scheduler, so that stopping it does not cancel them."""
 
     def __init__(self, idle: Callable[[], None]) -> None:
-        """`idle` is called whenever all that was due has been added, and when a job is done."""
+        """`idle` is called when all requested jobs have been added, and when a job is done."""
         self._idle = idle
-        self._tasks: dict[asyncio.Task[None], float] = {}  # since when
+        self._tasks: dict[asyncio.Task[None], float] = {}  # loop time of the start
         self._jobs: set[asyncio.Task[None]] = set()
 
     def request(self, runner: AccountRunner, collector: Collector, lane: Lane) -> None:
@@ -47,12 +47,12 @@ class Requester:
         self._tasks[task] = asyncio.get_running_loop().time()
         task.add_done_callback(self._requested)
 
-    def waits_since(self, now: float) -> float:
-        """For how many seconds the oldest scan has been running at loop time `now`; 0 without one."""
+    def longest_wait_s(self, now: float) -> float:
+        """Seconds that the oldest scan has been running at loop time `now`; 0 without one."""
         return max((now - since for since in self._tasks.values()), default=0.0)
 
     def cancel(self) -> None:
-        """Adds nothing more."""
+        """Cancels all scans and follow-ups."""
         for task in (*self._tasks, *self._jobs):
             task.cancel()
 
@@ -66,9 +66,9 @@ class Requester:
             self._idle()
 
     async def _scan_and_request(self, runner: AccountRunner, collector: Collector, lane: Lane) -> None:
-        with suppress(OSError):  # a disk in trouble is reported by the work itself
+        with suppress(OSError):  # a disk error is reported by the work itself
             await collector.scan()
-        if collector.refusal is not None:  # nothing to do is no reason to take the work for stuck
+        if collector.refusal is not None:  # without work it must not count as stuck
             runner.moved_at = asyncio.get_running_loop().time()
         elif (job := runner.request(lane, collector)) is not None:
             task = asyncio.create_task(self._until_done(job, collector))
@@ -82,14 +82,12 @@ class Requester:
         self._idle()
 
 
-_GRACE_S = 3.0  # for the days under way when the service is stopped
-_SAVE_GRACE_S = 1.0  # for a file that is being saved; after that the kernel ends it, old or new
+_GRACE_S = 3.0  # for the days in progress when the service is stopped
+_SAVE_GRACE_S = 1.0  # for a save in progress; a kill leaves the old or the new file
 _HEARTBEAT_S = 30.0
-_STATUS_S = 30.0  # so often it is said how things stand, where nothing is news
-_STUCK_S = 900.0  # no request and no answer for so long, and yet a day under way: the work hangs
-_IDLE_S = (
-    3 * 3600.0
-)  # today is requested every hour: an account that did nothing for three, without a reason, is broken
+_STATUS_S = 30.0  # between two statuses if nothing has changed
+_STUCK_S = 900.0  # without a request or an answer, but with a day in progress: the work hangs
+_IDLE_S = 3 * 3600.0  # today is requested every hour: an account idle for so long is broken
 _STEP_S = 60.0  # a larger jump of the wall clock against elapsed time is a step
 
 
@@ -102,11 +100,11 @@ async def serve(
     in_force: Callable[[Settings], None] = lambda settings: None,
     remembered: Remembered | None = None,
 ) -> None:
-    """Collects until stopped. `load` reads the configuration again, for a reload, and does no more;
-    `in_force` is called with settings that were read so, as soon as they hold.
+    """Collects until stopped. `load` only reads the configuration again, for a reload; `in_force` is called
+    with the new settings as soon as they are in force.
 
     `remembered` knows where archives were before.
-    Raises what keeps it from starting: `ArchiveError`. A reload that cannot work changes nothing.
+    Raises `ArchiveError` if it cannot start. A reload that fails changes nothing.
     """
     _log.info("service.started", version=__version__, meters=len(settings.meters))
     for warning in settings.warnings:
@@ -114,13 +112,13 @@ async def serve(
     configuration = _Configuration(settings, load, in_force, remembered)
     pacers = Pacers()
     refusals: dict[Account, Refusal] = {}
-    refused_since: dict[str, float] = {}  # by the account's name: the key may be another one by now
+    refused_since: dict[str, float] = {}  # by the account's name: the key may have changed
     is_reload = False
     while not signals.stop.is_set():
         async with AsyncExitStack() as held:
-            async with _signs_of_life(notifier), cancelled_on(signals.stop):
+            async with _keep_alive(notifier), cancelled_on(signals.stop):
                 new = await configuration.read_again() if is_reload else None
-                accounts = await configuration.taken_up(new, held, clock, pacers)
+                accounts = await configuration.open_accounts(new, held, clock, pacers)
             if signals.stop.is_set():
                 break
             settings = configuration.settings
@@ -149,7 +147,7 @@ async def serve(
 
 
 def _refused_since(runner: AccountRunner) -> float | None:
-    """Since when a key of the account is refused, this one or one before it."""
+    """Loop time since when a key of the account, this or an earlier one, is refused; `None` if none is."""
     return runner.refused_since if runner.refusal is None else runner.refusal.since
 
 
@@ -160,8 +158,8 @@ def _observer(accounts: list[AccountAtWork], settings: Settings, clock: Clock) -
 
 
 @asynccontextmanager
-async def _signs_of_life(notifier: Notifier) -> AsyncIterator[None]:
-    """Given while the body waits for a card that stalls, for a quarter of an hour at most."""
+async def _keep_alive(notifier: Notifier) -> AsyncIterator[None]:
+    """Notifies the watchdog while the body waits for a slow disk, for a quarter of an hour at most."""
 
     async def alive() -> None:
         pause_s = _pause_s(notifier)
@@ -169,20 +167,20 @@ async def _signs_of_life(notifier: Notifier) -> AsyncIterator[None]:
             notifier.alive()
             await asyncio.sleep(pause_s)
 
-    giving = asyncio.create_task(alive())
+    notifying = asyncio.create_task(alive())
     try:
         yield
     finally:
-        giving.cancel()
+        notifying.cancel()
 
 
 def _pause_s(notifier: Notifier) -> float:
-    """Seconds between two signs of life."""
+    """Seconds between two notifications of the watchdog."""
     return min(_HEARTBEAT_S, (notifier.watchdog_s or _HEARTBEAT_S) / 3)
 
 
 class _Configuration:
-    """The settings in force, and what became of a file that was changed since."""
+    """The settings in force, and reading a changed file."""
 
     def __init__(
         self,
@@ -195,10 +193,10 @@ class _Configuration:
         self._remembered = remembered
         self._load = load
         self._in_force = in_force
-        self._rejected: Settings | list[str] | None = None  # what was read last, where it was rejected
+        self._rejected: Settings | list[str] | None = None  # what was read last, if it was rejected
 
     async def read_again(self) -> Settings | None:
-        """The settings in the file now; `None` where it has mistakes, which is reported."""
+        """The settings in the file now; `None` if it has errors, which are logged."""
         read = await self._read()
         if isinstance(read, Settings):
             return read
@@ -206,9 +204,9 @@ class _Configuration:
         return None
 
     async def has_another_key(self) -> bool:
-        """Whether the file has another key than the one in force; not again where it was rejected.
+        """Whether the file has another key than the one in force; `False` if it was rejected already.
 
-        Mistakes in it are reported once.
+        Errors in it are logged once.
         """
         read = await self._read()
         if read == self._rejected:
@@ -218,10 +216,10 @@ class _Configuration:
         self._reject(read, read)
         return False
 
-    async def taken_up(
+    async def open_accounts(
         self, new: Settings | None, held: AsyncExitStack, clock: Clock, pacers: Pacers
     ) -> list[AccountAtWork]:
-        """The accounts at work, until `held` ends: with the new settings where these work, else as before."""
+        """Opens the accounts until `held` ends: with the new settings if they work, else the old ones."""
         if new is not None:
             try:
                 return await held.enter_async_context(
@@ -240,7 +238,7 @@ class _Configuration:
         )
 
     async def _read(self) -> Settings | list[str]:
-        """The settings in the file, or its mistakes. Off the loop: it may lie on a card that stalls."""
+        """The settings in the file, or its errors. In a thread: its disk may stall."""
         try:
             read = await in_thread(self._load)
         except SettingsError as error:
@@ -264,7 +262,7 @@ def _keys(settings: Settings) -> dict[str, str]:
 
 
 class _Run:
-    """One life of a configuration: the accounts at work until a signal comes."""
+    """Runs the service with one loaded configuration until stop or reload."""
 
     def __init__(
         self,
@@ -285,14 +283,14 @@ class _Run:
         self._observer = observer
         self._publish = publish
         self._observed_at = asyncio.get_running_loop().time()
-        self._news = asyncio.Event()  # something happened that the status should say now
+        self._news = asyncio.Event()  # something happened that the status should show now
         self._outage_changed = asyncio.Event()  # an account's outage began, changed or ended
         self._requester = Requester(self._news.set)
         for account in accounts:
             account.runner.on_outage_change = self._on_outage_change
 
     async def run(self) -> None:
-        """Works until a signal comes; a part that dies of a bug ends the service, loudly."""
+        """Works until stop or reload; raises the exception of a part that ends with a bug."""
         workers = [asyncio.create_task(account.runner.run()) for account in self._accounts]
         others = [
             asyncio.create_task(work)
@@ -315,15 +313,15 @@ class _Run:
                 task.result()
 
     async def _wind_down(self, workers: list[asyncio.Task[None]]) -> None:
-        """Ends the work after the days under way. What is being saved is waited for by a reload, which lets
-        go of the archives then, for as long as it takes; where the process ends, the kernel ends it.
+        """Ends the work after the days in progress. A reload, which closes the archives next, waits until all
+        saves have finished; a stop waits at most a second more.
         """
         for account in self._accounts:
             account.runner.stop()
         late = (await asyncio.wait(workers, timeout=_GRACE_S))[1] if workers else set()
         for task in late:
             task.cancel()
-        async with _signs_of_life(self._notifier):
+        async with _keep_alive(self._notifier):
             if self._signals.reload.is_set():
                 async with cancelled_on(self._signals.stop):
                     await self._all_saved(late)
@@ -333,7 +331,7 @@ class _Run:
                     await self._all_saved(late)
 
     async def _all_saved(self, late: set[asyncio.Task[None]]) -> None:
-        """Until nothing works on a file any more; `late` are workers that were cancelled."""
+        """Waits until no file is being read or written; `late` are workers that were cancelled."""
         if late:
             await asyncio.wait(late)
         for _, collector in self._collectors():
@@ -341,7 +339,7 @@ class _Run:
         await self._observer.idle()
 
     def _begin(self) -> None:
-        """The first jobs of each meter, at once; the schedule adds the later ones."""
+        """Starts the schedule and requests the first jobs of each meter."""
         for account, collector in self._collectors():
             self._schedule.add(
                 partial(self._requester.request, account.runner, collector), partial(_zone_of, collector)
@@ -357,12 +355,12 @@ class _Run:
                 self._requester.request(account.runner, collector, lane)
 
     def _is_stuck(self) -> bool:
-        """Whether something under way has not moved for a quarter of an hour, or nothing is done any more.
+        """Whether work in progress has not moved for a quarter of an hour, or an account is idle for 3 h.
 
-        An account that waits because the cloud demands it is not stuck.
+        An account in a rate-limit pause or an outage is not stuck.
         """
         now = asyncio.get_running_loop().time()
-        if self._requester.waits_since(now) > _STUCK_S or now - self._observed_at > _STUCK_S:
+        if self._requester.longest_wait_s(now) > _STUCK_S or now - self._observed_at > _STUCK_S:
             return True
         runners = [(each.runner, each.pacer) for each in self._accounts]
         if any(runner.is_busy and pacer.quiet_s > _STUCK_S for runner, pacer in runners):
@@ -376,7 +374,7 @@ class _Run:
         return [(account, each) for account in self._accounts for each in account.collectors]
 
     async def _heartbeat(self) -> None:
-        """Signs of life while loop and work are alive; clock steps."""
+        """Notifies the watchdog unless the work is stuck; plans again after a clock step."""
         loop = asyncio.get_running_loop()
         pause_s = _pause_s(self._notifier)
         checked_at, offset = loop.time(), self._clock().timestamp() - loop.time()
@@ -399,15 +397,15 @@ class _Run:
                 self._schedule.replan(now)
 
     async def _observe(self) -> None:
-        """What the service says of itself, on news and twice a minute: its status file and status line."""
-        said = ""
+        """Makes and publishes the status after each change and twice a minute."""
+        last_line = ""
         while True:
-            jobs = sum(account.runner.jobs_under_way for account in self._accounts)
+            jobs = sum(account.runner.open_jobs for account in self._accounts)
             status = await self._observer.observe(jobs, self._schedule.next_run())
             self._observed_at = asyncio.get_running_loop().time()
             self._publish(status)
-            if (line := in_one_line(status)) != said:
-                said = line
+            if (line := in_one_line(status)) != last_line:
+                last_line = line
                 self._notifier.status(line)
             with suppress(TimeoutError):
                 async with asyncio.timeout(_STATUS_S):
@@ -426,7 +424,7 @@ class _Run:
         self._outage_changed.set()
 
     async def _watch_for_new_keys(self) -> None:
-        """A key that was refused and has been changed since is used at once."""
+        """Reloads when a refused key has been changed in the configuration."""
         while True:
             while not any(isinstance(each.runner.outage, KeyRefused) for each in self._accounts):
                 self._outage_changed.clear()

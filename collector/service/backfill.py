@@ -1,4 +1,4 @@
-"""A backfill by hand: the main job once, on the parts that the service runs on."""
+"""A backfill by hand: one job per meter, on the same parts as the service."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from collector.errors import ArchiveLocked, ArchiveRefused
 from collector.service.accounts import AccountAtWork, Pacers, assembled
 from collector.settings import AccountSettings, Settings
 
-_PATIENCE_S = 900.0  # a person waits; a dead line is reported within a quarter of an hour
+_GIVE_UP_AFTER_S = 900.0  # a person is waiting
 _GRACE_S = 3.0
 
 
@@ -32,7 +32,7 @@ _GRACE_S = 3.0
 class Scope:
     """How far back: `days` full days before today (`None`: all that is kept), or from `since` on.
 
-    `since` insists: also on empty days that are not due, and on those before the meter's beginning.
+    `since` includes empty days that are not due, and days before the meter's beginning.
     """
 
     days: int | None = 30
@@ -57,12 +57,12 @@ class Scope:
 
 @dataclass(slots=True)
 class Report:
-    """What a backfill did. `gave_up` is what ended it before its time.
+    """What a backfill did. `gave_up`: the error that ended it early.
 
-    `beginnings`: since when the cloud has data of each meter, by its daily totals, where these were read
+    `beginnings`: since when the cloud has data of each meter, by its daily totals, if these were read
     further back. `refused`: meters whose archive must not be used. `not_requested`: meters whose archive
-    was another's before that day, so that days before it were left out.
-    `left`: days that were still planned when it ended before its time.
+    was another meter's before that day, so that days before it were left out.
+    `left`: days that were still planned when it ended early.
     """
 
     counts: Counter[Outcome] = field(default_factory=Counter)
@@ -80,19 +80,17 @@ class Report:
 
 @dataclass(frozen=True, slots=True)
 class Rehearsal:
-    """What a backfill of one meter would request, at most, and how long that takes at the allowed pace."""
+    """What a backfill of one meter would request at most, and how long that takes at the allowed rate."""
 
     meter: str
     days: list[date]
     requests: int
     duration_s: float
-    must_be_proven: bool = (
-        False  # day files without a mark: the cloud's answers are to prove first whose they are
-    )
-    not_requested: date | None = None  # days before that one are left out: they were another meter's
+    must_be_proven: bool = False  # day files without a mark: they are first compared with the cloud's answers
+    not_requested: date | None = None  # earlier days are left out: they were another meter's
 
     def as_dict(self) -> dict[str, object]:
-        """For a machine to read."""
+        """The object for `--json`."""
         return {
             "meter": self.meter,
             "days": [day.isoformat() for day in self.days],
@@ -108,7 +106,7 @@ def rehearsed(
 ) -> list[Rehearsal]:
     """The plans for one account's meters, from their files alone: nothing is requested, locked or written.
 
-    Where a folder must not be used for its meter the plan is empty.
+    If a folder must not be used for its meter, the plan is empty.
     """
     return [_rehearsed(settings, meter, scope, now, adopt=adopt) for meter in account.meters]
 
@@ -122,7 +120,7 @@ def _rehearsed(settings: Settings, meter: Meter, scope: Scope, now: datetime, *,
         before = read_mark(folder / OWN_FOLDER)
     except ArchiveRefused:
         return Rehearsal(meter.name, [], 0, 0.0)
-    if before is not None and before.identity != meter.identity:  # its requests prove nothing for this one
+    if before is not None and before.identity != meter.identity:  # its requests do not count for this meter
         known = {day: state._replace(last_attempt=None) for day, state in known.items() if state.stored}
         availability = None
     since = latest(meter.since, mark.since if mark else None)
@@ -140,7 +138,7 @@ def _rehearsed(settings: Settings, meter: Meter, scope: Scope, now: datetime, *,
 
 
 Watcher = Callable[[str, DayOutcome, list[AccountAtWork]], None]
-"""Told of each day: the meter's name, how it ended, and the accounts for their pacers."""
+"""Called for each day with the meter's name, the outcome, and the accounts (for their pacers)."""
 
 
 async def backfill(
@@ -155,35 +153,35 @@ async def backfill(
 ) -> Report:
     """Collects the days of `scope` of all meters, newest first. Raises `ArchiveError` at the start.
 
-    `remembered` knows where archives were before. `adopt` takes the meters' folders whatever they hold.
+    `remembered` knows where archives were before. `adopt` takes the meters' folders whatever they contain.
     """
     loop = asyncio.get_running_loop()
     began = loop.time()
-    async with assembled(settings, clock, Pacers(), _PATIENCE_S, remembered) as accounts:
+    async with assembled(settings, clock, Pacers(), _GIVE_UP_AFTER_S, remembered) as accounts:
         for each in _collectors(accounts) if adopt else []:
             try:
                 await each.adopt()
             except PermissionError:
                 raise
-            except OSError as error:  # nothing was begun in another meter's archive
+            except OSError as error:  # before anything was written to another meter's archive
                 return Report(gave_up=error, duration_s=loop.time() - began)
         jobs = [await _put(account, each, scope) for account in accounts for each in account.collectors]
         for job in jobs:
             job.outcomes = partial(_watched, watch, job.collector.meter.name, accounts)
-        is_interrupted = await _worked_off(accounts, jobs, interrupt)
+        is_interrupted = await _work_until_done(accounts, jobs, interrupt)
         report = _report(accounts, jobs, scope, is_interrupted=is_interrupted)
     report.duration_s = loop.time() - began
     return report
 
 
-async def _worked_off(accounts: list[AccountAtWork], jobs: list[Job], interrupt: asyncio.Event) -> bool:
-    """Until all jobs are done and nothing is being saved any more; whether it was interrupted."""
+async def _work_until_done(accounts: list[AccountAtWork], jobs: list[Job], interrupt: asyncio.Event) -> bool:
+    """Works until all jobs are done and saved; returns whether it was interrupted."""
     workers = [asyncio.create_task(account.runner.run()) for account in accounts]
     stop = asyncio.create_task(interrupt.wait())
-    over = asyncio.create_task(_all_done(jobs))
-    await asyncio.wait([over, stop, *workers], return_when=asyncio.FIRST_COMPLETED)
+    all_done = asyncio.create_task(_all_done(jobs))
+    await asyncio.wait([all_done, stop, *workers], return_when=asyncio.FIRST_COMPLETED)
     if not stop.done():  # an account that gave up does not end the others
-        await asyncio.wait([over, stop], return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait([all_done, stop], return_when=asyncio.FIRST_COMPLETED)
     is_interrupted = stop.done()
     if not is_interrupted:
         for job in jobs:
@@ -191,7 +189,7 @@ async def _worked_off(accounts: list[AccountAtWork], jobs: list[Job], interrupt:
     for account in accounts:
         account.runner.stop()
     _, late = await asyncio.wait(workers, timeout=_GRACE_S)
-    for task in (*late, stop, over):
+    for task in (*late, stop, all_done):
         task.cancel()
     for each in _collectors(accounts):
         await each.blocking.idle()
@@ -202,7 +200,7 @@ async def _worked_off(accounts: list[AccountAtWork], jobs: list[Job], interrupt:
 
 
 def _report(accounts: list[AccountAtWork], jobs: list[Job], scope: Scope, *, is_interrupted: bool) -> Report:
-    """What they did; without the duration."""
+    """The report, without the duration."""
     meters = {each.meter.name: each for each in _collectors(accounts)}
     since = {name: each.archive.since for name, each in meters.items()}
     beginnings = {name: _beginning(each) for name, each in meters.items()}

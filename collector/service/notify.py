@@ -1,4 +1,4 @@
-"""Who gets the status: the local page, and where health changes a ping URL and a command of the user's."""
+"""Publishes the status: on the local page, to a ping URL, and to the user's command for health changes."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ _ping_log = logs.get_logger("ping")
 
 
 class News(StrEnum):
-    """What a ping says; the value is what its path ends in."""
+    """The kinds of pings; the value is the end of the URL's path."""
 
     SUCCESS = ""
     FAIL = "/fail"
@@ -41,14 +41,14 @@ class News(StrEnum):
 
 
 class Pinger:
-    """Sends pings to one URL. Logs once that none arrive, and once when they do again."""
+    """Sends pings to one URL. Logs the first that fails, and the first that arrives again."""
 
     def __init__(self, url: str) -> None:
         self._url = url
         self._is_down = False
 
     async def ping(self, news: News, text: str) -> bool:
-        """Whether it arrived, within ten seconds; `text`, cut to 1 kB, says why."""
+        """Sends `text`, cut to 1 kB; returns whether it arrived within ten seconds."""
         reason = await self._send(url_for(self._url, news), _cut(text))
         if reason and not self._is_down:
             _ping_log.warning("ping.failed", reason=reason)
@@ -58,7 +58,7 @@ class Pinger:
         return not reason
 
     async def _send(self, url: str, body: bytes) -> str:
-        """Why it did not arrive; empty where it did. The answer's body is left unread."""
+        """Returns why it did not arrive, or an empty text. The response's body is not read."""
         try:
             async with (
                 asyncio.timeout(_PING_LIMIT_S),
@@ -81,19 +81,19 @@ class Pinger:
 
 
 def url_for(url: str, news: News) -> str:
-    """The URL to request; a query stays at its end."""
+    """The URL for this kind of ping; a query stays at its end."""
     parts = urlsplit(url)
     return urlunsplit(parts._replace(path=(parts.path.rstrip("/") if news else parts.path) + news))
 
 
 def _cut(text: str) -> bytes:
-    """The beginning of the text, whole characters only."""
+    """At most 1 kB of the text, whole characters only."""
     return text.encode("utf-8", "replace")[:_MOST_BYTES].decode("utf-8", "ignore").encode()
 
 
 _LIMIT_S = 30.0
 _GRACE_S = 0.5  # between SIGTERM and SIGKILL
-_KILL_S = 0.3  # so long the kernel may take to end what was killed
+_KILL_S = 0.3  # for the kernel to end what was killed
 _MOST_OUTPUT = 4096
 _CHUNK = 64 * 1024
 _MOST_FIRST_LINE = 200
@@ -104,7 +104,7 @@ _log = logs.get_logger("hook")
 
 
 class Change(NamedTuple):
-    """A meter's health became another."""
+    """A change of a meter's health: the states before and after, the reason, the newest hour's age."""
 
     meter: str
     before: str
@@ -116,7 +116,7 @@ class Change(NamedTuple):
 class Hook:
     """Runs the command for each change, one at a time.
 
-    Of the changes of one meter that come meanwhile only the newest is reported.
+    Of several changes of a meter while it runs, only the latest state is reported.
     """
 
     def __init__(self, command: tuple[str, ...], environ: Mapping[str, str] = os.environ) -> None:
@@ -126,7 +126,7 @@ class Hook:
         self._task: asyncio.Task[None] | None = None
 
     def report(self, change: Change) -> None:
-        """Runs the command for it, as soon as that is free; returns at once."""
+        """Runs the command for the change as soon as it is free; returns at once."""
         waiting = self._waiting.pop(change.meter, None)
         if waiting is not None:
             change = change._replace(before=waiting.before)
@@ -136,7 +136,7 @@ class Hook:
             self._task = asyncio.create_task(self._work())
 
     async def close(self) -> None:
-        """Ends the command that runs, within a second; what waits is dropped."""
+        """Ends a running command within a second; drops the waiting changes."""
         self._waiting.clear()
         if self._task is not None:
             self._task.cancel()
@@ -150,15 +150,15 @@ class Hook:
     async def _run(self, change: Change) -> None:
         output = _Output()
         try:
-            reason, code = await self._until_over(change, output)
+            reason, code = await self._run_command(change, output)
             if reason:
                 log = _log.bind(meter=change.meter)
                 log.warning("hook.failed", reason=reason, code=code, output=output.first_line())
         finally:
             output.close()
 
-    async def _until_over(self, change: Change, output: _Output) -> tuple[str, int | None]:
-        """Why it failed, empty where it did not, and its exit code."""
+    async def _run_command(self, change: Change, output: _Output) -> tuple[str, int | None]:
+        """Runs it; returns why it failed (empty if it did not) and its exit code."""
         try:
             process = await asyncio.create_subprocess_exec(
                 *self._command,
@@ -184,11 +184,11 @@ class Hook:
 
 
 async def _end(process: asyncio.subprocess.Process) -> None:
-    """Ends the command and what it has started, first politely. Nothing to do where it is over."""
+    """Ends the command and its children with SIGTERM, then SIGKILL; nothing if it has ended."""
     if process.returncode is not None:
-        return  # what it has left behind on purpose may stay
-    # In a task that has been cancelled, the `asyncio.timeout` of Python 3.11.2, Bookworm's, raises no
-    # TimeoutError but goes on cancelling: the second signal would never be sent.
+        return  # background processes that it left may continue
+    # In a task that has been cancelled, the `asyncio.timeout` of Python 3.11.2, Bookworm's, raises
+    # CancelledError instead of TimeoutError: the second signal would never be sent.
     over = asyncio.create_task(process.wait())
     for number, wait_s in ((signal.SIGTERM, _GRACE_S), (signal.SIGKILL, _KILL_S)):
         with suppress(ProcessLookupError):
@@ -198,7 +198,7 @@ async def _end(process: asyncio.subprocess.Process) -> None:
 
 
 def _variables(change: Change) -> dict[str, str]:
-    """What the command gets, as variables of its environment."""
+    """The change as environment variables."""
     return {
         "SHELLY_COLLECTOR_HEALTH": change.state,
         "SHELLY_COLLECTOR_HEALTH_BEFORE": change.before,
@@ -209,14 +209,14 @@ def _variables(change: Change) -> dict[str, str]:
 
 
 def _sound(text: str) -> str:
-    """One line that an environment can hold."""
+    """The text as one line, valid as an environment variable."""
     return " ".join(text.replace("\0", " ").split()).encode("utf-8", "replace").decode()
 
 
 class _Output:
-    """What the command prints, its beginning kept and the rest thrown away, so that it never waits.
+    """A pipe for the command's output: the beginning is kept, the rest dropped, so that it never blocks.
 
-    A pipe of our own: asyncio's keeps a process from being over while any child of it holds the pipe.
+    With a pipe of asyncio's own, a process counts as running while any child of it has the pipe open.
     """
 
     def __init__(self) -> None:
@@ -225,7 +225,7 @@ class _Output:
         self._kept = b""
 
     def begin(self) -> None:
-        """To be called once the command has its end of the pipe."""
+        """Must be called once the command has started."""
         os.close(self.writing)
         self.writing = -1
         asyncio.get_running_loop().add_reader(self._reading, self._read)
@@ -237,14 +237,14 @@ class _Output:
         return next((line.strip() for line in lines if line.strip()), "")[:_MOST_FIRST_LINE]
 
     def close(self) -> None:
-        """Gives both ends back."""
+        """Closes both ends."""
         asyncio.get_running_loop().remove_reader(self._reading)
         os.close(self._reading)
         if self.writing >= 0:
             os.close(self.writing)
 
     def _read(self) -> None:
-        """Takes what is there."""
+        """Reads what is available."""
         with suppress(BlockingIOError):
             data = os.read(self._reading, _CHUNK)
             if not data:
@@ -253,11 +253,11 @@ class _Output:
 
 
 _PERIOD_S = 3600.0
-_AGAIN_S = 300.0  # a ping that did not arrive: before the monitor takes it for a silence of ours
+_AGAIN_S = 300.0  # until a failed ping is sent again, before the monitor raises an alarm
 
 
 def alarm_for(alarms: Alarms, before: Status | None) -> Alarm:
-    """An alarm for those whom the settings name; `before` is the last status, also of another process."""
+    """The alarm of these settings; `before` is the last status, also of an earlier process."""
     return Alarm(
         Pinger(alarms.ping_url) if alarms.ping_url else None,
         Hook(alarms.on_change) if alarms.on_change else None,
@@ -266,7 +266,7 @@ def alarm_for(alarms: Alarms, before: Status | None) -> Alarm:
 
 
 class Alarm:
-    """Gets each status, and reports what is new in it. Pinger or hook may be missing."""
+    """Receives each status; sends pings and runs the command for changes. Either may be `None`."""
 
     def __init__(self, pinger: Pinger | None, hook: Hook | None, before: Status | None) -> None:
         self._pinger = pinger
@@ -278,7 +278,7 @@ class Alarm:
         self._states = {name: each.state for name, each in meters.items()}
 
     def observe(self, status: Status) -> None:
-        """Takes a new status; returns at once, what takes time is done beside."""
+        """Takes a new status; returns at once, the rest is done in the background."""
         if self._pinger is not None and (self._pinging is None or self._pinging.done()):
             self._ping_if_due(self._pinger, status)
         if self._hook is not None:
@@ -286,7 +286,7 @@ class Alarm:
                 self._hook.report(change)
 
     async def close(self) -> None:
-        """Ends what is under way, within a second."""
+        """Ends what is in progress, within a second."""
         if self._pinging is not None:
             self._pinging.cancel()
             await asyncio.wait([self._pinging])
@@ -294,9 +294,9 @@ class Alarm:
             await self._hook.close()
 
     def _ping_if_due(self, pinger: Pinger, status: Status) -> None:
-        """The start once; then each hour how it is, and at once when that changes.
+        """Pings the start once; then success or failure, every hour and after each change.
 
-        While nobody knows how it is, nothing new: a monitor waits a while after a start.
+        Nothing while the state is not known yet: monitors wait a while after a start.
         """
         news = News.SUCCESS if status.state.is_well else News.FAIL
         is_due = news is not self._pinged or asyncio.get_running_loop().time() >= self._next_ping
@@ -314,10 +314,7 @@ class Alarm:
         self._next_ping = sent_at + (_PERIOD_S if arrived else _AGAIN_S)
 
     def _changes(self, status: Status) -> list[Change]:
-        """What is worth a command: each change between well, offline and broken.
-
-        A meter of which nothing is known yet has no news; that it then turns out well is none.
-        """
+        """The changes between good, offline and broken; not from starting to good."""
         changes = []
         for name, meter in status.meters.items():
             before = self._states.setdefault(name, meter.state)
@@ -330,7 +327,7 @@ class Alarm:
 
 
 def status_in_words(status: Status) -> str:
-    """How it is, for a person: the whole in a line, then each meter that is not well."""
+    """The status for a person: the service in one line, then each meter that is not well."""
     lines = [f"{status.state}, newest hour: {age_in_words(status.age_s)}"]
     lines += [
         f"{name}: {each.state}, newest hour: {age_in_words(each.age_s)}, {each.reason}"
@@ -347,10 +344,10 @@ Publish = Callable[[Status], None]
 async def publish_status(
     listen: Listen | None, alarms: Alarms, before: Status | None, clock: Clock, policy: HealthPolicy
 ) -> AsyncIterator[Publish]:
-    """Gives what is to be called with each new status; the page and the alarm live as long as the context.
+    """Yields the function to call with each new status; the page and the alarm live as long as the context.
 
-    `before` is the last status, also of an earlier process. The page judges the facts of the newest one again
-    for each request: the next one may be late, because a card stalls.
+    `before` is the last status, also of an earlier process. The page judges the newest status again for each
+    request: the next one may be late, because a disk stalls.
     """
     newest: Status | None = None
     alarm: Alarm | None = None
@@ -366,7 +363,7 @@ async def publish_status(
 
     async with AsyncExitStack() as stack:
         if listen is not None:
-            from collector.web.endpoint import serving  # a server: only for those who want it
+            from collector.web.endpoint import serving  # imports a server
 
             await stack.enter_async_context(serving(listen, as_of_now))
         if alarms.ping_url or alarms.on_change:

@@ -1,4 +1,4 @@
-"""APScheduler triggers that ask for a job and never do it.
+"""APScheduler triggers that request jobs; the work is done elsewhere.
 
 All triggers are in UTC: a local 01:30 comes twice in autumn and a local midnight is sometimes skipped.
 """
@@ -21,24 +21,24 @@ _MISFIRE_GRACE_S = 3600
 _HEARTBEAT_S = 60
 
 
-Ask = Callable[[Lane], None]
+RequestJob = Callable[[Lane], None]
 
 
 class Schedule:
-    """The triggers of all meters. `ask` is called with the lane whenever one of its jobs is due."""
+    """The triggers of all meters."""
 
     def __init__(self, timetable: Timetable) -> None:
         self._timetable = timetable
-        self._asks: list[tuple[Ask, Callable[[], ZoneInfo]]] = []
+        self._meters: list[tuple[RequestJob, Callable[[], ZoneInfo]]] = []
         self._offsets: list[int] = []
         self._scheduler = AsyncIOScheduler(
             timezone=UTC,
             job_defaults={"coalesce": True, "misfire_grace_time": _MISFIRE_GRACE_S, "max_instances": 1},
         )
 
-    def add(self, ask: Ask, zone: Callable[[], ZoneInfo]) -> None:
-        """One meter: how to ask for its jobs, and the zone whose hours it counts."""
-        self._asks.append((ask, zone))
+    def add(self, request: RequestJob, zone: Callable[[], ZoneInfo]) -> None:
+        """Adds a meter: `request` is called with the lane when a job is due; `zone` returns its time zone."""
+        self._meters.append((request, zone))
 
     def start(self, now: datetime) -> None:
         """Sets all triggers."""
@@ -46,25 +46,24 @@ class Schedule:
         self.replan(now)
 
     def replan(self, now: datetime) -> None:
-        """Sets all triggers anew: after a step of the clock the old ones may be years away."""
+        """Sets all triggers again: after a step of the clock the old ones may be years away."""
         self._scheduler.remove_all_jobs()
         self._offsets = self._offsets_at(now)
-        for (ask, _), offset in zip(self._asks, self._offsets, strict=True):
+        for (request, _), offset in zip(self._meters, self._offsets, strict=True):
             minute = (self._timetable.refresh_minute - offset) % 60
             hourly = CronTrigger(minute=minute, jitter=self._jitter_s, timezone=UTC)
             healing = CronTrigger(minute=(minute + 20) % 60, jitter=self._jitter_s, timezone=UTC)
             daily = CronTrigger(hour=4, minute=(minute + 40) % 60, jitter=self._jitter_s, timezone=UTC)
             for lane, trigger in ((Lane.REFRESH, hourly), (Lane.HEAL, healing), (Lane.BACKFILL, daily)):
-                self._scheduler.add_job(_asking(ask, lane), _SkippingTheLate(trigger))
-        # After a clock step a timer of APScheduler sleeps on until its old end: a job that is due
-        # every minute wakes it up.
+                self._scheduler.add_job(_calling(request, lane), _WithoutMisfires(trigger))
+        # After a clock step APScheduler's timer still waits for its old end: a job every minute wakes it.
         heartbeat = IntervalTrigger(seconds=_HEARTBEAT_S, timezone=UTC)
-        self._scheduler.add_job(_nothing, _SkippingTheLate(heartbeat))
+        self._scheduler.add_job(_nothing, _WithoutMisfires(heartbeat))
 
     def is_outdated(self, now: datetime) -> bool:
-        """Whether a meter's hours begin at another minute than was planned for.
+        """Whether the hours of a meter begin at another minute than the triggers were set for.
 
-        Its zone was not known yet, or has moved by half an hour, as Lord Howe's does.
+        Its zone was not known yet, or has changed by half an hour, as Lord Howe's does.
         """
         return self._offsets != self._offsets_at(now)
 
@@ -79,21 +78,24 @@ class Schedule:
             self._scheduler.shutdown(wait=False)
 
     def _offsets_at(self, now: datetime) -> list[int]:
-        """The hours' minutes; those of before a change until the last hour before it has been asked for."""
+        """The minute at which each meter's hours begin in UTC.
+
+        After a change of offset the old minute counts until the last hour before it has been requested.
+        """
         timetable = self._timetable
-        asked = timedelta(minutes=timetable.refresh_minute, seconds=2 * timetable.refresh_jitter_s)
-        return [_offset_minutes(zone(), now - asked) for _, zone in self._asks]
+        delay = timedelta(minutes=timetable.refresh_minute, seconds=2 * timetable.refresh_jitter_s)
+        return [_offset_minutes(zone(), now - delay) for _, zone in self._meters]
 
     @property
     def _jitter_s(self) -> int | None:
         return int(self._timetable.refresh_jitter_s) or None
 
 
-class _SkippingTheLate(BaseTrigger):  # type: ignore[misc]  # APScheduler has no types
-    """Another trigger, without the runs that come too late to be done.
+class _WithoutMisfires(BaseTrigger):  # type: ignore[misc]  # APScheduler has no types
+    """Wraps a trigger and skips run times that are already past the misfire limit.
 
-    APScheduler lists all of them before it drops them: after a clock was set from 1970 there are 30
-    million, which stop the loop for minutes and fill the memory.
+    APScheduler lists all run times before it drops the late ones: after a clock was set from 1970 these are
+    30 million, which block the loop for minutes and fill the memory.
     """
 
     def __init__(self, trigger: BaseTrigger) -> None:
@@ -106,9 +108,9 @@ class _SkippingTheLate(BaseTrigger):  # type: ignore[misc]  # APScheduler has no
         return next_fire_time
 
 
-def _asking(ask: Ask, lane: Lane) -> Callable[[], Awaitable[None]]:
+def _calling(request: RequestJob, lane: Lane) -> Callable[[], Awaitable[None]]:
     async def trigger() -> None:  # a plain function would run in a thread
-        ask(lane)
+        request(lane)
 
     return trigger
 
@@ -118,6 +120,6 @@ async def _nothing() -> None:
 
 
 def _offset_minutes(zone: ZoneInfo, now: datetime) -> int:
-    """How far the zone's hours are from those of UTC: 45 in Kathmandu, 30 in Adelaide, else mostly 0."""
+    """The zone's UTC offset in minutes, modulo 60: 45 in Kathmandu, 30 in Adelaide, else mostly 0."""
     offset = now.astimezone(zone).utcoffset()
     return 0 if offset is None else int(offset.total_seconds() // 60) % 60

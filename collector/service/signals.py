@@ -1,4 +1,4 @@
-"""Signals: stop and reload, and what ends because of them."""
+"""The signals stop and reload."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from typing import Any
 
 @dataclass(slots=True)
 class Signals:
-    """What the process was signalled to do."""
+    """Events that are set by the process's signals."""
 
     stop: asyncio.Event = field(default_factory=asyncio.Event)
     reload: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def wait(self) -> None:
-        """Until either is set."""
+        """Waits until either is set."""
         waits = [asyncio.create_task(event.wait()) for event in (self.stop, self.reload)]
         try:
             await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)

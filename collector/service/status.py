@@ -1,4 +1,4 @@
-"""The status of the living service: made from its accounts, kept in the status file; changes are logged."""
+"""The status of the running service: made from its accounts, saved in the status file; logs changes."""
 
 from __future__ import annotations
 
@@ -32,16 +32,16 @@ from collector.status import (
 )
 from collector.threads import BlockingCalls
 
-_READ_AGAIN_S = 3600.0  # so often files are read that nothing of ours has changed
-_STEP_S = 60.0  # by so much the clock was set, and not slewed
-_LONG_HOLD_S = 60.0  # shorter ones are the usual pace
-_QUIET_S = 3600.0  # so long after a start days at risk are not logged: they are being requested
+_READ_AGAIN_S = 3600.0  # how often unchanged files are read again
+_STEP_S = 60.0  # a larger difference means that the clock was set
+_LONG_HOLD_S = 60.0  # shorter pauses are normal
+_QUIET_S = 3600.0  # after a start, before days at risk are logged: they are being requested
 
 _log = logs.get_logger("health")
 
 
 class Observer:
-    """Makes the status of the accounts at work. Goes on from the last one, also of an earlier process."""
+    """Makes the status of the accounts. Continues from the last one, also of an earlier process."""
 
     def __init__(
         self,
@@ -52,30 +52,30 @@ class Observer:
         place: Path,
         before: Status | None,
     ) -> None:
-        """`place` is the status file, `before` its content; a day of requests is one of `home_zone`."""
+        """`place` is the status file, `before` its content; requests are counted by days of `home_zone`."""
         self._accounts = accounts
         self._policy = policy
         self._clock = clock
         self._home_zone = home_zone
         self._place = place
-        self._blocking = BlockingCalls()  # not in the queue of what is saved: a stalled card delays only this
+        self._blocking = BlockingCalls()  # not in the queue of the saves: a stalled disk delays only this
         self._began = asyncio.get_running_loop().time()
         now = int(clock().timestamp())
         blank = Status(__version__, os.getpid(), now, now, "")
         self.status = blank if before is None else before
         self._started_at = self.status.started_at if self.status.pid == os.getpid() else now
         self._up_since = self._began - (now - self._started_at)  # loop time
-        self._today = {each.name: _Today.after(self.status, each) for each in accounts}
+        self._baselines = {each.name: _DayBaseline.after(self.status, each) for each in accounts}
         self._read: dict[str, _Read] = {}
         self._warned: dict[str, date] = {}
 
     async def observe(self, jobs: int, next_run: datetime | None) -> Status:
-        """The status now; written to the status file where something changed since the last time."""
+        """Returns the status now; writes it to the status file if something has changed."""
         now = self._clock()
         at = int(now.timestamp())
         started_at = at - int(asyncio.get_running_loop().time() - self._up_since)
         if abs(started_at - self._started_at) > _STEP_S:
-            self._started_at = started_at  # the clock was set: nobody has been up for the years in between
+            self._started_at = started_at  # the clock was set: its step does not count as uptime
         today = str(date_in(self._home_zone, now))
         accounts: dict[str, AccountStatus] = {}
         meters: dict[str, MeterStatus] = {}
@@ -98,25 +98,25 @@ class Observer:
         )
         status = judged(facts, now.timestamp(), self._policy)
         if _timeless(status) != _timeless(self.status):
-            with suppress(OSError):  # a disk in trouble is reported by the work itself
+            with suppress(OSError):  # a disk error is reported by the work itself
                 await self._blocking(write_status, self._place, status)
         self._log_changes(status)
         self.status = status
         return status
 
     def _hold(self, account: AccountAtWork, now: datetime) -> Failure | None:
-        """That the account waits because the cloud wants it to, where that takes long and is all there is."""
+        """A long rate-limit pause as a failure; `None` without one, or during another outage."""
         pacer, trouble = account.pacer, account.runner.outage
         if pacer.hold_s <= _LONG_HOLD_S or not (trouble is None or isinstance(trouble, RateLimited)):
             return None
         left_s = pacer.held_until - asyncio.get_running_loop().time()
         until = (now + timedelta(seconds=left_s)).astimezone(self._home_zone)
-        reason = f"the cloud asked to wait: request limit reached, until {until:%H:%M}"
+        reason = f"request limit reached: the cloud requires a pause until {until:%H:%M}"
         return Failure("account.held", int(now.timestamp()), reason)
 
     def _account(self, account: AccountAtWork, trouble: Failure | None, today: str) -> AccountStatus:
         pacer = account.pacer
-        requests_today, holds_today = self._today[account.name].counts(pacer, today)
+        requests_today, holds_today = self._baselines[account.name].counts(pacer, today)
         return AccountStatus(
             meters=tuple(each.meter.name for each in account.collectors),
             requests_today=requests_today,
@@ -134,11 +134,11 @@ class Observer:
     async def _meter(
         self, collector: Collector, trouble: Failure | None, own: Failure | None, now: datetime
     ) -> MeterStatus:
-        """One meter, not judged yet; `trouble` is its account's."""
+        """One meter's status, not judged yet; `trouble` is its account's, `own` its own outage."""
         before = self.status.meters.get(collector.meter.name, MeterStatus())
         if collector.is_scanned:
             found = await self._of_files(collector, now)
-        else:  # until then no file seems to be there: what was reported before counts
+        else:  # until the first scan the last status counts
             found = MeterStatus(newest_hour=before.newest_hour, missing_hours=before.missing_hours)
         self._warn(collector, found.expiring)
         return replace(
@@ -150,7 +150,7 @@ class Observer:
         )
 
     async def _of_files(self, collector: Collector, now: datetime) -> MeterStatus:
-        """What the day files say; they are read when something was stored, and once an hour without that."""
+        """A meter's status from its day files; these are read after each save, and else once an hour."""
         name, at = collector.meter.name, asyncio.get_running_loop().time()
         archive, known = collector.archive, collector.archive.known()
         states = known.values()
@@ -170,17 +170,17 @@ class Observer:
                 now,
                 no_solar=archive.no_solar,
             )
-        except OSError:  # too many open files: the work itself reports it, and the next time it may do
+        except OSError:  # such as too many open files: the work itself reports it
             return last.status if last else MeterStatus()
         self._read[name] = _Read(at, stored, status)
         return status
 
     async def idle(self) -> None:
-        """Until nothing is read or written, also where whoever waited for it was cancelled."""
+        """Waits until no file is being read or written."""
         await self._blocking.idle()
 
     def _warn(self, collector: Collector, expiring: Sequence[date]) -> None:
-        """Logs, once a day, what will be lost unless it is stored soon."""
+        """Logs, once a day, the days that the cloud deletes soon."""
         name, today = collector.meter.name, collector.today()
         had_time = asyncio.get_running_loop().time() - self._began >= _QUIET_S
         if expiring and had_time and self._warned.get(name) != today:
@@ -204,7 +204,7 @@ class Observer:
 
 
 class _Read(NamedTuple):
-    """What a meter's files said, when they were read (loop time), and what was stored then."""
+    """A meter's status from its files: when they were read (loop time), and what was stored then."""
 
     at: float
     stored: tuple[int, ...]
@@ -212,27 +212,27 @@ class _Read(NamedTuple):
 
 
 @dataclass(slots=True)
-class _Today:
-    """What the pacer had counted when the day began; less, where an earlier process counted a part of it."""
+class _DayBaseline:
+    """The pacer's counts at the start of the day, minus what an earlier process had counted that day."""
 
     date: str
     requests: int
     holds: int
 
     @classmethod
-    def after(cls, before: Status, account: AccountAtWork) -> _Today:
+    def after(cls, before: Status, account: AccountAtWork) -> _DayBaseline:
         last, pacer = before.accounts.get(account.name, AccountStatus()), account.pacer
         return cls(before.today, pacer.requests - last.requests_today, pacer.holds - last.holds_today)
 
     def counts(self, pacer: Pacer, today: str) -> tuple[int, int]:
-        """Requests and holds of that date so far."""
+        """Requests and rate-limit pauses of that date so far."""
         if today != self.date:
             self.date, self.requests, self.holds = today, pacer.requests, pacer.holds
         return pacer.requests - self.requests, pacer.holds - self.holds
 
 
 def _newest(now: float, *failures: Failure | None) -> Failure | None:
-    """The last of them; one that is later than `now` is of a wrong clock, and older than any other."""
+    """The latest failure; one later than `now` has a wrong time and counts as the oldest."""
     found = [each for each in failures if each is not None]
     return max(found, key=lambda each: each.at if each.at <= now else -1, default=None)
 
@@ -244,7 +244,7 @@ def _failure_of(cause: OutageError | None, at: int) -> Failure | None:
 
 
 def _timeless(status: Status) -> Status:
-    """What is worth writing: without what changes by the mere passing of time."""
+    """The status without the values that change with time alone."""
     meters = {
         name: replace(each, age_s=None, failure=each.failure and each.failure._replace(at=0))
         for name, each in status.meters.items()

@@ -1,4 +1,4 @@
-"""What systemd is told (READY, STATUS, WATCHDOG, STOPPING), and what its unit lets the service write."""
+"""Notifications to systemd (READY, STATUS, WATCHDOG, STOPPING), and what the unit lets the service write."""
 
 from __future__ import annotations
 
@@ -22,25 +22,25 @@ class Notifier:
         self.watchdog_s = _watchdog_s(environ)
 
     def ready(self, status: str) -> None:
-        """The service is up."""
+        """Reports that the service is up."""
         self._send(f"READY=1\nSTATUS={status}")
 
     def status(self, status: str) -> None:
-        """One line for `systemctl status`."""
+        """Sets the status line of `systemctl status`."""
         self._send(f"STATUS={status}")
 
     def alive(self) -> None:
-        """A sign of life; due at least every `watchdog_s` seconds."""
+        """Resets the watchdog; due at least every `watchdog_s` seconds."""
         self._send("WATCHDOG=1")
 
     def stopping(self) -> None:
-        """The service is going down."""
+        """Reports that the service is stopping."""
         self._send("STOPPING=1")
 
     def _send(self, state: str) -> None:
         if not self._address:
             return
-        # A service manager that does not listen must not stop the collecting.
+        # A service manager that cannot be reached must not stop the collecting.
         with (
             suppress(OSError),
             socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as channel,
@@ -50,7 +50,7 @@ class Notifier:
 
 
 def _watchdog_s(environ: Mapping[str, str]) -> float | None:
-    """Seconds within which a sign of life is due; `None` where nobody waits for one."""
+    """Seconds within which a notification is due; `None` without a watchdog."""
     owner = environ.get("WATCHDOG_PID", str(os.getpid()))
     microseconds = environ.get("WATCHDOG_USEC", "")
     if owner != str(os.getpid()) or not microseconds.isdigit() or int(microseconds) == 0:
@@ -77,7 +77,7 @@ _OWN_FOLDERS = {
 
 
 class Obstacle(NamedTuple):
-    """Why the service cannot write to its archive, and what to do: sentences for a person."""
+    """Why the service cannot write to its archive (`says`), and what to do (`cure`): whole sentences."""
 
     says: str
     cure: str
@@ -86,14 +86,14 @@ class Obstacle(NamedTuple):
 class _Access(Enum):
     WRITE = auto()
     READ = auto()
-    EMPTY = auto()  # something else lies over it, in which more may be bound
-    NONE = auto()  # nor anything below, whatever else is said
+    EMPTY = auto()  # hidden by an empty folder, into which others may be bound
+    NONE = auto()  # including everything below, whatever other rules allow
 
 
 class _Rule(NamedTuple):
-    """What a setting of the unit says of a folder and all below.
+    """What a setting of the unit allows for a folder and everything below.
 
-    `needs`: what must be there already, for otherwise systemd does not start the service.
+    `needs`: a path that must exist, or systemd does not start the service.
     """
 
     folder: Path
@@ -103,16 +103,16 @@ class _Rule(NamedTuple):
 
 
 def obstacle(source: Path | None, archive: Path) -> Obstacle | None:
-    """What keeps the installed service from writing to `archive`; `None` where nothing is known to.
+    """What keeps the installed service from writing to `archive`; `None` if nothing is known to.
 
-    Nor where no unit is installed, or `source` is not the configuration that it reads.
+    Also `None` if no unit is installed, or `source` is not the configuration that it reads.
     """
     if source is None or os.path.realpath(source) != os.path.realpath(CONFIGURATION):
         return None
     try:
         settings = _unit_settings()
         rules = list(_rules(settings))
-    except (OSError, ValueError):  # unreadable, or with what only systemd can make out
+    except (OSError, ValueError):  # unreadable, or with what only systemd can resolve
         return None
     culprit = _culprit(rules, Path(os.path.realpath(archive)))
     if culprit is None:
@@ -125,7 +125,7 @@ def obstacle(source: Path | None, archive: Path) -> Obstacle | None:
 
 
 def is_made_at_start(folder: Path) -> bool:
-    """Whether that folder is one that the installed unit makes for its service."""
+    """Whether the installed unit creates that folder for its service."""
     try:
         return any(_is_below(own, folder) for own in _own_folders(_unit_settings()))
     except (OSError, ValueError):
@@ -133,15 +133,15 @@ def is_made_at_start(folder: Path) -> bool:
 
 
 def _missing(rules: list[_Rule]) -> Obstacle | None:
-    """A folder that the unit names and that is not there, which alone keeps the service from starting."""
+    """A folder that the unit needs and that does not exist, so that the service does not start."""
     made = {rule.folder for rule in rules if rule.setting in _OWN_FOLDERS}
     for rule in rules:
         if rule.needs is not None and rule.needs not in made and _is_missing(rule.needs):
             says = (
                 f"The service does not start (226/NAMESPACE): its unit has {rule.setting}={rule.needs}, and "
-                "that folder is not there."
+                "that folder does not exist."
             )
-            return Obstacle(says, f"Mount its disk, or make it: `{_command(rule.needs)}`.")
+            return Obstacle(says, f"Mount its disk, or create it: `{_command(rule.needs)}`.")
     return None
 
 
@@ -150,29 +150,29 @@ def _is_missing(path: Path) -> bool:
         path.stat()
     except FileNotFoundError:
         return True
-    except OSError:  # there, or not for us to know
+    except OSError:  # it exists, or this user has no permission to see it
         return False
     return False
 
 
 def _command(folder: Path) -> str:
-    """What makes the folder for the service's user."""
+    """The command that creates the folder for the service's user."""
     return f"install -d -o {_USER} -g {_USER} -m 750 {shlex.quote(str(folder))}"
 
 
 def cure(archive: Path) -> str:
-    """What to do so that a service under systemd may write there."""
+    """What to do so that a service under systemd can write there."""
     lines = [f"ReadWritePaths={_quoted(archive)}", *(["ProtectHome=no"] if _is_in_a_home(archive) else [])]
     return (
-        f"Make the folder: `{_command(archive)}`; then `systemctl edit {UNIT.partition('.')[0]}`: "
+        f"Create the folder: `{_command(archive)}`; then `systemctl edit {UNIT.partition('.')[0]}`: "
         f"[Service] and below it {' and '.join(lines)}; then restart the service."
     )
 
 
 def hint(archive: Path, error: OSError, environ: Mapping[str, str]) -> str:
-    """What a service under systemd adds where it could not use its archive, and its unit may be why.
+    """An addition to the message of a service that cannot use its archive, if its unit may be the reason.
 
-    Else empty: within its own folder, after other errors, and in a terminal.
+    Empty within the unit's own folder, for other errors, and in a terminal.
     """
     own = [Path(each) for each in environ.get("STATE_DIRECTORY", "").split(":") if each]
     is_own = any(_is_below(archive, folder) for folder in own)
@@ -180,11 +180,11 @@ def hint(archive: Path, error: OSError, environ: Mapping[str, str]) -> str:
     is_hidden = error.errno == errno.ENOENT and _is_in_a_home(archive)
     if "NOTIFY_SOCKET" not in environ or is_own or not (is_shut_out or is_hidden):
         return ""
-    return f". If it can be used outside of the service, the unit's sandbox is in the way. {cure(archive)}"
+    return f". If it can be used outside of the service, the unit's sandbox blocks it. {cure(archive)}"
 
 
 def _culprit(rules: list[_Rule], archive: Path) -> _Rule | None:
-    """The rule that forbids it; of several that cover the folder the deepest one decides."""
+    """The rule that forbids it; of several that cover the folder, the deepest decides."""
     covering = [rule for rule in rules if _is_below(archive, rule.folder)]
     covering.sort(key=lambda rule: (len(rule.folder.parts), rule.access is _Access.WRITE))
     for place, rule in enumerate(covering):
@@ -222,20 +222,20 @@ def _rules(settings: Mapping[str, list[str]]) -> Iterator[_Rule]:
 
 
 def _own_folders(settings: Mapping[str, list[str]], *names: str) -> Iterator[Path]:
-    """The folders that systemd makes for the service, by all of the settings for that or those named."""
+    """The folders that systemd creates for the service, by all such settings or those named."""
     for setting in names or _OWN_FOLDERS:
         for word in _words(settings, setting):
             yield _real(f"{_OWN_FOLDERS[setting]}/{word.split(':')[0]}")
 
 
 def _word(settings: Mapping[str, list[str]], setting: str) -> str:
-    """The last thing said of a setting that takes one word; yes in one way."""
+    """The last value of a setting, in lower case; any form of yes is `yes`."""
     word = (settings.get(setting) or [""])[-1].lower()
     return "yes" if word in _YES else word
 
 
 def _words(settings: Mapping[str, list[str]], setting: str) -> Iterator[str]:
-    """All words of a list. Raises `ValueError` for one that only systemd can make out."""
+    """All words of a list. Raises `ValueError` for one that only systemd can resolve."""
     for value in settings.get(setting, ()):
         for word in shlex.split(value):
             if "%" in word.replace("%%", ""):
@@ -244,9 +244,9 @@ def _words(settings: Mapping[str, list[str]], setting: str) -> Iterator[str]:
 
 
 def _unit_settings() -> Mapping[str, list[str]]:
-    """What is assigned under [Service], by setting, in order; an empty value forgets what was before it.
+    """The values assigned under [Service], by setting, in order; an empty value drops those before it.
 
-    Raises `OSError` where there is no unit.
+    Raises `OSError` if there is no unit.
     """
     settings: dict[str, list[str]] = {}
     for text in _texts():
@@ -259,7 +259,7 @@ def _unit_settings() -> Mapping[str, list[str]]:
 
 
 def _texts() -> Iterator[str]:
-    """The unit and then its drop-ins, by their names; of those that share one the first counts."""
+    """The unit, then its drop-ins sorted by name; of several with one name the first counts."""
     unit = next((place / UNIT for place in PLACES if (place / UNIT).is_file()), PLACES[-1] / UNIT)
     yield unit.read_text(encoding="utf-8", errors="replace")
     drop_ins: dict[str, Path] = {}

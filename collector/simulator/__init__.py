@@ -1,7 +1,7 @@
-"""A Shelly Cloud on loopback that plays every variant of the API: for `demo`, `simulate` and the tests.
+"""A simulated Shelly Cloud on loopback, with all variants of the API: for `demo`, `simulate` and tests.
 
-`async with Simulator(Scenario.default()) as cloud:` serves at `cloud.url`; what really flowed in an
-hour is `Device.energy` and `Device.total`. `tests/support/faulty_cloud.py` adds faults and counts.
+`async with Simulator(Scenario.default()) as cloud:` serves at `cloud.url`; the true energy of an
+hour is `Device.energy` and `Device.total`. `tests/support/faulty_cloud.py` adds faults and counters.
 """
 
 from collector.simulator.scenario import Account, Device, Hole, Limit, Revision, Scenario, Shrink

@@ -1,4 +1,4 @@
-"""A whole answer: device, question and moment to the object that goes out as JSON. Pure."""
+"""Answers: from device, query and time to the object that is sent as JSON. Pure."""
 
 from __future__ import annotations
 
@@ -25,8 +25,10 @@ NoData = Literal["missing", "hole", "absent"]
 def known(
     device: Device, channel: int, ts: int, end: int, now: datetime, *, by_the_hour: bool = True
 ) -> Energy | NoData:
-    """What the cloud has at `now` of the hour `[ts, end)` of that clamp or phase; for totals also hours
-    that it no longer gives by themselves."""
+    """What the cloud has at `now` of the hour `[ts, end)` of that clamp or phase.
+
+    With `by_the_hour=False`, for totals, also hours that it no longer returns singly.
+    """
     day = datetime.fromtimestamp(ts, device.zone).date()
     if by_the_hour and device.hours_kept_since is not None and day < device.hours_kept_since:
         return "absent"
@@ -91,10 +93,10 @@ Row = dict[str, Any]
 """`datetime`, and either `missing` or the measurements: Wh and V as JSON numbers."""
 
 Content = list[Energy] | NoData
-"""The parts of a bucket, one for each tariff, or why there is none."""
+"""The energy of a bucket, one part for each tariff, or why there is none."""
 
 _ONE_TARIFF = ("0",)
-_MOST_HOURS_OF_BUCKET = 2  # one hour, or both of a repeated one
+_MOST_HOURS = 2  # of an hourly bucket: one, or a repeated hour
 
 
 def tariff_ids(device: Device) -> tuple[str, ...]:
@@ -106,10 +108,10 @@ def tariff_ids(device: Device) -> tuple[str, ...]:
 
 
 def content(device: Device, channel: int, slot: Slot, now: datetime) -> Content:
-    """What the cloud has of that bucket, cut by tariff. Of a longer bucket, the hours that it has."""
+    """What the cloud has of that bucket, by tariff; of a longer bucket, the sum of the hours that it has."""
     if not slot.hours:
         return "absent" if device.spring == "absent" else "missing"
-    by_the_hour = len(slot.hours) <= _MOST_HOURS_OF_BUCKET
+    by_the_hour = len(slot.hours) <= _MOST_HOURS
     answers = [known(device, channel, ts, end, now, by_the_hour=by_the_hour) for ts, end in slot.hours]
     energies = [answer for answer in answers if not isinstance(answer, str)]
     if not energies and not by_the_hour and device.empty_totals != "as_hours":
@@ -123,7 +125,7 @@ def content(device: Device, channel: int, slot: Slot, now: datetime) -> Content:
 
 
 def together(device: Device, contents: list[Content]) -> Content:
-    """What a 3em's `sum` says of a bucket: its phases added, tariff by tariff."""
+    """A bucket in the `sum` of a 3em: its phases added, tariff by tariff."""
     present = [parts for parts in contents if not isinstance(parts, str)]
     if len(present) == len(contents) or (present and device.sum_of_gaps == "rest"):
         return [reduce(add, parts) for parts in zip(*present, strict=True)]
@@ -131,7 +133,7 @@ def together(device: Device, contents: list[Content]) -> Content:
 
 
 def rows(device: Device, slot: Slot, parts: Content, *, stamp: str) -> list[Row]:
-    """The rows of one bucket under that `datetime`: none where the cloud leaves it out."""
+    """The rows of one bucket with that `datetime`; none if the cloud leaves it out."""
     if isinstance(parts, str):
         return _gap(device, slot, parts, stamp)
     start = slot.hours[0][0]
@@ -159,7 +161,7 @@ def stamp_of(slot: Slot, style: str) -> str:
 
 def number(value: Decimal) -> int | float:
     """A JSON number without float noise: two decimals print as they are, whole numbers as ints."""
-    nearest = float(value)  # prints as the shortest text that reads back: the two decimals
+    nearest = float(value)  # printed with the fewest digits: the two decimals
     return int(nearest) if nearest.is_integer() else nearest
 
 
@@ -195,7 +197,7 @@ _YEAR_FROM_DAYS = 330
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """Local naive times, both ends inclusive by bucket start, and the interval that the cloud picks."""
+    """Local naive times, both ends inclusive by bucket start, and the interval that the cloud chooses."""
 
     interval: Interval
     since: datetime
@@ -204,14 +206,14 @@ class Span:
 
 @dataclass(frozen=True, slots=True)
 class Slot:
-    """One bucket: its local start, and the hours `(ts, end)` in it. None: the local hour is skipped."""
+    """One bucket: its local start, and the hours `(ts, end)` in it; empty for a skipped local hour."""
 
     label: datetime
     hours: tuple[tuple[int, int], ...]
 
 
 def span_of(query: Mapping[str, str], zone: ZoneInfo, scenario: Scenario) -> Span:
-    """The span that `date_range`, `date_from` and `date_to` name; `ValueError` where they do not."""
+    """The span of `date_range`, `date_from` and `date_to`. Raises `ValueError` if they are wrong."""
     since = _local_time(query.get("date_from", ""), zone)
     day = since.date()
     match query.get("date_range"):
@@ -231,7 +233,7 @@ def span_of(query: Mapping[str, str], zone: ZoneInfo, scenario: Scenario) -> Spa
 
 
 def slots(span: Span, zone: ZoneInfo) -> Iterator[Slot]:
-    """The buckets that start in the span, ascending; skipped hours at the place where they would be."""
+    """The buckets that start in the span, ascending, with empty ones for skipped hours."""
     if span.interval == "hour":
         for day in _days(span.since.date(), span.until.date()):
             yield from (slot for slot in _hours_of(day, zone) if span.since <= slot.label <= span.until)
@@ -239,20 +241,20 @@ def slots(span: Span, zone: ZoneInfo) -> Iterator[Slot]:
     ends: dict[date, list[tuple[int, int]]] = {}
     for day in _days(span.since.date(), span.until.date()):
         start = day if span.interval == "day" else day.replace(day=1)
-        ends.setdefault(start, []).extend(_stretches(day, zone))
+        ends.setdefault(start, []).extend(_hours_with_ends(day, zone))
     for start, hours in ends.items():
         yield Slot(datetime.combine(start, time()), tuple(hours))
 
 
 def _hours_of(day: date, zone: ZoneInfo) -> list[Slot]:
     local = local_day(day, zone)
-    stretches = _stretches(day, zone)
-    found = [(label, hour[0], (hour,)) for label, hour in zip(local.labels, stretches, strict=True)]
+    hours = _hours_with_ends(day, zone)
+    found = [(label, hour[0], (hour,)) for label, hour in zip(local.labels, hours, strict=True)]
     skipped = [(label, 0, ()) for label in set(range(24)).difference(local.labels)]
     return [Slot(datetime.combine(day, time(label)), hours) for label, _, hours in sorted([*found, *skipped])]
 
 
-def _stretches(day: date, zone: ZoneInfo) -> list[tuple[int, int]]:
+def _hours_with_ends(day: date, zone: ZoneInfo) -> list[tuple[int, int]]:
     local = local_day(day, zone)
     return list(zip(local.hours, [*local.hours[1:], local.end], strict=True)) if local.hours else []
 
@@ -266,7 +268,7 @@ def _interval_of(length: timedelta, scenario: Scenario) -> Interval:
 
 
 def _local_time(text: str, zone: ZoneInfo) -> datetime:
-    """A local naive time from what a client sends, which may also be a date, or UTC with a `Z`."""
+    """The local naive time of a parameter: a local time, a date, or UTC with a `Z`."""
     parsed = datetime.fromisoformat(text)
     return parsed.astimezone(zone).replace(tzinfo=None) if parsed.tzinfo else parsed
 
@@ -290,11 +292,11 @@ Query = Mapping[str, str]
 
 
 def em(device: Device, channel: int, query: Query, scenario: Scenario, now: datetime) -> Answer:
-    """The answer of `…/em-1p`: one clamp. `ValueError` where the query names no span."""
+    """The answer of `…/em-1p`: one clamp. Raises `ValueError` for a wrong span."""
     span, zone = _span_of(query, device, scenario)
     history = [
         row
-        for slot in _fit(device, slots(span, zone))
+        for slot in _slots_of(device, slots(span, zone))
         for row in rows(device, slot, content(device, channel, slot, now), stamp=_stamp(device, slot))
     ]
     return _body(device, span.interval, history)
@@ -305,7 +307,7 @@ def em3(device: Device, query: Query, scenario: Scenario, now: datetime) -> Answ
     span, zone = _span_of(query, device, scenario)
     phases: list[list[Row]] = [[], [], []]
     total: list[Row] = []
-    for slot in _fit(device, slots(span, zone)):
+    for slot in _slots_of(device, slots(span, zone)):
         stamp = _stamp(device, slot)
         contents = [content(device, phase, slot, now) for phase in range(3)]
         whole = together(device, contents)
@@ -321,7 +323,7 @@ def em3(device: Device, query: Query, scenario: Scenario, now: datetime) -> Answ
 
 
 def plain(device: Device, channel: int, query: Query, scenario: Scenario, now: datetime) -> Answer:
-    """The answer without a suffix, as plugs get it: stamps in UTC, one `voltage`."""
+    """The answer of the path without a suffix, for plugs: times in UTC, one `voltage`."""
     in_utc = replace(device, stamps="utc", says_timezone=device.says_timezone or "UTC", spring="absent")
     answer = em(in_utc, channel, query, scenario, now)
     for row in answer["history"]:
@@ -333,7 +335,7 @@ def plain(device: Device, channel: int, query: Query, scenario: Scenario, now: d
 
 
 def overall(account: Account, query: Query, scenario: Scenario, now: datetime) -> Answer:
-    """The account's total, whatever `id` says: all that its devices have counted at the grid."""
+    """The account's total, for any `id`: the sum of its grid meters."""
     meters = [device for device in account.device if device.counts == "grid"]
     zone = meters[0].zone if meters else zone_named("UTC")
     span = span_of(query, zone, scenario)
@@ -359,7 +361,7 @@ def _total_row(slot: Slot, found: list[Energy]) -> Row:
 
 
 def _span_of(query: Query, device: Device, scenario: Scenario) -> tuple[Span, ZoneInfo]:
-    """The span asked for, and the zone whose days its buckets are. `ValueError` where it is refused."""
+    """The requested span, and the zone of its days. Raises `ValueError` if the device refuses it."""
     span, zone = span_of(query, device.zone, scenario), device.zone
     if span.interval == "day" and query.get("date_range") == "custom":
         if device.totals == "refused":
@@ -380,18 +382,18 @@ def _stamp(device: Device, slot: Slot) -> str:
     return stamp_of(slot, "utc" if is_utc_day else device.stamps)
 
 
-def _fit(device: Device, found: Iterator[Slot]) -> list[Slot]:
-    """The slots as in the device's answers: repeated hours merged, no skipped hour between UTC stamps."""
+def _slots_of(device: Device, found: Iterator[Slot]) -> list[Slot]:
+    """The device's buckets: repeated hours merged unless `autumn` is `repeated`, no skipped ones in UTC."""
     kept = [slot for slot in found if slot.hours or device.stamps == "local"]
     if device.autumn == "repeated":
         return kept
     return [
-        Slot(label, tuple(hour for slot in slots for hour in slot.hours))
-        for label, slots in groupby(kept, key=lambda slot: slot.label)
+        Slot(label, tuple(hour for slot in repeated for hour in slot.hours))
+        for label, repeated in groupby(kept, key=lambda slot: slot.label)
     ]
 
 
 def _phase_rows(device: Device, slot: Slot, parts: Content, stamp: str, aligned_to: int) -> list[Row]:
-    """A phase's rows; a gap on one phase alone keeps its place, or the lists would slip apart."""
+    """A phase's rows; a gap on one phase gets `missing` rows, so that the lists stay aligned."""
     found = rows(device, slot, parts, stamp=stamp)
     return (found or [{"missing": True, "datetime": stamp}]) * (max(aligned_to, 1) if len(found) < 2 else 1)

@@ -1,4 +1,4 @@
-"""The statistics API: paths, keys and parameters to an answer or a refusal; its rate limit. Pure."""
+"""The statistics API: from path, key and parameters to an answer or an error; the rate limit. Pure."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ from collector.simulator.scenario import Account, Device, Limit, Scenario
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """A response by its status, body and headers; `Date` and `Content-Length` are added when it is sent."""
+    """A response: status, body and headers; `Date` and `Content-Length` are added when it is sent."""
 
     status: int
     body: bytes = b""
     headers: dict[str, str] = field(default_factory=lambda: {"Content-Type": "application/json"})
 
     def with_header(self, name: str, text: str | None) -> Reply:
-        """The same with that header, if there is a text."""
+        """A copy with that header; unchanged if `text` is `None`."""
         return self if text is None else replace(self, headers={**self.headers, name: text})
 
 
 def as_json(answer: Any) -> bytes:
-    """The bytes of an answer as the cloud writes it."""
+    """The bytes of an answer as the cloud sends it."""
     return json.dumps(answer, separators=(",", ":"), ensure_ascii=False).encode()
 
 
@@ -52,41 +52,41 @@ Violation = Literal["too_soon", "overlap"]
 
 
 class Judge:
-    """Sees each request of an account start and end; times are seconds on any steady clock."""
+    """Enforces an account's rate limit; times are seconds of a monotonic clock."""
 
     def __init__(self, limit: Limit) -> None:
         self._limit = limit
         self._in_flight = 0
-        self._shut_until = float("-inf")
+        self._closed_until = float("-inf")
 
     def start(self, at: float) -> Violation | None:
-        """Judges a request that starts now. A rejected one must be ended like any other."""
+        """Whether a request that starts now violates the limit. Every request must be ended."""
         self._in_flight += 1
         if self._limit.style == "none":
             return None
         if self._limit.style == "strict" and self._in_flight > 1:
             return "overlap"
-        if at < self._shut_until:
+        if at < self._closed_until:
             return "too_soon"
-        self._shut_until = at + self._limit.limit_s
+        self._closed_until = at + self._limit.limit_s
         return None
 
     def end(self, at: float) -> None:
-        """The answer has left. Strict: the gap counts from here, whatever the answer said."""
+        """Ends a request. Strict: the next one must wait from here, also after a rejection."""
         self._in_flight -= 1
         if self._limit.style == "strict":
-            self._shut_until = at + self._limit.limit_s
+            self._closed_until = at + self._limit.limit_s
 
 
 _STATISTICS = "/v2/statistics/power-consumption"
 EM, EM3 = f"{_STATISTICS}/em-1p", f"{_STATISTICS}/em-3p"
 PLAIN, OVERALL = _STATISTICS, f"{_STATISTICS}/overall"
 PATHS = frozenset({EM, EM3, PLAIN, OVERALL})
-"""What the cloud answers by GET. All else is 404, and so is the legacy `/statistics/emeter/consumption`."""
+"""The paths of GET requests. All others are 404, also the legacy `/statistics/emeter/consumption`."""
 
 
 def is_statistics(request: web.BaseRequest) -> bool:
-    """Whether the cloud knows what is requested."""
+    """Whether the request is one of the statistics API."""
     return request.method == "GET" and request.path in PATHS
 
 
@@ -103,7 +103,7 @@ def account_of(scenario: Scenario, request: web.BaseRequest) -> Account | None:
 
 
 def rejection(limit: Limit) -> Reply:
-    """The refusal of a request that violates the rate limit."""
+    """The response to a request that violates the rate limit."""
     reply = MAX_REQ if limit.answer == "max_req" else TOO_MANY
     return reply.with_header("Retry-After", limit.retry_after)
 
@@ -111,7 +111,7 @@ def rejection(limit: Limit) -> Reply:
 def answer(
     scenario: Scenario, account: Account | None, path: str, query: Query, now: datetime
 ) -> Answer | Reply:
-    """The day, or the refusal that says why there is none."""
+    """The answer, or an error response."""
     if account is None:
         return BAD_KEY
     if path == OVERALL:
@@ -132,7 +132,7 @@ def answer(
 
 
 def _other_type(device: Device, query: Query, scenario: Scenario, now: datetime) -> Answer | Reply:
-    """Asked at the endpoint of another kind of device: nobody knows what comes, so it is an option."""
+    """The answer of the endpoint of another kind of device; unknown of the real cloud, so an option."""
     if device.other_type == "error":
         return WRONG_PARAMETERS
     if device.other_type == "empty":
@@ -145,5 +145,5 @@ def _other_type(device: Device, query: Query, scenario: Scenario, now: datetime)
 def _checked(render: Callable[[], Answer]) -> Answer | Reply:
     try:
         return render()
-    except ValueError:  # the parameters name no span of time
+    except ValueError:  # the parameters are no span of time
         return WRONG_PARAMETERS

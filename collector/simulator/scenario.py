@@ -1,8 +1,8 @@
 """What is simulated: accounts, their devices, their rate limits, and the latency of the server.
 
-Every field is an option of the scenario file under the same name (`scenario_file` reads it);
-tests/unit/simulator/every_variant.toml shows each one. Instants are aware; a `LocalTime` is local to the
-device where it names no offset.
+Every field is an option of the scenario file with the same name (`scenario_file` reads it);
+tests/unit/simulator/every_variant.toml shows each one. Instants are aware; a `LocalTime` without an offset is
+local to the device.
 """
 
 from __future__ import annotations
@@ -20,15 +20,15 @@ from collector.simulator.truth import GRID, SOLAR, Energy, phases, truth
 LocalTime = date | datetime
 
 _ZONE = "Europe/Dublin"
-_zone = lru_cache(maxsize=64)(zone_named)  # a device asks for each hour that it renders
+_zone = lru_cache(maxsize=64)(zone_named)  # called for each hour of an answer
 
 
 @dataclass(frozen=True, slots=True)
 class Limit:
-    """How an account's requests are judged.
+    """An account's rate limit.
 
-    `lax`: starts must be `limit_s` apart. `strict`: one at a time, and `limit_s` from the end of the
-    last answer, rejected ones included. `retry_after` is sent as it stands, sense or nonsense.
+    `lax`: starts must be `limit_s` apart. `strict`: one at a time, and `limit_s` after the end of the
+    last answer, rejected ones included. `retry_after` is sent unchanged, valid or not.
     """
 
     style: Literal["none", "lax", "strict"] = "lax"
@@ -41,7 +41,7 @@ class Limit:
 class Hole:
     """Hours in `[since, until)` that the cloud does not have, on one channel or on all.
 
-    It closes at the simulated instant `heals_at`, or never.
+    The cloud has them from the simulated instant `heals_at` on, or never.
     """
 
     since: LocalTime
@@ -63,7 +63,7 @@ class Revision:
 
 @dataclass(frozen=True, slots=True)
 class Shrink:
-    """From the instant `at` on, days in `[since, until)` answer with their first `rows` hours only."""
+    """From the instant `at` on, answers for days in `[since, until)` have only their first `rows` hours."""
 
     at: datetime
     since: date
@@ -73,12 +73,12 @@ class Shrink:
 
 @dataclass(frozen=True, slots=True)
 class Device:
-    """One meter, and which of the variants of the API its answers play."""
+    """One meter, and the variants of the API in its answers."""
 
     id: str
     kind: Literal["em", "3em"] = "em"
     timezone: str = _ZONE
-    counts: Literal["grid", "solar"] = "grid"  # a 3em is one or the other, an em has a clamp for each
+    counts: Literal["grid", "solar"] = "grid"  # of a 3em; an em has a clamp for each
     installed_since: date | None = None
     before_install: Literal["empty", "missing"] = "empty"
     spring: Literal["missing", "nulls", "absent", "zeros"] = "missing"
@@ -90,13 +90,13 @@ class Device:
     tariffs: int = 0
     tariff_zero: Literal["none", "rest", "copy"] = "none"
     stamps: Literal["local", "utc"] = "local"
-    says_timezone: str | None = None  # the body names this zone, whatever zone the rows are in
-    sum_of_gaps: Literal["rest", "missing"] = "rest"  # a 3em's `sum` where one phase is missing
-    other_type: Literal["empty", "error", "nesting"] = "empty"  # asked at the endpoint of another kind
-    totals: Literal["day", "refused", "month"] = "day"  # how a long `custom` span is answered
-    total_stamps: Literal["local", "utc_midnight"] = "local"  # where the rows by the day begin
+    says_timezone: str | None = None  # the zone in the body, independent of the rows
+    sum_of_gaps: Literal["rest", "missing"] = "rest"  # a 3em's `sum` if one phase is missing
+    other_type: Literal["empty", "error", "nesting"] = "empty"  # requested at the endpoint of another kind
+    totals: Literal["day", "refused", "month"] = "day"  # the answer to a long `custom` span
+    total_stamps: Literal["local", "utc_midnight"] = "local"  # when daily rows begin
     empty_totals: Literal["as_hours", "zeros", "missing", "absent"] = "as_hours"  # of a day without data
-    hours_kept_since: date | None = None  # older days have totals and no hours any more
+    hours_kept_since: date | None = None  # older days have only totals
     hole: tuple[Hole, ...] = ()
     revision: tuple[Revision, ...] = ()
     shrink: tuple[Shrink, ...] = ()
@@ -108,15 +108,15 @@ class Device:
 
     @property
     def channels(self) -> int:
-        """How many channels count here: two clamps or three phases."""
+        """The number of channels: two clamps or three phases."""
         return 2 if self.kind == "em" else 3
 
     def energy(self, channel: int, ts: int) -> Energy:
-        """What really flowed there in the hour that starts at `ts`: a clamp's or a phase's."""
+        """The true energy of a clamp or phase in the hour that starts at `ts`."""
         return truth(self.id, channel, ts) if self.kind == "em" else phases(self.id, self._side, ts)[channel]
 
     def total(self, ts: int) -> Energy:
-        """What the whole device counts: `sum` of a 3em, the grid clamp of an em."""
+        """The true total of the device in that hour: `sum` of a 3em, the grid clamp of an em."""
         return truth(self.id, self._side, ts)
 
     @property
@@ -126,7 +126,7 @@ class Device:
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """One key, what it opens, and how fast it may ask."""
+    """One key, its devices and its rate limit."""
 
     name: str
     auth_key: str = field(repr=False)
@@ -155,8 +155,8 @@ class Scenario:
     def default(cls, today: date | None = None) -> Scenario:
         """One account with a two-clamp meter and a pair of three-phase ones.
 
-        The meters were installed three years before `today`; without it, longer ago than is kept. They are in
-        UTC where this machine has no time-zone data.
+        The meters were installed three years before `today`; without it, before the oldest day that is kept.
+        They are in UTC if this machine has no time-zone data.
         """
         zone = _ZONE if known_zone(_ZONE) else "UTC"
         since = today - timedelta(days=3 * 365) if today else None

@@ -1,4 +1,4 @@
-"""A scenario file: TOML to a `Scenario`, all problems at once."""
+"""Reads a scenario file (TOML) into a `Scenario`; reports all problems at once."""
 
 from __future__ import annotations
 
@@ -24,12 +24,13 @@ _SECRET = frozenset({"auth_key"})
 
 
 class _Wrong(Exception):
-    """A value that does not fit its field; the text says what would."""
+    """A value that does not fit its field; the text says what is expected."""
 
 
 def build(cls: type[_T], table: dict[str, Any], where: str, problems: list[Problem]) -> _T | None:
-    """The table as a `cls`. Problems are appended, and what had one is left at its default, so that
-    the rest can be checked further; None where a field without a default is missing or wrong.
+    """The table as a `cls`. Problems are appended; wrong fields get their default, so that all is checked.
+
+    `None` if a field without a default is missing or wrong.
     """
     hints = get_type_hints(cls)
     names = {_KEYS.get(each.name, each.name): each for each in fields(cls)}  # type: ignore[arg-type]
@@ -110,11 +111,11 @@ def _of_type(raw: Any, wanted: type, name: str) -> Any:
 
 
 _DEVICE_ID = re.compile(r"[0-9a-f]{6}|[0-9a-f]{12}")
-_KEY = re.compile(r"[!-~]{8,512}")  # real ones are letters and digits; tests take awkward ones, too
+_KEY = re.compile(r"[!-~]{8,512}")  # real ones are letters and digits; tests also use others
 
 
 def parse(text: str) -> Scenario:
-    """The scenario that the file describes; `SettingsError` with every problem that it has."""
+    """The scenario of the file. Raises `SettingsError` with all its problems."""
     problems: list[Problem] = []
     scenario = read(Scenario, text, problems)
     if problems or scenario is None:
@@ -136,7 +137,7 @@ def read(cls: type[_S], text: str, problems: list[Problem]) -> _S | None:
 
 
 def problems_of(scenario: Scenario) -> list[Problem]:
-    """What is wrong with a scenario that has the right types, wherever it was made."""
+    """The wrong values of a scenario whose types are right."""
     return [
         *_numbers(scenario),
         *_repeated("account.name", [account.name for account in scenario.account]),
@@ -186,7 +187,7 @@ def _device(device: Device) -> Iterator[Problem]:
 
 
 def header_problems(name: str, text: str | None) -> Iterator[Problem]:
-    """Whether the text cannot be sent as a header."""
+    """A problem if the text cannot be sent as a header."""
     if text is not None and not text.isprintable():
         yield Problem(name, repr(text), "would break out of its header")
 

@@ -29,22 +29,22 @@ from collector.simulator.truth import chance
 HOST = "127.0.0.1"
 
 Respond = Callable[[web.BaseRequest, Account | None, Violation | None], Awaitable[web.StreamResponse]]
-"""Sends the response to a request and returns it. The account is None where the request has no known key or
-is for no statistics; the violation is what the account's rate limit holds against the request."""
+"""Sends the response to a request and returns it. The account is None if the key is unknown or the path is
+not one of the API; the violation is that of the account's rate limit."""
 
 
 class Simulator:
-    """Plays one scenario at a time, from entering until leaving the context.
+    """Serves one scenario at a time while the context is open.
 
     `clock` overrides the scenario's own; `port` 0 takes any free one. `respond` replaces the method of that
-    name: the tests' faults enter there. Gaps between requests are measured on the loop's clock.
-    `SettingsError` where the scenario is wrong, `OSError` where the port is taken.
+    name, for the faults of the tests. Intervals between requests are measured in loop time.
+    Raises `SettingsError` if the scenario is wrong, `OSError` if the port is in use.
     """
 
     def __init__(
         self, scenario: Scenario, clock: Clock | None = None, port: int = 0, respond: Respond | None = None
     ) -> None:
-        self._scenario = _sound(scenario)
+        self._scenario = _checked(scenario)
         self._clock = clock
         self._port = port
         self._respond = respond or self.respond
@@ -70,7 +70,7 @@ class Simulator:
 
     @property
     def scenario(self) -> Scenario:
-        """What is played."""
+        """The current scenario."""
         return self._scenario
 
     @property
@@ -79,20 +79,20 @@ class Simulator:
         return (self._clock or wall_clock)()
 
     def play(self, scenario: Scenario) -> None:
-        """Continues with another scenario, its rate limits open. Its `now`, if any, is set."""
-        self._scenario = _sound(scenario)
+        """Continues with another scenario and fresh rate limits. Its `now`, if any, is set."""
+        self._scenario = _checked(scenario)
         self.open_limits()
         if scenario.now is not None or scenario.speed != 1.0:
             self.set_clock(scenario.now or self.now, scenario.speed)
 
     def set_clock(self, now: datetime, speed: float = 1.0) -> None:
-        """Simulated time goes on from there, `speed` seconds for each second of the loop; 0 stands still."""
+        """Simulated time continues at `now`, `speed` seconds for each second of the loop; 0 stops it."""
         timer = asyncio.get_running_loop().time
         started_at = timer()
         self._clock = lambda: now + timedelta(seconds=(timer() - started_at) * speed)
 
     def open_limits(self) -> None:
-        """Forgets the requests that the rate limits have seen."""
+        """Resets the rate limits."""
         self._judges = {account.name: Judge(account.limit) for account in self._scenario.account}
 
     async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
@@ -109,13 +109,13 @@ class Simulator:
     async def respond(
         self, request: web.BaseRequest, account: Account | None, violation: Violation | None
     ) -> web.StreamResponse:
-        """Sends what the cloud answers."""
+        """Sends the answer to a request."""
         return await self.send(request, await self.answer(request, account, violation))
 
     async def answer(
         self, request: web.BaseRequest, account: Account | None, violation: Violation | None
     ) -> Answer | Reply:
-        """What the cloud answers, after the scenario's latency."""
+        """The answer to a request, after the scenario's latency."""
         if not api.is_statistics(request):
             return api.NOT_FOUND
         scenario, now = self._scenario, self.now
@@ -128,7 +128,7 @@ class Simulator:
         return api.answer(scenario, account, request.path, request.query, now)
 
     async def send(self, request: web.BaseRequest, answer: Answer | Reply) -> web.StreamResponse:
-        """Sends an answer, dated by the simulated clock where it names no date of its own."""
+        """Sends an answer, with the simulated time as `Date` unless it has one."""
         reply = answer if isinstance(answer, Reply) else Reply(200, api.as_json(answer))
         date = format_datetime(self.now.replace(microsecond=0), usegmt=True)
         headers = {"Server": "simulator", "Date": date, **reply.headers}
@@ -138,7 +138,7 @@ class Simulator:
         return response
 
 
-def _sound(scenario: Scenario) -> Scenario:
+def _checked(scenario: Scenario) -> Scenario:
     problems = problems_of(scenario)
     if problems:
         raise SettingsError(problems)
@@ -146,21 +146,21 @@ def _sound(scenario: Scenario) -> Scenario:
 
 
 class _Server:
-    """aiohttp's low-level server: has every request handled by `handle`, from `open` until `close`."""
+    """aiohttp's low-level server: calls `handle` for every request, from `open` until `close`."""
 
     def __init__(self, handle: Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]) -> None:
         self._handle = handle
         self._connections: set[_Connection] = set()
 
     async def open(self, host: str, port: int) -> int:
-        """Listens; the port, which is any free one for 0. `OSError` where it is taken."""
+        """Listens; returns the port, any free one for 0. Raises `OSError` if it is in use."""
         http, loop = web.Server(self._answer), asyncio.get_running_loop()
         self._listening = await loop.create_server(lambda: _Connection(http, self._connections), host, port)
         bound: int = self._listening.sockets[0].getsockname()[1]
         return bound
 
     async def close(self) -> None:
-        """Resets every connection, and returns when nothing answers any more."""
+        """Resets all connections, and returns when no request is being answered."""
         self._listening.close()
         lives = [connection.life for connection in self._connections if connection.life is not None]
         for connection in self._connections:
@@ -176,9 +176,9 @@ class _Server:
 
 
 class _Connection(web.RequestHandler):
-    """aiohttp's, but a hang-up cancels the answering (not every release does), and no access is logged.
+    """aiohttp's, but a closed connection cancels its handler (not in every release), without access log.
 
-    An idle connection is kept for ever: virtual time may pass in leaps of days.
+    An idle connection is kept for ever: virtual time may jump by days.
     """
 
     def __init__(self, server: web.Server, connections: set[_Connection]) -> None:
@@ -201,13 +201,13 @@ class _Connection(web.RequestHandler):
     def handle_error(
         self, request: web.BaseRequest, status: int = 500, *others: Any, **more: Any
     ) -> web.StreamResponse:
-        """Nonsense from a client is a 400 (aiohttp would log it); a failure of our own is logged."""
+        """Answers an invalid request with 400 (aiohttp would log it); other failures are logged."""
         if status != HTTPStatus.BAD_REQUEST:
             return super().handle_error(request, status, *others, **more)
         return web.Response(status=status)
 
 
-_RESET_ON_CLOSE = struct.pack("ii", 1, 0)  # SO_LINGER with no time to linger: RST instead of FIN
+_RESET_ON_CLOSE = struct.pack("ii", 1, 0)  # SO_LINGER of 0 s: RST instead of FIN
 
 
 def reset(transport: asyncio.Transport | None) -> None:

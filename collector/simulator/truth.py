@@ -1,6 +1,6 @@
-"""What really flowed: the energy of any hour of any clamp, as a pure function.
+"""The true energy of any hour of any clamp, as a pure function.
 
-The simulator serves it, the tests hold what was stored against it. A house at longitude 0: a night
+The simulator serves it, the tests compare what was stored with it. A house at longitude 0: a night
 load of 150 to 400 Wh, peaks in the morning and in the evening, a roof that exports around noon on
 bright days. Only integers and plain float products: the same numbers on every machine.
 """
@@ -18,11 +18,11 @@ _DAY_S, _HOUR_S = 86_400, 3_600
 _WINTER_SOLSTICE_DAY = -10  # days since 1970-01-01
 _YEAR_DAYS = 365.2425
 _ROOF_WH = 3_600.0  # the best hour of a bright midsummer day
-_EXPORT_COVERS_ALL = 2.5  # a roof this many times the load leaves nothing to import
+_EXPORT_COVERS_ALL = 2.5  # with so many times the load nothing is imported
 
 
 class Energy(NamedTuple):
-    """One hour of one channel: Wh with two decimals, two columns, not netted, never negative."""
+    """One hour of one channel: both directions in Wh with two decimals, not netted, never negative."""
 
     consumption: Decimal
     reversed: Decimal
@@ -35,8 +35,8 @@ NOTHING = Energy(Decimal("0.00"), Decimal("0.00"))
 def truth(device_id: str, channel: int, ts: int) -> Energy:
     """The hour that starts at epoch seconds `ts`: channel 0 is the grid, any other one solar.
 
-    The grid's `consumption` is import and its `reversed` export. Zeros are real and frequent:
-    no sun at night, no import at a bright noon.
+    The grid's `consumption` is import and its `reversed` export. True zeros are frequent: no sun at
+    night, no import at a bright noon.
     """
     solar = _solar_wh(device_id, ts)
     if channel != GRID:
@@ -44,7 +44,7 @@ def truth(device_id: str, channel: int, ts: int) -> Energy:
     load = _load_wh(device_id, ts)
     if solar > load * _EXPORT_COVERS_ALL:
         return Energy(NOTHING.consumption, _wh(solar - load))
-    # Clouds pass within the hour: some is bought although more was made than used.
+    # Clouds pass within the hour: some is imported although more was produced than used.
     passing = 0.1 * load * chance(f"cloud/{device_id}/{ts}") if solar > 0 else 0.0
     return Energy(_wh(max(load - solar, 0.0) + passing), _wh(max(solar - load, 0.0)))
 
@@ -59,7 +59,7 @@ def phases(device_id: str, channel: int, ts: int) -> tuple[Energy, Energy, Energ
 
 
 def split(energy: Energy, parts: int, ts: int) -> list[Energy]:
-    """Cuts an hour into so many parts, uneven and exact: what a time-of-use tariff does to it."""
+    """Splits an hour into uneven parts that add up exactly, as a time-of-use tariff does."""
     rest, cut = energy, []
     for number in range(parts - 1):
         part = _share(rest, Decimal((ts // _HOUR_S + number) % 7 + 1) / 10)
@@ -79,7 +79,7 @@ def subtract(one: Energy, other: Energy) -> Energy:
 
 
 def portion(energy: Energy, elapsed: float) -> Energy:
-    """What of the hour has flowed when that part of it, 0 to 1, has passed."""
+    """The energy when the part `elapsed` (0 to 1) of the hour has passed."""
     return _share(energy, Decimal(elapsed))
 
 
@@ -95,7 +95,7 @@ def _solar_wh(device_id: str, ts: int) -> float:
     half_day_h = 4 + 4.25 * summer
     from_noon = ((ts % _DAY_S + _HOUR_S / 2) / _HOUR_S - 12.4) / half_day_h
     bell = max(0.0, 1 - from_noon * from_noon)
-    # One sky for all: the pair of a grid meter and a roof meter sees the same weather.
+    # One sky for all devices: a grid meter and a roof meter have the same weather.
     sky = 0.12 + 0.88 * chance(f"sky/{day}")
     flicker = 0.75 + 0.25 * chance(f"flicker/{ts}")
     panels = 0.95 + 0.05 * chance(f"panels/{device_id}/{ts}")
@@ -117,5 +117,5 @@ def _wh(value: float) -> Decimal:
 
 
 def chance(name: str) -> float:
-    """A number from 0 up to 1 that depends on the name alone."""
+    """A number in `[0, 1)` that depends only on the name."""
     return int.from_bytes(blake2b(name.encode(), digest_size=6).digest(), "big") / 2**48

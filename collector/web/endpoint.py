@@ -1,4 +1,4 @@
-"""The local page: `/healthz`, `/metrics`. Energy data shows when people are at home, so it is careful."""
+"""The local page: `/healthz`, `/metrics`. Careful, because energy data shows when people are at home."""
 
 from __future__ import annotations
 
@@ -17,17 +17,15 @@ from collector import __version__, logs
 from collector.status import Listen, State, Status
 from collector.web.metrics import CONTENT_TYPE, exposition
 
-_LIFE_S = 10.0  # for the whole connection: a client that sends or reads byte by byte gets no more
-_MOST_BYTES = (
-    16 * 1024
-)  # that it may send: a request has no body, and older releases take any number of headers
+_LIFE_S = 10.0  # for the whole connection, also of a client that sends or reads byte by byte
+_MOST_BYTES = 16 * 1024  # of a request: it has no body, but older releases accept any number of headers
 _MOST_AT_ONCE = 32
 
 
 class Connection(web.RequestHandler):
-    """aiohttp's, but it ends after one answer, 10 s or 16 kB, and 32 of them at once are enough.
+    """aiohttp's, limited to one answer, 10 s and 16 kB, and to 32 connections at once.
 
-    Nothing is logged: who looks for open ports must not fill the journal.
+    Nothing is logged: port scans must not fill the journal.
     """
 
     def __init__(self, server: web.Server) -> None:
@@ -39,7 +37,7 @@ class Connection(web.RequestHandler):
         self.life: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
-        """aiohttp's loop over the requests, as a task."""
+        """Runs aiohttp's loop over the requests; keeps its task."""
         self.life = asyncio.current_task()
         await super().start()
 
@@ -64,17 +62,17 @@ class Connection(web.RequestHandler):
             self.life.cancel()
 
     def abort(self) -> None:
-        """Ends it at once, whatever is under way."""
+        """Ends the connection at once."""
         if self.transport is not None:
             self.transport.abort()
 
     def handle_error(
         self, request: web.BaseRequest, status: int = 500, *args: Any, **more: Any
     ) -> web.StreamResponse:
-        """Nonsense from a client is a 400 and nothing to log; a failure of our own is."""
+        """Answers an invalid request with 400 and logs nothing; other failures are logged."""
         if status != HTTPStatus.BAD_REQUEST:
             return super().handle_error(request, status, *args, **more)
-        response = web.Response(status=status, text="this is not a request\n")
+        response = web.Response(status=status, text="invalid request\n")
         response.force_close()
         return response
 
@@ -83,7 +81,7 @@ Now = Callable[[], Status | None]
 """The service's status, judged now; `None` before there is one."""
 
 _AGAIN_S = 60.0
-_INDEX = "shelly-collector\n\n/healthz  how it is, as JSON: status 200 or 503\n/metrics  for Prometheus\n"
+_INDEX = "shelly-collector\n\n/healthz  state as JSON: status 200 or 503\n/metrics  for Prometheus\n"
 _PLAIN = "text/plain; charset=utf-8"
 _LOCAL_NAMES = ("localhost", "127.0.0.1", "[::1]")
 
@@ -92,8 +90,8 @@ _log = logs.get_logger("web")
 
 @asynccontextmanager
 async def serving(listen: Listen, status_now: Now) -> AsyncIterator[None]:
-    """Answers there while the context is open. Where the address is taken, or not there yet, it logs that
-    once and tries again every minute.
+    """Serves the page at that address while the context is open. If the address is in use or does not exist
+    yet, that is logged once and tried again every minute.
     """
     page = _Page(listen, status_now)
     trying = None if await page.open() else asyncio.create_task(page.keep_trying())
@@ -116,7 +114,7 @@ class _Page:
         self._logged = ""
 
     async def open(self) -> bool:
-        """Whether it listens now."""
+        """Tries to listen; returns whether it does."""
         loop = asyncio.get_running_loop()
         try:
             self._listening = await loop.create_server(
@@ -133,14 +131,14 @@ class _Page:
         return True
 
     async def keep_trying(self) -> None:
-        """A network that comes after the boot, or a program that leaves the port, is not missed."""
+        """Tries every minute: the network may come up later, or the port become free."""
         while True:
             await asyncio.sleep(_AGAIN_S)
             if await self.open():
                 return
 
     async def close(self) -> None:
-        """Ends every connection, and returns when nothing answers any more."""
+        """Ends all connections, and returns when no request is being answered."""
         if self._listening is not None:
             self._listening.close()
         connections = [each for each in self._http.connections if isinstance(each, Connection)]
@@ -161,8 +159,8 @@ class _Page:
     def _reply(self, request: web.BaseRequest) -> tuple[int, str, str]:
         """Status, content type and text."""
         if self._names is not None and bare_host(request.headers.get("Host")) not in (None, *self._names):
-            # A web page whose name an attacker has turned to this address uses that name.
-            return HTTPStatus.FORBIDDEN, _PLAIN, "ask for localhost or 127.0.0.1, not for another name\n"
+            # DNS rebinding: a web page whose name was redirected to this address sends that name.
+            return HTTPStatus.FORBIDDEN, _PLAIN, "use the host name localhost or 127.0.0.1\n"
         if request.method not in ("GET", "HEAD"):
             return HTTPStatus.METHOD_NOT_ALLOWED, _PLAIN, "only GET and HEAD\n"
         if request.path == "/healthz":
@@ -172,7 +170,7 @@ class _Page:
             return HTTPStatus.OK, CONTENT_TYPE, exposition(self._status_now())
         if request.path == "/":
             return HTTPStatus.OK, _PLAIN, _INDEX
-        return HTTPStatus.NOT_FOUND, _PLAIN, "there is /healthz and /metrics\n"
+        return HTTPStatus.NOT_FOUND, _PLAIN, "not found; try /healthz or /metrics\n"
 
 
 def health_of(status: Status | None) -> tuple[int, dict[str, Any]]:
@@ -200,7 +198,7 @@ def health_of(status: Status | None) -> tuple[int, dict[str, Any]]:
 
 
 def allowed_names(host: str) -> tuple[str, ...] | None:
-    """The hosts that a request may name; `None` for any: who listens for others knows by which names."""
+    """The host names that a request may use; `None` for any, unless `host` is a loopback address."""
     address = ip_address(host)
     if not address.is_loopback:
         return None
@@ -208,7 +206,7 @@ def allowed_names(host: str) -> tuple[str, ...] | None:
 
 
 def bare_host(header: str | None) -> str | None:
-    """A `Host` header without its port, in lower case; `None` where there is none (HTTP/1.0)."""
+    """A `Host` header without its port, in lower case; `None` if there is none (HTTP/1.0)."""
     if header is None:
         return None
     host, colon, port = header.strip().lower().rpartition(":")

@@ -1,6 +1,6 @@
 """Metrics: the status in Prometheus's text format, version 0.0.4. Pure.
 
-What is not known has no sample: a zero would be a lie, and NaN makes every alarm rule silent.
+Unknown values have no sample: a zero would be wrong, and NaN never triggers an alarm rule.
 """
 
 from __future__ import annotations
@@ -48,11 +48,11 @@ METRICS: dict[str, Metric] = {
         ("account",), "the interval between two requests, as adapted to rejections"
     ),
 }
-"""The names of everything that is measured. Stable: people build alarms on them."""
+"""All metrics by name. The names are stable: people build alarms on them."""
 
 
 def exposition(status: Status | None) -> str:
-    """Everything that is measured; nothing before the first status."""
+    """All metrics as text; empty before the first status."""
     lines: dict[str, list[str]] = {name: [] for name in METRICS}
     for name, value, labels in _samples(status) if status else ():
         if value is not None:
@@ -84,7 +84,7 @@ def _meter_samples(name: str, meter: MeterStatus) -> Iterator[Sample]:
     yield "newest_hour_age_seconds", meter.age_s, labels
     yield "newest_hour_timestamp_seconds", meter.newest_hour, labels
     yield "last_success_timestamp_seconds", meter.answered_at, labels
-    # Before the first hour nobody knows since when there is one: nothing is missing, or everything.
+    # Before the first hour it is unknown since when hours should exist.
     yield "missing_hours", None if meter.newest_hour is None else meter.missing_hours, labels
     yield "expiring_days", meter.expiring_days, labels
 

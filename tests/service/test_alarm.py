@@ -34,7 +34,7 @@ async def live(alarm: Alarm, *states: str, step_s: float = 30.0) -> None:
         await asyncio.sleep(step_s)
 
 
-async def test_the_monitor_hears_the_start_and_then_every_hour_that_all_is_well() -> None:
+async def test_the_monitor_receives_the_start_and_then_every_hour_that_all_is_well() -> None:
     """No ping while nobody knows yet how it is."""
     async with monitor() as told:
         alarm = Alarm(Pinger(told.url), None, None)
@@ -47,7 +47,7 @@ async def test_the_monitor_hears_the_start_and_then_every_hour_that_all_is_well(
         await alarm.close()
 
 
-async def test_a_change_is_heard_at_once_and_every_hour_as_long_as_it_lasts() -> None:
+async def test_a_change_is_pinged_at_once_and_every_hour_as_long_as_it_lasts() -> None:
     """Fail, fail, and back."""
     async with monitor() as told:
         alarm = Alarm(Pinger(told.url), None, None)
@@ -77,7 +77,7 @@ async def test_a_ping_that_did_not_arrive_is_sent_again_soon() -> None:
         await alarm.close()
 
 
-async def test_a_monitor_that_hangs_is_asked_one_ping_at_a_time() -> None:
+async def test_a_monitor_that_hangs_gets_one_ping_at_a_time() -> None:
     """Nothing piles up, and a stop does not wait for it."""
     loop = asyncio.get_running_loop()
     async with monitor() as told:
@@ -135,7 +135,7 @@ async def test_each_meter_has_changes_of_its_own() -> None:
     await alarm.close()
 
 
-async def test_what_an_earlier_process_said_is_where_a_change_begins() -> None:
+async def test_a_change_begins_at_the_state_of_an_earlier_process() -> None:
     """A restart tells nothing twice, and a change that came with it is told."""
     told = Told()
     before = status_of(meters={"house": meter_status("offline"), "barn": meter_status("good")})
@@ -163,7 +163,7 @@ def test_the_words_say_what_and_why() -> None:
     ]
 
 
-async def test_without_settings_nobody_is_told() -> None:
+async def test_without_settings_nothing_is_sent() -> None:
     """Nothing is started, nothing has to end."""
     alarm = alarm_for(Alarms(), None)
     before = asyncio.all_tasks()
@@ -173,7 +173,7 @@ async def test_without_settings_nobody_is_told() -> None:
     await alarm.close()
 
 
-async def test_settings_name_whom_to_tell() -> None:
+async def test_settings_name_the_receivers() -> None:
     """A URL and a command."""
     async with monitor() as told:
         alarm = alarm_for(Alarms(told.url, ("/bin/true",)), None)

@@ -117,7 +117,7 @@ async def test_a_part_that_may_be_a_copy_is_never_added_silently(
 async def test_an_hour_that_cannot_be_is_left_out_and_reported_and_had_later(
     kind: str, tmp_path: Path, log_lines: io.StringIO
 ) -> None:
-    """Bug: one such number cost the other 23 hours. The day is partial, and asked for again."""
+    """Bug: one such number cost the other 23 hours. The day is partial, and requested again."""
     device, fault = Device(DEVICE), Fault(kind, days=(DAY,), channel=0, times=1)
     async with world(cloud_of(device, fault=(fault,)), tmp_path, AFTER_SPRING) as here:
         await here.backfill(12)
@@ -207,7 +207,7 @@ async def test_a_revised_value_wins_once_and_is_reported(tmp_path: Path, log_lin
 
 
 async def test_today_holds_the_hours_that_are_over_and_no_other(tmp_path: Path) -> None:
-    """Future hours, the hour under way even with a value, and a late last hour are not written."""
+    """Future hours, the hour in progress even with a value, and a late last hour are not written."""
     now = datetime(2026, 3, 20, 14, 5, tzinfo=UTC)
     device = Device(DEVICE, under_way="partial", late_minutes=8)
     async with world(cloud_of(device), tmp_path, now) as here:

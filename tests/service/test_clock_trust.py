@@ -38,7 +38,7 @@ def no_time_service(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
 async def test_a_wrong_clock_stores_nothing_and_the_right_one_works_at_once(
     skew: timedelta, tmp_path: Path, log_lines: io.StringIO
 ) -> None:
-    """Told once, no file; within a minute of the clock being set the work goes on, rightly."""
+    """Logged once, no file; within a minute of the clock being set the work continues, rightly."""
     archive = tmp_path / "archive"
     async with living(cloud_of(), archive, START, skew=skew, **SHALLOW) as service:
         await service.pass_time(minutes=60)
@@ -74,7 +74,7 @@ async def test_a_clock_that_the_time_service_has_set_is_trusted(
 
 
 @pytest.mark.parametrize("header", ["", "nonsense"])
-async def test_where_nobody_tells_the_time_the_newest_stored_day_bounds_it(
+async def test_where_there_is_no_time_source_the_newest_stored_day_bounds_it(
     header: str, tmp_path: Path, log_lines: io.StringIO
 ) -> None:
     """No time service and no `Date`: a clock before what is stored already is wrong."""

@@ -1,4 +1,4 @@
-"""Complete files that go, damaged ones that nobody can give again, and what of it the service says."""
+"""Complete files that disappear, damaged ones that cannot be fetched again, and what is logged."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ async def lives(archive: Path, start: datetime = START + timedelta(hours=1), **t
 async def test_complete_days_that_went_are_reported_once_and_collected_again(
     tmp_path: Path, log_lines: io.StringIO, tables: dict[str, Any]
 ) -> None:
-    """Bug: nobody saw that they had been there. Also where the service does not ask for them by itself."""
+    """Bug: nobody saw that they had been there. Also where the service does not request them by itself."""
     folder = await collected(tmp_path)
     (folder / f"{DAY}.jsonl").unlink()
     changed = folder / f"{DAY + timedelta(days=1)}.jsonl"
@@ -59,7 +59,7 @@ async def test_complete_days_that_went_are_reported_once_and_collected_again(
     assert inspect(folder, None, START + timedelta(days=1)).findings == ()
 
 
-async def test_a_day_that_went_while_the_service_runs_is_seen_with_its_next_round(
+async def test_a_day_that_went_while_the_service_runs_is_seen_with_its_next_scheduled_run(
     tmp_path: Path, log_lines: io.StringIO
 ) -> None:
     """And each time that it goes."""
@@ -76,7 +76,7 @@ async def test_a_day_that_went_while_the_service_runs_is_seen_with_its_next_roun
 async def test_a_day_that_went_and_that_the_cloud_forgot_is_never_called_never_collected(
     tmp_path: Path, log_lines: io.StringIO
 ) -> None:
-    """Bug: `history.lost` said so. Reported once, also over restarts; `verify` goes on naming it."""
+    """Bug: `history.lost` said so. Reported once, also over restarts; `verify` still names it."""
     folder = await collected(tmp_path)
     (folder / f"{DAY + timedelta(days=1)}.jsonl").unlink()
     for number in range(3):
@@ -106,7 +106,7 @@ async def test_a_day_that_the_cloud_forgets_after_it_went_is_reported_as_that(
     assert told == [(1, 0), (1, 1)]
 
 
-async def test_verify_fix_says_that_it_was_me(tmp_path: Path) -> None:
+async def test_verify_fix_accepts_deleted_files(tmp_path: Path) -> None:
     """The record of a day that somebody deleted on purpose is struck out, and nobody misses it any more."""
     folder = await collected(tmp_path)
     (folder / f"{DAY}.jsonl").unlink()

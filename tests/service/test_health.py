@@ -40,14 +40,14 @@ def judged(age_h: float | None, answered_h: float | None = 0.5, running_h: float
         (judged(None, answered_h=None, running_h=2), State.BROKEN),
     ],
 )
-def test_a_meter_that_is_offline_is_told_from_a_collector_that_is_broken(
+def test_a_meter_that_is_offline_is_distinguished_from_a_collector_that_is_broken(
     seen: MeterStatus, state: State
 ) -> None:
     """By whether the cloud still answers; and a service that has just started is given an hour."""
     assert seen.state is state
 
 
-def test_the_reason_says_what_to_look_at() -> None:
+def test_the_reason_names_what_to_check() -> None:
     """The meter, the trouble that the account is in, or that nothing runs."""
     assert "powered" in judged(27).reason
     assert judged(27, answered_h=9).reason == "no connection"
@@ -57,9 +57,7 @@ def test_the_reason_says_what_to_look_at() -> None:
 
 
 @given(st.integers(0, NOW * 2), st.none() | st.integers(0, NOW * 2), st.none() | st.integers(0, NOW * 2))
-def test_whatever_a_clock_says_an_age_is_never_negative(
-    newest: int, answered: int, running_since: int
-) -> None:
+def test_for_any_clock_an_age_is_never_negative(newest: int, answered: int, running_since: int) -> None:
     """A stored hour in the future is of a clock that was set back."""
     meter = MeterStatus(newest_hour=newest, answered_at=answered)
     age_s = judge(meter, "", running_since, NOW, POLICY).age_s
@@ -88,7 +86,7 @@ def test_several_meters_are_as_well_as_the_worst_of_them() -> None:
         (None, "no hour yet"),
     ],
 )
-def test_an_age_is_said_as_a_person_would(age_s: int | None, words: str) -> None:
+def test_an_age_is_written_as_a_person_would(age_s: int | None, words: str) -> None:
     assert age_in_words(age_s) == words
 
 

@@ -1,4 +1,4 @@
-"""The command for a change of health: real programs, what they are told, and how they end."""
+"""The command for a change of health: real programs, their environment, and how they end."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ async def until_done(told: Hook) -> None:
     await asyncio.wait_for(asyncio.shield(told._task), 20)
 
 
-async def test_the_command_is_told_what_changed_and_nothing_else(
+async def test_the_command_receives_what_changed_and_nothing_else(
     tmp_path: Path, log_lines: io.StringIO
 ) -> None:
     """Words as they are, no shell; a clean environment: no key, no credentials, no systemd socket."""
@@ -55,7 +55,7 @@ async def test_the_command_is_told_what_changed_and_nothing_else(
 
 
 async def test_an_age_that_nobody_knows_is_empty_and_odd_reasons_pass(tmp_path: Path) -> None:
-    """No NUL, no broken character ends the telling."""
+    """No NUL and no broken character stops the command."""
     told = Hook(script(tmp_path, 'echo "[$SHELLY_COLLECTOR_AGE_S][$SHELLY_COLLECTOR_REASON]" > told'))
     told.report(_CHANGE._replace(age_s=None, reason="a\0b \ud800 é"))
     await until_done(told)
@@ -70,10 +70,10 @@ async def test_an_age_that_nobody_knows_is_empty_and_odd_reasons_pass(tmp_path: 
         ("exit 1", "exit code 1", 1, ""),
     ],
 )
-async def test_a_command_that_fails_is_told(
+async def test_a_command_that_fails_is_logged(
     text: str, reason: str, code: int | None, output: str, tmp_path: Path, log_lines: io.StringIO
 ) -> None:
-    """Why, its code, and the first line that it said."""
+    """The reason, the exit code, and the first line of output."""
     told = Hook(script(tmp_path, text))
     told.report(_CHANGE)
     await until_done(told)
@@ -83,7 +83,7 @@ async def test_a_command_that_fails_is_told(
 
 
 @pytest.mark.parametrize("kind", ["missing", "not executable", "no program"])
-async def test_a_command_that_cannot_be_run_is_told(
+async def test_a_command_that_cannot_be_run_is_logged(
     kind: str, tmp_path: Path, log_lines: io.StringIO
 ) -> None:
     """And the next change is tried again."""
@@ -126,7 +126,7 @@ async def test_one_long_line_is_cut(tmp_path: Path, log_lines: io.StringIO) -> N
 
 
 async def test_a_child_that_stays_behind_with_the_output_holds_nobody(tmp_path: Path) -> None:
-    """What the command put into the background may live on; the command itself is over."""
+    """What the command put into the background may live on; the command itself has ended."""
     told = Hook(script(tmp_path, "sleep 30 & echo $! > child"))
     loop = asyncio.get_running_loop()
     began = loop.time()
@@ -137,7 +137,7 @@ async def test_a_child_that_stays_behind_with_the_output_holds_nobody(tmp_path: 
 
 
 async def test_one_command_at_a_time_and_of_each_meter_only_the_newest(tmp_path: Path) -> None:
-    """What came meanwhile is told as one change; what came and went is told not at all."""
+    """Several changes meanwhile are reported as one; a change and its reversal not at all."""
     text = (
         "[ -e busy ] && echo overlap >> told; touch busy\n"
         'echo "$SHELLY_COLLECTOR_METER $SHELLY_COLLECTOR_HEALTH_BEFORE $SHELLY_COLLECTOR_HEALTH" >> told\n'

@@ -1,4 +1,4 @@
-"""What the service says of itself is judged when somebody asks, also while its observer hangs."""
+"""The status is judged at each request, also while the observer hangs."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from tests.support.world import cloud_of
 
 @contextmanager
 def a_card_that_keeps_no_status(patch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Whoever writes down what the service says of itself hangs meanwhile; the day files are saved."""
+    """Writing the status hangs meanwhile; the day files are saved."""
     loop = asyncio.get_running_loop()
     assert isinstance(loop, VirtualTimeLoop)
     really = Path.write_text
@@ -43,7 +43,7 @@ def a_card_that_keeps_no_status(patch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("rare_looks")
-async def test_the_page_judges_when_it_is_asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_the_page_judges_at_each_request(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Bug: with the observer hung it answered 200, good and an age of an hour, after 40 hours."""
     with socket.create_server(("127.0.0.1", 0)) as unused:
         port = unused.getsockname()[1]

@@ -70,7 +70,7 @@ async def test_two_meters_into_one_folder(tmp_path: Path) -> None:
 
 
 async def test_two_meters_into_one_folder_that_has_no_mark_yet(tmp_path: Path) -> None:
-    """As earlier releases left it: three days that disagree are asked for, and no more."""
+    """As earlier releases left it: three days that disagree are requested, and no more."""
     async with world(two_meters(), tmp_path, NOW) as here:
         await here.backfill(8)
         shutil.rmtree(here.folder() / ".collector")
@@ -165,7 +165,7 @@ async def test_a_newer_format_is_refused_and_not_touched(tmp_path: Path) -> None
             assert everything_in(here.folder()) == before
 
 
-async def test_a_replaced_device_goes_on_where_the_old_one_ended(tmp_path: Path) -> None:
+async def test_a_replaced_device_continues_where_the_old_one_ended(tmp_path: Path) -> None:
     """From the day on which a person says so; what the old one counted stays as it is."""
     async with world(two_meters(), tmp_path, NOW) as here:
         await here.backfill(4)
@@ -502,7 +502,7 @@ async def test_while_the_cloud_is_down_an_archive_without_a_mark_waits(
 async def test_answers_that_cannot_be_used_say_nothing_of_the_files(
     tmp_path: Path, log_lines: io.StringIO
 ) -> None:
-    """The archive is neither taken over nor refused; each round tries again, with few requests."""
+    """The archive is neither taken over nor refused; each scheduled run tries again, with few requests."""
     written_by_the_older_utility(tmp_path / "house", Device(DEVICE), days=8)
     before = everything_in(tmp_path / "house")
     odd = Fault("wrong_interval", until=NOW + timedelta(hours=3))
@@ -517,7 +517,7 @@ async def test_answers_that_cannot_be_used_say_nothing_of_the_files(
 
 
 async def test_a_disk_that_is_not_mounted_is_no_new_archive(tmp_path: Path, log_lines: io.StringIO) -> None:
-    """The mount point is empty: nothing is begun on the card; once it is mounted, the work goes on."""
+    """The mount point is empty: nothing is begun on the card; once it is mounted, the work continues."""
     archive, disk = tmp_path / "mnt", tmp_path / "disk"
     remembered = Remembered(tmp_path / "known" / "archives.json")
     async with living(cloud_of(), archive, NOW, remembered=remembered, **SHALLOW) as service:

@@ -1,4 +1,4 @@
-"""An account that the cloud holds off for an hour, again and again: waited for as long as it says."""
+"""An account with hour-long rate-limit pauses, again and again: waited for as long as required."""
 
 from __future__ import annotations
 
@@ -18,9 +18,7 @@ from tests.support.world import cloud_of, records_of, world
 
 
 @pytest.mark.usefixtures("rare_looks")
-async def test_a_service_that_waits_as_it_was_told_is_not_stuck(
-    tmp_path: Path, log_lines: io.StringIO
-) -> None:
+async def test_a_service_that_waits_as_required_is_not_stuck(tmp_path: Path, log_lines: io.StringIO) -> None:
     """Bug: after three hours of such holds the watchdog ended it, and the new process forgot the wait."""
     held = Fault(
         "too_many_requests",
@@ -53,8 +51,8 @@ async def test_a_backfill_by_hand_does_not_wait_for_hours(
     assert _exit_code(report) == 69
 
 
-async def test_a_backfill_by_hand_that_is_held_in_its_middle_says_so(tmp_path: Path) -> None:
-    """What it has is there; the same command goes on."""
+async def test_a_backfill_by_hand_that_is_paused_in_its_middle_reports_it(tmp_path: Path) -> None:
+    """What it has is there; the same command continues."""
     fault = Fault("too_many_requests", retry_after="3600", since=START + timedelta(seconds=20))
     async with world(cloud_of(latency_s=1.0, fault=(fault,)), tmp_path, START) as here:
         report = await here.backfill(pacing={"min_interval_s": 1.05})
@@ -86,7 +84,7 @@ async def test_a_service_that_was_held_off_from_its_start_gave_no_reason(
             assert status is not None
             assert status.state == state
             reason = status.meters["house"].reason
-            assert re.fullmatch(r"the cloud asked to wait: request limit reached, until \d\d:\d\d", reason)
+            assert re.fullmatch(r"request limit reached: the cloud requires a pause until \d\d:\d\d", reason)
             told = next(line for line in reversed(service.told) if line.startswith("STATUS="))
             assert reason in told
             (account,) = status.accounts.values()

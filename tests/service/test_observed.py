@@ -1,4 +1,4 @@
-"""What a living service says of itself: its status, its status line, and changes of health."""
+"""The status of a running service, its status line, and changes of health."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ async def told(service: Living, log: io.StringIO, event: str) -> None:
     await service.pass_time(seconds=1)
 
 
-async def test_the_status_says_what_files_cannot(tmp_path: Path) -> None:
+async def test_the_status_has_what_files_cannot(tmp_path: Path) -> None:
     """Last success, requests of today, the next run; and the newest hour with its age."""
     async with living(cloud_of(), tmp_path, START, **SHALLOW) as service:
         await service.pass_time(minutes=20, seconds=10)
@@ -50,7 +50,7 @@ async def test_the_status_says_what_files_cannot(tmp_path: Path) -> None:
 
 
 async def test_requests_are_counted_from_midnight_and_over_a_restart(tmp_path: Path) -> None:
-    """A new process goes on with what the one before had counted of the day."""
+    """A new process continues with what the one before had counted of the day."""
     async with living(cloud_of(), tmp_path, START, **SHALLOW) as service:
         await service.pass_time(minutes=20)
         await service.stop()
@@ -77,7 +77,7 @@ async def test_a_restart_is_no_change_of_health(
     assert changes(log_lines) == []
 
 
-async def test_what_is_missing_is_counted_as_the_backfill_goes_on(tmp_path: Path) -> None:
+async def test_what_is_missing_is_counted_as_the_backfill_continues(tmp_path: Path) -> None:
     """Bug: it was counted once an hour, and three years seemed to be missing long after they were had."""
     tables: dict[str, Any] = {
         "schedule": {"backfill_days": 60, "refresh_jitter_s": 0},
@@ -101,7 +101,7 @@ async def test_a_refresh_that_changes_nothing_is_no_reason_to_write(tmp_path: Pa
 
 
 @pytest.mark.usefixtures("rare_looks")
-async def test_a_meter_that_is_offline_is_told_once_and_again_when_it_is_back(
+async def test_a_meter_that_is_offline_is_logged_once_and_again_when_it_is_back(
     tmp_path: Path, log_lines: io.StringIO
 ) -> None:
     """The cloud answers and has nothing newer: after 26 hours somebody should look."""
@@ -117,9 +117,7 @@ async def test_a_meter_that_is_offline_is_told_once_and_again_when_it_is_back(
         assert changes(log_lines) == [("good", "offline"), ("offline", "good")]
 
 
-async def test_a_trouble_says_what_to_do_about_its_very_reason(
-    tmp_path: Path, log_lines: io.StringIO
-) -> None:
+async def test_an_outage_has_advice_for_its_reason(tmp_path: Path, log_lines: io.StringIO) -> None:
     """Not only what helps with most outages: that is said where the reason has no cure of its own."""
     home = {
         "name": "home",
@@ -135,7 +133,7 @@ async def test_a_trouble_says_what_to_do_about_its_very_reason(
     assert trouble.cure == NO_WAY_CURE
 
 
-async def test_a_trouble_is_said_within_a_second_and_so_is_its_end(
+async def test_an_outage_is_shown_within_a_second_and_so_is_its_end(
     tmp_path: Path, log_lines: io.StringIO
 ) -> None:
     """Bug: only jobs that began or ended were news; the status named a refused key half a minute late."""
@@ -152,7 +150,7 @@ async def test_a_trouble_is_said_within_a_second_and_so_is_its_end(
 async def test_a_collector_that_cannot_work_is_broken_after_the_same_time(
     tmp_path: Path, log_lines: io.StringIO
 ) -> None:
-    """With the reason why; the last failure stays to be read when it is over."""
+    """With the reason why; the last failure stays to be read when it has ended."""
     fault = Fault("status_503", since=START + timedelta(hours=1), until=START + timedelta(hours=40))
     async with living(cloud_of(fault=(fault,)), tmp_path, START, **SHALLOW) as service:
         await service.pass_time(hours=10)
@@ -177,7 +175,7 @@ async def test_a_collector_that_cannot_work_is_broken_after_the_same_time(
 async def test_an_older_day_that_comes_first_after_an_outage_makes_no_meter_offline(
     tmp_path: Path, log_lines: io.StringIO
 ) -> None:
-    """The probe that ends an outage may ask for yesterday: that today is not there yet says nothing."""
+    """The probe that ends an outage may request yesterday: that today is not there yet says nothing."""
     fault = Fault("status_503", since=START + timedelta(hours=1), until=START + timedelta(hours=40))
     yesterday = (START - timedelta(days=1)).date()
     slow = Fault("stall", days=((START + timedelta(hours=40)).date(),), times=1, since=fault.until)
@@ -200,7 +198,7 @@ async def test_an_unknown_device_is_the_meters_last_failure(tmp_path: Path) -> N
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("rare_looks")
-async def test_days_that_the_cloud_will_forget_are_told_once_a_day(
+async def test_days_that_the_cloud_will_forget_are_logged_once_a_day(
     tmp_path: Path, log_lines: io.StringIO
 ) -> None:
     """A hole three years old: how many days, and which, before they are lost."""
@@ -245,7 +243,7 @@ async def test_too_many_open_files_end_nothing(tmp_path: Path, monkeypatch: pyte
 
 
 async def test_a_status_that_cannot_be_kept_stops_nothing(tmp_path: Path) -> None:
-    """A file in the way of its folder: the collecting goes on."""
+    """A file in the way of its folder: the collecting continues."""
     (tmp_path / ".collector").write_text("in the way")
     async with living(cloud_of(), tmp_path, START, **SHALLOW) as service:
         await service.pass_time(hours=2)

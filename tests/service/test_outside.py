@@ -1,4 +1,4 @@
-"""The service and those who are told: a page, a monitor and a command see the same, and hold up nothing."""
+"""Publishing the status: page, monitor and command get the same, and delay nothing."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def port() -> int:
 
 
 def tables(port: int, told: Monitor, command: tuple[str, ...] = (), **health: Any) -> dict[str, Any]:
-    """Everybody is told."""
+    """Page, monitor and command all get it."""
     return {
         "schedule": {"backfill_days": 2},
         "health": {"ping_url": told.url, "on_change": list(command), **health},
@@ -54,7 +54,7 @@ async def health(port: int) -> tuple[int, str, str]:
     return answer.status, body["state"], body["meters"]["house"]["reason"]
 
 
-async def test_a_meter_that_goes_offline_is_told_to_all_and_so_is_its_return(
+async def test_a_meter_that_goes_offline_is_reported_to_all_and_so_is_its_return(
     port: int, tmp_path: Path, log_lines: io.StringIO
 ) -> None:
     """The cloud answers and has nothing newer: 503, fail, the command; and back."""
@@ -99,7 +99,7 @@ async def test_a_meter_that_goes_offline_is_told_to_all_and_so_is_its_return(
 async def test_a_cloud_that_is_down_for_thirty_hours_is_broken_and_then_good_again(
     port: int, tmp_path: Path
 ) -> None:
-    """Nothing is said before the limit of 26 hours; then it is ours to look at, and it heals by itself."""
+    """Nothing is reported before the limit of 26 hours; then the meter is broken, and recovers by itself."""
     command = script(tmp_path, _TELL)
     async with (
         monitor() as told,
@@ -186,13 +186,13 @@ async def test_a_monitor_that_hangs_holds_up_neither_the_work_nor_a_stop(port: i
 
 @pytest.fixture
 def silence() -> Iterator[int]:
-    """A port that takes connections and never says a word."""
+    """A port that accepts connections and never sends anything."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         yield int(server.getsockname()[1])
 
 
 def test_a_stop_takes_five_seconds_at_most_whoever_hangs(port: int, silence: int, tmp_path: Path) -> None:
-    """A real process with a slow client, a ping that is not answered and a command that hears no SIGTERM."""
+    """A real process with a slow client, a ping that is not answered and a command that ignores SIGTERM."""
     hole = "\n[[account.device.hole]]\nfrom = 2000-01-01\nuntil = 2100-01-01\n"
     command = script(tmp_path, "trap '' TERM\nsleep 60 & echo $! > child; env > heard; wait; sleep 60")
     health = f'ping_url = "http://127.0.0.1:{silence}/x/SECRET0PATH"\non_change = {json.dumps(command)}'

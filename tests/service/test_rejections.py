@@ -49,7 +49,7 @@ def days_before(number: int) -> date:
 async def test_a_path_that_is_gone_is_one_outage_and_not_one_of_each_day(
     tmp_path: Path, log_lines: io.StringIO
 ) -> None:
-    """Bug: a first start asked for all 1,095 days, and again after an hour, six hours and each day."""
+    """Bug: a first start requested all 1,095 days, and again after an hour, six hours and each day."""
     gone = Fault("path_gone", until=START + timedelta(hours=8))
     async with living(cloud_of(fault=(gone,)), tmp_path, START, schedule={"backfill_days": 60}) as service:
         await service.pass_time(minutes=1)
@@ -81,7 +81,7 @@ async def test_a_path_that_is_gone_is_one_outage_and_not_one_of_each_day(
 async def test_a_path_that_goes_when_all_is_stored_is_noticed_within_the_hour(
     tmp_path: Path, log_lines: io.StringIO
 ) -> None:
-    """Bug: each hour was a failed day of its own for ever, and nobody was told of an outage."""
+    """Bug: each hour was a failed day of its own for ever, and no outage was logged."""
     hour = 11  # after midnight
     since = START + timedelta(hours=hour)
     gone = Fault("forbidden_403", since=since, until=since + timedelta(hours=26))
@@ -103,7 +103,7 @@ async def test_a_path_that_goes_when_all_is_stored_is_noticed_within_the_hour(
 async def test_a_path_that_is_gone_for_every_meter_is_one_outage_of_the_account(
     tmp_path: Path, log_lines: io.StringIO
 ) -> None:
-    """One event, one probe, and both go on when it is back."""
+    """One event, one probe, and both continue when it is back."""
     gone = Fault("path_gone", until=START + timedelta(hours=4))
     scenario = cloud_of(*BOTH, fault=(gone,))
     async with living(scenario, tmp_path, START, stand=TWO, schedule={"backfill_days": 30}) as service:
@@ -125,7 +125,7 @@ async def test_a_path_that_is_gone_for_every_meter_is_one_outage_of_the_account(
 async def test_a_meter_that_is_rejected_while_another_one_is_answered_is_its_own_outage(
     tmp_path: Path, log_lines: io.StringIO
 ) -> None:
-    """Of another kind than configured, say: the others go on; it is asked for ever more rarely."""
+    """Of another kind than configured, say: the others continue; it is requested increasingly rarely."""
     wrong = Fault("wrong_channel", device=BARN, until=START + timedelta(days=2))
     scenario = cloud_of(*BOTH, fault=(wrong,))
     async with living(scenario, tmp_path, START, stand=TWO, schedule={"backfill_days": 30}) as service:
@@ -175,7 +175,7 @@ async def test_a_day_that_is_rejected_while_others_are_answered_is_that_days_own
 async def test_many_days_that_are_rejected_while_others_are_answered_are_no_outage(
     today_too: bool, tmp_path: Path, log_lines: io.StringIO
 ) -> None:
-    """All those before the meter was there, say: each is asked for as often as before, and hardly more."""
+    """All those before the meter was there, say: each is requested as often as before, and hardly more."""
     bad = tuple(days_before(number) for number in range(20, 61)) + (TODAY,) * today_too
     scenario = cloud_of(fault=(Fault("wrong_channel", days=bad),))
     async with living(scenario, tmp_path, START, schedule={"backfill_days": 60}) as service:
@@ -245,7 +245,7 @@ async def test_a_backfill_by_hand_gives_up_a_path_that_goes_in_the_midst_of_it(t
 
 
 async def test_a_backfill_by_hand_gives_up_one_meter_and_has_the_other(tmp_path: Path) -> None:
-    """The rejected one's days are told, and asked for no further."""
+    """The rejected meter's days are logged as failed, and not requested again."""
     wrong = Fault("wrong_channel", device=BARN)
     async with world(cloud_of(*BOTH, fault=(wrong,)), tmp_path, START, **TWO) as here:
         report = await here.backfill()
@@ -258,7 +258,7 @@ async def test_a_backfill_by_hand_gives_up_one_meter_and_has_the_other(tmp_path:
     assert _exit_code(report) == 1
 
 
-async def test_a_day_that_a_backfill_by_hand_is_not_given_is_asked_for_once(tmp_path: Path) -> None:
+async def test_a_day_that_a_backfill_by_hand_is_not_given_is_requested_once(tmp_path: Path) -> None:
     """And what the person wanted besides is there."""
     bad = days_before(5)
     async with world(cloud_of(fault=(Fault("path_gone", days=(bad,)),)), tmp_path, START) as here:
@@ -270,7 +270,7 @@ async def test_a_day_that_a_backfill_by_hand_is_not_given_is_asked_for_once(tmp_
 
 @pytest.mark.parametrize("kind", ["path_gone", "bad_key", "status_503"])
 async def test_a_stop_does_not_wait_for_a_trouble_that_begins_with_it(kind: str, tmp_path: Path) -> None:
-    """Bug: the last day under way began to wait for better times, and was cut off after three seconds."""
+    """Bug: the last day in progress began to wait for better times, and was cut off after three seconds."""
     scenario = cloud_of(latency_s=1.0, fault=(Fault(kind),))
     async with living(scenario, tmp_path, START, retry={"attempts": 1}, **SHALLOW) as service:
         await service.pass_time(seconds=0.5)

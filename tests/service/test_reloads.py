@@ -1,4 +1,4 @@
-"""Reading the configuration anew: it waits for what is being saved, and a wrong file changes nothing."""
+"""Reading the configuration again: it waits for what is being saved, and a wrong file changes nothing."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ async def stalled_saves(patch: pytest.MonkeyPatch) -> AsyncIterator[Callable[[],
 
 
 async def until(condition: Callable[[], bool]) -> None:
-    """Lets what is under way go on, without time, until that is so."""
+    """Lets what is in progress continue, without time, until that is so."""
     for _ in range(100_000):
         if condition():
             return
@@ -173,7 +173,7 @@ def spoil(service: Living, mistake: str, folder: Path) -> None:
 async def test_a_reload_with_the_same_key_does_not_forget_that_it_was_refused(
     tmp_path: Path, log_lines: io.StringIO
 ) -> None:
-    """Bug: each reload tried it at once. Four tries an hour, one event; and the work goes on afterwards."""
+    """Bug: each reload tried it at once. Four tries an hour, one event; and the work continues afterwards."""
     refused = Fault("bad_key", until=START + timedelta(hours=2))
     async with living(cloud_of(fault=(refused,)), tmp_path, START, **SHALLOW) as service:
         await service.pass_time(minutes=1)
@@ -227,7 +227,7 @@ async def test_a_disk_that_fails_when_a_refused_key_is_accepted_after_a_reload_s
         assert (service.world.folder() / f"{TODAY}.jsonl").exists()
 
 
-async def test_a_refused_key_that_was_changed_was_never_said_to_be_accepted(
+async def test_a_refused_key_that_was_changed_was_never_logged_as_accepted(
     tmp_path: Path, log_lines: io.StringIO
 ) -> None:
     """Bug: an alarm on `key.refused` that waits for `key.accepted` never ended. Also over two reloads."""

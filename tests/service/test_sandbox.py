@@ -54,7 +54,7 @@ def test_the_units_own_folder_is_none_to_worry_about(machine: Path) -> None:
 
 
 @pytest.mark.parametrize("archive", [DISK, Path("/srv"), Path("/var/lib/shelly-collector-2"), Path("/etc/x")])
-def test_a_folder_elsewhere_is_told_with_the_line_that_it_needs(machine: Path, archive: Path) -> None:
+def test_a_folder_elsewhere_is_reported_with_the_line_that_it_needs(machine: Path, archive: Path) -> None:
     """Bug: `config check` and `doctor` found nothing, and the service ended with 73 every 15 seconds."""
     assert "ProtectSystem=strict" in says(machine, archive)
     assert f"ReadWritePaths={archive} " in says(machine, archive).replace(";", " ")
@@ -221,7 +221,7 @@ UNDER_SYSTEMD = {"NOTIFY_SOCKET": "/run/systemd/notify", "STATE_DIRECTORY": str(
 
 
 @pytest.mark.parametrize("number", [errno.EROFS, errno.EACCES, errno.EPERM])
-def test_a_service_that_is_kept_out_says_what_it_needs(number: int) -> None:
+def test_a_service_that_is_kept_out_reports_what_it_needs(number: int) -> None:
     """Outside its own folder, and not in a terminal."""
     error = OSError(number, os.strerror(number))
     assert f"ReadWritePaths={DISK};" in hint(DISK, error, UNDER_SYSTEMD)

@@ -1,4 +1,4 @@
-"""When jobs are asked for, with APScheduler as it is."""
+"""When jobs are requested, with APScheduler as it is."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ async def test_a_clock_that_is_set_years_on_costs_no_more_than_one_that_is_set_h
     """Bug: every run that was missed was listed, 30 million for a clock that had begun in 1970.
 
     That held the loop for minutes and took more memory than a small computer has. What was due within the
-    last hour is asked for, once.
+    last hour is requested, once.
     """
     loop = asyncio.get_running_loop()
     assert isinstance(loop, VirtualTimeLoop)

@@ -19,7 +19,7 @@ from tests.support.world import DEVICE, check_day, cloud_of, records_of
 
 
 async def test_a_new_hour_is_in_the_file_a_quarter_past(tmp_path: Path) -> None:
-    """Each hour, soon after it is over and has arrived, stands in today's file."""
+    """Each hour is in today's file soon after it has ended and arrived."""
     async with living(cloud_of(Device(DEVICE, late_minutes=8)), tmp_path, START, **SHALLOW) as service:
         path = service.world.folder() / f"{TODAY}.jsonl"
         for hour in (14, 15, 16, 17):
@@ -51,7 +51,7 @@ async def test_the_schedule_follows_the_minute_at_which_a_zones_hours_begin(
                 assert records[-1]["hour"] == local.hour - 1
 
 
-async def test_the_last_hour_before_a_change_of_half_an_hour_is_asked_for_in_time(tmp_path: Path) -> None:
+async def test_the_last_hour_before_a_change_of_half_an_hour_is_requested_in_time(tmp_path: Path) -> None:
     """Bug: the schedule moved with the clocks at once, and that hour came half an hour late."""
     start = datetime(2025, 10, 4, 14, 0, tzinfo=UTC)  # an hour and a half before Lord Howe's clocks change
     device = Device(DEVICE, timezone="Australia/Lord_Howe", late_minutes=8)
@@ -111,7 +111,7 @@ async def test_a_complete_day_is_read_again_after_one_day_and_after_three(tmp_pa
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("rare_looks")
-async def test_a_hole_is_asked_for_ever_more_rarely(tmp_path: Path) -> None:
+async def test_a_hole_is_requested_increasingly_rarely(tmp_path: Path) -> None:
     """An incomplete past day: after 1 h, 6 h, daily for two weeks, weekly; never in a loop."""
     hole = Hole(datetime(2026, 3, 19, 6), datetime(2026, 3, 19, 9))
     async with living(cloud_of(Device(DEVICE, hole=(hole,))), tmp_path, START, **SHALLOW) as service:
@@ -164,7 +164,7 @@ async def test_no_two_jobs_ask_for_the_same_day(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("rare_looks")
-async def test_days_before_the_meter_was_there_are_not_asked_for_again(tmp_path: Path) -> None:
+async def test_days_before_the_meter_was_there_are_not_requested_again(tmp_path: Path) -> None:
     """But for those that the cloud is about to forget, each once: the meter might have been there."""
     device = Device(DEVICE, installed_since=TODAY - timedelta(days=10))
     async with living(cloud_of(device), tmp_path, START) as service:
@@ -191,7 +191,9 @@ async def test_days_before_the_meter_was_there_are_not_asked_for_again(tmp_path:
 
 
 @pytest.mark.usefixtures("rare_looks")
-async def test_a_dead_line_is_told_once_and_asked_rarely(tmp_path: Path, log_lines: io.StringIO) -> None:
+async def test_a_dead_line_is_logged_once_and_requested_rarely(
+    tmp_path: Path, log_lines: io.StringIO
+) -> None:
     """A day without a cloud: at most 13 requests an hour, one event down, one up, and all data in the end."""
     fault = Fault("status_503", since=START + timedelta(hours=1), until=START + timedelta(hours=25))
     async with living(cloud_of(fault=(fault,)), tmp_path, START, **SHALLOW) as service:
@@ -208,7 +210,7 @@ async def test_a_dead_line_is_told_once_and_asked_rarely(tmp_path: Path, log_lin
 
 
 async def test_a_refused_key_is_tried_four_times_an_hour(tmp_path: Path, log_lines: io.StringIO) -> None:
-    """Loud once, then rarely; when it is accepted again the work goes on."""
+    """Loud once, then rarely; when it is accepted again the work continues."""
     fault = Fault("bad_key", since=START, until=START + timedelta(hours=5))
     async with living(cloud_of(fault=(fault,)), tmp_path, START, **SHALLOW) as service:
         await service.pass_time(minutes=1)
@@ -223,7 +225,7 @@ async def test_a_refused_key_is_tried_four_times_an_hour(tmp_path: Path, log_lin
 
 
 async def test_an_unknown_device_does_not_stop_the_others(tmp_path: Path, log_lines: io.StringIO) -> None:
-    """One meter is marked, told once, tried once an hour; the other one is complete."""
+    """One meter is marked, logged once, tried once an hour; the other one is complete."""
     meters = ({"name": "gone", "id": "aaaaaaaaaaaa"}, {"name": "house", "id": DEVICE})
     async with living(cloud_of(), tmp_path, START, stand={"meters": meters}, **SHALLOW) as service:
         await service.pass_time(hours=3)
@@ -240,7 +242,7 @@ async def test_an_unknown_device_does_not_stop_the_others(tmp_path: Path, log_li
 async def test_a_reload_with_a_broken_configuration_changes_nothing(
     tmp_path: Path, log_lines: io.StringIO
 ) -> None:
-    """SIGHUP reads the file again; what cannot work is refused, and the service goes on."""
+    """SIGHUP reads the file again; what cannot work is refused, and the service continues."""
     async with living(cloud_of(), tmp_path, START, **SHALLOW) as service:
         await service.pass_time(minutes=1)
         service.world.tables = {"archive": {"decimals": 99}}
@@ -255,7 +257,7 @@ async def test_a_reload_with_a_broken_configuration_changes_nothing(
 
 
 async def test_a_step_of_the_clock_is_noticed_and_replanned(tmp_path: Path, log_lines: io.StringIO) -> None:
-    """A clock that jumps by a month, either way: the schedule is set anew within a minute."""
+    """A clock that jumps by a month, either way: the schedule is set again within a minute."""
     async with living(cloud_of(), tmp_path, START, **SHALLOW) as service:
         await service.pass_time(minutes=5)
         await jump(service, days=-30)

@@ -10,7 +10,7 @@ from collector.service.signals import cancelled_on
 
 
 async def test_what_is_awaited_is_broken_off_when_the_event_comes() -> None:
-    """It hears of it as of any cancellation; what stands behind goes on."""
+    """It is cancelled like any await; the code after the block continues."""
     loop, event = asyncio.get_running_loop(), asyncio.Event()
     loop.call_later(5, event.set)
     heard = False
@@ -45,7 +45,7 @@ async def test_an_event_that_has_come_breaks_off_at_once() -> None:
 
 
 @pytest.mark.parametrize("error", [TimeoutError("the disk's own"), OSError("none"), asyncio.CancelledError()])
-async def test_what_goes_wrong_inside_is_heard_outside(error: BaseException) -> None:
+async def test_an_exception_inside_is_raised_outside(error: BaseException) -> None:
     """A timeout of another's is none of ours."""
     with pytest.raises(type(error)) as told:
         async with cancelled_on(asyncio.Event()):

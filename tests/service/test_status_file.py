@@ -1,4 +1,4 @@
-"""What the service says of itself: kept in its place, read by anybody, lost without loss."""
+"""The status file: its place, who can read it, and what happens without it."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def test_what_was_written_is_what_is_read(tmp_path: Path, status: Status) -> Non
     assert read_status(tmp_path, environ) == status
 
 
-def test_it_lies_in_memory_where_systemd_gives_a_folder_there(tmp_path: Path) -> None:
+def test_it_is_in_memory_if_systemd_gives_a_folder_there(tmp_path: Path) -> None:
     """And else beside the archive, never as one of its day files."""
     assert status_file(tmp_path, {"RUNTIME_DIRECTORY": "/run/x:/run/y"}).parent == Path("/run/x")
     place = status_file(tmp_path, {})
@@ -153,7 +153,7 @@ def test_a_damaged_one_is_as_good_as_none(tmp_path: Path, text: str) -> None:
     assert read_status(tmp_path, {}) is None
 
 
-def test_the_status_line_says_what_is_done_or_what_keeps_it_from_being_done() -> None:
+def test_the_status_line_shows_the_work_or_what_stops_it() -> None:
     """One line for `systemctl status`, in this order: trouble, a meter that is not well, the work."""
     well = {"house": MeterStatus(State.GOOD)}
     line = in_one_line(Status("1", 1, 0, 0, "", age_s=2280, jobs=2, next_run_at=43_920, meters=well))

@@ -1,4 +1,4 @@
-"""What should be there is asked for: the cloud's daily totals say which days it has, as far as they can."""
+"""What should be there is requested: the cloud's daily totals show which days it has, as far as they can."""
 
 from __future__ import annotations
 
@@ -32,13 +32,13 @@ def ago(days: int) -> date:
 
 
 def asked(here: World) -> list[date]:
-    """The days that were asked for by the day, in their order; of two clamps the first."""
+    """The days that were requested by the day, in order; of two clamps the first."""
     log = [each for each in here.cloud.counts.log if each.channel == "0" and not each.until]
     return [date.fromisoformat(each.day) for each in log]
 
 
 def span_firsts() -> list[date]:
-    """The first days of the spans whose totals are asked for: twice as long each time."""
+    """The first days of the spans whose totals are requested: twice as long each time."""
     firsts: list[date] = []
     last, days = ago(1), 30
     while last >= ago(DAYS):
@@ -92,7 +92,7 @@ def test_a_beginning_is_seen_before_days_without_data_or_where_nothing_older_is_
     assert Availability(0, ago(9), ago(1)).beginning_seen(ago(8)) is None
 
 
-async def test_a_young_meter_is_not_asked_for_before_its_beginning(tmp_path: Path) -> None:
+async def test_a_young_meter_is_not_requested_before_its_beginning(tmp_path: Path) -> None:
     """And the report says where that is thought to be."""
     device = Device(DEVICE, installed_since=ago(40))
     async with world(cloud_of(device), tmp_path, NOW) as here:
@@ -110,7 +110,7 @@ async def test_a_young_meter_is_not_asked_for_before_its_beginning(tmp_path: Pat
 async def test_totals_that_the_cloud_does_not_give_are_no_outage(
     tmp_path: Path, log_lines: io.StringIO, totals: str
 ) -> None:
-    """Every day is asked for instead, also behind a gap; the totals again in a week."""
+    """Every day is requested instead, also behind a gap; the totals again in a week."""
     device = Device(DEVICE, hole=(GAP,), totals=totals)  # type: ignore[arg-type]
     refused = []
     for days in (0, 5, 8):
@@ -223,7 +223,7 @@ async def test_where_many_days_differ_it_is_the_totals_that_are_not_believed(
 
 
 @pytest.mark.slow
-async def test_a_span_that_is_too_long_is_asked_for_in_shorter_ones(tmp_path: Path) -> None:
+async def test_a_span_that_is_too_long_is_requested_in_shorter_ones(tmp_path: Path) -> None:
     """Thirty days have always come by the day; how many more do is learned from the answers."""
     too_long = Fault("status_500", days=(span_firsts()[1],), times=1)
     async with world(cloud_of(fault=(too_long,)), tmp_path, NOW) as here:
@@ -236,7 +236,7 @@ async def test_a_span_that_is_too_long_is_asked_for_in_shorter_ones(tmp_path: Pa
 
 
 async def test_what_was_read_of_the_totals_survives_a_kill(tmp_path: Path) -> None:
-    """A start after it goes on below: at most the span that was under way is requested again."""
+    """A start after it continues below: at most the span that was in progress is requested again."""
     async with world(cloud_of(latency_s=1.0), tmp_path, NOW) as here:
         work = asyncio.create_task(here.backfill(DAYS))
         while len(here.cloud.counts.log) < 2 * 2 + 1:  # two spans, and the third is under way
@@ -255,7 +255,7 @@ async def test_what_was_read_of_the_totals_survives_a_kill(tmp_path: Path) -> No
 async def test_an_outage_in_the_middle_of_the_totals_is_an_outage(
     tmp_path: Path, log_lines: io.StringIO
 ) -> None:
-    """Reported once; then the totals are read, and nothing from before the beginning is asked for."""
+    """Reported once; then the totals are read, and nothing from before the beginning is requested."""
     device = Device(DEVICE, installed_since=ago(40))
     fault = Fault("status_503", since=NOW, until=NOW + timedelta(hours=2))
     async with living(cloud_of(device, fault=(fault,)), tmp_path, NOW, **DEEP) as service:

@@ -1,4 +1,4 @@
-"""Troubles that are nobody's day's fault: a disk, an account, a zone, a day that the cloud cannot tell."""
+"""Failures not caused by a day's data: a disk, an account, a zone, a day that the cloud cannot return."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ from tests.support.world import DEVICE, KEY, check_day, cloud_of, records_of
 async def test_a_disk_that_takes_nothing_stops_the_fetching(
     number: int, event: str, tmp_path: Path, log_lines: io.StringIO, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Told once; nothing is fetched that cannot be kept; back within a minute; nothing is lost."""
+    """Logged once; nothing is fetched that cannot be kept; back within a minute; nothing is lost."""
     async with living(cloud_of(), tmp_path, START, **SHALLOW) as service:
         await service.pass_time(minutes=30)
         with monkeypatch.context() as broken:
@@ -96,10 +96,10 @@ async def test_one_accounts_trouble_never_slows_another(tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("rare_looks")
-async def test_one_day_that_the_cloud_cannot_tell_stops_nothing(
+async def test_one_day_that_the_cloud_cannot_return_stops_nothing(
     tmp_path: Path, log_lines: io.StringIO
 ) -> None:
-    """A day that always gives 500 is a failed day, not a dead cloud; it is asked for ever more rarely."""
+    """A day that always gives 500 is a failed day, not a dead cloud; it is requested increasingly rarely."""
     bad = TODAY - timedelta(days=2)
     fault = Fault("status_500", days=(bad,))
     async with living(cloud_of(fault=(fault,)), tmp_path, START, schedule={"backfill_days": 9}) as service:
@@ -113,7 +113,7 @@ async def test_one_day_that_the_cloud_cannot_tell_stops_nothing(
 async def test_the_zone_is_learned_once(
     tmp_path: Path, log_lines: io.StringIO, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Bug: told again for each day that came while the first one was being saved."""
+    """Bug: logged again for each day that came while the first one was being saved."""
     async with FaultyCloud(cloud_of(Device(DEVICE)), clock=lambda: START) as cloud, open_session() as session:
         client = CloudClient(session, CloudAccount("home", cloud.url, KEY), Pacer(Pacing(0)), RetryPolicy())
         meter = Meter("house", DEVICE)
@@ -161,10 +161,10 @@ async def test_a_start_that_is_broken_off_holds_no_archive(
 
 
 @pytest.mark.parametrize("wrong_by", [timedelta(hours=3), timedelta(hours=-3)])
-async def test_a_clock_that_is_set_while_a_day_is_asked_for_decides_which_hours_are_over(
+async def test_a_clock_that_is_set_while_a_day_is_requested_decides_which_hours_have_ended(
     wrong_by: timedelta, tmp_path: Path
 ) -> None:
-    """Bug: it was the clock of before, and an hour under way was stored as if it were over."""
+    """Bug: it was the clock of before, and an hour in progress was stored as if it had ended."""
     skew = wrong_by
     async with FaultyCloud(cloud_of(Device(DEVICE)), clock=lambda: START) as cloud, open_session() as session:
         client = CloudClient(session, CloudAccount("home", cloud.url, KEY), Pacer(Pacing()), RetryPolicy())
@@ -229,7 +229,7 @@ async def test_one_odd_answer_does_not_move_the_meter(tmp_path: Path, log_lines:
         assert len(events_in(log_lines.getvalue(), "zone.changed")) == 1
 
 
-async def test_lost_days_are_told_once(tmp_path: Path, log_lines: io.StringIO) -> None:
+async def test_lost_days_are_logged_once(tmp_path: Path, log_lines: io.StringIO) -> None:
     """Off until the cloud forgot a day that was not complete: which ones, once, also over a restart."""
     old = date(2023, 3, 10)  # more than three years before
     async with living(cloud_of(), tmp_path, datetime(2023, 3, 11, 8, tzinfo=UTC), **SHALLOW) as service:
@@ -298,10 +298,10 @@ async def test_one_file_that_cannot_be_looked_at_makes_nothing_spin(
         assert len(records_of(path)) == 19
 
 
-async def test_files_that_cannot_be_read_are_told_once_and_left_alone(
+async def test_files_that_cannot_be_read_are_logged_once_and_left_alone(
     tmp_path: Path, log_lines: io.StringIO, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Bug: files that only root may read were moved aside. They are neither moved, replaced nor asked for."""
+    """Bug: files that only root may read were moved aside. They are neither moved, replaced nor requested."""
     async with living(cloud_of(), tmp_path, START, **SHALLOW) as service:
         await service.pass_time(minutes=30)
         folder = service.world.folder()
@@ -330,7 +330,9 @@ async def test_files_that_cannot_be_read_are_told_once_and_left_alone(
         assert not list((folder / ".collector").glob("quarantine/*"))
 
 
-async def test_a_complete_file_that_has_changed_is_told_once(tmp_path: Path, log_lines: io.StringIO) -> None:
+async def test_a_complete_file_that_has_changed_is_logged_once(
+    tmp_path: Path, log_lines: io.StringIO
+) -> None:
     """By each process: a lost bit and a person's own correction look alike, so it stays as it is."""
     async with living(cloud_of(), tmp_path, START, **SHALLOW) as service:
         await service.pass_time(minutes=30)
@@ -349,7 +351,7 @@ async def test_a_complete_file_that_has_changed_is_told_once(tmp_path: Path, log
     assert path.read_bytes() == changed
 
 
-async def test_a_bug_while_asking_for_a_job_is_told_and_the_next_one_is_unaffected(
+async def test_a_bug_while_requesting_a_job_is_logged_and_the_next_one_is_unaffected(
     tmp_path: Path, log_lines: io.StringIO, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """`job.failed` with its traceback; an hour later all is as before."""
@@ -381,7 +383,7 @@ async def test_a_bug_while_waiting_for_a_source_ends_the_service_loudly(
 async def test_no_sign_of_life_while_the_work_is_stuck(
     stuck: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The loop turns, but the work never ends: the service manager must not be told that all is well."""
+    """The loop turns, but the work never ends: the watchdog must not be notified."""
 
     async def never(*told: object, **more: object) -> None:
         await asyncio.Event().wait()
@@ -398,7 +400,7 @@ async def test_no_sign_of_life_while_the_work_is_stuck(
 async def test_a_key_that_is_refused_is_not_shown_again_by_the_day_that_waits_its_turn(
     tmp_path: Path,
 ) -> None:
-    """At midnight two days are asked for: the second one is called off when the first one was refused."""
+    """At midnight two days are requested: the second one is called off when the first one was refused."""
     midnight = datetime(2026, 3, 21, 0, 12, tzinfo=UTC)
     async with living(
         cloud_of(limit="none"), tmp_path, START, pacing={"min_interval_s": 1.05}, **SHALLOW

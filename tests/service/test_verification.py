@@ -105,7 +105,7 @@ async def test_a_wrong_number_is_found_by_the_cloud_alone(tmp_path: Path, column
 async def test_a_day_that_differs_is_read_again_by_the_service(
     tmp_path: Path, log_lines: io.StringIO
 ) -> None:
-    """Within the first round; the right number comes back, told as a revision."""
+    """Within the first scheduled run; the right number comes back, logged as a revision."""
     device = Device(DEVICE)
     async with stored(tmp_path, device) as here:
         flip(here.folder() / f"{DAY}.jsonl", "import")
@@ -226,7 +226,7 @@ async def test_a_pair_of_3ems_scaled_and_with_a_discard(tmp_path: Path) -> None:
         assert list(compared(await verify(here)).different) == [DAY]
 
 
-async def test_a_span_that_breaks_the_contract_is_told_and_the_rest_goes_on(tmp_path: Path) -> None:
+async def test_a_span_that_breaks_the_contract_is_reported_and_the_rest_continues(tmp_path: Path) -> None:
     """Nothing of it is compared, and nothing is marked."""
     async with stored(tmp_path, days=80) as here:
         flip(here.folder() / f"{DAY}.jsonl", "import")
@@ -242,7 +242,7 @@ async def test_a_span_that_breaks_the_contract_is_told_and_the_rest_goes_on(tmp_
         assert compared(found).gave_up is None
 
 
-async def test_a_cloud_that_tells_hours_for_long_spans_is_told(tmp_path: Path) -> None:
+async def test_a_cloud_that_returns_hours_for_long_spans_is_reported(tmp_path: Path) -> None:
     """`interval` in the body is the only truth."""
     async with stored(tmp_path, days=80) as here:
         here.cloud.play(cloud_of(hour_span_h=24 * 40))
@@ -252,7 +252,7 @@ async def test_a_cloud_that_tells_hours_for_long_spans_is_told(tmp_path: Path) -
 
 
 @pytest.mark.parametrize(("kind", "error"), [("bad_key", KeyRefused), ("status_500", Unavailable)])
-async def test_a_source_that_says_no_ends_it(tmp_path: Path, kind: str, error: type[Exception]) -> None:
+async def test_a_source_that_refuses_ends_it(tmp_path: Path, kind: str, error: type[Exception]) -> None:
     """At once: the files are checked, and no day is marked."""
     async with stored(tmp_path, days=80) as here:
         flip(here.folder() / f"{DAY}.jsonl", "import")
@@ -276,7 +276,7 @@ async def test_a_source_that_goes_down_in_the_middle_gets_three_spans(tmp_path: 
 
 
 async def test_an_unknown_device_does_not_stop_the_others(tmp_path: Path) -> None:
-    """It is told once."""
+    """It is logged once."""
     other = "e8db84d2a1b4"
     meters = {"name": "house", "id": DEVICE}, {"name": "barn", "id": other}
     async with stored(tmp_path, Device(DEVICE), Device(other), days=80, meters=meters) as here:
@@ -297,7 +297,7 @@ async def test_another_zone_is_not_compared(tmp_path: Path) -> None:
 
 
 async def test_days_before_since_and_beyond_retention_are_not_compared(tmp_path: Path) -> None:
-    """The cloud is never asked for them in the service, and could not be."""
+    """The service never requests them, and could not."""
     async with stored(tmp_path) as here:
         settings = here.settings()
         meter = replace(settings.meters[0], since=date(2025, 11, 10))
@@ -311,10 +311,10 @@ async def test_days_before_since_and_beyond_retention_are_not_compared(tmp_path:
         assert min(compared(found).different) == first_day(date(2029, 3, 4), None, None)
 
 
-async def test_what_was_moved_aside_is_collected_anew_by_the_service(
+async def test_what_was_moved_aside_is_collected_again_by_the_service(
     tmp_path: Path, log_lines: io.StringIO
 ) -> None:
-    """Within the first round, in the heal lane; the file that was wrong is kept aside."""
+    """Within the first scheduled run, in the heal lane; the file that was wrong is kept aside."""
     device = Device(DEVICE)
     async with stored(tmp_path, device) as here:
         path = here.folder() / f"{DAY}.jsonl"
@@ -345,7 +345,7 @@ async def test_a_day_that_the_cloud_forgot_stays(tmp_path: Path) -> None:
 
 
 async def test_todays_file_is_not_remembered(tmp_path: Path) -> None:
-    """It is asked for every hour anyway."""
+    """It is requested every hour anyway."""
     async with stored(tmp_path) as here:
         today = NOW.date()
         (here.folder() / f"{today}.jsonl").write_bytes(b"rubbish\n")

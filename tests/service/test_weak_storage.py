@@ -25,10 +25,10 @@ def are_there(service: Living) -> None:
         check_day(service.world.folder() / f"{day}.jsonl", day, Device(DEVICE), complete=True)
 
 
-async def test_names_that_cannot_be_made_durable_are_told_once_and_days_are_saved(
+async def test_names_that_cannot_be_made_durable_are_logged_once_and_days_are_saved(
     tmp_path: Path, log_lines: io.StringIO, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Bug: `storage.failed` for ever, and each day saved and asked for again."""
+    """Bug: `storage.failed` for ever, and each day saved and requested again."""
     monkeypatch.setattr(os, "fsync", folders_refused(errno.EINVAL))
     async with living(cloud_of(), tmp_path, START, **SHALLOW) as service:
         await service.pass_time(hours=2)
@@ -39,7 +39,7 @@ async def test_names_that_cannot_be_made_durable_are_told_once_and_days_are_save
     assert not events_in(log_lines.getvalue(), "storage.failed")
 
 
-async def test_a_file_system_without_locks_is_told_once_and_days_are_saved(
+async def test_a_file_system_without_locks_is_logged_once_and_days_are_saved(
     tmp_path: Path, log_lines: io.StringIO
 ) -> None:
     """Bug: exit 73 every fifteen seconds. `status` and `doctor` see the service all the same."""

@@ -1,4 +1,4 @@
-"""Time-zone data that this machine lacks, or that are old: told as that, and healed by newer ones."""
+"""Missing or old time-zone data of this machine: reported as that, and healed by newer data."""
 
 from __future__ import annotations
 
@@ -107,7 +107,7 @@ async def test_a_zone_that_this_machine_does_not_know_is_named_and_not_the_cloud
 async def test_the_setting_decides_where_the_named_zone_is_not_known(
     tmp_path: Path, log_lines: io.StringIO
 ) -> None:
-    """Bug: it did not help. That it is in force is told once."""
+    """Bug: it did not help. That it is in force is logged once."""
     (tmp_path / "archive").mkdir()
     configured = meter(timezone="Europe/Kyiv")
     with zone_data(tmp_path / "zones", "Europe/Kyiv"):
@@ -121,7 +121,7 @@ async def test_the_setting_decides_where_the_named_zone_is_not_known(
 async def test_an_archive_survives_an_upgrade_that_takes_its_zones_name_away(
     tmp_path: Path, log_lines: io.StringIO
 ) -> None:
-    """Bug: ledger rebuilt. Nothing is moved, `status` works, and collecting goes on with the setting."""
+    """Bug: ledger rebuilt. Nothing is moved, `status` works, and collecting continues with the setting."""
     (tmp_path / "archive").mkdir()
     with zone_data(tmp_path / "zones", "Europe/Kiev", "Europe/Kyiv"):
         async with world(cloud_of(KYIV), tmp_path / "archive", NOW) as here:
@@ -336,7 +336,7 @@ async def test_new_rules_are_taken_by_a_service_that_runs(
 async def test_hours_that_are_whole_too_early_show_that_the_rules_are_old(
     under_way: Any, old_rules: ZoneData, tmp_path: Path, log_lines: io.StringIO
 ) -> None:
-    """The meter is an hour ahead of our rules: what by them has just begun is over, and never grows."""
+    """The meter is an hour ahead of our rules: an hour that has just begun has ended, and never grows."""
     device = replace(PARAGUAYAN, under_way=under_way)
     start = datetime(2026, 6, 10, 12, 5, tzinfo=UTC)
     tables: dict[str, Any] = {"schedule": {"backfill_days": 2}}
@@ -387,7 +387,7 @@ async def test_a_newest_hour_that_is_always_late_by_an_hour_shows_that_the_rules
 ) -> None:
     """Bug: five days of June, complete, each `ts` an hour too early, and not a word.
 
-    Late is what a slow meter is, too. So the day is asked for on which the clocks last went forward: old
+    Late is what a slow meter is, too. So the day is requested on which the clocks last went forward: old
     rules contradict what was measured in the hour that they skip. It is not stored; nothing else is asked.
     """
     meter = replace(MEXICAN, under_way=under_way)
@@ -491,7 +491,7 @@ async def test_a_slow_meter_is_not_suspected_however_old_the_rules_are(
 async def test_a_meter_that_is_always_an_hour_late_is_believed_where_it_followed_the_last_change(
     old_rules: ZoneData, tmp_path: Path, log_lines: io.StringIO
 ) -> None:
-    """The hour under way is told in part, and all comes an hour late: just as if the rules were old."""
+    """The hour in progress is returned in part, and all comes an hour late: just as if the rules were old."""
     meter = Device(DEVICE, timezone=CHANGING, under_way="partial", late_minutes=60)
     async with living(cloud_of(meter), tmp_path / "archive", JUNE, **FEW_DAYS) as service:
         await service.pass_time(days=4)
@@ -524,10 +524,10 @@ async def test_a_doubt_of_a_late_meters_rules_ends_with_newer_ones_that_are_the_
 
 
 @pytest.mark.parametrize("kind", ["status_503", "path_gone", "no_zone"])
-async def test_a_change_that_the_cloud_does_not_tell_keeps_nobody_from_work(
+async def test_a_change_that_the_cloud_does_not_return_keeps_nobody_from_work(
     kind: str, old_rules: ZoneData, tmp_path: Path, log_lines: io.StringIO
 ) -> None:
-    """It is asked for again once an hour; the days themselves are collected meanwhile."""
+    """It is requested again once an hour; the days themselves are collected meanwhile."""
     fault = Fault(kind, days=(CHANGE,), until=JUNE + timedelta(hours=2))
     options: dict[str, Any] = {**FEW_DAYS, "retry": {"attempts": 1}}
     async with living(cloud_of(MEXICAN, fault=(fault,)), tmp_path / "archive", JUNE, **options) as service:
@@ -553,7 +553,7 @@ async def test_a_change_that_the_cloud_does_not_tell_keeps_nobody_from_work(
 async def test_right_rules_are_not_suspected(
     under_way: Any, late_minutes: int, tmp_path: Path, log_lines: io.StringIO
 ) -> None:
-    """However old they are, and however the hour under way is told: it grows until it is over."""
+    """However old they are, and however the hour in progress is returned: it grows until it has ended."""
     (tmp_path / "archive").mkdir()
     device = Device(DEVICE, timezone=CHANGING, under_way=under_way, late_minutes=late_minutes)
     with zone_data(tmp_path / "zones", CHANGING):  # of a release that nothing tells

@@ -93,7 +93,7 @@ def test_less_than_the_level_is_not_logged() -> None:
 
 
 @pytest.mark.parametrize("shape", ["json", "console"])
-def test_under_systemd_each_line_says_its_priority(shape: str) -> None:
+def test_under_systemd_each_line_has_its_priority(shape: str) -> None:
     stream = configured(format=shape, level="debug", under_systemd=True)
     log = logs.get_logger("x")
     for level in ("debug", "info", "warning", "error", "critical"):
@@ -101,7 +101,7 @@ def test_under_systemd_each_line_says_its_priority(shape: str) -> None:
     assert [line[:3] for line in stream.getvalue().splitlines()] == ["<7>", "<6>", "<4>", "<3>", "<3>"]
 
 
-def test_a_unit_is_told_by_its_variables() -> None:
+def test_a_unit_is_recognised_by_its_variables() -> None:
     assert logs.started_by_systemd({"JOURNAL_STREAM": "8:1"})
     assert logs.started_by_systemd({"INVOCATION_ID": "abc"})
     assert not logs.started_by_systemd({})
@@ -142,7 +142,7 @@ def test_no_secret_gets_into_a_line_by_any_way(shape: str, suffix: str) -> None:
     assert stream.getvalue().count("\n") == 2
 
 
-def test_a_traceback_is_told_without_local_variables() -> None:
+def test_a_traceback_is_logged_without_local_variables() -> None:
     stream = configured()
 
     def failing() -> None:
@@ -161,7 +161,7 @@ def test_a_traceback_is_told_without_local_variables() -> None:
     assert "a local value" not in told
 
 
-def test_libraries_are_heard_from_warnings_on() -> None:
+def test_libraries_are_logged_from_warnings_on() -> None:
     stream = configured(level="debug")
     logging.getLogger("aiohttp.client").info("not this")
     logging.getLogger("asyncio").warning("slow %d", 3)
@@ -173,7 +173,7 @@ def test_libraries_are_heard_from_warnings_on() -> None:
     assert second["message"] == "%d"
 
 
-def test_configuring_anew_replaces_what_was() -> None:
+def test_configuring_again_replaces_what_was() -> None:
     """No line comes twice, and loggers that were bound before redact the new secrets."""
     before = configured()
     bound = logs.get_logger("x").bind(meter="grid")
@@ -192,7 +192,7 @@ class Unspeakable:
     __repr__ = __str__
 
 
-def test_a_value_that_cannot_be_said_does_not_stop_the_line() -> None:
+def test_a_value_without_a_text_does_not_stop_the_line() -> None:
     stream = configured()
     endless: list[Any] = []
     endless.append(endless)
@@ -238,7 +238,7 @@ print(stream.getvalue(), end="")
 """
 
 
-def test_a_task_that_goes_while_a_line_is_written_is_told_after_it() -> None:
+def test_a_task_that_goes_while_a_line_is_written_is_logged_after_it() -> None:
     """Bug: asyncio logs its failure at once, in the same thread, and that waited for itself for ever."""
     ran = subprocess.run([sys.executable, "-c", TIDIED], capture_output=True, timeout=30, check=True)
     told = [json.loads(line)["event"] for line in ran.stdout.splitlines()]

@@ -58,7 +58,7 @@ def test_no_encoding_of_a_secret_survives(secret: str, before: str, after: str) 
 
 @given(secrets, st.binary(max_size=7), st.binary(max_size=7))
 @example("0000000€", b"\0\0\0\0\0?\0", b"\0\0\0>\xf8")  # much of what is left is quoted
-def test_no_base64_of_a_secret_survives_whatever_stands_around_it(
+def test_no_base64_of_a_secret_survives_whatever_is_around_it(
     secret: str, before: bytes, after: bytes
 ) -> None:
     redact = redactor([secret])

@@ -29,7 +29,7 @@ def going_on() -> Iterator[threading.Event]:
 
 
 async def test_a_call_that_hangs_holds_up_no_other(going_on: threading.Event) -> None:
-    """Many on a card that stalls: a look-up and a save elsewhere go on beside them."""
+    """Many on a card that stalls: a look-up and a save elsewhere continue beside them."""
     hanging = [in_thread(going_on.wait, 30) for _ in range(_MANY)]
     card = BlockingCalls()
     save = asyncio.create_task(card(going_on.wait, 30))
@@ -111,7 +111,7 @@ async def test_a_call_waits_for_one_whose_caller_went_away(going_on: threading.E
     assert (order, blocking.is_busy) == (["first", "third"], False)
 
 
-async def test_what_a_call_raises_reaches_its_caller_and_the_next_goes_on() -> None:
+async def test_what_a_call_raises_reaches_its_caller_and_the_next_continues() -> None:
     blocking = BlockingCalls()
     with pytest.raises(ValueError, match="seven"):
         await blocking(int, "seven")

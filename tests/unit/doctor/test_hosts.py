@@ -127,7 +127,7 @@ async def test_a_machine_without_authorities_says_so_and_not_that_the_host_is_wr
 ) -> None:
     """Bug: "is this machine's clock right?". The package ca-certificates is missing on small systems."""
     error = await refused(monkeypatch, pairs[wrong], _NOWHERE)
-    assert "this machine knows no authority" in error.reason
+    assert "this machine has no CA certificates" in error.reason
     assert "install ca-certificates" in error.reason
     assert "apt install ca-certificates" in host_check(error).cure
     assert _CLOCK not in error.reason + host_check(error).cure
@@ -141,7 +141,7 @@ async def test_authorities_in_a_folder_are_authorities(
     (tmp_path / "file.pem").touch()
     (tmp_path / "README").touch()
     error = await refused(monkeypatch, pairs["issuer"], tmp_path / "file.pem", tmp_path)
-    assert "this machine knows no authority" in error.reason
+    assert "this machine has no CA certificates" in error.reason
     shutil.copy(pairs["known"], tmp_path / "3ad48a91.0")
     error = await refused(monkeypatch, pairs["issuer"], _NOWHERE, f"{_NOWHERE}:{tmp_path}")
     assert "an issuer that this machine does not know" in error.reason
@@ -174,7 +174,7 @@ async def test_where_only_a_proxy_leads_out_doctor_says_that_none_is_used(
 
 async def test_what_the_service_says_of_the_host_has_its_own_cure(tmp_path: Path) -> None:
     """While the service is at work nobody else asks: its word on the certificate is as good as ours."""
-    failure = Failure("source.unavailable", NOW - 60, "this machine knows no authority", "Install them.")
+    failure = Failure("source.unavailable", NOW - 60, "this machine has no CA certificates", "Install them.")
     meters = {"house": MeterStatus(State.GOOD, 90000, answered_at=NOW - 90000)}
     accounts = {"home": AccountStatus(("house",), trouble=failure)}
     async with with_service(tmp_path, a_status(accounts=accounts, meters=meters)) as here:

@@ -183,7 +183,7 @@ def test_hours_to_come_are_missing_or_absent() -> None:
     assert em(with_options(EM, future="absent"), "2026-11-21") == []
 
 
-def test_the_hour_under_way_may_have_a_part_of_its_value() -> None:
+def test_the_hour_in_progress_may_have_a_part_of_its_value() -> None:
     row = em(with_options(EM, under_way="partial"), "2026-11-20")[14]
     whole = EM.energy(0, int(datetime(2026, 11, 20, 14, tzinfo=UTC).timestamp()))
     assert energy(row).consumption == (whole.consumption / 3).quantize(Decimal("0.01"))
@@ -205,9 +205,7 @@ def test_a_late_hour_appears_so_long_after_its_end() -> None:
         ("absent", None),
     ],
 )
-def test_a_hole_looks_as_the_scenario_says_and_heals_when_it_says(
-    gaps: str, row: dict[str, Any] | None
-) -> None:
+def test_a_hole_looks_and_heals_as_in_the_scenario(gaps: str, row: dict[str, Any] | None) -> None:
     hole = Hole(datetime(2026, 11, 18, 3), datetime(2026, 11, 18, 5), channel=0, heals_at=NOW)
     device = with_options(EM, gaps=gaps, hole=(hole,))
     before = em(device, "2026-11-18", now=NOW - timedelta(seconds=1))

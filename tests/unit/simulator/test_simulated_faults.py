@@ -145,7 +145,7 @@ async def test_a_spoilt_answer_is_a_200_that_differs_from_the_right_one(kind: st
         ("duplicate_keys", b'"consumption":99999.99,"consumption":'), ("null_history", b'"history":null'),
     ],
 )  # fmt: skip
-async def test_what_was_promised_stands_in_the_body(kind: str, text: bytes) -> None:
+async def test_what_was_promised_is_in_the_body(kind: str, text: bytes) -> None:
     async with FaultyCloud(faulty(kind)) as cloud:
         status, body = await ask(cloud)
         assert status == 200 and text in body
@@ -246,7 +246,7 @@ def test_a_stalled_answer_does_not_end(kind: str) -> None:
 
 
 @pytest.mark.parametrize("kind", ["endless_body", "endless_headers"])
-async def test_an_endless_answer_goes_on_past_any_cap_until_the_client_leaves(kind: str) -> None:
+async def test_an_endless_answer_continues_past_any_cap_until_the_client_leaves(kind: str) -> None:
     async with FaultyCloud(faulty(kind)) as cloud:
         assert len(await raw(cloud, wanted=8_000_000)) >= 8_000_000
 
@@ -295,7 +295,7 @@ async def test_a_rule_may_name_each_nth_request() -> None:
         assert await statuses(cloud, 6) == [200, 200, 500, 200, 200, 500]
 
 
-async def test_a_rule_may_heal_after_some_times_and_start_anew_after_a_reset() -> None:
+async def test_a_rule_may_heal_after_some_times_and_start_again_after_a_reset() -> None:
     async with FaultyCloud(faulty("status_500", times=2)) as cloud:
         assert await statuses(cloud, 3) == [500, 500, 200]
         cloud.reset()
@@ -339,6 +339,6 @@ async def test_a_simulator_ends_at_once_while_answers_stall() -> None:
         assert cloud.counts.log[0].ended_at is not None
 
 
-async def test_the_key_is_nowhere_in_what_the_simulator_says() -> None:
+async def test_the_key_is_nowhere_in_the_simulators_output() -> None:
     async with FaultyCloud(scenario()) as cloud:
         assert KEY not in repr(cloud.scenario) and KEY not in json.dumps(cloud.counts.as_json())

@@ -45,7 +45,7 @@ def test_strict_measures_from_the_end_of_the_last_answer() -> None:
     assert judged(Limit("strict"), (0, 0.5), (1.4, 1.5), (2.6, 2.7)) == [None, "too_soon", None]
 
 
-def test_strict_keeps_the_window_shut_while_rejected_calls_go_on() -> None:
+def test_strict_keeps_the_window_shut_while_rejected_calls_continue() -> None:
     calls = [(0.0, 0.1), (0.6, 0.7), (1.3, 1.4), (2.0, 2.1), (3.2, 3.3)]
     assert judged(Limit("strict"), *calls) == [None, "too_soon", "too_soon", "too_soon", None]
 
@@ -55,7 +55,7 @@ def test_the_length_of_the_window_is_an_option() -> None:
 
 
 @pytest.mark.parametrize(("answer", "status"), [("max_req", 401), ("429", 429)])
-def test_a_rejection_has_its_status_and_the_retry_after_as_it_stands(answer: str, status: int) -> None:
+def test_a_rejection_has_its_status_and_the_retry_after_unchanged(answer: str, status: int) -> None:
     async def play() -> None:
         limit = Limit("strict", answer=answer, retry_after="soon, perhaps")  # type: ignore[arg-type]
         async with FaultyCloud(scenario(limit=limit)) as cloud, aiohttp.ClientSession() as http:

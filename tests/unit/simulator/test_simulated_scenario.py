@@ -1,4 +1,4 @@
-"""A scenario file says everything that a scenario can, and is told everything that is wrong with it."""
+"""A scenario file can set every option, and all its errors are reported at once."""
 
 from __future__ import annotations
 

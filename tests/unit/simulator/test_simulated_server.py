@@ -106,7 +106,7 @@ async def test_the_other_endpoints_answer_too(path: str) -> None:
 @pytest.mark.parametrize(
     ("other_type", "shape"), [("empty", "history"), ("error", "errors"), ("nesting", "sum")]
 )
-async def test_the_endpoint_of_another_kind_of_device_answers_as_the_scenario_says(
+async def test_the_endpoint_of_another_kind_of_device_answers_as_in_the_scenario(
     other_type: str, shape: str
 ) -> None:
     device = with_options(EM3, other_type=other_type)
@@ -116,7 +116,7 @@ async def test_the_endpoint_of_another_kind_of_device_answers_as_the_scenario_sa
         assert other_type != "empty" or body["history"] == []
 
 
-async def test_counts_tell_how_an_account_was_asked() -> None:
+async def test_counts_show_the_requests_of_an_account() -> None:
     async with FaultyCloud(replace(scenario(), latency_s=0.5), log_size=2) as cloud:
         for day in ("2026-11-17", "2026-11-17", "2026-11-18"):
             await ask(cloud, day)
@@ -150,7 +150,7 @@ async def test_another_process_can_read_and_reset_the_counts() -> None:
         assert (await control(cloud, "counts"))[1]["total"]["requests"] == 0
 
 
-def test_requests_under_way_at_a_reset_are_forgotten() -> None:
+def test_requests_in_progress_at_a_reset_are_forgotten() -> None:
     async def play() -> None:
         async with FaultyCloud(replace(scenario(), latency_s=5.0)) as cloud:
             asked = asyncio.ensure_future(ask(cloud))

@@ -20,10 +20,10 @@ from tests.support.statuses import NOW_S, Page, answer_of, meter_status, page, p
 @pytest.mark.parametrize(
     ("state", "status"), [("good", 200), ("starting", 200), ("offline", 503), ("broken", 503)]
 )
-async def test_healthz_says_by_its_status_whether_somebody_should_look(
+async def test_healthz_shows_by_its_status_whether_action_is_needed(
     state: str, status: int, log_lines: io.StringIO
 ) -> None:
-    """And the same in words, meter by meter; nothing else is told."""
+    """And the same as JSON, meter by meter; nothing else."""
     meter = meter_status(state, reason="nothing was collected for hours")
     async with page(log_lines, lambda: status_of(state, meters={"house": meter})) as served:
         answer = await served.ask("/healthz")
@@ -115,7 +115,7 @@ def test_who_listens_for_others_answers_to_any_name() -> None:
     assert bare_host("[::1]") == "[::1]"
 
 
-async def test_a_port_that_is_taken_is_told_once_and_tried_again(log_lines: io.StringIO) -> None:
+async def test_a_port_that_is_taken_is_logged_once_and_tried_again(log_lines: io.StringIO) -> None:
     """The context opens all the same; once the port is free the page is there within a minute."""
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
@@ -168,7 +168,7 @@ async def test_a_client_that_never_ends_is_ended(data: bytes, log_lines: io.Stri
     ],
     ids=["header", "headers", "path", "tls", "length", "newlines"],
 )
-async def test_an_absurd_request_is_cut_off_and_told_to_nobody(data: bytes, log_lines: io.StringIO) -> None:
+async def test_an_absurd_request_is_cut_off_and_not_logged(data: bytes, log_lines: io.StringIO) -> None:
     """No traceback in the journal, no memory, and the next one is answered."""
     async with page(log_lines, status_of) as served:
         try:

@@ -1,4 +1,4 @@
-"""Metrics: what Prometheus reads is what the status says, and nothing is invented."""
+"""Metrics: Prometheus reads the values of the status, and nothing is invented."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from collector.web.metrics import METRICS, exposition
 from tests.support.statuses import NOW_S, meter_status, parsed, status_of
 
 
-def test_prometheus_reads_what_the_status_says() -> None:
+def test_prometheus_reads_what_is_in_the_status() -> None:
     """Each number once, in base units, with its labels."""
     assert parsed(exposition(status_of())) == {
         ("shelly_collector_build_info", "version=0.1.0"): 1,
@@ -37,7 +37,7 @@ def test_prometheus_reads_what_the_status_says() -> None:
     }
 
 
-def test_every_metric_has_help_and_type_and_stands_together() -> None:
+def test_every_metric_has_help_and_type_and_is_in_one_block() -> None:
     """The parser takes a family that comes twice for two; the page has each once, counters as such."""
     families = list(text_string_to_metric_families(exposition(status_of())))
     names = [f"{each.name}_total" if each.type == "counter" else each.name for each in families]
@@ -50,7 +50,7 @@ def test_every_metric_has_help_and_type_and_stands_together() -> None:
 
 @pytest.mark.parametrize("state", State)
 def test_a_meter_is_in_exactly_one_state(state: State) -> None:
-    """A state set: rules can ask for any of them."""
+    """A state set: rules can query any of them."""
     samples = parsed(exposition(status_of(state.value)))
     ones = [labels for (name, labels), value in samples.items() if name.endswith("_health") and value]
     assert ones == [f"meter=house,state={state}"]

@@ -1,4 +1,4 @@
-"""Pings: what the monitor hears, and that its address stays a secret."""
+"""Pings: what the monitor receives, and that its address stays secret."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ _SECRET = "SECRET0PATH0OF0THE0MONITOR"
         ("http://127.0.0.1:8000", News.FAIL, "http://127.0.0.1:8000/fail"),
     ],
 )
-def test_the_news_stands_at_the_end_of_the_path(url: str, news: News, expected: str) -> None:
+def test_the_news_is_the_end_of_the_path(url: str, news: News, expected: str) -> None:
     """A query stays behind it."""
     assert url_for(url, news) == expected
 
 
-async def test_the_monitor_hears_what_and_why() -> None:
+async def test_the_monitor_receives_what_and_why() -> None:
     """One request each; the text in UTF-8."""
     async with monitor() as told:
         pinger = Pinger(told.url)
@@ -65,7 +65,7 @@ async def test_a_long_text_is_cut_between_characters() -> None:
         (None, "", "no answer within 10 s"),
     ],
 )
-async def test_what_is_not_a_yes_is_told_once_per_outage(
+async def test_what_is_no_success_is_logged_once_per_outage(
     status: int | None, headers: str, reason: str, log_lines: io.StringIO
 ) -> None:
     """And its end once. Nothing is followed: a redirect would hand the secret on."""
@@ -132,7 +132,7 @@ async def test_an_endless_answer_is_not_read() -> None:
     assert loop.time() - began < 1
 
 
-async def test_a_proxy_of_the_environment_is_not_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_proxy_of_the_environment_is_not_used(monkeypatch: pytest.MonkeyPatch) -> None:
     """It would see the secret."""
     monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:1")
     monkeypatch.setenv("http_proxy", "http://127.0.0.1:1")
@@ -140,7 +140,7 @@ async def test_a_proxy_of_the_environment_is_not_asked(monkeypatch: pytest.Monke
         assert await Pinger(told.url).ping(News.SUCCESS, "good")
 
 
-async def test_where_only_a_proxy_leads_out_the_reason_says_that_none_is_used(
+async def test_where_only_a_proxy_leads_out_the_reason_adds_that_none_is_used(
     log_lines: io.StringIO, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Also where all that is known is that no answer came."""
