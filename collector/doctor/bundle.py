@@ -24,19 +24,11 @@ from collector.doctor.checks import Check
 from collector.doctor.diagnosis import Diagnosis
 from collector.errors import CollectorError
 from collector.redaction import MASK, redactor
+from collector.service.systemd import unit_files
 from collector.settings import Settings, masked
 from collector.status import to_json
 
 _PACKAGES = ("aiohttp", "APScheduler", "structlog", "tenacity", "tzdata")
-_UNITS = tuple(
-    Path(folder, "shelly-collector.service")
-    for folder in (
-        "/etc/systemd/system",
-        "/run/systemd/system",
-        "/usr/lib/systemd/system",
-        "/lib/systemd/system",
-    )
-)
 _LEDGER_BYTES, _LEDGER_LINES = 8 * 1024 * 1024, 50
 _QUARANTINED = 20
 _ID_SHOWN = 4
@@ -83,7 +75,7 @@ def versions() -> Iterator[str]:
         except metadata.PackageNotFoundError:
             yield f"{name} is not installed as a package"
     yield f"{platform.system()} {platform.release()} {platform.machine()}, {' '.join(platform.libc_ver())}"
-    units = [str(path) for path in _UNITS if path.exists()]
+    units = [str(path) for path in unit_files()]
     yield f"systemd unit: {', '.join(units) or 'none'}"
 
 

@@ -80,12 +80,12 @@ def test_several_meters_are_as_well_as_the_worst_of_them() -> None:
 @pytest.mark.parametrize(
     ("age_s", "words"),
     [
-        (0, "0 min"),
+        (0, "less than 1 min"),
         (7199, "119 min"),
         (7200, "2 h"),
         (172_799, "47 h"),
         (172_800, "2 days"),
-        (None, "no hour yet"),
+        (None, "none yet"),
     ],
 )
 def test_an_age_is_said_as_a_person_would(age_s: int | None, words: str) -> None:
