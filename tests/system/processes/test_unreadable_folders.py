@@ -91,7 +91,7 @@ def test_doctor_says_what_it_may_not_look_at(config: Path, forked: Forks, tmp_pa
     report = tmp_path / "reports" / "report.txt"
     ended = forked.run("doctor", "--config", str(config), "--bundle", str(report), uid=NOBODY)
     assert (ended.code, ended.err) == (0, "")
-    assert "This user may not look into the archive." in ended.out
+    assert "This user cannot read the archive." in ended.out
     assert ended.out.count("This user may not read the stored days.") == 2  # not "too early to tell"
     assert "cannot be read: [Errno 13]" in report.read_text()
 
