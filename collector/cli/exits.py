@@ -1,4 +1,4 @@
-"""Exit codes, as in sysexits.h: what a script or a service manager may rely on."""
+"""Exit codes, as in sysexits.h; they do not change."""
 
 DONE = 0
 IN_PART = 1

@@ -174,10 +174,9 @@ def _finding_lines(report: MeterReport) -> Iterator[str]:
 def _cloud_lines(meter: str, comparison: Comparison) -> Iterator[str]:
     for day, found in comparison.different.items():
         numbers = ", ".join(
-            f"{each.column} {each.stored_kwh:.4f} kWh, in the cloud {each.cloud_kwh:.4f} kWh"
-            for each in found
+            f"{each.column}: file {each.stored_kwh:.4f} kWh, cloud {each.cloud_kwh:.4f} kWh" for each in found
         )
-        again = "" if comparison.distrusted else "; will be fetched again in the next round"
+        again = "" if comparison.distrusted else "; will be fetched again in the next run"
         yield f"{meter} {day} cloud: {numbers}{again}"
     if comparison.distrusted:
         yield (
@@ -204,7 +203,7 @@ def _summary(reports: list[MeterReport]) -> str:
     if found:
         text += f"{found} findings, in {days_with_findings} days."
     else:
-        text += "the files are as they should be." if beside else "all as they should be."
+        text += "no problems in the files." if beside else "no problems found."
     if days_with_findings and not any(report.actions for report in reports):
         text += " --fix moves these files aside, so that their days are fetched again."
     return text + (_cloud_summary(beside) if beside else "")
@@ -216,6 +215,6 @@ def _cloud_summary(beside: list[Comparison]) -> str:
     requests = sum(each.requests for each in beside)
     is_partly = any(each.gave_up is not None or each.unanswered for each in beside)
     if is_partly and not compared:
-        return f" But no day could be compared with the cloud, in {requests} requests."
-    rest = " The others could not be compared." if is_partly else ""
+        return f" The comparison with the cloud FAILED: no day was compared, in {requests} requests."
+    rest = " The comparison is INCOMPLETE: other days could not be compared." if is_partly else ""
     return f" {compared} days compared with the cloud in {requests} requests: {different} differ.{rest}"

@@ -197,5 +197,5 @@ def test_who_may_not_read_the_files_is_told_so(config: Path) -> None:
         capture_output=True, text=True, check=False, env=environment(), cwd=ROOT,
     )  # fmt: skip
     assert done.returncode == 73, done.stderr
-    assert "may not be read by this user" in done.stderr
+    assert "No permission to read" in done.stderr
     assert "Traceback" not in done.stderr

@@ -59,7 +59,7 @@ def test_a_sound_archive_is_exit_0_and_nothing_is_touched(config: Path, tmp_path
     lines = done.stdout.splitlines()
     assert lines[0].split() == ["meter", "days", "findings"]
     assert lines[1].split()[0::2] == ["house", "none"]
-    assert lines[2].endswith("days checked: all as they should be.")
+    assert lines[2].endswith("days checked: no problems found.")
     assert everything_in(tmp_path / "archive") == before
 
 
@@ -257,9 +257,9 @@ def test_a_cloud_that_says_no_is_told_by_the_exit_code(
     done = collector("verify", "--config", str(config), "--cloud")
     assert done.returncode == code
     assert "The cloud" in done.stderr
-    assert "days checked: the files are as they should be" in done.stdout
-    assert "no day could be compared with the cloud" in done.stdout
-    assert "all as they should be" not in done.stdout
+    assert "days checked: no problems in the files" in done.stdout
+    assert "The comparison with the cloud FAILED: no day was compared" in done.stdout
+    assert "no problems found" not in done.stdout
     assert KEY not in done.stdout + done.stderr
 
 
