@@ -51,7 +51,7 @@ class State(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class HealthPolicy:
-    """How old the newest hour may be, in seconds past its end, before somebody should act."""
+    """How old the newest hour may be, in seconds since its end, before a person should act."""
 
     max_age_s: float = 26 * 3600.0
 

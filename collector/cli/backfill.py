@@ -158,7 +158,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--adopt",
         action="store_true",
-        help="continue in a folder that holds the days of another meter, or of an unknown one: a replaced "
+        help="continue in a folder that contains the days of another meter, or of an unknown one: a replaced "
         "device, other clamps, a new archive where an old one is missing",
     )
     parser.add_argument(

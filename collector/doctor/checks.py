@@ -41,7 +41,7 @@ class Mark(StrEnum):
 class Check(NamedTuple):
     """The result of one check. `of` is the account or meter; empty for checks of the whole.
 
-    `says` and `cure` are whole sentences: the result, and what to do; `cure` is empty if nothing.
+    `says` and `cure` are whole sentences: the result, and what to do; `cure` is empty if nothing is needed.
     """
 
     name: str
@@ -62,7 +62,7 @@ NAMES = {
     "device": "the account knows the meter's device",
     "kind": "the device answers as the configured kind",
     "zone": "the meter's time zone is the configured one, known here, and its rules are not old",
-    "clamps": "the clamps measure what the configuration says",
+    "clamps": "the clamps measure what is configured",
     "clock": "this machine's clock agrees with the cloud's",
 }
 """Every check, with what it covers."""
