@@ -51,7 +51,8 @@ def test_the_reason_says_what_to_look_at() -> None:
     """The meter, the trouble that the account is in, or that nothing runs."""
     assert "powered" in judged(27).reason
     assert judged(27, answered_h=9).reason == "no connection"
-    assert "no service" in judged(27, running_h=None).reason
+    assert "not running" in judged(27, running_h=None).reason
+    assert "kind" in judged(None).reason  # no data ever: the configuration may be wrong
     good = judged(1)
     assert (good.state, good.age_s, good.reason) == (State.GOOD, HOUR, "")
 
