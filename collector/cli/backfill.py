@@ -282,7 +282,6 @@ def _why_it_cannot_start(settings: Settings) -> str:
 def _collect(settings: Settings, scope: Scope, *, verbose: bool, adopt: bool) -> Report:
     import asyncio
 
-    # REGROUP
     from collector.energy.days import wall_clock
     from collector.service.backfill import backfill
 

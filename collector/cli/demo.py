@@ -87,15 +87,13 @@ async def _demo(folder: Path, *, once: bool) -> int:
     import asyncio
 
     from collector.cli.backfill import Progress
-
-    # REGROUP
     from collector.energy.days import wall_clock
     from collector.service.backfill import Scope, backfill
     from collector.simulator import Scenario, Simulator
 
     interrupt = asyncio.Event()
     starting.on_signals(interrupt)
-    async with Simulator(_hurried(Scenario.default(wall_clock().date()))) as cloud:
+    async with Simulator(_with_fast_limit(Scenario.default(wall_clock().date()))) as cloud:
         settings = _settings(folder, cloud)
         greeting = f"A simulated Shelly Cloud answers on {cloud.url}; collecting {_DAYS} days from it …"
         print(greeting, flush=True)
@@ -126,7 +124,7 @@ async def _keep_collecting(settings: Settings, interrupt: asyncio.Event) -> None
     await serve(settings, lambda: settings, Signals(stop=interrupt), wall_clock, Notifier({}))
 
 
-def _hurried(scenario: Scenario) -> Scenario:
+def _with_fast_limit(scenario: Scenario) -> Scenario:
     """The same scenario with a rate limit that allows the demo's requests."""
     from dataclasses import replace
 

@@ -47,7 +47,7 @@ def run(options: argparse.Namespace) -> int:
     def load_again() -> Settings:
         return settings if settings.source is None else load(settings.source, os.environ)
 
-    def in_force(changed: Settings) -> None:
+    def apply_log_settings(changed: Settings) -> None:
         starting.set_up_logs(changed, sys.stdout, level)
 
     async def service() -> None:
@@ -57,7 +57,9 @@ def run(options: argparse.Namespace) -> int:
             signals.reload.set()
         remembered = remembered_by_service(settings.archive, os.environ)
         notifier = Notifier(os.environ)
-        await serve(settings, load_again, signals, wall_clock, notifier, in_force, remembered=remembered)
+        await serve(
+            settings, load_again, signals, wall_clock, notifier, apply_log_settings, remembered=remembered
+        )
 
     try:
         asyncio.run(service())
