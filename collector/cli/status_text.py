@@ -68,7 +68,7 @@ def lines(
     ascii_only = "utf" not in (stream.encoding or "").lower()
     yield from _service(status, zone)
     yield from _accounts(status, zone)
-    yield _row("times", f"in {zone.key}")
+    yield _row("times", zone.key)
     for name, meter in status.meters.items():
         first = min(meter.states) if whole else _a_year_before(max(meter.states))
         yield ""

@@ -79,7 +79,7 @@ def test_all_times_are_in_one_zone_which_is_named() -> None:
     berlin = ZoneInfo("Europe/Berlin")
     meter = MeterStatus(State.GOOD, 3600, newest_hour=hour, answered_at=NOW - 60, zone=berlin, states=STATES)
     lines = text_of(meter)
-    assert "times    in UTC" in lines
+    assert "times    UTC" in lines
     assert "house: good, last complete hour ended 2026-03-19 23:00 (60 min ago)" in lines
     assert "success  2026-03-19 23:59" in lines
     assert "zone     days are those of Europe/Berlin" in lines
