@@ -214,7 +214,7 @@ def test_the_cloud_finds_a_number_that_nothing_else_tells(config: Path, tmp_path
     assert (difference["day"], difference["column"]) == (path.stem, "import")
     assert abs(difference["stored_kwh"] - difference["cloud_kwh"]) == pytest.approx(1, abs=0.01)
     table = collector("verify", "--config", str(config), "--cloud").stdout
-    assert f"house {path.stem} cloud: import " in table
+    assert f"house {path.stem} cloud: import: file " in table
     assert "1 differ." in table.splitlines()[-1]
     assert collector("backfill", "--config", str(config), "--days", "10").returncode == 0
     assert path.read_bytes() == good
