@@ -1,4 +1,4 @@
-"""Status: how the collecting of each meter and account is, how that is judged, and the status file."""
+"""The status of each meter and account, how its state is determined, and the status file."""
 
 from __future__ import annotations
 
@@ -31,12 +31,12 @@ from collector.energy.history import (
 
 _HOUR_S = 3600
 _ANSWERS_S = 3 * _HOUR_S  # today is requested every hour; with an answer within three nothing is broken
-_START_S = _HOUR_S  # so long a service that has nothing yet may take to get something
-LATE_S = 600  # so long after a run was due, a service that has reported nothing hangs, or is none
+_START_S = _HOUR_S  # a service without any hour counts as starting for so long
+LATE_S = 600  # a service that has reported nothing for so long after a run was due hangs, or has ended
 
 
 class State(StrEnum):
-    """How a meter's collecting is, the worst last."""
+    """The state of a meter, the worst last."""
 
     GOOD = "good"
     STARTING = "starting"
@@ -51,15 +51,15 @@ class State(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class HealthPolicy:
-    """How old the newest hour may be, in seconds past its end, before somebody should look."""
+    """How old the newest hour may be, in seconds since its end, before a person should act."""
 
     max_age_s: float = 26 * 3600.0
 
 
 class Failure(NamedTuple):
-    """What went wrong: the event's name, when it was last seen (epoch seconds), and why.
+    """What went wrong: the event's name, when it last occurred (epoch seconds), and why.
 
-    `cure`: what to do about this very reason; empty where there is only what the event's name says.
+    `cure`: what to do about this reason; empty where only the event's general advice applies.
     """
 
     event: str
@@ -70,20 +70,21 @@ class Failure(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class MeterStatus:
-    """One meter. Times are epoch seconds; `newest_hour` is the start of the newest hour known whole.
+    """One meter. Times are epoch seconds; `newest_hour` is the start of the newest complete hour.
 
     `age_s`: seconds since the end of that hour. `reason`: why the state is not good. `answered_at`: when the
-    cloud last answered for today and the answer was kept. `missing_hours`: hours that are over and not known
-    on every channel, since the meter began. `expiring_days`: incomplete or missing days that the cloud will
-    forget within 30 days. `failure` is the last one, over or not; `trouble` what keeps this meter alone from
-    being collected now, in words, and `refused` why its archive must not be used.
+    cloud last answered for today and the answer was stored. `missing_hours`: finished hours without data from
+    every channel, since the meter's first day. `expiring_days`: incomplete or missing days that the cloud
+    deletes within 30 days. `failure` is the last one, also when it is past; `trouble` is what keeps this
+    meter alone from being collected now, in words, and `refused` why its archive must not be used.
 
-    The status file has none of the rest, which whoever needs it reads from the day files. `states` has each
-    day since the meter began, oldest first; `expiring` the days that `expiring_days` counts; `beginning` is
-    where the cloud's totals show that the meter began. By the `status` command alone: `hours_today` of the
-    `hours_over` hours that are over are stored whole; `is_held`: a process collects into the folder now;
-    `quarantined` files could not be trusted and were moved aside; `unknown_zone` is the name of the meter's
-    zone where this machine's list lacks it, and `zone` the configured one then, or this machine's.
+    The other fields are not in the status file, but read from the day files when needed. `states` has each
+    day since the meter's first, oldest first; `expiring` the days that `expiring_days` counts; `beginning` is
+    the meter's first day according to the cloud's totals. Only the `status` command sets the rest:
+    `hours_today` of the `hours_over` finished hours of today are stored complete; `is_held`: a process
+    collects into the folder now; `quarantined`: the number of damaged files that were moved aside;
+    `unknown_zone` is the name of the meter's zone if this machine does not know it, and `zone` then the
+    configured one or this machine's.
     """
 
     state: State = State.STARTING
@@ -109,10 +110,10 @@ class MeterStatus:
 
 @dataclass(frozen=True, slots=True)
 class AccountStatus:
-    """One account: requests since this machine's midnight and since the start, and the pace learned.
+    """One account: requests and rate-limit pauses (`holds`), today on this machine and since the start.
 
-    `outcomes`: requests since the start by how they ended (`answered`, `rejected`, `failed`).
-    `trouble` is what keeps it from working now.
+    `outcomes`: requests since the start by how they ended (`answered`, `rejected`, `failed`). `gap_s`: the
+    seconds between two requests now. `trouble` is what keeps the account from being collected now.
     """
 
     meters: tuple[str, ...] = ()
@@ -156,9 +157,9 @@ def meter_status(
     *,
     no_solar: bool,
 ) -> MeterStatus:
-    """What the day files of one meter say at `now`, not judged yet.
+    """One meter's status from its day files at `now`, without a state.
 
-    The rest only the service knows, or its status file: `answered_at`, `failure`, `trouble` and `refused`.
+    Not set: `answered_at`, `failure`, `trouble` and `refused`, which only the service or its status file has.
     """
     today = date_in(zone, now)
     states = coverage(today, known, availability, plan, since)
@@ -177,7 +178,7 @@ def meter_status(
 
 
 def judged(status: Status, now: float, policy: HealthPolicy) -> Status:
-    """The same with the state of each meter, and of the whole, at `now` in epoch seconds."""
+    """The same with the state of each meter, and of the whole service, at `now` in epoch seconds."""
     running_since = status.started_at if status.is_running else None
     meters = {
         name: judge(each, _trouble_with(name, status), running_since, now, policy)
@@ -185,6 +186,10 @@ def judged(status: Status, now: float, policy: HealthPolicy) -> Status:
     }
     whole = worst(meters.values())
     return replace(status, state=whole.state, age_s=whole.age_s, meters=meters)
+
+
+_OFFLINE = "the cloud answers and has nothing newer: is the meter powered and online?"
+_NO_DATA = "no data yet: check kind and id in the configuration, and whether the meter is powered and online"
 
 
 def judge(
@@ -205,13 +210,12 @@ def judge(
     if age_s is not None and age_s <= policy.max_age_s:
         return found(State.GOOD)
     if running_since is None:
-        return found(State.BROKEN, "no service runs")
+        return found(State.BROKEN, "the service is not running")
     if meter.answered_at is not None and now - meter.answered_at <= _ANSWERS_S:
-        reason = "the cloud answers and has nothing newer: is the meter powered and in the network?"
-        return found(State.OFFLINE, reason)
+        return found(State.OFFLINE, _OFFLINE if meter.newest_hour is not None else _NO_DATA)
     if now - running_since <= _START_S:
         return found(State.STARTING, trouble)
-    return found(State.BROKEN, trouble or "nothing was collected for hours")
+    return found(State.BROKEN, trouble or "nothing has been collected for hours")
 
 
 def _trouble_with(name: str, status: Status) -> str:
@@ -232,7 +236,7 @@ def worst(meters: Iterable[MeterStatus]) -> MeterStatus:
 
 
 def in_one_line(status: Status) -> str:
-    """For a person: what the service does now, or what keeps it from doing so."""
+    """One line for a person: what the service does now, or what prevents it."""
     for account in status.accounts.values():
         if account.trouble is not None:
             return f"Waiting: {account.trouble.reason}"
@@ -241,34 +245,35 @@ def in_one_line(status: Status) -> str:
             return f"{meter.state.capitalize()}: {name}: {meter.reason}"
     meters, jobs = len(status.meters), status.jobs
     upcoming = status.next_run_at
-    until = "" if upcoming is None else f", next at {datetime.fromtimestamp(upcoming, UTC):%H:%M} UTC"
+    until = "" if upcoming is None else f", next run {datetime.fromtimestamp(upcoming, UTC):%H:%M} UTC"
     return (
         f"Collecting {meters} meter{'s' * (meters != 1)}, {newest_in_words(status)}, "
-        f"{jobs} job{'s' * (jobs != 1)} under way{until}"
+        f"{jobs} job{'s' * (jobs != 1)} in progress{until}"
     )
 
 
 def newest_in_words(status: Status) -> str:
-    """`newest hour 38 min old`, or `no hour yet`."""
-    age = age_in_words(status.age_s)
-    return age if status.age_s is None else f"newest hour {age} old"
+    """`newest hour 38 min old`, or `no data stored yet`."""
+    return "no data stored yet" if status.age_s is None else f"newest hour {age_in_words(status.age_s)} old"
 
 
 def age_in_words(age_s: int | None) -> str:
-    """`38 min`, `5 h`, `12 days`; `no hour yet` for `None`."""
+    """`38 min`, `5 h`, `12 days`; `none yet` for `None`."""
     if age_s is None:
-        return "no hour yet"
+        return "none yet"
+    if age_s < 60:
+        return "less than 1 min"
     if age_s < 2 * _HOUR_S:
         return f"{age_s // 60} min"
     hours = age_s // _HOUR_S
     return f"{hours} h" if hours < 48 else f"{hours // 24} days"
 
 
-_SYSTEM = Path("/run/shelly-collector")  # what RuntimeDirectory= of the unit makes
+_SYSTEM = Path("/run/shelly-collector")  # created by RuntimeDirectory= of the unit
 _KINDS = (Status, AccountStatus, MeterStatus)
 _MAX_BYTES = 1024 * 1024
 _MAX_TEXT = 500
-_MAX_NUMBER = 1 << 40  # times beyond are no dates
+_MAX_NUMBER = 1 << 40  # larger times cannot be dates
 
 
 def status_file(archive: Path, environ: Mapping[str, str]) -> Path:
@@ -279,7 +284,10 @@ def status_file(archive: Path, environ: Mapping[str, str]) -> Path:
 
 
 def write_status(place: Path, status: Status) -> None:
-    """Replaces that status file. No `fsync`: it may be lost, and must not wear a card. Raises `OSError`."""
+    """Replaces that status file. No `fsync`: losing it does no harm, and each sync wears the SD card.
+
+    Raises `OSError`.
+    """
     place.parent.mkdir(mode=0o750, parents=True, exist_ok=True)
     temporary = place.with_suffix(".new")
     temporary.write_text(json.dumps(to_json(status)), encoding="ascii")
@@ -287,7 +295,7 @@ def write_status(place: Path, status: Status) -> None:
 
 
 def read_status(archive: Path, environ: Mapping[str, str]) -> Status | None:
-    """What the service of that archive reported last, wherever it did; `None` where nothing can be read."""
+    """The last status of that archive's service, from the newest status file; `None` if none can be read."""
     places = {
         status_file(archive, environ),
         _SYSTEM / _name(archive),
@@ -298,33 +306,33 @@ def read_status(archive: Path, environ: Mapping[str, str]) -> Status | None:
 
 
 def is_in_use(folder: Path, status: Status | None) -> bool:
-    """Whether a process collects into that meter's folder now; where locks cannot be seen, whether that
-    of the status lives. Raises `OSError`.
+    """Whether a process collects into that meter's folder now: its lock is held, or, where locks cannot be
+    read, the process of `status` is alive. Raises `OSError`.
     """
     is_locked = is_held(folder / OWN_FOLDER / "lock")
     return (status is not None and _is_alive(status)) if is_locked is None else is_locked
 
 
 def is_running(status: Status, now: float, *, holds: bool) -> bool:
-    """Whether the service that reported it runs at `now`, epoch seconds: its process lives, and it `holds` an
-    archive or has planned its next run. One whose archives are all refused holds none.
+    """Whether the service that reported the status runs at `now`, epoch seconds: its process is alive, and it
+    `holds` the lock of an archive or has planned its next run. It holds none if all archives are refused.
     """
     is_planned = status.next_run_at is not None and now - status.next_run_at < LATE_S
     return _is_alive(status) and (holds or is_planned)
 
 
 def _is_alive(status: Status) -> bool:
-    """Whether the process that reported it lives, or one with its number."""
+    """Whether a process with the ID of the one that reported it is alive."""
     return Path("/proc", str(status.pid)).exists()
 
 
 def _name(archive: Path) -> str:
-    """One file an archive: several services may share a folder of the system's."""
+    """The file's name, different for each archive: several services may share the runtime folder."""
     return f"{zlib.crc32(str(archive.resolve()).encode()):08x}.json"
 
 
 def to_json(value: Any) -> Any:
-    """What the status file has of a status, or of a part of it."""
+    """A status, or a part of it, as it is written to the status file."""
     kind: Any = type(value)
     if kind in _KINDS:
         return {name: to_json(getattr(value, name)) for name in _types(kind)}
@@ -341,8 +349,9 @@ def _read(place: Path) -> Status | None:
 
 
 def _value(kind: Any, raw: Any) -> Any:
-    """What was read from JSON as a value of that type; fields that an older version does not write have their
-    defaults. Raises `ValueError`, `TypeError` or `AttributeError` where it is none.
+    """A value read from JSON, as that type; fields that an older version did not write get their defaults.
+
+    Raises `ValueError`, `TypeError` or `AttributeError` if it is not of that type.
     """
     origin, parts = get_origin(kind), get_args(kind)
     if origin is UnionType:
@@ -359,17 +368,17 @@ def _value(kind: Any, raw: Any) -> Any:
     if kind is State:
         return State(raw)
     if type(raw) not in (kind, int if kind is float else kind):
-        raise ValueError(f"it is no {kind.__name__}")
+        raise ValueError(f"not a {kind.__name__}")
     if kind is str:
         return raw[:_MAX_TEXT]
     if not 0 <= raw < _MAX_NUMBER:
-        raise ValueError("it is out of range")
+        raise ValueError("out of range")
     return raw
 
 
 @cache
 def _types(kind: Any) -> dict[str, Any]:
-    """The types of the fields that the status file has: of those by which two statuses are compared."""
+    """The types of the fields that are in the status file: those with `compare`."""
     types = get_type_hints(kind)
     return {each.name: types[each.name] for each in fields(kind) if each.compare}
 
@@ -382,16 +391,16 @@ class Listen:
     port: int
 
 
-# From so many characters on, a part of an address may be a secret: with letters and digits, of digits alone,
-# a word with capitals and small letters, and words of one kind.
+# A part of an address may be a secret from this many characters on: letters and digits mixed, digits only,
+# letters of both cases, letters of one case.
 _SHORTEST_MIXED, _SHORTEST_NUMBER, _SHORTEST_WORD, _SHORTEST_WORDS = 4, 6, 8, 20
 
 
 @dataclass(frozen=True, slots=True)
 class Alarms:
-    """What is notified: a URL that is pinged (healthchecks.io style), a command that is run; none by default.
+    """Notifications: a URL to ping (healthchecks.io style) and a command to run; none by default.
 
-    The URL is a secret: whoever knows it can report that all is well.
+    The URL is a secret: anyone who knows it can send false OK signals.
     """
 
     ping_url: str | None = field(default=None, repr=False)
@@ -399,9 +408,9 @@ class Alarms:
 
     @property
     def secrets(self) -> tuple[str, ...]:
-        """What in the URL nobody else may know: each part of its path or query that may be a secret.
+        """Each part of the URL's path or query that may be a secret.
 
-        Where none looks like one, the longest part of the path: some monitors go by a word of one's own.
+        If none looks like one, the longest part of the path: some monitors let users choose a word.
         """
         path, _, query = (self.ping_url or "").partition("://")[2].partition("/")[2].partition("?")
         parts = [*path.split("/"), *re.split("[=&;]", query)]
@@ -411,7 +420,7 @@ class Alarms:
 
 
 def _may_be_secret(part: str) -> bool:
-    """Whether it does not look like words: "ping" or "shelly-collector" left out of all logs helps nobody."""
+    """Whether it does not look like plain words, such as "ping" or "shelly-collector"."""
     digits, letters = re.search("[0-9]", part), re.search("[A-Za-z]", part)
     if digits and letters:
         return len(part) >= _SHORTEST_MIXED

@@ -1,4 +1,4 @@
-"""`shelly-collector`: one module a command, imported when the command is given."""
+"""`shelly-collector`: one module for each command, imported when that command is run."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _VERSION = f"{PROGRAM} {__version__}"
 
 
 class Command:
-    """A command: what it is for in a line, and one example."""
+    """A command: its description in one line, and one example."""
 
     __slots__ = ("example", "help")
 
@@ -49,13 +49,13 @@ COMMANDS = {
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs one command; gives the exit code."""
+    """Runs one command; returns the exit code."""
     streams.prepare()
     try:
         code = _code_of(list(sys.argv[1:] if argv is None else argv))
         sys.stdout.flush()
     except streams.OutputLost as error:
-        if error.reader_has_gone:  # and had enough: `status | head`
+        if error.reader_has_gone:  # as in `status | head`
             return exits.DONE
         print(error, file=sys.stderr)
         return exits.CANNOT_SAVE

@@ -31,10 +31,10 @@ _BAR = 20
 
 
 class Progress(io.TextIOBase):
-    """Where the log goes, too: a stream that lifts its line out of the way of others."""
+    """A line of progress on a terminal, and the stream for the log, which is written above that line."""
 
     def __init__(self, stream: TextIO, days: int, expected_s: float) -> None:
-        """`days` to collect at most, `expected_s` at the allowed pace."""
+        """`days`: the most to collect; `expected_s`: how long that takes at the allowed request rate."""
         self._stream = stream
         self._days = days
         self._expected_s = expected_s
@@ -45,7 +45,7 @@ class Progress(io.TextIOBase):
             self._draw(f"0/{days} days, {_left(expected_s)} left")
 
     def advance(self, meter: str, outcome: DayOutcome, accounts: list[AccountAtWork]) -> None:
-        """One more day."""
+        """Counts one more day and shows it."""
         self._done += 1
         requests = sum(account.pacer.requests for account in accounts)
         holds = sum(account.pacer.holds for account in accounts)
@@ -56,11 +56,11 @@ class Progress(io.TextIOBase):
         bar = "#" * round(share * _BAR)
         self._draw(
             f"{meter} {outcome.day} [{bar:.<{_BAR}}] {self._done}/{self._days} days, "
-            f"{requests} requests, {holds} holds, {_left(left_s)} left"
+            f"{requests} requests, {_pauses(holds)}, {_left(left_s)} left"
         )
 
     def write(self, text: str) -> int:
-        """Log text: above the line."""
+        """Writes log text above the line."""
         if self.shown and self._line:
             self._stream.write(_CLEAR + text + (self._line if text.endswith("\n") else ""))
         else:
@@ -68,19 +68,19 @@ class Progress(io.TextIOBase):
         return len(text)
 
     def as_text(self) -> TextIO:
-        """Itself, under the name that loggers know."""
+        """Itself, as the type that loggers need."""
         return cast(TextIO, self)
 
     def flush(self) -> None:
-        """Passes it on."""
+        """Flushes the stream below."""
         self._stream.flush()
 
     def isatty(self) -> bool:
-        """As the stream below."""
+        """Whether the stream below is a terminal."""
         return self.shown
 
     def clear(self) -> None:
-        """Takes the line away."""
+        """Removes the line."""
         if self._line:
             self._stream.write(_CLEAR)
             self._stream.flush()
@@ -93,14 +93,19 @@ class Progress(io.TextIOBase):
             self._stream.flush()
 
 
+def _pauses(count: int) -> str:
+    return "1 rate-limit pause" if count == 1 else f"{count} rate-limit pauses"
+
+
 def _left(seconds: float) -> str:
     return f"{seconds:.0f} s" if seconds < 90 else f"{seconds / 60:.0f} min"
 
 
+_OUTCOMES = {"written": "complete", "partial": "incomplete so far"}  # in words; the others as they are
 _DEFAULT_ODIR = "~/.shellyemdata"
 _TO_BE_PROVEN = (
-    "its day files have no mark. First up to five of their days are compared with the cloud; where they are "
-    "another meter's nothing is done, and the exit code is 73."
+    "its day files have no mark. First up to five of their days are compared with the cloud; if they are "
+    "another meter's, nothing is done, and the exit code is 73."
 )
 _METER_FLAGS = (
     "host", "id", "auth_key", "odir", "kind", "solar", "pv_id", "grid_scale_factor", "pv_kwh_discard",
@@ -108,7 +113,7 @@ _METER_FLAGS = (
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    """Adds the command's options: a configuration file, or the older utility's flags."""
+    """Adds the command's options: for a configuration file, or the flags of the older utility."""
     file = parser.add_argument_group("with a configuration file")
     file.add_argument("--config", type=Path, metavar="FILE", help="the configuration file")
     file.add_argument("--meter", action="append", metavar="NAME", help="only this meter (default: all)")
@@ -153,7 +158,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--adopt",
         action="store_true",
-        help="continue in a folder that holds the days of another meter, or of an unknown one: a replaced "
+        help="continue in a folder that contains the days of another meter, or of an unknown one: a replaced "
         "device, other clamps, a new archive where an old one is missing",
     )
     parser.add_argument(
@@ -166,7 +171,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Collects; 0 when every day was had, 1 with a list when some were not, or with a hint when none was."""
+    """Collects; returns 0 if all days were fetched, 1 if some or all were not, and prints which or why."""
     try:
         settings = _settings(options)
     except starting.Refused as refusal:
@@ -196,14 +201,14 @@ def run(options: argparse.Namespace) -> int:
 def _settings(options: argparse.Namespace) -> Settings:
     given = [name for name in _METER_FLAGS if getattr(options, name) is not None]
     if not given:
-        # A plan is made from files alone: who may not read the key may still look.
+        # A plan needs no key: also for users who cannot read it.
         load = starting.settings_without_keys if options.dry_run else starting.settings_from_file
         return starting.only_meters(load(options.config), options.meter)
     if options.config or options.meter:
         flag = "no-solar" if given[0] == "solar" else given[0]
         raise starting.Refused(
             exits.USAGE,
-            f"--{flag} describes a meter by flags: leave out --config and --meter, or the flags",
+            f"--{flag} cannot be combined with --config or --meter",
         )
     from collector.settings import from_flags
 
@@ -217,7 +222,7 @@ def _rehearse(settings: Settings, scope: Scope, *, as_json: bool, adopt: bool) -
     from collector.archive.mark import mark_for, missing
 
     remembered = _remembered(settings)
-    for meter in settings.meters:  # raises where it is another meter's, or of a newer format
+    for meter in settings.meters:  # raises if it is another meter's, or of a newer format
         folder = settings.folder_of(meter)
         mark_for(folder, None if adopt else meter.identity)
         if not adopt and (refusal := missing(folder, remembered)) is not None:
@@ -252,14 +257,14 @@ def _plans(settings: Settings, scope: Scope, *, adopt: bool) -> list[Rehearsal]:
 def _remembered(settings: Settings) -> Remembered:
     from collector.archive.mark import Remembered, remembered_for_others
 
-    in_file = settings.source is not None  # what flags name is no service's
+    in_file = settings.source is not None  # a folder named by flags is not the service's
     return remembered_for_others(settings.archive, os.environ) if in_file else Remembered()
 
 
 def _why_it_cannot_start(settings: Settings) -> str:
-    """Why the archive could not be used, as far as can be seen; empty where it seems that it could.
+    """Why the archive cannot be used; empty if no reason is found.
 
-    Whether it may be written is no matter where a configuration names it: it is the service's then.
+    Write permission is not checked if a configuration names the archive: it is the service's then.
     """
     from collector.archive.folder import obstacle_in_the_way
 
@@ -268,16 +273,15 @@ def _why_it_cannot_start(settings: Settings) -> str:
         return f"{reason}: name another one"
     place = archive if archive.exists() else archive.absolute().parent
     if not place.exists():
-        return f"{place} does not exist: mount the disk or create the folder, then start again"
+        return f"{place} does not exist: mount the disk or create the folder, then run the command again"
     if settings.source is None and not os.access(place, os.W_OK | os.X_OK):
-        return f"{place} may not be written by this user: name another one, or change its owner or mode"
+        return f"No write permission for {place}: name another folder, or change its owner or mode"
     return ""
 
 
 def _collect(settings: Settings, scope: Scope, *, verbose: bool, adopt: bool) -> Report:
     import asyncio
 
-    # REGROUP
     from collector.energy.days import wall_clock
     from collector.service.backfill import backfill
 
@@ -304,9 +308,9 @@ def _collect(settings: Settings, scope: Scope, *, verbose: bool, adopt: bool) ->
 
 
 def _without_data(settings: Settings, report: Report) -> list[Meter]:
-    """The meters that the cloud has nothing of: days that are over are empty, and no day is stored.
+    """The meters without any data in the cloud: past days are empty, and no day is stored.
 
-    Also those of an earlier backfill, for an empty day is not asked for again at once.
+    Days that an earlier backfill found empty count too, because they are not requested again at once.
     """
     if report.interrupted or report.gave_up is not None:
         return []
@@ -328,8 +332,8 @@ def _without_data(settings: Settings, report: Report) -> list[Meter]:
 def _what_may_be_wrong(meter: Meter) -> str:
     channel = "" if meter.kind == "3em" else f"grid_channel = {meter.grid_channel} is not the clamp, or "
     return (
-        f"{meter.name}: the cloud has no hour of any day that was requested. Perhaps the meter is of another "
-        f"kind than {meter.kind} (--kind, or kind in the configuration), or {channel}it was not online in "
+        f"{meter.name}: the cloud has no data for any of the requested days. Perhaps the meter is of another "
+        f"kind than {meter.kind} (--kind, or kind in the configuration), or {channel}it was not online on "
         "these days (check it in the app; --since goes further back), or the host is that of another region: "
         "compare it with the server that the app shows beside the key."
     )
@@ -338,13 +342,17 @@ def _what_may_be_wrong(meter: Meter) -> str:
 def _show(report: Report, silent: list[str], *, as_json: bool) -> None:
     if as_json:
         print(json.dumps(_as_dict(report) | {"without_data": silent}))
-    counts = ", ".join(f"{count} {outcome}" for outcome, count in sorted(report.counts.items()) if count)
+    counts = ", ".join(
+        f"{count} {_OUTCOMES.get(outcome, outcome)}"
+        for outcome, count in sorted(report.counts.items())
+        if count
+    )
     if report.left:
         counts += f"{', ' * bool(counts)}{report.left} not requested"
     days = sum(report.counts.values()) + report.left
     summary = (
-        f"{days} day{'s' * (days != 1)}: {counts or 'none to ask for'}. "
-        f"{report.requests} requests, {report.holds} holds, {_duration(report.duration_s)}."
+        f"{days} day{'s' * (days != 1)}: {counts or 'none to request'}. "
+        f"{report.requests} requests, {_pauses(report.holds)}, {_duration(report.duration_s)}."
     )
     print(summary, file=sys.stderr if as_json else sys.stdout)
     for meter, beginning in report.beginnings.items():
@@ -361,7 +369,7 @@ def _show(report: Report, silent: list[str], *, as_json: bool) -> None:
     if report.gave_up is not None:
         print(starting.advice_on(report.gave_up), file=sys.stderr)
     if report.interrupted:
-        print("Interrupted. What is stored is safe; the same command goes on.", file=sys.stderr)
+        print("Interrupted. Stored data is safe. Run the same command again to continue.", file=sys.stderr)
 
 
 def _left_out(meter: str, since: date) -> str:

@@ -1,4 +1,4 @@
-"""`config check` and `config show`: the configuration, before anything runs on it."""
+"""`config check` and `config show`: check or print the configuration."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def run(options: Namespace) -> int:
     for warning in settings.warnings:
         print(f"{path}: warning: {warning}", file=sys.stderr)
     if options.action == "check" and (reason := obstacle_in_the_way(settings.archive)):
-        print(f"{path}: archive.path = {settings.archive}: {reason}: set another one", file=sys.stderr)
+        print(f"{path}: archive.path = {settings.archive}: {reason}: set another folder", file=sys.stderr)
         return os.EX_CONFIG
     if options.action == "check" and (found := obstacle(settings.source, settings.archive)) is not None:
         print(f"{path}: archive.path = {settings.archive}: {found.says} {found.cure}", file=sys.stderr)

@@ -1,4 +1,4 @@
-"""`shelly-collector demo`: the main job with no account and no file, against a simulated cloud."""
+"""`shelly-collector demo`: a backfill and the service without an account, against a simulated cloud."""
 
 from __future__ import annotations
 
@@ -26,8 +26,10 @@ _BARS = " ▁▂▃▄▅▆▇█"
 
 
 def day_table(archive: Path) -> str:
-    """The days in that folder, oldest first: hours, kWh, and what was consumed hour by hour."""
-    lines = ["day         hours   import   export    solar  consumed  each hour"]
+    """A table of the days in that folder, oldest first: hours, kWh, and bars for each hour's consumption."""
+    lines = [
+        "day         hours   import   export    solar  consumed  kWh; bars: consumed per hour, scaled per day"
+    ]
     for path in sorted(archive.glob("????-??-??.jsonl")):
         file = decode(read_at_most(path, MAX_BYTES), date.fromisoformat(path.stem))
         lines.append(_line(path.stem, file))
@@ -45,7 +47,7 @@ def _line(day: str, file: DayFile) -> str:
         sum((reading.solar_kwh or Decimal(0) for reading in file.readings.values()), Decimal(0)),
     ]
     numbers = "".join(f"{value:9.2f}" for value in sums)
-    mark = " so far" if file.partial else ""
+    mark = " (incomplete so far)" if file.partial else ""
     return f"{day}  {len(consumed):5}{numbers} {sum(consumed):9.2f}  {_sparkline(consumed)}{mark}"
 
 
@@ -54,10 +56,10 @@ def _sparkline(values: list[Decimal]) -> str:
     return "".join(_BARS[round(float(value / top) * (len(_BARS) - 1))] for value in values)
 
 
-_FIRST_LINE = "# Written by `shelly-collector demo`, and written anew by each run."
+_FIRST_LINE = "# Written by `shelly-collector demo`, and overwritten by each run."
 _METER = "house"
 _DAYS = 30
-_MIN_INTERVAL_S = 0.1  # the simulated cloud is ours: ten requests a second, not one
+_MIN_INTERVAL_S = 0.1  # the simulated cloud allows ten requests a second, not one
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -85,15 +87,13 @@ async def _demo(folder: Path, *, once: bool) -> int:
     import asyncio
 
     from collector.cli.backfill import Progress
-
-    # REGROUP
     from collector.energy.days import wall_clock
     from collector.service.backfill import Scope, backfill
     from collector.simulator import Scenario, Simulator
 
     interrupt = asyncio.Event()
     starting.on_signals(interrupt)
-    async with Simulator(_hurried(Scenario.default(wall_clock().date()))) as cloud:
+    async with Simulator(_with_fast_limit(Scenario.default(wall_clock().date()))) as cloud:
         settings = _settings(folder, cloud)
         greeting = f"A simulated Shelly Cloud answers on {cloud.url}; collecting {_DAYS} days from it …"
         print(greeting, flush=True)
@@ -118,14 +118,14 @@ async def _keep_collecting(settings: Settings, interrupt: asyncio.Event) -> None
     from collector.service.signals import Signals
     from collector.service.systemd import Notifier
 
-    print("Collecting on, as the service does; a line each hour. Ctrl-C ends it.")
+    print("Now collecting as the service does, with a log line every hour. Press Ctrl-C to stop.")
     sys.stdout.flush()
     starting.set_up_logs(settings, sys.stdout)
     await serve(settings, lambda: settings, Signals(stop=interrupt), wall_clock, Notifier({}))
 
 
-def _hurried(scenario: Scenario) -> Scenario:
-    """The same cloud, allowing as many requests as the demo makes."""
+def _with_fast_limit(scenario: Scenario) -> Scenario:
+    """The same scenario with a rate limit that allows the demo's requests."""
     from dataclasses import replace
 
     from collector.simulator import Limit
@@ -135,7 +135,7 @@ def _hurried(scenario: Scenario) -> Scenario:
 
 
 def _settings(folder: Path, cloud: Simulator) -> Settings:
-    """Writes the demo's configuration and reads it back, as a user's would be."""
+    """Writes the demo's configuration and reads it as a user's is read."""
     from collector.archive.files import make_folder, replace_file
     from collector.settings import load
 
@@ -144,7 +144,7 @@ def _settings(folder: Path, cloud: Simulator) -> Settings:
     try:
         if path.exists() and not path.read_text(errors="replace").startswith(_FIRST_LINE):
             raise starting.Refused(
-                exits.CANNOT_CREATE, f"{path} is not the demo's; name another folder with --dir"
+                exits.CANNOT_CREATE, f"{path} was not written by the demo; name another folder with --dir"
             )
         make_folder(folder)
         replace_file(path, _configuration(cloud.url, account.auth_key, account.device[0].id).encode())
@@ -154,7 +154,7 @@ def _settings(folder: Path, cloud: Simulator) -> Settings:
 
 
 def _environment() -> dict[str, str]:
-    """Without the settings of a real collector that may be in this shell."""
+    """The environment without the settings of a real collector."""
     return {key: value for key, value in os.environ.items() if not key.startswith("SHELLY_COLLECTOR_")}
 
 
@@ -173,7 +173,7 @@ backfill_days = {_DAYS}
 [[account]]
 name = "demo"
 host = "{url}"
-auth_key = "{key}"  # invented
+auth_key = "{key}"  # simulated
 
 [[account.meter]]
 name = "{_METER}"

@@ -1,4 +1,4 @@
-"""`shelly-collector doctor`: what works, what does not, and what to do about it; a line a check."""
+"""`shelly-collector doctor`: a line for each check, with what to do below it."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collector.settings import Settings
 
 _COLOURS = {"ok": "32", "warn": "33", "fail": "31", "skip": "2"}
-_SUDO = "If the key is root's alone: run it with sudo. Else give the key as the problem says."
+_SUDO = "If only root can read the key: run it with sudo. Otherwise set the key as described."
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -34,16 +34,16 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Looks; 0 when nothing failed, 1 when something did, 78 where there is no usable configuration."""
+    """Runs all checks; returns 0 if none failed, 1 if one did, 78 if the configuration cannot be used."""
     try:
         settings, configuration, has_keys = _settings(options)
     except starting.Refused as refusal:
         return starting.refused(refusal)
     try:
-        # Before root becomes the archive's owner, who may not write where the person is.
+        # Before root becomes the archive's owner, who may have no write permission in this folder.
         bundle = None if options.bundle is None else _created(options.bundle)
     except OSError as error:
-        reason = "it is there already" if isinstance(error, FileExistsError) else error.strerror
+        reason = "it exists already" if isinstance(error, FileExistsError) else error.strerror
         print(f"{options.bundle} cannot be written: {reason}", file=sys.stderr)
         return exits.CANNOT_CREATE
     starting.set_up_logs(settings, sys.stderr, "error")
@@ -58,7 +58,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _settings(options: argparse.Namespace) -> tuple[Settings, Check, bool]:
-    """The settings, what is to be said of them, and whether they hold the keys."""
+    """The settings, their check, and whether they contain the keys."""
     from collector.doctor.checks import fail, ok, warn
 
     try:
@@ -67,29 +67,30 @@ def _settings(options: argparse.Namespace) -> tuple[Settings, Check, bool]:
         try:
             settings = starting.settings_without_keys(options.config)
         except starting.Refused:
-            raise refusal from None  # with the keys' problems, too
+            raise refusal from None  # which also has the problems of the keys
         check, has_keys = fail("configuration", " ".join(f"{line}." for line in refusal.lines), _SUDO), False
     else:
         has_keys = True
         sources = sorted({each.key_source for each in settings.accounts})
-        says = f"{settings.source} has no mistakes; the key comes from {', '.join(sources)}"
+        says = f"{settings.source} is valid; the key comes from {', '.join(sources)}"
         check = ok("configuration", f"{says}.")
         if settings.warnings:
-            check = warn("configuration", f"{says}, but: {'; '.join(settings.warnings)}.", "Change that.")
+            says = f"{says}. Warning: {'; '.join(settings.warnings)}."
+            check = warn("configuration", says, "Correct it, unless it is intended.")
     return starting.only_meters(settings, options.meter), check, has_keys
 
 
 def _diagnosed(
     settings: Settings, configuration: Check, descriptor: int | None, *, has_keys: bool
 ) -> Diagnosis:
-    """Examines, and writes the report into the descriptor, where there is one."""
+    """Runs all checks, and writes the report to the descriptor, if there is one."""
     import asyncio
 
     from collector.doctor.bundle import bundle
     from collector.doctor.diagnosis import diagnose
     from collector.energy.days import wall_clock
 
-    starting.act_as_owner(settings.archive)  # who may not be able to import from where root can
+    starting.act_as_owner(settings.archive)  # which may not be able to read the modules that root can
     found = asyncio.run(diagnose(settings, configuration, wall_clock, os.environ, has_keys=has_keys))
     if descriptor is not None:
         with os.fdopen(descriptor, "w", encoding="utf-8", errors="backslashreplace") as file:
@@ -111,8 +112,9 @@ def _show(checks: tuple[Check, ...], requests: int) -> None:
         if each.cure:
             print(f"{'':{width + 8}}{_printable(each.cure)}")
     counts = {mark: sum(each.mark == mark for each in checks) for mark in _COLOURS}
+    warnings = f"{counts['warn']} warning{'s' * (counts['warn'] != 1)}"
     print(
-        f"{counts['ok']} ok, {counts['warn']} to look at, {counts['fail']} failed, {counts['skip']} skipped; "
+        f"{counts['ok']} ok, {warnings}, {counts['fail']} failed, {counts['skip']} skipped; "
         f"{requests} request{'s' * (requests != 1)} to the cloud."
     )
 
@@ -122,7 +124,7 @@ def _subject(check: Check) -> str:
 
 
 def _printable(text: str) -> str:
-    """No terminal takes orders from an answer."""
+    """The text without control characters, which could change the terminal."""
     return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in text)
 
 

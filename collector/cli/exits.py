@@ -1,4 +1,4 @@
-"""Exit codes, as in sysexits.h: what a script or a service manager may rely on."""
+"""Exit codes, as in sysexits.h; they do not change."""
 
 DONE = 0
 IN_PART = 1
@@ -20,7 +20,7 @@ MEANINGS = {
     SOURCE_UNAVAILABLE: "the cloud cannot be reached, or its rate limit lasts for long (429)",
     CANNOT_CREATE: "the archive or a report cannot be created or opened, or the port is in use",
     CANNOT_SAVE: "a file could not be saved, or the output could not be written",
-    HELD_BY_ANOTHER: "another instance holds the archive",
+    HELD_BY_ANOTHER: "another collector has locked the archive",
     KEY_REFUSED: "the cloud refused the key",
     BAD_CONFIGURATION: "the configuration is wrong",
     INTERRUPTED: "interrupted",

@@ -1,4 +1,4 @@
-"""The command line's parser. What it cannot understand it says, but never a key that stood there."""
+"""The command line's parser. Its messages quote what it cannot read, but never a key."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ _HARMLESS = re.compile(r"[./~].*|[\w-]+(\.[\w-]+)+(:\d+)?")  # a path, a host
 
 
 class Parser(argparse.ArgumentParser):
-    """Refuses what it does not know, without repeating what may be a key."""
+    """Refuses unknown arguments without showing what may be a key."""
 
     def error(self, message: str) -> NoReturn:
-        """Ends the program with code 2; what argparse complains of may be a key in the wrong place."""
+        """Ends the program with code 2; the message may quote a key in the wrong place, which is masked."""
         super().error(without_keys(message, sys.argv[1:]))
 
 
 def without_keys(message: str, words: list[str]) -> str:
-    """The message with `***` for each of the command line's words that may be a key."""
+    """The message with `***` instead of each argument that may be a key."""
     values = {part for word in words for part in _values(word) if _may_be_a_key(part)}
     for value in sorted(values, key=len, reverse=True):
         for form in (repr(value), value, repr(value)[1:-1]):
@@ -31,7 +31,7 @@ def without_keys(message: str, words: list[str]) -> str:
 
 
 def _values(word: str) -> tuple[str, ...]:
-    """What stands behind a flag, or the word itself: a key may begin with a dash, too."""
+    """The value of a flag, or the word itself; a key may also begin with a dash."""
     flag, equals, value = word.partition("=")
     return (value, word) if equals and flag.startswith("-") else (word,)
 

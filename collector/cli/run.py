@@ -23,10 +23,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Collects until SIGTERM or SIGINT; a second one ends it at once. SIGHUP reads the file again."""
-    wants_reload: list[int] = []  # a SIGHUP that comes before the loop runs
-    signal.signal(signal.SIGTERM, lambda number, frame: os._exit(exits.DONE))  # nothing has begun yet
-    signal.signal(signal.SIGHUP, lambda number, frame: wants_reload.append(number))
+    """Collects until SIGTERM or SIGINT; a second one ends it at once. SIGHUP reloads the configuration."""
+    early_reloads: list[int] = []  # SIGHUPs that come before the loop runs
+    signal.signal(signal.SIGTERM, lambda number, frame: os._exit(exits.DONE))  # nothing has been started yet
+    signal.signal(signal.SIGHUP, lambda number, frame: early_reloads.append(number))
 
     import asyncio
 
@@ -47,17 +47,19 @@ def run(options: argparse.Namespace) -> int:
     def load_again() -> Settings:
         return settings if settings.source is None else load(settings.source, os.environ)
 
-    def in_force(changed: Settings) -> None:
+    def apply_log_settings(changed: Settings) -> None:
         starting.set_up_logs(changed, sys.stdout, level)
 
     async def service() -> None:
         signals = Signals()
         starting.on_signals(signals.stop, signals.reload, terminated=exits.DONE)
-        if wants_reload:
+        if early_reloads:
             signals.reload.set()
         remembered = remembered_by_service(settings.archive, os.environ)
         notifier = Notifier(os.environ)
-        await serve(settings, load_again, signals, wall_clock, notifier, in_force, remembered=remembered)
+        await serve(
+            settings, load_again, signals, wall_clock, notifier, apply_log_settings, remembered=remembered
+        )
 
     try:
         asyncio.run(service())

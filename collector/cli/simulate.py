@@ -24,7 +24,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         type=_port,
         default=8765,
         metavar="PORT",
-        help="port on 127.0.0.1; 0 takes any free one (default: %(default)s)",
+        help="port on 127.0.0.1; 0 means any free one (default: %(default)s)",
     )
     parser.add_argument(
         "--scenario",
@@ -35,7 +35,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Serves until SIGINT or SIGTERM. 0, 73 where the port cannot be had, 78 for a bad scenario."""
+    """Serves until SIGINT or SIGTERM; returns 0, 73 if the port cannot be used, 78 for a bad scenario."""
     import asyncio
 
     from collector.errors import SettingsError
@@ -95,7 +95,7 @@ async def _serve(scenario: Scenario, port: int) -> None:
 
 
 def _greeting(simulator: Simulator) -> list[str]:
-    """Where it is, what it knows, and a line to try; the keys are invented and open nothing else."""
+    """The address, the accounts with their simulated keys and devices, and a command to try."""
     lines = [f"Simulating the Shelly Cloud on {simulator.url}"]
     for account in simulator.scenario.account:
         lines.append(f"account {account.name}, auth_key {account.auth_key}")

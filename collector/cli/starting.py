@@ -1,4 +1,4 @@
-"""What the commands that work share: settings or a clear word why not, logging, signals, exit codes."""
+"""Shared by the commands: load the settings or say why not, logging, signals, exit codes."""
 
 from __future__ import annotations
 
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from collector.settings import LogLevel, Settings
 
 
+_CONTINUE = "Stored data is safe. Run the same command again to continue."
 _NOT_WRITTEN = (errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
@@ -42,21 +43,21 @@ class Refused(Exception):
 
 
 def settings_from_file(flag: Path | None) -> Settings:
-    """The settings in the configuration file; `Refused` with all that is wrong."""
+    """The settings in the configuration file; raises `Refused` with all its errors."""
     from collector.settings import load
 
     return _settings(flag, load)
 
 
 def settings_without_keys(flag: Path | None) -> Settings:
-    """The same for commands that only read files: a key that this user may not read does not matter."""
+    """The same for commands that send no requests: keys are not read."""
     from collector.settings import load_without_keys
 
     return _settings(flag, load_without_keys)
 
 
 def only_meters(settings: Settings, names: list[str] | None) -> Settings:
-    """The settings with these meters alone, all for `None`; `Refused` where one is unknown."""
+    """The settings with only these meters, all for `None`; raises `Refused` if one is unknown."""
     from dataclasses import replace
 
     from collector.cli.parsing import without_keys
@@ -76,16 +77,16 @@ def only_meters(settings: Settings, names: list[str] | None) -> Settings:
 
 
 def act_as_owner(folder: Path) -> None:
-    """Root goes on as the user whose folder it is, to see what that user may do. For good.
+    """Changes the process from root to the folder's owner, permanently, to check that user's permissions.
 
-    Nothing happens for other users, where root owns it, or where that user could not read the
-    interpreter's own modules: the next import would fail.
+    Does nothing for other users, if root owns the folder, or if its owner could not read the
+    interpreter's modules, because the next import would fail.
     """
     if os.geteuid() != 0 or not _others_can_read(Path(os.__file__)):
         return
     try:
         owner = folder.stat()
-    except OSError:  # there is none, or the system does not take its name: a check says so
+    except OSError:  # missing, or an impossible name: a check reports it
         return
     if owner.st_uid == 0:
         return
@@ -110,22 +111,28 @@ def _settings(flag: Path | None, load: Callable[[Path, Mapping[str, str]], Setti
             exits.BAD_CONFIGURATION,
             "no configuration found; searched:",
             *searched,
-            "Put one there, or name it with --config FILE or SHELLY_COLLECTOR_CONFIG.",
+            "Create one there, or name it with --config FILE or SHELLY_COLLECTOR_CONFIG.",
         )
     return checked(lambda: load(path, os.environ), f"{path}: ")
 
 
 def checked(load: Callable[[], Settings], prefix: str = "") -> Settings:
-    """What `load` gives; `Refused` with one line a problem."""
+    """The settings that `load` returns; raises `Refused` with one line for each problem, after the prefix."""
+    from collector.settings.files import WHOLE_FILE
+
     try:
         return load()
     except SettingsError as error:
-        lines = (f"{prefix}{problem}" for problem in error.problems)
+        lines = (
+            # The prefix names the file already.
+            f"{prefix}{problem.reason if prefix and problem.field == WHOLE_FILE else problem}"
+            for problem in error.problems
+        )
         raise Refused(exits.BAD_CONFIGURATION, *lines) from None
 
 
 def set_up_logs(settings: Settings, stream: TextIO, level: LogLevel | None = None) -> None:
-    """Logging as configured; `level` is a flag's. What is secret already stays so."""
+    """Logging as configured; `level` overrides it. Secrets that are masked already stay masked."""
     from collector import logs
 
     logs.configure(
@@ -159,25 +166,25 @@ def on_signals(
 
 
 def refused(refusal: Refused) -> int:
-    """Says why, and gives the exit code."""
+    """Prints the lines; returns the exit code."""
     for line in refusal.lines:
         print(line, file=sys.stderr)
     return refusal.code
 
 
 def unreadable(error: OSError, archive: Path) -> Refused:
-    """The refusal of a command that reads an archive, with what the system says of its folders or files."""
+    """The refusal of a command that cannot read an archive, with the system's reason."""
     place = error.filename or archive
     if isinstance(error, PermissionError):
-        cure = "try sudo, or join the group that owns it"
-        return Refused(exits.CANNOT_CREATE, f"{place} may not be read by this user: {cure}")
+        cure = "use sudo, or `sudo adduser USER shelly-collector` and log in again"
+        return Refused(exits.CANNOT_CREATE, f"No permission to read {place}: {cure}")
     if error.errno in _NOT_WRITTEN:
         return Refused(exits.CANNOT_SAVE, f"{place} cannot be written: {error.strerror}")
     return Refused(exits.CANNOT_CREATE, f"{place} cannot be read: {error.strerror or error}")
 
 
 def code_of(error: ArchiveError | OutageError) -> int:
-    """The exit code for what ended a command."""
+    """The exit code for the error that ended a command."""
     if isinstance(error, ArchiveLocked):
         return exits.HELD_BY_ANOTHER
     if isinstance(error, ArchiveError):
@@ -190,18 +197,16 @@ def code_of(error: ArchiveError | OutageError) -> int:
 
 
 def advice_on(error: OutageError) -> str:
-    """What a person can do about what ended a command."""
+    """The error that ended a command, and what a person can do about it."""
     if isinstance(error, KeyRefused):
         return (
-            "The cloud refused the key. Keys change with the account's password: copy it anew from the "
+            "The cloud refused the key. Keys change with the account's password: copy the key again from the "
             "Shelly app, User settings, Authorization cloud key."
         )
     if isinstance(error, ClockUntrusted):
-        return f"This machine's clock is wrong: {error}. Set it (timedatectl), then start again."
+        return f"This machine's clock is wrong: {error}. Set it (timedatectl), then run the command again."
     if isinstance(error, Rejected):
-        return f"The cloud rejects every day: {error.reason}. {error.cure} `doctor` looks at these."
+        return f"The cloud rejects every day: {error.reason}. {error.cure} `doctor` checks these."
     if isinstance(error, SourceError):
-        return f"The cloud did not answer: {error.reason}. What is stored is safe; the same command goes on."
-    return (
-        f"Nothing can be saved: {error.strerror or error}. What is stored is safe; the same command goes on."
-    )
+        return f"The cloud did not answer: {error.reason}. {_CONTINUE}"
+    return f"Nothing can be saved: {error.strerror or error}. {_CONTINUE}"

@@ -1,4 +1,4 @@
-"""`shelly-collector status`: how collecting stands, from the day files and the service's status file."""
+"""`shelly-collector status`: the state of collecting, from the day files and the service's status file."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def _hours(text: str) -> float:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Shows how collecting stands; 0, or 1 when the newest hour of a meter is older than it may be."""
+    """Prints the status; returns 0, or 1 if the newest hour of a meter is too old."""
     try:
         settings = starting.only_meters(starting.settings_without_keys(options.config), options.meter)
         if options.max_age is not None:
@@ -87,8 +87,8 @@ def run(options: argparse.Namespace) -> int:
 
 
 def status_of(settings: Settings, now: datetime, environ: Mapping[str, str]) -> Status:
-    """How collecting stands at `now`, whether the service runs or not: what its status file says, and each
-    meter as its day files are. Raises `OSError` where this user may not read the files.
+    """The status at `now`, also if the service is not running: its last status, and each meter from its day
+    files. Raises `OSError` if this user cannot read the files.
     """
     home = home_zone(environ)
     last = read_status(settings.archive, environ)
@@ -108,7 +108,7 @@ def status_of(settings: Settings, now: datetime, environ: Mapping[str, str]) -> 
 def _meter_status(
     settings: Settings, meter: Meter, reported: MeterStatus, home: ZoneInfo, now: datetime
 ) -> MeterStatus:
-    """One meter, not judged yet; `reported` is what its service knows besides the files."""
+    """One meter, without a state; `reported` is its last status from the service."""
     folder, no_solar = settings.folder_of(meter), meter.has_no_solar
     known, recorded, availability = survey(folder, settings.day_format)
     zone = recorded or meter.zone_or(home)
@@ -134,7 +134,7 @@ def _meter_status(
 
 
 def _saved_at(folder: Path, known: Mapping[date, DayRecord]) -> int | None:
-    """When the newest day was last saved: all there is where no service has reported more."""
+    """When the newest day was last saved, epoch seconds; used if no service has reported a success."""
     newest = max((day for day, state in known.items() if state.stored), default=None)
     if newest is None:
         return None
@@ -144,7 +144,7 @@ def _saved_at(folder: Path, known: Mapping[date, DayRecord]) -> int | None:
 
 
 def as_dict(status: Status) -> dict[str, Any]:
-    """Times are UTC, ages seconds, days dates; what is not known is null."""
+    """The status for `--json`. Times are UTC, ages seconds, days dates; unknown values are null."""
     runs = status.is_running
     return {
         "schema": 1,

@@ -1,9 +1,8 @@
-"""The three standard streams, wherever they lead: to a full disk, to a reader that has gone, or nowhere.
+"""The three standard streams, also if they are closed, on a full disk, or a pipe without a reader.
 
 A stream that was closed before the start is opened on /dev/null: otherwise the next file that is opened
-would get its number, and everything printed after that. Messages that cannot be written to standard error
-are lost, and nothing else is. Standard output is what a command is run for: where it cannot be written,
-`OutputLost` ends the command.
+would get its number, and everything that is printed. Messages that cannot be written to standard error are
+dropped, and the command continues. If standard output cannot be written, `OutputLost` ends the command.
 """
 
 from __future__ import annotations
@@ -24,7 +23,7 @@ _NAMES = ("stdin", "stdout", "stderr")
 
 
 class OutputLost(Exception):
-    """Standard output cannot be written. No `OSError`: nobody is to take it for one of an archive."""
+    """Standard output cannot be written. No `OSError`, so that it is not handled as one of an archive."""
 
     def __init__(self, error: OSError) -> None:
         super().__init__(f"Standard output cannot be written: {error.strerror}")
@@ -32,7 +31,7 @@ class OutputLost(Exception):
 
 
 def prepare() -> None:
-    """Makes the three streams usable, once a process. Streams that somebody replaced stay as they are."""
+    """Makes the three streams usable, once per process. Streams that were replaced stay as they are."""
     for name in _NAMES:
         if getattr(sys, name) is None:
             setattr(sys, name, _nothing("r" if name == "stdin" else "w"))
@@ -43,14 +42,14 @@ def prepare() -> None:
 
 
 def _nothing(mode: str) -> IO[Any]:
-    """The lowest number that is free, which is the closed stream's own; children inherit it."""
+    """A stream on /dev/null with the lowest free number, the closed stream's own; children inherit it."""
     descriptor = os.open(os.devnull, os.O_RDWR)
     os.set_inheritable(descriptor, True)  # noqa: FBT003
     return open(descriptor, mode, encoding="utf-8", closefd=False)
 
 
 def _like(stream: io.TextIOWrapper, sink: io.FileIO) -> io.TextIOWrapper:
-    """A stream that writes text as that one does, into another sink; it spells out letters that it lacks."""
+    """A stream with the settings of `stream` for another file; characters it cannot encode are escaped."""
     return io.TextIOWrapper(
         io.BufferedWriter(sink),
         encoding=stream.encoding,
@@ -62,8 +61,7 @@ def _like(stream: io.TextIOWrapper, sink: io.FileIO) -> io.TextIOWrapper:
 
 
 class _Output(io.FileIO):
-    """Raises `OutputLost` at the first failure; what follows is lost in silence, the interpreter's flush
-    at the end included."""
+    """Raises `OutputLost` at the first failure; later output is dropped, also at the last flush."""
 
     def __init__(self, descriptor: int) -> None:
         super().__init__(descriptor, "w", closefd=False)
@@ -80,7 +78,7 @@ class _Output(io.FileIO):
 
 
 class _Messages(io.FileIO):
-    """Loses what it cannot write."""
+    """Drops what it cannot write."""
 
     def __init__(self, descriptor: int) -> None:
         super().__init__(descriptor, "w", closefd=False)

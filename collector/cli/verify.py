@@ -1,4 +1,4 @@
-"""`shelly-collector verify`: every stored file against its contract, its checksum, and the cloud."""
+"""`shelly-collector verify`: checks every stored file: its format, its checksum, and against the cloud."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Checks; 0 where nothing was found, 1 where something was."""
+    """Checks the archive; returns 0 if there are no findings, 1 if there are."""
     from collector.verify.report import as_dict, as_lines
 
     try:
@@ -55,7 +55,7 @@ def run(options: argparse.Namespace) -> int:
         if options.fix or options.cloud:
             _check_there(settings, remembered)
         reports = (
-            _beside_the_cloud(settings, options, remembered)
+            _with_cloud(settings, options, remembered)
             if options.cloud
             else _from_files(settings, options, remembered)
         )
@@ -75,14 +75,14 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _remembered(settings: Settings, options: argparse.Namespace) -> Remembered:
-    """Where archives were before; of a folder without a configuration nobody knows."""
+    """Where archives were before; not known for a folder without a configuration."""
     from collector.archive.mark import Remembered, remembered_for_others
 
     return Remembered() if options.odir is not None else remembered_for_others(settings.archive, os.environ)
 
 
 def _check_there(settings: Settings, remembered: Remembered) -> None:
-    """Raises `ArchiveRefused` where an archive is missing: before anything is done about another one."""
+    """Raises `ArchiveRefused` if any archive is missing, before the first one is changed."""
     from collector.archive.mark import missing
 
     for meter in settings.meters:
@@ -95,9 +95,7 @@ def _settings(options: argparse.Namespace) -> Settings:
         load = starting.settings_from_file if options.cloud else starting.settings_without_keys
         settings = starting.only_meters(load(options.config), options.meter)
     elif options.config or options.meter or options.cloud:
-        raise starting.Refused(
-            exits.USAGE, "--odir is a folder without a configuration: leave out --config, --meter and --cloud"
-        )
+        raise starting.Refused(exits.USAGE, "--odir cannot be combined with --config, --meter or --cloud")
     else:
         settings = _settings_of(options.odir)
     try:
@@ -105,12 +103,12 @@ def _settings(options: argparse.Namespace) -> Settings:
     except OSError as error:
         raise starting.unreadable(error, settings.archive) from None
     if not is_there:
-        raise starting.Refused(exits.CANNOT_CREATE, f"{settings.archive}: there is no such folder")
+        raise starting.Refused(exits.CANNOT_CREATE, f"{settings.archive}: no such folder")
     return settings
 
 
 def _settings_of(odir: str) -> Settings:
-    """Of a folder alone; no cloud is asked, so account and device are stand-ins."""
+    """Settings for a folder alone; no request is sent, so account and device are placeholders."""
     from collector.settings import from_flags
 
     return starting.checked(
@@ -148,16 +146,14 @@ def _report(
     return replace(report, meter=name)
 
 
-def _beside_the_cloud(
-    settings: Settings, options: argparse.Namespace, remembered: Remembered
-) -> list[MeterReport]:
+def _with_cloud(settings: Settings, options: argparse.Namespace, remembered: Remembered) -> list[MeterReport]:
     import asyncio
 
     from collector.energy.days import wall_clock
     from collector.verify.cloud import verified
 
     def progress(meter: str, first: date, last: date) -> None:
-        _show_progress(f"{meter}: asking the cloud for {first} to {last}")
+        _show_progress(f"{meter}: requesting {first} to {last} from the cloud")
 
     starting.set_up_logs(settings, sys.stderr)
     try:

@@ -1,7 +1,7 @@
-"""The report for a bug: one text that a person can read before sending it. No key, no energy.
+"""The bug report: one text that a person can read before sending it, without keys or energy values.
 
-Device ids are shortened to their last four digits; the ping URL and the words of `on_change` are left
-out. No value of any hour is in it: they tell when people are at home.
+Device ids are shortened to their last four digits; the ping URL and the arguments of `on_change` are left
+out. Hourly values are left out because they show when people are at home.
 """
 
 from __future__ import annotations
@@ -24,37 +24,29 @@ from collector.doctor.checks import Check
 from collector.doctor.diagnosis import Diagnosis
 from collector.errors import CollectorError
 from collector.redaction import MASK, redactor
+from collector.service.systemd import unit_files
 from collector.settings import Settings, masked
 from collector.status import to_json
 
 _PACKAGES = ("aiohttp", "APScheduler", "structlog", "tenacity", "tzdata")
-_UNITS = tuple(
-    Path(folder, "shelly-collector.service")
-    for folder in (
-        "/etc/systemd/system",
-        "/run/systemd/system",
-        "/usr/lib/systemd/system",
-        "/lib/systemd/system",
-    )
-)
 _LEDGER_BYTES, _LEDGER_LINES = 8 * 1024 * 1024, 50
 _QUARANTINED = 20
 _ID_SHOWN = 4
 
 
 def bundle(settings: Settings, found: Diagnosis, now: datetime, environ: Mapping[str, str]) -> str:
-    """The whole report. `environ` is looked at for a key only, so that it is left out."""
+    """The whole report. `environ` is only searched for a key, which is left out."""
     sections = [
         ("Versions", versions()),
         ("Checks", _checks(found.checks)),
         ("Configuration", masked(_without_addresses(settings)).splitlines()),
-        ("What the service last said", _status(found)),
+        ("Last status of the service", _status(found)),
         *((f"Archive of {meter.name}", _archive(settings, meter)) for meter in settings.meters),
     ]
     lines = [
         f"shelly-collector doctor --bundle, {now:%Y-%m-%d %H:%M} UTC",
-        "Keys, the ping URL and most of each device id are left out, and so is all energy.",
-        "Names of accounts and meters, the host, and paths are in it: read it before you send it.",
+        "Keys, the ping URL, energy values and most of each device id are left out.",
+        "It contains the names of accounts and meters, the host, and paths: read it before you send it.",
     ]
     for title, content in sections:
         lines += ["", f"== {title}", *content]
@@ -62,7 +54,7 @@ def bundle(settings: Settings, found: Diagnosis, now: datetime, environ: Mapping
 
 
 def redacted(text: str, settings: Settings, environ: Mapping[str, str]) -> str:
-    """The text without any secret, and with short device ids."""
+    """The text without secrets, and with short device ids."""
     secrets = [*settings.secrets, environ.get("SHELLY_COLLECTOR_AUTH_KEY", "").strip()]
     if settings.alarms.ping_url is not None:
         secrets.append(settings.alarms.ping_url)
@@ -74,7 +66,7 @@ def redacted(text: str, settings: Settings, environ: Mapping[str, str]) -> str:
 
 
 def versions() -> Iterator[str]:
-    """The collector's, Python's, the packages', the system's, and whether the unit is there."""
+    """The versions of the collector, Python, the packages and the system, and the unit's files."""
     yield f"shelly-collector {__version__}"
     yield f"Python {platform.python_version()} ({platform.python_implementation()})"
     for name in _PACKAGES:
@@ -83,7 +75,7 @@ def versions() -> Iterator[str]:
         except metadata.PackageNotFoundError:
             yield f"{name} is not installed as a package"
     yield f"{platform.system()} {platform.release()} {platform.machine()}, {' '.join(platform.libc_ver())}"
-    units = [str(path) for path in _UNITS if path.exists()]
+    units = [str(path) for path in unit_files()]
     yield f"systemd unit: {', '.join(units) or 'none'}"
 
 
@@ -94,7 +86,7 @@ def _checks(checks: tuple[Check, ...]) -> Iterator[str]:
 
 
 def _without_addresses(settings: Settings) -> Settings:
-    """Whom the service tells of its health is nobody's business, and often a secret."""
+    """The settings without addresses for notifications, which are private and often secret."""
     alarms = settings.alarms
     words = (alarms.on_change[0], *(MASK for _ in alarms.on_change[1:])) if alarms.on_change else ()
     url = None if alarms.ping_url is None else MASK
@@ -102,7 +94,7 @@ def _without_addresses(settings: Settings) -> Settings:
 
 
 def _status(found: Diagnosis) -> Iterator[str]:
-    status = found.presence.status or found.presence.last_status
+    status = found.lock.status or found.lock.last_status
     if status is None:
         yield "nothing"
     else:
@@ -121,7 +113,7 @@ def _archive(settings: Settings, meter: Meter) -> Iterator[str]:
     complete = sum(state.complete for state in known.values())
     empty = sum(state.is_empty for state in known.values())
     yield f"zone {zone.key if zone else 'not known'}"
-    yield f"{len(files)} files, {size} bytes; {complete} complete days, {empty} asked for and empty"
+    yield f"{len(files)} files, {size} bytes; {complete} complete days, {empty} empty ones"
     if files:
         yield f"first {files[0].stem}, last {files[-1].stem}"
     yield from _quarantined(folder / OWN_FOLDER / "quarantine")

@@ -1,4 +1,4 @@
-"""Check: one thing that was checked, what was found, and the cure; and the checks of a probe's results."""
+"""Check: what was checked, the result, and what to do; and the checks of a probe's results."""
 
 from __future__ import annotations
 
@@ -33,15 +33,15 @@ class Mark(StrEnum):
     """How a check ended."""
 
     OK = "ok"
-    WARN = "warn"  # it works, but somebody should look
+    WARN = "warn"  # it works, but should be checked
     FAIL = "fail"
-    SKIP = "skip"  # could not be looked at
+    SKIP = "skip"  # could not be checked
 
 
 class Check(NamedTuple):
-    """What was found of one thing. `of` is the account or meter; empty where it is the whole.
+    """The result of one check. `of` is the account or meter; empty for checks of the whole.
 
-    `says` and `cure` are whole sentences for a person; `cure` is empty where there is nothing to do.
+    `says` and `cure` are whole sentences: the result, and what to do; `cure` is empty if nothing is needed.
     """
 
     name: str
@@ -62,29 +62,29 @@ NAMES = {
     "device": "the account knows the meter's device",
     "kind": "the device answers as the configured kind",
     "zone": "the meter's time zone is the configured one, known here, and its rules are not old",
-    "clamps": "the clamps measure what the configuration says",
+    "clamps": "the clamps measure what is configured",
     "clock": "this machine's clock agrees with the cloud's",
 }
-"""Every check there is, with what it covers."""
+"""Every check, with what it covers."""
 
 
 def ok(name: str, says: str, of: str = "") -> Check:
-    """It is as it should be."""
+    """A check that passed."""
     return Check(name, Mark.OK, says, of=of)
 
 
 def warn(name: str, says: str, cure: str, of: str = "") -> Check:
-    """It works, but somebody should look."""
+    """A check that found something that works, but should be checked."""
     return Check(name, Mark.WARN, says, cure, of)
 
 
 def fail(name: str, says: str, cure: str, of: str = "") -> Check:
-    """It does not work."""
+    """A check that failed."""
     return Check(name, Mark.FAIL, says, cure, of)
 
 
 def skip(name: str, says: str, of: str = "", cure: str = "") -> Check:
-    """It could not be looked at, and why."""
+    """A check that was not possible; `says` is the reason."""
     return Check(name, Mark.SKIP, says, cure, of)
 
 
@@ -98,12 +98,12 @@ _DOUBTS = {
     Doubt.GRID_LIKE_A_ROOF: (
         "Import has the shape of the sun, nothing at night and most around noon, and nothing is exported",
         "Either grid and solar clamp are swapped, or a battery feeds the house at night and is charged from "
-        f"the grid by day: then all is right. {_AT_NOON}",
+        f"the grid by day, which is right. {_AT_NOON}",
     ),
     Doubt.SOLAR_AT_NIGHT: (
-        "Solar is counted at night, many nights",
+        "Solar energy is measured at night, in many nights",
         "With a hybrid inverter, or a battery behind the solar clamp, this is right: nothing to do. Without "
-        "one, the clamp is on another wire, or the time zone in the app is wrong: check where it is, and "
+        "one, the clamp is on another wire, or the time zone in the app is wrong: check the clamp, and "
         f"solar_channel. {_AT_NOON}",
     ),
     Doubt.EXPORT_AT_NIGHT: (
@@ -111,73 +111,74 @@ _DOUBTS = {
         "If no battery sells at night, turn it around, or reverse it in the app.",
     ),
     Doubt.EXPORT_EXCEEDS_SOLAR: (
-        "More was exported than generated: a clamp looks reversed, or sees a part of the roof alone",
-        "Look at both clamps. A battery, or a second inverter, looks like this, too.",
+        "More was exported than generated: a clamp looks reversed, or measures only a part of the roof",
+        "Check both clamps. A battery or a second inverter causes the same.",
     ),
     Doubt.SOLAR_ALWAYS_ZERO: (
         "Solar was never above zero: the solar clamp looks missing or reversed",
-        "Look at it; where there is none, set solar = false.",
+        "Check it; if there is none, set solar = false.",
     ),
     Doubt.IMPORT_ALWAYS_ZERO: (
         "Nothing was ever bought: the grid clamp looks missing or reversed",
-        "Look at it, and whether grid_channel is right. A large battery looks like this, too.",
+        "Check it, and grid_channel. A large battery causes the same.",
     ),
 }
 
 
 def clamps_check(meter: Meter, days: Iterable[EnergyDay]) -> Check:
-    """What these days of the meter look like. Of a day that comes twice the later one counts.
+    """Whether these days look as if the clamps are right. Of a repeated day the later one counts.
 
-    No sentence holds a number of kWh: they tell when people are at home.
+    The text contains no kWh values: they would show when people are at home.
     """
     unique = list({day.day.date: day for day in days}.values())
     found = doubts(unique, Clamps(meter.solar, meter.pv_kwh_discard))
     if found is None:
-        return skip("clamps", f"Too early to tell: it takes {ENOUGH_DAYS} days.", meter.name)
+        return skip("clamps", f"Fewer than {ENOUGH_DAYS} complete days are stored.", meter.name)
     if not found:
-        return ok("clamps", f"Nothing odd in the last {len(unique)} days.", meter.name)
+        return ok("clamps", f"Nothing unusual in the last {len(unique)} days.", meter.name)
     says, cure = _DOUBTS[found[0]]
     more = "".join(f"; {_DOUBTS[each][0][0].lower()}{_DOUBTS[each][0][1:]}" for each in found[1:])
     return warn("clamps", f"{says}{more}.", cure, meter.name)
 
 
 KEY_CURE = (
-    "Keys change with the account's password: copy it anew from the Shelly app, User settings > "
+    "Keys change with the account's password: copy the key again from the Shelly app, User settings > "
     "Authorization cloud key."
 )
 HOST_CURE = (
-    "Compare the host with the server that the Shelly app shows beside the key, and look whether this "
+    "Compare the host with the server that the Shelly app shows beside the key, and check whether this "
     "machine is online."
 )
 DEVICE_CURE = (
     "Compare the id with the app (Settings > Device information), and the host with the server shown beside "
-    "the key: a moved account looks like this, too."
+    "the key: after Shelly has moved an account, the old server no longer has its devices."
 )
 PACE_CURE = (
-    "The service holds off by itself. If it comes all day, end the other program, or raise min_interval_s."
+    "The service pauses and resumes automatically. If it happens all day, end the other program, or raise "
+    "min_interval_s."
 )
 _OTHER = {Kind.EM: Kind.EM3, Kind.EM3: Kind.EM}
 _MANY_HOLDS = 10  # a day; a few are the phone app's
-_FEW_HOLDS = 3  # where they are half of the requests: held off for an hour each time, there are no more
+_FEW_HOLDS = 3  # if they are half of the requests: with pauses of an hour there are no more
 
 
 def account_checks(result: AccountResult, status: AccountStatus | None) -> Iterator[Check]:
-    """Host, key and pace. `status` is what the service says of the account today."""
+    """Host, key and pace. `status` is the account's in the service's last status."""
     yield _host(result)
     yield _key(result)
     yield pace_check(result, status)
 
 
 def meter_checks(result: MeterResult, *, has_history: bool) -> Iterator[Check]:
-    """Device and kind. `has_history` says that complete days of this meter are stored."""
+    """Device and kind. `has_history`: whether complete days of this meter are stored."""
     yield _device(result)
     yield _kind(result, has_history=has_history)
 
 
 def zone_lack(meter: Meter, result: MeterResult | None, recorded: str, doubt: str) -> Check | None:
-    """What this machine's time-zone data lack; `None` where nothing shows that they lack anything.
+    """A check of this machine's time-zone data that is not ok; `None` if nothing is known to be wrong.
 
-    `recorded` is the zone of the stored days, where it is unknown here. `doubt` says why its rules are.
+    `recorded`: the zone of the stored days if it is unknown here. `doubt`: why its rules are in doubt.
     """
     unknown = recorded
     if result is not None and result.body is not None:
@@ -201,7 +202,7 @@ def zone_lack(meter: Meter, result: MeterResult | None, recorded: str, doubt: st
 def zone_check(
     answered: ZoneInfo | None, meter: Meter, stored: ZoneInfo | None, home: ZoneInfo, today: date
 ) -> Check:
-    """The zone of the meter's answer against the configured one, that of its files, and this machine's."""
+    """Compares the zone in the answer with the configured one, that of the files, and this machine's."""
     name = meter.name
     if answered is None and stored is None:
         return skip("zone", "The meter's time zone is not known yet: no answer has named it.", name)
@@ -216,25 +217,25 @@ def zone_check(
             return warn(
                 "zone",
                 f"{source} in {zone.key}, but {whose} say{'s' * (whose == 'the configuration')} {other}.",
-                f'Set timezone = "{zone.key}" or leave it out: what the meter tells counts. If the meter is '
-                "wrong, set its place in the app.",
+                f'Set timezone = "{zone.key}" or leave it out: the zone of the meter is used. If that one '
+                "is wrong, set its location in the app.",
                 name,
             )
     configured = ", as configured" if meter.timezone else ""
     rules = rules_of(zone)
     if rules.are_stale(today):
-        age = f"this machine's rules of it are of {rules.release}, two years old or more"
+        age = f"this machine's rules for it are of {rules.release}, two years old or more"
         update = "pip install -U tzdata" if rules.in_package else "apt update && apt install tzdata"
-        cure = f"What was decided since they do not have: {update}."
+        cure = f"Later changes are missing in them. Update: {update}."
         return warn("zone", f"{zone.key}{configured}; but {age}.", cure, name)
     if same_hours(zone, home, today.year):
-        return ok("zone", f"{zone.key}{configured}, and this machine is there, too.", name)
+        return ok("zone", f"{zone.key}{configured}, which is also this machine's.", name)
     elsewhere = f"this machine is in {home.key}, which does not matter to the files"
     return ok("zone", f"{zone.key}{configured}; {elsewhere}.", name)
 
 
 def same_hours(one: ZoneInfo, other: ZoneInfo, year: int) -> bool:
-    """Whether both have the same clock all that year; many zones have several names."""
+    """Whether both have the same local time all that year; many zones have several names."""
     if one.key == other.key:
         return True
     noon = datetime(year, 1, 1, 12, tzinfo=UTC)
@@ -248,24 +249,24 @@ def _host(result: AccountResult) -> Check:
     if trouble is not None and not isinstance(trouble, KeyRefused | RateLimited):
         cure = trouble.cure or HOST_CURE
         if "401" in trouble.reason:
-            cure = f"Often it goes away by itself. If it stays: {KEY_CURE}"
+            cure = f"Often temporary. If it stays: {KEY_CURE}"
         return fail("host", f"{host}: {trouble.reason}.", cure, name)
-    asked = [each for each in result.meters if not each.skipped]
-    rejections = [each.error for each in asked if isinstance(each.error, Rejected)]
-    if rejections and len(rejections) == len(asked):
+    requested = [each for each in result.meters if not each.skipped]
+    rejections = [each.error for each in requested if isinstance(each.error, Rejected)]
+    if rejections and len(rejections) == len(requested):
         return warn("host", f"{host} answers, but rejects every request.", rejections[0].cure, name)
     if result.answered and result.unreached:
         lacks, why = " and ".join(sorted(result.unreached)), by_family(result.unreached)
         says = f"{host} resolves, and answers, but not over {lacks}, or too slowly: {why}."
         cure = (
-            f"Mend {lacks} at the router, or switch it off there. Nothing is lost but a second now and then: "
-            "each request goes the way that works."
+            f"Repair {lacks} at the router, or switch it off there. Requests use the other protocol; the "
+            "only harm is a delay of a second now and then."
         )
         return warn("host", says, cure, name)
     if result.answered:
         secure = " with a valid certificate" if result.account.base_url.startswith("https") else ""
         return ok("host", f"{host} resolves, and answers{secure}.", name)
-    return skip("host", f"Its name resolves; not asked: {_why(result)}.", name)
+    return skip("host", f"Its name resolves; no request was sent: {_why(result)}.", name)
 
 
 def _key(result: AccountResult) -> Check:
@@ -275,41 +276,43 @@ def _key(result: AccountResult) -> Check:
     if any(each.body is not None for each in result.meters):
         return ok("key", "The cloud accepted the key.", name)
     if any(isinstance(each.error, DeviceUnknown) for each in result.meters):
-        return ok("key", "The cloud accepted the key, and found no such device in the account.", name)
-    return skip("key", f"Not known: {_why(result)}.", name)
+        return ok(
+            "key", "The key is accepted, but the configured device was not found in this account.", name
+        )
+    return skip("key", f"Unknown: {_why(result)}.", name)
 
 
 def _why(result: AccountResult) -> str:
     if isinstance(result.trouble, RateLimited):
-        return "the account's request limit is reached"
+        return "the account's rate limit is reached"
     if result.trouble is not None:
         return "the host did not answer as the cloud does"
     return next((each.skipped for each in result.meters if each.skipped), "no answer could be used")
 
 
 def pace_check(result: AccountResult, status: AccountStatus | None) -> Check:
-    """Whether the cloud rejected the pace of this probe, or often that of the service today."""
+    """Whether the rate limit was exceeded by this probe, or often by the service today."""
     name = result.account.name
     if result.rejections:
         return warn(
             "pace",
-            "The cloud rejected the pace, though nothing here requested too fast: another program, or the "
-            "phone app, seems to use the same account.",
+            "The cloud rejected a request because of its rate limit, though this program kept to it: "
+            "another program, or the phone app, seems to use the same account.",
             PACE_CURE,
             name,
         )
     if status is not None and _are_many(status.holds_today, status.requests_today):
         says = (
-            f"The service was rejected {status.holds_today} times in {status.requests_today} requests "
+            f"The service met the rate limit {status.holds_today} times in {status.requests_today} requests "
             "today: another program seems to use the same account."
         )
         return warn("pace", says, PACE_CURE, name)
     if status is not None:
-        today = f"{status.requests_today} requests and {status.holds_today} rejections today"
-        return ok("pace", f"No sign of another program that uses the account: {today}.", name)
+        today = f"{status.requests_today} requests and {status.holds_today} rate-limit pauses today"
+        return ok("pace", f"No sign of another program using the account: {today}.", name)
     if result.answered:
-        return ok("pace", "No request was rejected as too fast.", name)
-    return skip("pace", f"Not known: {_why(result)}.", name)
+        return ok("pace", "No request was rejected because of the rate limit.", name)
+    return skip("pace", f"Unknown: {_why(result)}.", name)
 
 
 def _are_many(holds: int, requests: int) -> bool:
@@ -321,7 +324,7 @@ def _device(result: MeterResult) -> Check:
     if isinstance(result.error, DeviceUnknown):
         return fail("device", f"{result.error.reason.capitalize()}: {result.device}.", DEVICE_CURE, name)
     if result.body is not None:
-        return ok("device", "The account knows it.", name)
+        return ok("device", "The account has the device.", name)
     return skip("device", _not_known(result), name)
 
 
@@ -334,38 +337,37 @@ def _kind(result: MeterResult, *, has_history: bool) -> Check:
         channels = " Or one of its channels does not exist." if kind is Kind.EM else ""
         return fail("kind", says, f"{other}{channels} {error.cure}", name)
     if isinstance(error, ZoneUnknown | ZoneContradicted):
-        return skip("kind", "Not known: the answer's hours cannot be told here, see zone.", name)
+        return skip("kind", "Unknown: without its zone the answer cannot be read, see zone.", name)
     if isinstance(error, AnswerError):
         if result.body is not None and not result.body.get("history"):
             return no_hour
         if error.field in ("history", "sum") and "kind =" in error.reason:
             says = f'{result.device} answers, but not as kind = "{kind}" does.'
             return fail("kind", says, other, name)
-        says = f"The answer breaks the contract: {error}. Nothing of such an answer is stored."
-        return fail("kind", says, "Try again later; if it stays, file a bug with doctor --bundle.", name)
+        says = f"The answer is not in the API's format: {error}. Nothing of such an answer is stored."
+        return fail("kind", says, "Try again later; if it stays, report a bug with doctor --bundle.", name)
     if result.body is None or result.read is None:
         return skip("kind", _not_known(result), name)
     if readings := result.read.energy_day.readings:
-        says = f'It answers as kind = "{kind}" does, with {len(readings)} hours of {result.day}'
+        says = f'The answer is that of kind = "{kind}", with {len(readings)} hours of {result.day}'
         if all(hour.solar_kwh is None for hour in readings.values()):
-            return warn("kind", f"{says}, and with none of solar.", _without_solar(result.meter), name)
+            return warn("kind", f"{says}, but without solar.", _without_solar(result.meter), name)
         return ok("kind", f"{says}.", name)
     if has_history:
         says = f"The cloud has no hour of {result.day}, though it has had days before."
-        return warn("kind", says, "Is the meter powered and in the network? The app shows it.", name)
+        return warn("kind", says, "Check that the meter is powered and online; the app shows it.", name)
     return no_hour
 
 
 def kind_not_proven(meter: Meter, says: str) -> Check:
-    """The kind, where there was no hour to judge it by; `says` is a sentence without its end.
+    """The check of the kind if the answer had no hour; `says` is a sentence without its end.
 
-    Nobody knows what a device of another kind answers: an empty list and rows that are all missing are
-    two of the guesses.
+    The API does not document what a device of another kind returns: perhaps no rows, perhaps missing ones.
     """
     return warn(
         "kind",
-        f"{says}: a device of another kind may look like this, and so may one that was offline or is new.",
-        f"{_set_the_other(meter.kind)} Else check in the app whether it is online.",
+        f"{says}: the device may be of another kind, or new, or it was offline.",
+        f"{_set_the_other(meter.kind)} Otherwise check in the app whether it is online.",
         meter.name,
     )
 
@@ -377,13 +379,15 @@ def _set_the_other(kind: Kind) -> str:
 def _without_solar(meter: Meter) -> str:
     if meter.kind is Kind.EM3:
         return "Check pv_id, and in the app whether that device is online."
-    return "Set solar = false if there is no solar clamp. Else check solar_channel, and the clamp."
+    return "Set solar = false if there is no solar clamp. Otherwise check solar_channel, and the clamp."
 
 
 def _not_known(result: MeterResult) -> str:
     if isinstance(result.error, DeviceUnknown):
-        return "Not known: the account does not know the device."
-    return f"Not asked: {result.skipped}." if result.skipped else "Not known: no answer could be used."
+        return "Unknown: the account does not have the device."
+    return (
+        f"No request was sent: {result.skipped}." if result.skipped else "Unknown: no answer could be used."
+    )
 
 
 def _what(kind: Kind) -> str:

@@ -1,4 +1,4 @@
-"""The diagnosis: every check of `doctor`, in order, whatever the earlier ones found."""
+"""The diagnosis: every check of `doctor`, in order; a failed one does not stop the others."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ from collector.doctor.checks import (
 from collector.doctor.machine import archive_check, clock_check
 from collector.doctor.probe import AccountResult, MeterResult, ProbeResult, probe
 from collector.doctor.service import (
-    Presence,
+    ServiceLock,
     account_from_status,
     clock_from_status,
     meter_from_status,
-    presence_of,
     service_check,
+    service_lock,
     zone_from_status,
 )
 from collector.energy.days import Clock, date_in, home_zone, local_day
@@ -56,8 +56,8 @@ _RECENT_DAYS = 7
 class Stored:
     """A meter's days, its zone where that is known, and its newest complete days before today.
 
-    `unknown_zone` is the recorded name of one that this machine's list lacks; `doubt` says why the rules
-    of the zone are in doubt. Both are empty else. `is_hidden`: this user may not read the folder.
+    `unknown_zone`: the recorded zone if this machine does not know it; `doubt`: why the rules of the zone
+    are in doubt. Both are else empty. `is_unreadable`: this user cannot read the folder.
     """
 
     known: Mapping[date, DayRecord]
@@ -65,7 +65,7 @@ class Stored:
     recent: tuple[EnergyDay, ...]
     unknown_zone: str = ""
     doubt: str = ""
-    is_hidden: bool = False
+    is_unreadable: bool = False
 
     @property
     def newest(self) -> date | None:
@@ -74,13 +74,13 @@ class Stored:
 
 
 def read_stored(settings: Settings, meter: Meter, home: ZoneInfo, now: datetime) -> Stored:
-    """What is stored at `now`; what cannot be read is left out, for other checks report it."""
+    """What is stored at `now`, without what cannot be read, which other checks report."""
     folder = settings.folder_of(meter)
     try:
         known, zone, _ = survey(folder, settings.day_format)
         ledger = Ledger(folder / OWN_FOLDER / LEDGER_NAME)
     except (OSError, CollectorError) as error:
-        return Stored({}, None, (), is_hidden=isinstance(error, PermissionError))
+        return Stored({}, None, (), is_unreadable=isinstance(error, PermissionError))
     today = date_in(zone or home, now)
     complete = sorted(day for day, state in known.items() if state.complete and day < today)
     recent = []
@@ -93,16 +93,16 @@ def read_stored(settings: Settings, meter: Meter, home: ZoneInfo, now: datetime)
 
 
 def _doubt(suspicion: Suspicion | None, zone: ZoneInfo | None) -> str:
-    """Why today's rules are in doubt; a suspicion of older ones no longer counts."""
+    """Why today's rules are in doubt; empty if they are not, or if the doubt is about older rules."""
     if suspicion is None or (zone is not None and rules_of(zone).checksum != suspicion.checksum):
         return ""
     return suspicion.reason
 
 
 def mark_check(folder: Path, meter: Meter, refused: str, remembered: Remembered) -> Iterator[Check]:
-    """Whether the folder is this meter's, by its mark; nothing where it is, or where there is nothing yet.
+    """Whether the folder is this meter's, by its mark; no check if it is, or if the folder is new.
 
-    `refused`: why the running service must not use it. `remembered` knows where archives were before.
+    `refused`: why the running service must not use it. `remembered`: where archives were before.
     """
     try:
         mark = mark_for(folder, meter.identity)
@@ -120,9 +120,9 @@ def mark_check(folder: Path, meter: Meter, refused: str, remembered: Remembered)
     elif is_unmarked:
         yield warn(
             "archive",
-            f"The day files in {folder} have no mark of whose they are, and are not compared with the cloud "
-            "yet; backfill or the service does so first.",
-            "Nothing to do if they are this meter's. If backfill or the service refuses them: "
+            f"The day files in {folder} have no mark that names their meter, and are not compared with the "
+            "cloud yet; backfill or the service does so first.",
+            "No action needed if they are this meter's. If backfill or the service refuses them: "
             + _REFUSED_CURE,
             meter.name,
         )
@@ -131,17 +131,17 @@ def mark_check(folder: Path, meter: Meter, refused: str, remembered: Remembered)
 
 
 def _unreadable(folder: Path, error: OSError, meter: str) -> Iterator[Check]:
-    """That the mark, or its folder, cannot be read; nothing of it is used then.
+    """A failed check: the mark, or its folder, cannot be read.
 
-    Nothing for a user who is kept out of the whole archive, which its own check says.
+    None if this user cannot read the whole archive, which has its own check.
     """
     if isinstance(error, PermissionError) and not os.access(folder, os.W_OK):
         return
     yield fail(
         "archive",
         f"{error.filename or folder} cannot be read: {error.strerror or error}.",
-        "It must belong to the service's user, and be no link that leads nowhere. A mark that cannot be "
-        "mended can be moved away: the days are then compared with the cloud once more.",
+        "It must belong to the service's user, and must not be a broken link. A mark that cannot be "
+        "repaired can be moved away: the days are then compared with the cloud again.",
         meter,
     )
 
@@ -152,83 +152,83 @@ def _sentence(text: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Diagnosis:
-    """What was found, how many requests it took, and what it was judged by."""
+    """All checks, how many requests were sent, and the locks and status that were read."""
 
     checks: tuple[Check, ...]
     requests: int
-    presence: Presence
+    lock: ServiceLock
 
 
 async def diagnose(
     settings: Settings, configuration: Check, clock: Clock, environ: Mapping[str, str], *, has_keys: bool
 ) -> Diagnosis:
-    """Runs every check. `configuration` is the one that the settings came with; without keys no request is
-    sent to the cloud. No check shows a secret of the settings."""
+    """Runs every check. `configuration` is the check of the settings; without keys no request is sent to the
+    cloud. No check shows a secret of the settings."""
     folders = {meter.name: settings.folder_of(meter) for meter in settings.meters}
     home = home_zone(environ)
     stored = {meter.name: read_stored(settings, meter, home, clock()) for meter in settings.meters}
     zones = {meter.name: stored[meter.name].zone or meter.zone_or(home) for meter in settings.meters}
 
-    def reason_to_be_quiet() -> str:
+    def busy_reason() -> str:
         now = clock().timestamp()
-        return presence_of(settings.archive, folders, environ, now).reason_to_be_quiet(now)
+        return service_lock(settings.archive, folders, environ, now).busy_reason(now)
 
-    quiet = reason_to_be_quiet() if has_keys else "the key is not known"
-    result = ProbeResult() if quiet else await probe(settings, zones, clock, reason_to_be_quiet)
+    busy = busy_reason() if has_keys else "the key is not known"
+    result = ProbeResult() if busy else await probe(settings, zones, clock, busy_reason)
     now = clock()
-    presence = presence_of(settings.archive, folders, environ, now.timestamp())
-    found = [configuration, _archive(settings, folders, presence)]
-    found.append(service_check(presence, now.timestamp()))
+    lock = service_lock(settings.archive, folders, environ, now.timestamp())
+    found = [configuration, _archive(settings, folders, lock)]
+    found.append(service_check(lock, now.timestamp()))
     offsets = [each.offset_s for each in result.accounts if each.offset_s is not None]
     newest = max((each.newest for each in stored.values() if each.newest), default=None)
     found.append(
-        clock_from_status(presence.status)
+        clock_from_status(lock.status)
         or clock_check(now, date_in(home, now), min(offsets, key=abs, default=None), newest)
     )
     remembered = remembered_for_others(settings.archive, environ)
     by_name = {each.account.name: each for each in result.accounts}
     for account in settings.accounts:
         probed = by_name.get(account.account.name)
-        found += _of_account(account, probed, presence, quiet, now)
+        found += _of_account(account, probed, lock, busy, now)
         for meter in account.meters:
-            found += mark_check(folders[meter.name], meter, presence.refused(meter.name), remembered)
+            found += mark_check(folders[meter.name], meter, lock.refused(meter.name), remembered)
             meters = probed.meters if probed else []
             answer = next((each for each in meters if each.meter == meter), None)
-            found += _of_meter(meter, answer, stored[meter.name], presence, quiet, home, now)
+            found += _of_meter(meter, answer, stored[meter.name], lock, busy, home, now)
     redact = redactor(settings.secrets)
     checks = tuple(each._replace(says=redact(each.says), cure=redact(each.cure)) for each in found)
-    return Diagnosis(checks, result.requests, presence)
+    return Diagnosis(checks, result.requests, lock)
 
 
-def _archive(settings: Settings, folders: Mapping[str, Path], presence: Presence) -> Check:
-    """Also with the unit's eyes, unless the service shows that it may."""
-    kept_out = None if presence.is_held else obstacle(settings.source, settings.archive)
+def _archive(settings: Settings, folders: Mapping[str, Path], lock: ServiceLock) -> Check:
+    """Also by the unit's settings, unless a collector is using the archive."""
+    kept_out = None if lock.is_held else obstacle(settings.source, settings.archive)
     if kept_out is not None:
         return fail("archive", kept_out.says, kept_out.cure)
     return archive_check(settings.archive, folders.values())
 
 
 def _of_account(
-    account: AccountSettings, result: AccountResult | None, presence: Presence, quiet: str, now: datetime
+    account: AccountSettings, result: AccountResult | None, lock: ServiceLock, busy: str, now: datetime
 ) -> Iterator[Check]:
-    status = presence.status
-    told = None if status is None else status.accounts.get(account.account.name)
+    status = lock.status
+    reported = None if status is None else status.accounts.get(account.account.name)
     if result is not None:
-        yield from account_checks(result, told)
+        yield from account_checks(result, reported)
     else:
-        yield from account_from_status(account.account, status, quiet, now.timestamp())
-        if told is None:
-            yield skip("pace", f"Not asked: {quiet}.", account.account.name)
+        yield from account_from_status(account.account, status, busy, now.timestamp())
+        if reported is None:
+            yield skip("pace", f"No request was sent: {busy}.", account.account.name)
         else:
-            yield pace_check(AccountResult(account.account), told)
+            yield pace_check(AccountResult(account.account), reported)
 
 
 def _of_meter(
     meter: Meter,
     result: MeterResult | None,
     stored: Stored,
-    presence: Presence,
-    quiet: str,
+    lock: ServiceLock,
+    busy: str,
     home: ZoneInfo,
     now: datetime,
 ) -> Iterator[Check]:
@@ -236,16 +236,20 @@ def _of_meter(
         has_history = any(state.complete for state in stored.known.values())
         yield from meter_checks(result, has_history=has_history)
     else:
-        yield from meter_from_status(meter, presence.status, quiet, now.timestamp())
+        yield from meter_from_status(meter, lock.status, busy, now.timestamp())
     yield (
         zone_lack(meter, result, stored.unknown_zone, stored.doubt)
-        or (None if result else zone_from_status(meter, presence.status))
-        or (_hidden("zone", meter) if stored.is_hidden and not (result and result.zone) else None)
+        or (None if result else zone_from_status(meter, lock.status))
+        or (_no_permission("zone", meter) if stored.is_unreadable and not (result and result.zone) else None)
         or zone_check(result.zone if result else None, meter, stored.zone, home, date_in(home, now))
     )
     fetched = [result.read.energy_day] if result and result.read else []
-    yield _hidden("clamps", meter) if stored.is_hidden else clamps_check(meter, (*stored.recent, *fetched))
+    yield (
+        _no_permission("clamps", meter)
+        if stored.is_unreadable
+        else clamps_check(meter, (*stored.recent, *fetched))
+    )
 
 
-def _hidden(name: str, meter: Meter) -> Check:
-    return skip(name, "This user may not read the stored days.", meter.name, "Run it with sudo.")
+def _no_permission(name: str, meter: Meter) -> Check:
+    return skip(name, "This user cannot read the stored days.", meter.name, "Run it with sudo.")

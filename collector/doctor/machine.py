@@ -1,4 +1,4 @@
-"""What this machine gives: an archive that can be written, with room, and a clock that can be right."""
+"""Checks of this machine: an archive that can be written, with space, and a plausible clock."""
 
 from __future__ import annotations
 
@@ -28,18 +28,18 @@ from collector.service.systemd import is_made_at_start
 
 CLOCK_CURE = "Set it (timedatectl); until then the service stores nothing."
 
-_SERVICE_USER = "shelly-collector"  # as the package's sysusers file makes it
-_PROBE = "doctor"  # a name of its own: the service's own probe lies beside it
+_SERVICE_USER = "shelly-collector"  # created by the package's sysusers file
+_PROBE = "doctor"  # a name of its own: the service's test file is in the same folder
 _PROBE_BYTES = 8192  # as large as a day file
 _LEAST_BYTES, _LOW_BYTES = 1_000_000, 100_000_000  # a meter writes about 5 MB a year
-_LOW_SHARE, _NEVER_LOW_BYTES = 0.05, 1_000_000_000  # 5 % of a large disk is room enough
-_LEAST_INODES, _LOW_INODES = 10, 1000  # a meter makes 365 files a year
+_LOW_SHARE, _NEVER_LOW_BYTES = 0.05, 1_000_000_000  # 5 % of a large disk is enough space
+_LEAST_INODES, _LOW_INODES = 10, 1000  # a meter adds 365 files a year
 
 
 def archive_check(archive: Path, folders: Collection[Path], mountinfo: Path = MOUNTINFO) -> Check:
-    """Looks at the archive as the user that this process is; the meters' `folders` may not be there yet.
+    """Checks the archive as the current user; the meters' `folders` need not exist yet.
 
-    It leaves nothing behind and disturbs no service: what it writes has a name of its own.
+    It writes test files with names of their own and removes them, so that no service is disturbed.
     """
     try:
         return _archive_check(archive, folders, mountinfo)
@@ -48,11 +48,11 @@ def archive_check(archive: Path, folders: Collection[Path], mountinfo: Path = MO
 
 
 def clock_check(now: datetime, today: date, offset_s: float | None, newest: date | None) -> Check:
-    """Whether the clock can be right, by the service's own rule.
+    """Whether the clock is plausible, by the service's own rule.
 
-    `offset_s` is how far it is ahead of the cloud's, `newest` the newest stored day.
+    `offset_s`: how many seconds it is ahead of the cloud's clock; `newest`: the newest stored day.
     """
-    says = f"It says {now:%Y-%m-%d %H:%M} UTC"
+    says = f"The clock shows {now:%Y-%m-%d %H:%M} UTC"
     cloud_now = None
     if offset_s is not None:
         cloud_now = now - timedelta(seconds=offset_s)
@@ -76,13 +76,14 @@ def _archive_check(archive: Path, folders: Collection[Path], mountinfo: Path) ->
     except FileNotFoundError:
         return _missing(archive)
     except PermissionError:
-        return skip("archive", f"This user may not look at {archive}.", cure="Run it with sudo.")
+        return skip("archive", f"This user cannot read {archive}.", cure="Run it with sudo.")
     if not stat.S_ISDIR(mode):
         return fail("archive", f"{archive} is not a folder.", "Move it away, or set another archive.path.")
     owner = archive.stat().st_uid
     if os.geteuid() not in (0, owner) and not os.access(archive, os.W_OK):
         says = (
-            f"This user may not write to {archive}. Its owner is {_user(owner)}: the service may be able to."
+            f"This user has no write permission for {archive}. Its owner is {_user(owner)}, so the service "
+            "may still be able to write."
         )
         return skip("archive", says, cure="Run it with sudo.")
     mount = mount_of(archive, mountinfo)
@@ -90,8 +91,8 @@ def _archive_check(archive: Path, folders: Collection[Path], mountinfo: Path) ->
     if mount is not None and mount.is_read_only:
         return fail(
             "archive",
-            f"{archive} lies on {kind} that is read-only: {mount.point}.",
-            "A card goes read-only after errors: look at dmesg, save what is on it, replace it.",
+            f"{archive} is on {kind} that is read-only: {mount.point}.",
+            "An SD card becomes read-only after errors: check dmesg, copy its data, replace it.",
         )
     if (trouble := _written(archive, folders)) is not None:
         return trouble
@@ -100,20 +101,20 @@ def _archive_check(archive: Path, folders: Collection[Path], mountinfo: Path) ->
     if weakness := "; ".join(_weaknesses(archive, folders, mount)):
         return warn(
             "archive",
-            f"{archive} can be written, but lies on {kind}: {weakness}.",
+            f"{archive} can be written, but is on {kind}: {weakness}.",
             "Put the archive on a local disk (ext4, f2fs, btrfs, xfs), and copy it elsewhere as a backup.",
         )
     if owner == 0 and _is_user(_SERVICE_USER):
         return warn(
             "archive",
-            f"{archive} belongs to root, so the service's user {_SERVICE_USER} may not write there.",
+            f"{archive} belongs to root, so the service's user {_SERVICE_USER} cannot write to it.",
             f"chown -R {_SERVICE_USER}: {archive}",
         )
     return ok("archive", f"{archive} can be written; {_free(archive)} free on {kind}.")
 
 
 def _weaknesses(archive: Path, folders: Collection[Path], mount: Mount | None) -> Iterator[str]:
-    """What is known against its file system, and what it was just seen not to do."""
+    """Known weaknesses of its file system, and those that a test shows now."""
     if mount is not None and mount.weakness:
         yield mount.weakness
     if not can_sync(archive):
@@ -124,7 +125,7 @@ def _weaknesses(archive: Path, folders: Collection[Path], mount: Mount | None) -
 
 def _missing(archive: Path) -> Check:
     if archive.parent.is_dir() or is_made_at_start(archive.parent):
-        return warn("archive", f"{archive} is not there yet.", "The first start of the service makes it.")
+        return warn("archive", f"{archive} does not exist yet.", "The first start of the service creates it.")
     return fail(
         "archive",
         f"{archive.parent} does not exist.",
@@ -133,14 +134,14 @@ def _missing(archive: Path) -> Check:
 
 
 def _written(archive: Path, folders: Collection[Path]) -> Check | None:
-    """Saves a file beside each meter's, as the service would, and removes it; `None` where that worked."""
+    """Saves and removes a test file in each meter's folder, as the service would; `None` if that worked."""
     there = [folder / OWN_FOLDER for folder in folders if (folder / OWN_FOLDER).is_dir()]
     for folder in there or [archive]:
         place = folder / (_PROBE if there else f".{_PROBE}")
         try:
             replace_file(place, b"\0" * _PROBE_BYTES)
         except OSError as error:
-            cure = "Make room, or replace the card." if _is_full(archive) else _owner_cure(archive)
+            cure = "Free some space, or replace the card." if _is_full(archive) else _owner_cure(archive)
             return fail(
                 "archive",
                 f"Nothing can be saved in {folder.parent if there else folder}: {error.strerror}.",
@@ -157,14 +158,16 @@ def _room(archive: Path) -> Check | None:
     free, size = room.f_bavail * room.f_frsize, room.f_blocks * room.f_frsize
     says = f"{archive} can be written, but has only {_free(archive)} free"
     if free < _LEAST_BYTES:
-        return fail("archive", f"{says}.", "Make room.")
+        return fail("archive", f"{says}.", "Free some space.")
     if room.f_files and room.f_favail < _LEAST_INODES:
-        return fail("archive", f"{says} and room for {room.f_favail} files.", "Remove files nobody needs.")
+        return fail(
+            "archive", f"{says} and room for {room.f_favail} files.", "Remove files that are not needed."
+        )
     if free < _LOW_BYTES or (free < _LOW_SHARE * size and free < _NEVER_LOW_BYTES):
-        return warn("archive", f"{says}.", "Make room: a meter takes about 5 MB a year.")
+        return warn("archive", f"{says}.", "Free some space: a meter needs about 5 MB a year.")
     if room.f_files and room.f_favail < _LOW_INODES:
         return warn(
-            "archive", f"{says} and room for {room.f_favail} files.", "A meter makes 365 files a year."
+            "archive", f"{says} and room for {room.f_favail} files.", "A meter adds 365 files a year."
         )
     return None
 
@@ -179,7 +182,7 @@ def _owner_cure(archive: Path) -> str:
         owner = f"{_user(archive.stat().st_uid)}, its owner,"
     except OSError:
         owner = "The service's user"
-    return f"{owner} must be able to write there; dmesg tells of a card with errors."
+    return f"{owner} must be able to write there; dmesg shows errors of the card."
 
 
 def _free(archive: Path) -> str:

@@ -1,7 +1,7 @@
 """The probe: at most eight well-paced requests to the cloud, for yesterday of each meter.
 
-One request at a time, each a whole gap after the end of the last answer, no retries; and none while
-the service may send one: so a rejection is caused by another program.
+One request at a time, each a full interval after the end of the last answer, no retries, and none while
+the service may send one. A rejection is therefore caused by another program.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from collector.settings import Settings
 
 MOST_REQUESTS = 8
 _LOOK_UP_S = 10.0
-_TIMEOUT_S = 20.0  # a person waits, and the service's next round is at least twice as far
+_TIMEOUT_S = 20.0  # a person waits, and the service's next run is at least twice as far away
 _WORTH_WAITING_S = 10.0
 
 Error = SourceError | AnswerError
@@ -49,10 +49,10 @@ class MeterResult:
 
 @dataclass(slots=True)
 class AccountResult:
-    """One account. `trouble` is what ended its requests; `rejections` of our pace.
+    """One account. `trouble` is what ended its requests; `rejections` counts those by the rate limit.
 
-    `unreached`: kinds of addresses by which the host could not be connected to, and why.
-    `offset_s`: how far this machine's clock is ahead of the cloud's, where the cloud itself answered.
+    `unreached`: the address families (IPv4, IPv6) without a connection to the host, and why.
+    `offset_s`: seconds that this machine's clock is ahead of the cloud's, if the cloud itself answered.
     """
 
     account: Account
@@ -76,10 +76,10 @@ async def probe(
     settings: Settings,
     zones: Mapping[str, ZoneInfo],
     clock: Clock,
-    reason_to_be_quiet: Callable[[], str],
+    busy_reason: Callable[[], str],
 ) -> ProbeResult:
-    """Probes each meter in turn. `zones` are the meters' as far as they are known; `reason_to_be_quiet` is
-    called before each request, and a reason that it returns forbids the request."""
+    """Probes each meter in turn. `zones`: the meters' time zones, by name. `busy_reason` is called before
+    each request, which is not sent if it returns a reason."""
     now = clock()
     result = ProbeResult(
         [
@@ -97,7 +97,7 @@ async def probe(
     pacer = Pacer(replace(settings.pacing, max_in_flight=1))
     policy = replace(settings.retry.once(), timeout_s=min(settings.retry.timeout_s, _TIMEOUT_S))
     async with open_session() as session:
-        prober = _Prober(pacer, settings.pacing.min_interval_s, clock, reason_to_be_quiet)
+        prober = _Prober(pacer, settings.pacing.min_interval_s, clock, busy_reason)
         clients = [CloudClient(session, each.account, pacer, policy) for each in result.accounts]
         for place, meter in _in_turn(result.accounts):
             await prober.probe(result.accounts[place], meter, clients[place])
@@ -113,19 +113,17 @@ async def _look_up(result: AccountResult) -> None:
 
 
 def _in_turn(accounts: Sequence[AccountResult]) -> Iterator[tuple[int, MeterResult]]:
-    """The first meter of each account, then the second ones: so that every account gets a request."""
+    """The first meter of each account, then the second of each, so that every account gets a request."""
     for rank in zip_longest(*(each.meters for each in accounts)):
         yield from ((place, meter) for place, meter in enumerate(rank) if meter is not None)
 
 
 class _Prober:
-    def __init__(
-        self, pacer: Pacer, gap_s: float, clock: Clock, reason_to_be_quiet: Callable[[], str]
-    ) -> None:
+    def __init__(self, pacer: Pacer, gap_s: float, clock: Clock, busy_reason: Callable[[], str]) -> None:
         self._pacer = pacer
         self._gap_s = gap_s
         self._clock = clock
-        self._reason_to_be_quiet = reason_to_be_quiet
+        self._busy_reason = busy_reason
 
     async def probe(self, account: AccountResult, result: MeterResult, client: CloudClient) -> None:
         """Requests the meter's day, clamp by clamp, as long as that is possible."""
@@ -177,15 +175,15 @@ class _Prober:
 
     def _may_request(self, account: AccountResult, result: MeterResult) -> bool:
         if account.trouble is not None:
-            result.skipped = "first solve what failed for the account, see above"
+            result.skipped = "first solve the failed check of the account, see above"
         elif self._pacer.requests >= MOST_REQUESTS:
             result.skipped = f"at most {MOST_REQUESTS} requests"
         else:
-            result.skipped = self._reason_to_be_quiet()
+            result.skipped = self._busy_reason()
         return not result.skipped
 
     def _note_clock(self, account: AccountResult, client: CloudClient) -> None:
-        """For an answer of the cloud itself: a page of somebody else's has another clock."""
+        """Only for an answer of the cloud itself: a login page of a network has another clock."""
         account.answered = True
         cloud_now = client.cloud_now()
         if cloud_now is not None:
@@ -193,7 +191,7 @@ class _Prober:
 
 
 def _parts(meter: Meter) -> list[Meter]:
-    """The meter as one or two that take a single request each: the grid's, and the sun's."""
+    """The meter as one or two that need a single request each: for the grid and for solar."""
     if meter.kind is Kind.EM3:
         pair = [meter.id] if meter.pv_id is None else [meter.id, meter.pv_id]
         return [replace(meter, id=device, pv_id=None) for device in pair]

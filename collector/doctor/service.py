@@ -1,4 +1,4 @@
-"""Whether a collector is at work on an archive, and what its last status says of the cloud, as checks."""
+"""Whether a collector runs on an archive, and checks from its last status, used while it is busy."""
 
 from __future__ import annotations
 
@@ -33,134 +33,135 @@ from collector.status import (
     read_status,
 )
 
-QUIET_S = 45  # nothing may be due so soon: a request that began now must be over by then
+IDLE_S = 45  # no run may be due so soon: a request that starts now must have ended by then
 _START = "systemctl start shelly-collector"
 
 
 @dataclass(frozen=True, slots=True)
-class Presence:
-    """Which meters' folders are held, which could not be seen, and what the service reported last.
+class ServiceLock:
+    """Which meters' folders a collector has locked (`held`) or not (`free`), and the service's last status.
 
-    `status` is that of a service that runs; `last_status` that of one that no longer does.
+    `unreadable`: folders whose lock this user cannot read. `status` is that of a running service,
+    `last_status` that of one that no longer runs.
     """
 
     held: tuple[str, ...]
     free: tuple[str, ...]
-    unseen: tuple[str, ...]
+    unreadable: tuple[str, ...]
     status: Status | None
     last_status: Status | None = None
 
     def refused(self, meter: str) -> str:
-        """Why the running service must not use that meter's archive, as it reported; empty where it may."""
+        """Why the running service must not use that meter's archive, by its status; empty if it may."""
         if self.status is None or meter in self.held or meter not in self.status.meters:
             return ""
         return self.status.meters[meter].refused
 
     @property
     def is_held(self) -> bool:
-        """Whether a collector holds any of the folders."""
+        """Whether a collector has locked any of the folders."""
         return bool(self.held)
 
-    def reason_to_be_quiet(self, now: float) -> str:
-        """Why nobody else may ask the cloud at `now`, epoch seconds; empty where one may."""
+    def busy_reason(self, now: float) -> str:
+        """Why no other process may send requests at `now`, epoch seconds; empty if one may."""
         status = self.status
         if status is None and self.held:
-            return "a collector is at work on the archive"
+            return "a collector is working on the archive"
         if status is None:
-            return "this user may not see whether the service is at work" if self.unseen else ""
+            return "this user cannot read whether the service is busy" if self.unreadable else ""
         if status.jobs or any(account.trouble for account in status.accounts.values()):
-            return "the service is at work"
-        if status.next_run_at is None or status.next_run_at - now < QUIET_S:
-            return "the service's next round is due"
+            return "the service is busy"
+        if status.next_run_at is None or status.next_run_at - now < IDLE_S:
+            return "the service's next run is due"
         return ""
 
 
-def presence_of(
+def service_lock(
     archive: Path, folders: Mapping[str, Path], environ: Mapping[str, str], now: float
-) -> Presence:
-    """The presence at `now`, epoch seconds; changes nothing. `folders` are the meters' by name."""
+) -> ServiceLock:
+    """The locks and the status at `now`, epoch seconds; changes nothing. `folders`: the meters', by name."""
     status = read_status(archive, environ)
     held: list[str] = []
     free: list[str] = []
-    unseen: list[str] = []
+    unreadable: list[str] = []
     for name, folder in folders.items():
         try:
             (held if is_in_use(folder, status) else free).append(name)
         except PermissionError:
-            unseen.append(name)
-        except OSError:  # nobody can hold it; the archive's check has the reason
+            unreadable.append(name)
+        except OSError:  # no process can lock it; the archive's check has the reason
             free.append(name)
     runs = status is not None and is_running(status, now, holds=bool(held))
-    return Presence(
-        tuple(held), tuple(free), tuple(unseen), status if runs else None, None if runs else status
+    return ServiceLock(
+        tuple(held), tuple(free), tuple(unreadable), status if runs else None, None if runs else status
     )
 
 
-def service_check(presence: Presence, now: float) -> Check:
-    """Whether the service is alive and collects, at `now` in epoch seconds."""
-    status = presence.status
-    if status is None and presence.held:
-        return ok("service", "A collector holds the archive: a service that begins, or a backfill by hand.")
-    if status is None and presence.unseen:
-        return skip("service", "This user may not look into the archive.", cure="Run it with sudo.")
+def service_check(lock: ServiceLock, now: float) -> Check:
+    """Whether the service runs and collects, at `now` in epoch seconds."""
+    status = lock.status
+    if status is None and lock.held:
+        return ok("service", "A collector has locked the archive: a service that is starting, or a backfill.")
+    if status is None and lock.unreadable:
+        return skip("service", "This user cannot read the archive.", cure="Run it with sudo.")
     if status is None:
-        return _absent(presence.last_status, now)
-    if unknown := [name for name in presence.free if name not in status.meters]:
+        return _absent(lock.last_status, now)
+    if unknown := [name for name in lock.free if name not in status.meters]:
         return warn(
             "service",
-            f"The service runs (process {status.pid}), but not on {', '.join(unknown)}: it was "
+            f"The service is running (process {status.pid}), but not on {', '.join(unknown)}: it was "
             "started with another configuration.",
-            "systemctl reload shelly-collector, and look for config.rejected in its log.",
+            "Run `systemctl reload shelly-collector`, and check its log for config.rejected.",
         )
     if status.next_run_at is not None and now - status.next_run_at > LATE_S:
         ago = age_in_words(int(now) - status.written_at)
         return fail(
             "service",
-            f"The service (process {status.pid}) is there, but missed its round; it last spoke {ago} ago.",
-            "journalctl -u shelly-collector tells what it did last; systemctl restart shelly-collector.",
+            f"The service (process {status.pid}) missed its scheduled run; its last status is {ago} old.",
+            "Its log: `journalctl -u shelly-collector`. To restart it: `systemctl restart shelly-collector`.",
         )
     return _alive(status)
 
 
 def _alive(status: Status) -> Check:
-    says = f"The service runs (process {status.pid}): {status.state}, {newest_in_words(status)}"
-    cure = "Look at the checks below; journalctl -u shelly-collector tells more."
+    says = f"The service is running (process {status.pid}): {status.state}, {newest_in_words(status)}"
+    cure = "See the checks below, and its log: `journalctl -u shelly-collector`."
     if not status.state.is_well:
         reasons = [f"{name}: {meter.reason}" for name, meter in status.meters.items() if meter.reason]
         return fail("service", f"{says}. {'; '.join(reasons)}".rstrip(". ") + ".", cure)
     waits = [f"{name}: {each.trouble.reason}" for name, each in status.accounts.items() if each.trouble]
     if waits:
-        return warn("service", f"{says}; but it waits: {'; '.join(waits)}.", cure)
+        return warn("service", f"{says}; but it is waiting: {'; '.join(waits)}.", cure)
     return ok("service", f"{says}.")
 
 
 def _absent(last_status: Status | None, now: float) -> Check:
-    cure = f"To start it: {_START} (as root; `run` in a terminal is as good)."
+    cure = f"To start it: `{_START}` as root, or `shelly-collector run` in a terminal."
     if last_status is None:
-        return warn("service", "No service runs on this archive.", cure)
+        return warn("service", "The service is not running.", cure)
     ago = age_in_words(max(0, int(now) - last_status.written_at))
-    return warn("service", f"No service runs on this archive; one last spoke {ago} ago.", cure)
+    return warn("service", f"The service is not running; its last status is {ago} old.", cure)
 
 
-_RECENT_S = 3 * 3600  # the service asks every hour
+_RECENT_S = 3 * 3600  # the service sends requests every hour
 
 
 def clock_from_status(status: Status | None) -> Check | None:
-    """The clock, where the service does not trust it; `None` where it says nothing of it."""
+    """The failed check if the service does not trust the clock; else `None`."""
     troubles = [] if status is None else [each.trouble for each in status.accounts.values()]
     for trouble in troubles:
         if trouble is not None and trouble.event == "clock.untrusted":
-            says = f"This machine's clock is wrong, says the service: {trouble.reason}."
+            says = f"The service reports that this machine's clock is wrong: {trouble.reason}."
             return fail("clock", says, CLOCK_CURE)
     return None
 
 
 def account_from_status(account: Account, status: Status | None, reason: str, now: float) -> Iterator[Check]:
-    """Host and key, at `now` in epoch seconds; `reason` says why the cloud was not asked."""
+    """Host and key, at `now` in epoch seconds; `reason`: why no request was sent."""
     reported = None if status is None else status.accounts.get(account.name)
     if status is None or reported is None:
         for name in ("host", "key"):
-            yield skip(name, f"Not asked: {reason}.", account.name)
+            yield skip(name, f"No request was sent: {reason}.", account.name)
         return
     yield _host(account, status, reported, reason, now)
     yield _key(account, status, reported, reason, now)
@@ -173,28 +174,28 @@ def meter_from_status(meter: Meter, status: Status | None, reason: str, now: flo
     answered_at = (reported.answered_at if reported else None) or 0
     is_new = failure is not None and failure.at >= answered_at
     if failure is not None and is_new and failure.event == "device.unknown":
-        yield fail("device", f"The service says: {failure.reason}.", DEVICE_CURE, meter.name)
-        yield skip("kind", "Not known: the account does not know the device.", meter.name)
+        yield fail("device", f"The service reports: {failure.reason}.", DEVICE_CURE, meter.name)
+        yield skip("kind", "Unknown: the account does not have the device.", meter.name)
         return
     recent = _answered(reported, now)
     yield (
-        ok("device", f"The account knows it: {recent}.", meter.name)
+        ok("device", f"The account has the device; {recent}.", meter.name)
         if recent
-        else skip("device", f"Not asked: {reason}.", meter.name)
+        else skip("device", f"No request was sent: {reason}.", meter.name)
     )
     if failure is not None and is_new and failure.event == "answer.rejected":
-        cure = "If it names kind, follow it; if it stays, file a bug with doctor --bundle."
+        cure = "If it names kind, correct kind. If it stays, report a bug with doctor --bundle."
         yield fail("kind", f"The service could not use an answer: {failure.reason}.", cure, meter.name)
     elif recent and reported is not None and reported.newest_hour is None:
-        yield kind_not_proven(meter, f"{recent[0].upper()}{recent[1:]}, and has no whole hour of it yet")
+        yield kind_not_proven(meter, "The cloud answers, but no hour has been stored yet")
     elif recent:
-        yield ok("kind", f'It answers as kind = "{meter.kind}" does: {recent}.', meter.name)
+        yield ok("kind", f'The answers are those of kind = "{meter.kind}"; {recent}.', meter.name)
     else:
-        yield skip("kind", f"Not asked: {reason}.", meter.name)
+        yield skip("kind", f"No request was sent: {reason}.", meter.name)
 
 
 def zone_from_status(meter: Meter, status: Status | None) -> Check | None:
-    """The meter's time zone, where the service found it unknown or its rules wrong; else `None`."""
+    """The failed check if the service found the zone unknown or its rules wrong; else `None`."""
     reported = None if status is None else status.meters.get(meter.name)
     failure = None if reported is None else reported.failure
     if failure is None or reported is None or failure.at < (reported.answered_at or 0):
@@ -208,20 +209,20 @@ def zone_from_status(meter: Meter, status: Status | None) -> Check | None:
 def _host(account: Account, status: Status, reported: AccountStatus, reason: str, now: float) -> Check:
     trouble = reported.trouble
     if trouble is not None and trouble.event == "source.unavailable":
-        says = f"{host_of(account)}: {trouble.reason}, says the service."
+        says = f"{host_of(account)}: {trouble.reason} (reported by the service)."
         return fail("host", says, trouble.cure or HOST_CURE, account.name)
     if recent := _any_answered(status, reported, now):
-        return ok("host", f"{host_of(account)} answers: {recent}.", account.name)
-    return skip("host", f"Not asked: {reason}.", account.name)
+        return ok("host", f"{host_of(account)} answers; {recent}.", account.name)
+    return skip("host", f"No request was sent: {reason}.", account.name)
 
 
 def _key(account: Account, status: Status, reported: AccountStatus, reason: str, now: float) -> Check:
     trouble = reported.trouble
     if trouble is not None and trouble.event == "key.refused":
-        return fail("key", "The cloud refused the key, says the service.", KEY_CURE, account.name)
+        return fail("key", "The service reports that the cloud refused the key.", KEY_CURE, account.name)
     if recent := _any_answered(status, reported, now):
-        return ok("key", f"The cloud accepts the key: {recent}.", account.name)
-    return skip("key", f"Not asked: {reason}.", account.name)
+        return ok("key", f"The cloud accepts the key; {recent}.", account.name)
+    return skip("key", f"No request was sent: {reason}.", account.name)
 
 
 def _any_answered(status: Status, reported: AccountStatus, now: float) -> str:
@@ -230,7 +231,9 @@ def _any_answered(status: Status, reported: AccountStatus, now: float) -> str:
 
 
 def _answered(reported: MeterStatus | None, now: float) -> str:
-    """When the service was last answered; empty where that is too long ago to prove anything."""
+    """When the service's last request succeeded, in words; empty if that is too long ago."""
     if reported is None or reported.answered_at is None or now - reported.answered_at > _RECENT_S:
         return ""
-    return f"the service was answered {age_in_words(max(0, int(now) - reported.answered_at))} ago"
+    return (
+        f"last successful request of the service: {age_in_words(max(0, int(now) - reported.answered_at))} ago"
+    )

@@ -76,6 +76,11 @@ _OWN_FOLDERS = {
 }
 
 
+def unit_files() -> list[Path]:
+    """The unit's files in the folders that systemd reads; empty if it is not installed."""
+    return [path for path in (place / UNIT for place in PLACES) if path.exists()]
+
+
 class Obstacle(NamedTuple):
     """Why the service cannot write to its archive (`says`), and what to do (`cure`): whole sentences."""
 

@@ -1,6 +1,6 @@
 """The configuration file -> value objects: read, parsed, validated; all problems at once.
 
-Importing this imports neither the HTTP client nor the scheduler nor the logging.
+Does not import the HTTP client, the scheduler or the logging.
 """
 
 from __future__ import annotations
@@ -29,10 +29,10 @@ __all__ = [
 
 
 def load(path: Path, environ: Mapping[str, str]) -> Settings:
-    """The settings in that file; `SettingsError` with everything that is wrong with it."""
+    """The settings in that file; raises `SettingsError` with all its problems."""
     return parse(read(path), environ, path)
 
 
 def load_without_keys(path: Path, environ: Mapping[str, str]) -> Settings:
-    """The same for who only reads files: keys are neither needed nor read, and not in the settings."""
+    """The same for commands that send no requests: keys are not read and not in the settings."""
     return parse_without_keys(read(path), environ, path)

@@ -1,4 +1,4 @@
-"""The configuration file: where it is searched for, and its bytes -> a raw table."""
+"""The configuration file: the places where it is searched for, and its bytes -> a raw table."""
 
 from __future__ import annotations
 
@@ -12,13 +12,16 @@ from pathlib import Path
 from collector.errors import Problem, SettingsError
 
 ENVIRONMENT = "SHELLY_COLLECTOR_CONFIG"
+WHOLE_FILE = "configuration"
+"""The `field` of a problem with the file itself; its `value` is the path."""
+
 _LARGEST = 1_000_000
 
 
 def locate(flag: Path | None, environ: Mapping[str, str]) -> Path | None:
-    """The configuration file to use, `None` where there is none.
+    """The configuration file to use; `None` if no file is named and none is found.
 
-    What the user named is used whether it is there or not, so that a typing error never falls back
+    A file that the user named is used even if it does not exist, so that a typing error never falls back
     to another file.
     """
     named = flag or (Path(environ[ENVIRONMENT]) if environ.get(ENVIRONMENT) else None)
@@ -28,7 +31,7 @@ def locate(flag: Path | None, environ: Mapping[str, str]) -> Path | None:
 
 
 def places(environ: Mapping[str, str]) -> list[Path]:
-    """Where a configuration file is searched for when none is named, best first."""
+    """Where a configuration file is searched for if none is named, in this order."""
     folders = [Path(each) for each in environ.get("CONFIGURATION_DIRECTORY", "").split(":") if each]
     own = environ.get("XDG_CONFIG_HOME", "")
     if own.startswith("/"):  # the XDG specification: ignore relative ones
@@ -40,15 +43,15 @@ def places(environ: Mapping[str, str]) -> list[Path]:
 
 
 def read(path: Path) -> dict[str, object]:
-    """The file's raw table; floats as `Decimal`. `SettingsError` where it cannot be read as TOML."""
+    """The file's raw table; floats as `Decimal`. Raises `SettingsError` if it cannot be read as TOML."""
     try:
         data = read_regular_file(path, _LARGEST)
     except FileNotFoundError:
-        raise _unusable(path, "there is no such file") from None
+        raise _unusable(path, "no such file") from None
     except IsADirectoryError:
         raise _unusable(path, "is a directory: name the file in it, like config.toml") from None
     except PermissionError:
-        raise _unusable(path, "may not be read by this user: check its owner and mode") from None
+        raise _unusable(path, "cannot be read by this user: check its owner and mode") from None
     except OSError as error:
         raise _unusable(path, f"cannot be read: {error.strerror}") from None
     if len(data) > _LARGEST:
@@ -57,7 +60,7 @@ def read(path: Path) -> dict[str, object]:
 
 
 def read_regular_file(path: Path, limit: int) -> bytes:
-    """The file's bytes, at most `limit + 1` of them. `OSError` for what is none: a pipe must not hang us."""
+    """The file's first `limit + 1` bytes. Raises `OSError` also for a pipe or device, which could block."""
     with open(path, "rb", opener=lambda name, flags: os.open(name, flags | os.O_NONBLOCK)) as file:
         if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
             raise OSError(0, "it is not a regular file")
@@ -77,15 +80,15 @@ def _raw(path: Path, data: bytes) -> dict[str, object]:
 
 
 def _unusable(path: Path, reason: str) -> SettingsError:
-    return SettingsError([Problem("configuration", str(path), reason)])
+    return SettingsError([Problem(WHOLE_FILE, str(path), reason)])
 
 
 def is_there(path: Path) -> bool:
-    """Whether something is there, also where this user has no access to it."""
+    """Whether the path exists, also if this user has no access to it."""
     try:
         path.stat()
     except (FileNotFoundError, NotADirectoryError):
         return False
-    except OSError:  # there, but not for us: reading it gives the reason
+    except OSError:  # it exists: reading it gives the reason
         return True
     return True

@@ -1,7 +1,7 @@
-"""Where an account lives: a host as people write it -> a base URL that cannot mean anything else.
+"""An account's host as people write it -> a base URL that is not ambiguous.
 
-The key goes wherever this points, so that nothing is guessed: the grammar here is narrower than any
-URL parser's, and two parsers cannot disagree about what it lets through.
+The key is sent to this address, so nothing is guessed: the grammar is narrower than that of URL parsers,
+so that no two parsers read an accepted host differently.
 """
 
 from __future__ import annotations
@@ -26,13 +26,13 @@ _FORBIDDEN = {
 
 
 def base_url(host: str) -> str:
-    """`https://host[:port]` of what the user wrote; `ValueError` with the reason where it is refused.
+    """The host as `https://host[:port]`; raises `ValueError` with the reason if it is refused.
 
-    A bare host means https. `http://` is for loopback only: the key would travel in the clear.
+    A bare host means https. `http://` is allowed for loopback only, because the key is not encrypted.
     """
     scheme, name, port = _split(host)
     if scheme == "http" and not _names_loopback(name):
-        raise ValueError("http:// sends the key in the clear: write https://")
+        raise ValueError("http:// would send the key unencrypted: write https://")
     shown = f"[{name}]" if ":" in name else name
     return f"{scheme}://{shown}" if port in (None, _DEFAULT_PORTS[scheme]) else f"{scheme}://{shown}:{port}"
 
@@ -43,7 +43,7 @@ def is_loopback(url: str) -> bool:
 
 
 def is_shelly(url: str) -> bool:
-    """Whether this base URL, or host, lies in Shelly's own domain."""
+    """Whether this base URL, or host, is in Shelly's own domain."""
     return _split(url)[1].endswith(".shelly.cloud")
 
 
@@ -54,16 +54,16 @@ def _split(host: str) -> tuple[str, str, int | None]:
     if len(host) > _LONGEST:
         raise ValueError("is too long for a host")
     if not (host.isascii() and host.isprintable()) or " " in host:
-        raise ValueError("may hold plain ASCII letters only, no spaces or control characters")
+        raise ValueError("must be plain ASCII, without spaces or control characters")
     for char, what in _FORBIDDEN.items():
         if char in host:
-            raise ValueError(f"must be a host and nothing else: it has {what} ({char})")
+            raise ValueError(f"must be a host and nothing else: it contains {what} ({char})")
     match = _PARTS.fullmatch(host)
     if match is None:
         raise ValueError(f"is not a host: write it like {_EXAMPLE}")
     scheme, name, port, path = match.groups()
     if path not in (None, "/"):
-        raise ValueError("must be a host and nothing else: it has a path")
+        raise ValueError("must be a host and nothing else: it contains a path")
     return _scheme(scheme), _name(name.lower()), _port(port)
 
 
@@ -78,7 +78,7 @@ def _port(port: str | None) -> int | None:
     if port is None:
         return None
     if not _PORT.fullmatch(port) or int(port) > 65535:
-        raise ValueError("has an odd port: a number from 1 to 65535 without leading zeros")
+        raise ValueError("has an invalid port: it must be a number from 1 to 65535, without leading zeros")
     return int(port)
 
 
@@ -104,7 +104,7 @@ def _address(text: str, kind: type[IPv4Address] | type[IPv6Address]) -> IPv4Addr
 
 def _usable(address: IPv4Address | IPv6Address) -> IPv4Address | IPv6Address:
     if address.is_unspecified or address.is_multicast or (address.is_reserved and not address.is_loopback):
-        raise ValueError("is an address that no cloud can have")
+        raise ValueError("is an address that no server can have")
     return address
 
 
@@ -115,5 +115,5 @@ def _names_loopback(name: str) -> bool:
         address = ip_address(name)
     except ValueError:
         return False
-    # ::ffff:127.0.0.1 is loopback to some Python versions only: it is not to us.
+    # ::ffff:127.0.0.1 is loopback only in some Python versions; it is refused in all.
     return address.is_loopback and not (address.version == 6 and address != IPv6Address("::1"))

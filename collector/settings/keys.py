@@ -1,4 +1,4 @@
-"""Which key an account uses, and from where. No error here ever shows what a key is."""
+"""Which key an account uses, and from where. No error here contains a key."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from collector.settings.files import is_there, read_regular_file
 
 ENVIRONMENT = "SHELLY_COLLECTOR_AUTH_KEY"
 STAND_IN = "no-key-was-read"
-"""In the place of a key, for commands that send no requests."""
+"""A placeholder for commands that send no requests."""
 
 _SHORTEST, _LONGEST = 8, 512
 _LARGEST_FILE = 4096
@@ -30,7 +30,7 @@ _BEFORE_A_NAME = re.compile(r"(?i)(.*?)&[a-z_]+=.*")
 class Offer:
     """One place where a key was given: a file to read, or the value itself.
 
-    `shared`: it is given for every account, not for this one.
+    `shared`: it is for all accounts, not for one.
     """
 
     source: str
@@ -39,7 +39,7 @@ class Offer:
     shared: bool = False
 
     def key(self) -> str:
-        """The key; `ValueError` with cause and cure."""
+        """The key; raises `ValueError` with the cause and what to do."""
         return checked(self.value or "") if self.path is None else read_key_file(self.path)
 
 
@@ -50,11 +50,11 @@ def offers(
     environ: Mapping[str, str],
     source: Path | None = None,
 ) -> list[Offer]:
-    """The places that offer a key for the account, best first. The first one counts, right or wrong:
-    going on to the next where one is damaged would use a key that was not intended.
+    """The places that have a key for the account, in order of precedence. The first one is used even if it
+    is damaged: using the next one would use a key that was not intended.
 
-    `source` is the configuration file: the file `auth_key` beside it is what the unit's credential is
-    made of, so that root need not name it to check what the service will use.
+    `source` is the configuration file: systemd reads the unit's credential from the file `auth_key` beside
+    it, so it is found here, too, and root can check what the service will use.
     """
     found = []
     for file_name, shared in ((f"auth_key.{account}", False), ("auth_key", True)):
@@ -73,11 +73,10 @@ def offers(
 
 
 def checked(text: str) -> str:
-    """The key in the text, without the white space around it; `ValueError` where it cannot be one.
+    """The key in the text, without white space around it; raises `ValueError` if it cannot be a key.
 
-    A real key is some 90 letters and digits. Other characters may be in it, but what usually is
-    around a key that was copied with more than itself is refused: the cloud would refuse it, too, and
-    only answer that the key is wrong.
+    Known keys have about 90 letters and digits. Other characters are accepted inside, but not quotes, names
+    and the like that were copied with it: the cloud would only answer that the key is wrong.
     """
     key = text.strip()
     if not key:
@@ -85,23 +84,23 @@ def checked(text: str) -> str:
             "the key is empty: copy it from the Shelly app, User settings > Authorization cloud key"
         )
     if "\n" in key or "\r" in key:
-        raise ValueError("the key has more than one line: it must be the key alone")
+        raise ValueError("there is more than one line: write the key alone")
     if around := list(_around(key)):
         raise ValueError(f"there is more than the key: remove {', '.join(around)}")
     if not (key.isascii() and key.isprintable()) or " " in key:
-        raise ValueError("the key has characters that no key has: copy it anew, without quotes or spaces")
+        raise ValueError("the key has characters that no key has: copy it again, without quotes or spaces")
     if not _SHORTEST <= len(key) <= _LONGEST:
-        raise ValueError(f"the key has {len(key)} characters, not {_SHORTEST} to {_LONGEST}: copy it whole")
+        raise ValueError(f"the key has {len(key)} characters, not {_SHORTEST} to {_LONGEST}: copy all of it")
     return key
 
 
 def is_unusual(key: str) -> bool:
-    """Whether it has other characters than letters and digits, of which all known keys are."""
+    """Whether it has characters other than letters and digits; no known key has."""
     return key != STAND_IN and not key.isalnum()
 
 
 def _around(text: str) -> Iterator[str]:
-    """What is around the key in that text, in words and from the outside in; never the key itself."""
+    """What is around the key in that text, in words, from the outside in; never the key itself."""
     while text:
         if (rest := text.removeprefix("\ufeff")) != text:
             yield "the invisible byte order mark before it (save it as plain text)"
@@ -142,23 +141,23 @@ def _around(text: str) -> Iterator[str]:
 
 
 def read_key_file(path: Path) -> str:
-    """The key that the file holds; `ValueError` with cause and cure."""
+    """The key in the file; raises `ValueError` with the cause and what to do."""
     try:
         data = read_regular_file(path, _LARGEST_FILE)
     except FileNotFoundError:
-        raise ValueError("there is no such file: create it with the key as its only line") from None
+        raise ValueError("no such file: create it with the key as its only line") from None
     except PermissionError:
-        raise ValueError("the file may not be read by this user: check its owner and mode") from None
+        raise ValueError("the file cannot be read by this user: check its owner and mode") from None
     except IsADirectoryError:
         raise ValueError("the file cannot be read: it is not a regular file") from None
     except OSError as error:
         raise ValueError(f"the file cannot be read: {error.strerror}") from None
     if len(data) > _LARGEST_FILE:
-        raise ValueError(f"the file is larger than {_LARGEST_FILE} bytes: it must hold the key alone")
+        raise ValueError(f"the file is larger than {_LARGEST_FILE} bytes: it must contain the key alone")
     try:
         return checked(data.decode())
     except UnicodeDecodeError:
-        raise ValueError("the file is not plain text: it must hold the key alone, in ASCII") from None
+        raise ValueError("the file is not plain text: it must contain the key alone, in ASCII") from None
 
 
 def readable_by_others(path: Path) -> bool:

@@ -15,7 +15,7 @@ from collector.settings.schema import LISTS, TABLES, AccountSettings, Settings
 
 
 def masked(settings: Settings) -> str:
-    """TOML that gives the same settings again, the keys aside; each default is marked as one."""
+    """TOML with the same settings, except for the keys; default values are marked."""
     origin = f"of {toml(str(settings.source))}" if settings.source else "of the flags given"
     lines = [f"# The configuration in force, {origin}"]
     values = (settings, *(getattr(settings, each.name) for each in fields(settings)))
@@ -36,7 +36,7 @@ def _account_lines(each: AccountSettings) -> Iterator[str]:
 
 
 def _lines(kind: str, objects: Mapping[type, Any]) -> Iterator[str]:
-    """The settings of a table, as these value objects have them."""
+    """The lines of a table, with the values of these objects."""
     for setting in TABLES[kind]:
         if setting.of is None or setting.only not in (None, getattr(objects[setting.of], "kind", None)):
             continue
@@ -50,7 +50,7 @@ def _lines(kind: str, objects: Mapping[type, Any]) -> Iterator[str]:
 
 
 def _host_alone(secret: str | None) -> str | None:
-    """Of an address what is no secret: which host is pinged; of any other secret nothing."""
+    """A URL with its path masked; any other secret is masked whole."""
     scheme, separator, rest = (secret or "").partition("://")
     host, slash, path = rest.partition("/")
     if not separator:

@@ -48,10 +48,10 @@ def parse(
     source: Path | None,
     flags: Mapping[str, str] | None = None,
 ) -> Settings:
-    """The settings of a raw table; `SettingsError` with every problem in it.
+    """The settings of a raw table; raises `SettingsError` with every problem in it.
 
-    `flags` has the settings that came as a flag, and its name: `{"meter.id": "--id"}`; they override
-    the environment, and problems with them are named by it.
+    `flags`: the settings that were given as a flag, and its name: `{"meter.id": "--id"}`. They override
+    the environment, and their problems name the flag.
     """
     raw, labels = _overridden(raw, environ, flags or {})
     reading = _Reading(environ, source, labels)
@@ -62,7 +62,7 @@ def parse(
 
 
 def parse_without_keys(raw: Mapping[str, object], environ: Mapping[str, str], source: Path) -> Settings:
-    """The settings of a raw table for commands that send no requests: every key is a stand-in."""
+    """The settings of a raw table for commands that send no requests: every key is a placeholder."""
     if isinstance(accounts := raw.get("account", []), list):
         raw = {**raw, "account": [_without(each, "auth_key", "auth_key_file") for each in accounts]}
     environ = {**environ, keys.ENVIRONMENT: keys.STAND_IN}
@@ -75,10 +75,10 @@ def from_flags(
 ) -> Settings:
     """The settings of one meter, all flags as the user typed them; `SettingsError` names the flags.
 
-    `options` has the flags of the settings by their names: `host`, `odir`, `kind`, `solar`, ….
+    `options`: the flags of the settings by name: `host`, `odir`, `kind`, `solar`, ….
     Without `kind`, a meter with `pv_id` is a 3em and any other an em. `solar=False`: an em without a
-    solar clamp. The meter is named like its id. `needs_key=False` is for commands that send no requests:
-    where no key is given, a stand-in takes its place.
+    solar clamp. The meter's name is its id. `needs_key=False`, for commands that send no requests: if no key
+    is given, a placeholder is used.
     """
     if not needs_key and options.get("auth_key") is None and not environ.get(keys.ENVIRONMENT):
         environ = {**environ, keys.ENVIRONMENT: keys.STAND_IN}
@@ -111,7 +111,7 @@ def _name(device_id: object) -> object:
 
 
 def _number(text: str) -> object:
-    """The number typed; the text itself where it is none, which is then refused with the rest."""
+    """The number; the text itself if it is none, so that parsing reports it with the other problems."""
     try:
         return Decimal(text)
     except InvalidOperation:
@@ -139,7 +139,7 @@ def _overridden(
 def _without_keys(
     problems: list[Problem], raw: Mapping[str, object], environ: Mapping[str, str], settings: Settings
 ) -> list[Problem]:
-    """The last resort: no problem shows a key, whatever else it shows."""
+    """The problems without any known key, wherever it was typed."""
     accounts = raw.get("account", [])
     tables = accounts if isinstance(accounts, list) else []
     given = [each.get("auth_key") for each in tables if isinstance(each, dict)]
@@ -199,8 +199,8 @@ def _listen(table: _Table) -> Listen | None:
     if listen is not None and not ip_address(listen.host).is_loopback:
         table.warn(
             "listen",
-            f"all who can reach {listen.host} can read names and states of the meters, but no energy values, "
-            "without a password",
+            f"everyone who can reach {listen.host} can read names and states of the meters without a "
+            "password, but no energy values",
         )
     return listen
 
@@ -210,14 +210,14 @@ def _accounts(raw: object, reading: _Reading) -> tuple[AccountSettings, ...]:
         reading.wrong("account", None, "must be a list of tables: write [[account]], with two brackets")
         return ()
     if not raw:
-        reading.wrong("account", None, "there is none: add [[account]] with name, host and [[account.meter]]")
+        reading.wrong("account", None, "is missing: add [[account]] with name, host and [[account.meter]]")
     accounts = tuple(
         _account(_Table("account", place, each, reading, "meter"), several=len(raw) > 1)
         for place, each in _places("account", raw)
     )
     _refuse_repeated("account", (each.account.name for each in accounts), reading)
     _refuse_repeated("meter", (meter.name for each in accounts for meter in each.meters), reading)
-    _warn_of_shared_paces([each.account for each in accounts], reading)
+    _warn_of_same_accounts([each.account for each in accounts], reading)
     return accounts
 
 
@@ -225,12 +225,12 @@ def _account(table: _Table, *, several: bool) -> AccountSettings:
     given = table.fields_of(Account)
     base_url = given["base_url"]
     if base_url and not (hosts.is_shelly(base_url) or hosts.is_loopback(base_url)):
-        table.warn("host", f"{base_url} is not a host of shelly.cloud; the key goes there")
+        table.warn("host", f"{base_url} is not a host of shelly.cloud, and the key is sent to it")
     auth_key, key_source = _key(table, given["name"], several=several)
     meters = table.lists("meter")
     if not meters:
         table.reading.wrong(
-            f"{table.place}.meter", None, "there is none: add [[account.meter]] with name and id"
+            f"{table.place}.meter", None, "is missing: add [[account.meter]] with name and id"
         )
     return AccountSettings(
         Account(**given, auth_key=auth_key),
@@ -248,21 +248,23 @@ def _key(table: _Table, account: str, *, several: bool) -> tuple[str, str]:
     auth_key, key_file = table.take("auth_key"), table.take("auth_key_file")
     by_flag = label.startswith("--")
     if auth_key is not None and not by_flag and reading.source and keys.readable_by_others(reading.source):
-        table.warn("auth_key", f"any user can read {reading.source}: use auth_key_file, or chmod o-r")
+        table.warn(
+            "auth_key", f"every user can read {reading.source}: use auth_key_file, or run `chmod o-r` on it"
+        )
     if key_file is not None:
         key_file = reading.placed(key_file)
         if keys.readable_by_others(key_file):
-            table.warn("auth_key_file", f"any user can read {key_file}: chmod o-r")
+            table.warn("auth_key_file", f"every user can read {key_file}: run `chmod o-r` on it")
     if by_flag and auth_key is not None:
         offered = [keys.Offer(label, value=auth_key)]
     else:
         offered = keys.offers(account, auth_key, key_file, reading.environ, reading.source)
     if not offered:
-        cure = "give auth_key_file, the credential auth_key, or SHELLY_COLLECTOR_AUTH_KEY"
+        cure = "set auth_key_file, the systemd credential auth_key, or SHELLY_COLLECTOR_AUTH_KEY"
         if by_flag:
-            cure = "give it here, or better as SHELLY_COLLECTOR_AUTH_KEY, which other users cannot read"
+            cure = "set the environment variable SHELLY_COLLECTOR_AUTH_KEY, or use --auth_key"
         if not table.has("auth_key") and not table.has("auth_key_file"):
-            reading.wrong(label, None, f"there is no key: {cure}")
+            reading.wrong(label, None, f"no key given: {cure}")
         return "", ""
     best = offered[0]
     if several and best.shared and (own := [each for each in offered if not each.shared]):
@@ -275,8 +277,8 @@ def _key(table: _Table, account: str, *, several: bool) -> tuple[str, str]:
         return "", ""
     if keys.is_unusual(key):
         reading.warnings.append(
-            f"{place}: the key has more than letters and digits, unlike all that are known: if the cloud "
-            "refuses it, copy it again, without what is around it"
+            f"{place}: the key has more than letters and digits, unlike all known keys: if the cloud refuses "
+            "it, copy it again, without what is around it"
         )
     return key, best.source
 
@@ -288,7 +290,7 @@ def _meter(table: _Table) -> Meter:
 
 def _two_clamps(table: _Table, meter: Meter) -> Meter:
     if table.has("pv_id"):
-        table.wrong("pv_id", 'is for kind = "3em"; an "em" counts solar with its own second clamp')
+        table.wrong("pv_id", 'is for kind = "3em"; an "em" measures solar with its own second clamp')
     if meter.solar and meter.grid_channel == meter.solar_channel:
         given = "solar_channel" if table.has("solar_channel") else "grid_channel"
         table.wrong(given, "grid_channel and solar_channel must differ; without solar write solar = false")
@@ -298,11 +300,11 @@ def _two_clamps(table: _Table, meter: Meter) -> Meter:
 def _three_phase(table: _Table, meter: Meter) -> Meter:
     for key in ("grid_channel", "solar_channel"):
         if table.has(key):
-            table.wrong(key, 'is for kind = "em"; a "3em" counts all phases together')
+            table.wrong(key, 'is for kind = "em"; a "3em" measures all phases together')
     has_solar = meter.pv_id is not None
     if table.has("solar") and meter.solar != has_solar:
         if table.label("solar").startswith("--"):
-            table.reading.wrong("--no-solar", None, "contradicts --pv_id, the device that counts solar")
+            table.reading.wrong("--no-solar", None, "contradicts --pv_id, the device that measures solar")
         else:
             table.wrong("solar", 'a "3em" has solar if and only if it has pv_id, its second device')
     if has_solar and meter.pv_id == meter.id:
@@ -320,15 +322,15 @@ def _places(kind: str, raw: list[object]) -> list[tuple[str, object]]:
 
 
 def _refuse_repeated(kind: str, names: Iterable[str], reading: _Reading) -> None:
-    # Folded: on some file systems Grid and grid are one folder.
+    # Without case: on some file systems Grid and grid are the same folder.
     for name, count in Counter(name.casefold() for name in names if name).items():
         if count > 1:
-            reason = f"is used {count} times: every {kind} needs a name of its own"
+            reason = f"is used {count} times: every {kind} needs a different name"
             reading.wrong(f"{kind}.name", name, reason)
 
 
-def _warn_of_shared_paces(accounts: list[Account], reading: _Reading) -> None:
-    """Tables of one host and key are one account to the cloud: they work, and wait for each other."""
+def _warn_of_same_accounts(accounts: list[Account], reading: _Reading) -> None:
+    """Warns of accounts with the same host and key, which share one rate limit."""
     tables: dict[tuple[str, str], list[str]] = {}
     for account in accounts:
         if account.base_url and account.auth_key not in ("", keys.STAND_IN):
@@ -343,9 +345,9 @@ def _warn_of_shared_paces(accounts: list[Account], reading: _Reading) -> None:
 
 @dataclass(slots=True)
 class _Reading:
-    """One configuration as it is read: what it depends on, and what was found wrong so far.
+    """A configuration while it is parsed: its environment and source, and the problems found so far.
 
-    `labels` has the name under which the user gave a setting: `meter.id`: `--id`.
+    `labels`: the name under which the user gave a setting: `meter.id`: `--id`.
     """
 
     environ: Mapping[str, str]
@@ -355,21 +357,21 @@ class _Reading:
     warnings: list[str] = field(default_factory=list)
 
     def wrong(self, place: str, value: object, reason: str) -> None:
-        """Notes a problem; what could be a secret of the value is not shown."""
+        """Records a problem; parts of the value that could be a secret are masked."""
         self.problems.append(Problem(place, _shown(value), reason))
 
     def placed(self, path: Path, *, in_file: bool = True) -> Path:
-        """The path, ~ put in; one in the file begins at its folder, any other where the user is."""
+        """The path with ~ expanded; relative to the file's folder if it is from the file, else as it is."""
         if path.parts[:1] == ("~",) and self.environ.get("HOME"):
             path = Path(self.environ["HOME"], *path.parts[1:])
         return self.source.parent / path if in_file and self.source is not None else path
 
 
 class _Table:
-    """The table `kind`, shown to the user as `place`; its settings are named by their keys."""
+    """The table `kind`, called `place` in messages; its settings are found by their keys."""
 
     def __init__(self, kind: str, place: str, raw: object, reading: _Reading, *nested: str) -> None:
-        """`nested` are the tables that it may have. Each unknown key is noted."""
+        """`nested`: the tables that it may contain. Each unknown key is recorded as a problem."""
         self.kind = kind
         self.place = place
         self.reading = reading
@@ -383,11 +385,11 @@ class _Table:
                 reading.wrong(f"{place}.{_shown(key)}", None, _unknown(key, known))
 
     def has(self, key: str) -> bool:
-        """Whether the user gave it."""
+        """Whether the user set it."""
         return key in self._raw
 
     def take(self, key: str) -> Any:
-        """The setting's value; its default where it is absent or wrong, which is noted."""
+        """The setting's value; its default if it is absent or wrong, which is recorded as a problem."""
         setting = self._settings[key]
         if self.has(key):
             try:
@@ -399,24 +401,24 @@ class _Table:
         return setting.default
 
     def fields_of(self, of: type) -> dict[str, Any]:
-        """All fields of that value object that this table has."""
+        """All fields of that value object that this table sets."""
         return {each.attribute: self.take(each.key) for each in self._settings.values() if each.of is of}
 
     def wrong(self, key: str, reason: str) -> None:
-        """Notes that the setting's value cannot be used."""
+        """Records that the setting's value cannot be used."""
         value = None if self._settings[key].secret else self._raw.get(key)
         self.reading.wrong(self.label(key), value, reason)
 
     def warn(self, key: str, reason: str) -> None:
-        """Notes what the user should know of the setting."""
+        """Records a warning about the setting."""
         self.reading.warnings.append(f"{self.label(key)}: {reason}")
 
     def label(self, key: str) -> str:
-        """What the user calls it: its place in the file, or its flag."""
+        """The setting's name in messages: its place in the file, or its flag."""
         return self.reading.labels.get(f"{self.kind}.{key}", f"{self.place}.{key}")
 
     def lists(self, key: str) -> list[object]:
-        """The tables `[[…key]]` inside of this one."""
+        """The tables `[[…key]]` inside this one."""
         value = self._raw.get(key, [])
         if isinstance(value, list):
             return value
@@ -425,17 +427,17 @@ class _Table:
 
 
 def _unknown(key: str, known: list[str]) -> str:
-    """The reason for refusing a key, with the nearest known one or the table it belongs to."""
+    """Why a key is refused, with the most similar known one or the table it belongs to."""
     if near := difflib.get_close_matches(key.lower(), known, n=1):
         return f'unknown key; did you mean "{near[0]}"?'
-    homes = [kind for kind, table in TABLES.items() if any(setting.key == key for setting in table)]
-    if homes:
-        return f"unknown key here; it belongs to {heading_of(homes[0])}"
+    owners = [kind for kind, table in TABLES.items() if any(setting.key == key for setting in table)]
+    if owners:
+        return f"unknown key here; it belongs to {heading_of(owners[0])}"
     return f"unknown key; known here: {', '.join(known)}"
 
 
 def _shown(value: object) -> str:
-    """A value as a problem may show it: one line, short unless it is a path, without what could be a key."""
+    """A value as it is shown in a problem: one line, short unless it is a path, with possible keys masked."""
     if value is None:
         return ""
     if isinstance(value, (dict, list)):

@@ -1,7 +1,7 @@
-"""Every setting there is, declared once in `TABLES`, and the value objects that they come to.
+"""Every setting, declared once in `TABLES`, and the value objects that they become.
 
-Parsing, `config show`, the example file, the manual page and the reference all follow from that table: a new
-setting is a field of a value object and a row here.
+Parsing, `config show`, the example file, the manual page and the reference are derived from that table. For a
+new setting add a field of a value object and a row here.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ DEFAULT_ARCHIVE = Path("/var/lib/shelly-collector")
 class Timetable:
     """When the service requests today: minutes past each local hour, and a random delay in seconds.
 
-    Ten minutes after the hour the cloud has usually received it; the delay keeps a thousand
-    collectors from sending in the same second.
+    The cloud has usually received an hour ten minutes after its end. Without the delay, many collectors
+    would send requests in the same second.
     """
 
     refresh_minute: int = 12
@@ -41,7 +41,7 @@ LogLevel = Literal["debug", "info", "warning", "error"]
 
 @dataclass(frozen=True, slots=True)
 class LogSettings:
-    """How events are written. `auto` is the console on a terminal and JSON lines everywhere else."""
+    """How events are written. `auto`: text on a terminal, JSON lines everywhere else."""
 
     format: LogFormat = "auto"
     level: LogLevel = "info"
@@ -49,7 +49,7 @@ class LogSettings:
 
 @dataclass(frozen=True, slots=True)
 class AccountSettings:
-    """One account, its meters, and in words where its key came from."""
+    """One account, its meters, and the source of its key in words."""
 
     account: Account
     meters: tuple[Meter, ...]
@@ -58,10 +58,10 @@ class AccountSettings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """Everything that can be configured, checked. Keys never show in its `repr`.
+    """The whole configuration, validated. Its `repr` contains no keys.
 
-    `source` is the file it came from, `None` for flags. `warnings` are sentences for the user.
-    `flat`: there is one meter, given by flags, whose files lie in the archive itself.
+    `source`: its file, `None` for flags. `warnings`: sentences for the user.
+    `flat`: there is one meter, given by flags, and its files are in the archive folder itself.
     """
 
     archive: Path = DEFAULT_ARCHIVE
@@ -86,11 +86,11 @@ class Settings:
 
     @property
     def secrets(self) -> tuple[str, ...]:
-        """What must never be shown: for the redaction, and for nothing else."""
+        """What must never be shown; only for the redaction."""
         return (*(each.account.auth_key for each in self.accounts), *self.alarms.secrets)
 
     def folder_of(self, meter: Meter) -> Path:
-        """Where that meter's day files lie."""
+        """The folder of that meter's day files."""
         return self.archive if self.flat else self.archive / meter.name
 
 
@@ -98,10 +98,10 @@ class Settings:
 class Setting:
     """One key of one table, which becomes the field of that name in the value object `of`.
 
-    `of` is `None` where no field has the value as it is. `help` is one or two sentences with the units; what
-    is allowed is in `form`. `field` is the field's name where it is another, `example` a value for the
-    example file where the default is none. `secret` is never shown. `only` is the one kind of meter that it
-    is for. `flag` and `variable` override the file.
+    `of` is `None` if no field has the value as it is. `help`: one or two sentences with the units; `form`
+    has what is allowed. `field`: the field's name if it is another; `example`: a value for the example file
+    if there is no default. `secret`: the value is never shown. `only`: the kind of meter that it is for.
+    `flag` and `variable` override the file.
     """
 
     key: str
@@ -122,12 +122,12 @@ class Setting:
 
     @property
     def required(self) -> bool:
-        """Whether a configuration is none without it: its field has no default."""
+        """Whether it must be set: its field has no default."""
         return self._default is MISSING
 
     @property
     def default(self) -> Any:
-        """The value object's own, in its terms; an empty string for what is required."""
+        """The field's default; an empty string if it is required."""
         return "" if self.required else self._default
 
     @property
@@ -137,7 +137,7 @@ class Setting:
         return next(each.default for each in fields(self.of) if each.name == self.attribute)
 
     def read(self, value: object) -> Any:
-        """What the value object is given for that value in the file; `ValueError` with the reason."""
+        """The field's value for that value in the file; raises `ValueError` with the reason."""
         try:
             return self.form.read(value)
         except ValueError as error:
@@ -180,7 +180,7 @@ TABLES: dict[str, tuple[Setting, ...]] = {
         Setting("pv_id", Meter, values.DEVICE_ID,
             "Device ID of a second 3EM, which measures solar energy.",
             example="b1b2c3d4e5f6", only=Kind.EM3, flag="--pv_id"),
-        # Not from 0: what is multiplied by next to nothing is lost at four decimals.
+        # Not from 0: with a tiny factor the values would be lost at four decimals.
         Setting("grid_scale_factor", Meter, number("0.0001", "100"),
             "Multiply import and export by this, to correct a clamp that measures wrong.",
             flag="--grid_scale_factor"),
@@ -212,8 +212,8 @@ TABLES: dict[str, tuple[Setting, ...]] = {
             "Seconds between the starts of two requests with one host and key; below 1 only for a simulator "
             "on this machine. The cloud allows one request a second, shared with the phone app."),
         Setting("max_in_flight", Pacing, whole(1, 8),
-            "Requests with one host and key under way at once. Higher values do not help at one request a "
-            "second. After the first rate-limit error the program uses 1 until it restarts."),
+            "Maximum number of requests in progress with one host and key. Higher values do not help at one "
+            "request per second. After the first rate-limit error the program uses 1 until it restarts."),
     ),
     "retry": (
         Setting("attempts", RetryPolicy, whole(1, 20),
@@ -256,7 +256,7 @@ TABLES: dict[str, tuple[Setting, ...]] = {
             example="https://hc-ping.com/0c1f0000-0000-0000-0000-000000000000", secret=True),
         Setting("on_change", Alarms, values.COMMAND,
             "A program and its arguments, run without a shell on each change of health; [] for none. It has "
-            "30 seconds, and the news in the variables SHELLY_COLLECTOR_HEALTH (good, offline or broken), "
+            "30 seconds, and the variables SHELLY_COLLECTOR_HEALTH (good, offline or broken), "
             "SHELLY_COLLECTOR_HEALTH_BEFORE, SHELLY_COLLECTOR_METER, SHELLY_COLLECTOR_REASON and "
             "SHELLY_COLLECTOR_AGE_S."),
     ),

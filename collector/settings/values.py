@@ -1,4 +1,4 @@
-"""How the value of a setting may be written: one form for each kind of value, with its bounds."""
+"""The allowed values of settings: one form for each kind of value, with its bounds."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ _PORT = re.compile(r"[1-9][0-9]{0,4}")
 
 @dataclass(frozen=True, slots=True)
 class Form:
-    """What is allowed in the file, in words, and the way from there to the value object and back.
+    """What is allowed in the file, in words, and the conversion to the value object and back.
 
-    `read` raises `ValueError`: with a reason of its own, or without one for "must be what is allowed".
+    `read` raises `ValueError`, with a reason, or without one if "must be …" with `allowed` says enough.
     """
 
     allowed: str
@@ -38,7 +38,7 @@ def whole(low: int, high: int) -> Form:
     """Whole numbers in `[low, high]`."""
 
     def read(value: object) -> int:
-        if type(value) is not int or not low <= value <= high:  # bool is an int to Python
+        if type(value) is not int or not low <= value <= high:  # bool is a subclass of int
             raise ValueError
         return value
 
@@ -195,7 +195,7 @@ def _backfill_days(value: object) -> int | None:
     return days
 
 
-SECRET = Form("a string, in quotes", _secret)  # what a key may be is checked where it is chosen
+SECRET = Form("a string, in quotes", _secret)  # keys are checked in settings/keys.py
 PATH = Form("a path, in quotes", lambda value: Path(_text(value)))
 FLAG = Form("true or false, without quotes", _flag)
 NAME = Form(

@@ -180,7 +180,7 @@ def _cloud_lines(meter: str, comparison: Comparison) -> Iterator[str]:
         numbers = ", ".join(
             f"{each.column}: file {each.stored_kwh:.4f} kWh, cloud {each.cloud_kwh:.4f} kWh" for each in found
         )
-        again = "" if comparison.distrusted else "; will be fetched again in the next round"
+        again = "" if comparison.distrusted else "; will be fetched again in the next run"
         yield f"{meter} {day} cloud: {numbers}{again}"
     if comparison.distrusted:
         yield (
@@ -219,6 +219,6 @@ def _cloud_summary(beside: list[Comparison]) -> str:
     requests = sum(each.requests for each in beside)
     is_partly = any(each.gave_up is not None or each.unanswered for each in beside)
     if is_partly and not compared:
-        return f" But no day could be compared with the cloud, in {requests} requests."
-    rest = " The others could not be compared." if is_partly else ""
+        return f" The comparison with the cloud FAILED: no day was compared, in {requests} requests."
+    rest = " The comparison is INCOMPLETE: other days could not be compared." if is_partly else ""
     return f" {compared} days compared with the cloud in {requests} requests: {different} differ.{rest}"

@@ -157,9 +157,9 @@ def test_the_words_say_what_and_why() -> None:
         "age_s": None,
     }
     assert status_in_words(status_of("broken", **parts)).splitlines() == [
-        "broken, newest hour: no hour yet",
+        "broken, newest hour: none yet",
         "house: offline, newest hour: 27 h, is the meter powered?",
-        "shed: broken, newest hour: no hour yet, no network",
+        "shed: broken, newest hour: none yet, no network",
     ]
 
 

@@ -51,7 +51,8 @@ def test_the_reason_names_what_to_check() -> None:
     """The meter, the trouble that the account is in, or that nothing runs."""
     assert "powered" in judged(27).reason
     assert judged(27, answered_h=9).reason == "no connection"
-    assert "no service" in judged(27, running_h=None).reason
+    assert "not running" in judged(27, running_h=None).reason
+    assert "kind" in judged(None).reason  # no data ever: the configuration may be wrong
     good = judged(1)
     assert (good.state, good.age_s, good.reason) == (State.GOOD, HOUR, "")
 
@@ -78,12 +79,12 @@ def test_several_meters_are_as_well_as_the_worst_of_them() -> None:
 @pytest.mark.parametrize(
     ("age_s", "words"),
     [
-        (0, "0 min"),
+        (0, "less than 1 min"),
         (7199, "119 min"),
         (7200, "2 h"),
         (172_799, "47 h"),
         (172_800, "2 days"),
-        (None, "no hour yet"),
+        (None, "none yet"),
     ],
 )
 def test_an_age_is_written_as_a_person_would(age_s: int | None, words: str) -> None:

@@ -45,7 +45,7 @@ async def test_the_status_has_what_files_cannot(tmp_path: Path) -> None:
         assert account.requests_today == service.world.cloud.counts.total.requests == 2 * 5
         assert account.outcomes == {"answered": 10, "rejected": 0, "failed": 0}
         assert status.next_run_at == datetime(2026, 3, 20, 14, 32, tzinfo=UTC).timestamp()
-        line = "Collecting 1 meter, newest hour 25 min old, 0 jobs under way, next at 14:32 UTC"
+        line = "Collecting 1 meter, newest hour 25 min old, 0 jobs in progress, next run 14:32 UTC"
         assert status_line(service) == line
 
 

@@ -128,7 +128,7 @@ def test_the_lines_of_the_readme_show_that_it_works(life: Facts) -> None:
     """`doctor` finds nothing that fails, and `status` sees the service."""
     assert life("doctor")["code"] == 0, life("doctor")["said"]
     assert "FAIL" not in life("doctor")["said"]
-    assert "service  runs since " in life("status")["said"]
+    assert "service  running since " in life("status")["said"]
 
 
 def test_a_reader_sees_the_service_and_its_files(life: Facts) -> None:
@@ -144,7 +144,7 @@ def test_a_reader_sees_the_service_and_its_files(life: Facts) -> None:
 def test_the_status_says_what_it_does(life: Facts) -> None:
     """In a line for a person, which changes with the work."""
     assert re.fullmatch(
-        r"Collecting 1 meter, newest hour .+ old, 0 jobs under way, next at \d\d:\d\d UTC",
+        r"Collecting 1 meter, newest hour .+ old, 0 jobs in progress, next run \d\d:\d\d UTC",
         life("collecting")["StatusText"],
     )
     assert life("good_reload")["after"]["StatusText"].startswith("Collecting 2 meters, ")

@@ -76,7 +76,7 @@ def test_a_first_look_before_the_service_starts(cloud: Cloud, tmp_path: Path) ->
     lines = done.stdout.splitlines()
     told = [line.split()[1] for line in lines[:-1] if line[0] != " "]
     assert " ".join(told) == "configuration archive service clock host key pace device kind zone clamps"
-    assert lines[-1] == "8 ok, 2 to look at, 0 failed, 1 skipped; 2 requests to the cloud."
+    assert lines[-1] == "8 ok, 2 warnings, 0 failed, 1 skipped; 2 requests to the cloud."
     assert "\x1b" not in done.stdout
     assert KEY not in done.stdout
     assert cloud.counts()["total"]["requests"] == 2
@@ -245,7 +245,7 @@ def test_beside_a_backfill_nobody_asks(cloud: Cloud, tmp_path: Path) -> None:
     stop(backfill, signal.SIGINT)
     assert report["requests"] == 0
     assert checks["host"]["result"] == "skip"
-    assert "a collector is at work" in checks["host"]["says"]
+    assert "a collector is working" in checks["host"]["says"]
     assert code == 0
 
 
@@ -268,7 +268,7 @@ def test_a_key_that_cannot_be_had_does_not_hide_the_rest(cloud: Cloud, tmp_path:
     checks, report, code = examined(config)
     assert code == 1
     assert checks["configuration"]["result"] == "fail"
-    assert "there is no such file" in checks["configuration"]["says"]
+    assert "no such file" in checks["configuration"]["says"]
     assert "sudo" in checks["configuration"]["cure"]
     assert {checks[name]["result"] for name in ("host", "key", "device", "kind")} == {"skip"}
     assert {checks[name]["result"] for name in ("archive", "zone", "clamps")} <= {"ok", "warn"}
@@ -298,7 +298,7 @@ def test_the_bundle_is_for_its_owner_and_overwrites_nothing(cloud: Cloud, tmp_pa
     before = file.read_bytes()
     again = collector("doctor", "--config", str(config), "--bundle", str(file))
     assert again.returncode == 73
-    assert "it is there already" in again.stderr
+    assert "it exists already" in again.stderr
     assert file.read_bytes() == before
     (tmp_path / "link").symlink_to(tmp_path / "elsewhere")
     assert collector("doctor", "--config", str(config), "--bundle", str(tmp_path / "link")).returncode == 73

@@ -258,7 +258,7 @@ def test_a_cloud_that_says_no_is_told_by_the_exit_code(
     assert done.returncode == code
     assert "The cloud" in done.stderr
     assert "days checked: no problems in the files" in done.stdout
-    assert "no day could be compared with the cloud" in done.stdout
+    assert "The comparison with the cloud FAILED: no day was compared" in done.stdout
     assert "no problems found" not in done.stdout
     assert KEY not in done.stdout + done.stderr
 

@@ -45,7 +45,7 @@ def test_a_dry_run_from_flags_needs_no_key(tmp_path: Path, capsys: pytest.Captur
     assert plan["requests"] == 6
     assert main(words) == 78
     error = capsys.readouterr().err
-    assert "--auth_key: there is no key" in error
+    assert "--auth_key: no key given" in error
     assert "auth_key_file" not in error
 
 

@@ -106,6 +106,12 @@ def test_without_a_configuration_it_says_where_it_looked_and_what_to_do(
     assert "--config FILE" in err
 
 
+def test_a_file_that_does_not_exist_is_named_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """It was "FILE: configuration = FILE: there is no such file", as if that were a setting."""
+    assert run("check", "--config", str(tmp_path / "none.toml")) == 78
+    assert capsys.readouterr().err == f"{tmp_path}/none.toml: no such file\n"
+
+
 @pytest.mark.parametrize("place", ["/dev/null", "file", "file/x"])
 def test_check_called_a_place_right_where_no_archive_can_be(
     place: str, file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]

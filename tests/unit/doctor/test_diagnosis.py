@@ -150,7 +150,7 @@ async def test_an_answer_without_an_hour_proves_no_kind(before: str, configured:
     async with beside(cloud_of(device), tmp_path, meters=meters) as here:
         kind = check(await examined(here), "kind")
     assert kind.mark is Mark.WARN
-    assert "It answers as kind" not in kind.says
+    assert "The answer is that of kind" not in kind.says
     assert "Set kind" in kind.cure
     assert "online" in kind.cure
 
@@ -388,7 +388,7 @@ async def test_a_service_whose_only_archive_is_refused_was_said_not_to_run(tmp_p
         seen = status_of(service.world.settings(), service.world.clock(), {})
         status = read_status(tmp_path, {})
     of_service = check(found, "service")
-    assert (of_service.mark, "The service runs" in of_service.says) == (Mark.FAIL, True)
+    assert (of_service.mark, "The service is running" in of_service.says) == (Mark.FAIL, True)
     assert "systemctl start" not in of_service.cure
     archive = check(found, "archive", "house")
     assert archive.mark is Mark.FAIL
@@ -434,7 +434,7 @@ async def test_a_service_that_was_killed_is_not_said_to_run(tmp_path: Path) -> N
     async with beside(cloud_of(), tmp_path) as here:
         write_status(status_file(here.archive, {}), a_status(next_run_at=NOW - 601))
         of_service = check(await examined(here), "service")
-    assert (of_service.mark, "one last spoke 5 min ago" in of_service.says) == (Mark.WARN, True)
+    assert (of_service.mark, "its last status is 5 min old" in of_service.says) == (Mark.WARN, True)
 
 
 async def test_day_files_without_a_mark_were_called_an_archive_like_any(tmp_path: Path) -> None:
@@ -495,7 +495,7 @@ async def test_beside_an_idle_service_the_cloud_is_asked(tmp_path: Path) -> None
         found = await examined(here)
         assert here.cloud.counts.total.requests == 2
     assert marks(found) == dict.fromkeys(NAMES, "ok")
-    assert "30 requests and 0 rejections today" in check(found, "pace").says
+    assert "30 requests and 0 rate-limit pauses today" in check(found, "pace").says
 
 
 @pytest.mark.parametrize(
@@ -511,7 +511,7 @@ async def test_beside_a_service_at_work_nobody_asks_and_its_word_counts(
         found = await examined(here)
         assert here.cloud.counts.total.requests == 0
     assert marks(found) == dict.fromkeys(NAMES, "ok")
-    assert "the service was answered 10 min ago" in check(found, "key").says
+    assert "last successful request of the service: 10 min ago" in check(found, "key").says
 
 
 async def test_a_service_that_had_no_hour_yet_proves_no_kind(tmp_path: Path) -> None:
@@ -533,7 +533,7 @@ async def test_beside_a_collector_that_says_nothing_nobody_asks(
         found = await examined(here)
         assert here.cloud.counts.total.requests == 0
     assert check(found, "host").mark is Mark.SKIP
-    assert "a collector is at work" in check(found, "host").says
+    assert "a collector is working" in check(found, "host").says
     assert check(found, "service").mark is Mark.OK
 
 
@@ -542,7 +542,7 @@ async def test_a_service_that_begins_its_round_meanwhile_is_not_disturbed(tmp_pa
     async with with_service(tmp_path, a_status(next_run_at=NOW + 46)) as here:
         found = await examined(here)
         assert here.cloud.counts.total.requests == 1
-    assert "next round" in check(found, "device").says
+    assert "next run" in check(found, "device").says
 
 
 @pytest.mark.parametrize(
@@ -558,7 +558,7 @@ async def test_a_services_trouble_is_told_where_it_belongs(event: str, name: str
         assert here.cloud.counts.total.requests == 0
     assert check(found, name).mark is Mark.FAIL
     assert check(found, "service").mark is Mark.WARN
-    assert "it waits: home: for some reason" in check(found, "service").says
+    assert "it is waiting: home: for some reason" in check(found, "service").says
 
 
 @pytest.mark.parametrize(("event", "name"), [("device.unknown", "device"), ("answer.rejected", "kind")])
@@ -591,7 +591,7 @@ async def test_a_service_that_does_not_collect_fails(tmp_path: Path) -> None:
     async with with_service(tmp_path, a_status(next_run_at=NOW - 3600)) as here:
         service = check(await examined(here), "service")
     assert service.mark is Mark.FAIL
-    assert "missed its round" in service.says
+    assert "missed its scheduled run" in service.says
 
 
 async def test_many_rejections_of_the_services_own_are_told(tmp_path: Path) -> None:
@@ -696,7 +696,7 @@ async def test_the_bundle_tells_the_archive_and_no_energy(tmp_path: Path) -> Non
     assert "1 file in quarantine:\n  2026-06-17.jsonl.1" in text
     assert '"zone": "Europe/Dublin"' in text
     assert "aiohttp " in text
-    assert "ok  configuration: It has no mistakes." in text
+    assert "ok  configuration: It is valid." in text
 
 
 @pytest.mark.parametrize("kind", ["path_gone", "forbidden_403"])

@@ -204,5 +204,5 @@ def test_a_family_of_addresses_that_leads_nowhere_is_a_warning() -> None:
     found = host_check(answered=True, unreached={"IPv6": "no answer"})
     assert found.mark is Mark.WARN
     assert found.says == "cloud.example resolves, and answers, but not over IPv6, or too slowly: no answer."
-    assert "Mend IPv6" in found.cure
+    assert "Repair IPv6" in found.cure
     assert host_check(answered=True).mark is Mark.OK

@@ -236,5 +236,5 @@ def test_a_folder_below_the_units_own_was_an_unmounted_disk_before_the_first_sta
     (tmp_path / systemd.UNIT).write_text("[Service]\nStateDirectory=shelly-collector-of-this-test\n")
     monkeypatch.setattr(systemd, "PLACES", (tmp_path,))
     found = archive_check(Path("/var/lib/shelly-collector-of-this-test/sub"), [])
-    assert (found.mark, found.cure) == (Mark.WARN, "The first start of the service makes it.")
+    assert (found.mark, found.cure) == (Mark.WARN, "The first start of the service creates it.")
     assert archive_check(Path("/mnt/shelly-collector-of-this-test/sub"), []).mark is Mark.FAIL

@@ -58,7 +58,7 @@ def _backfill() -> None:
     wait_until(
         lambda: {"refresh", "backfill"} <= {job["job"] for job in events("job.finished")}, "the backfill"
     )
-    wait_until(lambda: " 0 jobs under way" in shown()["StatusText"], "the backfill's end in the status")
+    wait_until(lambda: " 0 jobs in progress" in shown()["StatusText"], "the backfill's end in the status")
     tell("collecting", shown())
     as_reader = ("runuser", "-u", "shelly-collector", "--", PROGRAM)
     tell("looked_at", timed(*as_reader, "status", "--json", "--config", str(CONFIG)))
