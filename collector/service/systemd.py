@@ -78,7 +78,7 @@ _OWN_FOLDERS = {
 
 def unit_files() -> list[Path]:
     """The unit's files in the folders that systemd reads; empty if it is not installed."""
-    return [path for path in (place / UNIT for place in PLACES) if path.exists()]
+    return [path for path in (place / UNIT for place in PLACES) if os.access(path, os.F_OK)]
 
 
 class Obstacle(NamedTuple):
