@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import io
 import shlex
-import socket
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -18,7 +17,7 @@ from tests.faults.failures import bring_about, scenario_of
 from tests.support.key_forms import AWKWARD_KEY as KEY
 from tests.support.scanner import found_in, found_under
 from tests.support.service_life import living
-from tests.support.statuses import Page
+from tests.support.statuses import Page, unused_port
 from tests.support.world import world
 
 Shown = dict[str, list[bytes]]
@@ -57,7 +56,7 @@ async def lived(name: str, folder: Path) -> tuple[Shown, dict[str, str]]:
     """
     stream = io.StringIO()
     folder.mkdir()
-    port = _free_port()
+    port = unused_port()
     tables: dict[str, Any] = {
         "retry": _RETRY,
         "schedule": {"backfill_days": 2, "refresh_jitter_s": 0},
@@ -93,10 +92,3 @@ def _command(folder: Path) -> list[str]:
     path.write_text(f"#!/bin/sh\ncd {shlex.quote(str(folder))}\n{_CHILD}\n")
     path.chmod(0o755)
     return [str(path), "a word"]
-
-
-def _free_port() -> int:
-    with socket.socket() as unused:
-        unused.bind(("127.0.0.1", 0))
-        port: int = unused.getsockname()[1]
-    return port

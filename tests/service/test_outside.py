@@ -21,7 +21,7 @@ from collector.status import MeterStatus, State, Status, status_file, write_stat
 from tests.support.faulty_cloud import Fault
 from tests.support.processes import SCENARIO, cloud_process, configuration, gone, script, started, stop
 from tests.support.service_life import Living, events_in, living
-from tests.support.statuses import Monitor, Page, monitor, parsed
+from tests.support.statuses import Monitor, Page, monitor, parsed, unused_port
 from tests.support.world import DEVICE, cloud_of, records_of
 
 START = datetime(2026, 3, 20, 14, 5, tzinfo=UTC)
@@ -34,8 +34,7 @@ _TELL = (
 @pytest.fixture
 def port() -> int:
     """A port that nobody listens on."""
-    with socket.create_server(("127.0.0.1", 0)) as unused:
-        return int(unused.getsockname()[1])
+    return unused_port()
 
 
 def tables(port: int, told: Monitor, command: tuple[str, ...] = (), **health: Any) -> dict[str, Any]:

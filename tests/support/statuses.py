@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import io
 import json
+import random
+import socket
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -21,6 +23,19 @@ Samples = dict[tuple[str, str], float]
 NOW = datetime(2026, 6, 15, 12, 0, tzinfo=UTC)
 NOW_S = int(NOW.timestamp())
 HOUR_S = 3600
+
+
+def unused_port() -> int:
+    """A port that nobody listens on, from below those that the system gives out by itself: a server that
+    lets the system choose would sometimes be given just this one.
+    """
+    while True:
+        port = random.SystemRandom().randrange(20_000, 32_000)
+        try:
+            with socket.create_server(("127.0.0.1", port)):
+                return port
+        except OSError:
+            continue
 
 
 def meter_status(state: str = "good", **more: Any) -> MeterStatus:
