@@ -7,7 +7,6 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
 from datetime import date, timedelta
 from hashlib import sha256
 from pathlib import Path
@@ -32,17 +31,6 @@ REVISED = filled(each=reading("9.0000"))
 LIST = Path(".collector", "checksums")
 needs_strace = pytest.mark.skipif(shutil.which("strace") is None, reason="needs strace")
 needs_sha256sum = pytest.mark.skipif(shutil.which("sha256sum") is None, reason="needs sha256sum")
-
-
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    return tmp_path / "meter"
-
-
-@pytest.fixture
-def archive(folder: Path) -> Iterator[Archive]:
-    with opened(folder) as each:
-        yield each
 
 
 def lines(folder: Path) -> list[str]:

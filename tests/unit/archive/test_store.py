@@ -7,7 +7,6 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
 from dataclasses import replace
 from datetime import date, timedelta
 from pathlib import Path
@@ -46,17 +45,6 @@ from tests.support.failing_calls import Calls, Failure
 NAME = f"{ORDINARY}.jsonl"
 NOTHING_MEASURED = {"import": 0, "export": 0, "solar": 0}
 needs_strace = pytest.mark.skipif(shutil.which("strace") is None, reason="needs strace")
-
-
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    return tmp_path / "meter"
-
-
-@pytest.fixture
-def archive(folder: Path) -> Iterator[Archive]:
-    with opened(folder) as each:
-        yield each
 
 
 def put(folder: Path, data: bytes, day: date = ORDINARY) -> Path:
