@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 from hypothesis import given
+from hypothesis import settings as profile
 from hypothesis import strategies as st
 
 from collector.archive.dayfile import DayFormat
@@ -497,11 +498,11 @@ _KEYS = st.sampled_from(
 )
 
 
-@given(
-    st.dictionaries(
-        _KEYS, st.dictionaries(_KEYS, _VALUES) | st.lists(st.dictionaries(_KEYS, _VALUES)) | _VALUES
-    )
-)
+_TABLES = st.dictionaries(_KEYS, _VALUES, max_size=5)
+
+
+@profile(deadline=None)
+@given(st.dictionaries(_KEYS, _TABLES | st.lists(_TABLES, max_size=3) | _VALUES, max_size=5))
 def test_whatever_stands_in_the_file_it_is_a_configuration_or_a_list_of_problems(
     raw: dict[str, object],
 ) -> None:
