@@ -315,7 +315,7 @@ def _without_data(settings: Settings, report: Report) -> list[Meter]:
     if report.interrupted or report.gave_up is not None:
         return []
     from collector.archive.folder import survey
-    from collector.energy.days import date_in, home_zone, wall_clock
+    from collector.energy.days import date_in, system_timezone, wall_clock
 
     silent = []
     for meter in settings.meters:
@@ -323,7 +323,7 @@ def _without_data(settings: Settings, report: Report) -> list[Meter]:
         if meter.name in report.failures or any(folder.glob("*.jsonl")):
             continue
         known, zone, _ = survey(folder, settings.day_format)
-        today = date_in(zone or meter.zone_or(home_zone(os.environ)), wall_clock())
+        today = date_in(zone or meter.zone_or(system_timezone(os.environ)), wall_clock())
         if any(state.is_empty for day, state in known.items() if day < today):
             silent.append(meter)
     return silent

@@ -20,7 +20,7 @@ from collector.archive.folder import hours_of_today, quarantined_in, recorded_zo
 from collector.archive.mark import mark_for
 from collector.cli import exits, starting
 from collector.cloud.meters import Meter
-from collector.energy.days import date_in, home_zone, wall_clock
+from collector.energy.days import date_in, system_timezone, wall_clock
 from collector.energy.history import DayRecord, DayState, forgotten, latest
 from collector.errors import ArchiveRefused
 from collector.events import CURES
@@ -81,7 +81,7 @@ def run(options: argparse.Namespace) -> int:
     else:
         from collector.cli.status_text import lines
 
-        home = home_zone(os.environ)
+        home = system_timezone(os.environ)
         print("\n".join(lines(status, home, sys.stdout, os.environ, whole=options.all)))
     return exits.DONE if status.state is State.GOOD else exits.IN_PART
 
@@ -90,7 +90,7 @@ def status_of(settings: Settings, now: datetime, environ: Mapping[str, str]) -> 
     """The status at `now`, also if the service is not running: its last status, and each meter from its day
     files. Raises `OSError` if this user cannot read the files.
     """
-    home = home_zone(environ)
+    home = system_timezone(environ)
     last = read_status(settings.archive, environ)
     held = {meter.name: is_in_use(settings.folder_of(meter), last) for meter in settings.meters}
     runs = last is not None and is_running(last, now.timestamp(), holds=any(held.values()))

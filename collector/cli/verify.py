@@ -126,7 +126,7 @@ def _report(
     settings: Settings, meter: Meter, options: argparse.Namespace, remembered: Remembered
 ) -> MeterReport:
     from collector.archive.mark import missing
-    from collector.energy.days import home_zone, wall_clock
+    from collector.energy.days import system_timezone, wall_clock
     from collector.verify.files import NOTHING_THERE, Finding, inspect
     from collector.verify.repair import repair
     from collector.verify.report import MeterReport
@@ -142,7 +142,9 @@ def _report(
     if not options.fix:
         return MeterReport(name, folder, inspect(folder, meter.timezone, now))
     of_folder = options.odir is not None
-    report = repair(settings, meter, home_zone(os.environ), now, remembered=remembered, of_folder=of_folder)
+    report = repair(
+        settings, meter, system_timezone(os.environ), now, remembered=remembered, of_folder=of_folder
+    )
     return replace(report, meter=name)
 
 

@@ -87,15 +87,15 @@ class Collector:
         archive: Archive,
         policy: PlanPolicy,
         clock: Clock,
-        home_zone: ZoneInfo,
+        system_timezone: ZoneInfo,
     ) -> None:
-        """`home_zone`: this machine's, used until an answer names the meter's."""
+        """`system_timezone`: this machine's, used until an answer names the meter's."""
         self.meter = meter
         self.client = client
         self.archive = archive
         self.policy = policy
         self._clock = clock
-        self._home_zone = meter.zone_or(home_zone)
+        self._system_timezone = meter.zone_or(system_timezone)
         self.blocking = BlockingCalls()  # on the archive: a stalled disk must not block the watchdog
         self._taking_over = asyncio.Lock()
         self.refusal: ArchiveRefused | ArchiveLocked | None = None  # why the archive must not be used
@@ -135,7 +135,7 @@ class Collector:
     @property
     def zone(self) -> ZoneInfo:
         """The meter's zone; this machine's until it is known."""
-        return self.archive.zone or self._home_zone
+        return self.archive.zone or self._system_timezone
 
     async def collect_day(self, day: date, policy: RequestPolicy = _USUAL) -> DayOutcome:
         """Fetches one day, parses the answer and merges it into the day's file: durable when this returns.

@@ -38,7 +38,7 @@ from collector.doctor.service import (
     service_lock,
     zone_from_status,
 )
-from collector.energy.days import Clock, date_in, home_zone, local_day
+from collector.energy.days import Clock, date_in, system_timezone, local_day
 from collector.energy.history import DayRecord
 from collector.energy.readings import EnergyDay
 from collector.energy.zones import rules_of
@@ -165,7 +165,7 @@ async def diagnose(
     """Runs every check. `configuration` is the check of the settings; without keys no request is sent to the
     cloud. No check shows a secret of the settings."""
     folders = {meter.name: settings.folder_of(meter) for meter in settings.meters}
-    home = home_zone(environ)
+    home = system_timezone(environ)
     stored = {meter.name: read_stored(settings, meter, home, clock()) for meter in settings.meters}
     zones = {meter.name: stored[meter.name].zone or meter.zone_or(home) for meter in settings.meters}
 

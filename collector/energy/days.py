@@ -171,7 +171,7 @@ def _first_moment(day: date, zone: ZoneInfo) -> int:
 _LOCALTIME = Path("/etc/localtime")
 
 
-def home_zone(environ: Mapping[str, str], localtime: Path = _LOCALTIME) -> ZoneInfo:
+def system_timezone(environ: Mapping[str, str], localtime: Path = _LOCALTIME) -> ZoneInfo:
     """`TZ`, else the system's setting, else UTC."""
     names = [environ.get("TZ", "").lstrip(":")]
     if localtime.is_symlink():

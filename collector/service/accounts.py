@@ -16,7 +16,7 @@ from collector.cloud.meters import Account, Meter
 from collector.cloud.pacing import Pace, Pacer, Pacing
 from collector.collect.collector import Collector
 from collector.collect.worker import AccountRunner
-from collector.energy.days import Clock, home_zone
+from collector.energy.days import Clock, system_timezone
 from collector.energy.identity import Identity
 from collector.errors import ArchiveError, ArchiveLocked, ArchiveRefused, RateLimited, SourceError
 from collector.service.systemd import hint
@@ -83,7 +83,7 @@ async def assembled(
                 client = _client(settings, each.account, session, pacers)
                 collectors = tuple(
                     Collector(
-                        meter, client, archives[meter.name], settings.plan, clock, home_zone(os.environ)
+                        meter, client, archives[meter.name], settings.plan, clock, system_timezone(os.environ)
                     )
                     for meter in each.meters
                 )

@@ -17,7 +17,7 @@ from collector.collect.collector import Collector, Lane
 from collector.collect.outages import Refusal
 from collector.collect.totals import check_totals
 from collector.collect.worker import AccountRunner, Job
-from collector.energy.days import Clock, home_zone
+from collector.energy.days import Clock, system_timezone
 from collector.errors import CollectorError, KeyRefused, SettingsError
 from collector.service.accounts import AccountAtWork, Pacers, assembled
 from collector.service.notify import Publish, publish_status
@@ -154,7 +154,7 @@ def _refused_since(runner: AccountRunner) -> float | None:
 def _observer(accounts: list[AccountAtWork], settings: Settings, clock: Clock) -> Observer:
     place = status_file(settings.archive, os.environ)
     before = read_status(settings.archive, os.environ)
-    return Observer(accounts, settings.health, clock, home_zone(os.environ), place, before)
+    return Observer(accounts, settings.health, clock, system_timezone(os.environ), place, before)
 
 
 @asynccontextmanager

@@ -18,7 +18,7 @@ from collector.collect.collector import Collector, Lane
 from collector.collect.outages import OutageError
 from collector.collect.totals import check_totals, spans_needed
 from collector.collect.worker import Job
-from collector.energy.days import Clock, date_in, home_zone
+from collector.energy.days import Clock, date_in, system_timezone
 from collector.energy.history import Availability, DayRecords, Outcome, first_day, latest, wanted_days
 from collector.errors import ArchiveLocked, ArchiveRefused
 from collector.service.accounts import AccountAtWork, Pacers, assembled
@@ -114,7 +114,7 @@ def rehearsed(
 def _rehearsed(settings: Settings, meter: Meter, scope: Scope, now: datetime, *, adopt: bool) -> Rehearsal:
     folder = settings.folder_of(meter)
     known, zone, availability = survey(folder, settings.day_format)
-    today = date_in(zone or meter.zone_or(home_zone(os.environ)), now)
+    today = date_in(zone or meter.zone_or(system_timezone(os.environ)), now)
     try:
         mark = adopted(folder, meter.identity, today) if adopt else mark_for(folder, meter.identity)
         before = read_mark(folder / OWN_FOLDER)

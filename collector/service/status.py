@@ -48,15 +48,15 @@ class Observer:
         accounts: Sequence[AccountAtWork],
         policy: HealthPolicy,
         clock: Clock,
-        home_zone: ZoneInfo,
+        system_timezone: ZoneInfo,
         place: Path,
         before: Status | None,
     ) -> None:
-        """`place` is the status file, `before` its content; requests are counted by days of `home_zone`."""
+        """`place` is the status file, `before` its content; requests are counted by days of `system_timezone`."""
         self._accounts = accounts
         self._policy = policy
         self._clock = clock
-        self._home_zone = home_zone
+        self._system_timezone = system_timezone
         self._place = place
         self._blocking = BlockingCalls()  # not in the queue of the saves: a stalled disk delays only this
         self._began = asyncio.get_running_loop().time()
@@ -76,7 +76,7 @@ class Observer:
         started_at = at - int(asyncio.get_running_loop().time() - self._up_since)
         if abs(started_at - self._started_at) > _STEP_S:
             self._started_at = started_at  # the clock was set: its step does not count as uptime
-        today = str(date_in(self._home_zone, now))
+        today = str(date_in(self._system_timezone, now))
         accounts: dict[str, AccountStatus] = {}
         meters: dict[str, MeterStatus] = {}
         for account in self._accounts:
@@ -110,7 +110,7 @@ class Observer:
         if pacer.hold_s <= _LONG_HOLD_S or not (trouble is None or isinstance(trouble, RateLimited)):
             return None
         left_s = pacer.held_until - asyncio.get_running_loop().time()
-        until = (now + timedelta(seconds=left_s)).astimezone(self._home_zone)
+        until = (now + timedelta(seconds=left_s)).astimezone(self._system_timezone)
         reason = f"request limit reached: the cloud requires a pause until {until:%H:%M}"
         return Failure("account.held", int(now.timestamp()), reason)
 

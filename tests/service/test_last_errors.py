@@ -11,7 +11,7 @@ import pytest
 from collector.cli.status import as_dict, status_of
 from collector.cli.status_text import lines
 from collector.collect import collector
-from collector.energy.days import home_zone, wall_clock
+from collector.energy.days import system_timezone, wall_clock
 from tests.support.faulty_cloud import Fault
 from tests.support.service_life import SHALLOW, START, TODAY, Living, house, living
 from tests.support.world import cloud_of
@@ -20,7 +20,7 @@ from tests.support.world import cloud_of
 def shown(service: Living) -> tuple[list[str], str]:
     """What `status` says of errors, and the event of `last_error` in its JSON."""
     seen = status_of(service.world.settings(), wall_clock() + service.skew[0], {})
-    text = list(lines(seen, home_zone({}), io.StringIO(), {}, whole=False))
+    text = list(lines(seen, system_timezone({}), io.StringIO(), {}, whole=False))
     errors = [line.split(",")[1].partition(":")[0].strip() for line in text if line.startswith("error")]
     found = as_dict(seen)["meters"][0]["last_error"]
     return errors, found["event"] if found else ""
