@@ -38,7 +38,7 @@ from collector.doctor.service import (
     service_lock,
     zone_from_status,
 )
-from collector.energy.days import Clock, date_in, system_timezone, local_day
+from collector.energy.days import Clock, date_in, local_day, system_timezone
 from collector.energy.history import DayRecord
 from collector.energy.readings import EnergyDay
 from collector.energy.zones import rules_of

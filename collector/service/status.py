@@ -52,7 +52,7 @@ class Observer:
         place: Path,
         before: Status | None,
     ) -> None:
-        """`place` is the status file, `before` its content; requests are counted by days of `system_timezone`."""
+        """`place` is the status file, `before` its content; requests are counted by this machine's days."""
         self._accounts = accounts
         self._policy = policy
         self._clock = clock
