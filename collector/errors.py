@@ -5,6 +5,7 @@ CollectorError
 ├── ClockUntrusted           this machine's clock cannot be right
 ├── CalledOff                an outage began before this request could be sent
 ├── AnswerError              a body that is not in the API's format; names the field
+│   ├── OtherInterval        rows of days where hours were requested, or the reverse
 │   ├── ZoneUnknown          a time zone that this machine's list lacks
 │   └── ZoneContradicted     hours that contradict this machine's rules of the zone
 ├── ArchiveError             the archive cannot be used
@@ -62,6 +63,10 @@ class AnswerError(CollectorError):
         super().__init__(f"{field}: {reason}")
         self.field = field
         self.reason = reason
+
+
+class OtherInterval(AnswerError):
+    """An answer with rows of another length than was requested: the span was too long, or too short."""
 
 
 class ZoneUnknown(AnswerError):

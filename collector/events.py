@@ -27,6 +27,9 @@ EVENTS: dict[str, str] = {
     "`days_with_data`",
     "totals.refused": "the cloud gives no daily totals; every day is requested instead",
     "totals.distrusted": "too many days differ from their totals: no day is fetched again because of that",
+    "spans.learned": "how many days one request may ask for: `longest_h` elapsed hours",
+    "spans.distrusted": "an answer for several days differs from the one for a single `day` of them; from "
+    "now on each day is requested by itself",
     "hour.revised": "a stored hour got a newer value: old and new",
     "answer.rejected": "an answer is not in the API's format; nothing from it was stored",
     "answer.anomaly": "some hours in an answer are impossible or ambiguous; they are treated as missing",

@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 from collector.archive.files import append_whole, read_at_most, replace_file
 from collector.energy.days import LocalDay, is_zone_name
 from collector.energy.history import Availability, LastAttempt, Outcome
+from collector.energy.spans import SpanLimit, Trust
 from collector.errors import ArchiveError
 
 _MAX_BYTES = 8 * 1024 * 1024
@@ -59,6 +60,7 @@ class Ledger:
         self.availability: Availability | None = None  # which days the cloud has, as last known
         self.different: set[date] = set()  # days that were requested again because their totals differ
         self.suspicion: Suspicion | None = None
+        self.span_limit: tuple[str, SpanLimit] | None = None  # and host, path and kind that it is of
         lines, damaged, torn = _read_lines(path)
         for line in lines:
             try:
@@ -78,6 +80,7 @@ class Ledger:
             facts += [_line_of_availability(self.availability)] if self.availability else []
             facts += [{"differs": day.isoformat()} for day in sorted(self.different)]
             facts += [_fact_of(self.suspicion)] if self.suspicion else []
+            facts += [_line_of_spans(*self.span_limit)] if self.span_limit else []
             facts += [_line_of(day, attempt) for day, attempt in sorted(self._attempts.items())]
             replace_file(self._path, b"".join(json.dumps(fact).encode() + b"\n" for fact in facts))
             self._lines, self._is_hurt = len(facts), False
@@ -160,6 +163,12 @@ class Ledger:
             self._append(_fact_of(suspicion))
             self.suspicion = suspicion
 
+    def note_span_limit(self, path: str, limit: SpanLimit) -> None:
+        """Records how many days a request to that host and path may ask for."""
+        if (path, limit) != self.span_limit:
+            self._append(_line_of_spans(path, limit))
+            self.span_limit = path, limit
+
     def _append(self, fact: Mapping[str, Any]) -> None:
         append_whole(self._path, json.dumps(fact).encode() + b"\n")
 
@@ -182,6 +191,15 @@ class Ledger:
             self.availability = Availability(
                 _whole(fact["asked_at"]), *_run(fact["span"]), tuple(map(_run, fact["available"]))
             )
+            return
+        if "longest_span_h" in fact:
+            limit = SpanLimit(
+                _whole(fact["longest_span_h"]),
+                _whole(fact["answered_h"]),
+                Trust(fact["trust"]),
+                _whole(fact["learned_at"]),
+            )
+            self.span_limit = str(fact["of"]), limit
             return
         if "differs" in fact:
             self.different.add(date.fromisoformat(fact["differs"]))
@@ -225,6 +243,16 @@ def _line_of_availability(availability: Availability) -> dict[str, Any]:
         "available": [[day.isoformat() for day in run] for run in availability.runs],
         "span": [day.isoformat() for day in span],
         "asked_at": availability.requested_at,
+    }
+
+
+def _line_of_spans(path: str, limit: SpanLimit) -> dict[str, Any]:
+    return {
+        "longest_span_h": limit.longest_h,
+        "answered_h": limit.answered_h,
+        "trust": limit.trust.value,
+        "learned_at": limit.learned_at,
+        "of": path,
     }
 
 

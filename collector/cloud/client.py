@@ -1,4 +1,4 @@
-"""The HTTP client: the bodies for a day of a meter, or for the totals of many days."""
+"""The HTTP client: the bodies for one day of a meter, or for many days."""
 
 from __future__ import annotations
 
@@ -17,10 +17,11 @@ import aiohttp
 
 from collector.cloud.meters import Account, Kind, Meter
 from collector.cloud.pacing import Pacer, Turn
-from collector.cloud.parse import DayAnswer, TotalsAnswer
+from collector.cloud.parse import DayAnswer, SpanAnswer
 from collector.cloud.refusals import moment_of, read_answer
 from collector.cloud.retrying import OnRetry, RetryPolicy, retried
-from collector.errors import SourceError, Unavailable
+from collector.energy.spans import Spans
+from collector.errors import RETRYABLE, OtherInterval, SourceError, Unavailable
 from collector.net import NO_WAY_CURE, cure_for, in_words, new_session, noting_a_proxy, too_late, unreached
 from collector.threads import in_thread
 
@@ -73,14 +74,16 @@ async def open_session() -> AsyncIterator[Session]:
 
 @dataclass(frozen=True, slots=True)
 class RequestPolicy:
-    """How the requests for one day, or for one span of totals, are made.
+    """How the requests for one day, or for one span of days, are made.
 
     `is_probe`: each once, without retries, as during an outage. `is_called_off` is called before each
-    request and retry is sent: if it returns true, `CalledOff` is raised instead.
+    request and retry is sent: if it returns true, `CalledOff` is raised instead. `retryable`: the errors
+    after which a request is sent again.
     """
 
     is_probe: bool = False
     is_called_off: Callable[[], bool] = lambda: False
+    retryable: tuple[type[SourceError], ...] = RETRYABLE
 
 
 _USUAL = RequestPolicy()
@@ -102,7 +105,17 @@ class CloudClient:
         self._retry = retry
         self._on_retry = on_retry
         self.pacer = pacer
+        self.answers = 0  # received so far
+        self._spans: dict[Kind, Spans] = {}
         self._cloud_clock: tuple[datetime, float] | None = None  # and the loop time when it was received
+
+    def spans(self, meter: Meter) -> Spans:
+        """What is known of spans of meters of that kind."""
+        return self._spans.setdefault(meter.kind, Spans())
+
+    def path_of(self, meter: Meter) -> str:
+        """Host, path and kind of the meter's requests."""
+        return f"{host_of(self._account)}{_PATHS[meter.kind]} {meter.kind}"
 
     def cloud_now(self) -> datetime | None:
         """The cloud's time now, from the last `Date` header; `None` before the first answer."""
@@ -124,31 +137,40 @@ class CloudClient:
             return DayAnswer(day, grid.body, None, now - grid.requested_at)
         return DayAnswer(day, grid.body, solar.body, now - grid.requested_at, now - solar.requested_at)
 
-    async def fetch_totals(
-        self, meter: Meter, first: date, last: date, policy: RequestPolicy = _USUAL
-    ) -> TotalsAnswer:
-        """The bodies for the totals of these local days, both included; a request for each channel.
+    async def fetch_span(
+        self, meter: Meter, first: date, last: date, interval: str, policy: RequestPolicy = _USUAL
+    ) -> SpanAnswer:
+        """The bodies for these local days, both included, in rows of an `interval`: `hour` or `day`.
 
-        Spans of five days or more come in days, shorter ones in hours. Raises `CalledOff`, `SourceError`,
-        `AnswerError`.
+        The server chooses the interval by the length of the span; it chose days from five days on. Raises
+        `OtherInterval` if the answer has another one, `CalledOff`, `SourceError`, `AnswerError`.
         """
         span = {
             "date_range": "custom",
             "date_from": f"{first.isoformat()} 00:00:00",
             "date_to": f"{last.isoformat()} 23:59:59",
         }
-        grid, solar = await self._fetch_channels(meter, span, policy)
-        return TotalsAnswer(first, last, grid.body, None if solar is None else solar.body)
+        grid, solar = await self._fetch_channels(meter, span, policy, interval)
+        now = asyncio.get_running_loop().time()
+        if solar is None:
+            return SpanAnswer(first, last, grid.body, None, now - grid.requested_at)
+        ages = now - grid.requested_at, now - solar.requested_at
+        return SpanAnswer(first, last, grid.body, solar.body, *ages)
 
     async def _fetch_channels(
-        self, meter: Meter, span: dict[str, str], policy: RequestPolicy
+        self, meter: Meter, span: dict[str, str], policy: RequestPolicy, interval: str = ""
     ) -> tuple[_Received, _Received | None]:
-        """The grid's body, and solar's if it needs its own request, which precedes those of other days."""
-        grid, *solar = [
-            await self._fetch(meter.kind, device, channel, span, policy, continues=number > 0)
-            for number, (device, channel) in enumerate(meter.channels)
-        ]
-        return grid, solar[0] if solar else None
+        """The grid's body, and solar's if it needs its own request, which precedes those of other days.
+
+        Raises `OtherInterval` as soon as one has another interval.
+        """
+        received = []
+        for number, (device, channel) in enumerate(meter.channels):
+            each = await self._fetch(meter.kind, device, channel, span, policy, continues=number > 0)
+            if interval and each.body.get("interval") != interval:
+                raise OtherInterval("interval", f"not {interval}")
+            received.append(each)
+        return received[0], received[1] if len(received) > 1 else None
 
     async def _fetch(
         self,
@@ -170,7 +192,7 @@ class CloudClient:
                 body = await self._request(url, query, retry.timeout_s, _Sending(turn))
                 return _Received(requested_at, body)
 
-        return await retried(retry, self._on_retry, attempt)
+        return await retried(retry, self._on_retry, attempt, policy.retryable)
 
     async def _request(
         self, url: str, query: dict[str, str], timeout_s: float, sending: _Sending
@@ -185,7 +207,9 @@ class CloudClient:
                 data = await _read(response)
                 headers = response.headers
                 self._note_date(headers.get("Date", ""))
-                return read_answer(response.status, data, headers.get("Retry-After"), headers.get("Date"))
+                body = read_answer(response.status, data, headers.get("Retry-After"), headers.get("Date"))
+                self.answers += 1
+                return body
         except TimeoutError:
             if sending.is_connected:
                 failure: SourceError = Unavailable(f"no answer within {timeout_s:g} s")

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal, InvalidOperation
@@ -112,12 +113,14 @@ class ChannelHours:
     """The energy of one channel by the start of the hour, epoch seconds; only finished hours.
 
     `doubtful`: first hours of repeated pairs with one row instead of two. `unfinished`: the reported energy
-    of hours that have not ended, or ended less than ten minutes ago.
+    of hours that have not ended, or ended less than ten minutes ago. `rowless`: finished hours without any
+    row, not even one that says that the hour is missing.
     """
 
     energy: dict[int, Energy] = field(default_factory=dict)
     unfinished: dict[int, Energy] = field(default_factory=dict)
     doubtful: set[int] = field(default_factory=set)
+    rowless: set[int] = field(default_factory=set)
     anomalies: list[Anomaly] = field(default_factory=list)
 
 
@@ -158,6 +161,11 @@ def hours_of(rows: Sequence[Row], day: LocalDay, now: datetime, name: str, most_
         if energy is not None:
             (found.energy if is_finished else found.unfinished)[ts] = energy
     found.doubtful.update(first for first in merged if first in found.energy)
+    found.rowless.update(
+        ts
+        for place, ts in enumerate(day.hours)
+        if place not in buckets and day.end_of(ts) + ARRIVAL_S <= now.timestamp()
+    )
     return found
 
 
@@ -382,11 +390,22 @@ class ReadDay:
     """One day from the cloud, and the hours that are impossible or ambiguous.
 
     `unfinished`: reported import and export, kWh, of hours that are not finished. They are not stored.
+    `rowless`: finished hours for which some channel has no row.
     """
 
     energy_day: EnergyDay
     anomalies: tuple[Anomaly, ...]
     unfinished: Mapping[int, tuple[Decimal, Decimal]]
+    rowless: frozenset[int] = frozenset()
+
+    def is_certain(self, now: datetime) -> bool:
+        """Whether the day can be taken from the answer to a span: nothing in it is absent or doubtful.
+
+        No hour at all is certain only of a day whose first hour has not arrived.
+        """
+        day = self.energy_day
+        has_begun = bool(day.day.hours) and day.day.end_of(day.day.hours[0]) + ARRIVAL_S <= now.timestamp()
+        return (bool(day.readings) or not has_begun) and not (self.anomalies or day.doubtful or self.rowless)
 
 
 def read_day(answer: DayAnswer, meter: Meter, now: datetime) -> ReadDay:
@@ -411,7 +430,8 @@ def read_day(answer: DayAnswer, meter: Meter, now: datetime) -> ReadDay:
     }
     unfinished = {ts: _grid_kwh(energy, meter) for ts, energy in grid.unfinished.items()}
     anomalies = grid.anomalies + ([] if solar is None else solar.anomalies)
-    return ReadDay(EnergyDay(day, readings, frozenset(grid.doubtful)), tuple(anomalies), unfinished)
+    rowless = frozenset(grid.rowless) if solar is None else frozenset(grid.rowless | solar.rowless)
+    return ReadDay(EnergyDay(day, readings, frozenset(grid.doubtful)), tuple(anomalies), unfinished, rowless)
 
 
 def zone_of(body: Mapping[str, Any], meter: Meter) -> ZoneInfo:
@@ -511,13 +531,80 @@ _AROUND = 2 * _DAY  # beyond it the start of a day is not computed: the calendar
 
 
 @dataclass(frozen=True, slots=True)
-class TotalsAnswer:
-    """The bodies for the totals of the days from `first` to `last`: grid, and solar if it has its own."""
+class SpanAnswer:
+    """The bodies for the days from `first` to `last`: grid, and solar if it has its own. Ages: `DayAnswer`."""
 
     first: date
     last: date
     grid: Mapping[str, Any]
     solar: Mapping[str, Any] | None
+    grid_age_s: float = 0.0
+    solar_age_s: float = 0.0
+
+
+def split_days(answer: SpanAnswer, meter: Meter) -> dict[date, DayAnswer]:
+    """The hourly rows of a span, laid on its days by their local date. Raises `AnswerError`.
+
+    A row that has no readable time goes to the days of its neighbours, which it spoils. Rows of days outside
+    the span are left out.
+    """
+    zone = zone_of(answer.grid, meter)
+    days = [answer.first + number * _DAY for number in range((answer.last - answer.first).days + 1)]
+    grid = _split(answer.grid, days, zone, meter)
+    solar = None if answer.solar is None else _split(answer.solar, days, zone, meter)
+    return {
+        day: DayAnswer(
+            day, grid[day], None if solar is None else solar[day], answer.grid_age_s, answer.solar_age_s
+        )
+        for day in days
+    }
+
+
+def _split(
+    body: Mapping[str, Any], days: Sequence[date], zone: ZoneInfo, meter: Meter
+) -> dict[date, dict[str, Any]]:
+    name = "sum" if meter.kind is Kind.EM3 else "history"
+    rows, phases = body.get(name), body.get("history")
+    if not isinstance(rows, list):
+        raise AnswerError(name, "not a list")
+    if meter.kind is Kind.EM3 and not (
+        isinstance(phases, list) and all(isinstance(each, list) and len(each) == len(rows) for each in phases)
+    ):
+        raise AnswerError("history", "not lists of phases as long as sum")
+    dates = [_date_of(row, zone) for row in rows]
+    known = [day for day in dates if day is not None]
+    if known != sorted(known):
+        raise AnswerError(f"{name}.datetime", "rows are out of order")
+    before, after = _filled(dates), _filled(dates[::-1])[::-1]
+    bodies = {}
+    for day in days:
+        places = [place for place in range(len(rows)) if day in (before[place], after[place])]
+        parts: dict[str, Any] = {name: [rows[place] for place in places]}
+        if meter.kind is Kind.EM3:
+            parts["history"] = [[phase[place] for place in places] for phase in phases or ()]
+        bodies[day] = {**body, **parts}
+    return bodies
+
+
+def _date_of(row: Any, zone: ZoneInfo) -> date | None:
+    """The local date of a row; `None` if it cannot be read."""
+    stamp = row.get("datetime") if isinstance(row, dict) else None
+    if not isinstance(stamp, str):
+        return None
+    with suppress(ValueError, OverflowError):
+        if UTC_STAMP.fullmatch(stamp):
+            return datetime.fromisoformat(stamp[:19]).replace(tzinfo=UTC).astimezone(zone).date()
+        if LOCAL_STAMP.fullmatch(stamp):
+            return date.fromisoformat(stamp[:10])
+    return None
+
+
+def _filled(dates: Sequence[date | None]) -> list[date | None]:
+    """The same with the last known date where there is none."""
+    filled: list[date | None] = []
+    for day in dates:
+        filled.append(day or (filled[-1] if filled else None))
+    return filled
 
 
 @dataclass(frozen=True, slots=True)
@@ -550,7 +637,7 @@ def spans(first: date, last: date) -> Iterator[tuple[date, date]]:
         last = span[0] - _DAY
 
 
-def read_totals(answer: TotalsAnswer, meter: Meter) -> SpanTotals:
+def read_totals(answer: SpanAnswer, meter: Meter) -> SpanTotals:
     """The totals in kWh, scaled as the hours are. Raises `AnswerError`."""
     zone = zone_of(answer.grid, meter)
     grid = _channel_totals(answer.grid, answer, meter, zone)
@@ -595,7 +682,7 @@ class _ChannelTotals:
 
 
 def _channel_totals(
-    body: Mapping[str, Any], answer: TotalsAnswer, meter: Meter, zone: ZoneInfo
+    body: Mapping[str, Any], answer: SpanAnswer, meter: Meter, zone: ZoneInfo
 ) -> _ChannelTotals:
     if body.get("interval") != "day":
         raise AnswerError("interval", "not day")
@@ -617,7 +704,7 @@ def _channel_totals(
 
 
 def _by_day(
-    rows: Sequence[Row], answer: TotalsAnswer, zone: ZoneInfo, name: str, found: _ChannelTotals
+    rows: Sequence[Row], answer: SpanAnswer, zone: ZoneInfo, name: str, found: _ChannelTotals
 ) -> dict[date, list[Row]]:
     parts: dict[date, list[Row]] = {}
     newest = answer.first - _DAY
@@ -636,7 +723,7 @@ def _by_day(
     return parts
 
 
-def _day_of(row: Row, answer: TotalsAnswer, zone: ZoneInfo, at: str) -> tuple[date, bool]:
+def _day_of(row: Row, answer: SpanAnswer, zone: ZoneInfo, at: str) -> tuple[date, bool]:
     """The day that starts at the row's stamp, and whether it is a local day (true) or one of UTC."""
     if UTC_STAMP.fullmatch(row.stamp):
         moment = datetime.fromtimestamp(epoch_of(row.stamp, at), UTC)

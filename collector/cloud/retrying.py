@@ -31,7 +31,12 @@ class RetryPolicy:
         return replace(self, attempts=1)
 
 
-async def retried(policy: RetryPolicy, on_retry: OnRetry, attempt: Callable[[], Awaitable[T]]) -> T:
+async def retried(
+    policy: RetryPolicy,
+    on_retry: OnRetry,
+    attempt: Callable[[], Awaitable[T]],
+    retryable: tuple[type[SourceError], ...] = RETRYABLE,
+) -> T:
     """The result of `attempt`, retried on retryable errors only. Raises the last error.
 
     After a rate limit there is no wait here: the pacer pauses the whole account.
@@ -56,7 +61,7 @@ async def retried(policy: RetryPolicy, on_retry: OnRetry, attempt: Callable[[], 
         return state.next_action.sleep if state.next_action is not None else 0.0
 
     retrying = AsyncRetrying(
-        retry=retry_if_exception_type(RETRYABLE),
+        retry=retry_if_exception_type(retryable),
         stop=stop_after_attempt(policy.attempts),
         wait=wait_s,
         before_sleep=notify,

@@ -38,7 +38,7 @@ async def totals_of(
 ) -> SpanTotals | CollectorError:
     """The totals of those days, or the error that prevented it. Raises `CalledOff`."""
     try:
-        answer = await collector.client.fetch_totals(collector.meter, first, last, policy)
+        answer = await collector.client.fetch_span(collector.meter, first, last, "day", policy)
         collector.check_clock()
         totals = read_totals(answer, collector.meter)
     except ZoneUnknown as error:

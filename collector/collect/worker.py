@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import math
 from collections import Counter, deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 from itertools import chain, count
@@ -13,7 +13,7 @@ from itertools import chain, count
 from collector import logs
 from collector.archive.store import DayOutcome
 from collector.cloud.client import RequestPolicy
-from collector.collect.collector import Collector, Lane
+from collector.collect.collector import Collector, Lane, SpanOutcome
 from collector.collect.outages import (
     CLOCK,
     KEY,
@@ -58,6 +58,7 @@ class Job:
         None  # the oldest day that it may reach, if the daily totals may limit its days
     )
     tried_twice: set[date] = field(default_factory=set)
+    alone: set[date] = field(default_factory=set)  # days that are requested by themselves
     open: int = 0
     exhausted: bool = False
     ended: bool = False
@@ -70,13 +71,18 @@ class Job:
         pacer = self.collector.client.pacer
         self._requests_before, self._holds_before = pacer.requests, pacer.holds
 
-    def next_day(self) -> date | None:
-        """The next day to collect; `None` when there is none."""
+    def next_days(self) -> list[date]:
+        """The next days to collect with one request a channel: one, or neighbours; none if there is none."""
         if not self.has_more:
             self.exhausted = True
-            return None
-        self.open += 1
-        return self._waiting.popleft()
+            return []
+        days = [self._waiting.popleft()]
+        while days[0] not in self.alone and self.has_more and self._waiting[0] not in self.alone:
+            if not self.collector.joins(days, self._waiting[0]):
+                break
+            days.append(self._waiting.popleft())
+        self.open += len(days)
+        return days
 
     @property
     def has_more(self) -> bool:
@@ -101,27 +107,29 @@ class Job:
         """Whether the cloud's daily totals are to be read first."""
         return (oldest := self.oldest) is not None and self.collector.needs_totals(oldest)
 
-    def give_back(self, day: date) -> None:
-        """Puts back a day that could not be collected now; it is the next one.
+    def give_back(self, days: Sequence[date], *, alone: bool = False) -> None:
+        """Puts back days that could not be collected now; they are the next ones, `alone` if not joined.
 
-        If the job was ended meanwhile, the day is dropped: its plan is outdated, or its device is unknown.
+        If the job was ended meanwhile, they are dropped: its plan is outdated, or its device is unknown.
         """
         if self.ended:
-            self._dropped = chain((day,), self._dropped)
-            self.release(day)
+            self._dropped = chain(days, self._dropped)
+            self.release(days)
             return
-        self.open -= 1
-        self.exhausted = False
-        self._waiting.append(day)
+        if alone:
+            self.alone.update(days)
+        self.open -= len(days)
+        self.exhausted = self.exhausted and not days
+        self._waiting.extendleft(reversed(days))
 
-    def release(self, day: date) -> None:
-        """Gives up the claim on a day: it is done, or no longer to be collected."""
-        self.open -= 1
-        self.collector.claimed.discard(day)
+    def release(self, days: Sequence[date]) -> None:
+        """Gives up the claim on days: they are done, or no longer to be collected."""
+        self.open -= len(days)
+        self.collector.claimed.difference_update(days)
 
     def record(self, outcome: DayOutcome) -> None:
         """Counts the outcome of one day that is done."""
-        self.release(outcome.day)
+        self.release([outcome.day])
         self.counts[outcome.outcome] += 1
         if outcome.outcome is Outcome.FAILED:
             self.failures[outcome.day] = outcome.reason
@@ -193,10 +201,10 @@ class Lanes:
         self._jobs[job.lane].append(job)
         self._news.set()
 
-    async def take(self) -> tuple[Job, date | None] | None:
-        """Waits for the next day and returns it with its job; `None` once closed.
+    async def take(self) -> tuple[Job, list[date]] | None:
+        """Waits for the next days and returns them with their job; `None` once closed.
 
-        The day is `None` if the job's daily totals must be read first.
+        There are none if the job's daily totals must be read first.
         """
         while not self._closed:
             self._news.clear()
@@ -238,7 +246,7 @@ class Lanes:
             self.settle(job)
         self._news.set()
 
-    def _next(self) -> tuple[Job, date | None] | None:
+    def _next(self) -> tuple[Job, list[date]] | None:
         for lane in Lane:
             waiting = self._jobs[lane]
             for job in list(waiting):
@@ -248,17 +256,19 @@ class Lanes:
                 if job.needs_totals:
                     job.collector.is_reading_totals = True
                     job.open += 1
-                    return job, None
-                if (day := job.next_day()) is not None:
-                    return job, day
+                    return job, []
+                if days := job.next_days():
+                    return job, days
                 if job.is_over:
                     self._finish(job)
         return None
 
     def _waits_for_another(self, job: Job) -> bool:
-        """Whether another job first checks that the archive may be used, or reads the daily totals."""
+        """Whether another job first checks that the archive may be used, reads totals, or tries a span."""
         collector = job.collector
         if job.reaches_to is not None and collector.is_reading_totals:
+            return True
+        if job.lane is not Lane.REFRESH and collector.spans.is_learning:
             return True
         jobs = (each for each in self.jobs() if each.collector is collector)
         return not collector.archive.is_taken and any(each.open for each in jobs)
@@ -303,9 +313,9 @@ class AccountRunner:
         self._give_up_after_s = give_up_after_s
         self._log = logs.get_logger("runner").bind(account=account)
         self._lanes = Lanes()
-        self._days_in_progress = 0
+        self._requests_in_progress = 0
         self._group: asyncio.TaskGroup
-        self._postponed: list[tuple[Job, date, OutageError]] = []
+        self._postponed: list[tuple[Job, list[date], OutageError]] = []
         self._recovery: asyncio.Task[None] | None = None
         self._collectors: list[Collector] = []  # those that ever had a job
         self._rejected_days: dict[Collector, _RejectedDays] = {}
@@ -367,7 +377,7 @@ class AccountRunner:
     @property
     def is_busy(self) -> bool:
         """Whether a day is in progress."""
-        return self._days_in_progress > 0
+        return self._requests_in_progress > 0
 
     @property
     def open_jobs(self) -> int:
@@ -376,27 +386,29 @@ class AccountRunner:
 
     async def _work(self) -> None:
         while (taken := await self._lanes.take()) is not None:
-            job, day = taken
-            self._days_in_progress += 1
-            if day is None:
+            job, days = taken
+            self._requests_in_progress += 1
+            if not days:
                 await self._read_totals_ahead(job)
                 continue
             try:
-                found = await self._attempt(job.collector, day)
+                found = await self._attempt(job.collector, days)
             except CalledOff:
-                found = None
-            self._days_in_progress -= 1
-            if found is None:
-                job.give_back(day)
-            elif isinstance(found, DayOutcome):
-                job.record(found)
-                await self._note_answered(job.collector)
-                if self._recovery is None:
-                    await self._retry_postponed()
+                found = SpanOutcome(again=tuple(days))
+            self._requests_in_progress -= 1
+            if isinstance(found, SpanOutcome):
+                for outcome in found.outcomes:
+                    job.record(outcome)
+                job.give_back(found.again)
+                job.give_back(found.singly, alone=True)
+                if found.outcomes:
+                    await self._note_answered(job.collector)
+                    if self._recovery is None:
+                        await self._retry_postponed()
             elif isinstance(found, Rejected):
-                await self._reject(job, day, found)
+                await self._reject(job, days[0], found)
             else:
-                await self._postpone(job, day, found)
+                await self._postpone(job, days, found)
             self._lanes.settle(job)
 
     async def _read_totals_ahead(self, job: Job) -> None:
@@ -407,14 +419,19 @@ class AccountRunner:
         ):
             self._answered = True
         self.moved_at = asyncio.get_running_loop().time()
-        self._days_in_progress -= 1
+        self._requests_in_progress -= 1
         job.open -= 1
         self._lanes.settle(job)
 
+    async def _probe_day(self, collector: Collector, day: date) -> DayOutcome | OutageError:
+        """Requests one day once. Raises `CalledOff` only if the archive must not be used."""
+        found = await self._attempt(collector, [day], is_probe=True)
+        return found.outcomes[0] if isinstance(found, SpanOutcome) else found
+
     async def _attempt(
-        self, collector: Collector, day: date, *, is_probe: bool = False
-    ) -> DayOutcome | OutageError:
-        """Collects one day; returns the error if it stops more than this day.
+        self, collector: Collector, days: Sequence[date], *, is_probe: bool = False
+    ) -> SpanOutcome | OutageError:
+        """Collects neighbouring days; returns the error if it stops more than these days.
 
         Raises `CalledOff`; for a probe only if the archive must not be used.
         """
@@ -425,8 +442,12 @@ class AccountRunner:
             held = self._held_for_too_long()
             return held is not None or (self._recovery is not None and not is_probe)
 
+        policy = RequestPolicy(is_probe, is_called_off)
         try:
-            outcome = await collector.collect_day(day, RequestPolicy(is_probe, is_called_off))
+            if len(days) > 1:
+                found = await collector.collect_span(days, policy)
+            else:
+                found = SpanOutcome((await collector.collect_day(days[0], policy),))
         except CalledOff:
             if held is None:
                 raise
@@ -442,21 +463,26 @@ class AccountRunner:
             self.moved_at = asyncio.get_running_loop().time()
             return error
         except DeviceUnknown as error:
-            outcome = self._without_device(collector, day, error)
-        except Exception as error:  # noqa: BLE001 - the outermost guard of one day: the others continue
-            self._log.exception("job.failed", meter=collector.meter.name, day=str(day))
+            failed = self._without_device(collector, days[0], error)
+            found = SpanOutcome((failed,), again=tuple(days[1:]))
+        except Exception as error:  # noqa: BLE001 - the outermost guard of a request: the others continue
+            self._log.exception("job.failed", meter=collector.meter.name, day=str(days[0]))
             collector.note_failure("job.failed", type(error).__name__)
-            return DayOutcome.failed(day, f"unexpected: {type(error).__name__}")
+            if len(days) > 1:
+                return SpanOutcome(singly=tuple(days))
+            return SpanOutcome((DayOutcome.failed(days[0], f"unexpected: {type(error).__name__}"),))
         else:
+            if not found.outcomes:
+                return found
             self._unknown.discard(collector.meter.name)
-            if outcome.is_common:  # until the next scheduled run
+            if any(outcome.is_common for outcome in found.outcomes):  # until the next scheduled run
                 self._end_jobs_of(collector)
         self._answered = True
         self.moved_at = asyncio.get_running_loop().time()
         if self.refused_since is not None:
             self._log.info(KEY.ended, down_s=round(self.moved_at - self.refused_since, 3))
             self.refused_since = None
-        return outcome
+        return found
 
     def _held_for_too_long(self) -> RateLimited | None:
         """The rate-limit pause, if it lasts longer than `give_up_after_s`."""
@@ -483,20 +509,22 @@ class AccountRunner:
 
     def _drop_postponed(self, collector: Collector) -> None:
         """Drops the postponed days of that meter."""
-        for job, day, _ in [each for each in self._postponed if each[0].collector is collector]:
-            job.release(day)
+        for job, days, _ in [each for each in self._postponed if each[0].collector is collector]:
+            job.release(days)
             self._lanes.settle(job)
         self._postponed = [each for each in self._postponed if each[0].collector is not collector]
 
-    async def _postpone(self, job: Job, day: date, error: OutageError) -> None:
-        """Postpones the day; begins an outage if all other days would fail too, or there are none."""
-        if (outage_of(error) is SOURCE or isinstance(error, OSError)) and day in job.tried_twice:
+    async def _postpone(self, job: Job, days: list[date], error: OutageError) -> None:
+        """Postpones the days; begins an outage if all others would fail too, or there are none."""
+        if (outage_of(error) is SOURCE or isinstance(error, OSError)) and days[0] in job.tried_twice:
             try:
-                job.record(await job.collector.fail_day(day, str(error)))
+                for day in list(days):
+                    job.record(await job.collector.fail_day(day, str(error)))
+                    days.remove(day)
                 return
             except OSError as full:
                 error = full
-        self._postponed.append((job, day, error))
+        self._postponed.append((job, days, error))
         certain = outage_of(error) is not SOURCE or not self._answered or not self._lanes.has_more
         if certain or len(self._postponed) >= STRIKES:
             self._begin_outage(error)
@@ -510,7 +538,7 @@ class AccountRunner:
     async def _reject(self, job: Job, day: date, error: Rejected) -> None:
         """The day waits until it is known whether the days, the meter or the account is rejected."""
         if self._recovery is not None or self._lanes.is_closed:
-            self._postponed.append((job, day, error))
+            self._postponed.append((job, [day], error))
             return
         collector = job.collector
         rejected = self._rejected_days.get(collector)
@@ -544,7 +572,7 @@ class AccountRunner:
             try:
                 job.record(await job.collector.fail_day(day, rejected.error.reason))
             except OSError as full:
-                await self._postpone(job, day, full)
+                await self._postpone(job, [day], full)
             self._lanes.settle(job)
 
     async def _diagnose(self, collector: Collector, rejected: _RejectedDays) -> None:
@@ -564,11 +592,11 @@ class AccountRunner:
             del self._rejected_days[collector]
             (job, day), *others = rejected.waiting
             for each, other in others:
-                each.give_back(other)
-            await self._postpone(job, day, found)
+                each.give_back([other])
+            await self._postpone(job, [day], found)
         elif others_found is rejected.error:
             del self._rejected_days[collector]
-            self._postponed += [(job, day, rejected.error) for job, day in rejected.waiting]
+            self._postponed += [(job, [day], rejected.error) for job, day in rejected.waiting]
             self._begin_outage(rejected.error)
         else:
             await self._wait_for_meter(collector, rejected)
@@ -582,7 +610,7 @@ class AccountRunner:
         today = collector.today()
         for day in newest_first(today, today - timedelta(days=STRIKES - 1)):
             if day not in rejected.days:
-                found = await self._attempt(collector, day, is_probe=True)
+                found = await self._probe_day(collector, day)
                 if not isinstance(found, Rejected):
                     return found
                 rejected.days.add(day)
@@ -595,7 +623,7 @@ class AccountRunner:
         for other in self._collectors:
             if other is not collector and self._can_try(other):
                 try:
-                    found = await self._attempt(other, other.today(), is_probe=True)
+                    found = await self._probe_day(other, other.today())
                 except CalledOff:  # its archive must not be used: that proves nothing of the cloud
                     continue
                 if not isinstance(found, Rejected):
@@ -625,7 +653,7 @@ class AccountRunner:
             if self._recovery is not None:
                 continue
             day = rejected.waiting[0][1] if number % 2 else collector.today()
-            found = await self._attempt(collector, day, is_probe=True)
+            found = await self._probe_day(collector, day)
             if isinstance(found, DayOutcome):
                 break
             if isinstance(found, Rejected):
@@ -636,16 +664,16 @@ class AccountRunner:
         log.info(METER.ended, down_s=round(loop.time() - began, 3))
         del self.rejected[collector]
         for job, day in rejected.waiting:
-            job.give_back(day)
+            job.give_back([day])
             self._lanes.settle(job)
         self.on_outage_change()
 
     async def _retry_postponed(self) -> None:
         """The source answers: tries the postponed days once more; then they count as failed."""
         postponed, self._postponed = self._postponed, []
-        for job, day, _ in postponed:
-            job.tried_twice.add(day)
-            job.give_back(day)
+        for job, days, _ in postponed:
+            job.tried_twice.update(days)
+            job.give_back(days, alone=len(days) > 1)
             self._lanes.settle(job)
 
     async def _recover(self, error: OutageError) -> None:
@@ -720,8 +748,8 @@ class AccountRunner:
 
     def _forget_plans(self) -> None:
         """Drops what was planned with a wrong clock; the service plans again."""
-        for job, day, _ in self._postponed:
-            job.release(day)
+        for job, days, _ in self._postponed:
+            job.release(days)
         self._postponed.clear()
         self.drop()
         self.needs_new_plans = True
@@ -734,7 +762,8 @@ class AccountRunner:
         """
         if not self._collectors:
             return error
-        job, failed = self._postponed[0][:2] if self._postponed else (None, None)  # none after a reload
+        job, waiting = self._postponed[0][:2] if self._postponed else (None, [])  # none after a reload
+        failed = waiting[0] if waiting else None
         collector = self._collectors[0] if job is None else job.collector
         try:
             if isinstance(error, ClockUntrusted):
@@ -750,13 +779,15 @@ class AccountRunner:
             collector = [collector, *others][number // 2 % (1 + len(others))]
         day = collector.today() if failed is None or number % 2 else failed
         try:
-            found = await self._attempt(collector, day, is_probe=True)
+            found = await self._probe_day(collector, day)
         except CalledOff:  # the cloud answered, but the files are another meter's
             return None
         if not isinstance(found, DayOutcome):
             return found
         if job is not None and collector is job.collector and found.day == failed:
-            del self._postponed[0]
+            waiting.remove(failed)
+            if not waiting:
+                del self._postponed[0]
             job.record(found)
             self._lanes.settle(job)
         return None
@@ -769,11 +800,12 @@ class AccountRunner:
     def _give_up(self, error: OutageError) -> None:
         self.given_up = error
         for rejected in self._rejected_days.values():
-            self._postponed += [(job, day, rejected.error) for job, day in rejected.waiting]
+            self._postponed += [(job, [day], rejected.error) for job, day in rejected.waiting]
             if rejected.diagnosis is not None:
                 rejected.diagnosis.cancel()
         self._rejected_days.clear()
-        for job, day, each in self._postponed:
-            job.record(DayOutcome.failed(day, str(each)))
+        for job, days, each in self._postponed:
+            for day in days:
+                job.record(DayOutcome.failed(day, str(each)))
         self._postponed.clear()
         self._lanes.close()

@@ -62,7 +62,10 @@ async def _redirected(status: int, target: str) -> tuple[Recorder, Recorder, str
         async with recording(answer) as here, open_session() as session:
             account = Account("home", f"http://127.0.0.1:{here.port}", KEY)
             client = CloudClient(session, account, Pacer(Pacing()), RetryPolicy(attempts=1))
-            for question in (client.fetch_day(METER, DAY), client.fetch_totals(METER, DAY, START.date())):
+            for question in (
+                client.fetch_day(METER, DAY),
+                client.fetch_span(METER, DAY, START.date(), "day"),
+            ):
                 with pytest.raises(Unavailable, match=f"redirected with {status}, which is never") as caught:
                     await question
                 said += f"{caught.value!r}\n"

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from collector.cloud.meters import Kind, Meter
-from collector.cloud.parse import SpanTotals, TotalsAnswer, parse_body, read_totals, spans
+from collector.cloud.parse import SpanAnswer, SpanTotals, parse_body, read_totals, spans
 from collector.energy.days import local_day
 from collector.errors import AnswerError
 from collector.simulator import Device, Hole
@@ -41,7 +41,7 @@ def body(device: Device, channel: int = 0) -> dict[str, Any]:
 def read(device: Device, meter: Meter = CLAMPS, **changes: Any) -> SpanTotals:
     grid = {**body(device), **changes}
     solar = body(device, 1) if meter.kind is Kind.EM and meter.solar else None
-    return read_totals(TotalsAnswer(FIRST, LAST, grid, solar), meter)
+    return read_totals(SpanAnswer(FIRST, LAST, grid, solar), meter)
 
 
 def true_wh(device: Device, day: date, channel: int = 0) -> tuple[Decimal, Decimal]:
