@@ -96,7 +96,7 @@ Content = list[Energy] | NoData
 """The energy of a bucket, one part for each tariff, or why there is none."""
 
 _ONE_TARIFF = ("0",)
-_MOST_HOURS = 2  # of an hourly bucket: one, or a repeated hour
+_MOST_HOURS = 3  # of a bucket of one or two hours: a repeated hour makes one more
 
 
 def tariff_ids(device: Device) -> tuple[str, ...]:
@@ -189,7 +189,7 @@ def _gap(device: Device, slot: Slot, reason: NoData, stamp: str) -> list[Row]:
     return [{"datetime": stamp, **zeros, "cost": 0, "purpose": "other", "tariff_id": tariff_ids(device)[0]}]
 
 
-Interval = Literal["hour", "day", "month"]
+Interval = Literal["hour", "2 hours", "day", "month"]
 
 _LAST_SECOND = time(23, 59, 59)
 _YEAR_FROM_DAYS = 330
@@ -228,7 +228,7 @@ def span_of(query: Mapping[str, str], zone: ZoneInfo, scenario: Scenario) -> Spa
             return Span("month", *_whole_days(date(day.year, 1, 1), date(day.year, 12, 31)))
         case "custom":
             until = _local_time(query.get("date_to", ""), zone)
-            return Span(_interval_of(until - since, scenario), since, until)
+            return Span(_interval_of(since, until, zone, scenario), since, until)
     raise ValueError("date_range")
 
 
@@ -237,6 +237,13 @@ def slots(span: Span, zone: ZoneInfo) -> Iterator[Slot]:
     if span.interval == "hour":
         for day in _days(span.since.date(), span.until.date()):
             yield from (slot for slot in _hours_of(day, zone) if span.since <= slot.label <= span.until)
+        return
+    if span.interval == "2 hours":
+        singly = slots(replace(span, interval="hour"), zone)
+        for start, pair in groupby(
+            singly, key=lambda slot: slot.label.replace(hour=slot.label.hour // 2 * 2)
+        ):
+            yield Slot(start, tuple(hour for slot in pair for hour in slot.hours))
         return
     ends: dict[date, list[tuple[int, int]]] = {}
     for day in _days(span.since.date(), span.until.date()):
@@ -259,8 +266,13 @@ def _hours_with_ends(day: date, zone: ZoneInfo) -> list[tuple[int, int]]:
     return list(zip(local.hours, [*local.hours[1:], local.end], strict=True)) if local.hours else []
 
 
-def _interval_of(length: timedelta, scenario: Scenario) -> Interval:
-    if length <= timedelta(hours=scenario.hour_span_h):
+def _interval_of(since: datetime, until: datetime, zone: ZoneInfo, scenario: Scenario) -> Interval:
+    length = until - since
+    elapsed = length
+    if scenario.hour_span_counts == "elapsed":
+        # The later one of a repeated second: a span includes all of its last hour.
+        elapsed = timedelta(seconds=moment(until.replace(fold=1), zone) - moment(since, zone))
+    if elapsed < timedelta(hours=scenario.hour_span_h):  # the last second is included
         return "hour"
     if length <= timedelta(days=4):
         return scenario.four_day_interval
@@ -378,7 +390,7 @@ def _body(device: Device, interval: str, history: list[Any]) -> Answer:
 
 
 def _stamp(device: Device, slot: Slot) -> str:
-    is_utc_day = len(slot.hours) > 2 and device.total_stamps == "utc_midnight"
+    is_utc_day = len(slot.hours) > _MOST_HOURS and device.total_stamps == "utc_midnight"
     return stamp_of(slot, "utc" if is_utc_day else device.stamps)
 
 

@@ -140,6 +140,8 @@ class Scenario:
 
     An answer takes `latency_s` and up to `jitter_s` more, by `seed`. A `custom` span of up to
     `hour_span_h` hours comes in hours, a longer one of up to four days in `four_day_interval`.
+    `elapsed`: the hours that pass, 49 in two days of which one has 25; `nominal`: 24 for each day. 60 is the
+    most that clients are known to have received in hours; how three days (72) come is unknown.
     """
 
     account: tuple[Account, ...] = ()
@@ -149,7 +151,8 @@ class Scenario:
     jitter_s: float = 0.0
     seed: int = 0
     hour_span_h: int = 60
-    four_day_interval: Literal["hour", "day"] = "day"
+    hour_span_counts: Literal["elapsed", "nominal"] = "elapsed"
+    four_day_interval: Literal["hour", "2 hours", "day", "month"] = "day"
 
     @classmethod
     def default(cls, today: date | None = None) -> Scenario:

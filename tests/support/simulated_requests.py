@@ -20,6 +20,11 @@ NOW = datetime(2026, 11, 20, 14, 20, tzinfo=UTC)
 KEY = "SIMULATED0TEST0KEY0SIMULATED0TEST0KEY"
 EM = Device("e8db84d2a1b3")
 EM3 = Device("34987a45c1d0", kind="3em", timezone="Europe/Berlin")
+ZONES = (
+    "Europe/Dublin", "Europe/Berlin", "America/New_York", "America/Havana", "Africa/Cairo",
+    "Asia/Kathmandu", "Australia/Adelaide", "Pacific/Auckland", "UTC",
+)  # fmt: skip
+"""With and without daylight saving, in both hemispheres; Havana and Cairo change around midnight."""
 
 
 def scenario(*devices: Device, fault: tuple[Fault, ...] = (), limit: Limit | None = None) -> Scenario:

@@ -16,12 +16,8 @@ from collector.energy.days import LocalDay, local_day, zone_named
 from collector.simulator import Account, Device, Energy, Hole, Revision, Shrink, answers
 from collector.simulator.answers import Answer
 from tests.support.faulty_cloud import Scenario
-from tests.support.simulated_requests import EM, EM3, NOW, with_options
+from tests.support.simulated_requests import EM, EM3, NOW, ZONES, with_options
 
-ZONES = (
-    "Europe/Dublin", "Europe/Berlin", "America/New_York", "America/Havana", "Africa/Cairo",
-    "Asia/Kathmandu", "Australia/Adelaide", "Pacific/Auckland", "UTC",
-)  # fmt: skip
 CHANGING = tuple(zone for zone in ZONES if zone not in ("UTC", "Asia/Kathmandu"))
 YEAR = [date(2025, 1, 1) + timedelta(days=number) for number in range(365)]
 
@@ -265,30 +261,6 @@ def test_three_years_are_kept() -> None:
     leap = datetime(2028, 2, 29, 12, tzinfo=UTC)
     assert len(data(em(EM, "2025-02-28", now=leap))) == 24
     assert em3(EM3, "2023-11-19")["sum"] == []
-
-
-@pytest.mark.parametrize(
-    ("until", "interval", "rows"),
-    [
-        ("2026-05-01 23:59:59", "hour", 24),
-        ("2026-05-02 23:59:59", "hour", 48),
-        ("2026-05-03 00:00:00", "hour", 49),  # inclusive by bucket start
-        ("2026-05-03 23:59:59", "day", 3),
-        ("2026-05-05 23:59:59", "day", 5),
-        ("2026-10-31 23:59:59", "day", 184),
-        ("2027-04-30 23:59:59", "month", 12),
-    ],
-)
-def test_the_span_decides_the_interval(until: str, interval: str, rows: int) -> None:
-    query = {"date_range": "custom", "date_from": "2026-05-01 00:00:00", "date_to": until}
-    answer = answers.em(EM, 0, query, Scenario(), NOW)
-    assert (answer["interval"], len(answer["history"])) == (interval, rows)
-
-
-def test_three_days_may_come_in_hours() -> None:
-    query = {"date_range": "custom", "date_from": "2026-05-01 00:00:00", "date_to": "2026-05-03 23:59:59"}
-    answer = answers.em(EM, 0, query, Scenario(four_day_interval="hour"), NOW)
-    assert (answer["interval"], len(answer["history"])) == ("hour", 72)
 
 
 @pytest.mark.parametrize(
