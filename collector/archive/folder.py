@@ -27,6 +27,7 @@ from collector.archive.ledger import Ledger
 from collector.energy.days import known_zone, local_day, local_span
 from collector.energy.history import NOTHING, Availability, DayRecord
 from collector.energy.readings import HourReading
+from collector.energy.spans import SpanLimit
 from collector.errors import DamagedFile, UnreadableFile
 
 OWN_FOLDER = ".collector"
@@ -159,6 +160,12 @@ def survey(folder: Path, day_format: DayFormat) -> Surveyed:
 def recorded_zone(folder: Path) -> str | None:
     """The recorded name of the meter's zone, known to this machine or not."""
     return Ledger(folder / OWN_FOLDER / "ledger.jsonl").zone
+
+
+def recorded_span_limit(folder: Path, path: str) -> SpanLimit:
+    """What was learned of spans of that host, path and kind; the first assumption if nothing was."""
+    noted = Ledger(folder / OWN_FOLDER / LEDGER_NAME).span_limit
+    return noted[1] if noted is not None and noted[0] == path else SpanLimit()
 
 
 def newest_whole_hour(

@@ -39,6 +39,7 @@ class Progress(io.TextIOBase):
         self._days = days
         self._expected_s = expected_s
         self._done = 0
+        self._began_at: float | None = None  # loop time of the first day that was done
         self._line = ""
         self.shown = stream.isatty()
         if days:
@@ -46,6 +47,11 @@ class Progress(io.TextIOBase):
 
     def advance(self, meter: str, outcome: DayOutcome, accounts: list[AccountAtWork]) -> None:
         """Counts one more day and shows it."""
+        import asyncio
+
+        now = asyncio.get_running_loop().time()
+        began_at = self._began_at = now if self._began_at is None else self._began_at
+        speed = f"{60 * self._done / (now - began_at):.0f} a minute, " if now > began_at else ""
         self._done += 1
         requests = sum(account.pacer.requests for account in accounts)
         holds = sum(account.pacer.holds for account in accounts)
@@ -55,8 +61,8 @@ class Progress(io.TextIOBase):
         share = min(1.0, self._done / max(self._days, 1))
         bar = "#" * round(share * _BAR)
         self._draw(
-            f"{meter} {outcome.day} [{bar:.<{_BAR}}] {self._done}/{self._days} days, "
-            f"{requests} requests, {_pauses(holds)}, {_left(left_s)} left"
+            f"{meter} {outcome.day} [{bar:.<{_BAR}}] {self._done}/{self._days} days, {speed}"
+            f"{requests} requests, {f'{_pauses(holds)}, ' * bool(holds)}{_left(left_s)} left"
         )
 
     def write(self, text: str) -> int:

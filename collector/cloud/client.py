@@ -31,6 +31,11 @@ def host_of(account: Account) -> str:
     return urlsplit(account.base_url).hostname or account.base_url
 
 
+def path_of(account: Account, meter: Meter) -> str:
+    """Host, path and kind of the meter's requests: what was learned of spans is true of these alone."""
+    return f"{host_of(account)}{_PATHS[meter.kind]} {meter.kind}"
+
+
 async def look_up(account: Account, timeout_s: float) -> None:
     """Resolves the host's name. Raises `Unavailable` with a reason to show to people."""
     name = host_of(account)
@@ -115,7 +120,7 @@ class CloudClient:
 
     def path_of(self, meter: Meter) -> str:
         """Host, path and kind of the meter's requests."""
-        return f"{host_of(self._account)}{_PATHS[meter.kind]} {meter.kind}"
+        return path_of(self._account, meter)
 
     def cloud_now(self) -> datetime | None:
         """The cloud's time now, from the last `Date` header; `None` before the first answer."""

@@ -532,7 +532,7 @@ _AROUND = 2 * _DAY  # beyond it the start of a day is not computed: the calendar
 
 @dataclass(frozen=True, slots=True)
 class SpanAnswer:
-    """The bodies for the days from `first` to `last`: grid, and solar if it has its own. Ages: `DayAnswer`."""
+    """The bodies for the days from `first` to `last`: grid, and solar if it has its own."""
 
     first: date
     last: date

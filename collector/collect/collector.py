@@ -268,9 +268,14 @@ class Collector:
             self._log.info("spans.learned", longest_h=limit.surely_h)
         await self.blocking(ledger.note_span_limit, path, limit)
 
+    @property
+    def is_known(self) -> bool:
+        """Whether the stored days and the meter's zone are known, which plans depend on."""
+        return self.archive.is_taken and self.archive.zone is not None
+
     def joins(self, days: Sequence[date], day: date) -> bool:
         """Whether that day may be requested together with these neighbouring days."""
-        if self.archive.zone is None or not self.archive.is_taken or not continues(days, day):
+        if not continues(days, day):
             return False
         spans, hours = self.spans, hours_of([*days, day], self.zone)
         spans.limit = spans.limit.renewed(self._clock())

@@ -77,10 +77,12 @@ class Job:
             self.exhausted = True
             return []
         days = [self._waiting.popleft()]
-        while days[0] not in self.alone and self.has_more and self._waiting[0] not in self.alone:
-            if not self.collector.joins(days, self._waiting[0]):
-                break
-            days.append(self._waiting.popleft())
+        # Before the archive is taken and the zone known, the plan must not be looked at further than needed.
+        if days[0] not in self.alone and self.collector.is_known:
+            while self.has_more and self._waiting[0] not in self.alone:
+                if not self.collector.joins(days, self._waiting[0]):
+                    break
+                days.append(self._waiting.popleft())
         self.open += len(days)
         return days
 

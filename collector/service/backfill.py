@@ -10,16 +10,18 @@ from dataclasses import dataclass, field
 from datetime import date, datetime
 from functools import partial
 
-from collector.archive.folder import OWN_FOLDER, survey
+from collector.archive.folder import OWN_FOLDER, recorded_span_limit, survey
 from collector.archive.mark import Remembered, adopted, has_days, mark_for, read_mark
 from collector.archive.store import MOST_COMPARED, DayOutcome
-from collector.cloud.meters import Meter
+from collector.cloud.client import path_of
+from collector.cloud.meters import Account, Meter
 from collector.collect.collector import Collector, Lane
 from collector.collect.outages import OutageError
 from collector.collect.totals import check_totals, spans_needed
 from collector.collect.worker import Job
 from collector.energy.days import Clock, date_in, system_timezone
 from collector.energy.history import Availability, DayRecords, Outcome, first_day, latest, wanted_days
+from collector.energy.spans import joined
 from collector.errors import ArchiveLocked, ArchiveRefused
 from collector.service.accounts import AccountAtWork, Pacers, assembled
 from collector.settings import AccountSettings, Settings
@@ -80,7 +82,10 @@ class Report:
 
 @dataclass(frozen=True, slots=True)
 class Rehearsal:
-    """What a backfill of one meter would request at most, and how long that takes at the allowed rate."""
+    """What a backfill of one meter would request at most, and how long that takes at the allowed rate.
+
+    Days are requested together as far as was learned until now.
+    """
 
     meter: str
     days: list[date]
@@ -108,13 +113,16 @@ def rehearsed(
 
     If a folder must not be used for its meter, the plan is empty.
     """
-    return [_rehearsed(settings, meter, scope, now, adopt=adopt) for meter in account.meters]
+    return [_rehearsed(settings, account.account, meter, scope, now, adopt=adopt) for meter in account.meters]
 
 
-def _rehearsed(settings: Settings, meter: Meter, scope: Scope, now: datetime, *, adopt: bool) -> Rehearsal:
+def _rehearsed(
+    settings: Settings, account: Account, meter: Meter, scope: Scope, now: datetime, *, adopt: bool
+) -> Rehearsal:
     folder = settings.folder_of(meter)
     known, zone, availability = survey(folder, settings.day_format)
-    today = date_in(zone or meter.zone_or(system_timezone(os.environ)), now)
+    zone = zone or meter.zone_or(system_timezone(os.environ))
+    today = date_in(zone, now)
     try:
         mark = adopted(folder, meter.identity, today) if adopt else mark_for(folder, meter.identity)
         before = read_mark(folder / OWN_FOLDER)
@@ -126,7 +134,9 @@ def _rehearsed(settings: Settings, meter: Meter, scope: Scope, now: datetime, *,
     since = latest(meter.since, mark.since if mark else None)
     days = list(scope.plan(today, since, lambda: known, availability, now))
     is_unproven = mark is None and has_days(folder)
-    needed = len(days) + spans_needed(scope.first(today, since), today, availability, now)
+    longest_h = recorded_span_limit(folder, path_of(account, meter)).surely_h
+    needed = sum(1 for _ in joined(days, zone, longest_h))
+    needed += spans_needed(scope.first(today, since), today, availability, now)
     needed += MOST_COMPARED if is_unproven else 0
     requests = needed * meter.requests_per_day
     left_out = None

@@ -64,7 +64,7 @@ async def test_a_backfill_by_hand_that_is_paused_in_its_middle_reports_it(tmp_pa
 
 async def test_a_backfill_by_hand_waits_for_a_short_hold(tmp_path: Path) -> None:
     """The phone app asks at the same time, say."""
-    fault = Fault("too_many_requests", retry_after="240", every=20)
+    fault = Fault("too_many_requests", retry_after="240", every=12)
     async with world(cloud_of(fault=(fault,)), tmp_path, START) as here:
         report = await here.backfill()
     assert report.gave_up is None

@@ -85,7 +85,7 @@ async def test_accounts_of_other_keys_do_not_wait_for_each_other(tmp_path: Path)
     accounts = [TABLES[0], {**TABLES[1], "auth_key": "ANOTHER" + KEY}]
     async with world(scenario, tmp_path, START, accounts=accounts) as here:
         report = await here.backfill(9, pacing=PACED)
-        assert report.requests == 40
+        assert report.requests >= 30
         assert report.duration_s < 30
         assert here.cloud.counts.total.rejections == 0
 
