@@ -31,7 +31,7 @@ from collector.simulator.answers import Answer
 from collector.simulator.api import NOT_FOUND, Reply, Violation, as_json, refusal
 from collector.simulator.scenario_file import header_problems, read, suggestion
 from tests.support.cloud_faults import BREAKAGES, ECHO, KINDS, REDIRECTS, REFUSALS, TAMPERINGS, Line, whole
-from tests.support.request_counts import Counts, Served
+from tests.support.request_counts import Counts, Served, kind_of
 
 PREFIX = "/_simulator/"
 TRAP = f"{PREFIX}trap"
@@ -161,7 +161,8 @@ class FaultyCloud:
         query, now = request.query, asyncio.get_running_loop().time
         day, until = query.get("date_from", "")[:10], query.get("date_to", "")[:10]
         name = account.name if account else None
-        served = Served(now(), name, query.get("id", ""), query.get("channel", ""), day, until)
+        kind, days = kind_of(query)
+        served = Served(now(), name, query.get("id", ""), query.get("channel", ""), day, until, kind, days)
         served.violation = violation
         self.counts.start(served)
         try:

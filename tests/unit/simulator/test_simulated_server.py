@@ -22,9 +22,11 @@ from tests.support.simulated_requests import (
     NOW,
     address,
     ask,
+    faulty,
     in_virtual_time,
     question,
     scenario,
+    span_question,
     with_options,
 )
 
@@ -129,6 +131,25 @@ async def test_counts_show_the_requests_of_an_account() -> None:
         assert (tally.requests, tally.answered, tally.max_in_flight) == (3, 3, 1)
         assert tally.smallest_start_gap_s is not None and tally.smallest_idle_gap_s is not None
         assert 0 < tally.smallest_idle_gap_s < tally.smallest_start_gap_s
+
+
+async def test_requests_are_counted_by_what_they_ask_for() -> None:
+    async with FaultyCloud(faulty("status_500", every=2)) as cloud:
+        for last in ("2026-11-01", "2026-11-02", "2026-11-02", "2026-11-04", "2026-11-05", "2026-11-30"):
+            await ask(cloud, **span_question("2026-11-01", last))
+        await ask(cloud)
+        for other in ("week", "month", "year", "decade"):
+            await ask(cloud, date_range=other)
+        await ask(cloud, **span_question("2026-11-02", "2026-11-01"))
+        assert cloud.counts.kinds == {"day": 1, "span": 4, "totals": 5, "none": 2}
+        assert cloud.counts.spans == {1: 1, 2: 2, 4: 1}
+        assert [(served.kind, served.days) for served in cloud.counts.log][4:8] == [
+            ("totals", 5), ("totals", 30), ("day", 1), ("totals", 0),
+        ]  # fmt: skip
+        counts = (await control(cloud, "counts"))[1]
+        assert counts["kinds"]["span"] == 4 and counts["spans"] == [[1, 1], [2, 2], [4, 1]]
+        cloud.reset()
+        assert not cloud.counts.kinds and not cloud.counts.spans
 
 
 async def control(cloud: FaultyCloud, command: str, body: str | None = None) -> tuple[int, dict[str, Any]]:
