@@ -13,7 +13,7 @@ import json
 import signal
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from datetime import date, datetime
 from email.utils import format_datetime
 from pathlib import Path
@@ -127,6 +127,16 @@ class FaultyCloud:
     def scenario(self) -> Scenario:
         """What is played."""
         return self._scenario
+
+    @property
+    def hour_span_h(self) -> int:
+        """The longest span that comes by the hour. Set, it holds from the next request on."""
+        return self._scenario.hour_span_h
+
+    @hour_span_h.setter
+    def hour_span_h(self, hours: int) -> None:
+        self._simulator.change(hour_span_h=hours)
+        self._scenario = replace(self._scenario, hour_span_h=hours)
 
     @property
     def now(self) -> datetime:

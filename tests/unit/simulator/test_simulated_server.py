@@ -13,8 +13,9 @@ from typing import Any
 import aiohttp
 import pytest
 
+from collector.errors import SettingsError
 from collector.simulator import Device, Limit, Simulator
-from tests.support.faulty_cloud import FaultyCloud, Scenario
+from tests.support.faulty_cloud import Fault, FaultyCloud, Scenario
 from tests.support.simulated_requests import (
     EM,
     EM3,
@@ -131,6 +132,33 @@ async def test_counts_show_the_requests_of_an_account() -> None:
         assert (tally.requests, tally.answered, tally.max_in_flight) == (3, 3, 1)
         assert tally.smallest_start_gap_s is not None and tally.smallest_idle_gap_s is not None
         assert 0 < tally.smallest_idle_gap_s < tally.smallest_start_gap_s
+
+
+def test_the_longest_span_of_hours_may_change_between_two_requests() -> None:
+    """Rate limits, clock and rules continue: the cloud did not start anew."""
+    played = scenario(limit=Limit("strict"), fault=(Fault("status_500", on_requests=(2,)),))
+
+    async def intervals(cloud: FaultyCloud, *limits_h: int) -> list[str]:
+        found = []
+        for limit_h in limits_h:
+            await asyncio.sleep(2)
+            cloud.hour_span_h = limit_h
+            status, body = await ask(cloud, **span_question("2026-11-01", "2026-11-03"))
+            found.append(json.loads(body)["interval"] if status == 200 else str(status))
+        return found
+
+    async def play() -> None:
+        async with FaultyCloud(replace(played, speed=1.0)) as cloud:
+            assert await intervals(cloud, 72, 72, 60, 96, 24) == ["hour", "500", "day", "hour", "day"]
+            cloud.hour_span_h = 72
+            assert (await ask(cloud))[0] == 401
+            assert cloud.now >= NOW + timedelta(seconds=10)
+            assert (cloud.hour_span_h, cloud.scenario.hour_span_h) == (72, 72)
+            with pytest.raises(SettingsError):
+                cloud.hour_span_h = -1
+            assert cloud.hour_span_h == 72
+
+    in_virtual_time(play())
 
 
 async def test_requests_are_counted_by_what_they_ask_for() -> None:
