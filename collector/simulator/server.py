@@ -9,6 +9,7 @@ import math
 import socket
 import struct
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from datetime import datetime, timedelta
 from email.utils import format_datetime
 from http import HTTPStatus
@@ -84,6 +85,10 @@ class Simulator:
         self.open_limits()
         if scenario.now is not None or scenario.speed != 1.0:
             self.set_clock(scenario.now or self.now, scenario.speed)
+
+    def change(self, **options: Any) -> None:
+        """Sets options of the scenario from the next request on; rate limits and clock continue."""
+        self._scenario = _checked(replace(self._scenario, **options))
 
     def set_clock(self, now: datetime, speed: float = 1.0) -> None:
         """Simulated time continues at `now`, `speed` seconds for each second of the loop; 0 stops it."""

@@ -13,7 +13,7 @@ import json
 import signal
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from datetime import date, datetime
 from email.utils import format_datetime
 from pathlib import Path
@@ -31,7 +31,7 @@ from collector.simulator.answers import Answer
 from collector.simulator.api import NOT_FOUND, Reply, Violation, as_json, refusal
 from collector.simulator.scenario_file import header_problems, read, suggestion
 from tests.support.cloud_faults import BREAKAGES, ECHO, KINDS, REDIRECTS, REFUSALS, TAMPERINGS, Line, whole
-from tests.support.request_counts import Counts, Served
+from tests.support.request_counts import Counts, Served, kind_of
 
 PREFIX = "/_simulator/"
 TRAP = f"{PREFIX}trap"
@@ -129,6 +129,16 @@ class FaultyCloud:
         return self._scenario
 
     @property
+    def hour_span_h(self) -> int:
+        """The longest span that comes by the hour. Set, it holds from the next request on."""
+        return self._scenario.hour_span_h
+
+    @hour_span_h.setter
+    def hour_span_h(self, hours: int) -> None:
+        self._simulator.change(hour_span_h=hours)
+        self._scenario = replace(self._scenario, hour_span_h=hours)
+
+    @property
     def now(self) -> datetime:
         """The simulated moment, aware, in UTC."""
         return self._simulator.now
@@ -161,7 +171,8 @@ class FaultyCloud:
         query, now = request.query, asyncio.get_running_loop().time
         day, until = query.get("date_from", "")[:10], query.get("date_to", "")[:10]
         name = account.name if account else None
-        served = Served(now(), name, query.get("id", ""), query.get("channel", ""), day, until)
+        kind, days = kind_of(query)
+        served = Served(now(), name, query.get("id", ""), query.get("channel", ""), day, until, kind, days)
         served.violation = violation
         self.counts.start(served)
         try:

@@ -7,10 +7,37 @@ clock.
 from __future__ import annotations
 
 from collections import Counter, deque
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from datetime import datetime
+from typing import Any, Literal
 
 from collector.simulator.api import Violation
+
+RequestKind = Literal["day", "span", "totals", "none"]
+
+SPAN_DAYS = 4
+"""The longest span that may come by the hour; a longer one, a week, a month or a year comes as totals."""
+
+
+def kind_of(query: Mapping[str, str]) -> tuple[RequestKind, int]:
+    """What is asked for, and of how many local days; `none` and 0 where the parameters name no days.
+
+    Totals of a week, a month or a year have no number of days: 0.
+    """
+    try:
+        first = datetime.fromisoformat(query.get("date_from", "")).date()
+        match query.get("date_range"):
+            case "day":
+                return "day", 1
+            case "week" | "month" | "year":
+                return "totals", 0
+            case "custom":
+                days = (datetime.fromisoformat(query.get("date_to", "")).date() - first).days + 1
+                return ("none", 0) if days < 1 else ("span" if days <= SPAN_DAYS else "totals", days)
+    except ValueError:
+        pass
+    return "none", 0
 
 
 @dataclass(slots=True)
@@ -66,6 +93,7 @@ class Served:
     """One request: when, what for, and what became of it.
 
     `until` is the last day of a `custom` span that begins with `day`; empty for a day by itself.
+    `kind` and `days` are what was asked for, as `kind_of` has them.
     `outcome` is the status, `fault` the kind of the rule that was played, `violation` what the rate
     limit held against it. `ended_at` is None while it is under way.
     """
@@ -76,6 +104,8 @@ class Served:
     channel: str
     day: str
     until: str = ""
+    kind: RequestKind = "none"
+    days: int = 0
     outcome: int = 0
     fault: str | None = None
     violation: Violation | None = None
@@ -97,6 +127,8 @@ class Counts:
         self.total = Tally()
         self.accounts: dict[str, Tally] = {}
         self.days: Counter[tuple[str, str, str]] = Counter()  # (device, day, channel) -> requests
+        self.kinds: Counter[RequestKind] = Counter()
+        self.spans: Counter[int] = Counter()  # number of days -> requests of the kind `span`
         self.log: deque[Served] = deque(maxlen=self._log_size)
         self._under_way: dict[int, tuple[Tally, ...]] = {}
         self.trap_hits = 0
@@ -112,6 +144,9 @@ class Counts:
         """A request begins."""
         self.log.append(served)
         self.days[served.device, served.day, served.channel] += 1
+        self.kinds[served.kind] += 1
+        if served.kind == "span":
+            self.spans[served.days] += 1
         self._under_way[id(served)] = self.tallies(served.account)
         for tally in self._under_way[id(served)]:
             tally.start(served.at)
@@ -131,6 +166,8 @@ class Counts:
             "total": self.total.as_json(),
             "accounts": {name: tally.as_json() for name, tally in self.accounts.items()},
             "days": [[*asked, times] for asked, times in sorted(self.days.items())],
+            "kinds": dict(self.kinds),
+            "spans": [list(counted) for counted in sorted(self.spans.items())],
             "trap_hits": self.trap_hits,
             "trap_keys": self.trap_keys,
             "log": [asdict(served) for served in self.log],

@@ -50,6 +50,12 @@ def question(day: str = "2026-11-18", *, device: Device = EM) -> dict[str, str]:
     return asked | {"date_range": "day", "date_from": f"{day} 00:00:00"}
 
 
+def span_question(first: str, last: str, *, device: Device = EM) -> dict[str, str]:
+    """The parameters of several days, both included."""
+    asked = question(first, device=device)
+    return asked | {"date_range": "custom", "date_to": f"{last} 23:59:59"}
+
+
 async def ask(cloud: FaultyCloud | Simulator, day: str = "2026-11-18", **more: str) -> tuple[int, bytes]:
     """One request on a connection of its own: status and body."""
     async with (

@@ -13,8 +13,9 @@ from typing import Any
 import aiohttp
 import pytest
 
+from collector.errors import SettingsError
 from collector.simulator import Device, Limit, Simulator
-from tests.support.faulty_cloud import FaultyCloud, Scenario
+from tests.support.faulty_cloud import Fault, FaultyCloud, Scenario
 from tests.support.simulated_requests import (
     EM,
     EM3,
@@ -22,9 +23,11 @@ from tests.support.simulated_requests import (
     NOW,
     address,
     ask,
+    faulty,
     in_virtual_time,
     question,
     scenario,
+    span_question,
     with_options,
 )
 
@@ -129,6 +132,52 @@ async def test_counts_show_the_requests_of_an_account() -> None:
         assert (tally.requests, tally.answered, tally.max_in_flight) == (3, 3, 1)
         assert tally.smallest_start_gap_s is not None and tally.smallest_idle_gap_s is not None
         assert 0 < tally.smallest_idle_gap_s < tally.smallest_start_gap_s
+
+
+def test_the_longest_span_of_hours_may_change_between_two_requests() -> None:
+    """Rate limits, clock and rules continue: the cloud did not start anew."""
+    played = scenario(limit=Limit("strict"), fault=(Fault("status_500", on_requests=(2,)),))
+
+    async def intervals(cloud: FaultyCloud, *limits_h: int) -> list[str]:
+        found = []
+        for limit_h in limits_h:
+            await asyncio.sleep(2)
+            cloud.hour_span_h = limit_h
+            status, body = await ask(cloud, **span_question("2026-11-01", "2026-11-03"))
+            found.append(json.loads(body)["interval"] if status == 200 else str(status))
+        return found
+
+    async def play() -> None:
+        async with FaultyCloud(replace(played, speed=1.0)) as cloud:
+            assert await intervals(cloud, 72, 72, 60, 96, 24) == ["hour", "500", "day", "hour", "day"]
+            cloud.hour_span_h = 72
+            assert (await ask(cloud))[0] == 401
+            assert cloud.now >= NOW + timedelta(seconds=10)
+            assert (cloud.hour_span_h, cloud.scenario.hour_span_h) == (72, 72)
+            with pytest.raises(SettingsError):
+                cloud.hour_span_h = -1
+            assert cloud.hour_span_h == 72
+
+    in_virtual_time(play())
+
+
+async def test_requests_are_counted_by_what_they_ask_for() -> None:
+    async with FaultyCloud(faulty("status_500", every=2)) as cloud:
+        for last in ("2026-11-01", "2026-11-02", "2026-11-02", "2026-11-04", "2026-11-05", "2026-11-30"):
+            await ask(cloud, **span_question("2026-11-01", last))
+        await ask(cloud)
+        for other in ("week", "month", "year", "decade"):
+            await ask(cloud, date_range=other)
+        await ask(cloud, **span_question("2026-11-02", "2026-11-01"))
+        assert cloud.counts.kinds == {"day": 1, "span": 4, "totals": 5, "none": 2}
+        assert cloud.counts.spans == {1: 1, 2: 2, 4: 1}
+        assert [(served.kind, served.days) for served in cloud.counts.log][4:8] == [
+            ("totals", 5), ("totals", 30), ("day", 1), ("totals", 0),
+        ]  # fmt: skip
+        counts = (await control(cloud, "counts"))[1]
+        assert counts["kinds"]["span"] == 4 and counts["spans"] == [[1, 1], [2, 2], [4, 1]]
+        cloud.reset()
+        assert not cloud.counts.kinds and not cloud.counts.spans
 
 
 async def control(cloud: FaultyCloud, command: str, body: str | None = None) -> tuple[int, dict[str, Any]]:
