@@ -66,6 +66,7 @@ Plan = Callable[[date, date | None, DayRecords, Availability | None, datetime], 
 _USUAL = RequestPolicy()
 _ZONE_PROOFS = 3
 _TRY_AGAIN_S = 3600.0
+_UNFIT_S = 60.0  # after a span that could prove nothing the next one is requested so much later
 _FOREIGN_FILES = "day files of another meter or tool: they are not what the cloud has"
 _UNKNOWN_FILES = "day files of an unknown meter: no day could be compared with those"
 
@@ -193,12 +194,9 @@ class Collector:
         except OtherInterval:
             spans.limit = spans.limit.shortened(hours, self._clock())
             return SpanOutcome(again=tuple(days))
-        except (Unavailable, Rejected) as error:
-            self._log.debug("span.failed", days=len(days), reason=error.reason)
+        except (Unavailable, Rejected, AnswerError) as error:
+            self._log.debug("span.failed", oldest=str(min(days)), days=len(days), reason=str(error))
             spans.note_trouble(hours, self.client.answers, self._clock())
-            return SpanOutcome(singly=tuple(days))
-        except AnswerError as error:
-            self._log.debug("span.failed", days=len(days), reason=str(error))
             return SpanOutcome(singly=tuple(days))
         finally:
             if is_learning:
@@ -232,7 +230,7 @@ class Collector:
         spans = self.spans
         sample = next((day for day in days if day in answers and proves(answers[day][1].energy_day)), None)
         if sample is None:
-            spans.not_before = asyncio.get_running_loop().time() + _TRY_AGAIN_S
+            spans.not_before = asyncio.get_running_loop().time() + _UNFIT_S
             return {}
         answer = await self.client.fetch_day(self.meter, sample, policy)
         alone = read_day(answer, self.meter, self._clock()).energy_day
@@ -247,7 +245,7 @@ class Collector:
         if found is Trust.CONTRADICTED:
             self._log.warning("spans.distrusted", day=str(sample))
         elif found is Trust.UNPROVEN:
-            spans.not_before = asyncio.get_running_loop().time() + _TRY_AGAIN_S
+            spans.not_before = asyncio.get_running_loop().time() + _UNFIT_S
         return answers if found is Trust.PROVEN else {}
 
     @property

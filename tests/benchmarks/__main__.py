@@ -6,7 +6,7 @@ import argparse
 import sys
 from collections.abc import Callable, Iterator
 
-from tests.benchmarks import cost, memory, pace, startup, verification, writes
+from tests.benchmarks import cost, memory, pace, requests, startup, verification, writes
 from tests.benchmarks.processes import Setup
 from tests.benchmarks.table import Row, footer, header, line
 
@@ -16,6 +16,7 @@ _BENCHMARKS: dict[str, Callable[[Setup], Iterator[Row]]] = {
     "rss": memory.measure,
     "writes": writes.measure,
     "verify": verification.measure,
+    "requests": requests.measure,
     "pace": pace.measure,
 }
 
