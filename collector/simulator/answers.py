@@ -324,7 +324,7 @@ def em3(device: Device, query: Query, scenario: Scenario, now: datetime) -> Answ
         contents = [content(device, phase, slot, now) for phase in range(3)]
         whole = together(device, contents)
         summed = rows(device, slot, whole, stamp=stamp)
-        if not summed and whole == "absent":
+        if not summed and not any(rows(device, slot, parts, stamp=stamp) for parts in contents):
             continue
         aligned = [_phase_rows(device, slot, parts, stamp, len(summed)) for parts in contents]
         longest = max(len(each) for each in aligned)

@@ -75,7 +75,8 @@ REDIRECTS = {f"redirect_{status}": status for status in (301, 302, 303, 307, 308
 """A captive portal: `Location` leads to the simulator's trap on another origin."""
 
 
-def _lists(answer: Answer) -> Iterator[list[Row]]:
+def lists_of(answer: Answer) -> Iterator[list[Row]]:
+    """The lists of rows: one, or those of three phases and their sum."""
     history = answer["history"]
     yield from history if history and isinstance(history[0], list) else [history]
     if "sum" in answer:
@@ -83,7 +84,7 @@ def _lists(answer: Answer) -> Iterator[list[Row]]:
 
 
 def _rows(answer: Answer) -> Iterator[Row]:
-    for rows in _lists(answer):
+    for rows in lists_of(answer):
         yield from rows
 
 
@@ -95,7 +96,7 @@ def _with_value(value: Any) -> Callable[[Answer], bytes]:
     """Puts the value in the place of one `consumption` of every list."""
 
     def spoil(answer: Answer) -> bytes:
-        for rows in _lists(answer):
+        for rows in lists_of(answer):
             measured = [row for row in rows if row.get("consumption") is not None]
             for row in measured[len(measured) // 2 :][:1]:
                 row["consumption"] = value
@@ -143,13 +144,13 @@ def _other_day(answer: Answer) -> bytes:
 
 
 def _reordered(answer: Answer) -> bytes:
-    for rows in _lists(answer):
+    for rows in lists_of(answer):
         rows.reverse()
     return as_json(answer)
 
 
 def _shuffled(answer: Answer) -> bytes:
-    for rows in _lists(answer):
+    for rows in lists_of(answer):
         rows[:] = rows[1::2] + rows[0::2]
     return as_json(answer)
 
@@ -162,25 +163,25 @@ def _future_data(answer: Answer) -> bytes:
 
 
 def _missing_rows(answer: Answer) -> bytes:
-    for rows in _lists(answer):
+    for rows in lists_of(answer):
         del rows[5:8]
     return as_json(answer)
 
 
 def _extra_row(answer: Answer) -> bytes:
-    for rows in _lists(answer):
+    for rows in lists_of(answer):
         rows[-1:] = [row | {"datetime": row["datetime"][:11] + "25:00:00"} for row in rows[-1:]] + rows[-1:]
     return as_json(answer)
 
 
 def _doubled_row(answer: Answer) -> bytes:
-    for rows in _lists(answer):
+    for rows in lists_of(answer):
         rows[12:12] = [dict(row) for row in rows[11:12]]
     return as_json(answer)
 
 
 def _conflicting_row(answer: Answer) -> bytes:
-    for rows in _lists(answer):
+    for rows in lists_of(answer):
         rows[12:12] = [row | {"consumption": 7777} for row in rows[11:12]]
     return as_json(answer)
 
@@ -205,7 +206,7 @@ def _hostile_stamps(answer: Answer) -> bytes:
 
 def _ragged(answer: Answer) -> bytes:
     """One list shorter than the others; of a flat answer, its last row."""
-    next(_lists(answer))[-1:] = []
+    next(lists_of(answer))[-1:] = []
     return as_json(answer)
 
 
@@ -253,6 +254,13 @@ TAMPERINGS: dict[str, Callable[[Answer], bytes]] = {
     "wrong_zone": _with_top(timezone="Pacific/Kiritimati"),
     "no_zone": lambda answer: as_json({key: answer[key] for key in answer if key != "timezone"}),
     "wrong_interval": _with_top(interval="day"),
+    "interval_month": _with_top(interval="month"),
+    "interval_2_hours": _with_top(interval="2 hours"),
+    "interval_capital": _with_top(interval="Hour"),
+    "interval_blank": _with_top(interval=""),
+    "interval_null": _with_top(interval=None),
+    "interval_number": _with_top(interval=3600),
+    "interval_list": _with_top(interval=["hour"]),
     "no_interval": lambda answer: as_json({key: answer[key] for key in answer if key != "interval"}),
     "no_history": lambda answer: as_json({key: answer[key] for key in answer if key != "history"}),
     "null_history": _with_top(history=None),
@@ -267,6 +275,22 @@ TAMPERINGS: dict[str, Callable[[Answer], bytes]] = {
     "bare_number": lambda answer: b"42",
 }
 """By the kind of the fault that plays it. `extra_keys`, `spaced_out` and `bom` are right in substance."""
+
+
+ROW_TAMPERINGS = frozenset(
+    {
+        "wrong_types", "boolean", "negative", "nan", "infinity", "absurd_value", "other_day", "reordered",
+        "shuffled", "future_data", "missing_rows", "extra_row", "doubled_row", "conflicting_row", "ragged",
+        "sum_off", "extra_keys", "hostile_rows", "hostile_stamps",
+    }
+)  # fmt: skip
+"""Those of `TAMPERINGS` that spoil rows and leave the rest of an answer as it was."""
+
+
+def spoilt_rows(kind: str, answer: Answer) -> Answer:
+    """The answer with that one of `ROW_TAMPERINGS`, not yet as bytes."""
+    spoilt: Answer = json.loads(TAMPERINGS[kind](answer))
+    return spoilt
 
 
 class Line(web.StreamResponse):

@@ -18,7 +18,7 @@ from datetime import date, datetime
 from email.utils import format_datetime
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Literal, Self
 from urllib.parse import quote, urlsplit
 
 from aiohttp import web
@@ -30,8 +30,19 @@ from collector.simulator import Account, Simulator, api
 from collector.simulator.answers import Answer
 from collector.simulator.api import NOT_FOUND, Reply, Violation, as_json, refusal
 from collector.simulator.scenario_file import header_problems, read, suggestion
-from tests.support.cloud_faults import BREAKAGES, ECHO, KINDS, REDIRECTS, REFUSALS, TAMPERINGS, Line, whole
-from tests.support.request_counts import Counts, Served, kind_of
+from tests.support.cloud_faults import (
+    BREAKAGES,
+    ECHO,
+    KINDS,
+    REDIRECTS,
+    REFUSALS,
+    ROW_TAMPERINGS,
+    TAMPERINGS,
+    Line,
+    whole,
+)
+from tests.support.cloud_spans import SPAN_KINDS, Request, spoilt
+from tests.support.request_counts import Counts, RequestKind, Served, kind_of
 
 PREFIX = "/_simulator/"
 TRAP = f"{PREFIX}trap"
@@ -40,9 +51,12 @@ TRAP = f"{PREFIX}trap"
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """Something that goes wrong with the requests that it names; `cloud_faults.KINDS` are the kinds.
+    """Something that goes wrong with the requests that it names; `cloud_faults.KINDS` and
+    `cloud_spans.SPAN_KINDS` are the kinds, of which the latter meet spans alone.
 
-    A request is named by account, device, channel, local day asked for and simulated time. Of those,
+    A request is named by account, device, channel, what it asks for (`request_counts.kind_of`), the local
+    day that it begins with (`days`), the local days of which it covers one or more (`covers`) and simulated
+    time. Of a span, a fault that is about rows spoils those of the days in `covers` alone. Of those requests,
     counted from 1 and without those that the rate limit refused, `on_requests` picks some, `every`
     each n-th, and `times` ends it after so many. The first rule that applies is the one played.
     """
@@ -54,7 +68,9 @@ class Fault:
     account: str | None = None
     device: str | None = None
     channel: int | None = None
+    asks: Literal["day", "span", "totals"] | None = None
     days: tuple[date, ...] = ()
+    covers: tuple[date, ...] = ()
     since: datetime | None = None
     until: datetime | None = None
     retry_after: str | None = None
@@ -85,8 +101,11 @@ def parse(text: str) -> Scenario:
 def _problems_of(scenario: Scenario) -> Iterator[Problem]:
     yield from header_problems("date_header", scenario.date_header)
     for fault in scenario.fault:
-        if fault.kind not in KINDS:
-            yield Problem("fault.kind", fault.kind, f"unknown{suggestion(fault.kind, KINDS)}")
+        if fault.kind not in (*KINDS, *SPAN_KINDS):
+            near = suggestion(fault.kind, (*KINDS, *SPAN_KINDS))
+            yield Problem("fault.kind", fault.kind, f"unknown{near}")
+        if fault.kind in SPAN_KINDS and fault.asks not in (None, "span"):
+            yield Problem("fault.asks", fault.asks, f"{fault.kind} is for spans")
         if fault.every is not None and fault.every < 1:
             yield Problem("fault.every", str(fault.every), "must be 1 or more")
         if fault.retry_after is not None and fault.kind not in REFUSALS:
@@ -187,7 +206,10 @@ class FaultyCloud:
         answer = await self._simulator.answer(request, account, served.violation)
         if served.violation and isinstance(answer, Reply):
             return await self._send(request, served, answer)
-        fault = self._plan.next(Asked(served.account, served.device, served.channel, _day_of(request), now))
+        asked = Asked(
+            served.account, served.device, served.channel, _day_of(request), served.kind, served.days, now
+        )
+        fault = self._plan.next(asked)
         reply = answer if isinstance(answer, Reply) else Reply(200, as_json(answer))
         if fault is None:
             return await self._send(request, served, reply)
@@ -196,6 +218,12 @@ class FaultyCloud:
             line = Line(request)
             await BREAKAGES[fault.kind](line, self._dated(reply))
             return line
+        again = Request(self._scenario, account, request.path, request.query, now)
+        if fault.kind in SPAN_KINDS or (
+            served.kind == "span" and fault.covers and fault.kind in ROW_TAMPERINGS
+        ):
+            spoiled = spoilt(fault.kind, again, fault.covers)
+            return await self._send(request, served, Reply(200, as_json(spoiled)) if spoiled else reply)
         return await self._send(request, served, self._spoiled(fault, request, answer) or reply)
 
     def _spoiled(self, fault: Fault, request: web.BaseRequest, answer: Answer | Reply) -> Reply | None:
@@ -264,13 +292,19 @@ def _day_of(request: web.BaseRequest) -> date | None:
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """What a rule can see of a request. `day` is None where `date_from` is no date."""
+    """What a rule can see of a request. `day` is None where `date_from` is no date; `days` are so many."""
 
     account: str | None
     device: str
     channel: str
     day: date | None
+    kind: RequestKind
+    days: int
     now: datetime
+
+    def covers(self, day: date) -> bool:
+        """Whether that local day is one of those asked for."""
+        return self.day is not None and 0 <= (day - self.day).days < self.days
 
 
 class FaultPlan:
@@ -306,7 +340,10 @@ def _names(rule: Fault, asked: Asked) -> bool:
         rule.account in (None, asked.account)
         and rule.device in (None, asked.device)
         and (rule.channel is None or str(rule.channel) == asked.channel)
+        and (rule.kind not in SPAN_KINDS or asked.kind == "span")
+        and rule.asks in (None, asked.kind)
         and (not rule.days or asked.day in rule.days)
+        and (not rule.covers or any(asked.covers(day) for day in rule.covers))
         and (rule.since is None or rule.since <= asked.now)
         and (rule.until is None or asked.now < rule.until)
     )

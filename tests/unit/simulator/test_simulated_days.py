@@ -228,6 +228,15 @@ def test_a_hole_on_one_phase_keeps_the_lists_aligned(gaps: str) -> None:
     assert [len(rows) for rows in (*tariffs["history"], tariffs["sum"])] == [72] * 4
 
 
+@pytest.mark.parametrize(("gaps", "rows"), [("missing", 24), ("nulls", 24), ("absent", 22)])
+@pytest.mark.parametrize("sum_of_gaps", ["rest", "missing"])
+def test_a_hole_on_all_phases_has_the_rows_of_the_variant(gaps: str, rows: int, sum_of_gaps: str) -> None:
+    hole = Hole(date(2026, 11, 18), datetime(2026, 11, 18, 2))
+    answer = em3(with_options(EM3, hole=(hole,), gaps=gaps, sum_of_gaps=sum_of_gaps), "2026-11-18")
+    assert [len(each) for each in (*answer["history"], answer["sum"])] == [rows] * 4
+    assert [len(data(each)) for each in (*answer["history"], answer["sum"])] == [22] * 4
+
+
 def test_a_revised_hour_has_another_value_from_then_on() -> None:
     revision = Revision(NOW, date(2026, 11, 18), date(2026, 11, 19), 0, Decimal("5.25"))
     device = with_options(EM, revision=(revision,))

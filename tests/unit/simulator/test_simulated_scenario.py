@@ -13,6 +13,7 @@ from collector.errors import SettingsError
 from collector.simulator import Account, Device, Hole, Limit, Revision, Shrink
 from tests.support import faulty_cloud
 from tests.support.cloud_faults import KINDS
+from tests.support.cloud_spans import SPAN_KINDS
 from tests.support.faulty_cloud import Fault, FaultyCloud, Scenario
 from tests.support.simulated_requests import scenario
 
@@ -65,7 +66,7 @@ def test_the_examples_show_every_option(cls: type) -> None:
 
 def test_the_example_names_every_kind_of_fault() -> None:
     named = set(FAULTS.partition("# Kinds that refuse")[2].replace("#", " ").split())
-    assert set(KINDS) <= named
+    assert {*KINDS, *SPAN_KINDS} <= named
 
 
 def test_an_empty_file_is_a_cloud_without_accounts() -> None:
@@ -114,6 +115,8 @@ def test_all_problems_are_reported_at_once() -> None:
         (DEVICE + "[[account.device.hole]]\nfrom = 3\nuntil = 2026-03-01", "must be a local date or time"),
         (DEVICE + "hole = [{ from = 2026-03-01, until = 2026-03-02, channel = 2 }]", "no such channel"),
         ('[[fault]]\nkind = "stall"\nretry_after = "2"', "stall is no refusal"),
+        ('[[fault]]\nkind = "span_day_gon"', "did you mean span_day_gone?"),
+        ('[[fault]]\nkind = "span_day_gone"\nasks = "day"', "span_day_gone is for spans"),
         (DEVICE + "late_minutes = -1", "must not be negative"),
     ],
 )
