@@ -28,8 +28,8 @@ EVENTS: dict[str, str] = {
     "totals.refused": "the cloud gives no daily totals; every day is requested instead",
     "totals.distrusted": "too many days differ from their totals: no day is fetched again because of that",
     "spans.learned": "how many days one request may ask for: `longest_h` elapsed hours",
-    "span.failed": "a request for several `days` from `oldest` on failed; they are requested one by one (level "
-    "debug)",
+    "span.failed": "a request for several `days`, from `oldest` on, failed; they are requested one by one "
+    "(level debug)",
     "spans.distrusted": "an answer for several days differs from the one for a single `day` of them; from "
     "now on each day is requested by itself",
     "hour.revised": "a stored hour got a newer value: old and new",

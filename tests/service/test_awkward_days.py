@@ -118,7 +118,7 @@ async def test_an_hour_that_cannot_be_is_left_out_and_reported_and_had_later(
     kind: str, tmp_path: Path, log_lines: io.StringIO
 ) -> None:
     """Bug: one such number cost the other 23 hours. The day is partial, and requested again."""
-    device, fault = Device(DEVICE), Fault(kind, days=(DAY,), channel=0, times=1)
+    device, fault = Device(DEVICE), Fault(kind, covers=(DAY,), channel=0, times=2)
     async with world(cloud_of(device, fault=(fault,)), tmp_path, AFTER_SPRING) as here:
         await here.backfill(12)
         path = here.folder() / f"{DAY}.jsonl"
@@ -138,7 +138,7 @@ async def test_an_hour_that_cannot_be_on_both_channels_was_counted_twice(
     tmp_path: Path, log_lines: io.StringIO
 ) -> None:
     """Bug: `hours` were readings, two for one hour."""
-    fault = Fault("negative", days=(DAY,), times=2)
+    fault = Fault("negative", covers=(DAY,), times=4)
     async with world(cloud_of(Device(DEVICE), fault=(fault,)), tmp_path, AFTER_SPRING) as here:
         await here.backfill(12)
         assert len(records_of(here.folder() / f"{DAY}.jsonl")) == 23

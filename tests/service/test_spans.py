@@ -1,0 +1,233 @@
+"""Several days in one request: as few requests as possible, and the archive right whatever the cloud does."""
+
+from __future__ import annotations
+
+import io
+from collections import Counter
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from collector.archive.ledger import Ledger
+from collector.energy.spans import SpanLimit, Trust
+from collector.service.backfill import Scope, rehearsed
+from collector.simulator import Device, Revision
+from tests.support.cloud_spans import SPAN_KINDS
+from tests.support.faulty_cloud import Fault
+from tests.support.service_life import events_in, living
+from tests.support.world import DEVICE, World, check_day, cloud_of, world
+
+NOW = datetime(2025, 11, 2, 14, 35, tzinfo=UTC)  # a week after the clocks were changed
+TODAY = date(2025, 11, 2)
+DAYS = 20
+
+
+def ago(days: int) -> date:
+    return TODAY - timedelta(days=days)
+
+
+def limit_in(here: World) -> SpanLimit:
+    """What the ledger has."""
+    noted = Ledger(here.folder() / ".collector" / "ledger.jsonl").span_limit
+    assert noted is not None
+    assert noted[0].endswith("/v2/statistics/power-consumption/em-1p em")
+    return noted[1]
+
+
+def lengths(here: World) -> Counter[int]:
+    """The grid clamp's requests for hours, by the number of days."""
+    return Counter(each.days for each in here.cloud.counts.log if each.channel == "0" and each.days < 5)
+
+
+def assert_right(here: World, device: Device, days: int = DAYS) -> None:
+    """Every day of the archive is the truth, whole."""
+    for number in range(1, days + 1):
+        check_day(here.folder() / f"{ago(number)}.jsonl", ago(number), device, complete=True)
+
+
+@pytest.mark.parametrize(
+    ("hour_span_h", "expected"), [(24, 24), (36, 24), (48, 48), (60, 48), (72, 72), (96, 96)]
+)
+async def test_the_longest_span_by_the_hour_is_learned_and_remembered(
+    hour_span_h: int, expected: int, tmp_path: Path
+) -> None:
+    """Four days, three, two, one; the next start knows."""
+    device = Device(DEVICE)
+    async with world(cloud_of(device, hour_span_h=hour_span_h), tmp_path, NOW) as here:
+        await here.backfill(DAYS)
+        assert_right(here, device)
+        assert limit_in(here).longest_h == expected
+        tried = lengths(here)
+        assert all(tried[days] <= 1 for days in range(expected // 24 + 1, 5))
+        here.cloud.reset()
+        await here.backfill(DAYS, since=ago(DAYS + 8))
+        assert all(not lengths(here)[days] for days in range(expected // 24 + 1, 5))
+        assert_right(here, device, DAYS + 8)
+
+
+@pytest.mark.parametrize("interval", ["day", "2 hours", "month"])
+async def test_any_other_interval_makes_spans_shorter(interval: str, tmp_path: Path) -> None:
+    """Only `hour` is believed."""
+    device = Device(DEVICE)
+    async with world(cloud_of(device, hour_span_h=48, four_day_interval=interval), tmp_path, NOW) as here:
+        await here.backfill(DAYS)
+        assert_right(here, device)
+        assert limit_in(here).longest_h == 48
+
+
+@pytest.mark.parametrize("kind", [*SPAN_KINDS, "no_interval", "interval_null", "interval_list"])
+async def test_whatever_is_wrong_with_spans_the_archive_is_right(
+    kind: str, tmp_path: Path, log_lines: io.StringIO
+) -> None:
+    """In every answer to a span, through the day of 25 hours; a single day is right."""
+    device, fault = Device(DEVICE), Fault(kind, asks="span")
+    async with world(cloud_of(device, hour_span_h=96, fault=(fault,)), tmp_path, NOW) as here:
+        report = await here.backfill(DAYS)
+        assert_right(here, device)
+        assert report.counts.total() == DAYS + 1
+        assert not report.failures
+    assert not events_in(log_lines.getvalue(), "source.unavailable")
+
+
+@pytest.mark.parametrize("kind", ["status_500", "status_503", "path_gone", "stall", "truncated_json", "nan"])
+async def test_a_span_that_is_refused_or_not_answered_is_not_held_against_the_cloud(
+    kind: str, tmp_path: Path, log_lines: io.StringIO
+) -> None:
+    """Its days are requested one by one, at once; after three in a row spans become shorter."""
+    device, fault = Device(DEVICE), Fault(kind, asks="span")
+    async with world(cloud_of(device, hour_span_h=96, fault=(fault,)), tmp_path, NOW) as here:
+        report = await here.backfill(DAYS + 20, retry={"timeout_s": 10})
+        assert_right(here, device, DAYS + 20)
+        assert not report.failures
+        assert report.duration_s < 300
+    for event in ("source.unavailable", "request.retried", "spans.distrusted"):
+        assert not events_in(log_lines.getvalue(), event)
+
+
+async def test_one_bad_day_does_not_spoil_its_neighbours(tmp_path: Path) -> None:
+    """It alone is requested by itself, and fails by itself."""
+    device, bad = Device(DEVICE), ago(9)
+    fault = Fault("null_rows", covers=(bad,))
+    async with world(cloud_of(device, hour_span_h=96, fault=(fault,)), tmp_path, NOW) as here:
+        report = await here.backfill(DAYS)
+        assert report.failures.keys() == {"house"}
+        assert report.failures["house"].keys() == {bad}
+        for number in {*range(1, DAYS + 1)} - {9}:
+            check_day(here.folder() / f"{ago(number)}.jsonl", ago(number), device, complete=True)
+        assert lengths(here)[1] <= 4 + 4 + 1  # until the zone is known, the proof, the bad day
+
+
+@pytest.mark.parametrize("kind", ["span_hours_differ", "span_all_zero", "span_shifted"])
+async def test_spans_that_differ_from_their_days_are_not_used_any_more(
+    kind: str, tmp_path: Path, log_lines: io.StringIO
+) -> None:
+    """One event, nothing of them stored, and one-day requests from then on, after a restart too."""
+    device, fault = Device(DEVICE), Fault(kind, asks="span")
+    async with world(cloud_of(device, hour_span_h=96, fault=(fault,)), tmp_path, NOW) as here:
+        await here.backfill(DAYS)
+        assert_right(here, device)
+        if kind == "span_all_zero":  # which proves nothing
+            assert limit_in(here).trust is Trust.UNPROVEN
+            return
+        assert limit_in(here).trust is Trust.CONTRADICTED
+        assert len(events_in(log_lines.getvalue(), "spans.distrusted")) == 1
+        here.cloud.reset()
+        await here.backfill(DAYS, since=ago(DAYS + 8))
+        assert lengths(here).keys() == {1}
+    assert len(events_in(log_lines.getvalue(), "spans.distrusted")) == 1
+
+
+async def test_a_revision_between_two_answers_is_no_contradiction(
+    tmp_path: Path, log_lines: io.StringIO
+) -> None:
+    """The span is requested once more, and agrees."""
+    at = NOW + timedelta(seconds=14)
+    revised = Revision(at, ago(30), TODAY)
+    device = Device(DEVICE, revision=(revised,))
+    async with world(cloud_of(device, hour_span_h=96, latency_s=1.0), tmp_path, NOW) as here:
+        await here.backfill(DAYS, pacing={"min_interval_s": 1.05})
+        assert limit_in(here).trust is Trust.PROVEN
+    assert not events_in(log_lines.getvalue(), "spans.distrusted")
+
+
+async def test_a_limit_that_changes_in_the_middle_of_a_backfill(tmp_path: Path) -> None:
+    """Down: learned from the first answers. Up: tried again a month later."""
+    device = Device(DEVICE)
+    fault = Fault("span_limit_36h", since=NOW + timedelta(seconds=60))
+    scenario = cloud_of(device, hour_span_h=96, fault=(fault,), latency_s=0.3)
+    async with world(scenario, tmp_path / "down", NOW) as here:
+        await here.backfill(100, pacing={"min_interval_s": 1.05})
+        assert_right(here, device, 100)
+        assert limit_in(here).longest_h == 24
+        assert lengths(here)[4] > 4
+    for later, expected in ((20, 48), (31, 96)):
+        async with world(cloud_of(device, hour_span_h=48), tmp_path / "up" / str(later), NOW) as here:
+            await here.backfill(10)
+        start = NOW + timedelta(days=later)
+        async with world(cloud_of(device, hour_span_h=96), tmp_path / "up" / str(later), start) as here:
+            await here.backfill(60)
+            assert limit_in(here).longest_h == expected
+
+
+async def test_today_and_an_incomplete_yesterday_are_one_request_a_channel(tmp_path: Path) -> None:
+    """Just after midnight, when yesterday's last hour is there at last."""
+    device = Device(DEVICE)
+    tables: dict[str, Any] = {"schedule": {"backfill_days": 8, "refresh_jitter_s": 0}}
+    async with living(cloud_of(device, hour_span_h=48), tmp_path, NOW, **tables) as service:
+        await service.pass_time(hours=1)
+        service.world.cloud.reset()
+        await service.pass_time(hours=24)
+        asked = [each for each in service.world.cloud.counts.log if each.days == 2]
+        assert [(each.day, each.until, each.channel) for each in asked] == [
+            (str(TODAY), str(ago(-1)), "0"),
+            (str(TODAY), str(ago(-1)), "1"),
+        ]
+        assert len(service.world.cloud.counts.log) <= 55
+    check_day(tmp_path / "house" / f"{TODAY}.jsonl", TODAY, device, complete=True)
+
+
+async def test_a_refresh_waits_for_no_more_than_the_requests_under_way(tmp_path: Path) -> None:
+    """However long the spans of a backfill are."""
+    tables: dict[str, Any] = {
+        "schedule": {"refresh_jitter_s": 0},
+        "pacing": {"min_interval_s": 1.05, "max_in_flight": 4},
+    }
+    start = datetime(2025, 11, 2, 14, 9, tzinfo=UTC)
+    async with living(cloud_of(hour_span_h=96, latency_s=2.0), tmp_path, start, **tables) as service:
+        await service.pass_time(minutes=5)
+        at = start + timedelta(minutes=3)  # the refresh of 14:12
+        late = [each for each in service.world.cloud.counts.log if each.day == str(TODAY)]
+        began = min(each.at for each in service.world.cloud.counts.log)
+        since = [each.at - began for each in late if each.at - began > (at - start).total_seconds() - 5]
+        assert since
+        assert min(since) < (at - start).total_seconds() + 4 * 2 * 1.05 + 2
+
+
+async def test_a_dry_run_counts_with_what_was_learned(tmp_path: Path) -> None:
+    """Before anything was learned each day is a request; then four are one."""
+    async with world(cloud_of(hour_span_h=96), tmp_path, NOW) as here:
+        settings = here.settings()
+        account = settings.accounts[0]
+        (before,) = rehearsed(settings, account, Scope(12), NOW)
+        assert before.requests == 2 * 13
+        await here.backfill(12)
+        (after,) = rehearsed(settings, account, Scope(None, ago(36)), NOW)
+        here.cloud.reset()
+        await here.backfill(since=ago(36))
+        assert here.cloud.counts.total.requests <= after.requests <= 2 * 9
+
+
+async def test_another_kind_of_meter_learns_for_itself(tmp_path: Path) -> None:
+    """What is true of one path is not of another."""
+    meters = ({"name": "house", "id": DEVICE}, {"name": "barn", "id": "34987a45c1d0", "kind": "3em"})
+    cloud = cloud_of(Device(DEVICE), Device("34987a45c1d0", "3em"), hour_span_h=96)
+    async with world(cloud, tmp_path, NOW, meters=meters) as here:
+        await here.backfill(DAYS)
+        barn = Ledger(here.folder("barn") / ".collector" / "ledger.jsonl").span_limit
+        assert barn is not None
+        assert barn[0].endswith("/em-3p 3em")
+        assert barn[1].trust is limit_in(here).trust is Trust.PROVEN
+        alone = [each for each in here.cloud.counts.log if each.day == each.until == "" and each.days == 1]
+        assert len({each.device for each in here.cloud.counts.log if each.days == 4}) == 2, alone
