@@ -164,7 +164,7 @@ def recorded_zone(folder: Path) -> str | None:
 
 def recorded_span_limit(folder: Path, path: str) -> SpanLimit:
     """What was learned of spans of that host, path and kind; the first assumption if nothing was."""
-    noted = Ledger(folder / OWN_FOLDER / LEDGER_NAME).span_limit
+    noted = Ledger(folder / OWN_FOLDER / LEDGER_NAME).span_limit if folder.is_dir() else None
     return noted[1] if noted is not None and noted[0] == path else SpanLimit()
 
 

@@ -83,6 +83,7 @@ MOST_TARIFFS = 16  # more than any contract has
 MOST_ROWS = 30 * MOST_TARIFFS  # hours of a long day
 MOST_WH = 10_000_000  # of an hour or a day of any device: 25 hours of three phases at 400 A
 _HOUR_S = 3600
+_LATE_S = 24 * _HOUR_S
 _CLOCK_TOLERANCE_S = 3600  # this machine's clock may be behind; such an hour is left out
 _REST_TARIFF = "0"  # also of a row without a tariff
 _ENOUGH_COPIES = 3  # in one hour remainder and sum may be equal by chance
@@ -401,11 +402,13 @@ class ReadDay:
     def is_certain(self, now: datetime) -> bool:
         """Whether the day can be taken from the answer to a span: nothing in it is absent or doubtful.
 
-        No hour at all is certain only of a day whose first hour has not arrived.
+        Hours that ended less than a day ago may be missing: they come late, and are requested again soon.
         """
         day = self.energy_day
+        old = [ts for ts in day.missing_hours() if day.day.end_of(ts) + _LATE_S <= now.timestamp()]
         has_begun = bool(day.day.hours) and day.day.end_of(day.day.hours[0]) + ARRIVAL_S <= now.timestamp()
-        return (bool(day.readings) or not has_begun) and not (self.anomalies or day.doubtful or self.rowless)
+        has_hours = bool(day.readings) or not has_begun
+        return has_hours and not (old or self.anomalies or day.doubtful or self.rowless)
 
 
 def read_day(answer: DayAnswer, meter: Meter, now: datetime) -> ReadDay:

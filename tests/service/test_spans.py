@@ -163,10 +163,10 @@ async def test_a_limit_that_changes_in_the_middle_of_a_backfill(tmp_path: Path) 
         assert limit_in(here).longest_h == 24
         assert lengths(here)[4] > 4
     for later, expected in ((20, 48), (31, 96)):
-        async with world(cloud_of(device, hour_span_h=48), tmp_path / "up" / str(later), NOW) as here:
+        async with world(cloud_of(device, hour_span_h=48), tmp_path / f"up{later}", NOW) as here:
             await here.backfill(10)
         start = NOW + timedelta(days=later)
-        async with world(cloud_of(device, hour_span_h=96), tmp_path / "up" / str(later), start) as here:
+        async with world(cloud_of(device, hour_span_h=96), tmp_path / f"up{later}", start) as here:
             await here.backfill(60)
             assert limit_in(here).longest_h == expected
 

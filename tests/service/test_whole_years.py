@@ -9,6 +9,7 @@ import pytest
 
 from collector.energy.history import Outcome
 from collector.simulator import Device
+from tests.support.faulty_cloud import Fault
 from tests.support.world import DEVICE, check_day, cloud_of, world
 
 # After both hemispheres' changes, so that the year before holds one of each.
@@ -43,3 +44,31 @@ async def test_every_hour_of_a_year_is_the_truth(device: Device, tmp_path: Path)
         check_day(here.folder() / f"{today}.jsonl", today, device, complete=False, now=NOW)
         if device.timezone not in ("UTC", "Asia/Kathmandu"):
             assert lengths == {23, 24, 25}
+
+
+NOW_AND_THEN = (
+    "span_short_at_start", "span_hour_after", "span_day_gone", "span_autumn_fat", "span_short_at_end",
+    "span_hour_before_missing", "span_day_missing", "span_spring_zeros", "status_503", "span_hour_before",
+    "span_days_as_hours", "null_rows", "span_tariffs", "path_gone", "span_hour_after_missing", "span_utc",
+    "span_autumn_twice", "stall", "shuffled", "span_spring_absent", "span_limit_72h",
+)  # fmt: skip
+"""What may be wrong with one answer to a span and not with the next; but a wrong number, which nobody sees."""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("device", ZONES, ids=lambda device: device.timezone)
+@pytest.mark.parametrize("hour_span_h", [48, 72, 96])
+async def test_a_year_of_spans_in_every_form_is_the_truth(
+    hour_span_h: int, device: Device, tmp_path: Path
+) -> None:
+    """Of every two spans one comes with one fault or another."""
+    kinds = NOW_AND_THEN[hour_span_h // 24 :] + NOW_AND_THEN[: hour_span_h // 24]
+    every = (3, 5, 7, 11, 13, 17, 19, 23, 29, 31, 37, 41, 43, 47, 53, 59, 61, 67, 71, 73, 79)
+    faults = tuple(Fault(kind, asks="span", every=each) for kind, each in zip(kinds, every, strict=True))
+    async with world(cloud_of(device, hour_span_h=hour_span_h, fault=faults), tmp_path, NOW) as here:
+        report = await here.backfill(YEAR, retry={"timeout_s": 5})
+        assert report.counts == {Outcome.WRITTEN: YEAR, Outcome.PARTIAL: 1}
+        today = NOW.astimezone(device.zone).date()
+        for number in range(1, YEAR + 1):
+            day = today - timedelta(days=number)
+            check_day(here.folder() / f"{day}.jsonl", day, device, complete=True)
