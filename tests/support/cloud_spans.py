@@ -46,7 +46,7 @@ class Days:
 
 
 def _first_bucket(rows: list[Row]) -> list[Row]:
-    """The rows with the first stamp: more than one with tariffs."""
+    """The rows with the first stamp: more than one with tariffs, both hours where it is a repeated one."""
     return [row for row in rows if row["datetime"] == rows[0]["datetime"]]
 
 
