@@ -46,7 +46,7 @@ class Days:
 
 
 def _first_bucket(rows: list[Row]) -> list[Row]:
-    """The rows with the first stamp: more than one with tariffs."""
+    """The rows with the first stamp: more than one with tariffs, both hours where it is a repeated one."""
     return [row for row in rows if row["datetime"] == rows[0]["datetime"]]
 
 
@@ -166,10 +166,23 @@ SPAN_VARIANTS: dict[str, dict[str, Any]] = {
 SPAN_LIMITS: dict[str, int] = {f"span_limit_{hours}h": hours for hours in (24, 36, 48, 60, 72, 96)}
 """By kind: the longest span of hours, so that rules can change it."""
 
+SPAN_INTERVALS: dict[str, Any] = {
+    "span_interval_month": "month",
+    "span_interval_2_hours": "2 hours",
+    "span_interval_capital": "Hour",
+    "span_interval_blank": "",
+    "span_interval_null": None,
+    "span_interval_number": 3600,
+    "span_interval_list": ["hour"],
+}
+"""By kind: what `interval` says of the rows of hours. (`wrong_interval` and `no_interval` do so too.)"""
+
 DAYS_AS_HOURS = "span_days_as_hours"
 """A row for each day, and `interval` says hour."""
 
-SPAN_KINDS: tuple[str, ...] = (*SPAN_TAMPERINGS, *SPAN_VARIANTS, *SPAN_LIMITS, DAYS_AS_HOURS)
+SPAN_KINDS: tuple[str, ...] = (
+    *SPAN_TAMPERINGS, *SPAN_VARIANTS, *SPAN_LIMITS, *SPAN_INTERVALS, DAYS_AS_HOURS,
+)  # fmt: skip
 """Every kind of fault that only a span can have."""
 
 
@@ -227,6 +240,8 @@ def spoilt(kind: str, request: Request, covers: Sequence[date] = ()) -> Answer |
     right, asked = request.answer(), request.days
     if right is None or right["interval"] != "hour":
         return None
+    if kind in SPAN_INTERVALS:
+        return {**right, "interval": SPAN_INTERVALS[kind]}
     step = timedelta(days=1)
     before, *days, after = map(request.of_day, (asked[0] - step, *asked, asked[-1] + step))
     chosen = [place for place, day in enumerate(asked) if day in covers]
