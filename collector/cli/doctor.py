@@ -68,15 +68,15 @@ def _settings(options: argparse.Namespace) -> tuple[Settings, Check, bool]:
             settings = starting.settings_without_keys(options.config)
         except starting.Refused:
             raise refusal from None  # which also has the problems of the keys
-        check, has_keys = fail("configuration", " ".join(f"{line}." for line in refusal.lines), _SUDO), False
+        check, has_keys = fail(" ".join(f"{line}." for line in refusal.lines), _SUDO), False
     else:
         has_keys = True
         sources = sorted({each.key_source for each in settings.accounts})
-        says = f"{settings.source} is valid; the key comes from {', '.join(sources)}"
-        check = ok("configuration", f"{says}.")
+        text = f"{settings.source} is valid; the key comes from {', '.join(sources)}."
+        check = ok(text)
         if settings.warnings:
-            says = f"{says}. Warning: {'; '.join(settings.warnings)}."
-            check = warn("configuration", says, "Correct it, unless it is intended.")
+            text += f" Warning: {'; '.join(settings.warnings)}."
+            check = warn(text, "Correct it, unless it is intended.")
     return starting.only_meters(settings, options.meter), check, has_keys
 
 
@@ -108,7 +108,7 @@ def _show(checks: tuple[Check, ...], requests: int) -> None:
     for each in checks:
         word = f"{each.mark.upper() if each.mark == 'fail' else each.mark:4}"
         mark = f"\x1b[{_COLOURS[each.mark]}m{word}\x1b[0m" if colours else word
-        print(f"{mark}  {_subject(each):{width}}  {_printable(each.says)}")
+        print(f"{mark}  {_subject(each):{width}}  {_printable(each.text)}")
         if each.cure:
             print(f"{'':{width + 8}}{_printable(each.cure)}")
     counts = {mark: sum(each.mark == mark for each in checks) for mark in _COLOURS}
@@ -137,7 +137,7 @@ def _as_dict(found: Diagnosis) -> dict[str, Any]:
                 "check": each.name,
                 "of": each.of or None,
                 "result": each.mark.value,
-                "says": each.says,
+                "says": each.text,
                 "cure": each.cure or None,
             }
             for each in found.checks

@@ -20,7 +20,6 @@ from collector import __version__
 from collector.archive.files import read_at_most
 from collector.archive.folder import OWN_FOLDER, survey
 from collector.cloud.meters import Meter
-from collector.doctor.checks import Check
 from collector.doctor.diagnosis import Diagnosis
 from collector.errors import CollectorError
 from collector.redaction import MASK, redactor
@@ -36,11 +35,18 @@ _ID_SHOWN = 4
 
 def bundle(settings: Settings, found: Diagnosis, now: datetime, environ: Mapping[str, str]) -> str:
     """The whole report. `environ` is only searched for a key, which is left out."""
+    status = found.lock.last_status
     sections = [
         ("Versions", versions()),
-        ("Checks", _checks(found.checks)),
+        (
+            "Checks",
+            [f"{each.mark.value}  {f'{each.name} {each.of}'.rstrip()}: {each.text}" for each in found.checks],
+        ),
         ("Configuration", masked(_without_addresses(settings)).splitlines()),
-        ("Last status of the service", _status(found)),
+        (
+            "Last status of the service",
+            json.dumps(to_json(status), indent=1).splitlines() if status else ["nothing"],
+        ),
         *((f"Archive of {meter.name}", _archive(settings, meter)) for meter in settings.meters),
     ]
     lines = [
@@ -79,26 +85,12 @@ def versions() -> Iterator[str]:
     yield f"systemd unit: {', '.join(units) or 'none'}"
 
 
-def _checks(checks: tuple[Check, ...]) -> Iterator[str]:
-    for each in checks:
-        of = f" {each.of}" if each.of else ""
-        yield f"{each.mark.value}  {each.name}{of}: {each.says}"
-
-
 def _without_addresses(settings: Settings) -> Settings:
     """The settings without addresses for notifications, which are private and often secret."""
     alarms = settings.alarms
     words = (alarms.on_change[0], *(MASK for _ in alarms.on_change[1:])) if alarms.on_change else ()
     url = None if alarms.ping_url is None else MASK
     return replace(settings, alarms=replace(alarms, ping_url=url, on_change=words))
-
-
-def _status(found: Diagnosis) -> Iterator[str]:
-    status = found.lock.status or found.lock.last_status
-    if status is None:
-        yield "nothing"
-    else:
-        yield from json.dumps(to_json(status), indent=1).splitlines()
 
 
 def _archive(settings: Settings, meter: Meter) -> Iterator[str]:

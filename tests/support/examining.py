@@ -19,7 +19,7 @@ from tests.support.world import World, cloud_of, world
 
 START = datetime(2026, 6, 20, 14, 30, tzinfo=UTC)
 NOW = int(START.timestamp())
-FINE = ok("configuration", "It is valid.")
+FINE = ok("It is valid.")
 PACED = {"min_interval_s": 1.05}
 
 

@@ -8,7 +8,8 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from collector.cloud.meters import Meter
-from collector.doctor.checks import Check, Mark, clamps_check
+from collector.doctor.checks import Check, Mark
+from collector.doctor.diagnosis import clamps_check
 from tests.support.houses import House
 
 DEVICE = "e8db84d2a1b3"
@@ -23,7 +24,7 @@ def told(house: House, start: date, *, swapped: bool = False) -> Check:
 def test_who_has_a_hybrid_inverter_is_not_told_to_swap_the_clamps(start: date) -> None:
     """Bug: was told so. The doubt names the inverter, and says that all is right with one."""
     check = told(House(DEVICE, "hybrid", wh=15_000), start)
-    assert "swap" not in (check.says + check.cure).lower()
+    assert "swap" not in (check.text + check.cure).lower()
     if check.mark is Mark.WARN:
         assert "hybrid inverter" in check.cure
         assert "nothing to do" in check.cure

@@ -70,7 +70,7 @@ async def test_where_all_is_well_every_check_says_so(tmp_path: Path) -> None:
         assert (counts.requests, counts.rejections, found.requests) == (2, 0, 2)
         assert here.cloud.counts.days == {(DEVICE, "2026-06-19", "0"): 1, (DEVICE, "2026-06-19", "1"): 1}
         assert sorted(here.archive.rglob("*")) == before
-    assert all(each.says.endswith(".") and not each.says.endswith("..") for each in found.checks)
+    assert all(each.text.endswith(".") and not each.text.endswith("..") for each in found.checks)
 
 
 @pytest.mark.parametrize(("accounts", "meters"), [(1, 12), (3, 5), (12, 1)])
@@ -96,7 +96,7 @@ async def test_never_more_than_eight_requests_however_many_meters(
     told = [each for each in found.checks if each.name == "device"]
     assert len(told) == accounts * meters
     assert [each.mark for each in told].count(Mark.OK) == 4
-    assert all("at most 8 requests" in each.says for each in told if each.mark is Mark.SKIP)
+    assert all("at most 8 requests" in each.text for each in told if each.mark is Mark.SKIP)
     assert len({each.of for each in found.checks if each.name == "key" and each.mark is Mark.OK}) == min(
         accounts, 4
     )
@@ -121,7 +121,7 @@ async def test_an_unknown_device_does_not_hide_the_others(tmp_path: Path) -> Non
     async with beside(cloud_of(), tmp_path, meters=meters) as here:
         found = await examined(here)
     assert check(found, "device", "lost").mark is Mark.FAIL
-    assert "34987a45c1dd" in check(found, "device", "lost").says
+    assert "34987a45c1dd" in check(found, "device", "lost").text
     assert check(found, "device", "house").mark is Mark.OK
     assert check(found, "key").mark is Mark.OK
 
@@ -150,7 +150,7 @@ async def test_an_answer_without_an_hour_proves_no_kind(before: str, configured:
     async with beside(cloud_of(device), tmp_path, meters=meters) as here:
         kind = check(await examined(here), "kind")
     assert kind.mark is Mark.WARN
-    assert "The answer is that of kind" not in kind.says
+    assert "The answer is that of kind" not in kind.text
     assert "Set kind" in kind.cure
     assert "online" in kind.cure
 
@@ -171,7 +171,7 @@ async def test_the_second_device_of_a_pair_is_looked_at_too(tmp_path: Path) -> N
         found = await examined(here)
         assert here.cloud.counts.total.requests == 2
     assert check(found, "device").mark is Mark.FAIL
-    assert SUN in check(found, "device").says
+    assert SUN in check(found, "device").text
 
 
 async def test_an_offline_meter_is_not_taken_for_one_of_another_kind(tmp_path: Path) -> None:
@@ -193,8 +193,8 @@ async def test_another_zone_than_the_configured_one_is_a_warning(tmp_path: Path)
         found = await examined(here)
     zone = check(found, "zone")
     assert zone.mark is Mark.WARN
-    assert "Europe/Dublin" in zone.says
-    assert "America/New_York" in zone.says
+    assert "Europe/Dublin" in zone.text
+    assert "America/New_York" in zone.text
 
 
 async def test_a_meter_that_moved_to_another_zone_is_a_warning(tmp_path: Path) -> None:
@@ -206,7 +206,7 @@ async def test_a_meter_that_moved_to_another_zone_is_a_warning(tmp_path: Path) -
         here.cloud.play(cloud_of(Device(DEVICE, timezone="Europe/Athens")))
         zone = check(await examined(here), "zone")
     assert zone.mark is Mark.WARN
-    assert "files so far say Europe/Dublin" in zone.says
+    assert "files so far say Europe/Dublin" in zone.text
 
 
 async def test_a_machine_elsewhere_is_no_fault(tmp_path: Path) -> None:
@@ -214,7 +214,7 @@ async def test_a_machine_elsewhere_is_no_fault(tmp_path: Path) -> None:
     async with beside(cloud_of(Device(DEVICE, timezone="Pacific/Auckland")), tmp_path) as here:
         zone = check(await examined(here), "zone")
     assert zone.mark is Mark.OK
-    assert "this machine is in Europe/Dublin" in zone.says
+    assert "this machine is in Europe/Dublin" in zone.text
 
 
 async def test_swapped_clamps_are_told_without_a_number(tmp_path: Path) -> None:
@@ -227,9 +227,9 @@ async def test_swapped_clamps_are_told_without_a_number(tmp_path: Path) -> None:
     assert check(first, "clamps").mark is Mark.SKIP
     clamps = check(found, "clamps")
     assert clamps.mark is Mark.WARN
-    assert "look swapped" in clamps.says
+    assert "look swapped" in clamps.text
     assert "Swap grid_channel and solar_channel" in clamps.cure
-    assert not any(char.isdigit() for char in clamps.says)
+    assert not any(char.isdigit() for char in clamps.text)
 
 
 async def test_a_meter_without_solar_has_no_solar_to_doubt(tmp_path: Path) -> None:
@@ -250,7 +250,7 @@ async def test_another_program_on_the_account_is_told(tmp_path: Path) -> None:
         found = await examined(here)
         assert here.cloud.counts.total.requests == 3
     assert check(found, "pace").mark is Mark.WARN
-    assert "another program" in check(found, "pace").says
+    assert "another program" in check(found, "pace").text
     assert check(found, "key").mark is Mark.OK
 
 
@@ -263,7 +263,7 @@ async def test_a_zone_that_this_machine_does_not_know_is_named_with_its_cure(tmp
             async with beside(cloud_of(device), tmp_path / str(mark), meters=meters) as here:
                 found = await examined(here)
         zone = check(found, "zone")
-        assert (zone.mark, "Europe/Kiev" in zone.says) == (mark, True)
+        assert (zone.mark, "Europe/Kiev" in zone.text) == (mark, True)
         assert "tzdata-legacy" in zone.cure
         assert check(found, "kind").mark is (Mark.SKIP if mark is Mark.FAIL else Mark.OK)
 
@@ -278,13 +278,13 @@ async def test_stored_days_of_a_zone_that_is_not_known_here_are_told(tmp_path: P
         with zone_data(tmp_path / "zones", "Europe/Dublin"):
             found = await diagnose(here.settings(), FINE, here.clock, {"TZ": "UTC"}, has_keys=False)
             assert check(found, "zone").mark is Mark.FAIL
-            assert "Europe/Kyiv" in check(found, "zone").says
+            assert "Europe/Kyiv" in check(found, "zone").text
         write_status(status_file(here.archive, {}), status)
         lock = FolderLock(here.folder() / ".collector" / "lock")
         found = await diagnose(here.settings(), FINE, here.clock, {"TZ": "UTC"}, has_keys=False)
         lock.release()
     zone = check(found, "zone")
-    assert (zone.mark, "Europe/Kiev is unknown" in zone.says) == (Mark.FAIL, True)
+    assert (zone.mark, "Europe/Kiev is unknown" in zone.text) == (Mark.FAIL, True)
 
 
 async def test_rules_that_an_answer_contradicts_are_told_with_their_cure(tmp_path: Path) -> None:
@@ -298,12 +298,12 @@ async def test_rules_that_an_answer_contradicts_are_told_with_their_cure(tmp_pat
         async with world(cloud_of(device), archive, start) as here:
             found = await examined(here)
             assert check(found, "zone").mark is Mark.FAIL
-            assert "America/Chicago" in check(found, "zone").says
+            assert "America/Chicago" in check(found, "zone").text
             assert "tzdata" in check(found, "zone").cure
             assert check(found, "kind").mark is Mark.SKIP
             await here.backfill(2)
             found = await diagnose(here.settings(), FINE, here.clock, {"TZ": "UTC"}, has_keys=False)
-            assert "daylight saving skips" in check(found, "zone").says
+            assert "daylight saving skips" in check(found, "zone").text
             data.put("America/Chicago", rules="Etc/GMT+6")
             data.restart()
             found = await diagnose(here.settings(), FINE, here.clock, {"TZ": "UTC"}, has_keys=False)
@@ -318,7 +318,7 @@ async def test_rules_of_more_than_two_years_are_a_warning(release: str, mark: Ma
         async with beside(cloud_of(), tmp_path) as here:
             zone = check(await examined(here), "zone")
     assert zone.mark is mark
-    assert (release in zone.says) is (mark is Mark.WARN)
+    assert (release in zone.text) is (mark is Mark.WARN)
     assert "apt" in zone.cure or mark is Mark.OK
 
 
@@ -343,7 +343,7 @@ async def test_a_clock_that_is_off_is_told_with_its_seconds(off: timedelta, tmp_
         found = await examined(here, lambda: here.clock() + off)
     clock = check(found, "clock")
     assert clock.mark is Mark.FAIL
-    assert f"{abs(off.total_seconds()):.0f} s {'ahead of' if off > timedelta(0) else 'behind'}" in clock.says
+    assert f"{abs(off.total_seconds()):.0f} s {'ahead of' if off > timedelta(0) else 'behind'}" in clock.text
     assert "timedatectl" in clock.cure
 
 
@@ -354,7 +354,7 @@ async def test_a_page_of_somebody_else_tells_no_time(tmp_path: Path) -> None:
         found = await examined(here)
         assert here.cloud.counts.total.requests == 1
     assert check(found, "host").mark is Mark.FAIL
-    assert "captive portal" in check(found, "host").says
+    assert "captive portal" in check(found, "host").text
     assert check(found, "clock").mark is Mark.SKIP
 
 
@@ -388,13 +388,13 @@ async def test_a_service_whose_only_archive_is_refused_was_said_not_to_run(tmp_p
         seen = status_of(service.world.settings(), service.world.clock(), {})
         status = read_status(tmp_path, {})
     of_service = check(found, "service")
-    assert (of_service.mark, "The service is running" in of_service.says) == (Mark.FAIL, True)
+    assert (of_service.mark, "The service is running" in of_service.text) == (Mark.FAIL, True)
     assert "systemctl start" not in of_service.cure
     archive = check(found, "archive", "house")
     assert archive.mark is Mark.FAIL
-    assert "not what the cloud has" in archive.says
+    assert "not what the cloud has" in archive.text
     assert status is not None
-    assert f"{archive.says} {archive.cure}" == f"{status.meters['house'].reason}."
+    assert f"{archive.text} {archive.cure}" == f"{status.meters['house'].reason}."
     assert health_of(status)[1]["meters"]["house"]["reason"] == seen.meters["house"].reason
     assert seen.meters["house"].reason == status.meters["house"].reason
     assert seen.is_running
@@ -409,7 +409,7 @@ async def test_one_refused_archive_of_two_was_laid_on_another_configuration(tmp_
         found = await examined(service.world)
     of_service = check(found, "service")
     assert of_service.mark is Mark.FAIL
-    assert f"house: {tmp_path / 'house'} contains the history of" in of_service.says
+    assert f"house: {tmp_path / 'house'} contains the history of" in of_service.text
     assert "reload" not in of_service.cure
     assert [each.of for each in found.checks if each.name == "archive"] == ["", "house"]
     assert check(found, "archive", "house").mark is Mark.FAIL
@@ -425,7 +425,7 @@ async def test_a_disk_that_is_gone_was_no_reason_of_a_service_that_does_not_run(
         found = await examined(service.world)
     assert check(found, "service").mark is Mark.FAIL
     of_house = check(found, "archive", "house")
-    assert (of_house.mark, of_house.says[-12:]) == (Mark.FAIL, "not mounted.")
+    assert (of_house.mark, of_house.text[-12:]) == (Mark.FAIL, "not mounted.")
     assert of_house.cure.startswith("Mount it")
 
 
@@ -434,7 +434,7 @@ async def test_a_service_that_was_killed_is_not_said_to_run(tmp_path: Path) -> N
     async with beside(cloud_of(), tmp_path) as here:
         write_status(status_file(here.archive, {}), a_status(next_run_at=NOW - 601))
         of_service = check(await examined(here), "service")
-    assert (of_service.mark, "its last status is 5 min old" in of_service.says) == (Mark.WARN, True)
+    assert (of_service.mark, "its last status is 5 min old" in of_service.text) == (Mark.WARN, True)
 
 
 async def test_day_files_without_a_mark_were_called_an_archive_like_any(tmp_path: Path) -> None:
@@ -444,7 +444,7 @@ async def test_day_files_without_a_mark_were_called_an_archive_like_any(tmp_path
         shutil.rmtree(here.folder() / ".collector")
         archive = check(await examined(here), "archive", "house")
     assert archive.mark is Mark.WARN
-    assert "not compared with the cloud yet; backfill or the service does so first" in archive.says
+    assert "not compared with the cloud yet; backfill or the service does so first" in archive.text
     assert "--adopt" in archive.cure
 
 
@@ -455,7 +455,7 @@ async def test_a_foreign_mark_has_the_same_sentence_in_status(tmp_path: Path) ->
         archive = check(await examined(here), "archive", "house")
         seen = status_of(here.settings(), here.clock(), {}).meters["house"]
     assert archive.mark is Mark.FAIL
-    assert f"{archive.says} {archive.cure}" == f"{seen.reason}."
+    assert f"{archive.text} {archive.cure}" == f"{seen.reason}."
 
 
 @pytest.mark.parametrize("what", ["mark", "folder"])
@@ -469,7 +469,7 @@ async def test_a_mark_that_cannot_be_read_was_passed_over(what: str, tmp_path: P
         found = await examined(here)
     archive = check(found, "archive", "house")
     assert archive.mark is Mark.FAIL
-    assert "archive.json cannot be read: Too many levels" in archive.says
+    assert "archive.json cannot be read: Too many levels" in archive.text
     assert "move it away" in archive.cure or "moved away" in archive.cure
     assert check(found, "service").mark is Mark.WARN
 
@@ -484,7 +484,7 @@ async def test_a_disk_that_is_not_mounted_was_an_archive_that_can_be_written(
         monkeypatch.setattr(diagnosis, "remembered_for_others", lambda archive, environ: remembered)
         archive = check(await examined(here), "archive", "house")
         assert archive.mark is Mark.FAIL
-        assert "perhaps its disk is not mounted" in archive.says
+        assert "perhaps its disk is not mounted" in archive.text
         mark_as(here.folder(), DEVICE)
         assert {each.of for each in (await examined(here)).checks if each.name == "archive"} == {""}
 
@@ -495,7 +495,7 @@ async def test_beside_an_idle_service_the_cloud_is_asked(tmp_path: Path) -> None
         found = await examined(here)
         assert here.cloud.counts.total.requests == 2
     assert marks(found) == dict.fromkeys(NAMES, "ok")
-    assert "30 requests and 0 rate-limit pauses today" in check(found, "pace").says
+    assert "30 requests and 0 rate-limit pauses today" in check(found, "pace").text
 
 
 @pytest.mark.parametrize(
@@ -511,7 +511,7 @@ async def test_beside_a_service_at_work_nobody_asks_and_its_word_counts(
         found = await examined(here)
         assert here.cloud.counts.total.requests == 0
     assert marks(found) == dict.fromkeys(NAMES, "ok")
-    assert "last successful request of the service: 10 min ago" in check(found, "key").says
+    assert "last successful request of the service: 10 min ago" in check(found, "key").text
 
 
 async def test_a_service_that_had_no_hour_yet_proves_no_kind(tmp_path: Path) -> None:
@@ -533,7 +533,7 @@ async def test_beside_a_collector_that_says_nothing_nobody_asks(
         found = await examined(here)
         assert here.cloud.counts.total.requests == 0
     assert check(found, "host").mark is Mark.SKIP
-    assert "a collector is working" in check(found, "host").says
+    assert "a collector is working" in check(found, "host").text
     assert check(found, "service").mark is Mark.OK
 
 
@@ -542,7 +542,7 @@ async def test_a_service_that_begins_its_round_meanwhile_is_not_disturbed(tmp_pa
     async with with_service(tmp_path, a_status(next_run_at=NOW + 46)) as here:
         found = await examined(here)
         assert here.cloud.counts.total.requests == 1
-    assert "next run" in check(found, "device").says
+    assert "next run" in check(found, "device").text
 
 
 @pytest.mark.parametrize(
@@ -558,7 +558,7 @@ async def test_a_services_trouble_is_told_where_it_belongs(event: str, name: str
         assert here.cloud.counts.total.requests == 0
     assert check(found, name).mark is Mark.FAIL
     assert check(found, "service").mark is Mark.WARN
-    assert "it is waiting: home: for some reason" in check(found, "service").says
+    assert "it is waiting: home: for some reason" in check(found, "service").text
 
 
 @pytest.mark.parametrize(("event", "name"), [("device.unknown", "device"), ("answer.rejected", "kind")])
@@ -586,12 +586,12 @@ async def test_a_service_that_does_not_collect_fails(tmp_path: Path) -> None:
     async with with_service(tmp_path, sick) as here:
         service = check(await examined(here), "service")
     assert service.mark is Mark.FAIL
-    assert "broken, newest hour 2 days old. house: nothing was collected" in service.says
+    assert "broken, newest hour 2 days old. house: nothing was collected" in service.text
     shutil.rmtree(tmp_path / "archive")
     async with with_service(tmp_path, a_status(next_run_at=NOW - 3600)) as here:
         service = check(await examined(here), "service")
     assert service.mark is Mark.FAIL
-    assert "missed its scheduled run" in service.says
+    assert "missed its scheduled run" in service.text
 
 
 async def test_many_rejections_of_the_services_own_are_told(tmp_path: Path) -> None:
@@ -600,7 +600,7 @@ async def test_many_rejections_of_the_services_own_are_told(tmp_path: Path) -> N
     async with with_service(tmp_path, a_status(jobs=1, accounts=busy)) as here:
         pace = check(await examined(here), "pace")
     assert pace.mark is Mark.WARN
-    assert "60 times in 400 requests" in pace.says
+    assert "60 times in 400 requests" in pace.text
 
 
 async def test_an_account_that_was_always_rejected_was_called_the_services_own(tmp_path: Path) -> None:
@@ -619,7 +619,7 @@ async def test_a_service_on_a_part_of_the_meters_is_told(tmp_path: Path) -> None
     async with with_service(tmp_path, a_status(), meters=meters) as here:
         service = check(await examined(here), "service")
     assert service.mark is Mark.WARN
-    assert "not on barn" in service.says
+    assert "not on barn" in service.text
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -640,7 +640,7 @@ async def test_no_failure_shows_the_key_in_checks_or_bundle(
         (quarantine / f"2026-01-01.jsonl.{'0c1f' * 6}").touch()
         (here.folder() / ".collector" / "ledger.jsonl").write_text(f'{{"reason": "{AWKWARD}"}}\n')
         environ = {"TZ": "UTC", "SHELLY_COLLECTOR_AUTH_KEY": AWKWARD}
-        leaky = FINE._replace(says=f"It says auth_key={AWKWARD}.")
+        leaky = FINE._replace(text=f"It says auth_key={AWKWARD}.")
         found = await diagnose(settings, leaky, here.clock, environ, has_keys=True)
         report = bundle(settings, found, here.clock(), environ)
         assert here.cloud.counts.total.requests <= MOST_REQUESTS

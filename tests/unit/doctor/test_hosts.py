@@ -19,7 +19,8 @@ from collector.cloud.client import CloudClient, look_up, open_session
 from collector.cloud.meters import Account, Meter
 from collector.cloud.pacing import Pacer, Pacing
 from collector.cloud.retrying import RetryPolicy
-from collector.doctor.checks import HOST_CURE, Check, Mark, account_checks
+from collector.doctor import checks
+from collector.doctor.checks import HOST_CURE, Check, Mark
 from collector.doctor.probe import AccountResult
 from collector.errors import Unavailable
 from collector.status import AccountStatus, Failure, MeterStatus, State
@@ -87,7 +88,7 @@ async def refused(
 
 def host_check(trouble: Unavailable | None = None, **heard: Any) -> Check:
     """What `doctor` says of the host after that."""
-    return next(account_checks(AccountResult(_ACCOUNT, [], trouble, **heard), None))
+    return checks.host_check(AccountResult(_ACCOUNT, [], trouble, **heard))
 
 
 @pytest.mark.real_time
@@ -114,7 +115,7 @@ async def test_a_certificate_is_refused_with_its_true_cause_and_cure(
     assert reason in error.reason
     found = host_check(error)
     assert found.mark is Mark.FAIL
-    assert error.reason in found.says
+    assert error.reason in found.text
     assert cure in found.cure
     assert (_CLOCK in error.reason + found.cure) is (cure == _CLOCK)
     assert "ca-certificates" not in error.reason + found.cure or wrong in ("issuer", "inspected")
@@ -167,7 +168,7 @@ async def test_where_only_a_proxy_leads_out_doctor_says_that_none_is_used(
     assert "proxy" not in plain.value.reason
     found = host_check(caught.value)
     assert found.mark is Mark.FAIL
-    assert "the environment names a proxy, which is not used" in found.says
+    assert "the environment names a proxy, which is not used" in found.text
     assert "reach the host's port 443 directly" in found.cure
     assert "hunter2" not in repr(found)
 
@@ -195,7 +196,7 @@ async def test_doctor_finds_that_a_family_of_addresses_leads_nowhere(
             resolving(monkeypatch, AS_IPV6, "127.0.0.1")
             found = await examined(here)
     assert check(found, "host").mark is Mark.WARN
-    assert "but not over IPv6, or too slowly: no answer" in check(found, "host").says
+    assert "but not over IPv6, or too slowly: no answer" in check(found, "host").text
     assert check(found, "key").mark is Mark.OK
 
 
@@ -203,6 +204,6 @@ def test_a_family_of_addresses_that_leads_nowhere_is_a_warning() -> None:
     """It works; somebody should know all the same."""
     found = host_check(answered=True, unreached={"IPv6": "no answer"})
     assert found.mark is Mark.WARN
-    assert found.says == "cloud.example resolves, and answers, but not over IPv6, or too slowly: no answer."
+    assert found.text == "cloud.example resolves, and answers, but not over IPv6, or too slowly: no answer."
     assert "Repair IPv6" in found.cure
     assert host_check(answered=True).mark is Mark.OK

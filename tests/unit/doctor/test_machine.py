@@ -60,7 +60,7 @@ def test_an_archive_that_is_fine_is_left_as_it_was(folder: Path, tmp_path: Path)
     before = sorted(tmp_path.rglob("*"))
     found = archive_check(folder.parent, [folder], mountinfo_of(tmp_path, "ext4"))
     assert found.mark is Mark.OK
-    assert "free on ext4" in found.says
+    assert "free on ext4" in found.text
     assert sorted(tmp_path.rglob("*")) == sorted([*before, tmp_path / "mountinfo"])
     assert archive_check(folder.parent, [], mountinfo_of(tmp_path, "ext4")).mark is Mark.OK
 
@@ -91,7 +91,7 @@ def test_a_file_system_that_does_not_keep_its_word_is_told(
     """With the reason."""
     found = archive_check(folder.parent, [folder], mountinfo_of(tmp_path, kind, options))
     assert found.mark is mark
-    assert word in found.says
+    assert word in found.text
     assert found.cure
 
 
@@ -102,7 +102,7 @@ def test_a_file_system_that_cannot_make_names_durable_is_told(
     monkeypatch.setattr(os, "fsync", folders_refused(errno.EINVAL))
     found = archive_check(folder.parent, [folder], mountinfo_of(tmp_path, "newfs"))
     assert found.mark is Mark.WARN
-    assert "power cut" in found.says
+    assert "power cut" in found.text
 
 
 def test_a_file_system_without_locks_is_told(
@@ -113,7 +113,7 @@ def test_a_file_system_without_locks_is_told(
     with Calls(folder, refused).wrapped() as calls, calls.watched():
         found = archive_check(folder.parent, [folder], mountinfo_of(tmp_path, "newfs"))
     assert found.mark is Mark.WARN
-    assert "two collectors" in found.says
+    assert "two collectors" in found.text
 
 
 @by_root
@@ -140,7 +140,7 @@ def test_a_disk_that_fills_up_is_told_in_time(
             except OSError:
                 assert word == "No space left"
         found = archive_check(disk / "archive", [])
-        assert (found.mark, word in found.says) == (mark, True), found
+        assert (found.mark, word in found.text) == (mark, True), found
         assert list((disk / "archive").iterdir()) == []
 
 
@@ -152,7 +152,7 @@ def test_a_read_only_archive_fails(tmp_path: Path) -> None:
         subprocess.run(["mount", "-o", "remount,ro", str(disk)], check=True)
         found = archive_check(disk / "archive", [])
         assert found.mark is Mark.FAIL
-        assert "read-only" in found.says
+        assert "read-only" in found.text
         subprocess.run(["mount", "-o", "remount,rw", str(disk)], check=True)
 
 
@@ -193,7 +193,7 @@ def test_an_archive_that_its_owner_may_not_write_fails(folder: Path) -> None:
     found = archive_check(folder.parent, [folder])
     own.chmod(0o750)
     assert found.mark is Mark.FAIL
-    assert "Permission denied" in found.says
+    assert "Permission denied" in found.text
 
 
 @pytest.mark.parametrize(
@@ -212,7 +212,7 @@ def test_the_clock_is_judged_by_the_services_own_rule(
     """And a time service that has set it settles the matter."""
     monkeypatch.setattr(collector, "SYNCHRONIZED", tmp_path / "synchronized")
     found = clock_check(NOW, NOW.date(), offset_s, None)
-    assert (found.mark, word in found.says) == (mark, True), found
+    assert (found.mark, word in found.text) == (mark, True), found
     (tmp_path / "synchronized").touch()
     assert clock_check(NOW, NOW.date(), offset_s, None).mark is Mark.OK
 
@@ -225,7 +225,7 @@ def test_a_clock_before_the_newest_stored_day_is_wrong(
     newest = NOW.date().replace(day=21)
     found = clock_check(NOW, NOW.date(), None, newest)
     assert found.mark is Mark.FAIL
-    assert "2026-06-21 is stored already" in found.says
+    assert "2026-06-21 is stored already" in found.text
     assert clock_check(NOW, NOW.date(), None, NOW.date()).mark is Mark.OK
 
 
