@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import date
@@ -80,12 +82,13 @@ class MeterReport:
         return self.inspection.quarantined + list(self.actions.values()).count(Action.QUARANTINED)
 
 
-def as_dict(reports: list[MeterReport]) -> dict[str, Any]:
+def as_json(reports: list[MeterReport]) -> str:
     """For `--json`; docs/json-output.md has what each key means."""
-    return {
+    content = {
         "meters": [_meter_as_dict(report) for report in reports],
         "findings": sum(len(report.inspection.findings) for report in reports),
     }
+    return json.dumps(content, default=str)
 
 
 def as_lines(reports: list[MeterReport]) -> Iterator[str]:
@@ -94,14 +97,12 @@ def as_lines(reports: list[MeterReport]) -> Iterator[str]:
     yield f"{'meter':{width}}  {'days':>5}  findings"
     for report in reports:
         inspection = report.inspection
-        counts = ", ".join(f"{count} {code}" for code, count in sorted(inspection.counts.items()))
-        yield f"{report.meter:{width}}  {len(inspection.days):5}  {counts or 'none'}"
+        counts = Counter(finding.code for finding in inspection.findings)
+        codes = ", ".join(f"{count} {code}" for code, count in sorted(counts.items()))
+        yield f"{report.meter:{width}}  {len(inspection.days):5}  {codes or 'none'}"
         if inspection.unknown_zone is not None:
-            how = (
-                "checks that need it were left out"
-                if inspection.zone is None
-                else "the configured one is used"
-            )
+            is_left_out = inspection.zone is None
+            how = "checks that need it were left out" if is_left_out else "the configured one is used"
             yield f"{report.meter}: its time zone {inspection.unknown_zone} is unknown to this machine; {how}"
             yield f"  {CURES['zone.unknown']}"
     for report in reports:
@@ -117,24 +118,19 @@ def as_lines(reports: list[MeterReport]) -> Iterator[str]:
 
 
 def _meter_as_dict(report: MeterReport) -> dict[str, Any]:
-    zone = report.inspection.zone
+    """Dates, folders, zones and errors become text when it is written."""
+    actions, compared = report.actions, report.comparison
     return {
         "meter": report.meter,
-        "folder": str(report.folder),
-        "zone": None if zone is None else zone.key,
+        "folder": report.folder,
+        "zone": report.inspection.zone,
         "days": len(report.inspection.days),
         "quarantined": report.quarantined,
         "findings": [
-            {
-                "day": None if finding.day is None else finding.day.isoformat(),
-                "code": finding.code,
-                "line": finding.line,
-                "text": finding.text,
-                "action": None if finding.day is None else report.actions.get(finding.day),
-            }
-            for finding in report.inspection.findings
+            {**each._asdict(), "action": None if each.day is None else actions.get(each.day)}
+            for each in report.inspection.findings
         ],
-        "cloud": None if report.comparison is None else _comparison_as_dict(report.comparison),
+        "cloud": None if compared is None else _comparison_as_dict(compared),
     }
 
 
@@ -144,7 +140,7 @@ def _comparison_as_dict(comparison: Comparison) -> dict[str, Any]:
         "requests": comparison.requests,
         "differences": [
             {
-                "day": day.isoformat(),
+                "day": day,
                 "column": each.column,
                 "stored_kwh": float(each.stored_kwh),
                 "cloud_kwh": float(each.cloud_kwh),
@@ -152,13 +148,10 @@ def _comparison_as_dict(comparison: Comparison) -> dict[str, Any]:
             for day, found in comparison.different.items()
             for each in found
         ],
-        "uncertain": [day.isoformat() for day in comparison.uncertain],
-        "unanswered": [
-            {"first": each.first.isoformat(), "last": each.last.isoformat(), "reason": each.reason}
-            for each in comparison.unanswered
-        ],
+        "uncertain": comparison.uncertain,
+        "unanswered": [each._asdict() for each in comparison.unanswered],
         "distrusted": comparison.distrusted or None,
-        "gave_up": None if comparison.gave_up is None else str(comparison.gave_up),
+        "gave_up": comparison.gave_up,
     }
 
 
@@ -200,24 +193,23 @@ def _summary(reports: list[MeterReport]) -> str:
     found = sum(len(report.inspection.findings) for report in reports)
     days_with_findings = sum(len(report.inspection.by_day) for report in reports)
     if not days and not found:
-        folders = ", ".join(report.meter for report in reports)
-        return f"no day files found in {folders}."
+        return f"no day files found in {', '.join(report.meter for report in reports)}."
+    compared = [report.comparison for report in reports if report.comparison is not None]
     text = f"{days} days checked: "
-    beside = [report.comparison for report in reports if report.comparison is not None]
     if found:
         text += f"{found} findings, in {days_with_findings} days."
     else:
-        text += "no problems in the files." if beside else "no problems found."
+        text += "no problems in the files." if compared else "no problems found."
     if days_with_findings and not any(report.actions for report in reports):
         text += " --fix moves these files to the quarantine, so that their days are fetched again."
-    return text + (_cloud_summary(beside) if beside else "")
+    return text + (_cloud_summary(compared) if compared else "")
 
 
-def _cloud_summary(beside: list[Comparison]) -> str:
-    compared = sum(each.days for each in beside)
-    different = sum(len(each.different) for each in beside)
-    requests = sum(each.requests for each in beside)
-    is_partly = any(each.gave_up is not None or each.unanswered for each in beside)
+def _cloud_summary(comparisons: list[Comparison]) -> str:
+    compared = sum(each.days for each in comparisons)
+    different = sum(len(each.different) for each in comparisons)
+    requests = sum(each.requests for each in comparisons)
+    is_partly = any(each.gave_up is not None or each.unanswered for each in comparisons)
     if is_partly and not compared:
         return f" The comparison with the cloud FAILED: no day was compared, in {requests} requests."
     rest = " The comparison is INCOMPLETE: other days could not be compared." if is_partly else ""

@@ -18,9 +18,8 @@ from collector.archive.ledger import Ledger
 from collector.energy.history import Outcome, first_day
 from collector.errors import ArchiveLocked, KeyRefused, Unavailable
 from collector.simulator import Device, Hole, Revision
-from collector.verify.cloud import verified
 from collector.verify.files import inspect
-from collector.verify.repair import repair
+from collector.verify.repair import repair, verified
 from collector.verify.report import Action, MeterReport
 from tests.support.archives import compared, flip, write_files
 from tests.support.faulty_cloud import Fault

@@ -18,8 +18,8 @@ from collector.cli import status, status_text
 from collector.energy.days import zone_named
 from collector.energy.history import DayState
 from collector.simulator import Device
-from collector.verify.cloud import verified
 from collector.verify.files import inspect
+from collector.verify.repair import verified
 from collector.verify.report import MeterReport, as_lines
 from tests.support.archives import compared, everything_in
 from tests.support.faulty_cloud import Fault
