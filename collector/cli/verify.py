@@ -118,24 +118,22 @@ def _from_files(
     refusal: ArchiveRefused | None,
 ) -> MeterReport:
     from collector.energy.days import system_timezone, wall_clock
-    from collector.verify.files import Finding, Inspection, inspect
-    from collector.verify.report import MeterReport
+    from collector.verify.files import inspect
+    from collector.verify.report import Finding, MeterReport
 
     folder, of_folder = settings.folder_of(meter), options.odir is not None
-    name = str(folder) if of_folder else meter.name
     if refusal is not None:
-        inspection = Inspection(findings=(Finding(None, "archive", None, str(refusal)),))
+        report = MeterReport(folder, findings=(Finding(None, "archive", None, str(refusal)),))
     elif not folder.exists():
-        inspection = Inspection()
+        report = MeterReport(folder)
     elif not options.fix:
-        inspection = inspect(folder, meter.timezone, wall_clock())
+        report = inspect(folder, meter.timezone, wall_clock())
     else:
         from collector.verify.repair import repair
 
         zone, now = system_timezone(os.environ), wall_clock()
         report = repair(settings, meter, zone, now, remembered=remembered, of_folder=of_folder)
-        return replace(report, meter=name)
-    return MeterReport(name, folder, inspection)
+    return replace(report, meter=str(folder) if of_folder else meter.name)
 
 
 def _with_cloud(settings: Settings, options: argparse.Namespace, remembered: Remembered) -> list[MeterReport]:

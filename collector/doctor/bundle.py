@@ -36,17 +36,12 @@ _ID_SHOWN = 4
 def bundle(settings: Settings, found: Diagnosis, now: datetime, environ: Mapping[str, str]) -> str:
     """The whole report. `environ` is only searched for a key, which is left out."""
     status = found.lock.last_status
+    last_status = "nothing" if status is None else json.dumps(to_json(status), indent=1)
     sections = [
-        ("Versions", versions()),
-        (
-            "Checks",
-            [f"{each.mark.value}  {f'{each.name} {each.of}'.rstrip()}: {each.text}" for each in found.checks],
-        ),
+        ("Versions", _versions()),
+        ("Checks", [f"{each.mark.value}  {each.subject}: {each.text}" for each in found.checks]),
         ("Configuration", masked(_without_addresses(settings)).splitlines()),
-        (
-            "Last status of the service",
-            json.dumps(to_json(status), indent=1).splitlines() if status else ["nothing"],
-        ),
+        ("Last status of the service", last_status.splitlines()),
         *((f"Archive of {meter.name}", _archive(settings, meter)) for meter in settings.meters),
     ]
     lines = [
@@ -56,23 +51,19 @@ def bundle(settings: Settings, found: Diagnosis, now: datetime, environ: Mapping
     ]
     for title, content in sections:
         lines += ["", f"== {title}", *content]
-    return redacted("\n".join(lines) + "\n", settings, environ)
+    return _redacted("\n".join(lines) + "\n", settings, environ)
 
 
-def redacted(text: str, settings: Settings, environ: Mapping[str, str]) -> str:
+def _redacted(text: str, settings: Settings, environ: Mapping[str, str]) -> str:
     """The text without secrets, and with short device ids."""
-    secrets = [*settings.secrets, environ.get("SHELLY_COLLECTOR_AUTH_KEY", "").strip()]
-    if settings.alarms.ping_url is not None:
-        secrets.append(settings.alarms.ping_url)
-    text = redactor(secrets)(text)
-    ids = {each for meter in settings.meters for each in (meter.id, meter.pv_id) if each}
-    for each in ids:
+    key = environ.get("SHELLY_COLLECTOR_AUTH_KEY", "").strip()
+    text = redactor([*settings.secrets, key, settings.alarms.ping_url or ""])(text)
+    for each in {device for meter in settings.meters for device, _ in meter.channels}:
         text = re.sub(re.escape(each), "…" + each[-_ID_SHOWN:], text, flags=re.IGNORECASE)
     return text
 
 
-def versions() -> Iterator[str]:
-    """The versions of the collector, Python, the packages and the system, and the unit's files."""
+def _versions() -> Iterator[str]:
     yield f"shelly-collector {__version__}"
     yield f"Python {platform.python_version()} ({platform.python_implementation()})"
     for name in _PACKAGES:

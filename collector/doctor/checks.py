@@ -44,6 +44,11 @@ class Check(NamedTuple):
     name: str = ""
     of: str = ""
 
+    @property
+    def subject(self) -> str:
+        """The name, and the account or meter."""
+        return f"{self.name} {self.of}".rstrip()
+
 
 NAMES = {
     "configuration": "the file can be read and has no errors, and there is a key",

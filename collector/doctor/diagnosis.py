@@ -78,7 +78,7 @@ async def diagnose(
     now = clock()
     today, seconds = date_in(machine_zone, now), now.timestamp()
     lock = service_lock(settings.archive, folders, environ, seconds)
-    if not lock.held and (kept_out := obstacle(settings.source, settings.archive)):
+    if not lock.is_held and (kept_out := obstacle(settings.source, settings.archive)):
         archive = fail(kept_out.says, kept_out.cure)
     else:
         archive = archive_check(settings.archive, folders.values())
@@ -98,7 +98,8 @@ async def diagnose(
         result = results_by_name.get(each.account.name)
         found += _of_account(each.account, result, lock.status, busy, seconds)
         for place, meter in enumerate(each.meters):
-            refused = lock.refused(meter.name)
+            known = lock.status.meters.get(meter.name) if lock.status else None
+            refused = known.refused if known and not lock.locks.get(meter.name) else ""
             found += named(meter.name, archive=mark_check(folders[meter.name], meter, refused, remembered))
             answer = result.meters[place] if result else None
             found += _of_meter(meter, answer, stored[meter.name], lock.status, busy, machine_zone, now)

@@ -88,11 +88,13 @@ def _archive_check(archive: Path, folders: Collection[Path], mountinfo: Path) ->
         return trouble
     if weakness := "; ".join(_weaknesses(archive, folders, mount)):
         return warn(f"{archive} can be written, but is on {kind}: {weakness}.", CURES["storage.weak"])
-    if found.st_uid == 0 and _is_user(_SERVICE_USER):
-        return warn(
-            f"{archive} belongs to root, so the service's user {_SERVICE_USER} cannot write to it.",
-            f"chown -R {_SERVICE_USER}: {archive}",
-        )
+    if found.st_uid == 0:
+        with suppress(KeyError):  # there is no such user
+            pwd.getpwnam(_SERVICE_USER)
+            return warn(
+                f"{archive} belongs to root, so the service's user {_SERVICE_USER} cannot write to it.",
+                f"chown -R {_SERVICE_USER}: {archive}",
+            )
     return ok(f"{archive} can be written; {_free(os.statvfs(archive))} free on {kind}.")
 
 
@@ -170,14 +172,6 @@ def _user(uid: int) -> str:
         return f"user {uid}"
 
 
-def _is_user(name: str) -> bool:
-    try:
-        pwd.getpwnam(name)
-    except KeyError:
-        return False
-    return True
-
-
 def mark_check(folder: Path, meter: Meter, refused: str, remembered: Remembered) -> Check | None:
     """Whether the folder is this meter's, by its mark; `None` if it is, or if the folder is new.
 
@@ -187,7 +181,7 @@ def mark_check(folder: Path, meter: Meter, refused: str, remembered: Remembered)
         mark = mark_for(folder, meter.identity)
         is_unmarked = mark is None and folder.exists() and bool(day_files(folder))
     except ArchiveRefused as refusal:
-        return _refused(refusal)
+        return fail(_sentence(refusal.reason), _sentence(refusal.cure))
     except OSError as error:
         if isinstance(error, PermissionError) and not os.access(folder, os.W_OK):
             return None  # this user cannot read the whole archive, which has its own check
@@ -206,12 +200,9 @@ def mark_check(folder: Path, meter: Meter, refused: str, remembered: Remembered)
             "No action needed if they are this meter's. If backfill or the service refuses them: "
             + CURES["archive.refused"],
         )
-    empty = missing(folder, remembered)
-    return None if empty is None else _refused(empty)
-
-
-def _refused(refusal: ArchiveRefused) -> Check:
-    return fail(_sentence(refusal.reason), _sentence(refusal.cure))
+    if (empty := missing(folder, remembered)) is not None:
+        return fail(_sentence(empty.reason), _sentence(empty.cure))
+    return None
 
 
 def _sentence(text: str) -> str:
@@ -256,31 +247,28 @@ IDLE_S = 45  # no run may be due so soon: a request that starts now must have en
 
 @dataclass(frozen=True, slots=True)
 class ServiceLock:
-    """Which meters' folders a collector has locked (`held`) or not (`free`), and the service's last status.
+    """Whether a collector has locked each meter's folder, and the service's last status.
 
-    `unreadable`: folders whose lock this user cannot read. `status` is `last_status` if that service is still
-    running.
+    A lock that this user cannot read is `None`. `status` is `last_status` if that service is still running.
     """
 
-    held: tuple[str, ...]
-    free: tuple[str, ...]
-    unreadable: tuple[str, ...]
+    locks: Mapping[str, bool | None]
     status: Status | None
     last_status: Status | None
 
-    def refused(self, meter: str) -> str:
-        """Why the running service must not use that meter's archive, by its status; empty if it may."""
-        if self.status is None or meter in self.held or meter not in self.status.meters:
-            return ""
-        return self.status.meters[meter].refused
+    @property
+    def is_held(self) -> bool:
+        """Whether a collector has locked any of the folders."""
+        return any(self.locks.values())
 
     def busy_reason(self, now: float) -> str:
         """Why no other process may send requests at `now`, epoch seconds; empty if one may."""
         status = self.status
-        if status is None and self.held:
+        if status is None and self.is_held:
             return "a collector is working on the archive"
         if status is None:
-            return "this user cannot read whether the service is busy" if self.unreadable else ""
+            is_unknown = None in self.locks.values()
+            return "this user cannot read whether the service is busy" if is_unknown else ""
         if status.jobs or any(account.trouble for account in status.accounts.values()):
             return "the service is busy"
         if status.next_run_at is None or status.next_run_at - now < IDLE_S:
@@ -293,26 +281,24 @@ def service_lock(
 ) -> ServiceLock:
     """The locks and the status at `now`, epoch seconds; changes nothing. `folders`: the meters', by name."""
     status = read_status(archive, environ)
-    held: list[str] = []
-    free: list[str] = []
-    unreadable: list[str] = []
+    locks: dict[str, bool | None] = {}
     for name, folder in folders.items():
         try:
-            (held if is_in_use(folder, status) else free).append(name)
+            locks[name] = is_in_use(folder, status)
         except PermissionError:
-            unreadable.append(name)
+            locks[name] = None
         except OSError:  # no process can lock it; the archive's check has the reason
-            free.append(name)
-    runs = status is not None and is_running(status, now, holds=bool(held))
-    return ServiceLock(tuple(held), tuple(free), tuple(unreadable), status if runs else None, status)
+            locks[name] = False
+    runs = status is not None and is_running(status, now, holds=any(locks.values()))
+    return ServiceLock(locks, status if runs else None, status)
 
 
 def service_check(lock: ServiceLock, now: float) -> Check:
     """Whether the service runs and collects, at `now` in epoch seconds."""
     status = lock.status
-    if status is None and lock.held:
+    if status is None and lock.is_held:
         return ok("A collector has locked the archive: a service that is starting, or a backfill.")
-    if status is None and lock.unreadable:
+    if status is None and None in lock.locks.values():
         return skip("This user cannot read the archive.", _SUDO)
     if status is None:
         last = lock.last_status
@@ -322,7 +308,8 @@ def service_check(lock: ServiceLock, now: float) -> Check:
             "To start it: `systemctl start shelly-collector` as root, or `shelly-collector run` in a "
             "terminal.",
         )
-    if unknown := [name for name in lock.free if name not in status.meters]:
+    free = (name for name, is_locked in lock.locks.items() if is_locked is False)
+    if unknown := [name for name in free if name not in status.meters]:
         return warn(
             f"The service is running (process {status.pid}), but not on {', '.join(unknown)}: it was "
             "started with another configuration.",

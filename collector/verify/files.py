@@ -6,13 +6,13 @@ import json
 import stat
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 from hashlib import sha256
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 from zoneinfo import ZoneInfo
 
 from collector.archive.checksums import FILE_NAME, Checksums, Recorded
@@ -37,8 +37,9 @@ from collector.archive.folder import (
 )
 from collector.archive.ledger import Ledger
 from collector.energy.days import known_zone, local_day
-from collector.energy.totals import DaySums, decimals_of, sums_of
+from collector.energy.totals import decimals_of, sums_of
 from collector.errors import DamagedFile
+from collector.verify.report import CheckedDay, Finding, Hour, MeterReport
 
 _HOUR = timedelta(hours=1)
 
@@ -63,33 +64,6 @@ CODES = {
     "checksums": "the list of checksums has lines that cannot be read; the next start rebuilds it",
 }
 """The findings by code. The codes are stable: scripts rely on them."""
-
-
-class Finding(NamedTuple):
-    """One thing that is wrong: a code, the file's line if there is one, a text.
-
-    `day` is `None` if it is not about a day's file.
-    """
-
-    day: date | None
-    code: str
-    line: int | None
-    text: str
-
-
-Hour = tuple[int, datetime]
-"""An hour of a file: epoch seconds, and its `datetime` as if it were UTC."""
-
-
-@dataclass(frozen=True, slots=True)
-class CheckedDay:
-    """The findings of one file; if it could be read, also its sums, and its first and last hour."""
-
-    day: date
-    findings: tuple[Finding, ...]
-    complete: bool = False
-    sums: DaySums | None = None
-    edges: tuple[Hour, Hour] | None = None
 
 
 def _unreadable(day: date, damage: DamagedFile) -> CheckedDay:
@@ -269,31 +243,7 @@ _KINDS = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Inspection:
-    """The findings of a meter's folder, newest first. `zone` is `None` if it is not known.
-
-    `days` are those with a file. `quarantined`: the number of files in the quarantine. `unknown_zone` is the
-    recorded name of a zone that this machine does not know; no finding, because the files may be right.
-    """
-
-    zone: ZoneInfo | None = None
-    days: Mapping[date, CheckedDay] = field(default_factory=dict)
-    findings: tuple[Finding, ...] = ()
-    quarantined: int = 0
-    unknown_zone: str | None = None
-
-    @property
-    def by_day(self) -> Mapping[date, list[Finding]]:
-        """The findings of days, newest first."""
-        found: dict[date, list[Finding]] = {}
-        for finding in self.findings:
-            if finding.day is not None:
-                found.setdefault(finding.day, []).append(finding)
-        return found
-
-
-def inspect(folder: Path, zone_name: str | None, now: datetime) -> Inspection:
+def inspect(folder: Path, zone_name: str | None, now: datetime) -> MeterReport:
     """Checks each day file, its checksum and its neighbours. `zone_name` is used if none is recorded.
 
     Raises `ArchiveError` and `OSError` if the folder itself cannot be read.
@@ -319,7 +269,8 @@ def inspect(folder: Path, zone_name: str | None, now: datetime) -> Inspection:
     _check_neighbours(days)
     of_days = [*(finding for each in days.values() for finding in each.findings), *gone]
     of_days.sort(key=lambda finding: finding.day or date.min, reverse=True)
-    return Inspection(zone, days, (*of_days, *_strays(folder), *own), quarantined_in(folder), unknown)
+    findings = (*of_days, *_strays(folder), *own)
+    return MeterReport(folder, zone, days, findings, quarantined_in(folder), unknown)
 
 
 def _gone(folder: Path, checksums: Checksums) -> list[Finding]:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
+from dataclasses import replace
 from datetime import date, datetime, timedelta
+from itertools import groupby
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
@@ -34,8 +36,8 @@ from collector.errors import (
 )
 from collector.service.accounts import AccountAtWork, Pacers, assembled, open_archive
 from collector.settings import Settings
-from collector.verify.files import CheckedDay, Inspection, inspect
-from collector.verify.report import Action, Comparison, MeterReport, Unanswered
+from collector.verify.files import inspect
+from collector.verify.report import Action, CheckedDay, Comparison, MeterReport, Unanswered
 
 _DAY = timedelta(days=1)
 _NOT_THERE = ("gone", "older")  # codes of findings without a wrong file
@@ -61,10 +63,8 @@ def repair(
         archive = open_archive(settings, meter, held, identity, remembered)
         if not archive.claim():
             raise archive.refusal_of("day files of which it is not known yet whether they are")
-        inspection = inspect(archive.folder, meter.timezone, now)
-        today = date_in(inspection.zone or system_timezone, now)
-        actions = _move_aside(archive, meter, inspection, today)
-        return MeterReport(meter.name, archive.folder, inspection, actions)
+        report = replace(inspect(archive.folder, meter.timezone, now), meter=meter.name)
+        return _move_aside(archive, meter, report, date_in(report.zone or system_timezone, now))
 
 
 def _marked(folder: Path) -> Identity:
@@ -78,21 +78,24 @@ def _marked(folder: Path) -> Identity:
     return mark.identity
 
 
-def _move_aside(archive: Archive, meter: Meter, inspection: Inspection, today: date) -> dict[date, Action]:
+def _move_aside(archive: Archive, meter: Meter, report: MeterReport, today: date) -> MeterReport:
     """Moves files with findings to the quarantine; their days are requested again in the next run.
 
     A file whose day cannot be fetched again stays, unless nothing of it can be read. The checksum of a
     complete file that is gone is removed. Raises `OSError`.
     """
     first = first_day(today, None, latest(meter.since, archive.since))
-    actions = {}
-    for day, findings in inspection.by_day.items():
+    actions: dict[date, Action] = {}
+    for day, of_day in groupby(report.findings, key=lambda finding: finding.day):
+        if day is None:
+            continue
+        findings = list(of_day)
         reason = f"{findings[0].code}: {findings[0].text}"
         if all(finding.code in _NOT_THERE for finding in findings):
             archive.forget_complete(day)
             actions[day] = Action.FORGOTTEN
         elif (day < first or archive.is_kept(day)) and (
-            inspection.days[day].sums is not None or may_have_record(archive.folder / f"{day}.jsonl", day)
+            report.days[day].sums is not None or may_have_record(archive.folder / f"{day}.jsonl", day)
         ):
             actions[day] = Action.KEPT
             continue
@@ -102,7 +105,8 @@ def _move_aside(archive: Archive, meter: Meter, inspection: Inspection, today: d
             actions[day] = Action.QUARANTINED
         if first <= day < today:
             archive.request_again(day, f"verify: {reason}")
-    return actions
+    moved = list(actions.values()).count(Action.QUARANTINED)
+    return replace(report, actions=actions, quarantined=report.quarantined + moved)
 
 
 Progress = Callable[[str, date, date], None]
@@ -139,37 +143,27 @@ async def _account(
             unusable = str(error)
         except (SourceError, ClockUntrusted) as error:
             gave_up = error
-        inspection = await each.blocking(inspect, archive.folder, meter.timezone, clock())
-        today, actions = each.today(), dict[date, Action]()
+        report = await each.blocking(inspect, archive.folder, meter.timezone, clock())
+        today = each.today()
         if fix and archive.is_taken:
-            actions = await each.blocking(_move_aside, archive, meter, inspection, today)
-        stored, yesterday = inspection.days, today - _DAY
-        first = max(first_day(today, None, each.since), min(stored, default=today))
+            report = await each.blocking(_move_aside, archive, meter, report, today)
+        first = max(first_day(today, None, each.since), min(report.days, default=today))
         if unusable:
-            comparison = Comparison(unanswered=[Unanswered(first, yesterday, unusable)])
+            comparison = Comparison(unanswered=[Unanswered(first, today - _DAY, unusable)])
         elif gave_up is not None:
             comparison = Comparison(gave_up=gave_up)
         else:
-            moved = {day for day, action in actions.items() if action is Action.QUARANTINED}
-            comparison = await _compare(each, first, yesterday, stored, moved, progress)
-            await _request_again(each, stored, comparison)
+            comparison = await _compare(each, report, first, today - _DAY, progress)
+            await _request_again(each, report.days, comparison)
             gave_up = comparison.gave_up
-        found.append(MeterReport(meter.name, archive.folder, inspection, actions, comparison))
+        found.append(replace(report, meter=meter.name, comparison=comparison))
     return found
 
 
 async def _compare(
-    collector: Collector,
-    first: date,
-    last: date,
-    stored: Mapping[date, CheckedDay],
-    moved: set[date],
-    progress: Progress,
+    collector: Collector, report: MeterReport, first: date, last: date, progress: Progress
 ) -> Comparison:
-    """Requests the totals span by span, newest first. Without any answer so far one failure ends it.
-
-    The files of the days in `moved` are in the quarantine.
-    """
+    """Requests the totals span by span, newest first. Without any answer so far one failure ends it."""
     pacer, comparison = collector.client.pacer, Comparison()
     before, strikes = pacer.requests, STRIKES - 1
     for first_requested, last_of_span in spans(first, last):
@@ -179,8 +173,9 @@ async def _compare(
         first_of_span = max(first_requested, first)
         strikes = strikes + 1 if isinstance(answer, Unavailable | RateLimited) else 0
         if isinstance(answer, SpanTotals) and not answer.of_utc_days:
+            moved = {day for day, action in report.actions.items() if action is Action.QUARANTINED}
             days = [day for day in newest_first(last_of_span, first_of_span) if day not in moved]
-            _note_differences(collector, days, answer, stored, comparison)
+            _note_differences(collector, days, answer, report.days, comparison)
         elif not isinstance(answer, KeyRefused | ClockUntrusted):
             of_utc = "the cloud's totals are of UTC days, not of local days"
             reason = of_utc if isinstance(answer, SpanTotals) else str(answer)

@@ -6,16 +6,43 @@ import json
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import date
+from datetime import date, datetime
 from enum import StrEnum
 from pathlib import Path
 from typing import Any, NamedTuple
+from zoneinfo import ZoneInfo
 
 from collector.archive.folder import OWN_FOLDER
 from collector.collect.outages import OutageError
-from collector.energy.totals import Difference
+from collector.energy.totals import DaySums, Difference
 from collector.events import CURES
-from collector.verify.files import Finding, Inspection
+
+
+class Finding(NamedTuple):
+    """One thing that is wrong: a code, the file's line if there is one, a text.
+
+    `day` is `None` if it is not about a day's file.
+    """
+
+    day: date | None
+    code: str
+    line: int | None
+    text: str
+
+
+Hour = tuple[int, datetime]
+"""An hour of a file: epoch seconds, and its `datetime` as if it were UTC."""
+
+
+@dataclass(frozen=True, slots=True)
+class CheckedDay:
+    """The findings of one file; if it could be read, also its sums, and its first and last hour."""
+
+    day: date
+    findings: tuple[Finding, ...]
+    complete: bool = False
+    sums: DaySums | None = None
+    edges: tuple[Hour, Hour] | None = None
 
 
 class Action(StrEnum):
@@ -62,31 +89,35 @@ class Comparison:
 
 @dataclass(frozen=True, slots=True)
 class MeterReport:
-    """One meter: its folder, the findings, the action for each day, and the comparison with the cloud."""
+    """One meter's folder: the findings, newest first, the actions, and the comparison with the cloud.
 
-    meter: str
+    `zone` is `None` if it is not known. `days` are those with a file. `quarantined`: the number of files in
+    the quarantine. `unknown_zone` is the recorded name of a zone that this machine does not know; no finding,
+    because the files may be right.
+    """
+
     folder: Path
-    inspection: Inspection
+    zone: ZoneInfo | None = None
+    days: Mapping[date, CheckedDay] = field(default_factory=dict)
+    findings: tuple[Finding, ...] = ()
+    quarantined: int = 0
+    unknown_zone: str | None = None
+    meter: str = ""
     actions: Mapping[date, Action] = field(default_factory=dict)
     comparison: Comparison | None = None
 
     @property
     def has_findings(self) -> bool:
         """Whether there are findings, differences from the cloud, or days that could not be compared."""
-        beside = self.comparison is not None and (self.comparison.different or self.comparison.unanswered)
-        return bool(self.inspection.findings or beside)
-
-    @property
-    def quarantined(self) -> int:
-        """The number of files in the quarantine, those moved just now included."""
-        return self.inspection.quarantined + list(self.actions.values()).count(Action.QUARANTINED)
+        compared = self.comparison
+        return bool(self.findings or (compared is not None and (compared.different or compared.unanswered)))
 
 
 def as_json(reports: list[MeterReport]) -> str:
     """For `--json`; docs/json-output.md has what each key means."""
     content = {
         "meters": [_meter_as_dict(report) for report in reports],
-        "findings": sum(len(report.inspection.findings) for report in reports),
+        "findings": sum(len(report.findings) for report in reports),
     }
     return json.dumps(content, default=str)
 
@@ -96,14 +127,13 @@ def as_lines(reports: list[MeterReport]) -> Iterator[str]:
     width = max(5, *(len(report.meter) for report in reports))
     yield f"{'meter':{width}}  {'days':>5}  findings"
     for report in reports:
-        inspection = report.inspection
-        counts = Counter(finding.code for finding in inspection.findings)
+        counts = Counter(finding.code for finding in report.findings)
         codes = ", ".join(f"{count} {code}" for code, count in sorted(counts.items()))
-        yield f"{report.meter:{width}}  {len(inspection.days):5}  {codes or 'none'}"
-        if inspection.unknown_zone is not None:
-            is_left_out = inspection.zone is None
+        yield f"{report.meter:{width}}  {len(report.days):5}  {codes or 'none'}"
+        if report.unknown_zone is not None:
+            is_left_out = report.zone is None
             how = "checks that need it were left out" if is_left_out else "the configured one is used"
-            yield f"{report.meter}: its time zone {inspection.unknown_zone} is unknown to this machine; {how}"
+            yield f"{report.meter}: its time zone {report.unknown_zone} is unknown to this machine; {how}"
             yield f"  {CURES['zone.unknown']}"
     for report in reports:
         if count := report.quarantined:
@@ -123,12 +153,12 @@ def _meter_as_dict(report: MeterReport) -> dict[str, Any]:
     return {
         "meter": report.meter,
         "folder": report.folder,
-        "zone": report.inspection.zone,
-        "days": len(report.inspection.days),
+        "zone": report.zone,
+        "days": len(report.days),
         "quarantined": report.quarantined,
         "findings": [
             {**each._asdict(), "action": None if each.day is None else actions.get(each.day)}
-            for each in report.inspection.findings
+            for each in report.findings
         ],
         "cloud": None if compared is None else _comparison_as_dict(compared),
     }
@@ -158,7 +188,7 @@ def _comparison_as_dict(comparison: Comparison) -> dict[str, Any]:
 def _finding_lines(report: MeterReport) -> Iterator[str]:
     """One line for each code and day: the first finding, and the number of others."""
     kinds: dict[tuple[date | None, str], list[Finding]] = {}
-    for finding in report.inspection.findings:
+    for finding in report.findings:
         kinds.setdefault((finding.day, finding.code), []).append(finding)
     for (day, code), (first, *more) in kinds.items():
         subject = report.meter if day is None else f"{report.meter} {day}"
@@ -189,9 +219,9 @@ def _cloud_lines(meter: str, comparison: Comparison) -> Iterator[str]:
 
 
 def _summary(reports: list[MeterReport]) -> str:
-    days = sum(len(report.inspection.days) for report in reports)
-    found = sum(len(report.inspection.findings) for report in reports)
-    days_with_findings = sum(len(report.inspection.by_day) for report in reports)
+    days = sum(len(report.days) for report in reports)
+    found = sum(len(report.findings) for report in reports)
+    days_with_findings = sum(len({each.day for each in report.findings} - {None}) for report in reports)
     if not days and not found:
         return f"no day files found in {', '.join(report.meter for report in reports)}."
     compared = [report.comparison for report in reports if report.comparison is not None]

@@ -64,7 +64,7 @@ async def test_a_sound_archive_agrees_with_the_cloud(tmp_path: Path) -> None:
     async with stored(tmp_path) as here:
         ledger = (here.folder() / ".collector" / "ledger.jsonl").read_bytes()
         found = await verify(here)
-        assert found.inspection.findings == ()
+        assert found.findings == ()
         assert (compared(found).days, compared(found).requests) == (30, 2)
         assert compared(found).different == {}
         assert here.cloud.counts.total.requests == 2
@@ -93,7 +93,7 @@ async def test_a_wrong_number_is_found_by_the_cloud_alone(tmp_path: Path, column
         flip(here.folder() / f"{DAY}.jsonl", column)
         (here.folder() / ".collector" / "checksums").unlink()
         found = await verify(here)
-        assert found.inspection.findings == ()
+        assert found.findings == ()
         (difference,) = compared(found).different[DAY]
         assert difference.column == column
         assert abs(difference.stored_kwh - difference.cloud_kwh - Decimal("0.1")) < Decimal("0.002")
@@ -196,7 +196,7 @@ async def test_no_variant_of_the_cloud_makes_a_sound_archive_differ(
     meters = ({"name": "house", "id": DEVICE, "timezone": device.timezone},)
     async with stored(tmp_path, device, start=start, meters=meters, tables={"archive": archive}) as here:
         found = await verify(here)
-        assert found.inspection.findings == ()
+        assert found.findings == ()
         assert compared(found).different == {}
         assert compared(found).days >= 27
         assert compared(found).unanswered == []
@@ -259,7 +259,7 @@ async def test_a_source_that_refuses_ends_it(tmp_path: Path, kind: str, error: t
         found = await verify(here, **ONE_TRY)
         assert isinstance(compared(found).gave_up, error)
         assert here.cloud.counts.total.requests == 1
-        assert [each.code for each in found.inspection.findings] == ["checksum"]
+        assert [each.code for each in found.findings] == ["checksum"]
         assert remembered(here) is None
 
 

@@ -52,7 +52,7 @@ async def test_a_file_system_without_locks_is_logged_once_and_days_are_saved(
             assert status_of(settings, service.world.clock(), {}).is_running
             assert service_lock(
                 tmp_path, {"house": service.world.folder()}, {}, service.world.clock().timestamp()
-            ).held
+            ).is_held
             await service.stop()
     [event] = events_in(log_lines.getvalue(), "storage.weak")
     assert "two collectors" in event["reason"]
