@@ -58,7 +58,7 @@ def _redacted(text: str, settings: Settings, environ: Mapping[str, str]) -> str:
     """The text without secrets, and with short device ids."""
     key = environ.get("SHELLY_COLLECTOR_AUTH_KEY", "").strip()
     text = redactor([*settings.secrets, key, settings.alarms.ping_url or ""])(text)
-    for each in {device for meter in settings.meters for device, _ in meter.channels}:
+    for each in {each for meter in settings.meters for each in (meter.id, meter.pv_id) if each}:
         text = re.sub(re.escape(each), "…" + each[-_ID_SHOWN:], text, flags=re.IGNORECASE)
     return text
 

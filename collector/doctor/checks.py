@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from enum import StrEnum
+from functools import partial
 from typing import NamedTuple
 
 from collector.cloud.client import host_of
@@ -50,6 +51,11 @@ class Check(NamedTuple):
         return f"{self.name} {self.of}".rstrip()
 
 
+ok = partial(Check, Mark.OK)
+warn = partial(Check, Mark.WARN)
+fail = partial(Check, Mark.FAIL)
+skip = partial(Check, Mark.SKIP)
+
 NAMES = {
     "configuration": "the file can be read and has no errors, and there is a key",
     "archive": "the folder exists, is the meter's, can be written, and has space on a local file system such "
@@ -65,31 +71,6 @@ NAMES = {
     "clock": "this machine's clock agrees with the cloud's",
 }
 """Every check, with what it covers."""
-
-
-def ok(text: str) -> Check:
-    """A check that passed."""
-    return Check(Mark.OK, text)
-
-
-def warn(text: str, cure: str) -> Check:
-    """A check that found something that works, but should be checked."""
-    return Check(Mark.WARN, text, cure)
-
-
-def fail(text: str, cure: str) -> Check:
-    """A check that failed."""
-    return Check(Mark.FAIL, text, cure)
-
-
-def skip(text: str, cure: str = "") -> Check:
-    """A check that was not possible; `text` is the reason."""
-    return Check(Mark.SKIP, text, cure)
-
-
-def named(of: str = "", **checks: Check | None) -> Iterator[Check]:
-    """The checks, without those that are `None`, with their names and what they are of."""
-    return (each._replace(name=name, of=of) for name, each in checks.items() if each is not None)
 
 
 KEY_CURE = (
@@ -114,8 +95,33 @@ _RECENT_S = 3 * 3600  # the service sends requests every hour
 _NO_DEVICE = skip("Unknown: the account does not have the device.")
 
 
-def host_check(result: AccountResult) -> Check:
-    """Whether the host resolves and answers as the cloud does."""
+def account_checks(
+    account: Account, result: AccountResult | None, status: Status | None, busy: str, now: float
+) -> Mapping[str, Check]:
+    """Host, key and pace by the probe's `result`; without one by the service's status.
+
+    `busy`: why there was no probe. `now`: epoch seconds.
+    """
+    reported = status.accounts.get(account.name) if status else None
+    pace = _pace(result, reported, busy)
+    if result is not None:
+        return {"host": _host(result), "key": _key(result), "pace": pace}
+    host = key = _unsent(busy)
+    if status is not None and reported is not None:
+        answers = (_answered(status.meters.get(name), now) for name in reported.meters)
+        if recent := next(filter(None, answers), ""):
+            host = ok(f"{host_of(account)} answers; {recent}.")
+            key = ok(f"The cloud accepts the key; {recent}.")
+    trouble = reported.trouble if reported else None
+    if trouble is not None and trouble.event == "source.unavailable":
+        text = f"{host_of(account)}: {trouble.reason} (reported by the service)."
+        host = fail(text, trouble.cure or HOST_CURE)
+    if trouble is not None and trouble.event == "key.refused":
+        key = fail("The service reports that the cloud refused the key.", KEY_CURE)
+    return {"host": host, "key": key, "pace": pace}
+
+
+def _host(result: AccountResult) -> Check:
     host, trouble = host_of(result.account), result.trouble
     if trouble is not None and not isinstance(trouble, KeyRefused | RateLimited):
         cure = trouble.cure or HOST_CURE
@@ -139,8 +145,7 @@ def host_check(result: AccountResult) -> Check:
     return skip(f"Its name resolves; no request was sent: {_why(result)}.")
 
 
-def key_check(result: AccountResult) -> Check:
-    """Whether the cloud accepted the key."""
+def _key(result: AccountResult) -> Check:
     if isinstance(result.trouble, KeyRefused):
         return fail("The cloud refused the key.", KEY_CURE)
     if any(each.body is not None for each in result.meters):
@@ -158,11 +163,8 @@ def _why(result: AccountResult) -> str:
     return next((each.skipped for each in result.meters if each.skipped), "no answer could be used")
 
 
-def pace_check(result: AccountResult | None, reported: AccountStatus | None, busy: str) -> Check:
-    """Whether the rate limit was exceeded by this probe, or often by the service today.
-
-    `reported` is from the service's status; `busy`: why there was no probe.
-    """
+def _pace(result: AccountResult | None, reported: AccountStatus | None, busy: str) -> Check:
+    """Whether the rate limit was exceeded by this probe, or often by the service today."""
     if result is not None and result.rejections:
         return warn(
             "The cloud rejected a request because of its rate limit, though this program kept to it: "
@@ -180,21 +182,46 @@ def pace_check(result: AccountResult | None, reported: AccountStatus | None, bus
         today = f"{requests} requests and {holds} rate-limit pauses today"
         return ok(f"No sign of another program using the account: {today}.")
     if result is None:
-        return unsent(busy)
+        return _unsent(busy)
     if result.answered:
         return ok("No request was rejected because of the rate limit.")
     return skip(f"Unknown: {_why(result)}.")
 
 
-def device_check(result: MeterResult) -> Check:
-    """Whether the account has the device."""
+def meter_checks(
+    meter: Meter,
+    result: MeterResult | None,
+    reported: MeterStatus | None,
+    busy: str,
+    now: float,
+    *,
+    has_history: bool,
+) -> Mapping[str, Check]:
+    """Device and kind in the same way. `has_history`: whether complete days of this meter are stored."""
+    if result is not None:
+        return {"device": _device(result), "kind": _kind(result, has_history=has_history)}
+    device = kind = _unsent(busy)
+    if reported is not None and (recent := _answered(reported, now)):
+        device = ok(f"The account has the device; {recent}.")
+        kind = ok(f'The answers are those of kind = "{meter.kind}"; {recent}.')
+        if reported.newest_hour is None:
+            kind = _kind_not_proven(meter.kind, "The cloud answers, but no hour has been stored yet")
+    failure = failure_now(reported)
+    if failure is not None and failure.event == "device.unknown":
+        device, kind = fail(f"The service reports: {failure.reason}.", DEVICE_CURE), _NO_DEVICE
+    if failure is not None and failure.event == "answer.rejected":
+        text = f"The service could not use an answer: {failure.reason}."
+        kind = fail(text, "If it names kind, correct kind. If it stays, report a bug with doctor --bundle.")
+    return {"device": device, "kind": kind}
+
+
+def _device(result: MeterResult) -> Check:
     if isinstance(result.error, DeviceUnknown):
         return fail(f"{result.error.reason.capitalize()}: {result.device}.", DEVICE_CURE)
     return ok("The account has the device.") if result.body is not None else _not_known(result)
 
 
-def kind_check(result: MeterResult, *, has_history: bool) -> Check:
-    """Whether the answer is that of the configured kind. `has_history`: complete days are stored."""
+def _kind(result: MeterResult, *, has_history: bool) -> Check:
     meter, kind, error = result.meter, result.meter.kind, result.error
     no_hour = _kind_not_proven(kind, f"The answer for {result.day} has no hour")
     if isinstance(error, Rejected):
@@ -249,52 +276,12 @@ def _without_solar(meter: Meter) -> str:
 def _not_known(result: MeterResult) -> Check:
     if isinstance(result.error, DeviceUnknown):
         return _NO_DEVICE
-    return unsent(result.skipped) if result.skipped else skip("Unknown: no answer could be used.")
+    return _unsent(result.skipped) if result.skipped else skip("Unknown: no answer could be used.")
 
 
-def unsent(why: str) -> Check:
+def _unsent(why: str) -> Check:
     """A check that needs an answer, where no request was sent."""
     return skip(f"No request was sent: {why}.")
-
-
-def account_from_status(
-    account: Account, status: Status | None, busy: str, now: float
-) -> Mapping[str, Check]:
-    """Host and key by the service's status at `now`, epoch seconds; `busy`: why no request was sent."""
-    reported = status.accounts.get(account.name) if status else None
-    host = key = unsent(busy)
-    if status is None or reported is None:
-        return {"host": host, "key": key}
-    answers = (_answered(status.meters.get(name), now) for name in reported.meters)
-    if recent := next(filter(None, answers), ""):
-        host = ok(f"{host_of(account)} answers; {recent}.")
-        key = ok(f"The cloud accepts the key; {recent}.")
-    trouble = reported.trouble
-    if trouble is not None and trouble.event == "source.unavailable":
-        text = f"{host_of(account)}: {trouble.reason} (reported by the service)."
-        host = fail(text, trouble.cure or HOST_CURE)
-    if trouble is not None and trouble.event == "key.refused":
-        key = fail("The service reports that the cloud refused the key.", KEY_CURE)
-    return {"host": host, "key": key}
-
-
-def meter_from_status(
-    meter: Meter, reported: MeterStatus | None, busy: str, now: float
-) -> Mapping[str, Check]:
-    """Device and kind in the same way."""
-    device = kind = unsent(busy)
-    if reported is not None and (recent := _answered(reported, now)):
-        device = ok(f"The account has the device; {recent}.")
-        kind = ok(f'The answers are those of kind = "{meter.kind}"; {recent}.')
-        if reported.newest_hour is None:
-            kind = _kind_not_proven(meter.kind, "The cloud answers, but no hour has been stored yet")
-    failure = failure_now(reported)
-    if failure is not None and failure.event == "device.unknown":
-        device, kind = fail(f"The service reports: {failure.reason}.", DEVICE_CURE), _NO_DEVICE
-    if failure is not None and failure.event == "answer.rejected":
-        text = f"The service could not use an answer: {failure.reason}."
-        kind = fail(text, "If it names kind, correct kind. If it stays, report a bug with doctor --bundle.")
-    return {"device": device, "kind": kind}
 
 
 def failure_now(reported: MeterStatus | None) -> Failure | None:

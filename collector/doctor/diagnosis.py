@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
@@ -12,20 +12,14 @@ from collector.archive.dayfile import stored_day
 from collector.archive.folder import LEDGER_NAME, OWN_FOLDER, decode_file, survey
 from collector.archive.ledger import Ledger
 from collector.archive.mark import remembered_for_others
-from collector.cloud.meters import Account, Meter
+from collector.cloud.meters import Meter
 from collector.doctor.checks import (
     Check,
-    account_from_status,
-    device_check,
+    account_checks,
     fail,
     failure_now,
-    host_check,
-    key_check,
-    kind_check,
-    meter_from_status,
-    named,
+    meter_checks,
     ok,
-    pace_check,
     skip,
     warn,
 )
@@ -37,7 +31,7 @@ from collector.doctor.machine import (
     service_check,
     service_lock,
 )
-from collector.doctor.probe import AccountResult, MeterResult, probe
+from collector.doctor.probe import MeterResult, probe
 from collector.energy.days import Clock, date_in, is_zone_name, known_zone, local_day, system_timezone
 from collector.energy.plausibility import ENOUGH_DAYS, Clamps, Doubt, doubts
 from collector.energy.readings import EnergyDay
@@ -47,7 +41,7 @@ from collector.events import CURES
 from collector.redaction import redactor
 from collector.service.systemd import obstacle
 from collector.settings import Settings
-from collector.status import Failure, Status
+from collector.status import MeterStatus
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,61 +78,39 @@ async def diagnose(
         archive = archive_check(settings.archive, folders.values())
     offsets = [each.offset_s for each in results if each.offset_s is not None]
     newest = max((each.newest for each in stored.values() if each.newest), default=None)
-    found = list(
-        named(
+    found = [
+        *_named(
+            "",
             configuration=configuration,
             archive=archive,
             service=service_check(lock, seconds),
             clock=clock_check(now, today, min(offsets, key=abs, default=None), newest, lock.status),
         )
-    )
+    ]
     remembered = remembered_for_others(settings.archive, environ)
     results_by_name = {each.account.name: each for each in results}
     for each in settings.accounts:
-        result = results_by_name.get(each.account.name)
-        found += _of_account(each.account, result, lock.status, busy, seconds)
+        account, result = each.account, results_by_name.get(each.account.name)
+        found += _named(account.name, **account_checks(account, result, lock.status, busy, seconds))
         for place, meter in enumerate(each.meters):
-            known = lock.status.meters.get(meter.name) if lock.status else None
-            refused = known.refused if known and not lock.locks.get(meter.name) else ""
-            found += named(meter.name, archive=mark_check(folders[meter.name], meter, refused, remembered))
+            here, reported = stored[meter.name], lock.status.meters.get(meter.name) if lock.status else None
             answer = result.meters[place] if result else None
-            found += _of_meter(meter, answer, stored[meter.name], lock.status, busy, machine_zone, now)
+            refused = reported.refused if reported and not lock.locks.get(meter.name) else ""
+            found += _named(
+                meter.name,
+                archive=mark_check(folders[meter.name], meter, refused, remembered),
+                **meter_checks(meter, answer, reported, busy, seconds, has_history=here.has_complete),
+                zone=zone_check(meter, answer, reported, here, machine_zone, today),
+                clamps=clamps_check(meter, answer, here),
+            )
     redact = redactor(settings.secrets)
     checks = tuple(each._replace(text=redact(each.text), cure=redact(each.cure)) for each in found)
     return Diagnosis(checks, requests, lock)
 
 
-def _of_account(
-    account: Account, result: AccountResult | None, status: Status | None, busy: str, now: float
-) -> Iterator[Check]:
-    if result is None:
-        checks = account_from_status(account, status, busy, now)
-    else:
-        checks = {"host": host_check(result), "key": key_check(result)}
-    reported = status.accounts.get(account.name) if status else None
-    return named(account.name, **checks, pace=pace_check(result, reported, busy))
-
-
-def _of_meter(
-    meter: Meter,
-    result: MeterResult | None,
-    stored: Stored,
-    status: Status | None,
-    busy: str,
-    machine_zone: ZoneInfo,
-    now: datetime,
-) -> Iterator[Check]:
-    reported = status.meters.get(meter.name) if status else None
-    if result is None:
-        checks = meter_from_status(meter, reported, busy, now.timestamp())
-    else:
-        kind = kind_check(result, has_history=stored.has_complete)
-        checks = {"device": device_check(result), "kind": kind}
-    failure = failure_now(reported) if result is None else None
-    zone = zone_check(meter, result, failure, stored, machine_zone, date_in(machine_zone, now))
-    fetched = [result.read.energy_day] if result and result.read else []
-    clamps = _NO_PERMISSION if stored.is_unreadable else clamps_check(meter, (*stored.recent, *fetched))
-    return named(meter.name, **checks, zone=zone, clamps=clamps)
+def _named(of: str, **checks: Check | None) -> Iterator[Check]:
+    """The checks, without those that are `None`, with their names and what they are of."""
+    return (each._replace(name=name, of=of) for name, each in checks.items() if each is not None)
 
 
 _NO_PERMISSION = skip("This user cannot read the stored days.", "Run it with sudo.")
@@ -194,14 +166,14 @@ def read_stored(settings: Settings, meter: Meter, machine_zone: ZoneInfo, now: d
 def zone_check(
     meter: Meter,
     result: MeterResult | None,
-    failure: Failure | None,
+    reported: MeterStatus | None,
     stored: Stored,
     machine_zone: ZoneInfo,
     today: date,
 ) -> Check:
     """Whether the zone is known here, its rules are right, and it is that of the configuration and the files.
 
-    `failure` is the meter's in the service's status, if no request was sent.
+    `reported` is the meter's status by the service; it counts if there was no probe.
     """
     unknown, doubt = stored.unknown_zone, stored.doubt
     if result is not None and result.body is not None:
@@ -217,6 +189,7 @@ def zone_check(
     if doubt:
         text = f"This machine's rules of the meter's time zone may be wrong: {doubt}. No new day is complete."
         return fail(text, CURES["zone.suspected"])
+    failure = failure_now(reported) if result is None else None
     if failure is not None and failure.event in ("zone.unknown", "zone.suspected"):
         return fail(f"The service could not use an answer: {failure.reason}.", CURES[failure.event])
     answered = result.zone if result else None
@@ -294,12 +267,15 @@ _DOUBTS = {
 }
 
 
-def clamps_check(meter: Meter, days: Iterable[EnergyDay]) -> Check:
-    """Whether these days look as if the clamps are right. Of a repeated day the later one counts.
+def clamps_check(meter: Meter, result: MeterResult | None, stored: Stored) -> Check:
+    """Whether the days look as if the clamps are right. Of a stored day that was requested the answer counts.
 
     The text contains no kWh values: they would show when people are at home.
     """
-    unique = list({day.day.date: day for day in days}.values())
+    if stored.is_unreadable:
+        return _NO_PERMISSION
+    fetched = [result.read.energy_day] if result and result.read else []
+    unique = list({day.day.date: day for day in (*stored.recent, *fetched)}.values())
     found = doubts(unique, Clamps(meter.solar, meter.pv_kwh_discard))
     if found is None:
         return skip(f"Fewer than {ENOUGH_DAYS} complete days are stored.")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import pwd
 import stat
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
@@ -15,7 +15,6 @@ from collector.archive.files import (
     MOUNTINFO,
     NO_FOLDER_SYNC,
     NO_LOCKS,
-    Mount,
     can_sync,
     is_held,
     mount_of,
@@ -86,8 +85,14 @@ def _archive_check(archive: Path, folders: Collection[Path], mountinfo: Path) ->
         )
     if (trouble := _save_test_files(archive, folders) or _little_room(archive)) is not None:
         return trouble
-    if weakness := "; ".join(_weaknesses(archive, folders, mount)):
-        return warn(f"{archive} can be written, but is on {kind}: {weakness}.", CURES["storage.weak"])
+    weaknesses = [mount.weakness] if mount is not None and mount.weakness else []
+    if not can_sync(archive):
+        weaknesses.append(NO_FOLDER_SYNC)
+    if any(is_held(folder / OWN_FOLDER / "lock") is None for folder in folders):
+        weaknesses.append(NO_LOCKS)
+    if weaknesses:
+        text = f"{archive} can be written, but is on {kind}: {'; '.join(weaknesses)}."
+        return warn(text, CURES["storage.weak"])
     if found.st_uid == 0:
         with suppress(KeyError):  # there is no such user
             pwd.getpwnam(_SERVICE_USER)
@@ -136,16 +141,6 @@ def _little_room(archive: Path) -> Check | None:
     if files < _LOW_INODES:
         return warn(f"{text} and room for {files} files.", "A meter adds 365 files a year.")
     return None
-
-
-def _weaknesses(archive: Path, folders: Collection[Path], mount: Mount | None) -> Iterator[str]:
-    """Known weaknesses of its file system, and those that a test shows now."""
-    if mount is not None and mount.weakness:
-        yield mount.weakness
-    if not can_sync(archive):
-        yield NO_FOLDER_SYNC
-    if any(is_held(folder / OWN_FOLDER / "lock") is None for folder in folders):
-        yield NO_LOCKS
 
 
 def _owner_cure(archive: Path) -> str:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from collector.archive.files import FolderLock
-from collector.doctor.checks import Check, ok
+from collector.doctor.checks import Check, Mark, ok
 from collector.doctor.diagnosis import Diagnosis, diagnose
 from collector.status import AccountStatus, MeterStatus, State, Status, status_file, write_status
 from tests.support.faulty_cloud import Scenario
@@ -34,7 +34,9 @@ async def beside(scenario: Scenario, tmp_path: Path, **options: Any) -> AsyncIte
 async def examined(here: World, clock: Callable[[], datetime] | None = None, **tables: Any) -> Diagnosis:
     settings = here.settings(pacing=PACED, **tables)
     environ = {"TZ": "Europe/Dublin"}
-    return await diagnose(settings, FINE, clock or here.clock, environ, has_keys=True)
+    found = await diagnose(settings, FINE, clock or here.clock, environ, has_keys=True)
+    assert all(each.cure for each in found.checks if each.mark in (Mark.WARN, Mark.FAIL))
+    return found
 
 
 def check(found: Diagnosis, name: str, of: str = "") -> Check:

@@ -9,7 +9,7 @@ import pytest
 
 from collector.cloud.meters import Meter
 from collector.doctor.checks import Check, Mark
-from collector.doctor.diagnosis import clamps_check
+from collector.doctor.diagnosis import Stored, clamps_check
 from tests.support.houses import House
 
 DEVICE = "e8db84d2a1b3"
@@ -17,7 +17,8 @@ DUBLIN = ZoneInfo("Europe/Dublin")
 
 
 def told(house: House, start: date, *, swapped: bool = False) -> Check:
-    return clamps_check(Meter("house", DEVICE), house.days(start, 7, DUBLIN, swapped=swapped))
+    stored = Stored(recent=tuple(house.days(start, 7, DUBLIN, swapped=swapped)))
+    return clamps_check(Meter("house", DEVICE), None, stored)
 
 
 @pytest.mark.parametrize("start", [date(2025, 3, 3), date(2025, 6, 10), date(2025, 10, 6)])

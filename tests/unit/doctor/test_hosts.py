@@ -19,8 +19,7 @@ from collector.cloud.client import CloudClient, look_up, open_session
 from collector.cloud.meters import Account, Meter
 from collector.cloud.pacing import Pacer, Pacing
 from collector.cloud.retrying import RetryPolicy
-from collector.doctor import checks
-from collector.doctor.checks import HOST_CURE, Check, Mark
+from collector.doctor.checks import HOST_CURE, Check, Mark, account_checks
 from collector.doctor.probe import AccountResult
 from collector.errors import Unavailable
 from collector.status import AccountStatus, Failure, MeterStatus, State
@@ -88,7 +87,8 @@ async def refused(
 
 def host_check(trouble: Unavailable | None = None, **heard: Any) -> Check:
     """What `doctor` says of the host after that."""
-    return checks.host_check(AccountResult(_ACCOUNT, [], trouble, **heard))
+    result = AccountResult(_ACCOUNT, [], trouble, **heard)
+    return account_checks(_ACCOUNT, result, None, "", 0)["host"]
 
 
 @pytest.mark.real_time
