@@ -41,7 +41,8 @@ def run(options: argparse.Namespace) -> int:
         return starting.refused(refusal)
     try:
         # Before root becomes the archive's owner, who may have no write permission in this folder.
-        bundle = None if options.bundle is None else _created(options.bundle)
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+        bundle = None if options.bundle is None else os.open(options.bundle, flags, 0o600)
     except OSError as error:
         reason = "it exists already" if isinstance(error, FileExistsError) else error.strerror
         print(f"{options.bundle} cannot be written: {reason}", file=sys.stderr)
@@ -98,17 +99,13 @@ def _diagnosed(
     return found
 
 
-def _created(path: Path) -> int:
-    return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
-
-
 def _show(checks: tuple[Check, ...], requests: int) -> None:
     colours = sys.stdout.isatty() and not os.environ.get("NO_COLOR")
-    width = max(len(_subject(each)) for each in checks)
+    width = max(len(each.subject) for each in checks)
     for each in checks:
         word = f"{each.mark.upper() if each.mark == 'fail' else each.mark:4}"
         mark = f"\x1b[{_COLOURS[each.mark]}m{word}\x1b[0m" if colours else word
-        print(f"{mark}  {_subject(each):{width}}  {_printable(each.text)}")
+        print(f"{mark}  {each.subject:{width}}  {_printable(each.text)}")
         if each.cure:
             print(f"{'':{width + 8}}{_printable(each.cure)}")
     counts = {mark: sum(each.mark == mark for each in checks) for mark in _COLOURS}
@@ -117,10 +114,6 @@ def _show(checks: tuple[Check, ...], requests: int) -> None:
         f"{counts['ok']} ok, {warnings}, {counts['fail']} failed, {counts['skip']} skipped; "
         f"{requests} request{'s' * (requests != 1)} to the cloud."
     )
-
-
-def _subject(check: Check) -> str:
-    return f"{check.name} {check.of}".rstrip()
 
 
 def _printable(text: str) -> str:

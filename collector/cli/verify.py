@@ -16,8 +16,6 @@ if TYPE_CHECKING:
     from datetime import date
 
     from collector.archive.mark import Remembered
-    from collector.cloud.meters import Meter
-    from collector.errors import ArchiveRefused
     from collector.settings import Settings
     from collector.verify.report import MeterReport
 
@@ -93,47 +91,36 @@ def _settings(options: argparse.Namespace) -> Settings:
 
 def _reports(settings: Settings, options: argparse.Namespace) -> list[MeterReport]:
     from collector.archive.mark import Remembered, missing, remembered_for_others
-
-    archive, odir = settings.archive, options.odir
-    # Of a folder without a configuration it is not known where archives were before.
-    remembered = remembered_for_others(archive, os.environ) if odir is None else Remembered()
-    refusals = [missing(settings.folder_of(meter), remembered) for meter in settings.meters]
-    if options.fix or options.cloud:
-        for refusal in filter(None, refusals):  # before the first archive is changed
-            raise refusal
-        starting.set_up_logs(settings, sys.stderr)
-    if options.cloud:
-        return _with_cloud(settings, options, remembered)
-    return [
-        _from_files(settings, meter, options, remembered, refusal)
-        for meter, refusal in zip(settings.meters, refusals, strict=True)
-    ]
-
-
-def _from_files(
-    settings: Settings,
-    meter: Meter,
-    options: argparse.Namespace,
-    remembered: Remembered,
-    refusal: ArchiveRefused | None,
-) -> MeterReport:
     from collector.energy.days import system_timezone, wall_clock
     from collector.verify.files import inspect
     from collector.verify.report import Finding, MeterReport
 
-    folder, of_folder = settings.folder_of(meter), options.odir is not None
-    if refusal is not None:
-        report = MeterReport(folder, findings=(Finding(None, "archive", None, str(refusal)),))
-    elif not folder.exists():
-        report = MeterReport(folder)
-    elif not options.fix:
-        report = inspect(folder, meter.timezone, wall_clock())
-    else:
-        from collector.verify.repair import repair
+    archive, of_folder = settings.archive, options.odir is not None
+    # Of a folder without a configuration it is not known where archives were before.
+    remembered = Remembered() if of_folder else remembered_for_others(archive, os.environ)
+    refusals = [missing(settings.folder_of(meter), remembered) for meter in settings.meters]
+    if options.fix or options.cloud:
+        if found := next(filter(None, refusals), None):  # before the first archive is changed
+            raise found
+        starting.set_up_logs(settings, sys.stderr)
+    if options.cloud:
+        return _with_cloud(settings, options, remembered)
+    reports = []
+    for meter, refusal in zip(settings.meters, refusals, strict=True):
+        folder, now = settings.folder_of(meter), wall_clock()
+        if refusal is not None:
+            report = MeterReport(folder, findings=(Finding(None, "archive", None, str(refusal)),))
+        elif not folder.exists():
+            report = MeterReport(folder)
+        elif not options.fix:
+            report = inspect(folder, meter.timezone, now)
+        else:
+            from collector.verify.repair import repair
 
-        zone, now = system_timezone(os.environ), wall_clock()
-        report = repair(settings, meter, zone, now, remembered=remembered, of_folder=of_folder)
-    return replace(report, meter=str(folder) if of_folder else meter.name)
+            zone = system_timezone(os.environ)
+            report = repair(settings, meter, zone, now, remembered=remembered, of_folder=of_folder)
+        reports.append(replace(report, meter=str(folder) if of_folder else meter.name))
+    return reports
 
 
 def _with_cloud(settings: Settings, options: argparse.Namespace, remembered: Remembered) -> list[MeterReport]:

@@ -35,7 +35,7 @@ _ID_SHOWN = 4
 
 def bundle(settings: Settings, found: Diagnosis, now: datetime, environ: Mapping[str, str]) -> str:
     """The whole report. `environ` is only searched for a key, which is left out."""
-    status = found.lock.last_status
+    status = found.status
     last_status = "nothing" if status is None else json.dumps(to_json(status), indent=1)
     sections = [
         ("Versions", _versions()),

@@ -222,7 +222,7 @@ def _device(result: MeterResult) -> Check:
 
 
 def _kind(result: MeterResult, *, has_history: bool) -> Check:
-    meter, kind, error = result.meter, result.meter.kind, result.error
+    kind, error = result.meter.kind, result.error
     no_hour = _kind_not_proven(kind, f"The answer for {result.day} has no hour")
     if isinstance(error, Rejected):
         text = f'The cloud does not answer for {result.device} as kind = "{kind}": {error.reason}.'
@@ -242,7 +242,12 @@ def _kind(result: MeterResult, *, has_history: bool) -> Check:
     if readings := result.read.energy_day.readings:
         text = f'The answer is that of kind = "{kind}", with {len(readings)} hours of {result.day}'
         if all(hour.solar_kwh is None for hour in readings.values()):
-            return warn(f"{text}, but without solar.", _without_solar(meter))
+            cure = (
+                "Set solar = false if there is no solar clamp. Otherwise check solar_channel, and the clamp."
+            )
+            if kind is Kind.EM3:
+                cure = "Check pv_id, and in the app whether that device is online."
+            return warn(f"{text}, but without solar.", cure)
         return ok(f"{text}.")
     if has_history:
         text = f"The cloud has no hour of {result.day}, though it has had days before."
@@ -265,12 +270,6 @@ def _set_the_other(kind: Kind) -> str:
     if kind is Kind.EM:
         return f'Set kind = "{Kind.EM3}" if it is a 3EM.'
     return f'Set kind = "{Kind.EM}" if it is an EM with clamps.'
-
-
-def _without_solar(meter: Meter) -> str:
-    if meter.kind is Kind.EM3:
-        return "Check pv_id, and in the app whether that device is online."
-    return "Set solar = false if there is no solar clamp. Otherwise check solar_channel, and the clamp."
 
 
 def _not_known(result: MeterResult) -> Check:

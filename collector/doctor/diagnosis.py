@@ -24,12 +24,12 @@ from collector.doctor.checks import (
     warn,
 )
 from collector.doctor.machine import (
-    ServiceLock,
     archive_check,
+    busy_reason,
     clock_check,
     mark_check,
+    read_service,
     service_check,
-    service_lock,
 )
 from collector.doctor.probe import MeterResult, probe
 from collector.energy.days import Clock, date_in, is_zone_name, known_zone, local_day, system_timezone
@@ -41,16 +41,16 @@ from collector.events import CURES
 from collector.redaction import redactor
 from collector.service.systemd import obstacle
 from collector.settings import Settings
-from collector.status import MeterStatus
+from collector.status import MeterStatus, Status
 
 
 @dataclass(frozen=True, slots=True)
 class Diagnosis:
-    """All checks, how many requests were sent, and the locks and status that were read."""
+    """All checks, how many requests were sent, and the service's last status."""
 
     checks: tuple[Check, ...]
     requests: int
-    lock: ServiceLock
+    status: Status | None
 
 
 async def diagnose(
@@ -63,16 +63,17 @@ async def diagnose(
     stored = {meter.name: read_stored(settings, meter, machine_zone, clock()) for meter in settings.meters}
     zones = {meter.name: stored[meter.name].zone or meter.zone_or(machine_zone) for meter in settings.meters}
 
-    def busy_reason() -> str:
+    def busy_now() -> str:
         now = clock().timestamp()
-        return service_lock(settings.archive, folders, environ, now).busy_reason(now)
+        locks, status, _ = read_service(settings.archive, folders, environ, now)
+        return busy_reason(locks, status, now)
 
-    busy = busy_reason() if has_keys else "the key is not known"
-    results, requests = ([], 0) if busy else await probe(settings, zones, clock, busy_reason)
+    busy = busy_now() if has_keys else "the key is not known"
+    results, requests = ([], 0) if busy else await probe(settings, zones, clock, busy_now)
     now = clock()
     today, seconds = date_in(machine_zone, now), now.timestamp()
-    lock = service_lock(settings.archive, folders, environ, seconds)
-    if not lock.is_held and (kept_out := obstacle(settings.source, settings.archive)):
+    locks, status, last = read_service(settings.archive, folders, environ, seconds)
+    if not any(locks.values()) and (kept_out := obstacle(settings.source, settings.archive)):
         archive = fail(kept_out.says, kept_out.cure)
     else:
         archive = archive_check(settings.archive, folders.values())
@@ -83,19 +84,19 @@ async def diagnose(
             "",
             configuration=configuration,
             archive=archive,
-            service=service_check(lock, seconds),
-            clock=clock_check(now, today, min(offsets, key=abs, default=None), newest, lock.status),
+            service=service_check(locks, status, last, seconds),
+            clock=clock_check(now, today, min(offsets, key=abs, default=None), newest, status),
         )
     ]
     remembered = remembered_for_others(settings.archive, environ)
     results_by_name = {each.account.name: each for each in results}
     for each in settings.accounts:
         account, result = each.account, results_by_name.get(each.account.name)
-        found += _named(account.name, **account_checks(account, result, lock.status, busy, seconds))
+        found += _named(account.name, **account_checks(account, result, status, busy, seconds))
         for place, meter in enumerate(each.meters):
-            here, reported = stored[meter.name], lock.status.meters.get(meter.name) if lock.status else None
+            here, reported = stored[meter.name], status.meters.get(meter.name) if status else None
             answer = result.meters[place] if result else None
-            refused = reported.refused if reported and not lock.locks.get(meter.name) else ""
+            refused = reported.refused if reported and not locks.get(meter.name) else ""
             found += _named(
                 meter.name,
                 archive=mark_check(folders[meter.name], meter, refused, remembered),
@@ -105,7 +106,7 @@ async def diagnose(
             )
     redact = redactor(settings.secrets)
     checks = tuple(each._replace(text=redact(each.text), cure=redact(each.cure)) for each in found)
-    return Diagnosis(checks, requests, lock)
+    return Diagnosis(checks, requests, last)
 
 
 def _named(of: str, **checks: Check | None) -> Iterator[Check]:
@@ -223,11 +224,10 @@ def zone_check(
 
 def same_hours(one: ZoneInfo, other: ZoneInfo, year: int) -> bool:
     """Whether both have the same local time all that year; many zones have several names."""
-    if one.key == other.key:
-        return True
-    noon = datetime(year, 1, 1, 12, tzinfo=UTC)
-    moments = (noon + timedelta(days=number) for number in range(365))
-    return all(each.astimezone(one).utcoffset() == each.astimezone(other).utcoffset() for each in moments)
+    noons = (datetime(year, 1, 1, 12, tzinfo=UTC) + timedelta(days=number) for number in range(365))
+    return one.key == other.key or all(
+        noon.astimezone(one).utcoffset() == noon.astimezone(other).utcoffset() for noon in noons
+    )
 
 
 _AT_NOON = "In the app, on a sunny noon, the roof's channel is the one that shows most."

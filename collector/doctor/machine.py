@@ -7,7 +7,6 @@ import pwd
 import stat
 from collections.abc import Collection, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from pathlib import Path
 
@@ -240,41 +239,17 @@ def clock_check(
 IDLE_S = 45  # no run may be due so soon: a request that starts now must have ended by then
 
 
-@dataclass(frozen=True, slots=True)
-class ServiceLock:
-    """Whether a collector has locked each meter's folder, and the service's last status.
-
-    A lock that this user cannot read is `None`. `status` is `last_status` if that service is still running.
-    """
-
-    locks: Mapping[str, bool | None]
-    status: Status | None
-    last_status: Status | None
-
-    @property
-    def is_held(self) -> bool:
-        """Whether a collector has locked any of the folders."""
-        return any(self.locks.values())
-
-    def busy_reason(self, now: float) -> str:
-        """Why no other process may send requests at `now`, epoch seconds; empty if one may."""
-        status = self.status
-        if status is None and self.is_held:
-            return "a collector is working on the archive"
-        if status is None:
-            is_unknown = None in self.locks.values()
-            return "this user cannot read whether the service is busy" if is_unknown else ""
-        if status.jobs or any(account.trouble for account in status.accounts.values()):
-            return "the service is busy"
-        if status.next_run_at is None or status.next_run_at - now < IDLE_S:
-            return "the service's next run is due"
-        return ""
+Locks = Mapping[str, bool | None]
+"""Whether a collector has locked each meter's folder, by name; `None` if this user cannot read the lock."""
 
 
-def service_lock(
+def read_service(
     archive: Path, folders: Mapping[str, Path], environ: Mapping[str, str], now: float
-) -> ServiceLock:
-    """The locks and the status at `now`, epoch seconds; changes nothing. `folders`: the meters', by name."""
+) -> tuple[Locks, Status | None, Status | None]:
+    """The locks, the running service's status, and the last status even if its service is not running.
+
+    At `now`, epoch seconds; changes nothing. `folders`: the meters', by name.
+    """
     status = read_status(archive, environ)
     locks: dict[str, bool | None] = {}
     for name, folder in folders.items():
@@ -285,25 +260,36 @@ def service_lock(
         except OSError:  # no process can lock it; the archive's check has the reason
             locks[name] = False
     runs = status is not None and is_running(status, now, holds=any(locks.values()))
-    return ServiceLock(locks, status if runs else None, status)
+    return locks, status if runs else None, status
 
 
-def service_check(lock: ServiceLock, now: float) -> Check:
+def busy_reason(locks: Locks, status: Status | None, now: float) -> str:
+    """Why no other process may send requests at `now`, epoch seconds; empty if one may."""
+    if status is None and any(locks.values()):
+        return "a collector is working on the archive"
+    if status is None:
+        return "this user cannot read whether the service is busy" if None in locks.values() else ""
+    if status.jobs or any(account.trouble for account in status.accounts.values()):
+        return "the service is busy"
+    if status.next_run_at is None or status.next_run_at - now < IDLE_S:
+        return "the service's next run is due"
+    return ""
+
+
+def service_check(locks: Locks, status: Status | None, last: Status | None, now: float) -> Check:
     """Whether the service runs and collects, at `now` in epoch seconds."""
-    status = lock.status
-    if status is None and lock.is_held:
+    if status is None and any(locks.values()):
         return ok("A collector has locked the archive: a service that is starting, or a backfill.")
-    if status is None and None in lock.locks.values():
+    if status is None and None in locks.values():
         return skip("This user cannot read the archive.", _SUDO)
     if status is None:
-        last = lock.last_status
         ago = f"; its last status is {age_in_words(max(0, int(now) - last.written_at))} old" if last else ""
         return warn(
             f"The service is not running{ago}.",
             "To start it: `systemctl start shelly-collector` as root, or `shelly-collector run` in a "
             "terminal.",
         )
-    free = (name for name, is_locked in lock.locks.items() if is_locked is False)
+    free = (name for name, is_locked in locks.items() if is_locked is False)
     if unknown := [name for name in free if name not in status.meters]:
         return warn(
             f"The service is running (process {status.pid}), but not on {', '.join(unknown)}: it was "

@@ -27,8 +27,6 @@ _LOOK_UP_S = 10.0
 _TIMEOUT_S = 20.0  # a person waits, and the service's next run is at least twice as far away
 _WORTH_WAITING_S = 10.0
 
-Error = SourceError | AnswerError
-
 
 @dataclass(slots=True)
 class MeterResult:
@@ -42,7 +40,7 @@ class MeterResult:
     body: Mapping[str, Any] | None = None
     read: ReadDay | None = None
     zone: ZoneInfo | None = None
-    error: Error | None = None
+    error: SourceError | AnswerError | None = None
     device: str = ""
     skipped: str = ""
 
@@ -140,7 +138,15 @@ class _Prober:
     async def _body(self, result: MeterResult, part: Meter) -> Mapping[str, Any] | None:
         """The answer for one clamp; after a rejection it is requested once more."""
         account, client = self.account, self.client
-        while self._may_request(result):
+        while True:
+            if account.trouble is not None:
+                result.skipped = "first solve the failed check of the account, see above"
+            elif client.pacer.requests >= MOST_REQUESTS:
+                result.skipped = f"at most {MOST_REQUESTS} requests"
+            else:
+                result.skipped = self.busy_reason()
+            if result.skipped:
+                return None
             body = None
             try:
                 body = (await client.fetch_day(part, result.day, RequestPolicy(is_probe=True))).grid
@@ -162,13 +168,3 @@ class _Prober:
                     account.offset_s = (self.clock() - cloud_now).total_seconds()
             if body is not None or result.error is not None:
                 return body
-        return None
-
-    def _may_request(self, result: MeterResult) -> bool:
-        if self.account.trouble is not None:
-            result.skipped = "first solve the failed check of the account, see above"
-        elif self.client.pacer.requests >= MOST_REQUESTS:
-            result.skipped = f"at most {MOST_REQUESTS} requests"
-        else:
-            result.skipped = self.busy_reason()
-        return not result.skipped

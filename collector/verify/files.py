@@ -178,14 +178,10 @@ def _unequal_columns(
     tolerance = Decimal(0) if strict else _FLOAT_NOISE_KWH
     for key in _DERIVED if "solar" in expected else ():
         value, kwh = record.get(key), expected[key]
-        if (strict or value is not None) and not _is_near(value, kwh, tolerance):
+        is_number = isinstance(value, int | Decimal) and not isinstance(value, bool)
+        is_near = is_number and kwh - tolerance <= value <= kwh + tolerance
+        if not is_near and (strict or value is not None):
             yield "identity", f"{key} is {_shown(value)}, expected {_shown(kwh)} (from the other columns)"
-
-
-def _is_near(value: Any, expected: Decimal, tolerance: Decimal) -> bool:
-    if isinstance(value, bool) or not isinstance(value, int | Decimal):
-        return False
-    return expected - tolerance <= value <= expected + tolerance
 
 
 def _shown(value: Any) -> str:

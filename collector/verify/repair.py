@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import replace
 from datetime import date, datetime, timedelta
 from itertools import groupby
-from pathlib import Path
 from zoneinfo import ZoneInfo
 
 from collector import logs
@@ -22,7 +21,6 @@ from collector.collect.outages import STRIKES, OutageError
 from collector.collect.totals import are_totals_distrusted, totals_of
 from collector.energy.days import Clock, date_in
 from collector.energy.history import first_day, latest, newest_first
-from collector.energy.identity import Identity
 from collector.energy.totals import NOTHING_STORED, differences
 from collector.errors import (
     AnswerError,
@@ -37,7 +35,7 @@ from collector.errors import (
 from collector.service.accounts import AccountAtWork, Pacers, assembled, open_archive
 from collector.settings import Settings
 from collector.verify.files import inspect
-from collector.verify.report import Action, CheckedDay, Comparison, MeterReport, Unanswered
+from collector.verify.report import Action, Comparison, MeterReport, Unanswered
 
 _DAY = timedelta(days=1)
 _NOT_THERE = ("gone", "older")  # codes of findings without a wrong file
@@ -59,23 +57,22 @@ def repair(
     Raises `ArchiveError`, `OSError`.
     """
     with ExitStack() as held:
-        identity = _marked(settings.folder_of(meter)) if of_folder else meter.identity
+        identity = meter.identity
+        if of_folder:
+            folder = settings.folder_of(meter)
+            if (mark := read_mark(folder / OWN_FOLDER)) is None:
+                raise ArchiveRefused(
+                    f"It is not known whose day files are in {folder}: {OWN_FOLDER}/{MARK_NAME} cannot be "
+                    "read",
+                    "Run `backfill` on that folder once: it compares them with the cloud, and records their "
+                    "meter",
+                )
+            identity = mark.identity
         archive = open_archive(settings, meter, held, identity, remembered)
         if not archive.claim():
             raise archive.refusal_of("day files of which it is not known yet whether they are")
         report = replace(inspect(archive.folder, meter.timezone, now), meter=meter.name)
         return _move_aside(archive, meter, report, date_in(report.zone or system_timezone, now))
-
-
-def _marked(folder: Path) -> Identity:
-    """The identity in the folder's mark. Raises `ArchiveRefused` if there is none."""
-    mark = read_mark(folder / OWN_FOLDER)
-    if mark is None:
-        raise ArchiveRefused(
-            f"It is not known whose day files are in {folder}: {OWN_FOLDER}/{MARK_NAME} cannot be read",
-            "Run `backfill` on that folder once: it compares them with the cloud, and records their meter",
-        )
-    return mark.identity
 
 
 def _move_aside(archive: Archive, meter: Meter, report: MeterReport, today: date) -> MeterReport:
@@ -154,7 +151,6 @@ async def _account(
             comparison = Comparison(gave_up=gave_up)
         else:
             comparison = await _compare(each, report, first, today - _DAY, progress)
-            await _request_again(each, report.days, comparison)
             gave_up = comparison.gave_up
         found.append(replace(report, meter=meter.name, comparison=comparison))
     return found
@@ -171,38 +167,35 @@ async def _compare(
         answer = await totals_of(collector, first_requested, last_of_span)
         comparison.requests = pacer.requests - before
         first_of_span = max(first_requested, first)
-        strikes = strikes + 1 if isinstance(answer, Unavailable | RateLimited) else 0
+        if isinstance(answer, KeyRefused | ClockUntrusted):
+            comparison.gave_up = answer
+            break
         if isinstance(answer, SpanTotals) and not answer.of_utc_days:
-            moved = {day for day, action in report.actions.items() if action is Action.QUARANTINED}
-            days = [day for day in newest_first(last_of_span, first_of_span) if day not in moved]
-            _note_differences(collector, days, answer, report.days, comparison)
-        elif not isinstance(answer, KeyRefused | ClockUntrusted):
+            requested = newest_first(last_of_span, first_of_span)
+            days = [day for day in requested if report.actions.get(day) is not Action.QUARANTINED]
+            _note_differences(collector, report, days, answer, comparison)
+        else:
             of_utc = "the cloud's totals are of UTC days, not of local days"
             reason = of_utc if isinstance(answer, SpanTotals) else str(answer)
             comparison.unanswered.append(Unanswered(first_of_span, last_of_span, reason))
         if isinstance(answer, DeviceUnknown):
             break
-        if isinstance(answer, KeyRefused | ClockUntrusted) or (
-            isinstance(answer, Unavailable | RateLimited) and strikes >= STRIKES
-        ):
+        strikes = strikes + 1 if isinstance(answer, Unavailable | RateLimited) else 0
+        if isinstance(answer, Unavailable | RateLimited) and strikes >= STRIKES:
             comparison.gave_up = answer
             break
+    await _request_again(collector, report, comparison)
     return comparison
 
 
 def _note_differences(
-    collector: Collector,
-    days: list[date],
-    answer: SpanTotals,
-    stored: Mapping[date, CheckedDay],
-    comparison: Comparison,
+    collector: Collector, report: MeterReport, days: list[date], answer: SpanTotals, comparison: Comparison
 ) -> None:
     """Compares the files of those days with their totals."""
     comparison.uncertain += [day for day in days if day in answer.uncertain]
     for day in days:
-        checked = stored.get(day)
+        checked, total = report.days.get(day), answer.totals.get(day)
         sums, complete = (checked.sums, checked.complete) if checked else (NOTHING_STORED, False)
-        total = answer.totals.get(day)
         if total is None or sums is None:
             continue  # no total, or an unreadable file, which is a finding already
         if checked is not None and collector.archive.is_kept(day):
@@ -213,12 +206,10 @@ def _note_differences(
             comparison.different[day] = found
 
 
-async def _request_again(
-    collector: Collector, stored: Mapping[date, CheckedDay], comparison: Comparison
-) -> None:
+async def _request_again(collector: Collector, report: MeterReport, comparison: Comparison) -> None:
     """The next run requests the days that differ; none if too many complete ones do."""
     compared = comparison.complete_days
-    different = sum(day in stored and stored[day].complete for day in comparison.different)
+    different = sum(day in report.days and report.days[day].complete for day in comparison.different)
     if are_totals_distrusted(collector, compared, different):
         comparison.distrusted = f"{different} of {compared} complete days differ, more than a fifth"
         return

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime
+from decimal import Decimal
 from enum import StrEnum
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -119,7 +120,9 @@ def as_json(reports: list[MeterReport]) -> str:
         "meters": [_meter_as_dict(report) for report in reports],
         "findings": sum(len(report.findings) for report in reports),
     }
-    return json.dumps(content, default=str)
+    return json.dumps(
+        content, default=lambda value: float(value) if isinstance(value, Decimal) else str(value)
+    )
 
 
 def as_lines(reports: list[MeterReport]) -> Iterator[str]:
@@ -148,7 +151,7 @@ def as_lines(reports: list[MeterReport]) -> Iterator[str]:
 
 
 def _meter_as_dict(report: MeterReport) -> dict[str, Any]:
-    """Dates, folders, zones and errors become text when it is written."""
+    """Dates, folders, zones and errors become text when it is written, kWh become numbers."""
     actions, compared = report.actions, report.comparison
     return {
         "meter": report.meter,
@@ -169,14 +172,7 @@ def _comparison_as_dict(comparison: Comparison) -> dict[str, Any]:
         "days": comparison.days,
         "requests": comparison.requests,
         "differences": [
-            {
-                "day": day,
-                "column": each.column,
-                "stored_kwh": float(each.stored_kwh),
-                "cloud_kwh": float(each.cloud_kwh),
-            }
-            for day, found in comparison.different.items()
-            for each in found
+            {"day": day, **each._asdict()} for day, found in comparison.different.items() for each in found
         ],
         "uncertain": comparison.uncertain,
         "unanswered": [each._asdict() for each in comparison.unanswered],
