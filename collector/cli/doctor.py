@@ -63,15 +63,14 @@ def _settings(options: argparse.Namespace) -> tuple[Settings, Check, bool]:
     from collector.doctor.checks import fail, ok, warn
 
     try:
-        settings = starting.settings_from_file(options.config)
+        settings, has_keys = starting.settings_from_file(options.config), True
     except starting.Refused as refusal:
         try:
-            settings = starting.settings_without_keys(options.config)
+            settings, has_keys = starting.settings_without_keys(options.config), False
         except starting.Refused:
             raise refusal from None  # which also has the problems of the keys
-        check, has_keys = fail(" ".join(f"{line}." for line in refusal.lines), _SUDO), False
+        check = fail(" ".join(f"{line}." for line in refusal.lines), _SUDO)
     else:
-        has_keys = True
         sources = sorted({each.key_source for each in settings.accounts})
         text = f"{settings.source} is valid; the key comes from {', '.join(sources)}."
         check = ok(text)

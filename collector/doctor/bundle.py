@@ -14,11 +14,10 @@ from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime
 from importlib import metadata
-from pathlib import Path
 
 from collector import __version__
 from collector.archive.files import read_at_most
-from collector.archive.folder import OWN_FOLDER, survey
+from collector.archive.folder import LEDGER_NAME, OWN_FOLDER, survey
 from collector.cloud.meters import Meter
 from collector.doctor.diagnosis import Diagnosis
 from collector.errors import CollectorError
@@ -99,22 +98,13 @@ def _archive(settings: Settings, meter: Meter) -> Iterator[str]:
     yield f"{len(files)} files, {size} bytes; {complete} complete days, {empty} empty ones"
     if files:
         yield f"first {files[0].stem}, last {files[-1].stem}"
-    yield from _quarantined(folder / OWN_FOLDER / "quarantine")
-    yield from _ledger(folder / OWN_FOLDER / "ledger.jsonl")
-
-
-def _quarantined(folder: Path) -> Iterator[str]:
-    names: list[str] = []
+    names, data = list[str](), b""
     with suppress(OSError):
-        names = sorted(path.name for path in folder.iterdir())
+        names = sorted(path.name for path in (folder / OWN_FOLDER / "quarantine").iterdir())
     yield f"{len(names)} file{'s' * (len(names) != 1)} in quarantine{':' * bool(names)}"
     yield from (f"  {ascii(name)[1:-1]}" for name in names[-_QUARANTINED:])
-
-
-def _ledger(path: Path) -> Iterator[str]:
-    data = b""
     with suppress(OSError):
-        data = read_at_most(path, _LEDGER_BYTES)
+        data = read_at_most(folder / OWN_FOLDER / LEDGER_NAME, _LEDGER_BYTES)
     lines = data.decode("utf-8", "replace").splitlines()[-_LEDGER_LINES:]
     yield f"the last {len(lines)} lines of the ledger{':' * bool(lines)}"
     yield from (f"  {''.join(char if char.isprintable() else '?' for char in line)}" for line in lines)

@@ -122,12 +122,12 @@ def account_checks(
 
 
 def _host(result: AccountResult) -> Check:
-    host, trouble = host_of(result.account), result.trouble
-    if trouble is not None and not isinstance(trouble, KeyRefused | RateLimited):
-        cure = trouble.cure or HOST_CURE
-        if "401" in trouble.reason:
+    host, error = host_of(result.account), result.error
+    if error is not None and not isinstance(error, KeyRefused | RateLimited):
+        cure = error.cure or HOST_CURE
+        if "401" in error.reason:
             cure = f"Often temporary. If it stays: {KEY_CURE}"
-        return fail(f"{host}: {trouble.reason}.", cure)
+        return fail(f"{host}: {error.reason}.", cure)
     requested = [each for each in result.meters if not each.skipped]
     rejections = [each.error for each in requested if isinstance(each.error, Rejected)]
     if rejections and len(rejections) == len(requested):
@@ -146,7 +146,7 @@ def _host(result: AccountResult) -> Check:
 
 
 def _key(result: AccountResult) -> Check:
-    if isinstance(result.trouble, KeyRefused):
+    if isinstance(result.error, KeyRefused):
         return fail("The cloud refused the key.", KEY_CURE)
     if any(each.body is not None for each in result.meters):
         return ok("The cloud accepted the key.")
@@ -156,9 +156,9 @@ def _key(result: AccountResult) -> Check:
 
 
 def _why(result: AccountResult) -> str:
-    if isinstance(result.trouble, RateLimited):
+    if isinstance(result.error, RateLimited):
         return "the account's rate limit is reached"
-    if result.trouble is not None:
+    if result.error is not None:
         return "the host did not answer as the cloud does"
     return next((each.skipped for each in result.meters if each.skipped), "no answer could be used")
 

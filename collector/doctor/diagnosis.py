@@ -79,15 +79,9 @@ async def diagnose(
         archive = archive_check(settings.archive, folders.values())
     offsets = [each.offset_s for each in results if each.offset_s is not None]
     newest = max((each.newest for each in stored.values() if each.newest), default=None)
-    found = [
-        *_named(
-            "",
-            configuration=configuration,
-            archive=archive,
-            service=service_check(locks, status, last, seconds),
-            clock=clock_check(now, today, min(offsets, key=abs, default=None), newest, status),
-        )
-    ]
+    service = service_check(locks, status, last, seconds)
+    on_clock = clock_check(now, today, min(offsets, key=abs, default=None), newest, status)
+    found = [*_named("", configuration=configuration, archive=archive, service=service, clock=on_clock)]
     remembered = remembered_for_others(settings.archive, environ)
     results_by_name = {each.account.name: each for each in results}
     for each in settings.accounts:

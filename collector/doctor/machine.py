@@ -82,8 +82,8 @@ def _archive_check(archive: Path, folders: Collection[Path], mountinfo: Path) ->
             f"{archive} is on {kind} that is read-only: {mount.point}.",
             "An SD card becomes read-only after errors: check dmesg, copy its data, replace it.",
         )
-    if (trouble := _save_test_files(archive, folders) or _little_room(archive)) is not None:
-        return trouble
+    if (failed := _save_test_files(archive, folders) or _little_room(archive)) is not None:
+        return failed
     weaknesses = [mount.weakness] if mount is not None and mount.weakness else []
     if not can_sync(archive):
         weaknesses.append(NO_FOLDER_SYNC)
@@ -126,16 +126,14 @@ def _little_room(archive: Path) -> Check | None:
     """A check of the free space that is not ok; else `None`."""
     room = os.statvfs(archive)
     free = _free_bytes(room)
-    is_low = free < _LOW_BYTES or (
-        free < _LOW_SHARE * room.f_blocks * room.f_frsize and free < _NEVER_LOW_BYTES
-    )
+    low = max(_LOW_BYTES, min(_LOW_SHARE * room.f_blocks * room.f_frsize, _NEVER_LOW_BYTES))
     files = room.f_favail if room.f_files else _LOW_INODES  # some file systems do not count them
     text = f"{archive} can be written, but has only {_free(room)} free"
     if free < _LEAST_BYTES:
         return fail(f"{text}.", "Free some space.")
     if files < _LEAST_INODES:
         return fail(f"{text} and room for {files} files.", "Remove files that are not needed.")
-    if is_low:
+    if free < low:
         return warn(f"{text}.", "Free some space: a meter needs about 5 MB a year.")
     if files < _LOW_INODES:
         return warn(f"{text} and room for {files} files.", "A meter adds 365 files a year.")

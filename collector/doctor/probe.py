@@ -47,7 +47,7 @@ class MeterResult:
 
 @dataclass(slots=True)
 class AccountResult:
-    """One account. `trouble` is what ended its requests; `rejections` counts those by the rate limit.
+    """One account. `error` is what ended its requests; `rejections` counts those by the rate limit.
 
     `unreached`: the address families (IPv4, IPv6) without a connection to the host, and why.
     `offset_s`: seconds that this machine's clock is ahead of the cloud's, if the cloud itself answered.
@@ -55,7 +55,7 @@ class AccountResult:
 
     account: Account
     meters: list[MeterResult] = field(default_factory=list)
-    trouble: SourceError | None = None
+    error: SourceError | None = None
     answered: bool = False
     rejections: int = 0
     unreached: dict[str, str] = field(default_factory=dict)
@@ -98,7 +98,7 @@ async def _look_up(result: AccountResult) -> None:
     try:
         await look_up(result.account, _LOOK_UP_S)
     except Unavailable as error:
-        result.trouble = error
+        result.error = error
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,7 +139,7 @@ class _Prober:
         """The answer for one clamp; after a rejection it is requested once more."""
         account, client = self.account, self.client
         while True:
-            if account.trouble is not None:
+            if account.error is not None:
                 result.skipped = "first solve the failed check of the account, see above"
             elif client.pacer.requests >= MOST_REQUESTS:
                 result.skipped = f"at most {MOST_REQUESTS} requests"
@@ -153,15 +153,15 @@ class _Prober:
             except RateLimited as error:
                 account.rejections += 1
                 if account.rejections > 1 or (error.retry_after_s or 0) > _WORTH_WAITING_S:
-                    account.trouble = error
+                    account.error = error
             except (DeviceUnknown, Rejected, AnswerError) as error:
                 result.error = error
             except SourceError as error:
-                account.trouble = error
+                account.error = error
             finally:
                 account.unreached.update(client.unreached())
                 await asyncio.sleep(self.gap_s)
-            if not isinstance(account.trouble or result.error, Unavailable):
+            if not isinstance(account.error or result.error, Unavailable):
                 # The cloud itself answered: a login page of a network has another clock.
                 account.answered = True
                 if (cloud_now := client.cloud_now()) is not None:

@@ -41,8 +41,6 @@ from collector.energy.totals import decimals_of, sums_of
 from collector.errors import DamagedFile
 from collector.verify.report import CheckedDay, Finding, Hour, MeterReport
 
-_HOUR = timedelta(hours=1)
-
 CODES = {
     "unreadable": "cannot be read as a day file: empty, cut off, not JSON, a link, a folder",
     "order": "the hours do not ascend",
@@ -67,7 +65,7 @@ CODES = {
 
 
 def _unreadable(day: date, damage: DamagedFile) -> CheckedDay:
-    return CheckedDay(day, (Finding(day, damage.code, damage.line, damage.fault),))
+    return CheckedDay((Finding(day, damage.code, damage.line, damage.fault),))
 
 
 _KWH = ("import", "export", "solar", "consumed", "solar_consumed")
@@ -113,7 +111,7 @@ def check_day(
         found.append(Finding(day, "checksum", None, text))
     hours = list(file.walls.items())
     sums = sums_of(file.readings.values(), decimals)
-    return CheckedDay(day, tuple(found), complete, sums, (hours[0], hours[-1]))
+    return CheckedDay(tuple(found), complete, sums, (hours[0], hours[-1]))
 
 
 def _lines(
@@ -227,7 +225,7 @@ def _hours(
 
 def _is_followed_by(hour: Hour, other: Hour) -> bool:
     """Whether no hour is missing between: by elapsed time, or by local time if the clocks changed."""
-    return other[0] - hour[0] == 3600 or other[1] - hour[1] == _HOUR
+    return other[0] - hour[0] == 3600 or other[1] - hour[1] == timedelta(hours=1)
 
 
 _DOUBTED = ("checksum", "older")
@@ -314,7 +312,8 @@ def _read(path: Path) -> bytes:
 def _check_neighbours(days: dict[date, CheckedDay]) -> None:
     """Adds overlaps and gaps between a day and the day before, unless a finding of either explains them."""
     for day, checked in days.items():
-        before = days.get(day - timedelta(days=1))
+        day_before = day - timedelta(days=1)
+        before = days.get(day_before)
         if before is None or before.edges is None or checked.edges is None:
             continue
         codes = {found.code for each in (before, checked) for found in each.findings}
@@ -322,9 +321,9 @@ def _check_neighbours(days: dict[date, CheckedDay]) -> None:
             continue
         last, first = before.edges[1], checked.edges[0]
         if first[0] <= last[0]:
-            text = f"it overlaps with the file of {before.day}"
+            text = f"it overlaps with the file of {day_before}"
         elif before.complete and checked.complete and not _is_followed_by(last, first):
-            text = f"neither is marked `partial`, but there is a gap after the file of {before.day}"
+            text = f"neither is marked `partial`, but there is a gap after the file of {day_before}"
         else:
             continue
         finding = Finding(day, "neighbour", None, text)

@@ -119,11 +119,8 @@ async def verified(
     unless too many do. Locks the archives meanwhile. `remembered` lists earlier archives.
     Raises `ArchiveError`, `OSError`.
     """
-    found = []
     async with assembled(settings, clock, Pacers(), remembered=remembered) as accounts:
-        for account in accounts:
-            found += await _account(account, clock, progress, fix=fix)
-    return found
+        return [each for account in accounts for each in await _account(account, clock, progress, fix=fix)]
 
 
 async def _account(

@@ -39,7 +39,6 @@ Hour = tuple[int, datetime]
 class CheckedDay:
     """The findings of one file; if it could be read, also its sums, and its first and last hour."""
 
-    day: date
     findings: tuple[Finding, ...]
     complete: bool = False
     sums: DaySums | None = None
