@@ -36,7 +36,7 @@ ONE_TRY: dict[str, Any] = {"retry": {"attempts": 1}}
 async def stored(
     archive: Path, *devices: Device, days: int = 30, start: datetime = NOW, **options: Any
 ) -> AsyncIterator[World]:
-    """A world whose last days are stored, as the cloud told them."""
+    """A world whose last days are stored, as the cloud sent them."""
     tables = options.pop("tables", None)
     async with world(cloud_of(*devices), archive, start, tables=tables, **options) as here:
         await here.backfill(days)
@@ -120,7 +120,7 @@ async def test_a_day_that_differs_is_read_again_by_the_service(
 
 
 async def test_a_day_that_differs_is_read_again_by_a_backfill(tmp_path: Path) -> None:
-    """For whoever has no service."""
+    """For users without a service."""
     device = Device(DEVICE)
     async with stored(tmp_path, device) as here:
         flip(here.folder() / f"{DAY}.jsonl", "import")
@@ -203,7 +203,7 @@ async def test_no_variant_of_the_cloud_makes_a_sound_archive_differ(
 
 
 async def test_days_of_unclear_tariffs_are_not_compared(tmp_path: Path) -> None:
-    """And told as such."""
+    """And reported as such."""
     async with stored(tmp_path) as here:
         here.cloud.play(cloud_of(Device(DEVICE, tariffs=2, tariff_zero="rest")))
         found = await verify(here)
@@ -353,7 +353,7 @@ async def test_todays_file_is_not_remembered(tmp_path: Path) -> None:
 
 
 async def test_what_cannot_be_moved_is_not_touched_while_a_service_runs(tmp_path: Path) -> None:
-    """The lock is taken before anything is looked at."""
+    """The lock is taken before anything is read."""
     async with living(cloud_of(), tmp_path, NOW, schedule={"backfill_days": 2}) as service:
         await service.pass_time(minutes=5)
         settings = service.world.settings()
@@ -363,8 +363,8 @@ async def test_what_cannot_be_moved_is_not_touched_while_a_service_runs(tmp_path
             await verified(settings, service.world.clock, lambda *told: None, fix=False)
 
 
-async def test_fixing_and_asking_the_cloud_go_together(tmp_path: Path) -> None:
-    """A day that was moved aside is not told as differing as well."""
+async def test_fix_and_cloud_can_be_combined(tmp_path: Path) -> None:
+    """A day that was moved aside is not reported as different as well."""
     async with stored(tmp_path) as here:
         flip(here.folder() / f"{DAY}.jsonl", "import")
         found = await verify(here, fix=True)

@@ -1,4 +1,4 @@
-"""The doctor beside a simulated cloud, and beside a service that holds the archive."""
+"""The doctor beside a simulated cloud, and beside a service that has locked the archive."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def a_status(**changes: Any) -> Status:
 
 @asynccontextmanager
 async def with_service(tmp_path: Path, status: Status | None, **options: Any) -> AsyncIterator[World]:
-    """A cloud, and an archive that a service holds which last said that."""
+    """A cloud, and an archive locked by a service with that last status."""
     async with beside(cloud_of(), tmp_path, **options) as here:
         await here.backfill(4)
         here.cloud.reset()

@@ -1,4 +1,4 @@
-"""The examination against a simulated cloud: what each check says, what it costs, and what it hides."""
+"""The diagnosis against a simulated cloud: the result of each check, its requests, what it never shows."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ TRIPLE, SUN = "34987a45c1d0", "34987a45c1d1"
 
 @pytest.fixture(autouse=True)
 def no_time_service(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """The cloud's clock alone is there to compare with; this machine stands in Dublin."""
+    """The cloud's clock alone is there to compare with; this machine is in Dublin."""
     monkeypatch.setattr(collector, "SYNCHRONIZED", tmp_path / "synchronized")
 
 
@@ -58,7 +58,7 @@ def marks(found: Diagnosis) -> dict[str, str]:
     return {each.name: each.mark.value for each in found.checks}
 
 
-async def test_where_all_is_well_every_check_says_so(tmp_path: Path) -> None:
+async def test_if_nothing_is_wrong_every_check_is_ok(tmp_path: Path) -> None:
     """Two requests, at the allowed pace, for yesterday; nothing is left in the archive."""
     async with beside(cloud_of(limit="strict"), tmp_path) as here:
         await here.backfill(4, pacing=PACED)
@@ -77,7 +77,7 @@ async def test_where_all_is_well_every_check_says_so(tmp_path: Path) -> None:
 async def test_never_more_than_eight_requests_however_many_meters(
     accounts: int, meters: int, tmp_path: Path
 ) -> None:
-    """Each account is heard before the second meter of any; the others are told as not asked."""
+    """Each account gets a request before the second meter of any; the other meters are skipped."""
     clouds, configured = [], []
     for number in range(accounts):
         ids = [f"{number:06x}{meter:06x}" for meter in range(meters)]
@@ -93,16 +93,16 @@ async def test_never_more_than_eight_requests_however_many_meters(
         assert counts.total.rejections == 0
         assert counts.total.max_in_flight == 1
         assert (counts.total.smallest_idle_gap_s or 0) >= 1.05 - 1e-6
-    told = [each for each in found.checks if each.name == "device"]
-    assert len(told) == accounts * meters
-    assert [each.mark for each in told].count(Mark.OK) == 4
-    assert all("at most 8 requests" in each.text for each in told if each.mark is Mark.SKIP)
+    of_devices = [each for each in found.checks if each.name == "device"]
+    assert len(of_devices) == accounts * meters
+    assert [each.mark for each in of_devices].count(Mark.OK) == 4
+    assert all("at most 8 requests" in each.text for each in of_devices if each.mark is Mark.SKIP)
     assert len({each.of for each in found.checks if each.name == "key" and each.mark is Mark.OK}) == min(
         accounts, 4
     )
 
 
-async def test_a_wrong_key_is_told_and_asked_with_once(tmp_path: Path) -> None:
+async def test_a_wrong_key_fails_and_is_sent_once(tmp_path: Path) -> None:
     """The host is fine; what needs the key is skipped, for all meters."""
     wrong = {"name": "home", "auth_key": "ANOTHER0KEY0OF0THE0TESTS"}
     wrong["meter"] = [{"name": f"m{number}", "id": DEVICE} for number in range(3)]  # type: ignore[assignment]
@@ -116,7 +116,7 @@ async def test_a_wrong_key_is_told_and_asked_with_once(tmp_path: Path) -> None:
 
 
 async def test_an_unknown_device_does_not_hide_the_others(tmp_path: Path) -> None:
-    """Its id is named; the account's other meter is asked for."""
+    """Its id is named; the account's other meter is requested."""
     meters = ({"name": "lost", "id": "34987a45c1dd"}, {"name": "house", "id": DEVICE})
     async with beside(cloud_of(), tmp_path, meters=meters) as here:
         found = await examined(here)
@@ -128,7 +128,7 @@ async def test_an_unknown_device_does_not_hide_the_others(tmp_path: Path) -> Non
 
 @pytest.mark.parametrize("looks", ["empty", "error", "nesting"])
 @pytest.mark.parametrize(("real", "configured"), [("3em", "em"), ("em", "3em")])
-async def test_a_wrong_kind_is_told_as_far_as_it_can_be_known(
+async def test_a_wrong_kind_is_reported_as_far_as_it_can_be_known(
     real: str, configured: str, looks: str, tmp_path: Path
 ) -> None:
     """Nobody knows how the cloud answers then; an empty answer may mean other things and is a warning."""
@@ -144,7 +144,7 @@ async def test_a_wrong_kind_is_told_as_far_as_it_can_be_known(
 @pytest.mark.parametrize("configured", ["em", "3em"])
 @pytest.mark.parametrize("before", ["empty", "missing"])
 async def test_an_answer_without_an_hour_proves_no_kind(before: str, configured: str, tmp_path: Path) -> None:
-    """Bug: rows that all say missing, and empty lists of phases, were called those of the kind."""
+    """Bug: rows that are all missing, and empty lists of phases, were called those of the kind."""
     device = Device(DEVICE, configured, installed_since=START.date(), before_install=before)  # type: ignore[arg-type]
     meters = ({"name": "house", "id": DEVICE, "kind": configured},)
     async with beside(cloud_of(device), tmp_path, meters=meters) as here:
@@ -164,7 +164,7 @@ async def test_a_solar_clamp_without_an_hour_is_not_called_right(tmp_path: Path)
     assert "solar = false" in kind.cure
 
 
-async def test_the_second_device_of_a_pair_is_looked_at_too(tmp_path: Path) -> None:
+async def test_the_second_device_of_a_pair_is_checked_too(tmp_path: Path) -> None:
     """The solar 3EM is unknown: its id is the one that is named."""
     meters = ({"name": "house", "id": TRIPLE, "kind": "3em", "pv_id": SUN},)
     async with beside(cloud_of(Device(TRIPLE, kind="3em")), tmp_path, meters=meters) as here:
@@ -187,7 +187,7 @@ async def test_an_offline_meter_is_not_taken_for_one_of_another_kind(tmp_path: P
 
 
 async def test_another_zone_than_the_configured_one_is_a_warning(tmp_path: Path) -> None:
-    """What the meter tells counts, and both are named."""
+    """The zone in the meter's answer counts, and both are named."""
     meters = ({"name": "house", "id": DEVICE, "timezone": "America/New_York"},)
     async with beside(cloud_of(), tmp_path, meters=meters) as here:
         found = await examined(here)
@@ -210,14 +210,14 @@ async def test_a_meter_that_moved_to_another_zone_is_a_warning(tmp_path: Path) -
 
 
 async def test_a_machine_elsewhere_is_no_fault(tmp_path: Path) -> None:
-    """A Pi on UTC is common and harmless; it is said, and not warned of."""
+    """A Pi on UTC is common and harmless: it is mentioned, without a warning."""
     async with beside(cloud_of(Device(DEVICE, timezone="Pacific/Auckland")), tmp_path) as here:
         zone = check(await examined(here), "zone")
     assert zone.mark is Mark.OK
     assert "this machine is in Europe/Dublin" in zone.text
 
 
-async def test_swapped_clamps_are_told_without_a_number(tmp_path: Path) -> None:
+async def test_swapped_clamps_are_reported_without_a_number(tmp_path: Path) -> None:
     """From stored days; and with the right channels nothing is odd."""
     meters = ({"name": "house", "id": DEVICE, "grid_channel": 1, "solar_channel": 0},)
     async with beside(cloud_of(), tmp_path, meters=meters) as here:
@@ -243,8 +243,8 @@ async def test_a_meter_without_solar_has_no_solar_to_doubt(tmp_path: Path) -> No
     assert check(found, "clamps").mark is Mark.OK
 
 
-async def test_another_program_on_the_account_is_told(tmp_path: Path) -> None:
-    """One rejection is enough: nothing here asks too fast. The question is put once more."""
+async def test_another_program_on_the_account_is_reported(tmp_path: Path) -> None:
+    """One rejection is enough: nothing here sends too fast. The request is sent once more."""
     fault = Fault("max_req", on_requests=(1,))
     async with beside(cloud_of(fault=(fault,)), tmp_path) as here:
         found = await examined(here)
@@ -268,8 +268,8 @@ async def test_a_zone_that_this_machine_does_not_know_is_named_with_its_cure(tmp
         assert check(found, "kind").mark is (Mark.SKIP if mark is Mark.FAIL else Mark.OK)
 
 
-async def test_stored_days_of_a_zone_that_is_not_known_here_are_told(tmp_path: Path) -> None:
-    """Without the cloud, as after an upgrade. The service's own word is as good."""
+async def test_an_unknown_zone_of_stored_days_is_reported(tmp_path: Path) -> None:
+    """Without the cloud, as after an upgrade. The service's status is as good."""
     device = Device(DEVICE, timezone="Europe/Kyiv")
     failure = Failure("zone.unknown", NOW, "Europe/Kiev is unknown")
     status = a_status(meters={"house": MeterStatus(State.GOOD, 1800, failure=failure)}, next_run_at=None)
@@ -287,7 +287,7 @@ async def test_stored_days_of_a_zone_that_is_not_known_here_are_told(tmp_path: P
     assert (zone.mark, "Europe/Kiev is unknown" in zone.text) == (Mark.FAIL, True)
 
 
-async def test_rules_that_an_answer_contradicts_are_told_with_their_cure(tmp_path: Path) -> None:
+async def test_rules_that_an_answer_contradicts_are_reported_with_their_cure(tmp_path: Path) -> None:
     """By what came just now, and by what was noted: it is this machine that lacks something."""
     device = Device(DEVICE, timezone="Etc/GMT+6", says_timezone="America/Chicago")
     with zone_data(tmp_path / "zones", "Etc/GMT+6", "America/Chicago") as data:
@@ -324,7 +324,7 @@ async def test_rules_of_more_than_two_years_are_a_warning(release: str, mark: Ma
 
 @pytest.mark.parametrize("retry_after", [None, "3600", "nonsense"])
 async def test_an_account_that_is_used_up_is_left_alone(retry_after: str | None, tmp_path: Path) -> None:
-    """Two rejections, or one that asks for an hour: no more questions, and no long wait."""
+    """Two rejections, or one that asks for an hour: no more requests, and no long wait."""
     meters = tuple({"name": f"m{number}", "id": DEVICE} for number in range(3))
     fault = Fault("max_req", retry_after=retry_after)
     async with beside(cloud_of(fault=(fault,)), tmp_path, meters=meters) as here:
@@ -337,7 +337,7 @@ async def test_an_account_that_is_used_up_is_left_alone(retry_after: str | None,
 
 
 @pytest.mark.parametrize("off", [timedelta(minutes=10), timedelta(days=-3000)], ids=str)
-async def test_a_clock_that_is_off_is_told_with_its_seconds(off: timedelta, tmp_path: Path) -> None:
+async def test_a_clock_that_is_off_is_reported_with_its_seconds(off: timedelta, tmp_path: Path) -> None:
     """By the service's own rule."""
     async with beside(cloud_of(), tmp_path) as here:
         found = await examined(here, lambda: here.clock() + off)
@@ -347,8 +347,8 @@ async def test_a_clock_that_is_off_is_told_with_its_seconds(off: timedelta, tmp_
     assert "timedatectl" in clock.cure
 
 
-async def test_a_page_of_somebody_else_tells_no_time(tmp_path: Path) -> None:
-    """A captive portal is told as the host's trouble, and its `Date` is not believed."""
+async def test_the_date_of_a_page_that_is_not_the_clouds_does_not_count(tmp_path: Path) -> None:
+    """A captive portal is a failure of the host, and its `Date` does not count."""
     scenario = cloud_of(fault=(Fault("maintenance"),), date_header="Thu, 01 Jan 1970 00:00:00 GMT")
     async with beside(scenario, tmp_path) as here:
         found = await examined(here)
@@ -358,16 +358,16 @@ async def test_a_page_of_somebody_else_tells_no_time(tmp_path: Path) -> None:
     assert check(found, "clock").mark is Mark.SKIP
 
 
-async def test_without_keys_nobody_is_asked_and_the_rest_is_told(tmp_path: Path) -> None:
+async def test_without_keys_no_request_is_sent_and_the_rest_is_checked(tmp_path: Path) -> None:
     """For a user who may not read the key."""
     async with beside(cloud_of(), tmp_path) as here:
         await here.backfill(4)
         here.cloud.reset()
         found = await diagnose(here.settings(), FINE, here.clock, {"TZ": "UTC"}, has_keys=False)
         assert here.cloud.counts.total.requests == 0
-    told = marks(found)
-    assert [told[name] for name in ("host", "key", "pace", "device", "kind")] == ["skip"] * 5
-    assert [told[name] for name in ("archive", "zone", "clamps")] == ["ok"] * 3
+    by_name = marks(found)
+    assert [by_name[name] for name in ("host", "key", "pace", "device", "kind")] == ["skip"] * 5
+    assert [by_name[name] for name in ("archive", "zone", "clamps")] == ["ok"] * 3
 
 
 def in_trouble(event: str) -> dict[str, AccountStatus]:
@@ -378,8 +378,8 @@ OTHER = "a8032abe41fc"
 PAST = [START.date() - timedelta(days=number) for number in range(1, 9)]
 
 
-async def test_a_service_whose_only_archive_is_refused_was_said_not_to_run(tmp_path: Path) -> None:
-    """Bug: it holds no lock, so that `doctor` said to start it, while `status` said that it runs."""
+async def test_a_service_whose_only_archive_is_refused_is_running(tmp_path: Path) -> None:
+    """Bug: it has no lock, so `doctor` advised to start it, while `status` reported that it runs."""
     write_files(tmp_path / "house", Device(OTHER), PAST)
     shutil.rmtree(tmp_path / "house" / ".collector")
     async with living(cloud_of(Device(DEVICE), Device(OTHER)), tmp_path, START) as service:
@@ -429,7 +429,7 @@ async def test_a_disk_that_is_gone_was_no_reason_of_a_service_that_does_not_run(
     assert of_house.cure.startswith("Mount it")
 
 
-async def test_a_service_that_was_killed_is_not_said_to_run(tmp_path: Path) -> None:
+async def test_a_service_that_was_killed_is_not_running(tmp_path: Path) -> None:
     """Its process number may be another process's by now: a run that was due long ago shows it."""
     async with beside(cloud_of(), tmp_path) as here:
         write_status(status_file(here.archive, {}), a_status(next_run_at=NOW - 601))
@@ -438,7 +438,7 @@ async def test_a_service_that_was_killed_is_not_said_to_run(tmp_path: Path) -> N
 
 
 async def test_day_files_without_a_mark_were_called_an_archive_like_any(tmp_path: Path) -> None:
-    """Bug: all was ok, and every backfill ended with 73. Only the cloud can say whose they are."""
+    """Bug: all was ok, and every backfill ended with 73. Only the cloud shows whose they are."""
     async with beside(cloud_of(), tmp_path) as here:
         write_files(here.folder(), Device(OTHER), PAST)
         shutil.rmtree(here.folder() / ".collector")
@@ -489,8 +489,8 @@ async def test_a_disk_that_is_not_mounted_was_an_archive_that_can_be_written(
         assert {each.of for each in (await examined(here)).checks if each.name == "archive"} == {""}
 
 
-async def test_beside_an_idle_service_the_cloud_is_asked(tmp_path: Path) -> None:
-    """Its next round is far enough away."""
+async def test_beside_an_idle_service_requests_are_sent(tmp_path: Path) -> None:
+    """Its next run is far enough away."""
     async with with_service(tmp_path, a_status()) as here:
         found = await examined(here)
         assert here.cloud.counts.total.requests == 2
@@ -503,10 +503,10 @@ async def test_beside_an_idle_service_the_cloud_is_asked(tmp_path: Path) -> None
     [a_status(jobs=1), a_status(next_run_at=NOW + 20), a_status(next_run_at=None)],
     ids=["at work", "about to", "no plan"],
 )
-async def test_beside_a_service_at_work_nobody_asks_and_its_word_counts(
+async def test_beside_a_busy_service_no_request_is_sent_and_its_status_counts(
     status: Status, tmp_path: Path
 ) -> None:
-    """Its last answer is recent: host, key, device and kind are as good as asked for."""
+    """Its last answer is recent: host, key, device and kind are as good as requested."""
     async with with_service(tmp_path, status) as here:
         found = await examined(here)
         assert here.cloud.counts.total.requests == 0
@@ -525,10 +525,10 @@ async def test_a_service_that_had_no_hour_yet_proves_no_kind(tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize("status", [None, a_status(pid=2**22 + 1)], ids=["silent", "of a dead process"])
-async def test_beside_a_collector_that_says_nothing_nobody_asks(
+async def test_beside_a_collector_without_a_status_no_request_is_sent(
     status: Status | None, tmp_path: Path
 ) -> None:
-    """A backfill by hand, or a service that begins."""
+    """A backfill by hand, or a service that is starting."""
     async with with_service(tmp_path, status) as here:
         found = await examined(here)
         assert here.cloud.counts.total.requests == 0
@@ -537,8 +537,8 @@ async def test_beside_a_collector_that_says_nothing_nobody_asks(
     assert check(found, "service").mark is Mark.OK
 
 
-async def test_a_service_that_begins_its_round_meanwhile_is_not_disturbed(tmp_path: Path) -> None:
-    """Looked at before each request: the second one is not made."""
+async def test_a_service_whose_run_begins_meanwhile_is_not_disturbed(tmp_path: Path) -> None:
+    """Checked before each request: the second one is not sent."""
     async with with_service(tmp_path, a_status(next_run_at=NOW + 46)) as here:
         found = await examined(here)
         assert here.cloud.counts.total.requests == 1
@@ -549,7 +549,9 @@ async def test_a_service_that_begins_its_round_meanwhile_is_not_disturbed(tmp_pa
     ("event", "name"),
     [("source.unavailable", "host"), ("key.refused", "key"), ("clock.untrusted", "clock")],
 )
-async def test_a_services_trouble_is_told_where_it_belongs(event: str, name: str, tmp_path: Path) -> None:
+async def test_a_services_trouble_is_reported_by_the_check_it_belongs_to(
+    event: str, name: str, tmp_path: Path
+) -> None:
     """And as what the service waits for."""
     meters = {"house": MeterStatus(State.GOOD, 90000, answered_at=NOW - 90000)}
     status = a_status(accounts=in_trouble(event), meters=meters)
@@ -563,7 +565,7 @@ async def test_a_services_trouble_is_told_where_it_belongs(event: str, name: str
 
 @pytest.mark.parametrize(("event", "name"), [("device.unknown", "device"), ("answer.rejected", "kind")])
 @pytest.mark.parametrize(("ago", "mark"), [(60, Mark.FAIL), (6000, Mark.OK)], ids=["now", "over"])
-async def test_a_meters_failure_is_told_unless_it_is_over(
+async def test_a_meters_failure_is_reported_unless_it_is_over(
     event: str, name: str, ago: int, mark: Mark, tmp_path: Path
 ) -> None:
     """It is over once the cloud has answered since."""
@@ -580,7 +582,7 @@ async def test_a_meters_failure_is_told_unless_it_is_over(
 
 
 async def test_a_service_that_does_not_collect_fails(tmp_path: Path) -> None:
-    """Its own judgement, with its reason; and one that missed its round."""
+    """Its own state, with its reason; and one that missed its run."""
     meters = {"house": MeterStatus(State.BROKEN, 200000, "nothing was collected for hours")}
     sick = a_status(state=State.BROKEN, age_s=200000, meters=meters)
     async with with_service(tmp_path, sick) as here:
@@ -594,7 +596,7 @@ async def test_a_service_that_does_not_collect_fails(tmp_path: Path) -> None:
     assert "missed its scheduled run" in service.text
 
 
-async def test_many_rejections_of_the_services_own_are_told(tmp_path: Path) -> None:
+async def test_many_rejections_of_the_service_are_reported(tmp_path: Path) -> None:
     """Another program has the account all day."""
     busy = {"home": AccountStatus(("house",), requests_today=400, holds_today=60)}
     async with with_service(tmp_path, a_status(jobs=1, accounts=busy)) as here:
@@ -613,8 +615,8 @@ async def test_an_account_that_was_always_rejected_was_called_the_services_own(t
         shutil.rmtree(tmp_path / "archive")
 
 
-async def test_a_service_on_a_part_of_the_meters_is_told(tmp_path: Path) -> None:
-    """It runs on an older configuration."""
+async def test_a_service_on_a_part_of_the_meters_is_reported(tmp_path: Path) -> None:
+    """It runs with an older configuration."""
     meters = ({"name": "house", "id": DEVICE}, {"name": "barn", "id": DEVICE})
     async with with_service(tmp_path, a_status(), meters=meters) as here:
         service = check(await examined(here), "service")
@@ -626,7 +628,7 @@ async def test_a_service_on_a_part_of_the_meters_is_told(tmp_path: Path) -> None
 async def test_no_failure_shows_the_key_in_checks_or_bundle(
     kind: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    """Every fault of the simulated cloud, with an awkward key that stands in the environment, too."""
+    """Every fault of the simulated cloud, with an awkward key that is in the environment, too."""
     retry = {"timeout_s": 2}
     slug = "a-name-of-the-check-that-is-longer-than-its-key"
     health = {
@@ -675,7 +677,7 @@ async def test_an_archive_that_the_unit_keeps_the_service_from_fails(
         lock.release()
 
 
-async def test_the_bundle_tells_the_archive_and_no_energy(tmp_path: Path) -> None:
+async def test_the_bundle_describes_the_archive_and_contains_no_energy(tmp_path: Path) -> None:
     """Versions, files by number, quarantine, the ledger's end; not one value of any hour."""
     async with beside(cloud_of(), tmp_path) as here:
         await here.backfill(4)
@@ -701,7 +703,7 @@ async def test_the_bundle_tells_the_archive_and_no_energy(tmp_path: Path) -> Non
 
 @pytest.mark.parametrize("kind", ["path_gone", "forbidden_403"])
 async def test_a_path_that_is_gone_had_three_different_cures(kind: str, tmp_path: Path) -> None:
-    """Bug: `doctor` asked whether this machine is online, `backfill` and `status` something else."""
+    """Bug: `doctor` advised to check the connection, `backfill` and `status` something else."""
     wanted = "update the collector"
     async with beside(cloud_of(fault=(Fault(kind),)), tmp_path) as here:
         found = await examined(here)
