@@ -13,16 +13,7 @@ from collector.archive.folder import LEDGER_NAME, OWN_FOLDER, decode_file, surve
 from collector.archive.ledger import Ledger
 from collector.archive.mark import remembered_for_others
 from collector.cloud.meters import Meter
-from collector.doctor.checks import (
-    Check,
-    account_checks,
-    fail,
-    failure_now,
-    meter_checks,
-    ok,
-    skip,
-    warn,
-)
+from collector.doctor.checks import Check, account_checks, fail, failure_now, meter_checks, ok, skip, warn
 from collector.doctor.machine import (
     archive_check,
     busy_reason,

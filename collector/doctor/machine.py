@@ -27,15 +27,7 @@ from collector.doctor.checks import Check, fail, ok, skip, warn
 from collector.errors import ArchiveRefused, ClockUntrusted
 from collector.events import CURES
 from collector.service.systemd import is_made_at_start
-from collector.status import (
-    LATE_S,
-    Status,
-    age_in_words,
-    is_in_use,
-    is_running,
-    newest_in_words,
-    read_status,
-)
+from collector.status import LATE_S, Status, age_in_words, is_in_use, is_running, newest_in_words, read_status
 
 _SUDO = "Run it with sudo."
 _SERVICE_USER = "shelly-collector"  # created by the package's sysusers file

@@ -63,10 +63,7 @@ class AccountResult:
 
 
 async def probe(
-    settings: Settings,
-    zones: Mapping[str, ZoneInfo],
-    clock: Clock,
-    busy_reason: Callable[[], str],
+    settings: Settings, zones: Mapping[str, ZoneInfo], clock: Clock, busy_reason: Callable[[], str]
 ) -> tuple[list[AccountResult], int]:
     """Probes each meter in turn; returns the accounts' results and the number of requests.
 

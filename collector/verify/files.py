@@ -39,7 +39,7 @@ from collector.archive.ledger import Ledger
 from collector.energy.days import known_zone, local_day
 from collector.energy.totals import decimals_of, sums_of
 from collector.errors import DamagedFile
-from collector.verify.report import CheckedDay, Finding, Hour, MeterReport
+from collector.verify.report import CheckedDay, Finding, MeterReport
 
 CODES = {
     "unreadable": "cannot be read as a day file: empty, cut off, not JSON, a link, a folder",
@@ -223,7 +223,7 @@ def _hours(
         yield Finding(day, "partial", None, "not marked `partial`, but its day has not ended")
 
 
-def _is_followed_by(hour: Hour, other: Hour) -> bool:
+def _is_followed_by(hour: tuple[int, datetime], other: tuple[int, datetime]) -> bool:
     """Whether no hour is missing between: by elapsed time, or by local time if the clocks changed."""
     return other[0] - hour[0] == 3600 or other[1] - hour[1] == timedelta(hours=1)
 

@@ -7,6 +7,7 @@ from contextlib import ExitStack
 from dataclasses import replace
 from datetime import date, datetime, timedelta
 from itertools import groupby
+from pathlib import Path
 from zoneinfo import ZoneInfo
 
 from collector import logs
@@ -21,6 +22,7 @@ from collector.collect.outages import STRIKES, OutageError
 from collector.collect.totals import are_totals_distrusted, totals_of
 from collector.energy.days import Clock, date_in
 from collector.energy.history import first_day, latest, newest_first
+from collector.energy.identity import Identity
 from collector.energy.totals import NOTHING_STORED, differences
 from collector.errors import (
     AnswerError,
@@ -57,22 +59,22 @@ def repair(
     Raises `ArchiveError`, `OSError`.
     """
     with ExitStack() as held:
-        identity = meter.identity
-        if of_folder:
-            folder = settings.folder_of(meter)
-            if (mark := read_mark(folder / OWN_FOLDER)) is None:
-                raise ArchiveRefused(
-                    f"It is not known whose day files are in {folder}: {OWN_FOLDER}/{MARK_NAME} cannot be "
-                    "read",
-                    "Run `backfill` on that folder once: it compares them with the cloud, and records their "
-                    "meter",
-                )
-            identity = mark.identity
+        identity = _marked(settings.folder_of(meter)) if of_folder else meter.identity
         archive = open_archive(settings, meter, held, identity, remembered)
         if not archive.claim():
             raise archive.refusal_of("day files of which it is not known yet whether they are")
         report = replace(inspect(archive.folder, meter.timezone, now), meter=meter.name)
         return _move_aside(archive, meter, report, date_in(report.zone or system_timezone, now))
+
+
+def _marked(folder: Path) -> Identity:
+    """The identity in the folder's mark. Raises `ArchiveRefused` if there is none."""
+    if (mark := read_mark(folder / OWN_FOLDER)) is not None:
+        return mark.identity
+    raise ArchiveRefused(
+        f"It is not known whose day files are in {folder}: {OWN_FOLDER}/{MARK_NAME} cannot be read",
+        "Run `backfill` on that folder once: it compares them with the cloud, and records their meter",
+    )
 
 
 def _move_aside(archive: Archive, meter: Meter, report: MeterReport, today: date) -> MeterReport:

@@ -31,18 +31,17 @@ class Finding(NamedTuple):
     text: str
 
 
-Hour = tuple[int, datetime]
-"""An hour of a file: epoch seconds, and its `datetime` as if it were UTC."""
-
-
 @dataclass(frozen=True, slots=True)
 class CheckedDay:
-    """The findings of one file; if it could be read, also its sums, and its first and last hour."""
+    """The findings of one file; if it could be read, also its sums, and its first and last hour (`edges`).
+
+    Of these the epoch seconds, and the `datetime` as if it were UTC.
+    """
 
     findings: tuple[Finding, ...]
     complete: bool = False
     sums: DaySums | None = None
-    edges: tuple[Hour, Hour] | None = None
+    edges: tuple[tuple[int, datetime], tuple[int, datetime]] | None = None
 
 
 class Action(StrEnum):
@@ -150,7 +149,10 @@ def as_lines(reports: list[MeterReport]) -> Iterator[str]:
 
 
 def _meter_as_dict(report: MeterReport) -> dict[str, Any]:
-    """Dates, folders, zones and errors become text when it is written, kWh become numbers."""
+    """Dates, folders, zones and errors become text when it is written, kWh become numbers.
+
+    The fields of `Finding`, `Difference` and `Unanswered` are keys as they are: their names must not change.
+    """
     actions, compared = report.actions, report.comparison
     return {
         "meter": report.meter,

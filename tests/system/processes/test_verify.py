@@ -211,6 +211,7 @@ def test_the_cloud_finds_a_wrong_number_that_nothing_else_shows(
         "days", "requests", "differences", "uncertain", "unanswered", "distrusted", "gave_up",
     }  # fmt: skip
     (difference,) = meter["cloud"]["differences"]
+    assert set(difference) == {"day", "column", "stored_kwh", "cloud_kwh"}
     assert (difference["day"], difference["column"]) == (path.stem, "import")
     assert abs(difference["stored_kwh"] - difference["cloud_kwh"]) == pytest.approx(1, abs=0.01)
     table = collector("verify", "--config", str(config), "--cloud").stdout
@@ -242,7 +243,9 @@ def test_days_that_could_not_be_compared_are_exit_1(config: Path, cloud: Cloud) 
     cloud.play(SCENARIO + '[[fault]]\nkind = "no_interval"\n')
     (meter,) = report("--config", str(config), "--cloud", code=1)["meters"]
     assert (meter["findings"], meter["cloud"]["differences"], meter["cloud"]["gave_up"]) == ([], [], None)
-    assert "interval" in meter["cloud"]["unanswered"][0]["reason"]
+    (unanswered,) = meter["cloud"]["unanswered"]
+    assert set(unanswered) == {"first", "last", "reason"}
+    assert "interval" in unanswered["reason"]
 
 
 @pytest.mark.parametrize(("kind", "code"), [("bad_key", 77), ("status_500", 69), ("redirect_307", 69)])
