@@ -41,7 +41,8 @@ def run(options: argparse.Namespace) -> int:
         return starting.refused(refusal)
     try:
         # Before root becomes the archive's owner, who may have no write permission in this folder.
-        bundle = None if options.bundle is None else _created(options.bundle)
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+        bundle = None if options.bundle is None else os.open(options.bundle, flags, 0o600)
     except OSError as error:
         reason = "it exists already" if isinstance(error, FileExistsError) else error.strerror
         print(f"{options.bundle} cannot be written: {reason}", file=sys.stderr)
@@ -62,21 +63,20 @@ def _settings(options: argparse.Namespace) -> tuple[Settings, Check, bool]:
     from collector.doctor.checks import fail, ok, warn
 
     try:
-        settings = starting.settings_from_file(options.config)
+        settings, has_keys = starting.settings_from_file(options.config), True
     except starting.Refused as refusal:
         try:
-            settings = starting.settings_without_keys(options.config)
+            settings, has_keys = starting.settings_without_keys(options.config), False
         except starting.Refused:
             raise refusal from None  # which also has the problems of the keys
-        check, has_keys = fail("configuration", " ".join(f"{line}." for line in refusal.lines), _SUDO), False
+        check = fail(" ".join(f"{line}." for line in refusal.lines), _SUDO)
     else:
-        has_keys = True
         sources = sorted({each.key_source for each in settings.accounts})
-        says = f"{settings.source} is valid; the key comes from {', '.join(sources)}"
-        check = ok("configuration", f"{says}.")
+        text = f"{settings.source} is valid; the key comes from {', '.join(sources)}."
+        check = ok(text)
         if settings.warnings:
-            says = f"{says}. Warning: {'; '.join(settings.warnings)}."
-            check = warn("configuration", says, "Correct it, unless it is intended.")
+            text += f" Warning: {'; '.join(settings.warnings)}."
+            check = warn(text, "Correct it, unless it is intended.")
     return starting.only_meters(settings, options.meter), check, has_keys
 
 
@@ -98,17 +98,13 @@ def _diagnosed(
     return found
 
 
-def _created(path: Path) -> int:
-    return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
-
-
 def _show(checks: tuple[Check, ...], requests: int) -> None:
     colours = sys.stdout.isatty() and not os.environ.get("NO_COLOR")
-    width = max(len(_subject(each)) for each in checks)
+    width = max(len(each.subject) for each in checks)
     for each in checks:
         word = f"{each.mark.upper() if each.mark == 'fail' else each.mark:4}"
         mark = f"\x1b[{_COLOURS[each.mark]}m{word}\x1b[0m" if colours else word
-        print(f"{mark}  {_subject(each):{width}}  {_printable(each.says)}")
+        print(f"{mark}  {each.subject:{width}}  {_printable(each.text)}")
         if each.cure:
             print(f"{'':{width + 8}}{_printable(each.cure)}")
     counts = {mark: sum(each.mark == mark for each in checks) for mark in _COLOURS}
@@ -117,10 +113,6 @@ def _show(checks: tuple[Check, ...], requests: int) -> None:
         f"{counts['ok']} ok, {warnings}, {counts['fail']} failed, {counts['skip']} skipped; "
         f"{requests} request{'s' * (requests != 1)} to the cloud."
     )
-
-
-def _subject(check: Check) -> str:
-    return f"{check.name} {check.of}".rstrip()
 
 
 def _printable(text: str) -> str:
@@ -137,7 +129,7 @@ def _as_dict(found: Diagnosis) -> dict[str, Any]:
                 "check": each.name,
                 "of": each.of or None,
                 "result": each.mark.value,
-                "says": each.says,
+                "says": each.text,
                 "cure": each.cure or None,
             }
             for each in found.checks

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import sys
 from dataclasses import replace
@@ -17,7 +16,6 @@ if TYPE_CHECKING:
     from datetime import date
 
     from collector.archive.mark import Remembered
-    from collector.cloud.meters import Meter
     from collector.settings import Settings
     from collector.verify.report import MeterReport
 
@@ -44,21 +42,14 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Checks the archive; returns 0 if there are no findings, 1 if there are."""
-    from collector.verify.report import as_dict, as_lines
+    from collector.verify.report import as_json, as_lines
 
     try:
         settings = _settings(options)
     except starting.Refused as refusal:
         return starting.refused(refusal)
-    remembered = _remembered(settings, options)
     try:
-        if options.fix or options.cloud:
-            _check_there(settings, remembered)
-        reports = (
-            _with_cloud(settings, options, remembered)
-            if options.cloud
-            else _from_files(settings, options, remembered)
-        )
+        reports = _reports(settings, options)
     except ArchiveError as error:
         print(error, file=sys.stderr)
         return starting.code_of(error)
@@ -67,27 +58,12 @@ def run(options: argparse.Namespace) -> int:
             return starting.refused(starting.unreadable(error, settings.archive))
         print(f"{error.filename or settings.archive}: {error.strerror}", file=sys.stderr)
         return exits.CANNOT_SAVE
-    if options.json:
-        print(json.dumps(as_dict(reports)))
-    else:
-        print("\n".join(as_lines(reports)))
-    return _exit_code(reports)
-
-
-def _remembered(settings: Settings, options: argparse.Namespace) -> Remembered:
-    """Where archives were before; not known for a folder without a configuration."""
-    from collector.archive.mark import Remembered, remembered_for_others
-
-    return Remembered() if options.odir is not None else remembered_for_others(settings.archive, os.environ)
-
-
-def _check_there(settings: Settings, remembered: Remembered) -> None:
-    """Raises `ArchiveRefused` if any archive is missing, before the first one is changed."""
-    from collector.archive.mark import missing
-
-    for meter in settings.meters:
-        if (refusal := missing(settings.folder_of(meter), remembered)) is not None:
-            raise refusal
+    print(as_json(reports) if options.json else "\n".join(as_lines(reports)))
+    for report in reports:
+        if report.comparison is not None and report.comparison.gave_up is not None:
+            print(starting.advice_on(report.comparison.gave_up), file=sys.stderr)
+            return starting.code_of(report.comparison.gave_up)
+    return exits.IN_PART if any(report.has_findings for report in reports) else exits.DONE
 
 
 def _settings(options: argparse.Namespace) -> Settings:
@@ -97,7 +73,13 @@ def _settings(options: argparse.Namespace) -> Settings:
     elif options.config or options.meter or options.cloud:
         raise starting.Refused(exits.USAGE, "--odir cannot be combined with --config, --meter or --cloud")
     else:
-        settings = _settings_of(options.odir)
+        from collector.settings import from_flags
+
+        # No request is sent, so account and device are placeholders.
+        host, odir = "shelly.invalid", options.odir
+        settings = starting.checked(
+            lambda: from_flags({}, needs_key=False, host=host, id="0" * 12, odir=odir)
+        )
     try:
         is_there = settings.archive.is_dir()
     except OSError as error:
@@ -107,71 +89,54 @@ def _settings(options: argparse.Namespace) -> Settings:
     return settings
 
 
-def _settings_of(odir: str) -> Settings:
-    """Settings for a folder alone; no request is sent, so account and device are placeholders."""
-    from collector.settings import from_flags
-
-    return starting.checked(
-        lambda: from_flags({}, host="shelly.invalid", id="000000000000", auth_key="no-key-needed", odir=odir)
-    )
-
-
-def _from_files(settings: Settings, options: argparse.Namespace, remembered: Remembered) -> list[MeterReport]:
-    if options.fix:
-        starting.set_up_logs(settings, sys.stderr)
-    return [_report(settings, meter, options, remembered) for meter in settings.meters]
-
-
-def _report(
-    settings: Settings, meter: Meter, options: argparse.Namespace, remembered: Remembered
-) -> MeterReport:
-    from collector.archive.mark import missing
+def _reports(settings: Settings, options: argparse.Namespace) -> list[MeterReport]:
+    from collector.archive.mark import Remembered, missing, remembered_for_others
     from collector.energy.days import system_timezone, wall_clock
-    from collector.verify.files import NOTHING_THERE, Finding, inspect
-    from collector.verify.repair import repair
-    from collector.verify.report import MeterReport
+    from collector.verify.files import inspect
+    from collector.verify.report import Finding, MeterReport
 
-    folder = settings.folder_of(meter)
-    name = meter.name if options.odir is None else str(folder)
-    if (refusal := missing(folder, remembered)) is not None:
-        found = Finding(None, "archive", None, str(refusal))
-        return MeterReport(name, folder, replace(NOTHING_THERE, findings=(found,)))
-    if not folder.exists():
-        return MeterReport(name, folder, NOTHING_THERE)
-    now = wall_clock()
-    if not options.fix:
-        return MeterReport(name, folder, inspect(folder, meter.timezone, now))
-    of_folder = options.odir is not None
-    report = repair(
-        settings, meter, system_timezone(os.environ), now, remembered=remembered, of_folder=of_folder
-    )
-    return replace(report, meter=name)
+    archive, of_folder = settings.archive, options.odir is not None
+    # Of a folder without a configuration it is not known where archives were before.
+    remembered = Remembered() if of_folder else remembered_for_others(archive, os.environ)
+    refusals = [missing(settings.folder_of(meter), remembered) for meter in settings.meters]
+    if options.fix or options.cloud:
+        if found := next(filter(None, refusals), None):  # before the first archive is changed
+            raise found
+        starting.set_up_logs(settings, sys.stderr)
+    if options.cloud:
+        return _with_cloud(settings, options, remembered)
+    reports = []
+    for meter, refusal in zip(settings.meters, refusals, strict=True):
+        folder, now = settings.folder_of(meter), wall_clock()
+        if refusal is not None:
+            report = MeterReport(folder, findings=(Finding(None, "archive", None, str(refusal)),))
+        elif not folder.exists():
+            report = MeterReport(folder)
+        elif not options.fix:
+            report = inspect(folder, meter.timezone, now)
+        else:
+            from collector.verify.repair import repair
+
+            zone = system_timezone(os.environ)
+            report = repair(settings, meter, zone, now, remembered=remembered, of_folder=of_folder)
+        reports.append(replace(report, meter=str(folder) if of_folder else meter.name))
+    return reports
 
 
 def _with_cloud(settings: Settings, options: argparse.Namespace, remembered: Remembered) -> list[MeterReport]:
     import asyncio
 
     from collector.energy.days import wall_clock
-    from collector.verify.cloud import verified
+    from collector.verify.repair import verified
+
+    def show(text: str) -> None:
+        if sys.stderr.isatty():
+            print(f"\r\x1b[K{text}", end="", file=sys.stderr, flush=True)
 
     def progress(meter: str, first: date, last: date) -> None:
-        _show_progress(f"{meter}: requesting {first} to {last} from the cloud")
+        show(f"{meter}: requesting {first} to {last} from the cloud")
 
-    starting.set_up_logs(settings, sys.stderr)
     try:
         return asyncio.run(verified(settings, wall_clock, progress, fix=options.fix, remembered=remembered))
     finally:
-        _show_progress("")
-
-
-def _show_progress(text: str) -> None:
-    if sys.stderr.isatty():
-        print(f"\r\x1b[K{text}", end="", file=sys.stderr, flush=True)
-
-
-def _exit_code(reports: list[MeterReport]) -> int:
-    for report in reports:
-        if report.comparison is not None and report.comparison.gave_up is not None:
-            print(starting.advice_on(report.comparison.gave_up), file=sys.stderr)
-            return starting.code_of(report.comparison.gave_up)
-    return exits.IN_PART if any(report.has_findings for report in reports) else exits.DONE
+        show("")

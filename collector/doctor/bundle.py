@@ -14,13 +14,11 @@ from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime
 from importlib import metadata
-from pathlib import Path
 
 from collector import __version__
 from collector.archive.files import read_at_most
-from collector.archive.folder import OWN_FOLDER, survey
+from collector.archive.folder import LEDGER_NAME, OWN_FOLDER, survey
 from collector.cloud.meters import Meter
-from collector.doctor.checks import Check
 from collector.doctor.diagnosis import Diagnosis
 from collector.errors import CollectorError
 from collector.redaction import MASK, redactor
@@ -36,11 +34,13 @@ _ID_SHOWN = 4
 
 def bundle(settings: Settings, found: Diagnosis, now: datetime, environ: Mapping[str, str]) -> str:
     """The whole report. `environ` is only searched for a key, which is left out."""
+    status = found.status
+    last_status = "nothing" if status is None else json.dumps(to_json(status), indent=1)
     sections = [
-        ("Versions", versions()),
-        ("Checks", _checks(found.checks)),
+        ("Versions", _versions()),
+        ("Checks", [f"{each.mark.value}  {each.subject}: {each.text}" for each in found.checks]),
         ("Configuration", masked(_without_addresses(settings)).splitlines()),
-        ("Last status of the service", _status(found)),
+        ("Last status of the service", last_status.splitlines()),
         *((f"Archive of {meter.name}", _archive(settings, meter)) for meter in settings.meters),
     ]
     lines = [
@@ -50,23 +50,19 @@ def bundle(settings: Settings, found: Diagnosis, now: datetime, environ: Mapping
     ]
     for title, content in sections:
         lines += ["", f"== {title}", *content]
-    return redacted("\n".join(lines) + "\n", settings, environ)
+    return _redacted("\n".join(lines) + "\n", settings, environ)
 
 
-def redacted(text: str, settings: Settings, environ: Mapping[str, str]) -> str:
+def _redacted(text: str, settings: Settings, environ: Mapping[str, str]) -> str:
     """The text without secrets, and with short device ids."""
-    secrets = [*settings.secrets, environ.get("SHELLY_COLLECTOR_AUTH_KEY", "").strip()]
-    if settings.alarms.ping_url is not None:
-        secrets.append(settings.alarms.ping_url)
-    text = redactor(secrets)(text)
-    ids = {each for meter in settings.meters for each in (meter.id, meter.pv_id) if each}
-    for each in ids:
+    key = environ.get("SHELLY_COLLECTOR_AUTH_KEY", "").strip()
+    text = redactor([*settings.secrets, key, settings.alarms.ping_url or ""])(text)
+    for each in {each for meter in settings.meters for each in (meter.id, meter.pv_id) if each}:
         text = re.sub(re.escape(each), "…" + each[-_ID_SHOWN:], text, flags=re.IGNORECASE)
     return text
 
 
-def versions() -> Iterator[str]:
-    """The versions of the collector, Python, the packages and the system, and the unit's files."""
+def _versions() -> Iterator[str]:
     yield f"shelly-collector {__version__}"
     yield f"Python {platform.python_version()} ({platform.python_implementation()})"
     for name in _PACKAGES:
@@ -79,26 +75,12 @@ def versions() -> Iterator[str]:
     yield f"systemd unit: {', '.join(units) or 'none'}"
 
 
-def _checks(checks: tuple[Check, ...]) -> Iterator[str]:
-    for each in checks:
-        of = f" {each.of}" if each.of else ""
-        yield f"{each.mark.value}  {each.name}{of}: {each.says}"
-
-
 def _without_addresses(settings: Settings) -> Settings:
     """The settings without addresses for notifications, which are private and often secret."""
     alarms = settings.alarms
     words = (alarms.on_change[0], *(MASK for _ in alarms.on_change[1:])) if alarms.on_change else ()
     url = None if alarms.ping_url is None else MASK
     return replace(settings, alarms=replace(alarms, ping_url=url, on_change=words))
-
-
-def _status(found: Diagnosis) -> Iterator[str]:
-    status = found.lock.status or found.lock.last_status
-    if status is None:
-        yield "nothing"
-    else:
-        yield from json.dumps(to_json(status), indent=1).splitlines()
 
 
 def _archive(settings: Settings, meter: Meter) -> Iterator[str]:
@@ -116,22 +98,13 @@ def _archive(settings: Settings, meter: Meter) -> Iterator[str]:
     yield f"{len(files)} files, {size} bytes; {complete} complete days, {empty} empty ones"
     if files:
         yield f"first {files[0].stem}, last {files[-1].stem}"
-    yield from _quarantined(folder / OWN_FOLDER / "quarantine")
-    yield from _ledger(folder / OWN_FOLDER / "ledger.jsonl")
-
-
-def _quarantined(folder: Path) -> Iterator[str]:
-    names: list[str] = []
+    names, data = list[str](), b""
     with suppress(OSError):
-        names = sorted(path.name for path in folder.iterdir())
+        names = sorted(path.name for path in (folder / OWN_FOLDER / "quarantine").iterdir())
     yield f"{len(names)} file{'s' * (len(names) != 1)} in quarantine{':' * bool(names)}"
     yield from (f"  {ascii(name)[1:-1]}" for name in names[-_QUARANTINED:])
-
-
-def _ledger(path: Path) -> Iterator[str]:
-    data = b""
     with suppress(OSError):
-        data = read_at_most(path, _LEDGER_BYTES)
+        data = read_at_most(folder / OWN_FOLDER / LEDGER_NAME, _LEDGER_BYTES)
     lines = data.decode("utf-8", "replace").splitlines()[-_LEDGER_LINES:]
     yield f"the last {len(lines)} lines of the ledger{':' * bool(lines)}"
     yield from (f"  {''.join(char if char.isprintable() else '?' for char in line)}" for line in lines)

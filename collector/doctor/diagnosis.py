@@ -2,161 +2,46 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import date, datetime
-from pathlib import Path
+from datetime import UTC, date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 from collector.archive.dayfile import stored_day
-from collector.archive.folder import LEDGER_NAME, OWN_FOLDER, day_files, decode_file, survey
-from collector.archive.ledger import Ledger, Suspicion
-from collector.archive.mark import Remembered, mark_for, missing, remembered_for_others
+from collector.archive.folder import LEDGER_NAME, OWN_FOLDER, decode_file, survey
+from collector.archive.ledger import Ledger
+from collector.archive.mark import remembered_for_others
 from collector.cloud.meters import Meter
-from collector.doctor.checks import (
-    Check,
-    account_checks,
-    clamps_check,
-    fail,
-    meter_checks,
-    pace_check,
-    skip,
-    warn,
-    zone_check,
-    zone_lack,
-)
-from collector.doctor.machine import archive_check, clock_check
-from collector.doctor.probe import AccountResult, MeterResult, ProbeResult, probe
-from collector.doctor.service import (
-    ServiceLock,
-    account_from_status,
-    clock_from_status,
-    meter_from_status,
+from collector.doctor.checks import Check, account_checks, fail, failure_now, meter_checks, ok, skip, warn
+from collector.doctor.machine import (
+    archive_check,
+    busy_reason,
+    clock_check,
+    mark_check,
+    read_service,
     service_check,
-    service_lock,
-    zone_from_status,
 )
-from collector.energy.days import Clock, date_in, local_day, system_timezone
-from collector.energy.history import DayRecord
+from collector.doctor.probe import MeterResult, probe
+from collector.energy.days import Clock, date_in, is_zone_name, known_zone, local_day, system_timezone
+from collector.energy.plausibility import ENOUGH_DAYS, Clamps, Doubt, doubts
 from collector.energy.readings import EnergyDay
 from collector.energy.zones import rules_of
-from collector.errors import ArchiveRefused, CollectorError, DamagedFile
+from collector.errors import CollectorError, DamagedFile, ZoneContradicted
 from collector.events import CURES
 from collector.redaction import redactor
 from collector.service.systemd import obstacle
-from collector.settings import AccountSettings, Settings
-
-_REFUSED_CURE = CURES["archive.refused"]
-_RECENT_DAYS = 7
-
-
-@dataclass(frozen=True, slots=True)
-class Stored:
-    """A meter's days, its zone where that is known, and its newest complete days before today.
-
-    `unknown_zone`: the recorded zone if this machine does not know it; `doubt`: why the rules of the zone
-    are in doubt. Both are else empty. `is_unreadable`: this user cannot read the folder.
-    """
-
-    known: Mapping[date, DayRecord]
-    zone: ZoneInfo | None
-    recent: tuple[EnergyDay, ...]
-    unknown_zone: str = ""
-    doubt: str = ""
-    is_unreadable: bool = False
-
-    @property
-    def newest(self) -> date | None:
-        """The newest day that has a file."""
-        return max((day for day, state in self.known.items() if state.stored), default=None)
-
-
-def read_stored(settings: Settings, meter: Meter, home: ZoneInfo, now: datetime) -> Stored:
-    """What is stored at `now`, without what cannot be read, which other checks report."""
-    folder = settings.folder_of(meter)
-    try:
-        known, zone, _ = survey(folder, settings.day_format)
-        ledger = Ledger(folder / OWN_FOLDER / LEDGER_NAME)
-    except (OSError, CollectorError) as error:
-        return Stored({}, None, (), is_unreadable=isinstance(error, PermissionError))
-    today = date_in(zone or home, now)
-    complete = sorted(day for day, state in known.items() if state.complete and day < today)
-    recent = []
-    for day in complete[-_RECENT_DAYS:]:
-        with suppress(DamagedFile, OSError):
-            file = decode_file(folder / f"{day}.jsonl", day)
-            recent.append(stored_day(file, local_day(day, zone or home), no_solar=meter.has_no_solar))
-    unknown = ledger.zone if ledger.zone and zone is None else ""
-    return Stored(known, zone, tuple(recent), unknown, _doubt(ledger.suspicion, zone))
-
-
-def _doubt(suspicion: Suspicion | None, zone: ZoneInfo | None) -> str:
-    """Why today's rules are in doubt; empty if they are not, or if the doubt is about older rules."""
-    if suspicion is None or (zone is not None and rules_of(zone).checksum != suspicion.checksum):
-        return ""
-    return suspicion.reason
-
-
-def mark_check(folder: Path, meter: Meter, refused: str, remembered: Remembered) -> Iterator[Check]:
-    """Whether the folder is this meter's, by its mark; no check if it is, or if the folder is new.
-
-    `refused`: why the running service must not use it. `remembered`: where archives were before.
-    """
-    try:
-        mark = mark_for(folder, meter.identity)
-        is_unmarked = mark is None and folder.exists() and bool(day_files(folder))
-    except ArchiveRefused as refusal:
-        yield fail("archive", _sentence(refusal.reason), _sentence(refusal.cure), meter.name)
-        return
-    except OSError as error:
-        yield from _unreadable(folder, error, meter.name)
-        return
-    if refused:
-        says, _, cure = refused.rpartition(". ")
-        cure = _sentence(cure) if says else _REFUSED_CURE
-        yield fail("archive", _sentence(says or refused), cure, meter.name)
-    elif is_unmarked:
-        yield warn(
-            "archive",
-            f"The day files in {folder} have no mark that names their meter, and are not compared with the "
-            "cloud yet; backfill or the service does so first.",
-            "No action needed if they are this meter's. If backfill or the service refuses them: "
-            + _REFUSED_CURE,
-            meter.name,
-        )
-    elif (empty := missing(folder, remembered)) is not None:
-        yield fail("archive", _sentence(empty.reason), _sentence(empty.cure), meter.name)
-
-
-def _unreadable(folder: Path, error: OSError, meter: str) -> Iterator[Check]:
-    """A failed check: the mark, or its folder, cannot be read.
-
-    None if this user cannot read the whole archive, which has its own check.
-    """
-    if isinstance(error, PermissionError) and not os.access(folder, os.W_OK):
-        return
-    yield fail(
-        "archive",
-        f"{error.filename or folder} cannot be read: {error.strerror or error}.",
-        "It must belong to the service's user, and must not be a broken link. A mark that cannot be "
-        "repaired can be moved away: the days are then compared with the cloud again.",
-        meter,
-    )
-
-
-def _sentence(text: str) -> str:
-    return text if text.endswith((".", "?")) else f"{text}."
+from collector.settings import Settings
+from collector.status import MeterStatus, Status
 
 
 @dataclass(frozen=True, slots=True)
 class Diagnosis:
-    """All checks, how many requests were sent, and the locks and status that were read."""
+    """All checks, how many requests were sent, and the service's last status."""
 
     checks: tuple[Check, ...]
     requests: int
-    lock: ServiceLock
+    status: Status | None
 
 
 async def diagnose(
@@ -165,91 +50,222 @@ async def diagnose(
     """Runs every check. `configuration` is the check of the settings; without keys no request is sent to the
     cloud. No check shows a secret of the settings."""
     folders = {meter.name: settings.folder_of(meter) for meter in settings.meters}
-    home = system_timezone(environ)
-    stored = {meter.name: read_stored(settings, meter, home, clock()) for meter in settings.meters}
-    zones = {meter.name: stored[meter.name].zone or meter.zone_or(home) for meter in settings.meters}
+    machine_zone = system_timezone(environ)
+    stored = {meter.name: read_stored(settings, meter, machine_zone, clock()) for meter in settings.meters}
+    zones = {meter.name: stored[meter.name].zone or meter.zone_or(machine_zone) for meter in settings.meters}
 
-    def busy_reason() -> str:
+    def busy_now() -> str:
         now = clock().timestamp()
-        return service_lock(settings.archive, folders, environ, now).busy_reason(now)
+        locks, status, _ = read_service(settings.archive, folders, environ, now)
+        return busy_reason(locks, status, now)
 
-    busy = busy_reason() if has_keys else "the key is not known"
-    result = ProbeResult() if busy else await probe(settings, zones, clock, busy_reason)
+    busy = busy_now() if has_keys else "the key is not known"
+    results, requests = ([], 0) if busy else await probe(settings, zones, clock, busy_now)
     now = clock()
-    lock = service_lock(settings.archive, folders, environ, now.timestamp())
-    found = [configuration, _archive(settings, folders, lock)]
-    found.append(service_check(lock, now.timestamp()))
-    offsets = [each.offset_s for each in result.accounts if each.offset_s is not None]
-    newest = max((each.newest for each in stored.values() if each.newest), default=None)
-    found.append(
-        clock_from_status(lock.status)
-        or clock_check(now, date_in(home, now), min(offsets, key=abs, default=None), newest)
-    )
-    remembered = remembered_for_others(settings.archive, environ)
-    by_name = {each.account.name: each for each in result.accounts}
-    for account in settings.accounts:
-        probed = by_name.get(account.account.name)
-        found += _of_account(account, probed, lock, busy, now)
-        for meter in account.meters:
-            found += mark_check(folders[meter.name], meter, lock.refused(meter.name), remembered)
-            meters = probed.meters if probed else []
-            answer = next((each for each in meters if each.meter == meter), None)
-            found += _of_meter(meter, answer, stored[meter.name], lock, busy, home, now)
-    redact = redactor(settings.secrets)
-    checks = tuple(each._replace(says=redact(each.says), cure=redact(each.cure)) for each in found)
-    return Diagnosis(checks, result.requests, lock)
-
-
-def _archive(settings: Settings, folders: Mapping[str, Path], lock: ServiceLock) -> Check:
-    """Also by the unit's settings, unless a collector is using the archive."""
-    kept_out = None if lock.is_held else obstacle(settings.source, settings.archive)
-    if kept_out is not None:
-        return fail("archive", kept_out.says, kept_out.cure)
-    return archive_check(settings.archive, folders.values())
-
-
-def _of_account(
-    account: AccountSettings, result: AccountResult | None, lock: ServiceLock, busy: str, now: datetime
-) -> Iterator[Check]:
-    status = lock.status
-    reported = None if status is None else status.accounts.get(account.account.name)
-    if result is not None:
-        yield from account_checks(result, reported)
+    today, seconds = date_in(machine_zone, now), now.timestamp()
+    locks, status, last = read_service(settings.archive, folders, environ, seconds)
+    if not any(locks.values()) and (kept_out := obstacle(settings.source, settings.archive)):
+        archive = fail(kept_out.says, kept_out.cure)
     else:
-        yield from account_from_status(account.account, status, busy, now.timestamp())
-        if reported is None:
-            yield skip("pace", f"No request was sent: {busy}.", account.account.name)
-        else:
-            yield pace_check(AccountResult(account.account), reported)
+        archive = archive_check(settings.archive, folders.values())
+    offsets = [each.offset_s for each in results if each.offset_s is not None]
+    newest = max((each.newest for each in stored.values() if each.newest), default=None)
+    service = service_check(locks, status, last, seconds)
+    on_clock = clock_check(now, today, min(offsets, key=abs, default=None), newest, status)
+    found = [*_named("", configuration=configuration, archive=archive, service=service, clock=on_clock)]
+    remembered = remembered_for_others(settings.archive, environ)
+    results_by_name = {each.account.name: each for each in results}
+    for each in settings.accounts:
+        account, result = each.account, results_by_name.get(each.account.name)
+        found += _named(account.name, **account_checks(account, result, status, busy, seconds))
+        for place, meter in enumerate(each.meters):
+            here, reported = stored[meter.name], status.meters.get(meter.name) if status else None
+            answer = result.meters[place] if result else None
+            refused = reported.refused if reported and not locks.get(meter.name) else ""
+            found += _named(
+                meter.name,
+                archive=mark_check(folders[meter.name], meter, refused, remembered),
+                **meter_checks(meter, answer, reported, busy, seconds, has_history=here.has_complete),
+                zone=zone_check(meter, answer, reported, here, machine_zone, today),
+                clamps=clamps_check(meter, answer, here),
+            )
+    redact = redactor(settings.secrets)
+    checks = tuple(each._replace(text=redact(each.text), cure=redact(each.cure)) for each in found)
+    return Diagnosis(checks, requests, last)
 
 
-def _of_meter(
+def _named(of: str, **checks: Check | None) -> Iterator[Check]:
+    """The checks, without those that are `None`, with their names and what they are of."""
+    return (each._replace(name=name, of=of) for name, each in checks.items() if each is not None)
+
+
+_NO_PERMISSION = skip("This user cannot read the stored days.", "Run it with sudo.")
+_RECENT_DAYS = 7
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """A meter's zone where that is known, its newest day with a file, and its `recent` complete days.
+
+    `unknown_zone`: the recorded zone if this machine does not know it; `doubt`: why the rules of the zone
+    are in doubt. Both are else empty. `is_unreadable`: this user cannot read the folder.
+    """
+
+    zone: ZoneInfo | None = None
+    newest: date | None = None
+    recent: tuple[EnergyDay, ...] = ()
+    has_complete: bool = False
+    unknown_zone: str = ""
+    doubt: str = ""
+    is_unreadable: bool = False
+
+
+def read_stored(settings: Settings, meter: Meter, machine_zone: ZoneInfo, now: datetime) -> Stored:
+    """What is stored at `now`, without what cannot be read, which other checks report."""
+    folder = settings.folder_of(meter)
+    try:
+        known, zone, _ = survey(folder, settings.day_format)
+        ledger = Ledger(folder / OWN_FOLDER / LEDGER_NAME)
+    except (OSError, CollectorError) as error:
+        return Stored(is_unreadable=isinstance(error, PermissionError))
+    today = date_in(zone or machine_zone, now)
+    complete = sorted(day for day, state in known.items() if state.complete)
+    recent = []
+    for day in [day for day in complete if day < today][-_RECENT_DAYS:]:
+        with suppress(DamagedFile, OSError):
+            file = decode_file(folder / f"{day}.jsonl", day)
+            local = local_day(day, zone or machine_zone)
+            recent.append(stored_day(file, local, no_solar=meter.has_no_solar))
+    suspicion = ledger.suspicion
+    if suspicion is not None and zone is not None and rules_of(zone).checksum != suspicion.checksum:
+        suspicion = None  # it is about older rules
+    return Stored(
+        zone,
+        max((day for day, state in known.items() if state.stored), default=None),
+        tuple(recent),
+        bool(complete),
+        ledger.zone if ledger.zone and zone is None else "",
+        suspicion.reason if suspicion is not None else "",
+    )
+
+
+def zone_check(
     meter: Meter,
     result: MeterResult | None,
+    reported: MeterStatus | None,
     stored: Stored,
-    lock: ServiceLock,
-    busy: str,
-    home: ZoneInfo,
-    now: datetime,
-) -> Iterator[Check]:
-    if result is not None:
-        has_history = any(state.complete for state in stored.known.values())
-        yield from meter_checks(result, has_history=has_history)
-    else:
-        yield from meter_from_status(meter, lock.status, busy, now.timestamp())
-    yield (
-        zone_lack(meter, result, stored.unknown_zone, stored.doubt)
-        or (None if result else zone_from_status(meter, lock.status))
-        or (_no_permission("zone", meter) if stored.is_unreadable and not (result and result.zone) else None)
-        or zone_check(result.zone if result else None, meter, stored.zone, home, date_in(home, now))
+    machine_zone: ZoneInfo,
+    today: date,
+) -> Check:
+    """Whether the zone is known here, its rules are right, and it is that of the configuration and the files.
+
+    `reported` is the meter's status by the service; it counts if there was no probe.
+    """
+    unknown, doubt = stored.unknown_zone, stored.doubt
+    if result is not None and result.body is not None:
+        name = result.body.get("timezone")
+        unknown = name if isinstance(name, str) and is_zone_name(name) and known_zone(name) is None else ""
+        if isinstance(result.error, ZoneContradicted):
+            doubt = f"{result.error} of {result.day}"
+    if unknown:
+        text = f"The meter's time zone, {unknown}, is unknown to this machine"
+        if meter.timezone is None:
+            return fail(f"{text}: nothing can be stored.", CURES["zone.unknown"])
+        return warn(f"{text}; the configured one, {meter.timezone}, counts.", CURES["zone.unknown"])
+    if doubt:
+        text = f"This machine's rules of the meter's time zone may be wrong: {doubt}. No new day is complete."
+        return fail(text, CURES["zone.suspected"])
+    failure = failure_now(reported) if result is None else None
+    if failure is not None and failure.event in ("zone.unknown", "zone.suspected"):
+        return fail(f"The service could not use an answer: {failure.reason}.", CURES[failure.event])
+    answered = result.zone if result else None
+    zone = answered or stored.zone
+    if stored.is_unreadable and answered is None:
+        return _NO_PERMISSION
+    if zone is None:
+        return skip("The meter's time zone is not known yet: no answer has named it.")
+    for other, where in (
+        (known_zone(meter.timezone), f"the configuration says {meter.timezone}"),
+        (stored.zone, f"its files so far say {stored.zone}"),
+    ):
+        if other is not None and not same_hours(zone, other, today.year):
+            return warn(
+                f"{'The meter is' if answered else 'The stored days are'} in {zone.key}, but {where}.",
+                f'Set timezone = "{zone.key}" or leave it out: the zone of the meter is used. If that one '
+                "is wrong, set its location in the app.",
+            )
+    text = f"{zone.key}{', as configured' if meter.timezone else ''}"
+    rules = rules_of(zone)
+    if rules.are_stale(today):
+        update = "pip install -U tzdata" if rules.in_package else "apt update && apt install tzdata"
+        return warn(
+            f"{text}; but this machine's rules for it are of {rules.release}, two years old or more.",
+            f"Later changes are missing in them. Update: {update}.",
+        )
+    if same_hours(zone, machine_zone, today.year):
+        return ok(f"{text}, which is also this machine's.")
+    return ok(f"{text}; this machine is in {machine_zone.key}, which does not matter to the files.")
+
+
+def same_hours(one: ZoneInfo, other: ZoneInfo, year: int) -> bool:
+    """Whether both have the same local time all that year; many zones have several names."""
+    noons = (datetime(year, 1, 1, 12, tzinfo=UTC) + timedelta(days=number) for number in range(365))
+    return one.key == other.key or all(
+        noon.astimezone(one).utcoffset() == noon.astimezone(other).utcoffset() for noon in noons
     )
+
+
+_AT_NOON = "In the app, on a sunny noon, the roof's channel is the one that shows most."
+_DOUBTS = {
+    Doubt.CHANNELS_SWAPPED: (
+        "Import has the shape of the sun, nothing at night and most around noon, and solar has a house's, "
+        "more at night than by day: grid and solar clamp look swapped",
+        f"Swap grid_channel and solar_channel. {_AT_NOON}",
+    ),
+    Doubt.GRID_LIKE_A_ROOF: (
+        "Import has the shape of the sun, nothing at night and most around noon, and nothing is exported",
+        "Either grid and solar clamp are swapped, or a battery feeds the house at night and is charged from "
+        f"the grid by day, which is right. {_AT_NOON}",
+    ),
+    Doubt.SOLAR_AT_NIGHT: (
+        "Solar energy is measured at night, in many nights",
+        "With a hybrid inverter, or a battery behind the solar clamp, this is right: nothing to do. Without "
+        "one, the clamp is on another wire, or the time zone in the app is wrong: check the clamp, and "
+        f"solar_channel. {_AT_NOON}",
+    ),
+    Doubt.EXPORT_AT_NIGHT: (
+        "More is exported than bought at night, without sun: the grid clamp looks turned around",
+        "If no battery sells at night, turn it around, or reverse it in the app.",
+    ),
+    Doubt.EXPORT_EXCEEDS_SOLAR: (
+        "More was exported than generated: a clamp looks reversed, or measures only a part of the roof",
+        "Check both clamps. A battery or a second inverter causes the same.",
+    ),
+    Doubt.SOLAR_ALWAYS_ZERO: (
+        "Solar was never above zero: the solar clamp looks missing or reversed",
+        "Check it; if there is none, set solar = false.",
+    ),
+    Doubt.IMPORT_ALWAYS_ZERO: (
+        "Nothing was ever bought: the grid clamp looks missing or reversed",
+        "Check it, and grid_channel. A large battery causes the same.",
+    ),
+}
+
+
+def clamps_check(meter: Meter, result: MeterResult | None, stored: Stored) -> Check:
+    """Whether the days look as if the clamps are right. Of a stored day that was requested the answer counts.
+
+    The text contains no kWh values: they would show when people are at home.
+    """
+    if stored.is_unreadable:
+        return _NO_PERMISSION
     fetched = [result.read.energy_day] if result and result.read else []
-    yield (
-        _no_permission("clamps", meter)
-        if stored.is_unreadable
-        else clamps_check(meter, (*stored.recent, *fetched))
-    )
-
-
-def _no_permission(name: str, meter: Meter) -> Check:
-    return skip(name, "This user cannot read the stored days.", meter.name, "Run it with sudo.")
+    unique = list({day.day.date: day for day in (*stored.recent, *fetched)}.values())
+    found = doubts(unique, Clamps(meter.solar, meter.pv_kwh_discard))
+    if found is None:
+        return skip(f"Fewer than {ENOUGH_DAYS} complete days are stored.")
+    if not found:
+        return ok(f"Nothing unusual in the last {len(unique)} days.")
+    text, cure = _DOUBTS[found[0]]
+    more = "".join(f"; {_DOUBTS[each][0][0].lower()}{_DOUBTS[each][0][1:]}" for each in found[1:])
+    return warn(f"{text}{more}.", cure)

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import json
 import stat
-from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
-from datetime import UTC, date, datetime, timedelta
+from dataclasses import replace
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 from hashlib import sha256
 from itertools import pairwise
@@ -37,11 +36,10 @@ from collector.archive.folder import (
     stray_names,
 )
 from collector.archive.ledger import Ledger
-from collector.energy.days import LocalDay, known_zone, local_day
-from collector.energy.totals import DaySums, decimals_of, sums_of
+from collector.energy.days import known_zone, local_day
+from collector.energy.totals import decimals_of, sums_of
 from collector.errors import DamagedFile
-
-_HOUR = timedelta(hours=1)
+from collector.verify.report import CheckedDay, Finding, MeterReport
 
 CODES = {
     "unreadable": "cannot be read as a day file: empty, cut off, not JSON, a link, a folder",
@@ -66,45 +64,8 @@ CODES = {
 """The findings by code. The codes are stable: scripts rely on them."""
 
 
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """One thing that is wrong: a code, the file's line if there is one, a text.
-
-    `day` is `None` if it is not about a day's file.
-    """
-
-    day: date | None
-    code: str
-    line: int | None
-    text: str
-
-
-@dataclass(frozen=True, slots=True)
-class Edge:
-    """The first or last hour of a file: epoch seconds, and its `datetime` as if it were UTC."""
-
-    ts: int
-    wall: datetime
-
-    def is_followed_by(self, other: Edge) -> bool:
-        """Whether no hour is missing between: by elapsed time, or by local time if the clocks changed."""
-        return other.ts - self.ts == 3600 or other.wall - self.wall == _HOUR
-
-
-@dataclass(frozen=True, slots=True)
-class CheckedDay:
-    """The findings of one file; if it could be read, also its sums and edges."""
-
-    day: date
-    findings: tuple[Finding, ...]
-    complete: bool = False
-    sums: DaySums | None = None
-    edges: tuple[Edge, Edge] | None = None
-
-
-def unreadable(day: date, damage: DamagedFile) -> CheckedDay:
-    """The result for a file that cannot be read as a day file."""
-    return CheckedDay(day, (Finding(day, damage.code, damage.line, damage.fault),))
+def _unreadable(day: date, damage: DamagedFile) -> CheckedDay:
+    return CheckedDay((Finding(day, damage.code, damage.line, damage.fault),))
 
 
 _KWH = ("import", "export", "solar", "consumed", "solar_consumed")
@@ -131,21 +92,26 @@ def check_day(
         records = parse_records(data)
         file = read_records(records, day)
     except DamagedFile as damage:
-        return unreadable(day, damage)
+        return _unreadable(day, damage)
     strict = file.ours or any(each.saved for each in recorded)
     decimals = _decimals_of(file, strict=strict)
-    lines = _lines(data, day, file, records, zone, decimals, strict=strict)
     if zone is not None and is_outdated(file, zone):
-        lines = iter([Finding(day, "columns", None, outdated_by(zone))])
-    found = [*lines, *_hours(file, day, records, zone), *_marks(file, day, zone, now)]
+        found = [Finding(day, "columns", None, outdated_by(zone))]
+    else:
+        found = list(_lines(data, day, file, records, zone, decimals, strict=strict))
+    found += _hours(file, day, list(records), zone, now)
     complete = not file.partial and not any(each.code == "missing_hour" for each in found)
     if file.partial and was_complete:
         text = "it was complete when it was saved; this is an older file with hours missing"
         found.append(Finding(day, "older", None, text))
-    if recorded and not file.partial:
-        found += _checksum(data, day, recorded)
-    edges = _edge(records[min(records)]), _edge(records[max(records)])
-    return CheckedDay(day, tuple(found), complete, sums_of(file.readings.values(), decimals), edges)
+    digest = sha256(data).digest()
+    if recorded and not file.partial and digest not in [each.digest for each in recorded]:
+        how = "saved" if recorded[-1].saved else "found"
+        text = f"its SHA-256 is {digest.hex()[:12]}…, it was {recorded[-1].digest.hex()[:12]}… when {how}"
+        found.append(Finding(day, "checksum", None, text))
+    hours = list(file.walls.items())
+    sums = sums_of(file.readings.values(), decimals)
+    return CheckedDay(tuple(found), complete, sums, (hours[0], hours[-1]))
 
 
 def _lines(
@@ -162,12 +128,15 @@ def _lines(
     written = decimals if strict else _DECIMALS[-1]
     pairs = zip(lines_of(data).items(), file.readings.items(), records.values(), strict=True)
     for (number, line), (ts, reading), record in pairs:
-        local = _wall(record) if zone is None else datetime.fromtimestamp(ts, zone)
+        local = file.walls[ts] if zone is None else datetime.fromtimestamp(ts, zone)
         expected_line = line_of(local, ts, reading, written, complete=not file.partial)
         if line + b"\n" != expected_line.encode():
             expected: dict[str, Any] = json.loads(expected_line, parse_float=Decimal)
-            diagnose = _strictly if strict else _leniently
-            for code, text in diagnose(record, expected, decimals):
+            found = list(_unequal_columns(record, expected, decimals, strict=strict))
+            if strict and not found:
+                text = "its separators, or the form of its values, differ from the file format"
+                found.append(("keys", text))
+            for code, text in found:
                 yield Finding(day, code, number, text)
 
 
@@ -180,45 +149,37 @@ def _decimals_of(file: DayFile, *, strict: bool) -> int:
     return decimals if decimals in _DECIMALS else _DECIMALS[0]
 
 
-def _strictly(
-    record: Mapping[str, Any], expected: Mapping[str, Any], decimals: int
-) -> Iterable[tuple[str, str]]:
-    found = [*_calendar(record, expected)]
-    if tuple(record) not in OUR_KEYS:
-        return [*found, ("keys", "its keys, or their order, differ from the file format")]
-    for key in _KWH:
-        value = record.get(key)
-        if isinstance(value, int | Decimal) and decimals_of(Decimal(value)) != decimals:
-            found.append(("decimals", f"{key} does not have {decimals} decimals"))
-    for key in _DERIVED:
-        if key in expected and not _is_near(record[key], expected[key], Decimal(0)):
-            found.append(("identity", _unequal(key, record[key], expected[key])))
-    return found or [("keys", "its separators, or the form of its values, differ from the file format")]
-
-
-def _leniently(
-    record: Mapping[str, Any], expected: Mapping[str, Any], decimals: int
+def _unequal_columns(
+    record: Mapping[str, Any], expected: Mapping[str, Any], decimals: int, *, strict: bool
 ) -> Iterator[tuple[str, str]]:
-    """A file of the older utility may have any decimals, keys in any order, and further ones."""
-    if _is_that_day_abroad(record.get("weekday"), expected["weekday"]):
-        expected = {**expected, "weekday": record["weekday"]}
-    yield from _calendar(record, expected)
-    if "solar_discard" in record:
+    """Code and text for each column that does not match its hour, or the others.
+
+    A file of the older utility, not `strict`, may have any decimals, keys in any order, and further ones.
+    """
+    for key in ("datetime", "hour", "day", "month", "year", "weekday", "week"):
+        if key not in record:
+            yield "keys", f"{key} is missing"
+        elif record[key] != expected[key] and (
+            strict or key != "weekday" or not _is_that_day_abroad(record[key], expected[key])
+        ):
+            yield "columns", f"{key} is {_shown(record[key])}, expected {_shown(expected[key])} (from ts)"
+    if strict:
+        if tuple(record) not in OUR_KEYS:
+            yield "keys", "its keys, or their order, differ from the file format"
+            return
+        for key in _KWH:
+            value = record.get(key)
+            if isinstance(value, int | Decimal) and decimals_of(Decimal(value)) != decimals:
+                yield "decimals", f"{key} does not have {decimals} decimals"
+    elif "solar_discard" in record:
         return  # its columns depend on the undiscounted solar, which is not in the file
-    for key in _DERIVED:
-        value = record.get(key)
-        if key in expected and value is not None and not _is_near(value, expected[key], _FLOAT_NOISE_KWH):
-            yield "identity", _unequal(key, value, expected[key])
-
-
-def _is_near(value: Any, expected: Decimal, tolerance: Decimal) -> bool:
-    if isinstance(value, bool) or not isinstance(value, int | Decimal):
-        return False
-    return expected - tolerance <= value <= expected + tolerance
-
-
-def _unequal(key: str, value: Any, expected: Any) -> str:
-    return f"{key} is {_shown(value)}, expected {_shown(expected)} (from the other columns)"
+    tolerance = Decimal(0) if strict else _FLOAT_NOISE_KWH
+    for key in _DERIVED if "solar" in expected else ():
+        value, kwh = record.get(key), expected[key]
+        is_number = isinstance(value, int | Decimal) and not isinstance(value, bool)
+        is_near = is_number and kwh - tolerance <= value <= kwh + tolerance
+        if not is_near and (strict or value is not None):
+            yield "identity", f"{key} is {_shown(value)}, expected {_shown(kwh)} (from the other columns)"
 
 
 def _shown(value: Any) -> str:
@@ -227,85 +188,44 @@ def _shown(value: Any) -> str:
     return "neither a text nor a number"
 
 
-def _calendar(record: Mapping[str, Any], expected: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    for key in ("datetime", "hour", "day", "month", "year", "weekday", "week"):
-        if key not in record:
-            yield "keys", f"{key} is missing"
-        elif record[key] != expected[key]:
-            yield "columns", f"{key} is {_shown(record[key])}, expected {_shown(expected[key])} (from ts)"
-
-
 def _is_that_day_abroad(value: Any, expected: str) -> bool:
     """The older utility names weekdays in the language of its user."""
     return isinstance(value, str) and value[:2] == expected[:2] and value[2:].isalpha()
 
 
 def _hours(
-    file: DayFile, day: date, records: Mapping[int, Mapping[str, Any]], zone: ZoneInfo | None
+    file: DayFile, day: date, numbers: Sequence[int], zone: ZoneInfo | None, now: datetime
 ) -> Iterator[Finding]:
-    if zone is None:
-        yield from _steps(file, day, records)
-        return
-    local = local_day(day, zone)
-    for number, ts in zip(records, file.readings, strict=True):
-        if ts not in local.hours:
-            yield Finding(day, "foreign_hour", number, f"its hour is not in that day in {zone.key}")
-    if not file.partial:
-        yield from _missing(file, local, records)
-
-
-def _missing(file: DayFile, local: LocalDay, records: Iterable[int]) -> Iterator[Finding]:
-    """Of a repeated hour one is enough: both may be merged, by us or by the older utility."""
-    missing = [ts for ts in local.merge_repeated_hours().hours if ts not in file.readings]
-    if missing:
-        labels = dict(zip(local.hours, local.labels, strict=True))
-        hours = ", ".join(f"{labels[ts]:02}:00" for ts in missing)
-        yield Finding(local.date, "missing_hour", None, f"not marked `partial`, but without {hours}")
-    yield from _without_solar(file, local.date, records)
-
-
-def _without_solar(file: DayFile, day: date, records: Iterable[int]) -> Iterator[Finding]:
-    numbered = zip(records, file.readings.values(), strict=True)
-    lacking = [number for number, hour in numbered if hour.solar_kwh is None]
-    if len(lacking) == len(file.readings) and not file.ours:
-        return  # by the older utility, of a meter without solar
-    for number in lacking:
-        yield Finding(day, "missing_hour", number, "not marked `partial`, but without the hour's solar")
-
-
-def _steps(file: DayFile, day: date, records: Mapping[int, Mapping[str, Any]]) -> Iterator[Finding]:
+    """Hours of another day; if the file is not marked as partial, what it lacks. `numbers`: of its lines."""
+    local = None if zone is None else local_day(day, zone)
+    if local is not None:
+        for number, ts in zip(numbers, file.readings, strict=True):
+            if ts not in local.hours:
+                yield Finding(day, "foreign_hour", number, f"its hour is not in that day in {local.zone.key}")
     if file.partial:
         return
-    places = [(number, _edge(record)) for number, record in records.items()]
-    for (_, one), (number, other) in pairwise(places):
-        if not one.is_followed_by(other):
-            yield Finding(
-                day, "missing_hour", number, "not marked `partial`, but hours before this one are missing"
-            )
-    yield from _without_solar(file, day, records)
-
-
-def _marks(file: DayFile, day: date, zone: ZoneInfo | None, now: datetime) -> Iterator[Finding]:
-    if zone is not None and not file.partial and not local_day(day, zone).is_over(now):
+    if local is None:
+        for number, (hour, following) in zip(numbers[1:], pairwise(file.walls.items()), strict=True):
+            if not _is_followed_by(hour, following):
+                text = "not marked `partial`, but hours before this one are missing"
+                yield Finding(day, "missing_hour", number, text)
+    # Of a repeated hour one is enough: both may be merged, by us or by the older utility.
+    elif missing := [ts for ts in local.merge_repeated_hours().hours if ts not in file.readings]:
+        labels = dict(zip(local.hours, local.labels, strict=True))
+        hours = ", ".join(f"{labels[ts]:02}:00" for ts in missing)
+        yield Finding(day, "missing_hour", None, f"not marked `partial`, but without {hours}")
+    readings = zip(numbers, file.readings.values(), strict=True)
+    lacking = [number for number, hour in readings if hour.solar_kwh is None]
+    if file.ours or len(lacking) < len(numbers):  # else by the older utility, of a meter without solar
+        for number in lacking:
+            yield Finding(day, "missing_hour", number, "not marked `partial`, but without the hour's solar")
+    if local is not None and not local.is_over(now):
         yield Finding(day, "partial", None, "not marked `partial`, but its day has not ended")
 
 
-def _checksum(data: bytes, day: date, recorded: Sequence[Recorded]) -> Iterator[Finding]:
-    digest = sha256(data).digest()
-    if digest not in [each.digest for each in recorded]:
-        how = "saved" if recorded[-1].saved else "found"
-        text = f"its SHA-256 is {digest.hex()[:12]}…, it was {recorded[-1].digest.hex()[:12]}… when {how}"
-        yield Finding(day, "checksum", None, text)
-
-
-def _edge(record: Mapping[str, Any]) -> Edge:
-    return Edge(record["ts"], _wall(record))
-
-
-def _wall(record: Mapping[str, Any]) -> datetime:
-    """The record's local time as if it were UTC."""
-    text: str = record["datetime"]
-    return datetime.fromisoformat(text.replace("/", "-")).replace(tzinfo=UTC)
+def _is_followed_by(hour: tuple[int, datetime], other: tuple[int, datetime]) -> bool:
+    """Whether no hour is missing between: by elapsed time, or by local time if the clocks changed."""
+    return other[0] - hour[0] == 3600 or other[1] - hour[1] == timedelta(hours=1)
 
 
 _DOUBTED = ("checksum", "older")
@@ -317,39 +237,7 @@ _KINDS = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Inspection:
-    """The findings of a meter's folder, newest first. `zone` is `None` if it is not known.
-
-    `days` are those with a file. `quarantined`: the number of files in the quarantine. `unknown_zone` is the
-    recorded name of a zone that this machine does not know; no finding, because the files may be right.
-    """
-
-    zone: ZoneInfo | None
-    days: Mapping[date, CheckedDay]
-    findings: tuple[Finding, ...]
-    quarantined: int = 0
-    unknown_zone: str | None = None
-
-    @property
-    def counts(self) -> Counter[str]:
-        """The findings by code."""
-        return Counter(each.code for each in self.findings)
-
-    @property
-    def by_day(self) -> Mapping[date, list[Finding]]:
-        """The findings of days, newest first."""
-        found: dict[date, list[Finding]] = {}
-        for finding in self.findings:
-            if finding.day is not None:
-                found.setdefault(finding.day, []).append(finding)
-        return found
-
-
-NOTHING_THERE = Inspection(None, {}, ())
-
-
-def inspect(folder: Path, zone_name: str | None, now: datetime) -> Inspection:
+def inspect(folder: Path, zone_name: str | None, now: datetime) -> MeterReport:
     """Checks each day file, its checksum and its neighbours. `zone_name` is used if none is recorded.
 
     Raises `ArchiveError` and `OSError` if the folder itself cannot be read.
@@ -372,12 +260,11 @@ def inspect(folder: Path, zone_name: str | None, now: datetime) -> Inspection:
         checksums = Checksums(folder / OWN_FOLDER / FILE_NAME)
         days |= _checked(folder, doubted, zone, now, checksums)
         gone = _gone(folder, checksums)
-    for day, finding in _check_neighbours(days).items():
-        days[day] = replace(days[day], findings=(*days[day].findings, finding))
+    _check_neighbours(days)
     of_days = [*(finding for each in days.values() for finding in each.findings), *gone]
     of_days.sort(key=lambda finding: finding.day or date.min, reverse=True)
-    strays = [Finding(None, "stray", None, text) for text in _strays(folder)]
-    return Inspection(zone, days, (*of_days, *strays, *own), quarantined_in(folder), unknown)
+    findings = (*of_days, *_strays(folder), *own)
+    return MeterReport(folder, zone, days, findings, quarantined_in(folder), unknown)
 
 
 def _gone(folder: Path, checksums: Checksums) -> list[Finding]:
@@ -389,12 +276,13 @@ def _gone(folder: Path, checksums: Checksums) -> list[Finding]:
     ]
 
 
-def _strays(folder: Path) -> Iterator[str]:
-    """The texts for files that match `*.jsonl` and are no day files."""
+def _strays(folder: Path) -> Iterator[Finding]:
+    """The files that match `*.jsonl` and are no day files."""
     for name in stray_names(folder):
         with suppress(FileNotFoundError):
             kind = _KINDS.get(stat.S_IFMT((folder / name).lstat().st_mode), "a file")
-            yield f"{name!r} is {kind} of no day, but programs that read *.jsonl read it, too: move it away"
+            text = f"{name!r} is {kind} of no day, but programs that read *.jsonl read it, too: move it away"
+            yield Finding(None, "stray", None, text)
 
 
 def _checked(
@@ -407,7 +295,7 @@ def _checked(
         except FileNotFoundError:
             continue  # it was moved away meanwhile
         except DamagedFile as damage:
-            found[day] = unreadable(day, damage)
+            found[day] = _unreadable(day, damage)
         else:
             recorded, was_complete = checksums.of(day), checksums.was_complete(day)
             found[day] = check_day(data, day, zone, now, recorded, was_complete=was_complete)
@@ -421,25 +309,22 @@ def _read(path: Path) -> bytes:
     return read_day_file(path)
 
 
-def _check_neighbours(days: Mapping[date, CheckedDay]) -> dict[date, Finding]:
-    """Overlaps and gaps between a day and the day before, unless a finding of either explains them."""
-    found = {}
+def _check_neighbours(days: dict[date, CheckedDay]) -> None:
+    """Adds overlaps and gaps between a day and the day before, unless a finding of either explains them."""
     for day, checked in days.items():
-        before = days.get(day - timedelta(days=1))
+        day_before = day - timedelta(days=1)
+        before = days.get(day_before)
         if before is None or before.edges is None or checked.edges is None:
             continue
-        if _has_wrong_hours(before) or _has_wrong_hours(checked):
+        codes = {found.code for each in (before, checked) for found in each.findings}
+        if codes & {"foreign_hour", "missing_hour"}:
             continue
         last, first = before.edges[1], checked.edges[0]
-        if first.ts <= last.ts:
-            text = f"it overlaps with the file of {before.day}"
-        elif before.complete and checked.complete and not last.is_followed_by(first):
-            text = f"neither is marked `partial`, but there is a gap after the file of {before.day}"
+        if first[0] <= last[0]:
+            text = f"it overlaps with the file of {day_before}"
+        elif before.complete and checked.complete and not _is_followed_by(last, first):
+            text = f"neither is marked `partial`, but there is a gap after the file of {day_before}"
         else:
             continue
-        found[day] = Finding(day, "neighbour", None, text)
-    return found
-
-
-def _has_wrong_hours(checked: CheckedDay) -> bool:
-    return any(each.code in ("foreign_hour", "missing_hour") for each in checked.findings)
+        finding = Finding(day, "neighbour", None, text)
+        days[day] = replace(checked, findings=(*checked.findings, finding))

@@ -1,9 +1,12 @@
-"""Moves files with findings to the quarantine, and requests their days again if that is possible."""
+"""`--fix` and `--cloud`, which lock the archives: files are moved aside, days compared and requested."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import ExitStack
-from datetime import date, datetime
+from dataclasses import replace
+from datetime import date, datetime, timedelta
+from itertools import groupby
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
@@ -13,16 +16,30 @@ from collector.archive.mark import FILE_NAME as MARK_NAME
 from collector.archive.mark import Remembered, read_mark
 from collector.archive.store import Archive
 from collector.cloud.meters import Meter
-from collector.collect.collector import log_quarantined
-from collector.energy.days import date_in
-from collector.energy.history import first_day, latest
+from collector.cloud.parse import SpanTotals, spans
+from collector.collect.collector import Collector, log_quarantined
+from collector.collect.outages import STRIKES, OutageError
+from collector.collect.totals import are_totals_distrusted, totals_of
+from collector.energy.days import Clock, date_in
+from collector.energy.history import first_day, latest, newest_first
 from collector.energy.identity import Identity
-from collector.errors import ArchiveRefused
-from collector.service.accounts import open_archive
+from collector.energy.totals import NOTHING_STORED, differences
+from collector.errors import (
+    AnswerError,
+    ArchiveRefused,
+    ClockUntrusted,
+    DeviceUnknown,
+    KeyRefused,
+    RateLimited,
+    SourceError,
+    Unavailable,
+)
+from collector.service.accounts import AccountAtWork, Pacers, assembled, open_archive
 from collector.settings import Settings
-from collector.verify.files import CheckedDay, Inspection, inspect
-from collector.verify.report import Action, MeterReport
+from collector.verify.files import inspect
+from collector.verify.report import Action, Comparison, MeterReport, Unanswered
 
+_DAY = timedelta(days=1)
 _NOT_THERE = ("gone", "older")  # codes of findings without a wrong file
 _log = logs.get_logger("repair")
 
@@ -46,26 +63,39 @@ def repair(
         archive = open_archive(settings, meter, held, identity, remembered)
         if not archive.claim():
             raise archive.refusal_of("day files of which it is not known yet whether they are")
-        inspection = inspect(archive.folder, meter.timezone, now)
-        today = date_in(inspection.zone or system_timezone, now)
-        actions = move_aside(archive, meter, inspection, today)
-        return MeterReport(meter.name, archive.folder, inspection, actions)
+        report = replace(inspect(archive.folder, meter.timezone, now), meter=meter.name)
+        return _move_aside(archive, meter, report, date_in(report.zone or system_timezone, now))
 
 
-def move_aside(archive: Archive, meter: Meter, inspection: Inspection, today: date) -> dict[date, Action]:
-    """Moves files with findings to the quarantine, and makes the next round request their days.
+def _marked(folder: Path) -> Identity:
+    """The identity in the folder's mark. Raises `ArchiveRefused` if there is none."""
+    if (mark := read_mark(folder / OWN_FOLDER)) is not None:
+        return mark.identity
+    raise ArchiveRefused(
+        f"It is not known whose day files are in {folder}: {OWN_FOLDER}/{MARK_NAME} cannot be read",
+        "Run `backfill` on that folder once: it compares them with the cloud, and records their meter",
+    )
+
+
+def _move_aside(archive: Archive, meter: Meter, report: MeterReport, today: date) -> MeterReport:
+    """Moves files with findings to the quarantine; their days are requested again in the next run.
 
     A file whose day cannot be fetched again stays, unless nothing of it can be read. The checksum of a
     complete file that is gone is removed. Raises `OSError`.
     """
     first = first_day(today, None, latest(meter.since, archive.since))
-    actions = {}
-    for day, findings in inspection.by_day.items():
+    actions: dict[date, Action] = {}
+    for day, of_day in groupby(report.findings, key=lambda finding: finding.day):
+        if day is None:
+            continue
+        findings = list(of_day)
         reason = f"{findings[0].code}: {findings[0].text}"
         if all(finding.code in _NOT_THERE for finding in findings):
             archive.forget_complete(day)
             actions[day] = Action.FORGOTTEN
-        elif (day < first or archive.is_kept(day)) and _can_be_read(archive.folder, inspection.days[day]):
+        elif (day < first or archive.is_kept(day)) and (
+            report.days[day].sums is not None or may_have_record(archive.folder / f"{day}.jsonl", day)
+        ):
             actions[day] = Action.KEPT
             continue
         else:
@@ -74,20 +104,115 @@ def move_aside(archive: Archive, meter: Meter, inspection: Inspection, today: da
             actions[day] = Action.QUARANTINED
         if first <= day < today:
             archive.request_again(day, f"verify: {reason}")
-    return actions
+    moved = list(actions.values()).count(Action.QUARANTINED)
+    return replace(report, actions=actions, quarantined=report.quarantined + moved)
 
 
-def _marked(folder: Path) -> Identity:
-    """The identity in the folder's mark. Raises `ArchiveRefused` if there is none."""
-    mark = read_mark(folder / OWN_FOLDER)
-    if mark is None:
-        raise ArchiveRefused(
-            f"It is not known whose day files are in {folder}: {OWN_FOLDER}/{MARK_NAME} cannot be read",
-            "Run `backfill` on that folder once: it compares them with the cloud, and records their meter",
-        )
-    return mark.identity
+Progress = Callable[[str, date, date], None]
+"""Called before each request with the meter's name, the first and the last day."""
 
 
-def _can_be_read(folder: Path, checked: CheckedDay) -> bool:
-    """Whether anything of its day can be read in the file."""
-    return checked.sums is not None or may_have_record(folder / f"{checked.day}.jsonl", checked.day)
+async def verified(
+    settings: Settings, clock: Clock, progress: Progress, *, fix: bool, remembered: Remembered | None = None
+) -> list[MeterReport]:
+    """Checks all files, and compares the stored days with the totals from each account's cloud.
+
+    One request for 30 days of a channel. Days that differ are requested again in the service's next run,
+    unless too many do. Locks the archives meanwhile. `remembered` lists earlier archives.
+    Raises `ArchiveError`, `OSError`.
+    """
+    async with assembled(settings, clock, Pacers(), remembered=remembered) as accounts:
+        return [each for account in accounts for each in await _account(account, clock, progress, fix=fix)]
+
+
+async def _account(
+    account: AccountAtWork, clock: Clock, progress: Progress, *, fix: bool
+) -> list[MeterReport]:
+    found: list[MeterReport] = []
+    gave_up: OutageError | None = None  # what stops one meter stops all of the account
+    for each in account.collectors:
+        archive, meter, unusable = each.archive, each.meter, ""
+        try:
+            if gave_up is None:
+                await each.take_over()
+        except AnswerError as error:  # the other meters are not affected
+            unusable = str(error)
+        except (SourceError, ClockUntrusted) as error:
+            gave_up = error
+        report = await each.blocking(inspect, archive.folder, meter.timezone, clock())
+        today = each.today()
+        if fix and archive.is_taken:
+            report = await each.blocking(_move_aside, archive, meter, report, today)
+        first = max(first_day(today, None, each.since), min(report.days, default=today))
+        if unusable:
+            comparison = Comparison(unanswered=[Unanswered(first, today - _DAY, unusable)])
+        elif gave_up is not None:
+            comparison = Comparison(gave_up=gave_up)
+        else:
+            comparison = await _compare(each, report, first, today - _DAY, progress)
+            gave_up = comparison.gave_up
+        found.append(replace(report, meter=meter.name, comparison=comparison))
+    return found
+
+
+async def _compare(
+    collector: Collector, report: MeterReport, first: date, last: date, progress: Progress
+) -> Comparison:
+    """Requests the totals span by span, newest first. Without any answer so far one failure ends it."""
+    pacer, comparison = collector.client.pacer, Comparison()
+    before, strikes = pacer.requests, STRIKES - 1
+    for first_requested, last_of_span in spans(first, last):
+        progress(collector.meter.name, first_requested, last_of_span)
+        answer = await totals_of(collector, first_requested, last_of_span)
+        comparison.requests = pacer.requests - before
+        first_of_span = max(first_requested, first)
+        if isinstance(answer, KeyRefused | ClockUntrusted):
+            comparison.gave_up = answer
+            break
+        if isinstance(answer, SpanTotals) and not answer.of_utc_days:
+            requested = newest_first(last_of_span, first_of_span)
+            days = [day for day in requested if report.actions.get(day) is not Action.QUARANTINED]
+            _note_differences(collector, report, days, answer, comparison)
+        else:
+            of_utc = "the cloud's totals are of UTC days, not of local days"
+            reason = of_utc if isinstance(answer, SpanTotals) else str(answer)
+            comparison.unanswered.append(Unanswered(first_of_span, last_of_span, reason))
+        if isinstance(answer, DeviceUnknown):
+            break
+        strikes = strikes + 1 if isinstance(answer, Unavailable | RateLimited) else 0
+        if isinstance(answer, Unavailable | RateLimited) and strikes >= STRIKES:
+            comparison.gave_up = answer
+            break
+    await _request_again(collector, report, comparison)
+    return comparison
+
+
+def _note_differences(
+    collector: Collector, report: MeterReport, days: list[date], answer: SpanTotals, comparison: Comparison
+) -> None:
+    """Compares the files of those days with their totals."""
+    comparison.uncertain += [day for day in days if day in answer.uncertain]
+    for day in days:
+        checked, total = report.days.get(day), answer.totals.get(day)
+        sums, complete = (checked.sums, checked.complete) if checked else (NOTHING_STORED, False)
+        if total is None or sums is None:
+            continue  # no total, or an unreadable file, which is a finding already
+        if checked is not None and collector.archive.is_kept(day):
+            continue  # counted by another meter or identity
+        comparison.days += 1
+        comparison.complete_days += complete
+        if found := differences(sums, total, complete=complete):
+            comparison.different[day] = found
+
+
+async def _request_again(collector: Collector, report: MeterReport, comparison: Comparison) -> None:
+    """The next run requests the days that differ; none if too many complete ones do."""
+    compared = comparison.complete_days
+    different = sum(day in report.days and report.days[day].complete for day in comparison.different)
+    if are_totals_distrusted(collector, compared, different):
+        comparison.distrusted = f"{different} of {compared} complete days differ, more than a fifth"
+        return
+    for day, found in comparison.different.items():
+        numbers = ", ".join(f"{each.column} {each.stored_kwh} or {each.cloud_kwh:f}" for each in found)
+        reason = f"verify: stored kWh and the cloud's total differ: {numbers}"
+        await collector.blocking(collector.archive.request_again, day, reason)

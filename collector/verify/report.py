@@ -2,18 +2,46 @@
 
 from __future__ import annotations
 
+import json
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import date
+from datetime import date, datetime
+from decimal import Decimal
 from enum import StrEnum
 from pathlib import Path
 from typing import Any, NamedTuple
+from zoneinfo import ZoneInfo
 
 from collector.archive.folder import OWN_FOLDER
 from collector.collect.outages import OutageError
-from collector.energy.totals import Difference
+from collector.energy.totals import DaySums, Difference
 from collector.events import CURES
-from collector.verify.files import Finding, Inspection
+
+
+class Finding(NamedTuple):
+    """One thing that is wrong: a code, the file's line if there is one, a text.
+
+    `day` is `None` if it is not about a day's file.
+    """
+
+    day: date | None
+    code: str
+    line: int | None
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class CheckedDay:
+    """The findings of one file; if it could be read, also its sums, and its first and last hour (`edges`).
+
+    Of these the epoch seconds, and the `datetime` as if it were UTC.
+    """
+
+    findings: tuple[Finding, ...]
+    complete: bool = False
+    sums: DaySums | None = None
+    edges: tuple[tuple[int, datetime], tuple[int, datetime]] | None = None
 
 
 class Action(StrEnum):
@@ -60,32 +88,39 @@ class Comparison:
 
 @dataclass(frozen=True, slots=True)
 class MeterReport:
-    """One meter: its folder, the findings, the action for each day, and the comparison with the cloud."""
+    """One meter's folder: the findings, newest first, the actions, and the comparison with the cloud.
 
-    meter: str
+    `zone` is `None` if it is not known. `days` are those with a file. `quarantined`: the number of files in
+    the quarantine. `unknown_zone` is the recorded name of a zone that this machine does not know; no finding,
+    because the files may be right.
+    """
+
     folder: Path
-    inspection: Inspection
+    zone: ZoneInfo | None = None
+    days: Mapping[date, CheckedDay] = field(default_factory=dict)
+    findings: tuple[Finding, ...] = ()
+    quarantined: int = 0
+    unknown_zone: str | None = None
+    meter: str = ""
     actions: Mapping[date, Action] = field(default_factory=dict)
     comparison: Comparison | None = None
 
     @property
     def has_findings(self) -> bool:
         """Whether there are findings, differences from the cloud, or days that could not be compared."""
-        beside = self.comparison is not None and (self.comparison.different or self.comparison.unanswered)
-        return bool(self.inspection.findings or beside)
-
-    @property
-    def quarantined(self) -> int:
-        """The number of files in the quarantine, those moved just now included."""
-        return self.inspection.quarantined + list(self.actions.values()).count(Action.QUARANTINED)
+        compared = self.comparison
+        return bool(self.findings or (compared is not None and (compared.different or compared.unanswered)))
 
 
-def as_dict(reports: list[MeterReport]) -> dict[str, Any]:
+def as_json(reports: list[MeterReport]) -> str:
     """For `--json`; docs/json-output.md has what each key means."""
-    return {
+    content = {
         "meters": [_meter_as_dict(report) for report in reports],
-        "findings": sum(len(report.inspection.findings) for report in reports),
+        "findings": sum(len(report.findings) for report in reports),
     }
+    return json.dumps(
+        content, default=lambda value: float(value) if isinstance(value, Decimal) else str(value)
+    )
 
 
 def as_lines(reports: list[MeterReport]) -> Iterator[str]:
@@ -93,16 +128,13 @@ def as_lines(reports: list[MeterReport]) -> Iterator[str]:
     width = max(5, *(len(report.meter) for report in reports))
     yield f"{'meter':{width}}  {'days':>5}  findings"
     for report in reports:
-        inspection = report.inspection
-        counts = ", ".join(f"{count} {code}" for code, count in sorted(inspection.counts.items()))
-        yield f"{report.meter:{width}}  {len(inspection.days):5}  {counts or 'none'}"
-        if inspection.unknown_zone is not None:
-            how = (
-                "checks that need it were left out"
-                if inspection.zone is None
-                else "the configured one is used"
-            )
-            yield f"{report.meter}: its time zone {inspection.unknown_zone} is unknown to this machine; {how}"
+        counts = Counter(finding.code for finding in report.findings)
+        codes = ", ".join(f"{count} {code}" for code, count in sorted(counts.items()))
+        yield f"{report.meter:{width}}  {len(report.days):5}  {codes or 'none'}"
+        if report.unknown_zone is not None:
+            is_left_out = report.zone is None
+            how = "checks that need it were left out" if is_left_out else "the configured one is used"
+            yield f"{report.meter}: its time zone {report.unknown_zone} is unknown to this machine; {how}"
             yield f"  {CURES['zone.unknown']}"
     for report in reports:
         if count := report.quarantined:
@@ -117,24 +149,22 @@ def as_lines(reports: list[MeterReport]) -> Iterator[str]:
 
 
 def _meter_as_dict(report: MeterReport) -> dict[str, Any]:
-    zone = report.inspection.zone
+    """Dates, folders, zones and errors become text when it is written, kWh become numbers.
+
+    The fields of `Finding`, `Difference` and `Unanswered` are keys as they are: their names must not change.
+    """
+    actions, compared = report.actions, report.comparison
     return {
         "meter": report.meter,
-        "folder": str(report.folder),
-        "zone": None if zone is None else zone.key,
-        "days": len(report.inspection.days),
+        "folder": report.folder,
+        "zone": report.zone,
+        "days": len(report.days),
         "quarantined": report.quarantined,
         "findings": [
-            {
-                "day": None if finding.day is None else finding.day.isoformat(),
-                "code": finding.code,
-                "line": finding.line,
-                "text": finding.text,
-                "action": None if finding.day is None else report.actions.get(finding.day),
-            }
-            for finding in report.inspection.findings
+            {**each._asdict(), "action": None if each.day is None else actions.get(each.day)}
+            for each in report.findings
         ],
-        "cloud": None if report.comparison is None else _comparison_as_dict(report.comparison),
+        "cloud": None if compared is None else _comparison_as_dict(compared),
     }
 
 
@@ -143,29 +173,19 @@ def _comparison_as_dict(comparison: Comparison) -> dict[str, Any]:
         "days": comparison.days,
         "requests": comparison.requests,
         "differences": [
-            {
-                "day": day.isoformat(),
-                "column": each.column,
-                "stored_kwh": float(each.stored_kwh),
-                "cloud_kwh": float(each.cloud_kwh),
-            }
-            for day, found in comparison.different.items()
-            for each in found
+            {"day": day, **each._asdict()} for day, found in comparison.different.items() for each in found
         ],
-        "uncertain": [day.isoformat() for day in comparison.uncertain],
-        "unanswered": [
-            {"first": each.first.isoformat(), "last": each.last.isoformat(), "reason": each.reason}
-            for each in comparison.unanswered
-        ],
+        "uncertain": comparison.uncertain,
+        "unanswered": [each._asdict() for each in comparison.unanswered],
         "distrusted": comparison.distrusted or None,
-        "gave_up": None if comparison.gave_up is None else str(comparison.gave_up),
+        "gave_up": comparison.gave_up,
     }
 
 
 def _finding_lines(report: MeterReport) -> Iterator[str]:
     """One line for each code and day: the first finding, and the number of others."""
     kinds: dict[tuple[date | None, str], list[Finding]] = {}
-    for finding in report.inspection.findings:
+    for finding in report.findings:
         kinds.setdefault((finding.day, finding.code), []).append(finding)
     for (day, code), (first, *more) in kinds.items():
         subject = report.meter if day is None else f"{report.meter} {day}"
@@ -196,28 +216,27 @@ def _cloud_lines(meter: str, comparison: Comparison) -> Iterator[str]:
 
 
 def _summary(reports: list[MeterReport]) -> str:
-    days = sum(len(report.inspection.days) for report in reports)
-    found = sum(len(report.inspection.findings) for report in reports)
-    days_with_findings = sum(len(report.inspection.by_day) for report in reports)
+    days = sum(len(report.days) for report in reports)
+    found = sum(len(report.findings) for report in reports)
+    days_with_findings = sum(len({each.day for each in report.findings} - {None}) for report in reports)
     if not days and not found:
-        folders = ", ".join(report.meter for report in reports)
-        return f"no day files found in {folders}."
+        return f"no day files found in {', '.join(report.meter for report in reports)}."
+    compared = [report.comparison for report in reports if report.comparison is not None]
     text = f"{days} days checked: "
-    beside = [report.comparison for report in reports if report.comparison is not None]
     if found:
         text += f"{found} findings, in {days_with_findings} days."
     else:
-        text += "no problems in the files." if beside else "no problems found."
+        text += "no problems in the files." if compared else "no problems found."
     if days_with_findings and not any(report.actions for report in reports):
         text += " --fix moves these files to the quarantine, so that their days are fetched again."
-    return text + (_cloud_summary(beside) if beside else "")
+    return text + (_cloud_summary(compared) if compared else "")
 
 
-def _cloud_summary(beside: list[Comparison]) -> str:
-    compared = sum(each.days for each in beside)
-    different = sum(len(each.different) for each in beside)
-    requests = sum(each.requests for each in beside)
-    is_partly = any(each.gave_up is not None or each.unanswered for each in beside)
+def _cloud_summary(comparisons: list[Comparison]) -> str:
+    compared = sum(each.days for each in comparisons)
+    different = sum(len(each.different) for each in comparisons)
+    requests = sum(each.requests for each in comparisons)
+    is_partly = any(each.gave_up is not None or each.unanswered for each in comparisons)
     if is_partly and not compared:
         return f" The comparison with the cloud FAILED: no day was compared, in {requests} requests."
     rest = " The comparison is INCOMPLETE: other days could not be compared." if is_partly else ""

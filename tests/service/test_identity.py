@@ -21,8 +21,7 @@ from collector.energy.history import Outcome
 from collector.errors import ArchiveRefused
 from collector.simulator import Device
 from collector.status import MeterStatus, read_status
-from collector.verify.cloud import verified
-from collector.verify.repair import repair
+from collector.verify.repair import repair, verified
 from collector.verify.report import Action
 from tests.support.archives import compared, everything_in, of_an_inverter, older_file
 from tests.support.faulty_cloud import Fault, Scenario

@@ -18,9 +18,8 @@ from collector.archive.ledger import Ledger
 from collector.energy.history import Outcome, first_day
 from collector.errors import ArchiveLocked, KeyRefused, Unavailable
 from collector.simulator import Device, Hole, Revision
-from collector.verify.cloud import verified
 from collector.verify.files import inspect
-from collector.verify.repair import repair
+from collector.verify.repair import repair, verified
 from collector.verify.report import Action, MeterReport
 from tests.support.archives import compared, flip, write_files
 from tests.support.faulty_cloud import Fault
@@ -37,7 +36,7 @@ ONE_TRY: dict[str, Any] = {"retry": {"attempts": 1}}
 async def stored(
     archive: Path, *devices: Device, days: int = 30, start: datetime = NOW, **options: Any
 ) -> AsyncIterator[World]:
-    """A world whose last days are stored, as the cloud told them."""
+    """A world whose last days are stored, as the cloud sent them."""
     tables = options.pop("tables", None)
     async with world(cloud_of(*devices), archive, start, tables=tables, **options) as here:
         await here.backfill(days)
@@ -65,7 +64,7 @@ async def test_a_sound_archive_agrees_with_the_cloud(tmp_path: Path) -> None:
     async with stored(tmp_path) as here:
         ledger = (here.folder() / ".collector" / "ledger.jsonl").read_bytes()
         found = await verify(here)
-        assert found.inspection.findings == ()
+        assert found.findings == ()
         assert (compared(found).days, compared(found).requests) == (30, 2)
         assert compared(found).different == {}
         assert here.cloud.counts.total.requests == 2
@@ -94,7 +93,7 @@ async def test_a_wrong_number_is_found_by_the_cloud_alone(tmp_path: Path, column
         flip(here.folder() / f"{DAY}.jsonl", column)
         (here.folder() / ".collector" / "checksums").unlink()
         found = await verify(here)
-        assert found.inspection.findings == ()
+        assert found.findings == ()
         (difference,) = compared(found).different[DAY]
         assert difference.column == column
         assert abs(difference.stored_kwh - difference.cloud_kwh - Decimal("0.1")) < Decimal("0.002")
@@ -121,7 +120,7 @@ async def test_a_day_that_differs_is_read_again_by_the_service(
 
 
 async def test_a_day_that_differs_is_read_again_by_a_backfill(tmp_path: Path) -> None:
-    """For whoever has no service."""
+    """For users without a service."""
     device = Device(DEVICE)
     async with stored(tmp_path, device) as here:
         flip(here.folder() / f"{DAY}.jsonl", "import")
@@ -197,14 +196,14 @@ async def test_no_variant_of_the_cloud_makes_a_sound_archive_differ(
     meters = ({"name": "house", "id": DEVICE, "timezone": device.timezone},)
     async with stored(tmp_path, device, start=start, meters=meters, tables={"archive": archive}) as here:
         found = await verify(here)
-        assert found.inspection.findings == ()
+        assert found.findings == ()
         assert compared(found).different == {}
         assert compared(found).days >= 27
         assert compared(found).unanswered == []
 
 
 async def test_days_of_unclear_tariffs_are_not_compared(tmp_path: Path) -> None:
-    """And told as such."""
+    """And reported as such."""
     async with stored(tmp_path) as here:
         here.cloud.play(cloud_of(Device(DEVICE, tariffs=2, tariff_zero="rest")))
         found = await verify(here)
@@ -260,7 +259,7 @@ async def test_a_source_that_refuses_ends_it(tmp_path: Path, kind: str, error: t
         found = await verify(here, **ONE_TRY)
         assert isinstance(compared(found).gave_up, error)
         assert here.cloud.counts.total.requests == 1
-        assert [each.code for each in found.inspection.findings] == ["checksum"]
+        assert [each.code for each in found.findings] == ["checksum"]
         assert remembered(here) is None
 
 
@@ -354,7 +353,7 @@ async def test_todays_file_is_not_remembered(tmp_path: Path) -> None:
 
 
 async def test_what_cannot_be_moved_is_not_touched_while_a_service_runs(tmp_path: Path) -> None:
-    """The lock is taken before anything is looked at."""
+    """The lock is taken before anything is read."""
     async with living(cloud_of(), tmp_path, NOW, schedule={"backfill_days": 2}) as service:
         await service.pass_time(minutes=5)
         settings = service.world.settings()
@@ -364,8 +363,8 @@ async def test_what_cannot_be_moved_is_not_touched_while_a_service_runs(tmp_path
             await verified(settings, service.world.clock, lambda *told: None, fix=False)
 
 
-async def test_fixing_and_asking_the_cloud_go_together(tmp_path: Path) -> None:
-    """A day that was moved aside is not told as differing as well."""
+async def test_fix_and_cloud_can_be_combined(tmp_path: Path) -> None:
+    """A day that was moved aside is not reported as different as well."""
     async with stored(tmp_path) as here:
         flip(here.folder() / f"{DAY}.jsonl", "import")
         found = await verify(here, fix=True)

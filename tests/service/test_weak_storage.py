@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from collector.cli.status import status_of
-from collector.doctor.service import service_lock
+from collector.doctor.machine import read_service
 from collector.simulator import Device
 from tests.support.failing_calls import Calls, Failure, folders_refused
 from tests.support.service_life import SHALLOW, START, TODAY, Living, events_in, living
@@ -50,9 +50,9 @@ async def test_a_file_system_without_locks_is_logged_once_and_days_are_saved(
             are_there(service)
             settings = service.world.settings()
             assert status_of(settings, service.world.clock(), {}).is_running
-            assert service_lock(
-                tmp_path, {"house": service.world.folder()}, {}, service.world.clock().timestamp()
-            ).is_held
+            folders, now = {"house": service.world.folder()}, service.world.clock().timestamp()
+            locks, status, _ = read_service(tmp_path, folders, {}, now)
+            assert (locks, status is not None) == ({"house": True}, True)
             await service.stop()
     [event] = events_in(log_lines.getvalue(), "storage.weak")
     assert "two collectors" in event["reason"]

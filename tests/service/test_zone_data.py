@@ -18,9 +18,9 @@ from collector.cli import status, status_text
 from collector.energy.days import zone_named
 from collector.energy.history import DayState
 from collector.simulator import Device
-from collector.verify.cloud import verified
 from collector.verify.files import inspect
-from collector.verify.report import MeterReport, as_lines
+from collector.verify.repair import verified
+from collector.verify.report import as_lines
 from tests.support.archives import compared, everything_in
 from tests.support.faulty_cloud import Fault
 from tests.support.service_life import Living, events_in, living
@@ -195,7 +195,7 @@ async def test_verify_names_a_zone_that_is_not_known_and_finds_nothing(tmp_path:
     async with world(cloud_of(KYIV), tmp_path / "archive", NOW) as here:
         await here.backfill(2)
     with zone_data(tmp_path / "less", "Europe/Kyiv"):
-        report = MeterReport("house", here.folder(), inspect(here.folder(), None, NOW))
+        report = replace(inspect(here.folder(), None, NOW), meter="house")
     lines = list(as_lines([report]))
     assert not report.has_findings
     assert "Europe/Kiev" in lines[2]

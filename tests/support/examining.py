@@ -1,4 +1,4 @@
-"""The doctor beside a simulated cloud, and beside a service that holds the archive."""
+"""The doctor beside a simulated cloud, and beside a service that has locked the archive."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from collector.archive.files import FolderLock
-from collector.doctor.checks import Check, ok
+from collector.doctor.checks import Check, Mark, ok
 from collector.doctor.diagnosis import Diagnosis, diagnose
 from collector.status import AccountStatus, MeterStatus, State, Status, status_file, write_status
 from tests.support.faulty_cloud import Scenario
@@ -19,7 +19,7 @@ from tests.support.world import World, cloud_of, world
 
 START = datetime(2026, 6, 20, 14, 30, tzinfo=UTC)
 NOW = int(START.timestamp())
-FINE = ok("configuration", "It is valid.")
+FINE = ok("It is valid.")
 PACED = {"min_interval_s": 1.05}
 
 
@@ -34,7 +34,9 @@ async def beside(scenario: Scenario, tmp_path: Path, **options: Any) -> AsyncIte
 async def examined(here: World, clock: Callable[[], datetime] | None = None, **tables: Any) -> Diagnosis:
     settings = here.settings(pacing=PACED, **tables)
     environ = {"TZ": "Europe/Dublin"}
-    return await diagnose(settings, FINE, clock or here.clock, environ, has_keys=True)
+    found = await diagnose(settings, FINE, clock or here.clock, environ, has_keys=True)
+    assert all(each.cure for each in found.checks if each.mark in (Mark.WARN, Mark.FAIL))
+    return found
 
 
 def check(found: Diagnosis, name: str, of: str = "") -> Check:
@@ -54,7 +56,7 @@ def a_status(**changes: Any) -> Status:
 
 @asynccontextmanager
 async def with_service(tmp_path: Path, status: Status | None, **options: Any) -> AsyncIterator[World]:
-    """A cloud, and an archive that a service holds which last said that."""
+    """A cloud, and an archive locked by a service with that last status."""
     async with beside(cloud_of(), tmp_path, **options) as here:
         await here.backfill(4)
         here.cloud.reset()

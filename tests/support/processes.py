@@ -33,7 +33,7 @@ import collector.cli.backfill, collector.cli.config, collector.cli.demo, collect
 import collector.cli.run, collector.cli.simulate, collector.cli.status
 import collector.cli.status_text
 import collector.cli.verify, collector.verify.report
-import collector.doctor.bundle, collector.service.app, collector.verify.cloud, collector.simulator
+import collector.doctor.bundle, collector.service.app, collector.verify.repair, collector.simulator
 from collector.cli import main
 
 def arrange(stream, name, how, kept):

@@ -67,15 +67,15 @@ def pointed_at(config: Path, host: str) -> Path:
     return config
 
 
-def test_a_first_look_before_the_service_starts(cloud: Cloud, tmp_path: Path) -> None:
+def test_a_first_run_before_the_service_starts(cloud: Cloud, tmp_path: Path) -> None:
     """A line a check with its cure below, a summary, exit 0: what is not there yet is no failure."""
     config = configuration(tmp_path, cloud)
     done = collector("doctor", "--config", str(config))
     assert done.returncode == 0, done.stderr
     assert done.stderr == ""
     lines = done.stdout.splitlines()
-    told = [line.split()[1] for line in lines[:-1] if line[0] != " "]
-    assert " ".join(told) == "configuration archive service clock host key pace device kind zone clamps"
+    names = [line.split()[1] for line in lines[:-1] if line[0] != " "]
+    assert " ".join(names) == "configuration archive service clock host key pace device kind zone clamps"
     assert lines[-1] == "8 ok, 2 warnings, 0 failed, 1 skipped; 2 requests to the cloud."
     assert "\x1b" not in done.stdout
     assert KEY not in done.stdout
@@ -103,7 +103,7 @@ def test_json_has_the_documented_keys(cloud: Cloud, tmp_path: Path) -> None:
         ("no-such-host.invalid", "its name does not resolve"),
     ],
 )
-def test_a_wrong_host_is_told_and_the_rest_is_skipped(host: str, words: str, tmp_path: Path) -> None:
+def test_a_wrong_host_fails_and_the_rest_is_skipped(host: str, words: str, tmp_path: Path) -> None:
     """Refused, or unresolvable; exit 1, and no more than one request."""
     config = pointed_at(configuration(tmp_path, Cloud("")), host)
     checks, report, code = examined(config)
@@ -127,10 +127,10 @@ def test_a_wrong_host_is_told_and_the_rest_is_skipped(host: str, words: str, tmp
         ("truncated_json", "kind"),
     ],
 )
-def test_each_failure_is_told_by_the_check_that_it_belongs_to(
+def test_each_failure_is_reported_by_the_check_that_it_belongs_to(
     fault: str, failing: str, cloud: Cloud, tmp_path: Path
 ) -> None:
-    """One cause, one failure, one cure; asked once, without a second attempt."""
+    """One cause, one failure, one cure; one request, without a second attempt."""
     cloud.play(SCENARIO + f'[[fault]]\nkind = "{fault}"\n')
     checks, _, code = examined(configuration(tmp_path, cloud))
     assert [name for name, each in checks.items() if each["result"] == "fail"] == [failing]
@@ -139,8 +139,8 @@ def test_each_failure_is_told_by_the_check_that_it_belongs_to(
     assert cloud.counts()["total"]["requests"] == 1
 
 
-def test_another_client_on_a_strict_account_is_told(cloud: Cloud, tmp_path: Path) -> None:
-    """The cloud rejects what comes too soon after somebody else's question."""
+def test_another_client_on_a_strict_account_is_reported(cloud: Cloud, tmp_path: Path) -> None:
+    """The cloud rejects what comes too soon after another client's request."""
     cloud.play(SCENARIO.replace('"none"', '"strict"'))
     config = configuration(tmp_path, cloud)
     other = subprocess.Popen([sys.executable, "-c", OTHER, cloud.url], env=environment())
@@ -167,8 +167,8 @@ while True:
 """
 
 
-def test_a_clock_that_the_cloud_contradicts_is_told(cloud: Cloud, tmp_path: Path) -> None:
-    """Unless this machine's time service vouches for it."""
+def test_a_clock_that_the_cloud_contradicts_is_reported(cloud: Cloud, tmp_path: Path) -> None:
+    """Unless this machine's time service has set it."""
     cloud.play('date_header = "Mon, 01 Jan 2024 00:00:00 GMT"\n' + SCENARIO)
     checks, _, code = examined(configuration(tmp_path, cloud))
     if Path("/run/systemd/timesync/synchronized").exists():
@@ -179,7 +179,7 @@ def test_a_clock_that_the_cloud_contradicts_is_told(cloud: Cloud, tmp_path: Path
     assert "ahead of the cloud's" in checks["clock"]["says"]
 
 
-def test_swapped_clamps_are_told(cloud: Cloud, tmp_path: Path) -> None:
+def test_swapped_clamps_are_reported(cloud: Cloud, tmp_path: Path) -> None:
     """After a few days are stored."""
     config = configuration(tmp_path, cloud, meter="grid_channel = 1\nsolar_channel = 0\n")
     assert collector("backfill", "--config", str(config), "--days", "5").returncode == 0
@@ -190,17 +190,17 @@ def test_swapped_clamps_are_told(cloud: Cloud, tmp_path: Path) -> None:
 
 
 def settled(archive: Path) -> None:
-    """Until the service has said that nothing is under way; for half a minute then it says no more."""
+    """Until the service has reported that no job is in progress; it then writes nothing for half a minute."""
     for _ in range(1000):
         status = read_status(archive, {})
         if status is not None and not status.jobs and status.meters["house"].state == "good":
             return
         time.sleep(0.02)
-    raise AssertionError("it is always at work")
+    raise AssertionError("it is always busy")
 
 
-def said_by(service: subprocess.Popen[str], archive: Path, jobs: int) -> None:
-    """What the service says of itself, ahead of its own heartbeat."""
+def report_status(service: subprocess.Popen[str], archive: Path, jobs: int) -> None:
+    """The service's status, ahead of its own next one."""
     now = int(time.time())  # noqa: TID251
     meters = {"house": MeterStatus(State.GOOD, 1800, newest_hour=now - 5400, answered_at=now - 5)}
     accounts = {"home": AccountStatus(("house",), requests_today=4)}
@@ -211,16 +211,16 @@ def said_by(service: subprocess.Popen[str], archive: Path, jobs: int) -> None:
 
 
 def test_beside_a_live_service(cloud: Cloud, tmp_path: Path) -> None:
-    """Asked while it is between its rounds; once it is at work nobody asks, and it is never disturbed."""
+    """Requests are sent between its runs, none while it is busy, and it is never disturbed."""
     schedule = f"[schedule]\nbackfill_days = 4\nrefresh_minute = {FAR_MINUTE}\n"
     config = configuration(tmp_path, cloud, schedule)
     archive = tmp_path / "archive"
     service = started("run", "--config", str(config))
     try:
         wait_for(service, '"job": "backfill"')
-        settled(archive)  # or it says something itself while we do
+        settled(archive)  # or it writes one of its own meanwhile
         for jobs, requests in ((0, 2), (1, 0)):
-            said_by(service, archive, jobs)
+            report_status(service, archive, jobs)
             cloud.reset()
             checks, report, code = examined(config)
             assert report["requests"] == cloud.counts()["total"]["requests"] == requests
@@ -235,8 +235,8 @@ def test_beside_a_live_service(cloud: Cloud, tmp_path: Path) -> None:
     assert "storage" not in output
 
 
-def test_beside_a_backfill_nobody_asks(cloud: Cloud, tmp_path: Path) -> None:
-    """It holds the archive and says nothing of itself."""
+def test_beside_a_backfill_no_request_is_sent(cloud: Cloud, tmp_path: Path) -> None:
+    """It has locked the archive and writes no status."""
     cloud.play("latency_s = 0.3\n" + SCENARIO)
     config = configuration(tmp_path, cloud)
     backfill = started("backfill", "--config", str(config), "--days", "300")
@@ -249,8 +249,8 @@ def test_beside_a_backfill_nobody_asks(cloud: Cloud, tmp_path: Path) -> None:
     assert code == 0
 
 
-def test_a_configuration_with_mistakes_is_told_whole(tmp_path: Path) -> None:
-    """All its problems, exit 78; nothing is asked for and no report is begun."""
+def test_all_problems_of_a_configuration_are_printed(tmp_path: Path) -> None:
+    """All its problems, exit 78; nothing is requested and no report is created."""
     config = tmp_path / "config.toml"
     config.write_text('[[account]]\nname = "home"\nhots = "x"\nauth_key = "short"\n')
     done = collector("doctor", "--config", str(config), "--bundle", str(tmp_path / "report.txt"))
@@ -259,8 +259,8 @@ def test_a_configuration_with_mistakes_is_told_whole(tmp_path: Path) -> None:
     assert not (tmp_path / "report.txt").exists()
 
 
-def test_a_key_that_cannot_be_had_does_not_hide_the_rest(cloud: Cloud, tmp_path: Path) -> None:
-    """The configuration fails with the key's problem and its cure; what needs no key is looked at."""
+def test_a_key_that_cannot_be_read_does_not_hide_the_rest(cloud: Cloud, tmp_path: Path) -> None:
+    """The configuration fails with the key's problem and its cure; what needs no key is checked."""
     config = configuration(tmp_path, cloud)
     collector("backfill", "--config", str(config), "--days", "4")
     config.write_text(config.read_text().replace(f'auth_key = "{KEY}"', 'auth_key_file = "nowhere"'))
@@ -275,7 +275,7 @@ def test_a_key_that_cannot_be_had_does_not_hide_the_rest(cloud: Cloud, tmp_path:
     assert (report["requests"], cloud.counts()["total"]["requests"]) == (0, 0)
 
 
-def test_only_the_meters_that_were_named_are_looked_at(cloud: Cloud, tmp_path: Path) -> None:
+def test_only_the_meters_that_were_named_are_checked(cloud: Cloud, tmp_path: Path) -> None:
     """An unknown name is wrong usage."""
     config = configuration(tmp_path, cloud, meter='[[account.meter]]\nname = "barn"\nid = "34987a45c1d0"')
     _, report, _ = examined(config, "--meter", "house")
@@ -323,7 +323,7 @@ def test_an_awkward_key_shows_nowhere(fault: str, cloud: Cloud, tmp_path: Path) 
 
 @pytest.mark.parametrize(("no_color", "coloured"), [("", True), ("1", False)])
 def test_colours_are_for_terminals_alone(no_color: str, coloured: bool, cloud: Cloud, tmp_path: Path) -> None:
-    """And not where `NO_COLOR` asks for none."""
+    """And not if `NO_COLOR` is set."""
     config = configuration(tmp_path, cloud)
     ours, theirs = pty.openpty()
     env = environment(NO_COLOR=no_color)
@@ -362,7 +362,7 @@ class _QuietServer(HTTPServer):
 
 @contextmanager
 def https_server(folder: Path) -> Iterator[int]:
-    """An https server on loopback with a certificate that nobody vouches for."""
+    """An https server on loopback with a certificate of an unknown authority."""
     assert OPENSSL is not None
     pair = folder / "pair.pem"
     subprocess.run(
@@ -385,7 +385,7 @@ def https_server(folder: Path) -> Iterator[int]:
 
 
 @pytest.mark.skipif(OPENSSL is None, reason="needs openssl")
-def test_a_certificate_that_nobody_vouches_for_is_told(tmp_path: Path) -> None:
+def test_a_certificate_of_an_unknown_authority_is_reported(tmp_path: Path) -> None:
     """As one that is signed by itself, which has nothing to do with the clock; the key is not sent."""
     with https_server(tmp_path) as port:
         config = pointed_at(configuration(tmp_path, Cloud("")), f"https://localhost:{port}")
@@ -397,7 +397,7 @@ def test_a_certificate_that_nobody_vouches_for_is_told(tmp_path: Path) -> None:
     assert "Log in" in checks["host"]["cure"]
 
 
-def test_a_host_that_speaks_no_tls_is_told(cloud: Cloud, tmp_path: Path) -> None:
+def test_a_host_without_tls_is_reported(cloud: Cloud, tmp_path: Path) -> None:
     """https to a server of plain http."""
     config = pointed_at(
         configuration(tmp_path, cloud), cloud.url.replace("http://127.0.0.1", "https://localhost")

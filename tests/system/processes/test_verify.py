@@ -46,8 +46,8 @@ def flip(path: Path) -> date:
 def report(*words: str, code: int) -> dict[str, Any]:
     done = collector("verify", "--json", *words)
     assert done.returncode == code, done.stderr
-    said: dict[str, Any] = json.loads(done.stdout)
-    return said
+    seen: dict[str, Any] = json.loads(done.stdout)
+    return seen
 
 
 def test_a_sound_archive_is_exit_0_and_nothing_is_touched(config: Path, tmp_path: Path) -> None:
@@ -76,12 +76,12 @@ def test_a_flipped_digit_is_exit_1_with_its_line(config: Path, tmp_path: Path) -
 def test_the_report_for_machines_has_these_keys(config: Path, tmp_path: Path) -> None:
     """Stable: scripts rely on them."""
     day = flip(files(tmp_path)[3])
-    said = report("--config", str(config), code=1)
-    assert set(said) == {"meters", "findings"}
-    (meter,) = said["meters"]
+    seen = report("--config", str(config), code=1)
+    assert set(seen) == {"meters", "findings"}
+    (meter,) = seen["meters"]
     assert set(meter) == {"meter", "folder", "zone", "days", "quarantined", "findings", "cloud"}
     assert (meter["meter"], meter["zone"], meter["cloud"]) == ("house", "Europe/Dublin", None)
-    assert said["findings"] == len(meter["findings"]) == 2
+    assert seen["findings"] == len(meter["findings"]) == 2
     assert [set(finding) for finding in meter["findings"]] == [{"day", "code", "line", "text", "action"}] * 2
     identity = meter["findings"][0]
     assert (identity["day"], identity["code"], identity["line"]) == (str(day), "identity", 1)
@@ -93,39 +93,37 @@ def test_fix_moves_aside_and_the_next_backfill_has_the_day_again(config: Path, t
     path = files(tmp_path)[3]
     good = path.read_bytes()
     flip(path)
-    said = report("--config", str(config), "--fix", code=1)
-    assert {finding["action"] for finding in said["meters"][0]["findings"]} == {"quarantined"}
-    assert said["meters"][0]["quarantined"] == 1
+    seen = report("--config", str(config), "--fix", code=1)
+    assert {finding["action"] for finding in seen["meters"][0]["findings"]} == {"quarantined"}
+    assert seen["meters"][0]["quarantined"] == 1
     assert not path.exists()
     assert collector("backfill", "--config", str(config), "--days", "10").returncode == 0
     assert path.read_bytes() == good
-    said = report("--config", str(config), code=0)
-    assert (said["findings"], said["meters"][0]["quarantined"]) == (0, 1)
+    seen = report("--config", str(config), code=0)
+    assert (seen["findings"], seen["meters"][0]["quarantined"]) == (0, 1)
     assert "house: 1 damaged file is in " in collector("verify", "--config", str(config)).stdout
 
 
-def test_a_day_that_is_gone_is_told_until_somebody_says_that_it_was_them(
-    config: Path, tmp_path: Path
-) -> None:
-    """Bug: all was as it should be. Beside the file that a sync client left, which is nobody's to move."""
+def test_a_day_that_is_gone_is_reported_until_fix_accepts_it(config: Path, tmp_path: Path) -> None:
+    """Bug: there was no finding. A file that a sync client left beside it stays where it is."""
     gone, kept = files(tmp_path)[3:5]
     stray = kept.with_name(f"{kept.stem} (1).jsonl")
     stray.write_bytes(gone.read_bytes())
     gone.unlink()
-    said = report("--config", str(config), code=1)
-    found = [(each["day"], each["code"]) for each in said["meters"][0]["findings"]]
+    seen = report("--config", str(config), code=1)
+    found = [(each["day"], each["code"]) for each in seen["meters"][0]["findings"]]
     assert found == [(gone.stem, "gone"), (None, "stray")]
-    assert said["meters"][0]["days"] == len(list(gone.parent.glob("????-??-??.jsonl")))
+    assert seen["meters"][0]["days"] == len(list(gone.parent.glob("????-??-??.jsonl")))
     done = collector("verify", "--config", str(config), "--fix")
     assert f"house {gone.stem} gone: " in done.stdout
     assert "fetched again" in done.stdout
-    said = report("--config", str(config), code=1)
-    assert [each["code"] for each in said["meters"][0]["findings"]] == ["stray"]
+    seen = report("--config", str(config), code=1)
+    assert [each["code"] for each in seen["meters"][0]["findings"]] == ["stray"]
     assert stray.exists()
 
 
 def test_it_runs_beside_the_service_but_does_not_fix(config: Path, tmp_path: Path) -> None:
-    """75 with the cure, and the service goes on."""
+    """75 with the cure, and the service keeps running."""
     service = started("run", "--config", str(config))
     try:
         wait_for(service, "service.ready")
@@ -149,16 +147,16 @@ def test_a_folder_of_the_older_utility_is_checked_without_a_configuration(tmp_pa
     assert report("--odir", str(odir), code=0)["meters"][0]["days"] == 3
     assert everything_in(odir) == before
     (odir / f"{ORDINARY}.jsonl").write_bytes(b"")
-    said = report("--odir", str(odir), code=1)
-    assert [finding["code"] for finding in said["meters"][0]["findings"]] == ["unreadable"]
+    seen = report("--odir", str(odir), code=1)
+    assert [finding["code"] for finding in seen["meters"][0]["findings"]] == ["unreadable"]
     mark_as(odir, DEVICE)
-    said = report("--odir", str(odir), "--fix", code=1)
-    assert said["meters"][0]["findings"][0]["action"] == "quarantined"
+    seen = report("--odir", str(odir), "--fix", code=1)
+    assert seen["meters"][0]["findings"][0]["action"] == "quarantined"
     assert (odir / ".collector" / "quarantine" / f"{ORDINARY}.jsonl.1").exists()
     report("--odir", str(odir), code=0)
 
 
-def test_a_folder_of_which_nothing_says_whose_it_is_is_not_mended(tmp_path: Path) -> None:
+def test_a_folder_without_a_mark_is_not_repaired(tmp_path: Path) -> None:
     """Bug: another tool's good files were moved into quarantine."""
     odir = tmp_path / "odir"
     of_an_inverter(odir, ORDINARY)
@@ -181,22 +179,24 @@ def test_what_another_meter_counted_is_not_moved_aside(tmp_path: Path) -> None:
     path.write_bytes(older_file(day=day) + b"a line of somebody\n")
     (odir / ".collector").mkdir()
     write_mark(odir / ".collector", Mark(Identity("em", (DEVICE,), (0, 1)), today))
-    said = report("--odir", str(odir), "--fix", code=1)
-    assert {finding["action"] for finding in said["meters"][0]["findings"]} == {"kept"}
+    seen = report("--odir", str(odir), "--fix", code=1)
+    assert {finding["action"] for finding in seen["meters"][0]["findings"]} == {"kept"}
     assert path.exists()
 
 
-def test_a_pipe_in_place_of_a_file_holds_nobody_up(config: Path, tmp_path: Path) -> None:
-    """It is told."""
+def test_a_pipe_in_place_of_a_file_does_not_block(config: Path, tmp_path: Path) -> None:
+    """It is a finding."""
     path = files(tmp_path)[3]
     path.unlink()
     os.mkfifo(path)
-    said = report("--config", str(config), code=1)
-    assert [finding["code"] for finding in said["meters"][0]["findings"]] == ["unreadable"]
+    seen = report("--config", str(config), code=1)
+    assert [finding["code"] for finding in seen["meters"][0]["findings"]] == ["unreadable"]
 
 
-def test_the_cloud_finds_a_number_that_nothing_else_tells(config: Path, tmp_path: Path, cloud: Cloud) -> None:
-    """Both numbers are told, in two requests; the next backfill reads the day again."""
+def test_the_cloud_finds_a_wrong_number_that_nothing_else_shows(
+    config: Path, tmp_path: Path, cloud: Cloud
+) -> None:
+    """Both numbers are printed, in two requests; the next backfill reads the day again."""
     path = files(tmp_path)[3]
     good = path.read_bytes()
     assert report("--config", str(config), "--cloud", code=0)["meters"][0]["cloud"]["differences"] == []
@@ -205,12 +205,13 @@ def test_the_cloud_finds_a_number_that_nothing_else_tells(config: Path, tmp_path
     digit = b"%d" % ((int(good[place : place + 1]) + 1) % 10)
     (tmp_path / "archive" / "house" / ".collector" / "checksums").unlink()
     path.write_bytes(good[:place] + digit + good[place + 1 :])
-    said = report("--config", str(config), "--cloud", code=1)
-    (meter,) = said["meters"]
+    seen = report("--config", str(config), "--cloud", code=1)
+    (meter,) = seen["meters"]
     assert set(meter["cloud"]) == {
         "days", "requests", "differences", "uncertain", "unanswered", "distrusted", "gave_up",
     }  # fmt: skip
     (difference,) = meter["cloud"]["differences"]
+    assert set(difference) == {"day", "column", "stored_kwh", "cloud_kwh"}
     assert (difference["day"], difference["column"]) == (path.stem, "import")
     assert abs(difference["stored_kwh"] - difference["cloud_kwh"]) == pytest.approx(1, abs=0.01)
     table = collector("verify", "--config", str(config), "--cloud").stdout
@@ -224,9 +225,9 @@ def test_most_days_differed_and_the_next_run_overwrote_them(config: Path, tmp_pa
     """Bug: a whole archive was replaced. The differences are listed, and no day is read again."""
     config.write_text(config.read_text() + "grid_scale_factor = 2\n")
     before = {path: path.read_bytes() for path in files(tmp_path)}
-    said = report("--config", str(config), "--cloud", code=1)["meters"][0]["cloud"]
-    assert {each["day"] for each in said["differences"]} == {path.stem for path in before}
-    assert said["distrusted"].startswith("10 of 10 complete days differ")
+    seen = report("--config", str(config), "--cloud", code=1)["meters"][0]["cloud"]
+    assert {each["day"] for each in seen["differences"]} == {path.stem for path in before}
+    assert seen["distrusted"].startswith("10 of 10 complete days differ")
     done = collector("verify", "--config", str(config), "--cloud")
     assert done.returncode == 1
     assert "house cloud: 10 of 10 complete days differ, more than a fifth" in done.stdout
@@ -238,20 +239,22 @@ def test_most_days_differed_and_the_next_run_overwrote_them(config: Path, tmp_pa
 
 
 def test_days_that_could_not_be_compared_are_exit_1(config: Path, cloud: Cloud) -> None:
-    """An answer that cannot be used: the files may be right, but nobody knows."""
+    """An answer that cannot be used: it is not known whether the files are right."""
     cloud.play(SCENARIO + '[[fault]]\nkind = "no_interval"\n')
     (meter,) = report("--config", str(config), "--cloud", code=1)["meters"]
     assert (meter["findings"], meter["cloud"]["differences"], meter["cloud"]["gave_up"]) == ([], [], None)
-    assert "interval" in meter["cloud"]["unanswered"][0]["reason"]
+    (unanswered,) = meter["cloud"]["unanswered"]
+    assert set(unanswered) == {"first", "last", "reason"}
+    assert "interval" in unanswered["reason"]
 
 
 @pytest.mark.parametrize(("kind", "code"), [("bad_key", 77), ("status_500", 69), ("redirect_307", 69)])
-def test_a_cloud_that_says_no_is_told_by_the_exit_code(
+def test_a_failure_of_the_cloud_is_shown_by_the_exit_code(
     config: Path, cloud: Cloud, kind: str, code: int
 ) -> None:
     """The files are checked all the same; the key shows nowhere.
 
-    Bug: the last line said that all was as it should be, and that 0 differ.
+    Bug: the last line was that nothing is wrong, and that 0 differ.
     """
     cloud.play(SCENARIO + f'[[fault]]\nkind = "{kind}"\n')
     done = collector("verify", "--config", str(config), "--cloud")
@@ -272,7 +275,7 @@ def test_a_cloud_that_says_no_is_told_by_the_exit_code(
         (["--meter", "barn"], 2),
     ],
 )
-def test_what_cannot_be_is_told(config: Path, words: list[str], code: int) -> None:
+def test_impossible_options_are_one_line_of_error(config: Path, words: list[str], code: int) -> None:
     """In one line, without a traceback."""
     given = words if "--odir" in words else ["--config", str(config), *words]
     done = collector("verify", *given)
@@ -282,10 +285,10 @@ def test_what_cannot_be_is_told(config: Path, words: list[str], code: int) -> No
 
 
 @pytest.mark.parametrize("is_there", [True, False])
-def test_an_archive_whose_disk_is_not_mounted_is_told_by_all_that_look(
+def test_an_archive_whose_disk_is_not_mounted_is_reported_by_every_command(
     cloud: Cloud, tmp_path: Path, is_there: bool
 ) -> None:
-    """Bug: `verify` and `doctor` said that all was well; `--fix` and `--cloud` began a second archive."""
+    """Bug: `verify` and `doctor` found nothing wrong; `--fix` and `--cloud` created a second archive."""
     house, known = tmp_path / "archive" / "house", tmp_path / "state" / "shelly-collector"
     house.mkdir(parents=True) if is_there else house.parent.mkdir()
     known.mkdir(parents=True)
@@ -310,7 +313,7 @@ def test_an_archive_whose_disk_is_not_mounted_is_told_by_all_that_look(
 
 
 def test_a_meter_without_files_is_no_finding(cloud: Cloud, tmp_path: Path) -> None:
-    """The service has not begun yet."""
+    """The service has not started yet."""
     (tmp_path / "archive").mkdir()
     config = configuration(tmp_path, cloud)
     assert report("--config", str(config), code=0)["meters"][0]["days"] == 0

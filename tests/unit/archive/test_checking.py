@@ -17,7 +17,8 @@ from collector.archive.checksums import Recorded
 from collector.archive.dayfile import encode
 from collector.energy.days import local_day
 from collector.energy.readings import EnergyDay
-from collector.verify.files import CODES, CheckedDay, check_day
+from collector.verify.files import CODES, check_day
+from collector.verify.report import CheckedDay
 from tests.support.archives import MEASURED, older_file
 from tests.support.energy_days import (
     AUTUMN,

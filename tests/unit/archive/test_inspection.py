@@ -13,7 +13,8 @@ from collector.archive.checksums import Checksums
 from collector.archive.dayfile import DayFormat, encode
 from collector.archive.store import Archive
 from collector.verify import files as inspection_module
-from collector.verify.files import Inspection, inspect
+from collector.verify.files import inspect
+from collector.verify.report import MeterReport
 from tests.support.archives import everything_in, older_file, opened
 from tests.support.energy_days import AUTUMN, ORDINARY, after, filled, reading
 
@@ -31,7 +32,7 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path / "meter"
 
 
-def look(folder: Path) -> Inspection:
+def look(folder: Path) -> MeterReport:
     return inspect(folder, None, NOW)
 
 

@@ -1,4 +1,4 @@
-"""The examination against a simulated cloud: what each check says, what it costs, and what it hides."""
+"""The diagnosis against a simulated cloud: the result of each check, its requests, what it never shows."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ TRIPLE, SUN = "34987a45c1d0", "34987a45c1d1"
 
 @pytest.fixture(autouse=True)
 def no_time_service(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """The cloud's clock alone is there to compare with; this machine stands in Dublin."""
+    """The cloud's clock alone is there to compare with; this machine is in Dublin."""
     monkeypatch.setattr(collector, "SYNCHRONIZED", tmp_path / "synchronized")
 
 
@@ -58,7 +58,7 @@ def marks(found: Diagnosis) -> dict[str, str]:
     return {each.name: each.mark.value for each in found.checks}
 
 
-async def test_where_all_is_well_every_check_says_so(tmp_path: Path) -> None:
+async def test_if_nothing_is_wrong_every_check_is_ok(tmp_path: Path) -> None:
     """Two requests, at the allowed pace, for yesterday; nothing is left in the archive."""
     async with beside(cloud_of(limit="strict"), tmp_path) as here:
         await here.backfill(4, pacing=PACED)
@@ -70,14 +70,14 @@ async def test_where_all_is_well_every_check_says_so(tmp_path: Path) -> None:
         assert (counts.requests, counts.rejections, found.requests) == (2, 0, 2)
         assert here.cloud.counts.days == {(DEVICE, "2026-06-19", "0"): 1, (DEVICE, "2026-06-19", "1"): 1}
         assert sorted(here.archive.rglob("*")) == before
-    assert all(each.says.endswith(".") and not each.says.endswith("..") for each in found.checks)
+    assert all(each.text.endswith(".") and not each.text.endswith("..") for each in found.checks)
 
 
 @pytest.mark.parametrize(("accounts", "meters"), [(1, 12), (3, 5), (12, 1)])
 async def test_never_more_than_eight_requests_however_many_meters(
     accounts: int, meters: int, tmp_path: Path
 ) -> None:
-    """Each account is heard before the second meter of any; the others are told as not asked."""
+    """Each account gets a request before the second meter of any; the other meters are skipped."""
     clouds, configured = [], []
     for number in range(accounts):
         ids = [f"{number:06x}{meter:06x}" for meter in range(meters)]
@@ -93,16 +93,16 @@ async def test_never_more_than_eight_requests_however_many_meters(
         assert counts.total.rejections == 0
         assert counts.total.max_in_flight == 1
         assert (counts.total.smallest_idle_gap_s or 0) >= 1.05 - 1e-6
-    told = [each for each in found.checks if each.name == "device"]
-    assert len(told) == accounts * meters
-    assert [each.mark for each in told].count(Mark.OK) == 4
-    assert all("at most 8 requests" in each.says for each in told if each.mark is Mark.SKIP)
+    of_devices = [each for each in found.checks if each.name == "device"]
+    assert len(of_devices) == accounts * meters
+    assert [each.mark for each in of_devices].count(Mark.OK) == 4
+    assert all("at most 8 requests" in each.text for each in of_devices if each.mark is Mark.SKIP)
     assert len({each.of for each in found.checks if each.name == "key" and each.mark is Mark.OK}) == min(
         accounts, 4
     )
 
 
-async def test_a_wrong_key_is_told_and_asked_with_once(tmp_path: Path) -> None:
+async def test_a_wrong_key_fails_and_is_sent_once(tmp_path: Path) -> None:
     """The host is fine; what needs the key is skipped, for all meters."""
     wrong = {"name": "home", "auth_key": "ANOTHER0KEY0OF0THE0TESTS"}
     wrong["meter"] = [{"name": f"m{number}", "id": DEVICE} for number in range(3)]  # type: ignore[assignment]
@@ -116,19 +116,19 @@ async def test_a_wrong_key_is_told_and_asked_with_once(tmp_path: Path) -> None:
 
 
 async def test_an_unknown_device_does_not_hide_the_others(tmp_path: Path) -> None:
-    """Its id is named; the account's other meter is asked for."""
+    """Its id is named; the account's other meter is requested."""
     meters = ({"name": "lost", "id": "34987a45c1dd"}, {"name": "house", "id": DEVICE})
     async with beside(cloud_of(), tmp_path, meters=meters) as here:
         found = await examined(here)
     assert check(found, "device", "lost").mark is Mark.FAIL
-    assert "34987a45c1dd" in check(found, "device", "lost").says
+    assert "34987a45c1dd" in check(found, "device", "lost").text
     assert check(found, "device", "house").mark is Mark.OK
     assert check(found, "key").mark is Mark.OK
 
 
 @pytest.mark.parametrize("looks", ["empty", "error", "nesting"])
 @pytest.mark.parametrize(("real", "configured"), [("3em", "em"), ("em", "3em")])
-async def test_a_wrong_kind_is_told_as_far_as_it_can_be_known(
+async def test_a_wrong_kind_is_reported_as_far_as_it_can_be_known(
     real: str, configured: str, looks: str, tmp_path: Path
 ) -> None:
     """Nobody knows how the cloud answers then; an empty answer may mean other things and is a warning."""
@@ -144,13 +144,13 @@ async def test_a_wrong_kind_is_told_as_far_as_it_can_be_known(
 @pytest.mark.parametrize("configured", ["em", "3em"])
 @pytest.mark.parametrize("before", ["empty", "missing"])
 async def test_an_answer_without_an_hour_proves_no_kind(before: str, configured: str, tmp_path: Path) -> None:
-    """Bug: rows that all say missing, and empty lists of phases, were called those of the kind."""
+    """Bug: rows that are all missing, and empty lists of phases, were called those of the kind."""
     device = Device(DEVICE, configured, installed_since=START.date(), before_install=before)  # type: ignore[arg-type]
     meters = ({"name": "house", "id": DEVICE, "kind": configured},)
     async with beside(cloud_of(device), tmp_path, meters=meters) as here:
         kind = check(await examined(here), "kind")
     assert kind.mark is Mark.WARN
-    assert "The answer is that of kind" not in kind.says
+    assert "The answer is that of kind" not in kind.text
     assert "Set kind" in kind.cure
     assert "online" in kind.cure
 
@@ -164,14 +164,14 @@ async def test_a_solar_clamp_without_an_hour_is_not_called_right(tmp_path: Path)
     assert "solar = false" in kind.cure
 
 
-async def test_the_second_device_of_a_pair_is_looked_at_too(tmp_path: Path) -> None:
+async def test_the_second_device_of_a_pair_is_checked_too(tmp_path: Path) -> None:
     """The solar 3EM is unknown: its id is the one that is named."""
     meters = ({"name": "house", "id": TRIPLE, "kind": "3em", "pv_id": SUN},)
     async with beside(cloud_of(Device(TRIPLE, kind="3em")), tmp_path, meters=meters) as here:
         found = await examined(here)
         assert here.cloud.counts.total.requests == 2
     assert check(found, "device").mark is Mark.FAIL
-    assert SUN in check(found, "device").says
+    assert SUN in check(found, "device").text
 
 
 async def test_an_offline_meter_is_not_taken_for_one_of_another_kind(tmp_path: Path) -> None:
@@ -187,14 +187,14 @@ async def test_an_offline_meter_is_not_taken_for_one_of_another_kind(tmp_path: P
 
 
 async def test_another_zone_than_the_configured_one_is_a_warning(tmp_path: Path) -> None:
-    """What the meter tells counts, and both are named."""
+    """The zone in the meter's answer counts, and both are named."""
     meters = ({"name": "house", "id": DEVICE, "timezone": "America/New_York"},)
     async with beside(cloud_of(), tmp_path, meters=meters) as here:
         found = await examined(here)
     zone = check(found, "zone")
     assert zone.mark is Mark.WARN
-    assert "Europe/Dublin" in zone.says
-    assert "America/New_York" in zone.says
+    assert "Europe/Dublin" in zone.text
+    assert "America/New_York" in zone.text
 
 
 async def test_a_meter_that_moved_to_another_zone_is_a_warning(tmp_path: Path) -> None:
@@ -206,18 +206,18 @@ async def test_a_meter_that_moved_to_another_zone_is_a_warning(tmp_path: Path) -
         here.cloud.play(cloud_of(Device(DEVICE, timezone="Europe/Athens")))
         zone = check(await examined(here), "zone")
     assert zone.mark is Mark.WARN
-    assert "files so far say Europe/Dublin" in zone.says
+    assert "files so far say Europe/Dublin" in zone.text
 
 
 async def test_a_machine_elsewhere_is_no_fault(tmp_path: Path) -> None:
-    """A Pi on UTC is common and harmless; it is said, and not warned of."""
+    """A Pi on UTC is common and harmless: it is mentioned, without a warning."""
     async with beside(cloud_of(Device(DEVICE, timezone="Pacific/Auckland")), tmp_path) as here:
         zone = check(await examined(here), "zone")
     assert zone.mark is Mark.OK
-    assert "this machine is in Europe/Dublin" in zone.says
+    assert "this machine is in Europe/Dublin" in zone.text
 
 
-async def test_swapped_clamps_are_told_without_a_number(tmp_path: Path) -> None:
+async def test_swapped_clamps_are_reported_without_a_number(tmp_path: Path) -> None:
     """From stored days; and with the right channels nothing is odd."""
     meters = ({"name": "house", "id": DEVICE, "grid_channel": 1, "solar_channel": 0},)
     async with beside(cloud_of(), tmp_path, meters=meters) as here:
@@ -227,9 +227,9 @@ async def test_swapped_clamps_are_told_without_a_number(tmp_path: Path) -> None:
     assert check(first, "clamps").mark is Mark.SKIP
     clamps = check(found, "clamps")
     assert clamps.mark is Mark.WARN
-    assert "look swapped" in clamps.says
+    assert "look swapped" in clamps.text
     assert "Swap grid_channel and solar_channel" in clamps.cure
-    assert not any(char.isdigit() for char in clamps.says)
+    assert not any(char.isdigit() for char in clamps.text)
 
 
 async def test_a_meter_without_solar_has_no_solar_to_doubt(tmp_path: Path) -> None:
@@ -243,14 +243,14 @@ async def test_a_meter_without_solar_has_no_solar_to_doubt(tmp_path: Path) -> No
     assert check(found, "clamps").mark is Mark.OK
 
 
-async def test_another_program_on_the_account_is_told(tmp_path: Path) -> None:
-    """One rejection is enough: nothing here asks too fast. The question is put once more."""
+async def test_another_program_on_the_account_is_reported(tmp_path: Path) -> None:
+    """One rejection is enough: nothing here sends too fast. The request is sent once more."""
     fault = Fault("max_req", on_requests=(1,))
     async with beside(cloud_of(fault=(fault,)), tmp_path) as here:
         found = await examined(here)
         assert here.cloud.counts.total.requests == 3
     assert check(found, "pace").mark is Mark.WARN
-    assert "another program" in check(found, "pace").says
+    assert "another program" in check(found, "pace").text
     assert check(found, "key").mark is Mark.OK
 
 
@@ -263,13 +263,13 @@ async def test_a_zone_that_this_machine_does_not_know_is_named_with_its_cure(tmp
             async with beside(cloud_of(device), tmp_path / str(mark), meters=meters) as here:
                 found = await examined(here)
         zone = check(found, "zone")
-        assert (zone.mark, "Europe/Kiev" in zone.says) == (mark, True)
+        assert (zone.mark, "Europe/Kiev" in zone.text) == (mark, True)
         assert "tzdata-legacy" in zone.cure
         assert check(found, "kind").mark is (Mark.SKIP if mark is Mark.FAIL else Mark.OK)
 
 
-async def test_stored_days_of_a_zone_that_is_not_known_here_are_told(tmp_path: Path) -> None:
-    """Without the cloud, as after an upgrade. The service's own word is as good."""
+async def test_an_unknown_zone_of_stored_days_is_reported(tmp_path: Path) -> None:
+    """Without the cloud, as after an upgrade. The service's status is as good."""
     device = Device(DEVICE, timezone="Europe/Kyiv")
     failure = Failure("zone.unknown", NOW, "Europe/Kiev is unknown")
     status = a_status(meters={"house": MeterStatus(State.GOOD, 1800, failure=failure)}, next_run_at=None)
@@ -278,16 +278,16 @@ async def test_stored_days_of_a_zone_that_is_not_known_here_are_told(tmp_path: P
         with zone_data(tmp_path / "zones", "Europe/Dublin"):
             found = await diagnose(here.settings(), FINE, here.clock, {"TZ": "UTC"}, has_keys=False)
             assert check(found, "zone").mark is Mark.FAIL
-            assert "Europe/Kyiv" in check(found, "zone").says
+            assert "Europe/Kyiv" in check(found, "zone").text
         write_status(status_file(here.archive, {}), status)
         lock = FolderLock(here.folder() / ".collector" / "lock")
         found = await diagnose(here.settings(), FINE, here.clock, {"TZ": "UTC"}, has_keys=False)
         lock.release()
     zone = check(found, "zone")
-    assert (zone.mark, "Europe/Kiev is unknown" in zone.says) == (Mark.FAIL, True)
+    assert (zone.mark, "Europe/Kiev is unknown" in zone.text) == (Mark.FAIL, True)
 
 
-async def test_rules_that_an_answer_contradicts_are_told_with_their_cure(tmp_path: Path) -> None:
+async def test_rules_that_an_answer_contradicts_are_reported_with_their_cure(tmp_path: Path) -> None:
     """By what came just now, and by what was noted: it is this machine that lacks something."""
     device = Device(DEVICE, timezone="Etc/GMT+6", says_timezone="America/Chicago")
     with zone_data(tmp_path / "zones", "Etc/GMT+6", "America/Chicago") as data:
@@ -298,12 +298,12 @@ async def test_rules_that_an_answer_contradicts_are_told_with_their_cure(tmp_pat
         async with world(cloud_of(device), archive, start) as here:
             found = await examined(here)
             assert check(found, "zone").mark is Mark.FAIL
-            assert "America/Chicago" in check(found, "zone").says
+            assert "America/Chicago" in check(found, "zone").text
             assert "tzdata" in check(found, "zone").cure
             assert check(found, "kind").mark is Mark.SKIP
             await here.backfill(2)
             found = await diagnose(here.settings(), FINE, here.clock, {"TZ": "UTC"}, has_keys=False)
-            assert "daylight saving skips" in check(found, "zone").says
+            assert "daylight saving skips" in check(found, "zone").text
             data.put("America/Chicago", rules="Etc/GMT+6")
             data.restart()
             found = await diagnose(here.settings(), FINE, here.clock, {"TZ": "UTC"}, has_keys=False)
@@ -318,13 +318,13 @@ async def test_rules_of_more_than_two_years_are_a_warning(release: str, mark: Ma
         async with beside(cloud_of(), tmp_path) as here:
             zone = check(await examined(here), "zone")
     assert zone.mark is mark
-    assert (release in zone.says) is (mark is Mark.WARN)
+    assert (release in zone.text) is (mark is Mark.WARN)
     assert "apt" in zone.cure or mark is Mark.OK
 
 
 @pytest.mark.parametrize("retry_after", [None, "3600", "nonsense"])
 async def test_an_account_that_is_used_up_is_left_alone(retry_after: str | None, tmp_path: Path) -> None:
-    """Two rejections, or one that asks for an hour: no more questions, and no long wait."""
+    """Two rejections, or one that asks for an hour: no more requests, and no long wait."""
     meters = tuple({"name": f"m{number}", "id": DEVICE} for number in range(3))
     fault = Fault("max_req", retry_after=retry_after)
     async with beside(cloud_of(fault=(fault,)), tmp_path, meters=meters) as here:
@@ -337,37 +337,37 @@ async def test_an_account_that_is_used_up_is_left_alone(retry_after: str | None,
 
 
 @pytest.mark.parametrize("off", [timedelta(minutes=10), timedelta(days=-3000)], ids=str)
-async def test_a_clock_that_is_off_is_told_with_its_seconds(off: timedelta, tmp_path: Path) -> None:
+async def test_a_clock_that_is_off_is_reported_with_its_seconds(off: timedelta, tmp_path: Path) -> None:
     """By the service's own rule."""
     async with beside(cloud_of(), tmp_path) as here:
         found = await examined(here, lambda: here.clock() + off)
     clock = check(found, "clock")
     assert clock.mark is Mark.FAIL
-    assert f"{abs(off.total_seconds()):.0f} s {'ahead of' if off > timedelta(0) else 'behind'}" in clock.says
+    assert f"{abs(off.total_seconds()):.0f} s {'ahead of' if off > timedelta(0) else 'behind'}" in clock.text
     assert "timedatectl" in clock.cure
 
 
-async def test_a_page_of_somebody_else_tells_no_time(tmp_path: Path) -> None:
-    """A captive portal is told as the host's trouble, and its `Date` is not believed."""
+async def test_the_date_of_a_page_that_is_not_the_clouds_does_not_count(tmp_path: Path) -> None:
+    """A captive portal is a failure of the host, and its `Date` does not count."""
     scenario = cloud_of(fault=(Fault("maintenance"),), date_header="Thu, 01 Jan 1970 00:00:00 GMT")
     async with beside(scenario, tmp_path) as here:
         found = await examined(here)
         assert here.cloud.counts.total.requests == 1
     assert check(found, "host").mark is Mark.FAIL
-    assert "captive portal" in check(found, "host").says
+    assert "captive portal" in check(found, "host").text
     assert check(found, "clock").mark is Mark.SKIP
 
 
-async def test_without_keys_nobody_is_asked_and_the_rest_is_told(tmp_path: Path) -> None:
+async def test_without_keys_no_request_is_sent_and_the_rest_is_checked(tmp_path: Path) -> None:
     """For a user who may not read the key."""
     async with beside(cloud_of(), tmp_path) as here:
         await here.backfill(4)
         here.cloud.reset()
         found = await diagnose(here.settings(), FINE, here.clock, {"TZ": "UTC"}, has_keys=False)
         assert here.cloud.counts.total.requests == 0
-    told = marks(found)
-    assert [told[name] for name in ("host", "key", "pace", "device", "kind")] == ["skip"] * 5
-    assert [told[name] for name in ("archive", "zone", "clamps")] == ["ok"] * 3
+    by_name = marks(found)
+    assert [by_name[name] for name in ("host", "key", "pace", "device", "kind")] == ["skip"] * 5
+    assert [by_name[name] for name in ("archive", "zone", "clamps")] == ["ok"] * 3
 
 
 def in_trouble(event: str) -> dict[str, AccountStatus]:
@@ -378,8 +378,8 @@ OTHER = "a8032abe41fc"
 PAST = [START.date() - timedelta(days=number) for number in range(1, 9)]
 
 
-async def test_a_service_whose_only_archive_is_refused_was_said_not_to_run(tmp_path: Path) -> None:
-    """Bug: it holds no lock, so that `doctor` said to start it, while `status` said that it runs."""
+async def test_a_service_whose_only_archive_is_refused_is_running(tmp_path: Path) -> None:
+    """Bug: it has no lock, so `doctor` advised to start it, while `status` reported that it runs."""
     write_files(tmp_path / "house", Device(OTHER), PAST)
     shutil.rmtree(tmp_path / "house" / ".collector")
     async with living(cloud_of(Device(DEVICE), Device(OTHER)), tmp_path, START) as service:
@@ -388,13 +388,13 @@ async def test_a_service_whose_only_archive_is_refused_was_said_not_to_run(tmp_p
         seen = status_of(service.world.settings(), service.world.clock(), {})
         status = read_status(tmp_path, {})
     of_service = check(found, "service")
-    assert (of_service.mark, "The service is running" in of_service.says) == (Mark.FAIL, True)
+    assert (of_service.mark, "The service is running" in of_service.text) == (Mark.FAIL, True)
     assert "systemctl start" not in of_service.cure
     archive = check(found, "archive", "house")
     assert archive.mark is Mark.FAIL
-    assert "not what the cloud has" in archive.says
+    assert "not what the cloud has" in archive.text
     assert status is not None
-    assert f"{archive.says} {archive.cure}" == f"{status.meters['house'].reason}."
+    assert f"{archive.text} {archive.cure}" == f"{status.meters['house'].reason}."
     assert health_of(status)[1]["meters"]["house"]["reason"] == seen.meters["house"].reason
     assert seen.meters["house"].reason == status.meters["house"].reason
     assert seen.is_running
@@ -409,7 +409,7 @@ async def test_one_refused_archive_of_two_was_laid_on_another_configuration(tmp_
         found = await examined(service.world)
     of_service = check(found, "service")
     assert of_service.mark is Mark.FAIL
-    assert f"house: {tmp_path / 'house'} contains the history of" in of_service.says
+    assert f"house: {tmp_path / 'house'} contains the history of" in of_service.text
     assert "reload" not in of_service.cure
     assert [each.of for each in found.checks if each.name == "archive"] == ["", "house"]
     assert check(found, "archive", "house").mark is Mark.FAIL
@@ -425,26 +425,26 @@ async def test_a_disk_that_is_gone_was_no_reason_of_a_service_that_does_not_run(
         found = await examined(service.world)
     assert check(found, "service").mark is Mark.FAIL
     of_house = check(found, "archive", "house")
-    assert (of_house.mark, of_house.says[-12:]) == (Mark.FAIL, "not mounted.")
+    assert (of_house.mark, of_house.text[-12:]) == (Mark.FAIL, "not mounted.")
     assert of_house.cure.startswith("Mount it")
 
 
-async def test_a_service_that_was_killed_is_not_said_to_run(tmp_path: Path) -> None:
+async def test_a_service_that_was_killed_is_not_running(tmp_path: Path) -> None:
     """Its process number may be another process's by now: a run that was due long ago shows it."""
     async with beside(cloud_of(), tmp_path) as here:
         write_status(status_file(here.archive, {}), a_status(next_run_at=NOW - 601))
         of_service = check(await examined(here), "service")
-    assert (of_service.mark, "its last status is 5 min old" in of_service.says) == (Mark.WARN, True)
+    assert (of_service.mark, "its last status is 5 min old" in of_service.text) == (Mark.WARN, True)
 
 
 async def test_day_files_without_a_mark_were_called_an_archive_like_any(tmp_path: Path) -> None:
-    """Bug: all was ok, and every backfill ended with 73. Only the cloud can say whose they are."""
+    """Bug: all was ok, and every backfill ended with 73. Only the cloud shows whose they are."""
     async with beside(cloud_of(), tmp_path) as here:
         write_files(here.folder(), Device(OTHER), PAST)
         shutil.rmtree(here.folder() / ".collector")
         archive = check(await examined(here), "archive", "house")
     assert archive.mark is Mark.WARN
-    assert "not compared with the cloud yet; backfill or the service does so first" in archive.says
+    assert "not compared with the cloud yet; backfill or the service does so first" in archive.text
     assert "--adopt" in archive.cure
 
 
@@ -455,7 +455,7 @@ async def test_a_foreign_mark_has_the_same_sentence_in_status(tmp_path: Path) ->
         archive = check(await examined(here), "archive", "house")
         seen = status_of(here.settings(), here.clock(), {}).meters["house"]
     assert archive.mark is Mark.FAIL
-    assert f"{archive.says} {archive.cure}" == f"{seen.reason}."
+    assert f"{archive.text} {archive.cure}" == f"{seen.reason}."
 
 
 @pytest.mark.parametrize("what", ["mark", "folder"])
@@ -469,7 +469,7 @@ async def test_a_mark_that_cannot_be_read_was_passed_over(what: str, tmp_path: P
         found = await examined(here)
     archive = check(found, "archive", "house")
     assert archive.mark is Mark.FAIL
-    assert "archive.json cannot be read: Too many levels" in archive.says
+    assert "archive.json cannot be read: Too many levels" in archive.text
     assert "move it away" in archive.cure or "moved away" in archive.cure
     assert check(found, "service").mark is Mark.WARN
 
@@ -484,18 +484,18 @@ async def test_a_disk_that_is_not_mounted_was_an_archive_that_can_be_written(
         monkeypatch.setattr(diagnosis, "remembered_for_others", lambda archive, environ: remembered)
         archive = check(await examined(here), "archive", "house")
         assert archive.mark is Mark.FAIL
-        assert "perhaps its disk is not mounted" in archive.says
+        assert "perhaps its disk is not mounted" in archive.text
         mark_as(here.folder(), DEVICE)
         assert {each.of for each in (await examined(here)).checks if each.name == "archive"} == {""}
 
 
-async def test_beside_an_idle_service_the_cloud_is_asked(tmp_path: Path) -> None:
-    """Its next round is far enough away."""
+async def test_beside_an_idle_service_requests_are_sent(tmp_path: Path) -> None:
+    """Its next run is far enough away."""
     async with with_service(tmp_path, a_status()) as here:
         found = await examined(here)
         assert here.cloud.counts.total.requests == 2
     assert marks(found) == dict.fromkeys(NAMES, "ok")
-    assert "30 requests and 0 rate-limit pauses today" in check(found, "pace").says
+    assert "30 requests and 0 rate-limit pauses today" in check(found, "pace").text
 
 
 @pytest.mark.parametrize(
@@ -503,15 +503,15 @@ async def test_beside_an_idle_service_the_cloud_is_asked(tmp_path: Path) -> None
     [a_status(jobs=1), a_status(next_run_at=NOW + 20), a_status(next_run_at=None)],
     ids=["at work", "about to", "no plan"],
 )
-async def test_beside_a_service_at_work_nobody_asks_and_its_word_counts(
+async def test_beside_a_busy_service_no_request_is_sent_and_its_status_counts(
     status: Status, tmp_path: Path
 ) -> None:
-    """Its last answer is recent: host, key, device and kind are as good as asked for."""
+    """Its last answer is recent: host, key, device and kind are as good as requested."""
     async with with_service(tmp_path, status) as here:
         found = await examined(here)
         assert here.cloud.counts.total.requests == 0
     assert marks(found) == dict.fromkeys(NAMES, "ok")
-    assert "last successful request of the service: 10 min ago" in check(found, "key").says
+    assert "last successful request of the service: 10 min ago" in check(found, "key").text
 
 
 async def test_a_service_that_had_no_hour_yet_proves_no_kind(tmp_path: Path) -> None:
@@ -525,31 +525,33 @@ async def test_a_service_that_had_no_hour_yet_proves_no_kind(tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize("status", [None, a_status(pid=2**22 + 1)], ids=["silent", "of a dead process"])
-async def test_beside_a_collector_that_says_nothing_nobody_asks(
+async def test_beside_a_collector_without_a_status_no_request_is_sent(
     status: Status | None, tmp_path: Path
 ) -> None:
-    """A backfill by hand, or a service that begins."""
+    """A backfill by hand, or a service that is starting."""
     async with with_service(tmp_path, status) as here:
         found = await examined(here)
         assert here.cloud.counts.total.requests == 0
     assert check(found, "host").mark is Mark.SKIP
-    assert "a collector is working" in check(found, "host").says
+    assert "a collector is working" in check(found, "host").text
     assert check(found, "service").mark is Mark.OK
 
 
-async def test_a_service_that_begins_its_round_meanwhile_is_not_disturbed(tmp_path: Path) -> None:
-    """Looked at before each request: the second one is not made."""
+async def test_a_service_whose_run_begins_meanwhile_is_not_disturbed(tmp_path: Path) -> None:
+    """Checked before each request: the second one is not sent."""
     async with with_service(tmp_path, a_status(next_run_at=NOW + 46)) as here:
         found = await examined(here)
         assert here.cloud.counts.total.requests == 1
-    assert "next run" in check(found, "device").says
+    assert "next run" in check(found, "device").text
 
 
 @pytest.mark.parametrize(
     ("event", "name"),
     [("source.unavailable", "host"), ("key.refused", "key"), ("clock.untrusted", "clock")],
 )
-async def test_a_services_trouble_is_told_where_it_belongs(event: str, name: str, tmp_path: Path) -> None:
+async def test_a_services_trouble_is_reported_by_the_check_it_belongs_to(
+    event: str, name: str, tmp_path: Path
+) -> None:
     """And as what the service waits for."""
     meters = {"house": MeterStatus(State.GOOD, 90000, answered_at=NOW - 90000)}
     status = a_status(accounts=in_trouble(event), meters=meters)
@@ -558,12 +560,12 @@ async def test_a_services_trouble_is_told_where_it_belongs(event: str, name: str
         assert here.cloud.counts.total.requests == 0
     assert check(found, name).mark is Mark.FAIL
     assert check(found, "service").mark is Mark.WARN
-    assert "it is waiting: home: for some reason" in check(found, "service").says
+    assert "it is waiting: home: for some reason" in check(found, "service").text
 
 
 @pytest.mark.parametrize(("event", "name"), [("device.unknown", "device"), ("answer.rejected", "kind")])
 @pytest.mark.parametrize(("ago", "mark"), [(60, Mark.FAIL), (6000, Mark.OK)], ids=["now", "over"])
-async def test_a_meters_failure_is_told_unless_it_is_over(
+async def test_a_meters_failure_is_reported_unless_it_is_over(
     event: str, name: str, ago: int, mark: Mark, tmp_path: Path
 ) -> None:
     """It is over once the cloud has answered since."""
@@ -580,27 +582,27 @@ async def test_a_meters_failure_is_told_unless_it_is_over(
 
 
 async def test_a_service_that_does_not_collect_fails(tmp_path: Path) -> None:
-    """Its own judgement, with its reason; and one that missed its round."""
+    """Its own state, with its reason; and one that missed its run."""
     meters = {"house": MeterStatus(State.BROKEN, 200000, "nothing was collected for hours")}
     sick = a_status(state=State.BROKEN, age_s=200000, meters=meters)
     async with with_service(tmp_path, sick) as here:
         service = check(await examined(here), "service")
     assert service.mark is Mark.FAIL
-    assert "broken, newest hour 2 days old. house: nothing was collected" in service.says
+    assert "broken, newest hour 2 days old. house: nothing was collected" in service.text
     shutil.rmtree(tmp_path / "archive")
     async with with_service(tmp_path, a_status(next_run_at=NOW - 3600)) as here:
         service = check(await examined(here), "service")
     assert service.mark is Mark.FAIL
-    assert "missed its scheduled run" in service.says
+    assert "missed its scheduled run" in service.text
 
 
-async def test_many_rejections_of_the_services_own_are_told(tmp_path: Path) -> None:
+async def test_many_rejections_of_the_service_are_reported(tmp_path: Path) -> None:
     """Another program has the account all day."""
     busy = {"home": AccountStatus(("house",), requests_today=400, holds_today=60)}
     async with with_service(tmp_path, a_status(jobs=1, accounts=busy)) as here:
         pace = check(await examined(here), "pace")
     assert pace.mark is Mark.WARN
-    assert "60 times in 400 requests" in pace.says
+    assert "60 times in 400 requests" in pace.text
 
 
 async def test_an_account_that_was_always_rejected_was_called_the_services_own(tmp_path: Path) -> None:
@@ -613,20 +615,20 @@ async def test_an_account_that_was_always_rejected_was_called_the_services_own(t
         shutil.rmtree(tmp_path / "archive")
 
 
-async def test_a_service_on_a_part_of_the_meters_is_told(tmp_path: Path) -> None:
-    """It runs on an older configuration."""
+async def test_a_service_on_a_part_of_the_meters_is_reported(tmp_path: Path) -> None:
+    """It runs with an older configuration."""
     meters = ({"name": "house", "id": DEVICE}, {"name": "barn", "id": DEVICE})
     async with with_service(tmp_path, a_status(), meters=meters) as here:
         service = check(await examined(here), "service")
     assert service.mark is Mark.WARN
-    assert "not on barn" in service.says
+    assert "not on barn" in service.text
 
 
 @pytest.mark.parametrize("kind", KINDS)
 async def test_no_failure_shows_the_key_in_checks_or_bundle(
     kind: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    """Every fault of the simulated cloud, with an awkward key that stands in the environment, too."""
+    """Every fault of the simulated cloud, with an awkward key that is in the environment, too."""
     retry = {"timeout_s": 2}
     slug = "a-name-of-the-check-that-is-longer-than-its-key"
     health = {
@@ -640,7 +642,7 @@ async def test_no_failure_shows_the_key_in_checks_or_bundle(
         (quarantine / f"2026-01-01.jsonl.{'0c1f' * 6}").touch()
         (here.folder() / ".collector" / "ledger.jsonl").write_text(f'{{"reason": "{AWKWARD}"}}\n')
         environ = {"TZ": "UTC", "SHELLY_COLLECTOR_AUTH_KEY": AWKWARD}
-        leaky = FINE._replace(says=f"It says auth_key={AWKWARD}.")
+        leaky = FINE._replace(text=f"It says auth_key={AWKWARD}.")
         found = await diagnose(settings, leaky, here.clock, environ, has_keys=True)
         report = bundle(settings, found, here.clock(), environ)
         assert here.cloud.counts.total.requests <= MOST_REQUESTS
@@ -675,7 +677,7 @@ async def test_an_archive_that_the_unit_keeps_the_service_from_fails(
         lock.release()
 
 
-async def test_the_bundle_tells_the_archive_and_no_energy(tmp_path: Path) -> None:
+async def test_the_bundle_describes_the_archive_and_contains_no_energy(tmp_path: Path) -> None:
     """Versions, files by number, quarantine, the ledger's end; not one value of any hour."""
     async with beside(cloud_of(), tmp_path) as here:
         await here.backfill(4)
@@ -701,7 +703,7 @@ async def test_the_bundle_tells_the_archive_and_no_energy(tmp_path: Path) -> Non
 
 @pytest.mark.parametrize("kind", ["path_gone", "forbidden_403"])
 async def test_a_path_that_is_gone_had_three_different_cures(kind: str, tmp_path: Path) -> None:
-    """Bug: `doctor` asked whether this machine is online, `backfill` and `status` something else."""
+    """Bug: `doctor` advised to check the connection, `backfill` and `status` something else."""
     wanted = "update the collector"
     async with beside(cloud_of(fault=(Fault(kind),)), tmp_path) as here:
         found = await examined(here)

@@ -36,7 +36,7 @@ _CLOCK = "timedatectl"
 
 
 def with_its_authority(pair: Path, authority: Authority) -> Path:
-    """The certificate as a firewall shows it that looks into TLS: its own authority comes with it."""
+    """The certificate of a firewall that inspects TLS: its own authority comes with it."""
     pair.write_bytes(pair.read_bytes() + authority.certificate.read_bytes())
     return pair
 
@@ -86,8 +86,9 @@ async def refused(
 
 
 def host_check(trouble: Unavailable | None = None, **heard: Any) -> Check:
-    """What `doctor` says of the host after that."""
-    return next(account_checks(AccountResult(_ACCOUNT, [], trouble, **heard), None))
+    """The check of the host after that."""
+    result = AccountResult(_ACCOUNT, [], trouble, **heard)
+    return account_checks(_ACCOUNT, result, None, "", 0)["host"]
 
 
 @pytest.mark.real_time
@@ -107,14 +108,14 @@ def host_check(trouble: Unavailable | None = None, **heard: Any) -> Check:
 async def test_a_certificate_is_refused_with_its_true_cause_and_cure(
     wrong: str, reason: str, cure: str, pairs: dict[str, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Bug: everybody was sent to look at the clock."""
+    """Bug: everybody was advised to check the clock."""
     error = await refused(
         monkeypatch, pairs[wrong], pairs["known"], name="127.0.0.1" if wrong == "address" else "localhost"
     )
     assert reason in error.reason
     found = host_check(error)
     assert found.mark is Mark.FAIL
-    assert error.reason in found.says
+    assert error.reason in found.text
     assert cure in found.cure
     assert (_CLOCK in error.reason + found.cure) is (cure == _CLOCK)
     assert "ca-certificates" not in error.reason + found.cure or wrong in ("issuer", "inspected")
@@ -122,7 +123,7 @@ async def test_a_certificate_is_refused_with_its_true_cause_and_cure(
 
 @pytest.mark.real_time
 @pytest.mark.parametrize("wrong", ["nothing", "issuer", "inspected"])
-async def test_a_machine_without_authorities_says_so_and_not_that_the_host_is_wrong(
+async def test_missing_authorities_are_reported_and_not_a_wrong_host(
     wrong: str, pairs: dict[str, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Bug: "is this machine's clock right?". The package ca-certificates is missing on small systems."""
@@ -148,7 +149,7 @@ async def test_authorities_in_a_folder_are_authorities(
 
 
 @pytest.mark.parametrize("name", ["https_proxy", "ALL_PROXY"])
-async def test_where_only_a_proxy_leads_out_doctor_says_that_none_is_used(
+async def test_an_environment_with_a_proxy_is_reported_because_none_is_used(
     name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Already where the name does not resolve; and what to do instead. Nothing of the proxy's password."""
@@ -167,13 +168,13 @@ async def test_where_only_a_proxy_leads_out_doctor_says_that_none_is_used(
     assert "proxy" not in plain.value.reason
     found = host_check(caught.value)
     assert found.mark is Mark.FAIL
-    assert "the environment names a proxy, which is not used" in found.says
+    assert "the environment names a proxy, which is not used" in found.text
     assert "reach the host's port 443 directly" in found.cure
     assert "hunter2" not in repr(found)
 
 
-async def test_what_the_service_says_of_the_host_has_its_own_cure(tmp_path: Path) -> None:
-    """While the service is at work nobody else asks: its word on the certificate is as good as ours."""
+async def test_the_hosts_failure_in_the_services_status_has_its_own_cure(tmp_path: Path) -> None:
+    """While the service is busy no other process sends requests: its reason is as good as ours."""
     failure = Failure("source.unavailable", NOW - 60, "this machine has no CA certificates", "Install them.")
     meters = {"house": MeterStatus(State.GOOD, 90000, answered_at=NOW - 90000)}
     accounts = {"home": AccountStatus(("house",), trouble=failure)}
@@ -195,14 +196,14 @@ async def test_doctor_finds_that_a_family_of_addresses_leads_nowhere(
             resolving(monkeypatch, AS_IPV6, "127.0.0.1")
             found = await examined(here)
     assert check(found, "host").mark is Mark.WARN
-    assert "but not over IPv6, or too slowly: no answer" in check(found, "host").says
+    assert "but not over IPv6, or too slowly: no answer" in check(found, "host").text
     assert check(found, "key").mark is Mark.OK
 
 
 def test_a_family_of_addresses_that_leads_nowhere_is_a_warning() -> None:
-    """It works; somebody should know all the same."""
+    """It works, and should be repaired all the same."""
     found = host_check(answered=True, unreached={"IPv6": "no answer"})
     assert found.mark is Mark.WARN
-    assert found.says == "cloud.example resolves, and answers, but not over IPv6, or too slowly: no answer."
+    assert found.text == "cloud.example resolves, and answers, but not over IPv6, or too slowly: no answer."
     assert "Repair IPv6" in found.cure
     assert host_check(answered=True).mark is Mark.OK

@@ -56,11 +56,11 @@ def folder(tmp_path: Path) -> Path:
 
 
 def test_an_archive_that_is_fine_is_left_as_it_was(folder: Path, tmp_path: Path) -> None:
-    """Nothing new lies in it; the sentence has the room and the file system."""
+    """Nothing new is in it; the sentence has the free space and the file system."""
     before = sorted(tmp_path.rglob("*"))
     found = archive_check(folder.parent, [folder], mountinfo_of(tmp_path, "ext4"))
     assert found.mark is Mark.OK
-    assert "free on ext4" in found.says
+    assert "free on ext4" in found.text
     assert sorted(tmp_path.rglob("*")) == sorted([*before, tmp_path / "mountinfo"])
     assert archive_check(folder.parent, [], mountinfo_of(tmp_path, "ext4")).mark is Mark.OK
 
@@ -85,27 +85,27 @@ def test_an_archive_that_is_not_there_yet_is_no_failure(tmp_path: Path) -> None:
         ("fuse.sshfs", "rw", Mark.WARN, "FUSE"),
     ],
 )
-def test_a_file_system_that_does_not_keep_its_word_is_told(
+def test_a_file_system_with_fewer_guarantees_is_reported(
     kind: str, options: str, mark: Mark, word: str, folder: Path, tmp_path: Path
 ) -> None:
     """With the reason."""
     found = archive_check(folder.parent, [folder], mountinfo_of(tmp_path, kind, options))
     assert found.mark is mark
-    assert word in found.says
+    assert word in found.text
     assert found.cure
 
 
-def test_a_file_system_that_cannot_make_names_durable_is_told(
+def test_a_file_system_that_cannot_make_names_durable_is_reported(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Bug: it was said that nothing can be saved there. Found by trying, whatever it is called."""
+    """Bug: the check was that nothing can be saved there. Found by a test, whatever it is called."""
     monkeypatch.setattr(os, "fsync", folders_refused(errno.EINVAL))
     found = archive_check(folder.parent, [folder], mountinfo_of(tmp_path, "newfs"))
     assert found.mark is Mark.WARN
-    assert "power cut" in found.says
+    assert "power cut" in found.text
 
 
-def test_a_file_system_without_locks_is_told(
+def test_a_file_system_without_locks_is_reported(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Nobody keeps a second collector out."""
@@ -113,7 +113,7 @@ def test_a_file_system_without_locks_is_told(
     with Calls(folder, refused).wrapped() as calls, calls.watched():
         found = archive_check(folder.parent, [folder], mountinfo_of(tmp_path, "newfs"))
     assert found.mark is Mark.WARN
-    assert "two collectors" in found.says
+    assert "two collectors" in found.text
 
 
 @by_root
@@ -128,7 +128,7 @@ def test_a_file_system_without_locks_is_told(
         ("size=900M", 0, Mark.WARN, "tmpfs: it is in memory"),
     ],
 )
-def test_a_disk_that_fills_up_is_told_in_time(
+def test_a_disk_that_fills_up_is_reported_in_time(
     options: str, fill: int, mark: Mark, word: str, tmp_path: Path
 ) -> None:
     """Bytes and inodes, on a real file system; a full one by trying to save."""
@@ -140,7 +140,7 @@ def test_a_disk_that_fills_up_is_told_in_time(
             except OSError:
                 assert word == "No space left"
         found = archive_check(disk / "archive", [])
-        assert (found.mark, word in found.says) == (mark, True), found
+        assert (found.mark, word in found.text) == (mark, True), found
         assert list((disk / "archive").iterdir()) == []
 
 
@@ -152,13 +152,13 @@ def test_a_read_only_archive_fails(tmp_path: Path) -> None:
         subprocess.run(["mount", "-o", "remount,ro", str(disk)], check=True)
         found = archive_check(disk / "archive", [])
         assert found.mark is Mark.FAIL
-        assert "read-only" in found.says
+        assert "read-only" in found.text
         subprocess.run(["mount", "-o", "remount,rw", str(disk)], check=True)
 
 
 @by_root
-def test_a_user_who_may_not_look_is_told_to_use_sudo(folder: Path, tmp_path: Path) -> None:
-    """What a stranger cannot do says nothing about the service."""
+def test_a_user_without_permission_is_advised_to_use_sudo(folder: Path, tmp_path: Path) -> None:
+    """What another user cannot do is no sign of what the service can."""
     for path in (tmp_path, folder.parent):
         path.chmod(0o755)
     program = (
@@ -175,7 +175,7 @@ def test_a_user_who_may_not_look_is_told_to_use_sudo(folder: Path, tmp_path: Pat
 
 
 @by_root
-def test_roots_archive_is_told_where_the_service_has_a_user_of_its_own(
+def test_roots_archive_is_reported_if_the_service_has_a_user_of_its_own(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A first `backfill` as root leaves it so."""
@@ -193,7 +193,7 @@ def test_an_archive_that_its_owner_may_not_write_fails(folder: Path) -> None:
     found = archive_check(folder.parent, [folder])
     own.chmod(0o750)
     assert found.mark is Mark.FAIL
-    assert "Permission denied" in found.says
+    assert "Permission denied" in found.text
 
 
 @pytest.mark.parametrize(
@@ -212,7 +212,7 @@ def test_the_clock_is_judged_by_the_services_own_rule(
     """And a time service that has set it settles the matter."""
     monkeypatch.setattr(collector, "SYNCHRONIZED", tmp_path / "synchronized")
     found = clock_check(NOW, NOW.date(), offset_s, None)
-    assert (found.mark, word in found.says) == (mark, True), found
+    assert (found.mark, word in found.text) == (mark, True), found
     (tmp_path / "synchronized").touch()
     assert clock_check(NOW, NOW.date(), offset_s, None).mark is Mark.OK
 
@@ -220,19 +220,19 @@ def test_the_clock_is_judged_by_the_services_own_rule(
 def test_a_clock_before_the_newest_stored_day_is_wrong(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """Where the cloud tells no time."""
+    """Without the cloud's time."""
     monkeypatch.setattr(collector, "SYNCHRONIZED", tmp_path / "synchronized")
     newest = NOW.date().replace(day=21)
     found = clock_check(NOW, NOW.date(), None, newest)
     assert found.mark is Mark.FAIL
-    assert "2026-06-21 is stored already" in found.says
+    assert "2026-06-21 is stored already" in found.text
     assert clock_check(NOW, NOW.date(), None, NOW.date()).mark is Mark.OK
 
 
 def test_a_folder_below_the_units_own_was_an_unmounted_disk_before_the_first_start(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Bug: `config check` said OK and `doctor` "Mount the disk"; the first start makes it."""
+    """Bug: `config check` printed OK and `doctor` "Mount the disk"; the first start creates it."""
     (tmp_path / systemd.UNIT).write_text("[Service]\nStateDirectory=shelly-collector-of-this-test\n")
     monkeypatch.setattr(systemd, "PLACES", (tmp_path,))
     found = archive_check(Path("/var/lib/shelly-collector-of-this-test/sub"), [])
