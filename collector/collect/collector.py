@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter, deque
-from collections.abc import Callable, Iterator, Mapping, Sequence, Set
-from contextlib import suppress
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Mapping, Set
+from dataclasses import replace
 from datetime import date, datetime, timedelta
 from enum import StrEnum
 from pathlib import Path
@@ -18,7 +17,7 @@ from collector.archive.ledger import Bounds
 from collector.archive.store import Archive, DayOutcome, Quarantined
 from collector.cloud.client import CloudClient, RequestPolicy
 from collector.cloud.meters import Meter
-from collector.cloud.parse import DayAnswer, ReadDay, read_day, split_days
+from collector.cloud.parse import DayAnswer, ReadDay, read_day
 from collector.collect.takeover import compared, unscaled
 from collector.energy.days import Clock, LocalDay, date_in, known_zone, last_skip, local_day
 from collector.energy.history import (
@@ -38,7 +37,6 @@ from collector.energy.history import (
 from collector.energy.identity import Match
 from collector.energy.plausibility import EarlyHours, LateHours
 from collector.energy.readings import EnergyDay
-from collector.energy.spans import SpanLimit, Spans, Trust, continues, hours_of, proves, verdict
 from collector.energy.totals import DayTotal
 from collector.energy.zones import are_one, may_be_wrong, rules_of
 from collector.errors import (
@@ -46,11 +44,7 @@ from collector.errors import (
     ArchiveLocked,
     ArchiveRefused,
     ClockUntrusted,
-    OtherInterval,
-    RateLimited,
-    Rejected,
     SourceError,
-    Unavailable,
     UnreadableFile,
     ZoneContradicted,
     ZoneUnknown,
@@ -66,7 +60,6 @@ Plan = Callable[[date, date | None, DayRecords, Availability | None, datetime], 
 _USUAL = RequestPolicy()
 _ZONE_PROOFS = 3
 _TRY_AGAIN_S = 3600.0
-_UNFIT_S = 60.0  # after a span that could prove nothing the next one is requested so much later
 _FOREIGN_FILES = "day files of another meter or tool: they are not what the cloud has"
 _UNKNOWN_FILES = "day files of an unknown meter: no day could be compared with those"
 
@@ -74,22 +67,6 @@ SYNCHRONIZED = Path("/run/systemd/timesync/synchronized")  # made by systemd-tim
 _TOLERANCE_S = 120.0
 
 _log = logs.get_logger("collection")
-
-
-Parsed = tuple[DayAnswer, ReadDay, datetime]
-"""The answer for a day, its content, and when it was requested."""
-
-
-@dataclass(frozen=True, slots=True)
-class SpanOutcome:
-    """How a request for neighbouring days ended: the outcomes of those that were certain, and the others.
-
-    `singly`: to be requested alone. `again`: to be requested again, joined as is now possible.
-    """
-
-    outcomes: tuple[DayOutcome, ...] = ()
-    singly: tuple[date, ...] = ()
-    again: tuple[date, ...] = ()
 
 
 class Lane(StrEnum):
@@ -173,117 +150,14 @@ class Collector:
             read, requested_at = self._parsed(answer)
         except AnswerError as error:
             return await self._reject(day, error)
-        return await self._keep(answer, read, requested_at, policy)
-
-    async def collect_span(self, days: Sequence[date], policy: RequestPolicy = _USUAL) -> SpanOutcome:
-        """Fetches neighbouring days with one request a channel, and merges each into its file.
-
-        What is not certain is left to requests for single days. Nothing is stored before one day of a span
-        was the same when it was requested alone. Raises as `collect_day`, but a cloud that does not answer,
-        or refuses, counts only if it does the same for a single day.
-        """
-        spans, hours = self.spans, hours_of(days, self.zone)
-        spans.is_learning = is_learning = spans.limit.learns_from(hours)
-        try:
-            await self.take_over(policy)
-            answers = await self._fetch_span(days, policy)
-            if spans.limit.trust is Trust.UNPROVEN:
-                answers = await self._proven(days, answers, policy)
-            now = self._clock()
-            spans.note_answer(hours, now)
-        except OtherInterval:
-            spans.limit = spans.limit.shortened(hours, self._clock())
-            return SpanOutcome(again=tuple(days))
-        except (Unavailable, Rejected, AnswerError) as error:
-            self._log.debug("span.failed", oldest=str(min(days)), days=len(days), reason=str(error))
-            spans.note_trouble(hours, self.client.answers, self._clock())
-            return SpanOutcome(singly=tuple(days))
-        finally:
-            if is_learning:
-                spans.is_learning = False
-            await self._note_span_limit()
-        outcomes = [await self._keep(*answers[day], policy) for day in days if day in answers]
-        return SpanOutcome(tuple(outcomes), singly=tuple(day for day in days if day not in answers))
-
-    async def _fetch_span(self, days: Sequence[date], policy: RequestPolicy) -> dict[date, Parsed]:
-        """The certain days of a span's answer. Raises `OtherInterval` and other `AnswerError`s."""
-        policy = replace(policy, retryable=(RateLimited,))  # another failure may be the length's
-        answer = await self.client.fetch_span(self.meter, min(days), max(days), "hour", policy)
-        self.check_clock()
-        now = self._clock()
-        certain: dict[date, Parsed] = {}
-        for day, part in split_days(answer, self.meter).items():
-            with suppress(AnswerError):
-                read = read_day(part, self.meter, now)
-                requested_at = now - timedelta(seconds=part.grid_age_s)
-                if read.is_certain(requested_at) and self._is_of_this_zone(read.energy_day.day):
-                    certain[day] = part, read, requested_at
-        return certain
-
-    async def _proven(
-        self, days: Sequence[date], answers: dict[date, Parsed], policy: RequestPolicy
-    ) -> dict[date, Parsed]:
-        """The answers, if one of their days is the same when it is requested alone; else none.
-
-        Raises as `_fetch_span`.
-        """
-        spans = self.spans
-        sample = next((day for day in days if day in answers and proves(answers[day][1].energy_day)), None)
-        if sample is None:
-            spans.not_before = asyncio.get_running_loop().time() + _UNFIT_S
-            return {}
-        answer = await self.client.fetch_day(self.meter, sample, policy)
-        alone = read_day(answer, self.meter, self._clock()).energy_day
-        first = answers[sample][1].energy_day
-        found = verdict(first, alone, None)
-        if found is None:
-            answers = await self._fetch_span(days, policy)
-            found = Trust.UNPROVEN
-            if sample in answers:
-                found = verdict(first, alone, answers[sample][1].energy_day) or found
-        spans.limit = replace(spans.limit, trust=found)
-        if found is Trust.CONTRADICTED:
-            self._log.warning("spans.distrusted", day=str(sample))
-        elif found is Trust.UNPROVEN:
-            spans.not_before = asyncio.get_running_loop().time() + _UNFIT_S
-        return answers if found is Trust.PROVEN else {}
-
-    @property
-    def spans(self) -> Spans:
-        """What is known of spans of this meter's kind; after a start that is what the ledger has."""
-        spans, noted = self.client.spans(self.meter), self.archive.ledger.span_limit
-        if noted is not None and noted[0] == self.client.path_of(self.meter) and spans.limit == SpanLimit():
-            spans.limit = noted[1]
-        return spans
-
-    async def _note_span_limit(self) -> None:
-        """Records what is known of spans for the next start; logs how many days are possible now."""
-        ledger, limit, path = self.archive.ledger, self.spans.limit, self.client.path_of(self.meter)
-        if not self.archive.is_taken or limit == SpanLimit():
-            return
-        before = ledger.span_limit[1] if ledger.span_limit and ledger.span_limit[0] == path else SpanLimit()
-        if limit.surely_h != before.surely_h:
-            self._log.info("spans.learned", longest_h=limit.surely_h)
-        await self.blocking(ledger.note_span_limit, path, limit)
+        return await self.keep(answer, read, requested_at, policy)
 
     @property
     def is_known(self) -> bool:
         """Whether the stored days and the meter's zone are known, which plans depend on."""
         return self.archive.is_taken and self.archive.zone is not None
 
-    def joins(self, days: Sequence[date], day: date) -> bool:
-        """Whether that day may be requested together with these neighbouring days."""
-        if not continues(days, day):
-            return False
-        spans, hours = self.spans, hours_of([*days, day], self.zone)
-        spans.limit = spans.limit.renewed(self._clock())
-        if not spans.limit.allows(hours):
-            return False
-        if not spans.limit.learns_from(hours):
-            return True
-        return not spans.is_learning and asyncio.get_running_loop().time() >= spans.not_before
-
-    async def _keep(
+    async def keep(
         self, answer: DayAnswer, read: ReadDay, requested_at: datetime, policy: RequestPolicy
     ) -> DayOutcome:
         """Merges a day's answer into its file. Raises as `collect_day`."""
@@ -549,7 +423,7 @@ class Collector:
             newest = max((day for day, state in self.archive.known().items() if state.stored), default=None)
         check_clock(self._clock(), self.today(), cloud_now, newest)
 
-    def _is_of_this_zone(self, answered: LocalDay) -> bool:
+    def is_of_its_zone(self, answered: LocalDay) -> bool:
         """Whether the hours of the day are those of the zone known until now."""
         known = self.archive.zone
         return known is None or local_day(answered.date, known).hours == answered.hours
@@ -560,7 +434,7 @@ class Collector:
         A meter may move to another zone, but a single wrong answer must not change all days.
         """
         known = self.archive.zone
-        if known is None or self._is_of_this_zone(answered):
+        if known is None or self.is_of_its_zone(answered):
             self._other_zones.clear()
             return
         self._other_zones.append(answered.zone.key)

@@ -13,7 +13,7 @@ from itertools import chain, count
 from collector import logs
 from collector.archive.store import DayOutcome
 from collector.cloud.client import RequestPolicy
-from collector.collect.collector import Collector, Lane, SpanOutcome
+from collector.collect.collector import Collector, Lane
 from collector.collect.outages import (
     CLOCK,
     KEY,
@@ -25,6 +25,7 @@ from collector.collect.outages import (
     outage_of,
     reason_of,
 )
+from collector.collect.spans import SpanOutcome, collect_span, joins, spans_of
 from collector.collect.totals import read_totals_ahead
 from collector.energy.history import Outcome, newest_first
 from collector.errors import (
@@ -80,7 +81,7 @@ class Job:
         # Before the archive is taken and the zone known, the plan must not be looked at further than needed.
         if days[0] not in self.alone and self.collector.is_known:
             while self.has_more and self._waiting[0] not in self.alone:
-                if not self.collector.joins(days, self._waiting[0]):
+                if not joins(self.collector, days, self._waiting[0]):
                     break
                 days.append(self._waiting.popleft())
         self.open += len(days)
@@ -270,7 +271,7 @@ class Lanes:
         collector = job.collector
         if job.reaches_to is not None and collector.is_reading_totals:
             return True
-        if job.lane is not Lane.REFRESH and collector.spans.is_learning:
+        if job.lane is not Lane.REFRESH and spans_of(collector).is_learning:
             return True
         jobs = (each for each in self.jobs() if each.collector is collector)
         return not collector.archive.is_taken and any(each.open for each in jobs)
@@ -447,7 +448,7 @@ class AccountRunner:
         policy = RequestPolicy(is_probe, is_called_off)
         try:
             if len(days) > 1:
-                found = await collector.collect_span(days, policy)
+                found = await collect_span(collector, days, policy)
             else:
                 found = SpanOutcome((await collector.collect_day(days[0], policy),))
         except CalledOff:

@@ -77,7 +77,7 @@ async def test_any_other_interval_makes_spans_shorter(interval: str, tmp_path: P
         assert limit_in(here).longest_h == 48
 
 
-@pytest.mark.parametrize("kind", [*SPAN_KINDS, "no_interval", "interval_null", "interval_list"])
+@pytest.mark.parametrize("kind", [*SPAN_KINDS, "no_interval"])
 async def test_whatever_is_wrong_with_spans_the_archive_is_right(
     kind: str, tmp_path: Path, log_lines: io.StringIO
 ) -> None:

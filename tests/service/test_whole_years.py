@@ -52,7 +52,7 @@ NOW_AND_THEN = (
     "span_days_as_hours", "null_rows", "span_tariffs", "path_gone", "span_hour_after_missing", "span_utc",
     "span_autumn_twice", "stall", "shuffled", "span_spring_absent", "span_limit_72h",
 )  # fmt: skip
-"""What may be wrong with one answer to a span and not with the next; but a wrong number, which nobody sees."""
+"""What may be wrong with one span and not with the next; but for a wrong number, which nobody sees."""
 
 
 @pytest.mark.slow
