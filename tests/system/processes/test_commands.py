@@ -99,7 +99,7 @@ def test_a_backfill_reports_in_json(cloud: Cloud, tmp_path: Path) -> None:
     report = json.loads(done.stdout)
     assert report["days"]["written"] == 40
     assert report["failures"] == report["without_data"] == []
-    assert report["requests"] == 82
+    assert report["requests"] <= 60  # two days in one, and what it takes to know that
     again = json.loads(collector("backfill", "--config", str(config), "--days", "40", "--json").stdout)
     assert sum(again["days"].values()) == 1  # complete days are not asked for again
 
