@@ -20,7 +20,7 @@ import structlog
 from structlog.typing import EventDict, FilteringBoundLogger, WrappedLogger
 
 from collector.energy.days import Clock, wall_clock
-from collector.redaction import redactor
+from collector.redaction import printable, redactor
 
 
 class Output:
@@ -105,7 +105,7 @@ def one_line(fields: Mapping[str, Any]) -> dict[str, Any]:
         text = value if isinstance(value, str) else json.dumps(value)
         if key == "exception":  # a traceback on one line, so that an event stays one line
             text = " | ".join(line.strip() for line in text.splitlines())
-        shown[_CONSOLE_KEYS.get(key) or _escaped(key)] = _escaped(text)
+        shown[_CONSOLE_KEYS.get(key) or printable(key)] = printable(text)
     return shown
 
 
@@ -144,13 +144,6 @@ def _text(text: str, redact: Redact) -> str:
     # Redacted before it is cut: a part of a secret would not be recognised.
     text = redact(text)
     return text if len(text) <= _LONGEST_TEXT else f"{text[:_LONGEST_TEXT]}… ({len(text)} characters)"
-
-
-def _escaped(text: str) -> str:
-    """The text with newlines, escape sequences, NUL and bidirectional controls spelled out."""
-    if text.isprintable():
-        return text
-    return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in text)
 
 
 def _exception_text(exc_info: object) -> str:

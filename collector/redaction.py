@@ -1,4 +1,4 @@
-"""Redaction: replaces secrets in a text, in all usual encodings. Pure."""
+"""Texts made safe to show: without secrets in any usual encoding, without control characters. Pure."""
 
 from __future__ import annotations
 
@@ -13,6 +13,13 @@ _SHORTEST_BASE64 = 8
 _UNRESERVED = re.compile(r"[A-Za-z0-9_.~-]")  # encoders leave these unchanged
 _QUOTES = "\"'"
 _ENTITIES = {"&": "&amp;|&#38;", "<": "&lt;", ">": "&gt;", '"': "&quot;|&#34;", "'": "&#x27;|&#39;"}
+
+
+def printable(text: str) -> str:
+    """The text with line breaks, escape sequences, NUL and bidirectional controls spelled out."""
+    if text.isprintable():
+        return text
+    return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in text)
 
 
 def redactor(secrets: Collection[str]) -> Callable[[str], str]:

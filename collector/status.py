@@ -28,6 +28,7 @@ from collector.energy.history import (
     expiring_days,
     first_day,
 )
+from collector.events import CURES
 
 _HOUR_S = 3600
 _ANSWERS_S = 3 * _HOUR_S  # today is requested every hour; with an answer within three nothing is broken
@@ -66,6 +67,11 @@ class Failure(NamedTuple):
     at: int
     reason: str
     cure: str = ""
+
+    @property
+    def advice(self) -> str:
+        """What to do about it; empty if nothing is known."""
+        return self.cure or CURES.get(self.event, "")
 
 
 @dataclass(frozen=True, slots=True)

@@ -71,7 +71,9 @@ def _code_of(words: list[str]) -> int:
         if name is None:
             return _without_command(words)
         options = parser_of(name).parse_args(words[1:])
-        return int(import_module(f"collector.cli.{name}").run(options))
+        from collector.cli.starting import run_command
+
+        return run_command(import_module(f"collector.cli.{name}").run, options)
     except KeyboardInterrupt:
         return exits.INTERRUPTED
     except SystemExit as end:  # argparse: help was shown, or the usage was wrong
@@ -80,7 +82,7 @@ def _code_of(words: list[str]) -> int:
 
 def parser_of(name: str) -> argparse.ArgumentParser:
     """The parser of one command."""
-    from collector.cli.parsing import Parser
+    from collector.cli.starting import Parser
 
     command = COMMANDS[name]
     parser = Parser(
@@ -96,7 +98,7 @@ def parser_of(name: str) -> argparse.ArgumentParser:
 def _without_command(words: list[str]) -> int:
     import argparse
 
-    from collector.cli.parsing import Parser
+    from collector.cli.starting import Parser
 
     lines = "\n".join(f"  {name:10} {command.help}" for name, command in COMMANDS.items())
     parser = Parser(

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from collector.cli import exits, starting
-from collector.errors import ArchiveError
 
 if TYPE_CHECKING:
     from collector.settings import LogLevel
@@ -30,10 +29,7 @@ def run(options: argparse.Namespace) -> int:
 
     import asyncio
 
-    try:
-        settings = starting.settings_from_file(options.config)
-    except starting.Refused as refusal:
-        return starting.refused(refusal)
+    settings = starting.settings_from_file(options.config)
     level: LogLevel | None = "debug" if options.verbose else None
     starting.set_up_logs(settings, sys.stdout, level)
 
@@ -61,9 +57,5 @@ def run(options: argparse.Namespace) -> int:
             settings, load_again, signals, wall_clock, notifier, apply_log_settings, remembered=remembered
         )
 
-    try:
-        asyncio.run(service())
-    except ArchiveError as error:
-        print(error, file=sys.stderr)
-        return starting.code_of(error)
+    asyncio.run(service())
     return exits.DONE

@@ -18,7 +18,7 @@ from collector.cloud.pacing import Pacing
 from collector.cloud.retrying import RetryPolicy
 from collector.energy.history import PlanPolicy
 from collector.errors import Problem, SettingsError
-from collector.redaction import redactor
+from collector.redaction import printable, redactor
 from collector.settings import hosts, keys
 from collector.settings.schema import (
     LISTS,
@@ -47,27 +47,20 @@ def parse(
     environ: Mapping[str, str],
     source: Path | None,
     flags: Mapping[str, str] | None = None,
+    *,
+    needs_keys: bool = True,
 ) -> Settings:
     """The settings of a raw table; raises `SettingsError` with every problem in it.
 
     `flags`: the settings that were given as a flag, and its name: `{"meter.id": "--id"}`. They override
-    the environment, and their problems name the flag.
+    the environment, and their problems name the flag. `needs_keys=False`: every key is a placeholder.
     """
     raw, labels = _overridden(raw, environ, flags or {})
-    reading = _Reading(environ, source, labels)
+    reading = _Reading(environ, source, labels, needs_keys)
     settings = _settings(raw, reading, flat=flags is not None)
     if reading.problems:
         raise SettingsError(_without_keys(reading.problems, raw, environ, settings))
     return replace(settings, warnings=tuple(reading.warnings))
-
-
-def parse_without_keys(raw: Mapping[str, object], environ: Mapping[str, str], source: Path) -> Settings:
-    """The settings of a raw table for commands that send no requests: every key is a placeholder."""
-    if isinstance(accounts := raw.get("account", []), list):
-        raw = {**raw, "account": [_without(each, "auth_key", "auth_key_file") for each in accounts]}
-    environ = {**environ, keys.ENVIRONMENT: keys.STAND_IN}
-    environ.pop("CREDENTIALS_DIRECTORY", None)
-    return parse(raw, environ, source)
 
 
 def from_flags(
@@ -80,8 +73,7 @@ def from_flags(
     solar clamp. The meter's name is its id. `needs_key=False`, for commands that send no requests: if no key
     is given, a placeholder is used.
     """
-    if not needs_key and options.get("auth_key") is None and not environ.get(keys.ENVIRONMENT):
-        environ = {**environ, keys.ENVIRONMENT: keys.STAND_IN}
+    is_given = options.get("auth_key") is not None or keys.offers("account", None, None, environ)
     if options.get("kind") is None and options.get("pv_id") is not None:
         options["kind"] = Kind.EM3.value
     tables: dict[str, dict[str, object]] = {
@@ -100,7 +92,8 @@ def from_flags(
     if options:
         raise TypeError(f"no flags of a setting: {', '.join(options)}")
     account = {**tables["account"], "meter": [tables["meter"]]}
-    return parse({"archive": tables["archive"], "account": [account]}, environ, None, labels)
+    raw = {"archive": tables["archive"], "account": [account]}
+    return parse(raw, environ, None, labels, needs_keys=needs_key or bool(is_given))
 
 
 def _name(device_id: object) -> object:
@@ -116,12 +109,6 @@ def _number(text: str) -> object:
         return Decimal(text)
     except InvalidOperation:
         return text
-
-
-def _without(table: object, *names: str) -> object:
-    if not isinstance(table, dict):
-        return table
-    return {key: value for key, value in table.items() if key not in names}
 
 
 def _overridden(
@@ -245,6 +232,8 @@ def _account(table: _Table, *, several: bool) -> AccountSettings:
 def _key(table: _Table, account: str, *, several: bool) -> tuple[str, str]:
     """The account's key and where it came from."""
     reading, label = table.reading, table.label("auth_key")
+    if not reading.needs_keys:
+        return keys.STAND_IN, f"${keys.ENVIRONMENT}"  # as if it were there
     auth_key, key_file = table.take("auth_key"), table.take("auth_key_file")
     by_flag = label.startswith("--")
     if auth_key is not None and not by_flag and reading.source and keys.readable_by_others(reading.source):
@@ -353,6 +342,7 @@ class _Reading:
     environ: Mapping[str, str]
     source: Path | None
     labels: Mapping[str, str]
+    needs_keys: bool
     problems: list[Problem] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
 
@@ -452,6 +442,6 @@ def _shown(value: object) -> str:
         text = _LIKE_A_KEY_IN_A_PATH.sub("***", text)
     else:
         text = _LIKE_A_KEY.sub("***", _BEFORE_HOST.sub("…@", _AFTER_URL.sub("…", text)))
-    text = "".join(char if char.isprintable() else ascii(char)[1:-1] for char in text)
+    text = printable(text)
     longest = _LONGEST_PATH if is_path else _LONGEST_SHOWN
     return text if len(text) <= longest else text[:longest] + "…"

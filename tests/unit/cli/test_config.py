@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import shutil
-from argparse import ArgumentParser
 from pathlib import Path
 
 import pytest
 
-from collector.cli import config
+from collector.cli import main
 from collector.service import systemd
 
 KEY = "S3cretKey" * 9
@@ -26,9 +25,7 @@ id = "a1b2c3d4e5f6"
 
 
 def run(*words: str) -> int:
-    parser = ArgumentParser()
-    config.configure(parser)
-    return config.run(parser.parse_args(words))
+    return main(["config", *words])
 
 
 @pytest.fixture(autouse=True)

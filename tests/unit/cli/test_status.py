@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from collector.cli import status, status_text
+from collector.cli import status
 from collector.energy.history import DayState
 from collector.events import CURES
 from collector.service import systemd
@@ -29,16 +29,14 @@ def test_a_failures_own_cure_comes_before_that_of_its_kind(cure: str) -> None:
     told = status.as_dict(seen)
     expected = cure or CURES["source.unavailable"]
     assert told["accounts"][0]["trouble"]["cure"] == told["meters"][0]["last_error"]["cure"] == expected
-    text = " ".join(
-        " ".join(status_text.lines(seen, ZoneInfo("UTC"), io.StringIO(), {}, whole=False)).split()
-    )
+    text = " ".join(" ".join(status.lines(seen, ZoneInfo("UTC"), io.StringIO(), {}, whole=False)).split())
     assert expected in text
 
 
 def text_of(meter: MeterStatus, zone: str = "UTC", now: int = NOW) -> list[str]:
     """What `status` prints of a service that does not run, and one meter."""
     seen = Status("1", 1, 1, now, "", meters={"house": meter}, is_running=False)
-    return list(status_text.lines(seen, ZoneInfo(zone), io.StringIO(), {}, whole=False))
+    return list(status.lines(seen, ZoneInfo(zone), io.StringIO(), {}, whole=False))
 
 
 STATES = {date(2026, 3, 20): DayState.TODAY}

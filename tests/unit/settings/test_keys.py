@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from collector.errors import SettingsError
-from collector.settings import Settings, from_flags, keys, load, load_without_keys, masked
+from collector.settings import Settings, from_flags, keys, load, masked
 from tests.support.key_forms import AWKWARD_KEY
 
 KEY = "S3cretKey" * 9
@@ -313,7 +313,7 @@ def test_who_only_reads_files_needs_no_key(folder: Path) -> None:
     """`status` works for a user who may not read the key, and where there is none; keys are not read."""
     for key in ("", 'auth_key = "key-from-conf"', 'auth_key_file = "not-there"'):
         (folder / "config.toml").write_text(CONFIG.format(key=key))
-        settings = load_without_keys(folder / "config.toml", {"CREDENTIALS_DIRECTORY": str(folder)})
+        settings = load(folder / "config.toml", {"CREDENTIALS_DIRECTORY": str(folder)}, needs_keys=False)
         assert [meter.name for meter in settings.meters] == ["grid"]
         assert "key-from-conf" not in settings.secrets
 
@@ -322,8 +322,8 @@ def test_who_only_reads_files_is_told_of_every_other_mistake(folder: Path) -> No
     """The stand-in for the key hides no other problem."""
     (folder / "config.toml").write_text(CONFIG.format(key="") + 'kind = "5em"\nnonsense = 1\n')
     with pytest.raises(SettingsError) as caught:
-        load_without_keys(folder / "config.toml", {})
+        load(folder / "config.toml", {}, needs_keys=False)
     assert len(caught.value.problems) == 2
     (folder / "config.toml").write_text('account = "home"')
     with pytest.raises(SettingsError):
-        load_without_keys(folder / "config.toml", {})
+        load(folder / "config.toml", {}, needs_keys=False)

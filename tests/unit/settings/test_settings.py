@@ -22,7 +22,6 @@ from collector.cloud.retrying import RetryPolicy
 from collector.energy.history import PlanPolicy
 from collector.errors import Problem, SettingsError
 from collector.settings import LogSettings, Settings, from_flags, load, masked, parse
-from collector.settings.parsing import parse_without_keys
 from collector.settings.schema import Timetable
 from collector.status import HealthPolicy, Listen
 
@@ -337,7 +336,7 @@ def test_two_tables_with_the_same_host_and_key_are_warned_about() -> None:
     assert settings_of(MINIMAL + other.replace("shelly-12-eu", "shelly-13-eu")).warnings == ()
     third = MINIMAL.replace("home", "shed").replace("grid", "shed")
     assert len(settings_of(MINIMAL + other + third).warnings) == 1
-    assert parse_without_keys(tomllib.loads(MINIMAL + other), {}, Path("config.toml")).warnings == ()
+    assert parse(tomllib.loads(MINIMAL + other), {}, Path("config.toml"), needs_keys=False).warnings == ()
 
 
 def test_a_long_path_is_shown_whole(tmp_path: Path) -> None:
