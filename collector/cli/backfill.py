@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO, cast
 
 from collector.cli import exits, starting
-from collector.errors import ArchiveError
 from collector.events import CURES
 
 if TYPE_CHECKING:
@@ -172,10 +171,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Collects; returns 0 if all days were fetched, 1 if some or all were not, and prints which or why."""
-    try:
-        settings = _settings(options)
-    except starting.Refused as refusal:
-        return starting.refused(refusal)
+    settings = _settings(options)
 
     from collector.service.backfill import Scope
 
@@ -184,13 +180,8 @@ def run(options: argparse.Namespace) -> int:
         if options.dry_run:
             return _rehearse(settings, scope, as_json=options.json, adopt=options.adopt)
         report = _collect(settings, scope, verbose=options.verbose, adopt=options.adopt)
-    except starting.Refused as refusal:
-        return starting.refused(refusal)
-    except ArchiveError as error:
-        print(error, file=sys.stderr)
-        return starting.code_of(error)
     except OSError as error:
-        return starting.refused(starting.unreadable(error, settings.archive))
+        raise starting.unreadable(error, settings.archive) from None
     silent = _without_data(settings, report)
     _show(report, [meter.name for meter in silent], as_json=options.json)
     for meter in silent:
@@ -202,8 +193,8 @@ def _settings(options: argparse.Namespace) -> Settings:
     given = [name for name in _METER_FLAGS if getattr(options, name) is not None]
     if not given:
         # A plan needs no key: also for users who cannot read it.
-        load = starting.settings_without_keys if options.dry_run else starting.settings_from_file
-        return starting.only_meters(load(options.config), options.meter)
+        settings = starting.settings_from_file(options.config, needs_keys=not options.dry_run)
+        return starting.only_meters(settings, options.meter)
     if options.config or options.meter:
         flag = "no-solar" if given[0] == "solar" else given[0]
         raise starting.Refused(

@@ -35,18 +35,14 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Runs all checks; returns 0 if none failed, 1 if one did, 78 if the configuration cannot be used."""
-    try:
-        settings, configuration, has_keys = _settings(options)
-    except starting.Refused as refusal:
-        return starting.refused(refusal)
+    settings, configuration, has_keys = _settings(options)
     try:
         # Before root becomes the archive's owner, who may have no write permission in this folder.
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
         bundle = None if options.bundle is None else os.open(options.bundle, flags, 0o600)
     except OSError as error:
         reason = "it exists already" if isinstance(error, FileExistsError) else error.strerror
-        print(f"{options.bundle} cannot be written: {reason}", file=sys.stderr)
-        return exits.CANNOT_CREATE
+        raise starting.Refused(exits.CANNOT_CREATE, f"{options.bundle} cannot be written: {reason}") from None
     starting.set_up_logs(settings, sys.stderr, "error")
     found = _diagnosed(settings, configuration, bundle, has_keys=has_keys)
     if options.json:
@@ -66,7 +62,7 @@ def _settings(options: argparse.Namespace) -> tuple[Settings, Check, bool]:
         settings, has_keys = starting.settings_from_file(options.config), True
     except starting.Refused as refusal:
         try:
-            settings, has_keys = starting.settings_without_keys(options.config), False
+            settings, has_keys = starting.settings_from_file(options.config, needs_keys=False), False
         except starting.Refused:
             raise refusal from None  # which also has the problems of the keys
         check = fail(" ".join(f"{line}." for line in refusal.lines), _SUDO)

@@ -75,7 +75,9 @@ def run_command(command: Callable[[argparse.Namespace], int], options: argparse.
     try:
         return command(options)
     except Refused as refusal:
-        return refused(refusal)
+        for line in refusal.lines:
+            print(line, file=sys.stderr)
+        return refusal.code
     except ArchiveError as error:
         print(error, file=sys.stderr)
         return code_of(error)
@@ -97,18 +99,6 @@ def settings_from_file(flag: Path | None, *, needs_keys: bool = True) -> Setting
             "Create one there, or name it with --config FILE or SHELLY_COLLECTOR_CONFIG.",
         )
     return checked(lambda: load(path, os.environ, needs_keys=needs_keys), f"{path}: ")
-
-
-def settings_without_keys(flag: Path | None) -> Settings:
-    """The same for commands that send no requests: keys are not read."""
-    return settings_from_file(flag, needs_keys=False)
-
-
-def refused(refusal: Refused) -> int:
-    """Prints the lines; returns the exit code."""
-    for line in refusal.lines:
-        print(line, file=sys.stderr)
-    return refusal.code
 
 
 def only_meters(settings: Settings, names: list[str] | None) -> Settings:
