@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
@@ -50,8 +50,10 @@ def number(low: str, high: str) -> Form:
     lowest, highest = Decimal(low), Decimal(high)
 
     def read(value: object) -> Decimal:
-        amount = _decimal(value)
-        if amount is None or not amount.is_finite() or not lowest <= amount <= highest:
+        if isinstance(value, bool) or not isinstance(value, (int, float, Decimal)):
+            raise ValueError
+        amount = Decimal(repr(value)) if isinstance(value, float) else Decimal(value)
+        if not amount.is_finite() or not lowest <= amount <= highest:
             raise ValueError
         return amount
 
@@ -83,15 +85,6 @@ def choice(words: Mapping[str, Any]) -> Form:
 def words(*allowed: str) -> Form:
     """One of these words, in any case."""
     return choice({word: word for word in allowed})
-
-
-def _decimal(value: object) -> Decimal | None:
-    if isinstance(value, bool) or not isinstance(value, (int, float, Decimal)):
-        return None
-    try:
-        return Decimal(repr(value)) if isinstance(value, float) else Decimal(value)
-    except InvalidOperation:
-        return None
 
 
 def _secret(value: object) -> str:
