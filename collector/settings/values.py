@@ -51,7 +51,7 @@ def number(low: str, high: str) -> Form:
 
     def read(value: object) -> Decimal:
         if isinstance(value, bool) or not isinstance(value, (int, float, Decimal)):
-            raise ValueError
+            raise ValueError  # noqa: TRY004 - as every value that is not allowed
         amount = Decimal(repr(value)) if isinstance(value, float) else Decimal(value)
         if not amount.is_finite() or not lowest <= amount <= highest:
             raise ValueError
