@@ -32,26 +32,21 @@ def redactor(secrets: Collection[str]) -> Callable[[str], str]:
     forms = [form for secret in usable for form in (secret, *_base64_cores(secret))]
     if not forms:
         return str
+
+    def redact_literally(text: str) -> str:
+        for form in forms:
+            text = text.replace(form, MASK)
+        return text
+
+    # The usual case: real keys are alphanumeric and look the same in a URL, in JSON and in repr.
     if all(_UNRESERVED.fullmatch(char) for form in forms for char in form):
-        return _literal_redactor(forms)
+        return redact_literally
     pattern = re.compile("|".join(_pattern(form) for form in forms))
 
     def redact(text: str) -> str:
         # Repeated until nothing is found: the text around a mask may form the secret again.
         while pattern.search(text):
             text = pattern.sub(MASK, text)
-        return text
-
-    return redact
-
-
-def _literal_redactor(forms: list[str]) -> Callable[[str], str]:
-    """The usual case: real keys are alphanumeric and look the same in a URL, in JSON and in repr."""
-
-    def redact(text: str) -> str:
-        for form in forms:
-            if form in text:
-                text = text.replace(form, MASK)
         return text
 
     return redact

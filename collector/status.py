@@ -397,9 +397,16 @@ class Listen:
     port: int
 
 
-# A part of an address may be a secret from this many characters on: letters and digits mixed, digits only,
-# letters of both cases, letters of one case.
-_SHORTEST_MIXED, _SHORTEST_NUMBER, _SHORTEST_WORD, _SHORTEST_WORDS = 4, 6, 8, 20
+# A part of an address that may be a secret: by what it consists of, from this many characters on.
+_MAYBE_SECRET = re.compile(
+    r"""(?=.*[0-9])(?=.*[A-Za-z]).{4,}  # letters and digits mixed
+    | (?=.*[0-9]).{6,}
+    | (?=.*[a-z])(?=.*[A-Z]).{8,}
+    | .{20,}  # it may be plain words, such as "ping" or "shelly-collector"
+    """,
+    re.VERBOSE | re.DOTALL,
+)
+_SHORTEST_WORD = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -420,17 +427,6 @@ class Alarms:
         """
         path, _, query = (self.ping_url or "").partition("://")[2].partition("/")[2].partition("?")
         parts = [*path.split("/"), *re.split("[=&;]", query)]
-        found = tuple(dict.fromkeys(part for part in parts if _may_be_secret(part)))
+        found = tuple(dict.fromkeys(part for part in parts if _MAYBE_SECRET.fullmatch(part)))
         longest = max(path.split("/"), key=len)
         return found or ((longest,) if len(longest) >= _SHORTEST_WORD else ())
-
-
-def _may_be_secret(part: str) -> bool:
-    """Whether it does not look like plain words, such as "ping" or "shelly-collector"."""
-    digits, letters = re.search("[0-9]", part), re.search("[A-Za-z]", part)
-    if digits and letters:
-        return len(part) >= _SHORTEST_MIXED
-    if digits:
-        return len(part) >= _SHORTEST_NUMBER
-    has_both_cases = part not in (part.lower(), part.upper())
-    return len(part) >= (_SHORTEST_WORD if has_both_cases else _SHORTEST_WORDS)

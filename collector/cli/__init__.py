@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections import namedtuple
 from importlib import import_module
 
 from collector import __version__
@@ -17,15 +18,8 @@ PROGRAM = "shelly-collector"
 _VERSION = f"{PROGRAM} {__version__}"
 
 
-class Command:
-    """A command: its description in one line, and one example."""
-
-    __slots__ = ("example", "help")
-
-    def __init__(self, help: str, example: str) -> None:  # noqa: A002 - argparse's word
-        self.help = help
-        self.example = example
-
+Command = namedtuple("Command", ("help", "example"))
+"""A command: its description in one line, and one example."""
 
 COMMANDS = {
     "run": Command(

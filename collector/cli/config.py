@@ -13,7 +13,6 @@ from collector.settings import masked
 
 
 def configure(parser: ArgumentParser) -> None:
-    """Adds the actions and their options."""
     actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
     for name, text in (
         ("check", "list all errors in the configuration; exit code 0 if there are none, else 78"),

@@ -31,7 +31,6 @@ _BARS = " ▁▂▃▄▅▆▇█"
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    """Adds the command's options."""
     parser.add_argument("--dir", default="shelly-demo", metavar="DIR", help="default: ./%(default)s")
     parser.add_argument("--once", action="store_true", help="stop after the backfill")
 

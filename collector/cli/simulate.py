@@ -20,7 +20,6 @@ _LARGEST = 1_000_000
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    """Adds the command's options."""
     parser.add_argument(
         "--port",
         type=_port,

@@ -33,6 +33,14 @@ if TYPE_CHECKING:
 
 
 _CONTINUE = "Stored data is safe. Run the same command again to continue."
+_CODES = (
+    (ArchiveLocked, exits.HELD_BY_ANOTHER),
+    (ArchiveError, exits.CANNOT_CREATE),
+    (KeyRefused, exits.KEY_REFUSED),
+    (Rejected, exits.IN_PART),
+    (OSError, exits.CANNOT_SAVE),
+)
+"""Of an error that ended a command; the first match counts."""
 _NOT_WRITTEN = (errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _SHORTEST_KEY = 16
 _HARMLESS = re.compile(r"[./~].*|[\w-]+(\.[\w-]+)+(:\d+)?")  # a path, a host
@@ -206,15 +214,7 @@ def unreadable(error: OSError, archive: Path) -> Refused:
 
 def code_of(error: ArchiveError | OutageError) -> int:
     """The exit code for the error that ended a command."""
-    if isinstance(error, ArchiveLocked):
-        return exits.HELD_BY_ANOTHER
-    if isinstance(error, ArchiveError):
-        return exits.CANNOT_CREATE
-    if isinstance(error, KeyRefused):
-        return exits.KEY_REFUSED
-    if isinstance(error, Rejected):
-        return exits.IN_PART
-    return exits.CANNOT_SAVE if isinstance(error, OSError) else exits.SOURCE_UNAVAILABLE
+    return next((code for kind, code in _CODES if isinstance(error, kind)), exits.SOURCE_UNAVAILABLE)
 
 
 def advice_on(error: OutageError) -> str:

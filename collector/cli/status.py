@@ -60,7 +60,6 @@ _RECENT_S = 24 * _HOUR_S
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    """Adds the command's options."""
     parser.add_argument("--config", type=Path, metavar="FILE", help="the configuration file")
     parser.add_argument("--meter", action="append", metavar="NAME", help="only this meter (default: all)")
     parser.add_argument(

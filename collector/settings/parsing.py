@@ -6,6 +6,7 @@ import difflib
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from decimal import Decimal, InvalidOperation
 from ipaddress import ip_address
@@ -38,6 +39,10 @@ _LIKE_A_KEY = re.compile(r"[A-Za-z0-9]{32,}")  # people paste the key into the w
 # Folders may have names as long, but seldom ones of small letters, capitals and digits together.
 _LIKE_A_KEY_IN_A_PATH = re.compile(r"(?=[a-z0-9]*[A-Z])(?=[A-Z0-9]*[a-z])(?=[A-Za-z]*[0-9])[A-Za-z0-9]{32,}")
 _PATH = re.compile(r"(?:~|\.\.?)?/(?!/).*", re.DOTALL)  # `//host` is an address
+_FOR_ANOTHER_KIND = {
+    Kind.EM: 'is for kind = "3em"; an "em" measures solar with its own second clamp',
+    Kind.EM3: 'is for kind = "em"; a "3em" measures all phases together',
+}
 _AFTER_URL = re.compile(r"[?#].*", re.DOTALL)
 _BEFORE_HOST = re.compile(r"^.*@", re.DOTALL)
 
@@ -76,39 +81,27 @@ def from_flags(
     is_given = options.get("auth_key") is not None or keys.offers("account", None, None, environ)
     if options.get("kind") is None and options.get("pv_id") is not None:
         options["kind"] = Kind.EM3.value
-    tables: dict[str, dict[str, object]] = {
-        "archive": {},
-        "account": {"name": "account"},
-        "meter": {"name": _name(options.get("id"))},
-    }
+    name = "meter"
+    with suppress(ValueError):  # a wrong id is reported with its flag
+        name = DEVICE_ID.read(options.get("id"))
+    archive: dict[str, object] = {}
+    account: dict[str, object] = {"name": "account"}
+    meter: dict[str, object] = {"name": name}
     labels = {}
-    for table, setting in ((table, each) for table, known in TABLES.items() for each in known if each.flag):
-        value = options.pop(setting.flag.removeprefix("--").removeprefix("no-"), None)
-        if value is not None:
-            is_number = isinstance(setting.default, Decimal)
-            tables[table][setting.key] = _number(str(value)) if is_number else value
-        if value is not None or table != "archive":  # without the flag, a variable may give it
-            labels[f"{table}.{setting.key}"] = setting.flag
+    for table, given in (("archive", archive), ("account", account), ("meter", meter)):
+        for setting in (each for each in TABLES[table] if each.flag):
+            value: object = options.pop(setting.flag.removeprefix("--").removeprefix("no-"), None)
+            if value is not None:
+                given[setting.key] = value
+                if isinstance(setting.default, Decimal):
+                    with suppress(InvalidOperation):  # what is no number is reported with the other problems
+                        given[setting.key] = Decimal(str(value))
+            if value is not None or table != "archive":  # without the flag, a variable may give it
+                labels[f"{table}.{setting.key}"] = setting.flag
     if options:
         raise TypeError(f"no flags of a setting: {', '.join(options)}")
-    account = {**tables["account"], "meter": [tables["meter"]]}
-    raw = {"archive": tables["archive"], "account": [account]}
+    raw = {"archive": archive, "account": [account | {"meter": [meter]}]}
     return parse(raw, environ, None, labels, needs_keys=needs_key or bool(is_given))
-
-
-def _name(device_id: object) -> object:
-    try:
-        return DEVICE_ID.read(device_id)
-    except ValueError:  # reported with the flag itself
-        return "meter"
-
-
-def _number(text: str) -> object:
-    """The number; the text itself if it is none, so that parsing reports it with the other problems."""
-    try:
-        return Decimal(text)
-    except InvalidOperation:
-        return text
 
 
 def _overridden(
@@ -127,9 +120,12 @@ def _without_keys(
     problems: list[Problem], raw: Mapping[str, object], environ: Mapping[str, str], settings: Settings
 ) -> list[Problem]:
     """The problems without any known key, wherever it was typed."""
-    accounts = raw.get("account", [])
-    tables = accounts if isinstance(accounts, list) else []
-    given = [each.get("auth_key") for each in tables if isinstance(each, dict)]
+    tables = raw.get("account")
+    given = [
+        each.get("auth_key")
+        for each in (tables if isinstance(tables, list) else [])
+        if isinstance(each, dict)
+    ]
     texts = [environ.get(keys.ENVIRONMENT), *given, *settings.secrets]
     redact = redactor([text.strip() for text in texts if isinstance(text, str)])
     return [Problem(redact(each.field), redact(each.value), redact(each.reason)) for each in problems]
@@ -274,22 +270,16 @@ def _key(table: _Table, account: str, *, several: bool) -> tuple[str, str]:
 
 def _meter(table: _Table) -> Meter:
     meter = Meter(**table.fields_of(Meter))
-    return _three_phase(table, meter) if meter.kind is Kind.EM3 else _two_clamps(table, meter)
-
-
-def _two_clamps(table: _Table, meter: Meter) -> Meter:
-    if table.has("pv_id"):
-        table.wrong("pv_id", 'is for kind = "3em"; an "em" measures solar with its own second clamp')
-    if meter.solar and meter.grid_channel == meter.solar_channel:
-        given = "solar_channel" if table.has("solar_channel") else "grid_channel"
-        table.wrong(given, "grid_channel and solar_channel must differ; without solar write solar = false")
-    return meter
-
-
-def _three_phase(table: _Table, meter: Meter) -> Meter:
-    for key in ("grid_channel", "solar_channel"):
-        if table.has(key):
-            table.wrong(key, 'is for kind = "em"; a "3em" measures all phases together')
+    for setting in TABLES["meter"]:
+        is_for_another = setting.only not in (None, meter.kind) and setting.key != "solar"
+        if is_for_another and table.has(setting.key):
+            table.wrong(setting.key, _FOR_ANOTHER_KIND[meter.kind])
+    if meter.kind is Kind.EM:
+        if meter.solar and meter.grid_channel == meter.solar_channel:
+            given = "solar_channel" if table.has("solar_channel") else "grid_channel"
+            reason = "grid_channel and solar_channel must differ; without solar write solar = false"
+            table.wrong(given, reason)
+        return meter
     has_solar = meter.pv_id is not None
     if table.has("solar") and meter.solar != has_solar:
         if table.label("solar").startswith("--"):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
@@ -121,10 +122,8 @@ def _flag(value: object) -> bool:
 
 def _day(value: object) -> date:
     if isinstance(value, str) and _DATE.fullmatch(value):
-        try:
+        with suppress(ValueError):
             value = date.fromisoformat(value)
-        except ValueError:
-            raise ValueError from None
     if not isinstance(value, date) or isinstance(value, datetime) or not _SINCE <= value <= _UNTIL:
         raise ValueError
     return value
