@@ -22,6 +22,7 @@ from collector.errors import Problem, SettingsError
 from collector.redaction import printable, redactor
 from collector.settings import hosts, keys
 from collector.settings.schema import (
+    DEVICE_ID,
     LISTS,
     TABLES,
     AccountSettings,
@@ -30,7 +31,6 @@ from collector.settings.schema import (
     Timetable,
     heading_of,
 )
-from collector.settings.values import DEVICE_ID
 from collector.status import Alarms, HealthPolicy, Listen
 
 _MIN_INTERVAL_S = 1.0  # the cloud's own limit; a simulator on this machine has none
