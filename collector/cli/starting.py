@@ -172,8 +172,8 @@ def set_up_logs(settings: Settings, stream: TextIO, level: LogLevel | None = Non
     from collector import logs
 
     logs.configure(
-        format=settings.log.format,
-        level=level or settings.log.level,
+        format=settings.log_format,
+        level=level or settings.log_level,
         secrets=(*settings.secrets, *logs.secrets_in_force()),
         stream=stream,
         under_systemd=logs.started_by_systemd(os.environ),

@@ -10,12 +10,11 @@ from pathlib import Path
 
 from collector.settings.files import locate, masked, places, read
 from collector.settings.parsing import from_flags, parse
-from collector.settings.schema import AccountSettings, LogLevel, LogSettings, Settings
+from collector.settings.schema import AccountSettings, LogLevel, Settings
 
 __all__ = [
     "AccountSettings",
     "LogLevel",
-    "LogSettings",
     "Settings",
     "from_flags",
     "load",

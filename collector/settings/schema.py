@@ -51,14 +51,6 @@ LogLevel = Literal["debug", "info", "warning", "error"]
 
 
 @dataclass(frozen=True, slots=True)
-class LogSettings:
-    """How events are written. `auto`: text on a terminal, JSON lines everywhere else."""
-
-    format: LogFormat = "auto"
-    level: LogLevel = "info"
-
-
-@dataclass(frozen=True, slots=True)
 class AccountSettings:
     """One account, its meters, and the source of its key in words."""
 
@@ -85,7 +77,8 @@ class Settings:
     health: HealthPolicy
     alarms: Alarms
     listen: Listen | None = None
-    log: LogSettings
+    log_format: LogFormat = "auto"
+    log_level: LogLevel = "info"
     source: Path | None
     warnings: tuple[str, ...]
     flat: bool = False
@@ -465,11 +458,12 @@ TABLES: dict[str, tuple[Setting, ...]] = {
             "address that others reach, without authentication. Off by default.", example=9787),
     ),
     "log": (
-        Setting("format", LogSettings, words(*get_args(LogFormat)),
+        Setting("format", Settings, words(*get_args(LogFormat)),
             'Lines of JSON ("json") or text for people ("console"). "auto" is console on a terminal, else '
-            "JSON.", variable="SHELLY_COLLECTOR_LOG_FORMAT"),
-        Setting("level", LogSettings, words(*get_args(LogLevel)),
-            "The least severe level that is logged.", variable="SHELLY_COLLECTOR_LOG_LEVEL"),
+            "JSON.", field="log_format", variable="SHELLY_COLLECTOR_LOG_FORMAT"),
+        Setting("level", Settings, words(*get_args(LogLevel)),
+            "The least severe level that is logged.",
+            field="log_level", variable="SHELLY_COLLECTOR_LOG_LEVEL"),
     ),
 }
 # fmt: on

@@ -21,7 +21,7 @@ from collector.cloud.pacing import Pacing
 from collector.cloud.retrying import RetryPolicy
 from collector.energy.history import PlanPolicy
 from collector.errors import Problem, SettingsError
-from collector.settings import LogSettings, Settings, from_flags, load, masked, parse
+from collector.settings import Settings, from_flags, load, masked, parse
 from collector.settings.schema import Timetable
 from collector.status import HealthPolicy, Listen
 
@@ -60,7 +60,7 @@ def test_a_host_a_key_and_a_meter_are_enough() -> None:
     assert settings.retry == RetryPolicy()
     assert settings.plan == PlanPolicy()
     assert settings.timetable == Timetable()
-    assert settings.log == LogSettings()
+    assert (settings.log_format, settings.log_level) == ("auto", "info")
     assert settings.meters == (Meter("grid", "a1b2c3d4e5f6"),)
     assert settings.accounts[0].account.base_url == "https://shelly-12-eu.shelly.cloud"
     assert settings.accounts[0].account.auth_key == KEY
@@ -126,7 +126,7 @@ def test_every_setting_reaches_its_value_object() -> None:
     assert settings.alarms.ping_url == "http://192.168.1.5:8000/ping/0c1f-22"
     assert settings.alarms.on_change == ("/usr/bin/logger", "-t", "shelly collector")
     assert settings.listen == Listen("127.0.0.1", 9787)
-    assert settings.log == LogSettings("json", "debug")
+    assert (settings.log_format, settings.log_level) == ("json", "debug")
     assert settings.meters[0].grid_scale_factor == Decimal("1.035")
     assert settings.meters[0].pv_kwh_discard == Decimal("0.003")
     assert settings.meters[0].since == date(2024, 3, 1)
@@ -303,7 +303,7 @@ def test_the_environment_overrides_the_file() -> None:
     }
     settings = settings_of(text, environ)
     assert settings.archive == Path("/b")
-    assert settings.log == LogSettings("json", "debug")
+    assert (settings.log_format, settings.log_level) == ("json", "debug")
 
 
 def test_a_wrong_variable_is_named_as_one() -> None:
