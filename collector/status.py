@@ -50,13 +50,6 @@ class State(StrEnum):
         return self in (State.GOOD, State.STARTING)
 
 
-@dataclass(frozen=True, slots=True)
-class HealthPolicy:
-    """How old the newest hour may be, in seconds since its end, before a person should act."""
-
-    max_age_s: float = 26 * 3600.0
-
-
 class Failure(NamedTuple):
     """What went wrong: the event's name, when it last occurred (epoch seconds), and why.
 
@@ -183,11 +176,14 @@ def meter_status(
     )
 
 
-def judged(status: Status, now: float, policy: HealthPolicy) -> Status:
-    """The same with the state of each meter, and of the whole service, at `now` in epoch seconds."""
+def judged(status: Status, now: float, max_age_s: float) -> Status:
+    """The same with the state of each meter, and of the whole service, at `now` in epoch seconds.
+
+    `max_age_s`: how old the newest hour may be, since its end, before a person should act.
+    """
     running_since = status.started_at if status.is_running else None
     meters = {
-        name: judge(each, _trouble_with(name, status), running_since, now, policy)
+        name: judge(each, _trouble_with(name, status), running_since, now, max_age_s)
         for name, each in status.meters.items()
     }
     whole = worst(meters.values())
@@ -199,7 +195,7 @@ _NO_DATA = "no data yet: check kind and id in the configuration, and whether the
 
 
 def judge(
-    meter: MeterStatus, trouble: str, running_since: int | None, now: float, policy: HealthPolicy
+    meter: MeterStatus, trouble: str, running_since: int | None, now: float, max_age_s: float
 ) -> MeterStatus:
     """The same with its state at `now`, the age of its newest hour, and why it is not good.
 
@@ -213,7 +209,7 @@ def judge(
 
     if meter.refused:
         return found(State.BROKEN, meter.refused)
-    if age_s is not None and age_s <= policy.max_age_s:
+    if age_s is not None and age_s <= max_age_s:
         return found(State.GOOD)
     if running_since is None:
         return found(State.BROKEN, "the service is not running")

@@ -87,7 +87,7 @@ def run(options: argparse.Namespace) -> int:
         starting.settings_from_file(options.config, needs_keys=False), options.meter
     )
     if options.max_age is not None:
-        settings = replace(settings, health=replace(settings.health, max_age_s=options.max_age * _HOUR_S))
+        settings = replace(settings, max_age_s=options.max_age * _HOUR_S)
     try:
         status = status_of(settings, wall_clock(), os.environ)
     except OSError as error:
@@ -116,7 +116,7 @@ def status_of(settings: Settings, now: datetime, environ: Mapping[str, str]) -> 
         found = _meter_status(settings, meter, replace(reported, refused=refused), machine_zone, now)
         meters[meter.name] = replace(found, is_held=held[meter.name])
     status = replace(last, written_at=int(now.timestamp()), meters=meters, is_running=runs)
-    return judged(status, now.timestamp(), settings.health)
+    return judged(status, now.timestamp(), settings.max_age_s)
 
 
 def _meter_status(

@@ -30,7 +30,7 @@ from collector.settings.schema import (
     Timetable,
     heading_of,
 )
-from collector.status import Alarms, HealthPolicy, Listen
+from collector.status import Alarms, Listen
 
 _MIN_INTERVAL_S = 1.0  # the cloud's own limit; a simulator on this machine has none
 _LONGEST_SHOWN, _LONGEST_PATH = 80, 4096
@@ -148,9 +148,9 @@ def _settings(raw: Mapping[str, object], reading: _Reading, *, flat: bool) -> Se
         retry=_retry(retry),
         plan=PlanPolicy(**schedule.fields_of(PlanPolicy)),
         timetable=Timetable(**schedule.fields_of(Timetable)),
-        health=HealthPolicy(**health.fields_of(HealthPolicy)),
         alarms=Alarms(**health.fields_of(Alarms)),
         listen=_listen(web),
+        **health.fields_of(Settings),
         **log.fields_of(Settings),
         source=reading.source,
         warnings=(),

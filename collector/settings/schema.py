@@ -23,7 +23,7 @@ from collector.cloud.retrying import RetryPolicy
 from collector.energy.days import UnknownZone, zone_named
 from collector.energy.history import PlanPolicy
 from collector.settings import hosts
-from collector.status import Alarms, HealthPolicy, Listen
+from collector.status import Alarms, Listen
 
 DEFAULT_ARCHIVE = Path("/var/lib/shelly-collector")
 _T = TypeVar("_T")
@@ -63,8 +63,9 @@ class AccountSettings:
 class Settings:
     """The whole configuration, validated. Its `repr` contains no keys.
 
-    `source`: its file, `None` for flags. `warnings`: sentences for the user.
-    `flat`: there is one meter, given by flags, and its files are in the archive folder itself.
+    `max_age_s`: how old the newest hour may be before a person should act. `source`: its file, `None` for
+    flags. `warnings`: sentences for the user. `flat`: there is one meter, given by flags, and its files are
+    in the archive folder itself.
     """
 
     archive: Path = DEFAULT_ARCHIVE
@@ -74,8 +75,8 @@ class Settings:
     retry: RetryPolicy
     plan: PlanPolicy
     timetable: Timetable
-    health: HealthPolicy
     alarms: Alarms
+    max_age_s: float = 26 * 3600.0
     listen: Listen | None = None
     log_format: LogFormat = "auto"
     log_level: LogLevel = "info"
@@ -437,7 +438,7 @@ TABLES: dict[str, tuple[Setting, ...]] = {
             'Days before today to collect at first; "all" means all that the cloud keeps, 3 years.'),
     ),
     "health": (
-        Setting("max_age_h", HealthPolicy, seconds("2", "8760", unit_s=3600),
+        Setting("max_age_h", Settings, seconds("2", "8760", unit_s=3600),
             "How old the newest hour may be, in hours since its end, before `status` exits with 1, /healthz "
             "answers 503 and the alarms below are raised. 26, because some data arrive only after the "
             "following midnight.", field="max_age_s"),

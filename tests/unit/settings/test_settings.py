@@ -23,7 +23,7 @@ from collector.energy.history import PlanPolicy
 from collector.errors import Problem, SettingsError
 from collector.settings import Settings, from_flags, load, masked, parse
 from collector.settings.schema import Timetable
-from collector.status import HealthPolicy, Listen
+from collector.status import Listen
 
 KEY = "K3yOf" + "a1B2" * 20
 ENVIRON = {"SHELLY_COLLECTOR_AUTH_KEY": KEY}
@@ -122,7 +122,7 @@ def test_every_setting_reaches_its_value_object() -> None:
     assert settings.retry == RetryPolicy(2, 1.5, 90.0, 0.0, 12.5)
     assert settings.plan == PlanPolicy(30, (2, 7), heal=False)
     assert settings.timetable == Timetable(20, 5.0)
-    assert settings.health == HealthPolicy(max_age_s=5.5 * 3600)
+    assert settings.max_age_s == 5.5 * 3600
     assert settings.alarms.ping_url == "http://192.168.1.5:8000/ping/0c1f-22"
     assert settings.alarms.on_change == ("/usr/bin/logger", "-t", "shelly collector")
     assert settings.listen == Listen("127.0.0.1", 9787)

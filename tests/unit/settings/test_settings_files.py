@@ -19,7 +19,7 @@ from collector.energy.history import PlanPolicy
 from collector.errors import SettingsError
 from collector.settings import load, locate, masked, schema
 from collector.settings.files import read
-from collector.status import Alarms, HealthPolicy
+from collector.status import Alarms
 
 EXAMPLE = Path(__file__).parents[3] / "config" / "collector.toml"
 ENVIRON = {"SHELLY_COLLECTOR_AUTH_KEY": "k" * 40}
@@ -114,7 +114,7 @@ def test_every_setting_of_the_shipped_file_has_a_comment_before_it() -> None:
             assert before.startswith("#"), line
 
 
-OBJECTS = [DayFormat, Pacing, RetryPolicy, PlanPolicy, schema.Timetable, HealthPolicy, Alarms, Meter]
+OBJECTS = [DayFormat, Pacing, RetryPolicy, PlanPolicy, schema.Timetable, Alarms, Meter]
 
 
 @pytest.mark.parametrize("of", [*OBJECTS, schema.Settings])
