@@ -7,7 +7,7 @@ so that no two parsers read an accepted host differently.
 from __future__ import annotations
 
 import re
-from ipaddress import IPv4Address, IPv6Address, ip_address
+from ipaddress import IPv4Address, IPv6Address
 
 _EXAMPLE = "shelly-12-eu.shelly.cloud"
 _LONGEST = 300
@@ -97,11 +97,8 @@ def _address(text: str, kind: type[IPv4Address] | type[IPv6Address]) -> str:
 
 
 def _names_loopback(name: str) -> bool:
-    if name == "localhost":
-        return True
+    # ::ffff:127.0.0.1 is loopback only in some Python versions; it is refused in all.
     try:
-        address = ip_address(name)
+        return name in ("localhost", "::1") or IPv4Address(name).is_loopback
     except ValueError:
         return False
-    # ::ffff:127.0.0.1 is loopback only in some Python versions; it is refused in all.
-    return address.is_loopback and not (address.version == 6 and address != IPv6Address("::1"))

@@ -22,33 +22,30 @@ _UNREADABLE = {
     IsADirectoryError: "the file cannot be read: it is not a regular file",
 }
 _QUOTE = "[\"'`´“”„‟‘’‚‛«»‹›]"
-_AROUND = [
-    (re.compile(pattern), words)
-    for pattern, words in (
-        (r"\ufeff(?P<rest>.*)", "the invisible byte order mark before it (save it as plain text)"),
-        (
-            r"(?i)(?=.*[?&]auth_?key=|auth_?key=.*&).*?auth_?key=(?P<rest>[^&#]*).*",
-            "the address around it (the key is what follows auth_key=, up to the next &)",
-        ),
-        (r"(?i)[a-z]+://.*(?P<rest>)", "the address"),
-        (
-            r"(?i)[a-z][a-z_ -]{0,60}?[\"']?\s*(?P<what>[=:])\s*(?=.*[a-z0-9])(?P<rest>.+)",
-            'the name and the "{what}" before it',
-        ),
-        (r"(?i)(?:bearer|basic|token|key|export)\s+(?P<rest>.+)", "the word before it"),
-        (r"(?P<rest>.*[^;,.]|)[;,.]*(?P<what>[;,.])", 'the "{what}" behind it'),
-        (rf"(?={_QUOTE}|.*{_QUOTE}\Z){_QUOTE}*(?P<rest>.*[^{_QUOTE[1:]}|){_QUOTE}*", "the quotes around it"),
-        (r"(?=[<[({]|.*[>\])}]\Z)[<[({]*(?P<rest>.*[^>\])}]|)[>\])}]*", "the brackets around it"),
-        (r"(?=\*(?:.*\*)?\Z)\**(?P<rest>.*[^*]|)\**", "the asterisks around it"),
-        (r"(?=\||.*\|\Z)\|*(?P<rest>.*[^|]|)\|*", 'the "|" beside it'),
-        (r"&+(?P<rest>.*)", 'the "&" before it'),
-        (
-            r"(?i)(?P<rest>.*?)(?P<what>(?:%0[ad]|%09|%20)+)",
-            'the "{what}" behind it, an encoded line end or space',
-        ),
-        (r"(?i)(?P<rest>.*?)&[a-z_]+=.*", "the & and all that is behind it"),
-    )
-]
+_AROUND = (
+    (r"\ufeff(?P<rest>.*)", "the invisible byte order mark before it (save it as plain text)"),
+    (
+        r"(?i)(?=.*[?&]auth_?key=|auth_?key=.*&).*?auth_?key=(?P<rest>[^&#]*).*",
+        "the address around it (the key is what follows auth_key=, up to the next &)",
+    ),
+    (r"(?i)[a-z]+://.*(?P<rest>)", "the address"),
+    (
+        r"(?i)[a-z][a-z_ -]{0,60}?[\"']?\s*(?P<what>[=:])\s*(?=.*[a-z0-9])(?P<rest>.+)",
+        'the name and the "{what}" before it',
+    ),
+    (r"(?i)(?:bearer|basic|token|key|export)\s+(?P<rest>.+)", "the word before it"),
+    (r"(?P<rest>.*[^;,.]|)[;,.]*(?P<what>[;,.])", 'the "{what}" behind it'),
+    (rf"(?={_QUOTE}|.*{_QUOTE}\Z){_QUOTE}*(?P<rest>.*[^{_QUOTE[1:]}|){_QUOTE}*", "the quotes around it"),
+    (r"(?=[<[({]|.*[>\])}]\Z)[<[({]*(?P<rest>.*[^>\])}]|)[>\])}]*", "the brackets around it"),
+    (r"(?=\*(?:.*\*)?\Z)\**(?P<rest>.*[^*]|)\**", "the asterisks around it"),
+    (r"(?=\||.*\|\Z)\|*(?P<rest>.*[^|]|)\|*", 'the "|" beside it'),
+    (r"&+(?P<rest>.*)", 'the "&" before it'),
+    (
+        r"(?i)(?P<rest>.*?)(?P<what>(?:%0[ad]|%09|%20)+)",
+        'the "{what}" behind it, an encoded line end or space',
+    ),
+    (r"(?i)(?P<rest>.*?)&[a-z_]+=.*", "the & and all that is behind it"),
+)
 """What people copy along with a key: its pattern, and its name for a message. The first match counts."""
 
 
@@ -128,7 +125,7 @@ def is_unusual(key: str) -> bool:
 def _around(text: str) -> Iterator[str]:
     """What is around the key in that text, in words, from the outside in; never the key itself."""
     while text:
-        matches = ((pattern.fullmatch(text), words) for pattern, words in _AROUND)
+        matches = ((re.fullmatch(pattern, text), words) for pattern, words in _AROUND)
         match, words = next(((match, words) for match, words in matches if match), (None, ""))
         if match is None:
             return
