@@ -121,7 +121,6 @@ class _Pipeline:
         self._redact: Redact = str
 
     def redact_also(self, secrets: Collection[str]) -> None:
-        """Adds secrets."""
         self.secrets = tuple(dict.fromkeys((*self.secrets, *secrets)))
         self._redact = redactor(self.secrets)
 

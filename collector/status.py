@@ -182,10 +182,12 @@ def judged(status: Status, now: float, max_age_s: float) -> Status:
     `max_age_s`: how old the newest hour may be, since its end, before a person should act.
     """
     running_since = status.started_at if status.is_running else None
-    meters = {
-        name: judge(each, _trouble_with(name, status), running_since, now, max_age_s)
-        for name, each in status.meters.items()
-    }
+    meters = {}
+    for name, each in status.meters.items():
+        of_accounts = (account.trouble for account in status.accounts.values() if name in account.meters)
+        troubles = (each.trouble, *(trouble.reason for trouble in of_accounts if trouble is not None))
+        trouble = next((reason for reason in troubles if reason), "")
+        meters[name] = judge(each, trouble, running_since, now, max_age_s)
     whole = worst(meters.values())
     return replace(status, state=whole.state, age_s=whole.age_s, meters=meters)
 
@@ -218,13 +220,6 @@ def judge(
     if now - running_since <= _START_S:
         return found(State.STARTING, trouble)
     return found(State.BROKEN, trouble or "nothing has been collected for hours")
-
-
-def _trouble_with(name: str, status: Status) -> str:
-    """What keeps that meter from being collected, in words: its own trouble, or its account's."""
-    accounts = [each for each in status.accounts.values() if name in each.meters]
-    of_accounts = [each.trouble.reason for each in accounts if each.trouble is not None]
-    return next((trouble for trouble in (status.meters[name].trouble, *of_accounts) if trouble), "")
 
 
 def worst(meters: Iterable[MeterStatus]) -> MeterStatus:

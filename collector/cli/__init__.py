@@ -75,7 +75,6 @@ def _code_of(words: list[str]) -> int:
 
 
 def parser_of(name: str) -> argparse.ArgumentParser:
-    """The parser of one command."""
     from collector.cli.starting import Parser
 
     command = COMMANDS[name]

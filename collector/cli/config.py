@@ -23,7 +23,6 @@ def configure(parser: ArgumentParser) -> None:
 
 
 def run(options: Namespace) -> int:
-    """Runs the action; returns the exit code."""
     settings = starting.settings_from_file(options.config)
     path, archive = settings.source, settings.archive
     for warning in settings.warnings:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from decimal import Decimal, InvalidOperation
@@ -193,12 +193,17 @@ def _accounts(raw: object, reading: _Reading) -> tuple[AccountSettings, ...]:
         return ()
     if not raw:
         reading.wrong("account", None, "is missing: add [[account]] with name, host and [[account.meter]]")
+    several = len(raw) > 1
     accounts = tuple(
-        _account(_Table("account", place, each, reading, "meter"), several=len(raw) > 1)
-        for place, each in _places("account", raw)
+        _account(table, several=several) for table in _tables("account", "", raw, reading, "meter")
     )
-    _refuse_repeated("account", (each.account.name for each in accounts), reading)
-    _refuse_repeated("meter", (meter.name for each in accounts for meter in each.meters), reading)
+    meters = (meter for each in accounts for meter in each.meters)
+    for kind, objects in (("account", (each.account for each in accounts)), ("meter", meters)):
+        # Without case: on some file systems Grid and grid are the same folder.
+        for name, count in Counter(each.name.casefold() for each in objects if each.name).items():
+            if count > 1:
+                reason = f"is used {count} times: every {kind} needs a different name"
+                reading.wrong(f"{kind}.name", name, reason)
     _warn_of_same_accounts([each.account for each in accounts], reading)
     return accounts
 
@@ -214,14 +219,16 @@ def _account(table: _Table, *, several: bool) -> AccountSettings:
         table.reading.wrong(
             f"{table.place}.meter", None, "is missing: add [[account.meter]] with name and id"
         )
-    return AccountSettings(
-        Account(**given, auth_key=auth_key),
-        tuple(
-            _meter(_Table("meter", f"{table.place}.{place}", each, table.reading))
-            for place, each in _places("meter", meters)
-        ),
-        key_source,
-    )
+    tables = _tables("meter", f"{table.place}.", meters, table.reading)
+    return AccountSettings(Account(**given, auth_key=auth_key), tuple(map(_meter, tables)), key_source)
+
+
+def _tables(kind: str, prefix: str, raw: list[object], reading: _Reading, *nested: str) -> Iterator[_Table]:
+    """Each table of a list; its place is `account[home]` where it has a name, else its number from 1."""
+    for number, each in enumerate(raw, 1):
+        name = each.get("name") if isinstance(each, dict) else None
+        label = _shown(name) if isinstance(name, str) and name else number
+        yield _Table(kind, f"{prefix}{kind}[{label}]", each, reading, *nested)
 
 
 def _key(table: _Table, account: str, *, several: bool) -> tuple[str, str]:
@@ -290,23 +297,6 @@ def _meter(table: _Table) -> Meter:
     return replace(meter, solar=has_solar)
 
 
-def _places(kind: str, raw: list[object]) -> list[tuple[str, object]]:
-    """Each table with its place: `account[home]` where it has a name, else its number from 1."""
-    names = [each.get("name") if isinstance(each, dict) else None for each in raw]
-    return [
-        (f"{kind}[{_shown(name) if isinstance(name, str) and name else number}]", each)
-        for number, (name, each) in enumerate(zip(names, raw, strict=True), 1)
-    ]
-
-
-def _refuse_repeated(kind: str, names: Iterable[str], reading: _Reading) -> None:
-    # Without case: on some file systems Grid and grid are the same folder.
-    for name, count in Counter(name.casefold() for name in names if name).items():
-        if count > 1:
-            reason = f"is used {count} times: every {kind} needs a different name"
-            reading.wrong(f"{kind}.name", name, reason)
-
-
 def _warn_of_same_accounts(accounts: list[Account], reading: _Reading) -> None:
     """Warns of accounts with the same host and key, which share one rate limit."""
     tables: dict[tuple[str, str], list[str]] = {}
@@ -364,7 +354,6 @@ class _Table:
                 reading.wrong(f"{place}.{_shown(key)}", None, _unknown(key, known))
 
     def has(self, key: str) -> bool:
-        """Whether the user set it."""
         return key in self._raw
 
     def take(self, key: str) -> Any:
@@ -389,7 +378,6 @@ class _Table:
         self.reading.wrong(self.label(key), value, reason)
 
     def warn(self, key: str, reason: str) -> None:
-        """Records a warning about the setting."""
         self.reading.warnings.append(f"{self.label(key)}: {reason}")
 
     def label(self, key: str) -> str:

@@ -160,7 +160,6 @@ def choice(words: Mapping[str, Any]) -> Form:
 
 
 def words(*allowed: str) -> Form:
-    """One of these words, in any case."""
     return choice({word: word for word in allowed})
 
 
@@ -310,7 +309,6 @@ class Setting:
 
     @property
     def attribute(self) -> str:
-        """The name of the field of the value object."""
         return self.field or self.key
 
     @property
