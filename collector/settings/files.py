@@ -89,10 +89,8 @@ def is_there(path: Path) -> bool:
     """Whether the path exists, also if this user has no access to it."""
     try:
         path.stat()
-    except (FileNotFoundError, NotADirectoryError):
-        return False
-    except OSError:  # it exists: reading it gives the reason
-        return True
+    except OSError as error:  # any other: it exists, and reading it gives the reason
+        return not isinstance(error, (FileNotFoundError, NotADirectoryError))
     return True
 
 

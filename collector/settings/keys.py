@@ -117,11 +117,6 @@ def checked(text: str) -> str:
     return key
 
 
-def is_unusual(key: str) -> bool:
-    """Whether it has characters other than letters and digits; no known key has."""
-    return key != STAND_IN and not key.isalnum()
-
-
 def _around(text: str) -> Iterator[str]:
     """What is around the key in that text, in words, from the outside in; never the key itself."""
     while text:

@@ -266,7 +266,7 @@ def _key(table: _Table, account: str, *, several: bool) -> tuple[str, str]:
     except ValueError as error:
         reading.wrong(place, best.path, str(error))
         return "", ""
-    if keys.is_unusual(key):
+    if not key.isalnum():
         reading.warnings.append(
             f"{place}: the key has more than letters and digits, unlike all known keys: if the cloud refuses "
             "it, copy it again, without what is around it"
