@@ -279,7 +279,8 @@ class _Run:
         self._signals = signals
         self._clock = clock
         self._notifier = notifier
-        self._schedule = Schedule(configuration.settings.timetable)
+        settings = configuration.settings
+        self._schedule = Schedule(settings.refresh_minute, settings.refresh_jitter_s)
         self._observer = observer
         self._publish = publish
         self._observed_at = asyncio.get_running_loop().time()

@@ -27,7 +27,6 @@ from collector.settings.schema import (
     TABLES,
     AccountSettings,
     Settings,
-    Timetable,
     heading_of,
 )
 from collector.status import Alarms, Listen
@@ -147,7 +146,7 @@ def _settings(raw: Mapping[str, object], reading: _Reading, *, flat: bool) -> Se
         pacing=_pacing(pacing, accounts),
         retry=_retry(retry),
         plan=PlanPolicy(**schedule.fields_of(PlanPolicy)),
-        timetable=Timetable(**schedule.fields_of(Timetable)),
+        **schedule.fields_of(Settings),
         **health.fields_of(Settings),
         alarms=Alarms(**health.fields_of(Alarms)),
         listen=_listen(web),

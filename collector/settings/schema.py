@@ -34,18 +34,6 @@ _MOST_WORDS = 20
 _PORT = re.compile(r"[1-9][0-9]{0,4}")
 
 
-@dataclass(frozen=True, slots=True)
-class Timetable:
-    """When the service requests today: minutes past each local hour, and a random delay in seconds.
-
-    The cloud has usually received an hour ten minutes after its end. Without the delay, many collectors
-    would send requests in the same second.
-    """
-
-    refresh_minute: int = 12
-    refresh_jitter_s: float = 60.0
-
-
 LogFormat = Literal["auto", "json", "console"]
 LogLevel = Literal["debug", "info", "warning", "error"]
 
@@ -74,8 +62,9 @@ class Settings:
     pacing: Pacing
     retry: RetryPolicy
     plan: PlanPolicy
-    timetable: Timetable
     alarms: Alarms
+    refresh_minute: int = 12  # the cloud has usually received an hour ten minutes after its end
+    refresh_jitter_s: float = 60.0
     max_age_s: float = 26 * 3600.0
     listen: Listen | None = None
     log_format: LogFormat = "auto"
@@ -421,10 +410,10 @@ TABLES: dict[str, tuple[Setting, ...]] = {
             "three-phase meter can take 10."),
     ),
     "schedule": (
-        Setting("refresh_minute", Timetable, whole(0, 59),
+        Setting("refresh_minute", Settings, whole(0, 59),
             "Minute of each hour at which today is requested. Values below 11 are too early for the hour "
             "that just ended."),
-        Setting("refresh_jitter_s", Timetable, seconds("0", "900"),
+        Setting("refresh_jitter_s", Settings, seconds("0", "900"),
             "Random delay after `refresh_minute`, 0 to this many seconds, so that many collectors do not "
             "send at the same moment."),
         Setting("settle_days", PlanPolicy, SETTLE_DAYS,

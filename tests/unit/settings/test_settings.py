@@ -22,7 +22,6 @@ from collector.cloud.retrying import RetryPolicy
 from collector.energy.history import PlanPolicy
 from collector.errors import Problem, SettingsError
 from collector.settings import Settings, from_flags, load, masked, parse
-from collector.settings.schema import Timetable
 from collector.status import Listen
 
 KEY = "K3yOf" + "a1B2" * 20
@@ -59,7 +58,7 @@ def test_a_host_a_key_and_a_meter_are_enough() -> None:
     assert settings.pacing == Pacing()
     assert settings.retry == RetryPolicy()
     assert settings.plan == PlanPolicy()
-    assert settings.timetable == Timetable()
+    assert (settings.refresh_minute, settings.refresh_jitter_s) == (12, 60.0)
     assert (settings.log_format, settings.log_level) == ("auto", "info")
     assert settings.meters == (Meter("grid", "a1b2c3d4e5f6"),)
     assert settings.accounts[0].account.base_url == "https://shelly-12-eu.shelly.cloud"
@@ -121,7 +120,7 @@ def test_every_setting_reaches_its_value_object() -> None:
     assert settings.pacing == Pacing(2.0, 2)
     assert settings.retry == RetryPolicy(2, 1.5, 90.0, 0.0, 12.5)
     assert settings.plan == PlanPolicy(30, (2, 7), heal=False)
-    assert settings.timetable == Timetable(20, 5.0)
+    assert (settings.refresh_minute, settings.refresh_jitter_s) == (20, 5.0)
     assert settings.max_age_s == 5.5 * 3600
     assert settings.alarms.ping_url == "http://192.168.1.5:8000/ping/0c1f-22"
     assert settings.alarms.on_change == ("/usr/bin/logger", "-t", "shelly collector")

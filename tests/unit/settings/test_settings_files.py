@@ -114,7 +114,7 @@ def test_every_setting_of_the_shipped_file_has_a_comment_before_it() -> None:
             assert before.startswith("#"), line
 
 
-OBJECTS = [DayFormat, Pacing, RetryPolicy, PlanPolicy, schema.Timetable, Alarms, Meter]
+OBJECTS = [DayFormat, Pacing, RetryPolicy, PlanPolicy, Alarms, Meter]
 
 
 @pytest.mark.parametrize("of", [*OBJECTS, schema.Settings])
