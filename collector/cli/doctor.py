@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from collector.cli import exits, starting
+from collector.redaction import printable
 
 if TYPE_CHECKING:
     from collector.doctor.checks import Check
@@ -100,20 +101,15 @@ def _show(checks: tuple[Check, ...], requests: int) -> None:
     for each in checks:
         word = f"{each.mark.upper() if each.mark == 'fail' else each.mark:4}"
         mark = f"\x1b[{_COLOURS[each.mark]}m{word}\x1b[0m" if colours else word
-        print(f"{mark}  {each.subject:{width}}  {_printable(each.text)}")
+        print(f"{mark}  {each.subject:{width}}  {printable(each.text)}")
         if each.cure:
-            print(f"{'':{width + 8}}{_printable(each.cure)}")
+            print(f"{'':{width + 8}}{printable(each.cure)}")
     counts = {mark: sum(each.mark == mark for each in checks) for mark in _COLOURS}
     warnings = f"{counts['warn']} warning{'s' * (counts['warn'] != 1)}"
     print(
         f"{counts['ok']} ok, {warnings}, {counts['fail']} failed, {counts['skip']} skipped; "
         f"{requests} request{'s' * (requests != 1)} to the cloud."
     )
-
-
-def _printable(text: str) -> str:
-    """The text without control characters, which could change the terminal."""
-    return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in text)
 
 
 def _as_dict(found: Diagnosis) -> dict[str, Any]:
