@@ -13,11 +13,13 @@ from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO, cast
 
+from collector.archive.folder import obstacle_in_the_way, survey
+from collector.archive.mark import Remembered, mark_for, missing, remembered_for_others
 from collector.cli import exits, starting
+from collector.energy.days import date_in, system_timezone, wall_clock
 from collector.events import CURES
 
 if TYPE_CHECKING:
-    from collector.archive.mark import Remembered
     from collector.archive.store import DayOutcome
     from collector.cloud.meters import Meter
     from collector.service.accounts import AccountAtWork
@@ -112,7 +114,7 @@ _METER_FLAGS = (
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    """Adds the command's options: for a configuration file, or the flags of the older utility."""
+    """The options: for a configuration file, or the flags of the older utility."""
     file = parser.add_argument_group("with a configuration file")
     file.add_argument("--config", type=Path, metavar="FILE", help="the configuration file")
     file.add_argument("--meter", action="append", metavar="NAME", help="only this meter (default: all)")
@@ -197,10 +199,7 @@ def _settings(options: argparse.Namespace) -> Settings:
         return starting.only_meters(settings, options.meter)
     if options.config or options.meter:
         flag = "no-solar" if given[0] == "solar" else given[0]
-        raise starting.Refused(
-            exits.USAGE,
-            f"--{flag} cannot be combined with --config or --meter",
-        )
+        raise starting.Refused(exits.USAGE, f"--{flag} cannot be combined with --config or --meter")
     from collector.settings import from_flags
 
     values = {name: getattr(options, name) for name in _METER_FLAGS}
@@ -210,8 +209,6 @@ def _settings(options: argparse.Namespace) -> Settings:
 
 
 def _rehearse(settings: Settings, scope: Scope, *, as_json: bool, adopt: bool) -> int:
-    from collector.archive.mark import mark_for, missing
-
     remembered = _remembered(settings)
     for meter in settings.meters:  # raises if it is another meter's, or of a newer format
         folder = settings.folder_of(meter)
@@ -238,7 +235,6 @@ def _rehearse(settings: Settings, scope: Scope, *, as_json: bool, adopt: bool) -
 
 
 def _plans(settings: Settings, scope: Scope, *, adopt: bool) -> list[Rehearsal]:
-    from collector.energy.days import wall_clock
     from collector.service.backfill import rehearsed
 
     now = wall_clock()
@@ -246,8 +242,6 @@ def _plans(settings: Settings, scope: Scope, *, adopt: bool) -> list[Rehearsal]:
 
 
 def _remembered(settings: Settings) -> Remembered:
-    from collector.archive.mark import Remembered, remembered_for_others
-
     in_file = settings.source is not None  # a folder named by flags is not the service's
     return remembered_for_others(settings.archive, os.environ) if in_file else Remembered()
 
@@ -257,8 +251,6 @@ def _why_it_cannot_start(settings: Settings) -> str:
 
     Write permission is not checked if a configuration names the archive: it is the service's then.
     """
-    from collector.archive.folder import obstacle_in_the_way
-
     archive = settings.archive
     if reason := obstacle_in_the_way(archive):
         return f"{reason}: name another one"
@@ -273,7 +265,6 @@ def _why_it_cannot_start(settings: Settings) -> str:
 def _collect(settings: Settings, scope: Scope, *, verbose: bool, adopt: bool) -> Report:
     import asyncio
 
-    from collector.energy.days import wall_clock
     from collector.service.backfill import backfill
 
     plans = _plans(settings, scope, adopt=adopt)
@@ -282,7 +273,6 @@ def _collect(settings: Settings, scope: Scope, *, verbose: bool, adopt: bool) ->
     )
     level: LogLevel | None = "debug" if verbose else "warning" if progress.shown else None
     starting.set_up_logs(settings, progress.as_text(), level)
-
     remembered = _remembered(settings)
 
     async def main() -> Report:
@@ -305,9 +295,6 @@ def _without_data(settings: Settings, report: Report) -> list[Meter]:
     """
     if report.interrupted or report.gave_up is not None:
         return []
-    from collector.archive.folder import survey
-    from collector.energy.days import date_in, system_timezone, wall_clock
-
     silent = []
     for meter in settings.meters:
         folder = settings.folder_of(meter)
@@ -360,7 +347,7 @@ def _show(report: Report, silent: list[str], *, as_json: bool) -> None:
     if report.gave_up is not None:
         print(starting.advice_on(report.gave_up), file=sys.stderr)
     if report.interrupted:
-        print("Interrupted. Stored data is safe. Run the same command again to continue.", file=sys.stderr)
+        print(f"Interrupted. {starting.CONTINUE}", file=sys.stderr)
 
 
 def _left_out(meter: str, since: date) -> str:

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from collector.settings import LogLevel, Settings
 
 
-_CONTINUE = "Stored data is safe. Run the same command again to continue."
+CONTINUE = "Stored data is safe. Run the same command again to continue."
 _CODES = (
     (ArchiveLocked, exits.HELD_BY_ANOTHER),
     (ArchiveError, exits.CANNOT_CREATE),
@@ -229,5 +229,5 @@ def advice_on(error: OutageError) -> str:
     if isinstance(error, Rejected):
         return f"The cloud rejects every day: {error.reason}. {error.cure} `doctor` checks these."
     if isinstance(error, SourceError):
-        return f"The cloud did not answer: {error.reason}. {_CONTINUE}"
-    return f"Nothing can be saved: {error.strerror or error}. {_CONTINUE}"
+        return f"The cloud did not answer: {error.reason}. {CONTINUE}"
+    return f"Nothing can be saved: {error.strerror or error}. {CONTINUE}"
