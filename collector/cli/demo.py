@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import asyncio
 import os
 import sys
 from dataclasses import replace
 from datetime import date
 from decimal import Decimal
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from collector.archive.dayfile import MAX_BYTES, decode
 from collector.archive.files import make_folder, read_at_most, replace_file
@@ -17,12 +17,10 @@ from collector.cli import exits, starting
 from collector.cli.backfill import Progress
 from collector.energy.days import wall_clock
 from collector.energy.totals import sums_of
-from collector.service.app import serve
-from collector.service.backfill import Scope, backfill
-from collector.service.signals import Signals
-from collector.service.systemd import Notifier
-from collector.settings import Settings, load
-from collector.simulator import Limit, Scenario, Simulator
+
+if TYPE_CHECKING:
+    from collector.settings import Settings
+    from collector.simulator import Simulator
 
 _FIRST_LINE = "# Written by `shelly-collector demo`, and overwritten by each run."
 _DAYS = 30
@@ -39,10 +37,20 @@ def run(options: argparse.Namespace) -> int:
     """Backfills 30 days, shows them, and keeps collecting until Ctrl-C."""
     if not options.dir.strip():
         raise starting.Refused(exits.USAGE, "--dir is empty: name a folder")
+    import asyncio
+
     return asyncio.run(_demo(Path(options.dir), once=options.once))
 
 
 async def _demo(folder: Path, *, once: bool) -> int:
+    import asyncio
+
+    from collector.service.app import serve
+    from collector.service.backfill import Scope, backfill
+    from collector.service.signals import Signals
+    from collector.service.systemd import Notifier
+    from collector.simulator import Limit, Scenario, Simulator
+
     interrupt = asyncio.Event()
     starting.on_signals(interrupt)
     scenario = Scenario.default(wall_clock().date())
@@ -96,6 +104,8 @@ def _sparkline(values: list[Decimal]) -> str:
 
 def _settings(folder: Path, cloud: Simulator) -> Settings:
     """Writes the demo's configuration and reads it as a user's is read."""
+    from collector.settings import load
+
     path = folder / "config.toml"
     account = cloud.scenario.account[0]
     try:

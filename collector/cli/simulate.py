@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import argparse
-import asyncio
 import errno
 import signal
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from collector.cli import exits, starting
 from collector.energy.days import wall_clock
 from collector.errors import Problem, SettingsError
-from collector.settings.files import read_regular_file
-from collector.simulator import Scenario, Simulator, parse
+
+if TYPE_CHECKING:
+    from collector.simulator import Scenario, Simulator
 
 _LARGEST = 1_000_000
 
@@ -37,6 +38,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Serves until SIGINT or SIGTERM; returns 0. Refused if the port or the scenario cannot be used."""
+    import asyncio
+
     scenario = starting.checked(lambda: _scenario(options.scenario))
     try:
         asyncio.run(_serve(scenario, options.port))
@@ -56,6 +59,9 @@ def _port(text: str) -> int:
 
 
 def _scenario(file: Path | None) -> Scenario:
+    from collector.settings.files import read_regular_file
+    from collector.simulator import Scenario, parse
+
     if file is None:
         return Scenario.default(wall_clock().date())
     try:
@@ -69,6 +75,10 @@ def _scenario(file: Path | None) -> Scenario:
 
 
 async def _serve(scenario: Scenario, port: int) -> None:
+    import asyncio
+
+    from collector.simulator import Simulator
+
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
