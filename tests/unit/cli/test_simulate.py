@@ -26,7 +26,7 @@ def start(*arguments: str) -> subprocess.Popen[str]:
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_it_says_where_it_is_and_what_to_type_and_stops_when_told(number: signal.Signals) -> None:
+def test_it_prints_its_address_and_a_command_to_try_and_stops_on_a_signal(number: signal.Signals) -> None:
     with start("--port", "0") as process:
         assert process.stdout is not None and process.stderr is not None
         first = process.stdout.readline()
@@ -51,7 +51,9 @@ def run(*arguments: str) -> int:
     return main(["simulate", *arguments])
 
 
-def test_a_bad_scenario_is_told_every_problem(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_every_problem_of_a_bad_scenario_is_printed(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     file = tmp_path / "scenario.toml"
     file.write_text('sped = 1\nlatency_s = -1\n[[fault]]\nkind = "stal"\n')
     assert run("--scenario", str(file)) == 78

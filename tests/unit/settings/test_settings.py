@@ -1,4 +1,4 @@
-"""A configuration becomes value objects, or says everything that is wrong with it, at once."""
+"""A configuration becomes value objects, or a list of everything that is wrong with it."""
 
 from __future__ import annotations
 
@@ -351,7 +351,7 @@ def test_a_long_path_is_shown_whole(tmp_path: Path) -> None:
     assert problem.value == f"{folder}\\x07"
 
 
-def test_a_key_that_stands_in_the_place_of_a_path_is_not_shown(tmp_path: Path) -> None:
+def test_a_key_in_the_place_of_a_path_is_not_shown(tmp_path: Path) -> None:
     """Whatever else the path is made of."""
     for path in (KEY, f"/etc/{KEY}", f"~/{KEY}/x", f"../{KEY}.txt", f"{'x' * 100}/{KEY}"):
         text = MINIMAL.replace("[[account.meter]]", f'auth_key_file = "{path}"\n[[account.meter]]')
@@ -384,8 +384,8 @@ def test_flags_alone_make_a_flat_archive_of_one_meter(tmp_path: Path) -> None:
     assert from_flags(ENVIRON, host="localhost", id="a1b2c3", pv_id="b1b2c3").meters[0].kind is Kind.EM3
 
 
-def test_kind_and_solar_can_be_said_with_flags_alone() -> None:
-    """A 3EM without a partner, and an EM without a solar clamp: what counts no solar is asked for once."""
+def test_kind_and_solar_can_be_set_with_flags_alone() -> None:
+    """A 3EM without a partner, and an EM without a solar clamp: without solar one request a day is enough."""
     (triple,) = from_flags(ENVIRON, host="localhost", id="a1b2c3", kind="3em").meters
     assert (triple.kind, triple.has_no_solar, triple.requests_per_day) == (Kind.EM3, True, 1)
     (single,) = from_flags(ENVIRON, host="localhost", id="a1b2c3", solar=False).meters
@@ -433,8 +433,8 @@ def test_the_masked_text_gives_the_same_settings_again() -> None:
     assert shown == masked(settings_of(text))
 
 
-def test_the_masked_text_tells_whom_health_is_told_and_not_the_address() -> None:
-    """Who knows the ping address can say that all is well: it is a secret like a key."""
+def test_the_masked_text_shows_the_host_that_is_pinged_and_not_the_address() -> None:
+    """Anyone who knows the ping address can send false OK signals: it is a secret like a key."""
     web = '[health]\nping_url = "https://hc-ping.com/0c1f-secret"\non_change = ["/x", "y\\"z"]\n[web]\n'
     settings = settings_of(web + 'listen = "[::1]:80"\n' + MINIMAL)
     shown = masked(settings)
@@ -501,7 +501,7 @@ _TABLES = st.dictionaries(_KEYS, _VALUES, max_size=5)
 
 @profile(deadline=None)
 @given(st.dictionaries(_KEYS, _TABLES | st.lists(_TABLES, max_size=3) | _VALUES, max_size=5))
-def test_whatever_stands_in_the_file_it_is_a_configuration_or_a_list_of_problems(
+def test_whatever_is_in_the_file_it_is_a_configuration_or_a_list_of_problems(
     raw: dict[str, object],
 ) -> None:
     try:

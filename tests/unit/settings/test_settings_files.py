@@ -1,4 +1,4 @@
-"""Where the configuration is looked for, and files that are none."""
+"""Where the configuration is searched for, and files that are none."""
 
 from __future__ import annotations
 
@@ -66,7 +66,9 @@ def test_a_file_that_was_named_is_used_even_if_it_is_not_there(tmp_path: Path) -
         (b"a = " + b"9" * 5_000, "absurdly"),
     ],
 )
-def test_a_file_that_is_no_toml_says_where(tmp_path: Path, content: bytes, reason: str) -> None:
+def test_a_file_that_is_no_toml_is_refused_with_the_place(
+    tmp_path: Path, content: bytes, reason: str
+) -> None:
     file = tmp_path / "config.toml"
     file.write_bytes(content)
     with pytest.raises(SettingsError) as caught:
@@ -75,7 +77,7 @@ def test_a_file_that_is_no_toml_says_where(tmp_path: Path, content: bytes, reaso
     assert str(file) in str(caught.value)
 
 
-def test_a_file_that_is_not_there_or_a_folder_says_so(tmp_path: Path) -> None:
+def test_a_file_that_is_missing_or_a_folder_is_refused_with_that_reason(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match="no such file"):
         load(tmp_path / "none.toml", {})
     with pytest.raises(SettingsError, match="is a directory"):
@@ -88,8 +90,8 @@ def test_a_byte_order_mark_and_windows_line_ends_do_no_harm(tmp_path: Path) -> N
     assert read(file) == {"log": {"level": "info"}}
 
 
-def test_the_shipped_file_is_valid_and_says_every_default() -> None:
-    """Each known key stands in it; what is not commented out has the default's value."""
+def test_the_shipped_file_is_valid_and_has_every_default() -> None:
+    """Each known key is in it; what is not commented out has the default's value."""
     text = EXAMPLE.read_text()
     settings = load(EXAMPLE, ENVIRON)
     raw = tomllib.loads(text, parse_float=Decimal)
