@@ -231,16 +231,12 @@ def _settle_days(value: object) -> tuple[int, ...]:
     if not isinstance(value, list) or len(value) > _MOST_SETTLE_DAYS:
         raise ValueError
     days = sorted(whole(1, 30).read(each) for each in value)
-    if len(set(days)) < len(days):
-        raise ValueError
-    return tuple(days)
+    return tuple(_if_allowed(days, len(set(days)) == len(days)))
 
 
-def _backfill_days(value: object) -> int | None:
-    if isinstance(value, str) and value.lower() == "all":
-        return None
-    days: int = whole(0, 1095).read(value)
-    return days
+def _backfill_days(value: object) -> Any:
+    is_all = isinstance(value, str) and value.lower() == "all"
+    return None if is_all else whole(0, 1095).read(value)
 
 
 SECRET = Form("a string, in quotes", _secret)  # keys are checked in settings/keys.py
