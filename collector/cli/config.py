@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from argparse import ArgumentParser, Namespace
+from collections.abc import Sequence
 from pathlib import Path
 
 from collector.archive.folder import obstacle_in_the_way
@@ -35,9 +36,10 @@ def run(options: Namespace) -> int:
         raise starting.Refused(exits.BAD_CONFIGURATION, f"{wrong}{reason}: set another folder")
     if (found := obstacle(path, archive)) is not None:
         raise starting.Refused(exits.BAD_CONFIGURATION, f"{wrong}{found.says} {found.cure}")
-    accounts, meters = (
-        f"{count} {noun}{'s' * (count != 1)}"
-        for count, noun in ((len(settings.accounts), "account"), (len(settings.meters), "meter"))
-    )
+    accounts, meters = _counted(settings.accounts, "account"), _counted(settings.meters, "meter")
     print(f"OK: {accounts}, {meters}, archive {archive}")
     return exits.DONE
+
+
+def _counted(objects: Sequence[object], noun: str) -> str:
+    return f"{len(objects)} {noun}{'s' * (len(objects) != 1)}"
