@@ -240,13 +240,15 @@ def in_one_line(status: Status) -> str:
     for name, meter in status.meters.items():
         if not meter.state.is_well:
             return f"{meter.state.capitalize()}: {name}: {meter.reason}"
-    meters, jobs = len(status.meters), status.jobs
     upcoming = status.next_run_at
     until = "" if upcoming is None else f", next run {datetime.fromtimestamp(upcoming, UTC):%H:%M} UTC"
-    return (
-        f"Collecting {meters} meter{'s' * (meters != 1)}, {newest_in_words(status)}, "
-        f"{jobs} job{'s' * (jobs != 1)} in progress{until}"
-    )
+    meters, jobs = counted(len(status.meters), "meter"), counted(status.jobs, "job")
+    return f"Collecting {meters}, {newest_in_words(status)}, {jobs} in progress{until}"
+
+
+def counted(count: int, noun: str) -> str:
+    """`1 job`, `2 jobs`."""
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
 
 
 def newest_in_words(status: Status) -> str:

@@ -18,6 +18,7 @@ from collector.archive.mark import Remembered, mark_for, missing, remembered_for
 from collector.cli import exits, starting
 from collector.energy.days import date_in, system_timezone, wall_clock
 from collector.events import CURES
+from collector.status import counted
 
 if TYPE_CHECKING:
     from collector.archive.store import DayOutcome
@@ -57,7 +58,7 @@ class Progress(io.TextIOBase):
         bar = "#" * round(share * _BAR)
         self._draw(
             f"{meter} {outcome.day} [{bar:.<{_BAR}}] {self._done}/{self._days} days, "
-            f"{requests} requests, {_pauses(holds)}, {_left(left_s)} left"
+            f"{requests} requests, {counted(holds, 'rate-limit pause')}, {_left(left_s)} left"
         )
 
     def write(self, text: str) -> int:
@@ -92,10 +93,6 @@ class Progress(io.TextIOBase):
             self._line = line[: shutil.get_terminal_size().columns - 1]
             self._stream.write(_CLEAR + self._line)
             self._stream.flush()
-
-
-def _pauses(count: int) -> str:
-    return "1 rate-limit pause" if count == 1 else f"{count} rate-limit pauses"
 
 
 def _left(seconds: float) -> str:
@@ -329,8 +326,8 @@ def _show(report: Report, silent: list[str], *, as_json: bool) -> None:
         counts += f"{', ' * bool(counts)}{report.left} not requested"
     days = sum(report.counts.values()) + report.left
     summary = (
-        f"{days} day{'s' * (days != 1)}: {counts or 'none to request'}. "
-        f"{report.requests} requests, {_pauses(report.holds)}, {_duration(report.duration_s)}."
+        f"{counted(days, 'day')}: {counts or 'none to request'}. {report.requests} requests, "
+        f"{counted(report.holds, 'rate-limit pause')}, {_duration(report.duration_s)}."
     )
     print(summary, file=sys.stderr if as_json else sys.stdout)
     for meter, beginning in report.beginnings.items():

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import sys
 from argparse import ArgumentParser, Namespace
-from collections.abc import Sequence
 from pathlib import Path
 
 from collector.archive.folder import obstacle_in_the_way
 from collector.cli import exits, starting
 from collector.service.systemd import obstacle
 from collector.settings import masked
+from collector.status import counted
 
 
 def configure(parser: ArgumentParser) -> None:
@@ -36,10 +36,7 @@ def run(options: Namespace) -> int:
         raise starting.Refused(exits.BAD_CONFIGURATION, f"{wrong}{reason}: set another folder")
     if (found := obstacle(path, archive)) is not None:
         raise starting.Refused(exits.BAD_CONFIGURATION, f"{wrong}{found.says} {found.cure}")
-    accounts, meters = _counted(settings.accounts, "account"), _counted(settings.meters, "meter")
+    accounts = counted(len(settings.accounts), "account")
+    meters = counted(len(settings.meters), "meter")
     print(f"OK: {accounts}, {meters}, archive {archive}")
     return exits.DONE
-
-
-def _counted(objects: Sequence[object], noun: str) -> str:
-    return f"{len(objects)} {noun}{'s' * (len(objects) != 1)}"

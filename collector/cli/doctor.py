@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from collector.cli import exits, starting
 from collector.redaction import printable
+from collector.status import counted
 
 if TYPE_CHECKING:
     from collector.doctor.checks import Check
@@ -105,10 +106,9 @@ def _show(checks: tuple[Check, ...], requests: int) -> None:
         if each.cure:
             print(f"{'':{width + 8}}{printable(each.cure)}")
     counts = {mark: sum(each.mark == mark for each in checks) for mark in _COLOURS}
-    warnings = f"{counts['warn']} warning{'s' * (counts['warn'] != 1)}"
     print(
-        f"{counts['ok']} ok, {warnings}, {counts['fail']} failed, {counts['skip']} skipped; "
-        f"{requests} request{'s' * (requests != 1)} to the cloud."
+        f"{counts['ok']} ok, {counted(counts['warn'], 'warning')}, {counts['fail']} failed, "
+        f"{counts['skip']} skipped; {counted(requests, 'request')} to the cloud."
     )
 
 

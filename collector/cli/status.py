@@ -31,6 +31,7 @@ from collector.status import (
     State,
     Status,
     age_in_words,
+    counted,
     is_in_use,
     is_running,
     judged,
@@ -239,8 +240,7 @@ def lines(
         is_of_today = status.today == str(now.date())
         requests = account.requests_today if is_of_today else 0
         holds = account.holds_today if is_of_today else 0
-        pauses = "1 rate-limit pause" if holds == 1 else f"{holds} rate-limit pauses"
-        yield _row("account", f"{name}: {requests} requests today, {pauses}")
+        yield _row("account", f"{name}: {requests} requests today, {counted(holds, 'rate-limit pause')}")
         if account.trouble is not None and status.is_running:
             yield _row("", f"waiting: {printable(account.trouble.reason)}")
     yield _row("times", zone.key)
@@ -258,7 +258,7 @@ def _service(status: Status, now: datetime) -> str:
     from collector.service.systemd import unit_files
 
     if status.is_running:
-        work = f", {status.jobs} job{'s' * (status.jobs != 1)} in progress" if status.jobs else ""
+        work = f", {counted(status.jobs, 'job')} in progress" if status.jobs else ""
         upcoming = "" if status.next_run_at is None else f", next run {_time(status.next_run_at, now)}"
         since = _time(status.started_at, now)
         return _row("service", f"running since {since} (process {status.pid}){work}{upcoming}")
@@ -296,7 +296,7 @@ def _meter_lines(name: str, meter: MeterStatus, now: datetime, *, colour: bool) 
     # Without the newest hour: its scheduled run may be yet to come.
     late = meter.missing_hours - (meter.age_s is not None and meter.age_s >= _HOUR_S)
     if late > 0:
-        yield _row("missing", "1 hour without data" if late == 1 else f"{late} hours without data")
+        yield _row("missing", f"{counted(late, 'hour')} without data")
     if meter.expiring:
         yield _row(
             "at risk",
@@ -304,7 +304,7 @@ def _meter_lines(name: str, meter: MeterStatus, now: datetime, *, colour: bool) 
             f"not complete, and the cloud deletes them within {EXPIRING_DAYS} days",
         )
     if meter.quarantined:
-        yield _row("aside", f"{meter.quarantined} damaged file{'s' * (meter.quarantined != 1)} in quarantine")
+        yield _row("aside", f"{counted(meter.quarantined, 'damaged file')} in quarantine")
     if meter.answered_at is not None:
         yield _row("success", _time(meter.answered_at, now))
     if (failure := meter.failure) is not None and _matters(failure, meter, int(now.timestamp())):
