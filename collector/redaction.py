@@ -1,4 +1,4 @@
-"""Redaction: replaces secrets in a text, in all usual encodings. Pure."""
+"""Texts made safe to show: without secrets in any usual encoding, without control characters. Pure."""
 
 from __future__ import annotations
 
@@ -15,6 +15,13 @@ _QUOTES = "\"'"
 _ENTITIES = {"&": "&amp;|&#38;", "<": "&lt;", ">": "&gt;", '"': "&quot;|&#34;", "'": "&#x27;|&#39;"}
 
 
+def printable(text: str) -> str:
+    """The text with line breaks, escape sequences, NUL and bidirectional controls spelled out."""
+    if text.isprintable():
+        return text
+    return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in text)
+
+
 def redactor(secrets: Collection[str]) -> Callable[[str], str]:
     """A function that replaces every secret in a text by `***`, raw or in any usual encoding.
 
@@ -25,26 +32,21 @@ def redactor(secrets: Collection[str]) -> Callable[[str], str]:
     forms = [form for secret in usable for form in (secret, *_base64_cores(secret))]
     if not forms:
         return str
+
+    def redact_literally(text: str) -> str:
+        for form in forms:
+            text = text.replace(form, MASK)
+        return text
+
+    # The usual case: real keys are alphanumeric and look the same in a URL, in JSON and in repr.
     if all(_UNRESERVED.fullmatch(char) for form in forms for char in form):
-        return _literal_redactor(forms)
+        return redact_literally
     pattern = re.compile("|".join(_pattern(form) for form in forms))
 
     def redact(text: str) -> str:
         # Repeated until nothing is found: the text around a mask may form the secret again.
         while pattern.search(text):
             text = pattern.sub(MASK, text)
-        return text
-
-    return redact
-
-
-def _literal_redactor(forms: list[str]) -> Callable[[str], str]:
-    """The usual case: real keys are alphanumeric and look the same in a URL, in JSON and in repr."""
-
-    def redact(text: str) -> str:
-        for form in forms:
-            if form in text:
-                text = text.replace(form, MASK)
         return text
 
     return redact

@@ -28,6 +28,7 @@ from collector.energy.history import (
     expiring_days,
     first_day,
 )
+from collector.events import CURES
 
 _HOUR_S = 3600
 _ANSWERS_S = 3 * _HOUR_S  # today is requested every hour; with an answer within three nothing is broken
@@ -49,13 +50,6 @@ class State(StrEnum):
         return self in (State.GOOD, State.STARTING)
 
 
-@dataclass(frozen=True, slots=True)
-class HealthPolicy:
-    """How old the newest hour may be, in seconds since its end, before a person should act."""
-
-    max_age_s: float = 26 * 3600.0
-
-
 class Failure(NamedTuple):
     """What went wrong: the event's name, when it last occurred (epoch seconds), and why.
 
@@ -66,6 +60,11 @@ class Failure(NamedTuple):
     at: int
     reason: str
     cure: str = ""
+
+    @property
+    def advice(self) -> str:
+        """What to do about it; empty if nothing is known."""
+        return self.cure or CURES.get(self.event, "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,13 +176,18 @@ def meter_status(
     )
 
 
-def judged(status: Status, now: float, policy: HealthPolicy) -> Status:
-    """The same with the state of each meter, and of the whole service, at `now` in epoch seconds."""
+def judged(status: Status, now: float, max_age_s: float) -> Status:
+    """The same with the state of each meter, and of the whole service, at `now` in epoch seconds.
+
+    `max_age_s`: how old the newest hour may be, since its end, before a person should act.
+    """
     running_since = status.started_at if status.is_running else None
-    meters = {
-        name: judge(each, _trouble_with(name, status), running_since, now, policy)
-        for name, each in status.meters.items()
-    }
+    meters = {}
+    for name, each in status.meters.items():
+        of_accounts = (account.trouble for account in status.accounts.values() if name in account.meters)
+        troubles = (each.trouble, *(trouble.reason for trouble in of_accounts if trouble is not None))
+        trouble = next((reason for reason in troubles if reason), "")
+        meters[name] = judge(each, trouble, running_since, now, max_age_s)
     whole = worst(meters.values())
     return replace(status, state=whole.state, age_s=whole.age_s, meters=meters)
 
@@ -193,7 +197,7 @@ _NO_DATA = "no data yet: check kind and id in the configuration, and whether the
 
 
 def judge(
-    meter: MeterStatus, trouble: str, running_since: int | None, now: float, policy: HealthPolicy
+    meter: MeterStatus, trouble: str, running_since: int | None, now: float, max_age_s: float
 ) -> MeterStatus:
     """The same with its state at `now`, the age of its newest hour, and why it is not good.
 
@@ -207,7 +211,7 @@ def judge(
 
     if meter.refused:
         return found(State.BROKEN, meter.refused)
-    if age_s is not None and age_s <= policy.max_age_s:
+    if age_s is not None and age_s <= max_age_s:
         return found(State.GOOD)
     if running_since is None:
         return found(State.BROKEN, "the service is not running")
@@ -216,13 +220,6 @@ def judge(
     if now - running_since <= _START_S:
         return found(State.STARTING, trouble)
     return found(State.BROKEN, trouble or "nothing has been collected for hours")
-
-
-def _trouble_with(name: str, status: Status) -> str:
-    """What keeps that meter from being collected, in words: its own trouble, or its account's."""
-    accounts = [each for each in status.accounts.values() if name in each.meters]
-    of_accounts = [each.trouble.reason for each in accounts if each.trouble is not None]
-    return next((trouble for trouble in (status.meters[name].trouble, *of_accounts) if trouble), "")
 
 
 def worst(meters: Iterable[MeterStatus]) -> MeterStatus:
@@ -243,13 +240,15 @@ def in_one_line(status: Status) -> str:
     for name, meter in status.meters.items():
         if not meter.state.is_well:
             return f"{meter.state.capitalize()}: {name}: {meter.reason}"
-    meters, jobs = len(status.meters), status.jobs
     upcoming = status.next_run_at
     until = "" if upcoming is None else f", next run {datetime.fromtimestamp(upcoming, UTC):%H:%M} UTC"
-    return (
-        f"Collecting {meters} meter{'s' * (meters != 1)}, {newest_in_words(status)}, "
-        f"{jobs} job{'s' * (jobs != 1)} in progress{until}"
-    )
+    meters, jobs = counted(len(status.meters), "meter"), counted(status.jobs, "job")
+    return f"Collecting {meters}, {newest_in_words(status)}, {jobs} in progress{until}"
+
+
+def counted(count: int, noun: str) -> str:
+    """`1 job`, `2 jobs`."""
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
 
 
 def newest_in_words(status: Status) -> str:
@@ -391,9 +390,16 @@ class Listen:
     port: int
 
 
-# A part of an address may be a secret from this many characters on: letters and digits mixed, digits only,
-# letters of both cases, letters of one case.
-_SHORTEST_MIXED, _SHORTEST_NUMBER, _SHORTEST_WORD, _SHORTEST_WORDS = 4, 6, 8, 20
+# A part of an address that may be a secret: by what it consists of, from this many characters on.
+_MAYBE_SECRET = re.compile(
+    r"""(?=.*[0-9])(?=.*[A-Za-z]).{4,}  # letters and digits mixed
+    | (?=.*[0-9]).{6,}
+    | (?=.*[a-z])(?=.*[A-Z]).{8,}
+    | .{20,}  # it may be plain words, such as "ping" or "shelly-collector"
+    """,
+    re.VERBOSE | re.DOTALL,
+)
+_SHORTEST_WORD = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -414,17 +420,6 @@ class Alarms:
         """
         path, _, query = (self.ping_url or "").partition("://")[2].partition("/")[2].partition("?")
         parts = [*path.split("/"), *re.split("[=&;]", query)]
-        found = tuple(dict.fromkeys(part for part in parts if _may_be_secret(part)))
+        found = tuple(dict.fromkeys(part for part in parts if _MAYBE_SECRET.fullmatch(part)))
         longest = max(path.split("/"), key=len)
         return found or ((longest,) if len(longest) >= _SHORTEST_WORD else ())
-
-
-def _may_be_secret(part: str) -> bool:
-    """Whether it does not look like plain words, such as "ping" or "shelly-collector"."""
-    digits, letters = re.search("[0-9]", part), re.search("[A-Za-z]", part)
-    if digits and letters:
-        return len(part) >= _SHORTEST_MIXED
-    if digits:
-        return len(part) >= _SHORTEST_NUMBER
-    has_both_cases = part not in (part.lower(), part.upper())
-    return len(part) >= (_SHORTEST_WORD if has_both_cases else _SHORTEST_WORDS)

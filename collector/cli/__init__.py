@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections import namedtuple
 from importlib import import_module
 
 from collector import __version__
@@ -17,15 +18,8 @@ PROGRAM = "shelly-collector"
 _VERSION = f"{PROGRAM} {__version__}"
 
 
-class Command:
-    """A command: its description in one line, and one example."""
-
-    __slots__ = ("example", "help")
-
-    def __init__(self, help: str, example: str) -> None:  # noqa: A002 - argparse's word
-        self.help = help
-        self.example = example
-
+Command = namedtuple("Command", ("help", "example"))
+"""A command: its description in one line, and one example."""
 
 COMMANDS = {
     "run": Command(
@@ -71,7 +65,9 @@ def _code_of(words: list[str]) -> int:
         if name is None:
             return _without_command(words)
         options = parser_of(name).parse_args(words[1:])
-        return int(import_module(f"collector.cli.{name}").run(options))
+        from collector.cli.starting import run_command
+
+        return run_command(import_module(f"collector.cli.{name}").run, options)
     except KeyboardInterrupt:
         return exits.INTERRUPTED
     except SystemExit as end:  # argparse: help was shown, or the usage was wrong
@@ -79,8 +75,7 @@ def _code_of(words: list[str]) -> int:
 
 
 def parser_of(name: str) -> argparse.ArgumentParser:
-    """The parser of one command."""
-    from collector.cli.parsing import Parser
+    from collector.cli.starting import Parser
 
     command = COMMANDS[name]
     parser = Parser(
@@ -96,7 +91,7 @@ def parser_of(name: str) -> argparse.ArgumentParser:
 def _without_command(words: list[str]) -> int:
     import argparse
 
-    from collector.cli.parsing import Parser
+    from collector.cli.starting import Parser
 
     lines = "\n".join(f"  {name:10} {command.help}" for name, command in COMMANDS.items())
     parser = Parser(

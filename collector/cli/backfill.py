@@ -13,12 +13,14 @@ from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO, cast
 
+from collector.archive.folder import obstacle_in_the_way, survey
+from collector.archive.mark import Remembered, mark_for, missing, remembered_for_others
 from collector.cli import exits, starting
-from collector.errors import ArchiveError
+from collector.energy.days import date_in, system_timezone, wall_clock
 from collector.events import CURES
+from collector.status import counted
 
 if TYPE_CHECKING:
-    from collector.archive.mark import Remembered
     from collector.archive.store import DayOutcome
     from collector.cloud.meters import Meter
     from collector.service.accounts import AccountAtWork
@@ -59,10 +61,11 @@ class Progress(io.TextIOBase):
         left = max(0, self._days - self._done)
         left_s = left * max(gap_s * requests / self._done, self._expected_s / max(self._days, 1))
         share = min(1.0, self._done / max(self._days, 1))
+        pauses = f"{counted(holds, 'rate-limit pause')}, " if holds else ""
         bar = "#" * round(share * _BAR)
         self._draw(
             f"{meter} {outcome.day} [{bar:.<{_BAR}}] {self._done}/{self._days} days, {speed}"
-            f"{requests} requests, {f'{_pauses(holds)}, ' * bool(holds)}{_left(left_s)} left"
+            f"{requests} requests, {pauses}{_left(left_s)} left"
         )
 
     def write(self, text: str) -> int:
@@ -99,10 +102,6 @@ class Progress(io.TextIOBase):
             self._stream.flush()
 
 
-def _pauses(count: int) -> str:
-    return "1 rate-limit pause" if count == 1 else f"{count} rate-limit pauses"
-
-
 def _left(seconds: float) -> str:
     return f"{seconds:.0f} s" if seconds < 90 else f"{seconds / 60:.0f} min"
 
@@ -119,7 +118,7 @@ _METER_FLAGS = (
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    """Adds the command's options: for a configuration file, or the flags of the older utility."""
+    """The options: for a configuration file, or the flags of the older utility."""
     file = parser.add_argument_group("with a configuration file")
     file.add_argument("--config", type=Path, metavar="FILE", help="the configuration file")
     file.add_argument("--meter", action="append", metavar="NAME", help="only this meter (default: all)")
@@ -178,10 +177,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Collects; returns 0 if all days were fetched, 1 if some or all were not, and prints which or why."""
-    try:
-        settings = _settings(options)
-    except starting.Refused as refusal:
-        return starting.refused(refusal)
+    settings = _settings(options)
 
     from collector.service.backfill import Scope
 
@@ -190,13 +186,8 @@ def run(options: argparse.Namespace) -> int:
         if options.dry_run:
             return _rehearse(settings, scope, as_json=options.json, adopt=options.adopt)
         report = _collect(settings, scope, verbose=options.verbose, adopt=options.adopt)
-    except starting.Refused as refusal:
-        return starting.refused(refusal)
-    except ArchiveError as error:
-        print(error, file=sys.stderr)
-        return starting.code_of(error)
     except OSError as error:
-        return starting.refused(starting.unreadable(error, settings.archive))
+        raise starting.unreadable(error, settings.archive) from None
     silent = _without_data(settings, report)
     _show(report, [meter.name for meter in silent], as_json=options.json)
     for meter in silent:
@@ -208,14 +199,11 @@ def _settings(options: argparse.Namespace) -> Settings:
     given = [name for name in _METER_FLAGS if getattr(options, name) is not None]
     if not given:
         # A plan needs no key: also for users who cannot read it.
-        load = starting.settings_without_keys if options.dry_run else starting.settings_from_file
-        return starting.only_meters(load(options.config), options.meter)
+        settings = starting.settings_from_file(options.config, needs_keys=not options.dry_run)
+        return starting.only_meters(settings, options.meter)
     if options.config or options.meter:
         flag = "no-solar" if given[0] == "solar" else given[0]
-        raise starting.Refused(
-            exits.USAGE,
-            f"--{flag} cannot be combined with --config or --meter",
-        )
+        raise starting.Refused(exits.USAGE, f"--{flag} cannot be combined with --config or --meter")
     from collector.settings import from_flags
 
     values = {name: getattr(options, name) for name in _METER_FLAGS}
@@ -225,8 +213,6 @@ def _settings(options: argparse.Namespace) -> Settings:
 
 
 def _rehearse(settings: Settings, scope: Scope, *, as_json: bool, adopt: bool) -> int:
-    from collector.archive.mark import mark_for, missing
-
     remembered = _remembered(settings)
     for meter in settings.meters:  # raises if it is another meter's, or of a newer format
         folder = settings.folder_of(meter)
@@ -253,7 +239,6 @@ def _rehearse(settings: Settings, scope: Scope, *, as_json: bool, adopt: bool) -
 
 
 def _plans(settings: Settings, scope: Scope, *, adopt: bool) -> list[Rehearsal]:
-    from collector.energy.days import wall_clock
     from collector.service.backfill import rehearsed
 
     now = wall_clock()
@@ -261,8 +246,6 @@ def _plans(settings: Settings, scope: Scope, *, adopt: bool) -> list[Rehearsal]:
 
 
 def _remembered(settings: Settings) -> Remembered:
-    from collector.archive.mark import Remembered, remembered_for_others
-
     in_file = settings.source is not None  # a folder named by flags is not the service's
     return remembered_for_others(settings.archive, os.environ) if in_file else Remembered()
 
@@ -272,8 +255,6 @@ def _why_it_cannot_start(settings: Settings) -> str:
 
     Write permission is not checked if a configuration names the archive: it is the service's then.
     """
-    from collector.archive.folder import obstacle_in_the_way
-
     archive = settings.archive
     if reason := obstacle_in_the_way(archive):
         return f"{reason}: name another one"
@@ -288,7 +269,6 @@ def _why_it_cannot_start(settings: Settings) -> str:
 def _collect(settings: Settings, scope: Scope, *, verbose: bool, adopt: bool) -> Report:
     import asyncio
 
-    from collector.energy.days import wall_clock
     from collector.service.backfill import backfill
 
     plans = _plans(settings, scope, adopt=adopt)
@@ -297,7 +277,6 @@ def _collect(settings: Settings, scope: Scope, *, verbose: bool, adopt: bool) ->
     )
     level: LogLevel | None = "debug" if verbose else "warning" if progress.shown else None
     starting.set_up_logs(settings, progress.as_text(), level)
-
     remembered = _remembered(settings)
 
     async def main() -> Report:
@@ -320,9 +299,6 @@ def _without_data(settings: Settings, report: Report) -> list[Meter]:
     """
     if report.interrupted or report.gave_up is not None:
         return []
-    from collector.archive.folder import survey
-    from collector.energy.days import date_in, system_timezone, wall_clock
-
     silent = []
     for meter in settings.meters:
         folder = settings.folder_of(meter)
@@ -357,8 +333,8 @@ def _show(report: Report, silent: list[str], *, as_json: bool) -> None:
         counts += f"{', ' * bool(counts)}{report.left} not requested"
     days = sum(report.counts.values()) + report.left
     summary = (
-        f"{days} day{'s' * (days != 1)}: {counts or 'none to request'}. "
-        f"{report.requests} requests, {_pauses(report.holds)}, {_duration(report.duration_s)}."
+        f"{counted(days, 'day')}: {counts or 'none to request'}. {report.requests} requests, "
+        f"{counted(report.holds, 'rate-limit pause')}, {_duration(report.duration_s)}."
     )
     print(summary, file=sys.stderr if as_json else sys.stdout)
     for meter, beginning in report.beginnings.items():
@@ -375,7 +351,7 @@ def _show(report: Report, silent: list[str], *, as_json: bool) -> None:
     if report.gave_up is not None:
         print(starting.advice_on(report.gave_up), file=sys.stderr)
     if report.interrupted:
-        print("Interrupted. Stored data is safe. Run the same command again to continue.", file=sys.stderr)
+        print(f"Interrupted. {starting.CONTINUE}", file=sys.stderr)
 
 
 def _left_out(meter: str, since: date) -> str:

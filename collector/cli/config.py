@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from argparse import ArgumentParser, Namespace
 from pathlib import Path
 
 from collector.archive.folder import obstacle_in_the_way
-from collector.cli import starting
+from collector.cli import exits, starting
 from collector.service.systemd import obstacle
-from collector.settings import Settings, masked
+from collector.settings import masked
+from collector.status import counted
 
 
 def configure(parser: ArgumentParser) -> None:
-    """Adds the actions and their options."""
     actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
     for name, text in (
         ("check", "list all errors in the configuration; exit code 0 if there are none, else 78"),
@@ -25,29 +24,19 @@ def configure(parser: ArgumentParser) -> None:
 
 
 def run(options: Namespace) -> int:
-    """Runs the action; returns the exit code."""
-    try:
-        settings = starting.settings_from_file(options.config)
-    except starting.Refused as refusal:
-        return starting.refused(refusal)
-    path = settings.source
+    settings = starting.settings_from_file(options.config)
+    path, archive = settings.source, settings.archive
     for warning in settings.warnings:
         print(f"{path}: warning: {warning}", file=sys.stderr)
-    if options.action == "check" and (reason := obstacle_in_the_way(settings.archive)):
-        print(f"{path}: archive.path = {settings.archive}: {reason}: set another folder", file=sys.stderr)
-        return os.EX_CONFIG
-    if options.action == "check" and (found := obstacle(settings.source, settings.archive)) is not None:
-        print(f"{path}: archive.path = {settings.archive}: {found.says} {found.cure}", file=sys.stderr)
-        return os.EX_CONFIG
-    print(masked(settings) if options.action == "show" else _summary(settings), end="")
-    return os.EX_OK
-
-
-def _summary(settings: Settings) -> str:
-    accounts = _counted(len(settings.accounts), "account")
-    meters = _counted(len(settings.meters), "meter")
-    return f"OK: {accounts}, {meters}, archive {settings.archive}\n"
-
-
-def _counted(count: int, noun: str) -> str:
-    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+    if options.action == "show":
+        print(masked(settings), end="")
+        return exits.DONE
+    wrong = f"{path}: archive.path = {archive}: "
+    if reason := obstacle_in_the_way(archive):
+        raise starting.Refused(exits.BAD_CONFIGURATION, f"{wrong}{reason}: set another folder")
+    if (found := obstacle(path, archive)) is not None:
+        raise starting.Refused(exits.BAD_CONFIGURATION, f"{wrong}{found.says} {found.cure}")
+    accounts = counted(len(settings.accounts), "account")
+    meters = counted(len(settings.meters), "meter")
+    print(f"OK: {accounts}, {meters}, archive {archive}")
+    return exits.DONE

@@ -5,95 +5,58 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+from dataclasses import replace
 from datetime import date
 from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from collector.archive.dayfile import MAX_BYTES, DayFile, decode
-from collector.archive.files import read_at_most
+from collector.archive.dayfile import MAX_BYTES, decode
+from collector.archive.files import make_folder, read_at_most, replace_file
 from collector.cli import exits, starting
-from collector.errors import ArchiveError
+from collector.cli.backfill import Progress
+from collector.energy.days import wall_clock
+from collector.energy.totals import sums_of
 
 if TYPE_CHECKING:
-    import asyncio
-
     from collector.settings import Settings
-    from collector.simulator import Scenario, Simulator
+    from collector.simulator import Simulator
 
-
+_FIRST_LINE = "# Written by `shelly-collector demo`, and overwritten by each run."
+_DAYS = 30
+_MIN_INTERVAL_S = 0.1  # the simulated cloud allows ten requests a second, not one
 _BARS = " ▁▂▃▄▅▆▇█"
 
 
-def day_table(archive: Path) -> str:
-    """A table of the days in that folder, oldest first: hours, kWh, and bars for each hour's consumption."""
-    lines = [
-        "day         hours   import   export    solar  consumed  kWh; bars: consumed per hour, scaled per day"
-    ]
-    for path in sorted(archive.glob("????-??-??.jsonl")):
-        file = decode(read_at_most(path, MAX_BYTES), date.fromisoformat(path.stem))
-        lines.append(_line(path.stem, file))
-    return "\n".join(lines)
-
-
-def _line(day: str, file: DayFile) -> str:
-    consumed = [
-        reading.import_kwh + max(Decimal(0), (reading.solar_kwh or Decimal(0)) - reading.export_kwh)
-        for reading in file.readings.values()
-    ]
-    sums = [
-        sum((reading.import_kwh for reading in file.readings.values()), Decimal(0)),
-        sum((reading.export_kwh for reading in file.readings.values()), Decimal(0)),
-        sum((reading.solar_kwh or Decimal(0) for reading in file.readings.values()), Decimal(0)),
-    ]
-    numbers = "".join(f"{value:9.2f}" for value in sums)
-    mark = " (incomplete so far)" if file.partial else ""
-    return f"{day}  {len(consumed):5}{numbers} {sum(consumed):9.2f}  {_sparkline(consumed)}{mark}"
-
-
-def _sparkline(values: list[Decimal]) -> str:
-    top = max(values, default=Decimal(0)) or Decimal(1)
-    return "".join(_BARS[round(float(value / top) * (len(_BARS) - 1))] for value in values)
-
-
-_FIRST_LINE = "# Written by `shelly-collector demo`, and overwritten by each run."
-_METER = "house"
-_DAYS = 30
-_MIN_INTERVAL_S = 0.1  # the simulated cloud allows ten requests a second, not one
-
-
 def configure(parser: argparse.ArgumentParser) -> None:
-    """Adds the command's options."""
     parser.add_argument("--dir", default="shelly-demo", metavar="DIR", help="default: ./%(default)s")
     parser.add_argument("--once", action="store_true", help="stop after the backfill")
 
 
 def run(options: argparse.Namespace) -> int:
     """Backfills 30 days, shows them, and keeps collecting until Ctrl-C."""
+    if not options.dir.strip():
+        raise starting.Refused(exits.USAGE, "--dir is empty: name a folder")
     import asyncio
 
-    if not options.dir.strip():
-        return starting.refused(starting.Refused(exits.USAGE, "--dir is empty: name a folder"))
-    try:
-        return asyncio.run(_demo(Path(options.dir), once=options.once))
-    except starting.Refused as refusal:
-        return starting.refused(refusal)
-    except ArchiveError as error:
-        print(error, file=sys.stderr)
-        return starting.code_of(error)
+    return asyncio.run(_demo(Path(options.dir), once=options.once))
 
 
 async def _demo(folder: Path, *, once: bool) -> int:
     import asyncio
 
-    from collector.cli.backfill import Progress
-    from collector.energy.days import wall_clock
+    from collector.service.app import serve
     from collector.service.backfill import Scope, backfill
-    from collector.simulator import Scenario, Simulator
+    from collector.service.signals import Signals
+    from collector.service.systemd import Notifier
+    from collector.simulator import Limit, Scenario, Simulator
 
     interrupt = asyncio.Event()
     starting.on_signals(interrupt)
-    async with Simulator(_with_fast_limit(Scenario.default(wall_clock().date()))) as cloud:
+    scenario = Scenario.default(wall_clock().date())
+    limit = Limit("lax", _MIN_INTERVAL_S * 0.9)
+    accounts = tuple(replace(each, limit=limit) for each in scenario.account)
+    async with Simulator(replace(scenario, account=accounts)) as cloud:
         settings = _settings(folder, cloud)
         greeting = f"A simulated Shelly Cloud answers on {cloud.url}; collecting {_DAYS} days from it …"
         print(greeting, flush=True)
@@ -108,35 +71,39 @@ async def _demo(folder: Path, *, once: bool) -> int:
             return exits.INTERRUPTED
         if once or report.gave_up is not None:
             return exits.IN_PART if report.failures else exits.DONE
-        await _keep_collecting(settings, interrupt)
+        print("Now collecting as the service does, with a log line every hour. Press Ctrl-C to stop.")
+        sys.stdout.flush()
+        starting.set_up_logs(settings, sys.stdout)
+        await serve(settings, lambda: settings, Signals(stop=interrupt), wall_clock, Notifier({}))
     return exits.DONE
 
 
-async def _keep_collecting(settings: Settings, interrupt: asyncio.Event) -> None:
-    from collector.energy.days import wall_clock
-    from collector.service.app import serve
-    from collector.service.signals import Signals
-    from collector.service.systemd import Notifier
+def day_table(archive: Path) -> str:
+    """A table of the days in that folder, oldest first: hours, kWh, and bars for each hour's consumption."""
+    lines = [
+        "day         hours   import   export    solar  consumed  kWh; bars: consumed per hour, scaled per day"
+    ]
+    for path in sorted(archive.glob("????-??-??.jsonl")):
+        file = decode(read_at_most(path, MAX_BYTES), date.fromisoformat(path.stem))
+        readings = file.readings.values()
+        consumed = [
+            each.import_kwh + max(Decimal(0), (each.solar_kwh or Decimal(0)) - each.export_kwh)
+            for each in readings
+        ]
+        sums = sums_of(readings, decimals=4)
+        numbers = f"{sums.import_kwh:9.2f}{sums.export_kwh:9.2f}{sums.solar_kwh:9.2f} {sum(consumed):9.2f}"
+        mark = " (incomplete so far)" if file.partial else ""
+        lines.append(f"{path.stem}  {len(consumed):5}{numbers}  {_sparkline(consumed)}{mark}")
+    return "\n".join(lines)
 
-    print("Now collecting as the service does, with a log line every hour. Press Ctrl-C to stop.")
-    sys.stdout.flush()
-    starting.set_up_logs(settings, sys.stdout)
-    await serve(settings, lambda: settings, Signals(stop=interrupt), wall_clock, Notifier({}))
 
-
-def _with_fast_limit(scenario: Scenario) -> Scenario:
-    """The same scenario with a rate limit that allows the demo's requests."""
-    from dataclasses import replace
-
-    from collector.simulator import Limit
-
-    limit = Limit("lax", _MIN_INTERVAL_S * 0.9)
-    return replace(scenario, account=tuple(replace(each, limit=limit) for each in scenario.account))
+def _sparkline(values: list[Decimal]) -> str:
+    top = max(values, default=Decimal(0)) or Decimal(1)
+    return "".join(_BARS[round(float(value / top) * (len(_BARS) - 1))] for value in values)
 
 
 def _settings(folder: Path, cloud: Simulator) -> Settings:
     """Writes the demo's configuration and reads it as a user's is read."""
-    from collector.archive.files import make_folder, replace_file
     from collector.settings import load
 
     path = folder / "config.toml"
@@ -150,12 +117,9 @@ def _settings(folder: Path, cloud: Simulator) -> Settings:
         replace_file(path, _configuration(cloud.url, account.auth_key, account.device[0].id).encode())
     except OSError as error:
         raise starting.Refused(exits.CANNOT_CREATE, f"{folder} cannot be used: {error.strerror}") from None
-    return starting.checked(lambda: load(path, _environment()), f"{path}: ")
-
-
-def _environment() -> dict[str, str]:
-    """The environment without the settings of a real collector."""
-    return {key: value for key, value in os.environ.items() if not key.startswith("SHELLY_COLLECTOR_")}
+    # Without the settings of a real collector.
+    environ = {key: value for key, value in os.environ.items() if not key.startswith("SHELLY_COLLECTOR_")}
+    return starting.checked(lambda: load(path, environ), f"{path}: ")
 
 
 def _configuration(url: str, key: str, device: str) -> str:
@@ -176,6 +140,6 @@ host = "{url}"
 auth_key = "{key}"  # simulated
 
 [[account.meter]]
-name = "{_METER}"
+name = "house"
 id = "{device}"
 """

@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from collector.cli import exits, starting
+from collector.redaction import printable
+from collector.status import counted
 
 if TYPE_CHECKING:
     from collector.doctor.checks import Check
@@ -35,18 +37,14 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Runs all checks; returns 0 if none failed, 1 if one did, 78 if the configuration cannot be used."""
-    try:
-        settings, configuration, has_keys = _settings(options)
-    except starting.Refused as refusal:
-        return starting.refused(refusal)
+    settings, configuration, has_keys = _settings(options)
     try:
         # Before root becomes the archive's owner, who may have no write permission in this folder.
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
         bundle = None if options.bundle is None else os.open(options.bundle, flags, 0o600)
     except OSError as error:
         reason = "it exists already" if isinstance(error, FileExistsError) else error.strerror
-        print(f"{options.bundle} cannot be written: {reason}", file=sys.stderr)
-        return exits.CANNOT_CREATE
+        raise starting.Refused(exits.CANNOT_CREATE, f"{options.bundle} cannot be written: {reason}") from None
     starting.set_up_logs(settings, sys.stderr, "error")
     found = _diagnosed(settings, configuration, bundle, has_keys=has_keys)
     if options.json:
@@ -66,7 +64,7 @@ def _settings(options: argparse.Namespace) -> tuple[Settings, Check, bool]:
         settings, has_keys = starting.settings_from_file(options.config), True
     except starting.Refused as refusal:
         try:
-            settings, has_keys = starting.settings_without_keys(options.config), False
+            settings, has_keys = starting.settings_from_file(options.config, needs_keys=False), False
         except starting.Refused:
             raise refusal from None  # which also has the problems of the keys
         check = fail(" ".join(f"{line}." for line in refusal.lines), _SUDO)
@@ -104,20 +102,14 @@ def _show(checks: tuple[Check, ...], requests: int) -> None:
     for each in checks:
         word = f"{each.mark.upper() if each.mark == 'fail' else each.mark:4}"
         mark = f"\x1b[{_COLOURS[each.mark]}m{word}\x1b[0m" if colours else word
-        print(f"{mark}  {each.subject:{width}}  {_printable(each.text)}")
+        print(f"{mark}  {each.subject:{width}}  {printable(each.text)}")
         if each.cure:
-            print(f"{'':{width + 8}}{_printable(each.cure)}")
+            print(f"{'':{width + 8}}{printable(each.cure)}")
     counts = {mark: sum(each.mark == mark for each in checks) for mark in _COLOURS}
-    warnings = f"{counts['warn']} warning{'s' * (counts['warn'] != 1)}"
     print(
-        f"{counts['ok']} ok, {warnings}, {counts['fail']} failed, {counts['skip']} skipped; "
-        f"{requests} request{'s' * (requests != 1)} to the cloud."
+        f"{counts['ok']} ok, {counted(counts['warn'], 'warning')}, {counts['fail']} failed, "
+        f"{counts['skip']} skipped; {counted(requests, 'request')} to the cloud."
     )
-
-
-def _printable(text: str) -> str:
-    """The text without control characters, which could change the terminal."""
-    return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in text)
 
 
 def _as_dict(found: Diagnosis) -> dict[str, Any]:

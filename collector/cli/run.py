@@ -6,18 +6,13 @@ import argparse
 import os
 import signal
 import sys
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from collector.cli import exits, starting
-from collector.errors import ArchiveError
-
-if TYPE_CHECKING:
-    from collector.settings import LogLevel
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    """Adds the command's options."""
     parser.add_argument("--config", type=Path, metavar="FILE", help="the configuration file")
     parser.add_argument("--verbose", action="store_true", help="log at level debug")
 
@@ -30,12 +25,9 @@ def run(options: argparse.Namespace) -> int:
 
     import asyncio
 
-    try:
-        settings = starting.settings_from_file(options.config)
-    except starting.Refused as refusal:
-        return starting.refused(refusal)
-    level: LogLevel | None = "debug" if options.verbose else None
-    starting.set_up_logs(settings, sys.stdout, level)
+    settings = starting.settings_from_file(options.config)
+    set_up_logs = partial(starting.set_up_logs, stream=sys.stdout, level="debug" if options.verbose else None)
+    set_up_logs(settings)
 
     from collector.archive.mark import remembered_by_service
     from collector.energy.days import wall_clock
@@ -47,9 +39,6 @@ def run(options: argparse.Namespace) -> int:
     def load_again() -> Settings:
         return settings if settings.source is None else load(settings.source, os.environ)
 
-    def apply_log_settings(changed: Settings) -> None:
-        starting.set_up_logs(changed, sys.stdout, level)
-
     async def service() -> None:
         signals = Signals()
         starting.on_signals(signals.stop, signals.reload, terminated=exits.DONE)
@@ -57,13 +46,7 @@ def run(options: argparse.Namespace) -> int:
             signals.reload.set()
         remembered = remembered_by_service(settings.archive, os.environ)
         notifier = Notifier(os.environ)
-        await serve(
-            settings, load_again, signals, wall_clock, notifier, apply_log_settings, remembered=remembered
-        )
+        await serve(settings, load_again, signals, wall_clock, notifier, set_up_logs, remembered=remembered)
 
-    try:
-        asyncio.run(service())
-    except ArchiveError as error:
-        print(error, file=sys.stderr)
-        return starting.code_of(error)
+    asyncio.run(service())
     return exits.DONE

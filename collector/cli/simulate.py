@@ -5,20 +5,22 @@ from __future__ import annotations
 import argparse
 import errno
 import signal
-import sys
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from collector.cli import exits, starting
+from collector.energy.days import wall_clock
+from collector.errors import Problem, SettingsError
 
 if TYPE_CHECKING:
     from collector.simulator import Scenario, Simulator
 
 _LARGEST = 1_000_000
-_CANNOT_LISTEN, _BAD_SCENARIO = 73, 78
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    """Adds the command's options."""
     parser.add_argument(
         "--port",
         type=_port,
@@ -35,24 +37,18 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Serves until SIGINT or SIGTERM; returns 0, 73 if the port cannot be used, 78 for a bad scenario."""
+    """Serves until SIGINT or SIGTERM; returns 0. Refused if the port or the scenario cannot be used."""
     import asyncio
 
-    from collector.errors import SettingsError
-
-    try:
-        scenario = _scenario(options.scenario)
-    except SettingsError as error:
-        for problem in error.problems:
-            print(problem, file=sys.stderr)
-        return _BAD_SCENARIO
+    scenario = starting.checked(lambda: _scenario(options.scenario))
     try:
         asyncio.run(_serve(scenario, options.port))
     except OSError as error:
         reason = "the port is in use" if error.errno == errno.EADDRINUSE else error.strerror
-        print(f"Cannot listen on 127.0.0.1:{options.port}: {reason}", file=sys.stderr)
-        return _CANNOT_LISTEN
-    return 0
+        raise starting.Refused(
+            exits.CANNOT_CREATE, f"Cannot listen on 127.0.0.1:{options.port}: {reason}"
+        ) from None
+    return exits.DONE
 
 
 def _port(text: str) -> int:
@@ -63,8 +59,6 @@ def _port(text: str) -> int:
 
 
 def _scenario(file: Path | None) -> Scenario:
-    from collector.energy.days import wall_clock
-    from collector.errors import Problem, SettingsError
     from collector.settings.files import read_regular_file
     from collector.simulator import Scenario, parse
 
@@ -94,16 +88,15 @@ async def _serve(scenario: Scenario, port: int) -> None:
         await stop.wait()
 
 
-def _greeting(simulator: Simulator) -> list[str]:
+def _greeting(simulator: Simulator) -> Iterator[str]:
     """The address, the accounts with their simulated keys and devices, and a command to try."""
-    lines = [f"Simulating the Shelly Cloud on {simulator.url}"]
-    for account in simulator.scenario.account:
-        lines.append(f"account {account.name}, auth_key {account.auth_key}")
-        lines += [f"  {device.kind:<3} {device.id}  {device.timezone}" for device in account.device]
-    for account in simulator.scenario.account[:1]:
-        for device in account.device[:1]:
-            lines.append(
-                f"Try: shelly-collector backfill --host {simulator.url} --id {device.id} "
-                f"--auth_key {account.auth_key} --days 3"
-            )
-    return lines
+    accounts = simulator.scenario.account
+    yield f"Simulating the Shelly Cloud on {simulator.url}"
+    for account in accounts:
+        yield f"account {account.name}, auth_key {account.auth_key}"
+        yield from (f"  {device.kind:<3} {device.id}  {device.timezone}" for device in account.device)
+    if accounts and accounts[0].device:
+        yield (
+            f"Try: shelly-collector backfill --host {simulator.url} --id {accounts[0].device[0].id} "
+            f"--auth_key {accounts[0].auth_key} --days 3"
+        )

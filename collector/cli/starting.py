@@ -1,15 +1,17 @@
-"""Shared by the commands: load the settings or say why not, logging, signals, exit codes."""
+"""Shared by the commands: the parser, the settings or why there are none, logging, signals, exit codes."""
 
 from __future__ import annotations
 
+import argparse
 import errno
 import os
+import re
 import signal
 import stat
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING, NoReturn, TextIO, TypeVar
 
 from collector.cli import exits
 from collector.errors import (
@@ -21,6 +23,7 @@ from collector.errors import (
     SettingsError,
     SourceError,
 )
+from collector.redaction import MASK
 
 if TYPE_CHECKING:
     import asyncio
@@ -29,8 +32,41 @@ if TYPE_CHECKING:
     from collector.settings import LogLevel, Settings
 
 
-_CONTINUE = "Stored data is safe. Run the same command again to continue."
+CONTINUE = "Stored data is safe. Run the same command again to continue."
+_CODES = (
+    (ArchiveLocked, exits.HELD_BY_ANOTHER),
+    (ArchiveError, exits.CANNOT_CREATE),
+    (KeyRefused, exits.KEY_REFUSED),
+    (Rejected, exits.IN_PART),
+    (OSError, exits.CANNOT_SAVE),
+)
+"""Of an error that ended a command; the first match counts."""
 _NOT_WRITTEN = (errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+_SHORTEST_KEY = 16
+_HARMLESS = re.compile(r"[./~].*|[\w-]+(\.[\w-]+)+(:\d+)?")  # a path, a host
+_FLAG = re.compile(r"--[a-z_-]+")
+_T = TypeVar("_T")
+
+
+class Parser(argparse.ArgumentParser):
+    """Refuses wrong usage with exit code 2. Its messages quote the arguments, but never a key."""
+
+    def error(self, message: str) -> NoReturn:
+        super().error(without_keys(message, sys.argv[1:]))
+
+
+def without_keys(message: str, words: list[str]) -> str:
+    """The message with `***` instead of each argument, or value of a flag, that may be a key."""
+    parts = set(words)  # each as a whole, too: a key may begin with a dash
+    for word in words:
+        flag, _, value = word.partition("=")
+        if flag.startswith("-"):
+            parts.add(value)
+    for part in sorted(parts, key=len, reverse=True):
+        if len(part) >= _SHORTEST_KEY and not _FLAG.fullmatch(part) and not _HARMLESS.fullmatch(part):
+            for form in (repr(part), part, repr(part)[1:-1]):
+                message = message.replace(form, MASK)
+    return message
 
 
 class Refused(Exception):
@@ -42,25 +78,40 @@ class Refused(Exception):
         self.lines = lines
 
 
-def settings_from_file(flag: Path | None) -> Settings:
-    """The settings in the configuration file; raises `Refused` with all its errors."""
-    from collector.settings import load
+def run_command(command: Callable[[argparse.Namespace], int], options: argparse.Namespace) -> int:
+    """The command's exit code; the error that ends it is printed."""
+    try:
+        return command(options)
+    except Refused as refusal:
+        for line in refusal.lines:
+            print(line, file=sys.stderr)
+        return refusal.code
+    except ArchiveError as error:
+        print(error, file=sys.stderr)
+        return code_of(error)
 
-    return _settings(flag, load)
 
+def settings_from_file(flag: Path | None, *, needs_keys: bool = True) -> Settings:
+    """The settings in the configuration file; raises `Refused` with all its errors.
 
-def settings_without_keys(flag: Path | None) -> Settings:
-    """The same for commands that send no requests: keys are not read."""
-    from collector.settings import load_without_keys
+    `needs_keys=False`, for commands that send no requests: keys are not read.
+    """
+    from collector.settings import load, locate, places
 
-    return _settings(flag, load_without_keys)
+    path = locate(flag, os.environ)
+    if path is None:
+        raise Refused(
+            exits.BAD_CONFIGURATION,
+            "no configuration found; searched:",
+            *(f"  {place}" for place in places(os.environ)),
+            "Create one there, or name it with --config FILE or SHELLY_COLLECTOR_CONFIG.",
+        )
+    return checked(lambda: load(path, os.environ, needs_keys=needs_keys), f"{path}: ")
 
 
 def only_meters(settings: Settings, names: list[str] | None) -> Settings:
     """The settings with only these meters, all for `None`; raises `Refused` if one is unknown."""
     from dataclasses import replace
-
-    from collector.cli.parsing import without_keys
 
     if not names:
         return settings
@@ -101,23 +152,8 @@ def _others_can_read(path: Path) -> bool:
     return folders and bool(path.stat().st_mode & stat.S_IROTH)
 
 
-def _settings(flag: Path | None, load: Callable[[Path, Mapping[str, str]], Settings]) -> Settings:
-    from collector.settings import locate, places
-
-    path = locate(flag, os.environ)
-    if path is None:
-        searched = (f"  {place}" for place in places(os.environ))
-        raise Refused(
-            exits.BAD_CONFIGURATION,
-            "no configuration found; searched:",
-            *searched,
-            "Create one there, or name it with --config FILE or SHELLY_COLLECTOR_CONFIG.",
-        )
-    return checked(lambda: load(path, os.environ), f"{path}: ")
-
-
-def checked(load: Callable[[], Settings], prefix: str = "") -> Settings:
-    """The settings that `load` returns; raises `Refused` with one line for each problem, after the prefix."""
+def checked(load: Callable[[], _T], prefix: str = "") -> _T:
+    """What `load` returns; raises `Refused` with one line for each problem, after the prefix."""
     from collector.settings.files import WHOLE_FILE
 
     try:
@@ -136,8 +172,8 @@ def set_up_logs(settings: Settings, stream: TextIO, level: LogLevel | None = Non
     from collector import logs
 
     logs.configure(
-        format=settings.log.format,
-        level=level or settings.log.level,
+        format=settings.log_format,
+        level=level or settings.log_level,
         secrets=(*settings.secrets, *logs.secrets_in_force()),
         stream=stream,
         under_systemd=logs.started_by_systemd(os.environ),
@@ -165,13 +201,6 @@ def on_signals(
         loop.add_signal_handler(signal.SIGHUP, reload.set)
 
 
-def refused(refusal: Refused) -> int:
-    """Prints the lines; returns the exit code."""
-    for line in refusal.lines:
-        print(line, file=sys.stderr)
-    return refusal.code
-
-
 def unreadable(error: OSError, archive: Path) -> Refused:
     """The refusal of a command that cannot read an archive, with the system's reason."""
     place = error.filename or archive
@@ -185,15 +214,7 @@ def unreadable(error: OSError, archive: Path) -> Refused:
 
 def code_of(error: ArchiveError | OutageError) -> int:
     """The exit code for the error that ended a command."""
-    if isinstance(error, ArchiveLocked):
-        return exits.HELD_BY_ANOTHER
-    if isinstance(error, ArchiveError):
-        return exits.CANNOT_CREATE
-    if isinstance(error, KeyRefused):
-        return exits.KEY_REFUSED
-    if isinstance(error, Rejected):
-        return exits.IN_PART
-    return exits.CANNOT_SAVE if isinstance(error, OSError) else exits.SOURCE_UNAVAILABLE
+    return next((code for kind, code in _CODES if isinstance(error, kind)), exits.SOURCE_UNAVAILABLE)
 
 
 def advice_on(error: OutageError) -> str:
@@ -208,5 +229,5 @@ def advice_on(error: OutageError) -> str:
     if isinstance(error, Rejected):
         return f"The cloud rejects every day: {error.reason}. {error.cure} `doctor` checks these."
     if isinstance(error, SourceError):
-        return f"The cloud did not answer: {error.reason}. {_CONTINUE}"
-    return f"Nothing can be saved: {error.strerror or error}. {_CONTINUE}"
+        return f"The cloud did not answer: {error.reason}. {CONTINUE}"
+    return f"Nothing can be saved: {error.strerror or error}. {CONTINUE}"

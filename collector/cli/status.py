@@ -7,12 +7,12 @@ import json
 import os
 import sys
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, date, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO
 from zoneinfo import ZoneInfo
 
 from collector import __version__
@@ -21,15 +21,17 @@ from collector.archive.mark import mark_for
 from collector.cli import exits, starting
 from collector.cloud.meters import Meter
 from collector.energy.days import date_in, system_timezone, wall_clock
-from collector.energy.history import DayRecord, DayState, forgotten, latest
+from collector.energy.history import EXPIRING_DAYS, DayRecord, DayState, forgotten, latest
 from collector.errors import ArchiveRefused
 from collector.events import CURES
+from collector.redaction import printable
 from collector.status import (
-    AccountStatus,
     Failure,
     MeterStatus,
     State,
     Status,
+    age_in_words,
+    counted,
     is_in_use,
     is_running,
     judged,
@@ -40,9 +42,25 @@ from collector.status import (
 if TYPE_CHECKING:
     from collector.settings import Settings
 
+SIGNS = {
+    DayState.COMPLETE: ("█", "#", ""),
+    DayState.TODAY: ("▌", ">", ""),
+    DayState.PARTIAL: ("▒", "+", "33"),
+    DayState.EMPTY: ("·", ".", "33"),
+    DayState.MISSING: ("○", "o", "33"),
+    DayState.GIVEN_UP: ("×", "x", "31"),
+    DayState.LOST: ("†", "!", "31"),
+}
+"""Each state's sign, the same in ASCII, and its colour on a terminal."""
+
+_RULER = "         1        10        20        30"
+_COLOURS = {State.GOOD: "32", State.STARTING: "33", State.OFFLINE: "31", State.BROKEN: "31"}
+_WIDTH = 90
+_HOUR_S = 3600
+_RECENT_S = 24 * _HOUR_S
+
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    """Adds the command's options."""
     parser.add_argument("--config", type=Path, metavar="FILE", help="the configuration file")
     parser.add_argument("--meter", action="append", metavar="NAME", help="only this meter (default: all)")
     parser.add_argument(
@@ -66,23 +84,20 @@ def _hours(text: str) -> float:
 
 def run(options: argparse.Namespace) -> int:
     """Prints the status; returns 0, or 1 if the newest hour of a meter is too old."""
+    settings = starting.only_meters(
+        starting.settings_from_file(options.config, needs_keys=False), options.meter
+    )
+    if options.max_age is not None:
+        settings = replace(settings, max_age_s=options.max_age * _HOUR_S)
     try:
-        settings = starting.only_meters(starting.settings_without_keys(options.config), options.meter)
-        if options.max_age is not None:
-            settings = replace(settings, health=replace(settings.health, max_age_s=options.max_age * 3600))
-        try:
-            status = status_of(settings, wall_clock(), os.environ)
-        except OSError as error:
-            raise starting.unreadable(error, settings.archive) from None
-    except starting.Refused as refusal:
-        return starting.refused(refusal)
+        status = status_of(settings, wall_clock(), os.environ)
+    except OSError as error:
+        raise starting.unreadable(error, settings.archive) from None
     if options.json:
         print(json.dumps(as_dict(status)))
     else:
-        from collector.cli.status_text import lines
-
-        home = system_timezone(os.environ)
-        print("\n".join(lines(status, home, sys.stdout, os.environ, whole=options.all)))
+        zone = system_timezone(os.environ)
+        print("\n".join(lines(status, zone, sys.stdout, os.environ, whole=options.all)))
     return exits.DONE if status.state is State.GOOD else exits.IN_PART
 
 
@@ -90,7 +105,7 @@ def status_of(settings: Settings, now: datetime, environ: Mapping[str, str]) -> 
     """The status at `now`, also if the service is not running: its last status, and each meter from its day
     files. Raises `OSError` if this user cannot read the files.
     """
-    home = system_timezone(environ)
+    machine_zone = system_timezone(environ)
     last = read_status(settings.archive, environ)
     held = {meter.name: is_in_use(settings.folder_of(meter), last) for meter in settings.meters}
     runs = last is not None and is_running(last, now.timestamp(), holds=any(held.values()))
@@ -99,19 +114,19 @@ def status_of(settings: Settings, now: datetime, environ: Mapping[str, str]) -> 
     for meter in settings.meters:
         reported = last.meters.get(meter.name, MeterStatus())
         refused = reported.refused if runs and not held[meter.name] else ""
-        found = _meter_status(settings, meter, replace(reported, refused=refused), home, now)
+        found = _meter_status(settings, meter, replace(reported, refused=refused), machine_zone, now)
         meters[meter.name] = replace(found, is_held=held[meter.name])
     status = replace(last, written_at=int(now.timestamp()), meters=meters, is_running=runs)
-    return judged(status, now.timestamp(), settings.health)
+    return judged(status, now.timestamp(), settings.max_age_s)
 
 
 def _meter_status(
-    settings: Settings, meter: Meter, reported: MeterStatus, home: ZoneInfo, now: datetime
+    settings: Settings, meter: Meter, reported: MeterStatus, machine_zone: ZoneInfo, now: datetime
 ) -> MeterStatus:
     """One meter, without a state; `reported` is its last status from the service."""
     folder, no_solar = settings.folder_of(meter), meter.has_no_solar
     known, recorded, availability = survey(folder, settings.day_format)
-    zone = recorded or meter.zone_or(home)
+    zone = recorded or meter.zone_or(machine_zone)
     since, refused = meter.since, reported.refused
     try:
         mark = mark_for(folder, meter.identity)
@@ -156,17 +171,16 @@ def as_dict(status: Status) -> dict[str, Any]:
             "next_run_at": _moment(status.next_run_at) if runs else None,
             "jobs": status.jobs if runs else 0,
         },
-        "accounts": [_account(*each) for each in status.accounts.items()],
+        "accounts": [
+            {
+                "name": name,
+                "requests_today": account.requests_today,
+                "holds_today": account.holds_today,
+                "trouble": _failure(account.trouble),
+            }
+            for name, account in status.accounts.items()
+        ],
         "meters": [_meter(*each) for each in status.meters.items()],
-    }
-
-
-def _account(name: str, account: AccountStatus) -> dict[str, Any]:
-    return {
-        "name": name,
-        "requests_today": account.requests_today,
-        "holds_today": account.holds_today,
-        "trouble": _failure(account.trouble),
     }
 
 
@@ -206,9 +220,138 @@ def _failure(failure: Failure | None) -> dict[str, Any] | None:
         "event": failure.event,
         "at": _moment(failure.at),
         "reason": failure.reason,
-        "cure": failure.cure or CURES.get(failure.event, ""),
+        "cure": failure.advice,
     }
 
 
 def _moment(ts: int | None) -> str | None:
     return None if ts is None else datetime.fromtimestamp(ts, UTC).isoformat()
+
+
+def lines(
+    status: Status, zone: ZoneInfo, stream: TextIO, environ: Mapping[str, str], *, whole: bool
+) -> Iterator[str]:
+    """The lines to print to `stream`; times are in `zone`, this machine's. `whole`: show all years."""
+    colour = stream.isatty() and not environ.get("NO_COLOR")
+    ascii_only = "utf" not in (stream.encoding or "").lower()
+    now = datetime.fromtimestamp(status.written_at, zone)
+    yield _service(status, now)
+    for name, account in status.accounts.items():
+        is_of_today = status.today == str(now.date())
+        requests = account.requests_today if is_of_today else 0
+        holds = account.holds_today if is_of_today else 0
+        yield _row("account", f"{name}: {requests} requests today, {counted(holds, 'rate-limit pause')}")
+        if account.trouble is not None and status.is_running:
+            yield _row("", f"waiting: {printable(account.trouble.reason)}")
+    yield _row("times", zone.key)
+    for name, meter in status.meters.items():
+        yield ""
+        yield from _meter_lines(name, meter, now, colour=colour)
+        first = min(meter.states) if whole else _a_year_before(max(meter.states))
+        yield from _calendar(meter.states, first, ascii_only=ascii_only, colour=colour)
+        occurring = set(meter.states.values())
+        legend = (f"{SIGNS[each][ascii_only]} {_words(each)}" for each in SIGNS if each in occurring)
+        yield _row("", "  ".join(legend))
+
+
+def _service(status: Status, now: datetime) -> str:
+    from collector.service.systemd import unit_files
+
+    if status.is_running:
+        work = f", {counted(status.jobs, 'job')} in progress" if status.jobs else ""
+        upcoming = "" if status.next_run_at is None else f", next run {_time(status.next_run_at, now)}"
+        since = _time(status.started_at, now)
+        return _row("service", f"running since {since} (process {status.pid}){work}{upcoming}")
+    if any(meter.is_held for meter in status.meters.values()):
+        return _row("service", "not running; another command is collecting")
+    hint = "; see `systemctl status shelly-collector`" if unit_files() else ""
+    return _row("service", f"not running{hint}")
+
+
+def _meter_lines(name: str, meter: MeterStatus, now: datetime, *, colour: bool) -> Iterator[str]:
+    state = f"\x1b[{_COLOURS[meter.state]}m{meter.state}\x1b[0m" if colour else meter.state
+    newest = "no data stored yet"
+    if meter.newest_hour is not None:
+        ended = _time(meter.newest_hour + _HOUR_S, now)
+        newest = f"last complete hour ended {ended} ({age_in_words(meter.age_s)} ago)"
+    yield f"{name}: {state}, {newest}"
+    if meter.reason:
+        yield _row("", printable(meter.reason))
+    if meter.unknown_zone is not None:
+        yield _row("zone", f"{meter.unknown_zone} is unknown to this machine; {meter.zone} is used instead")
+        yield from _wrapped(CURES["zone.unknown"])
+    elif meter.zone is not None and now.utcoffset() != now.astimezone(meter.zone).utcoffset():
+        yield _row("zone", f"days are those of {meter.zone}")
+    yield _row("today", f"{meter.hours_today} of {meter.hours_over} completed hours stored")
+    counts = Counter(meter.states.values())
+    del counts[DayState.TODAY]
+    parts = [
+        f"{counts[each]} {_words(each)}" for each in DayState if counts[each] or each is DayState.COMPLETE
+    ]
+    yield _row("days", f"{', '.join(parts)}, since {min(meter.states)}")
+    if meter.beginning is not None:
+        yield _row("", f"the cloud's data seem to begin on {meter.beginning}")
+    if deleted := forgotten(max(meter.states), meter.states):
+        yield _row("", f"{deleted} complete days exist only in this archive (deleted by the cloud)")
+    # Without the newest hour: its scheduled run may be yet to come.
+    late = meter.missing_hours - (meter.age_s is not None and meter.age_s >= _HOUR_S)
+    if late > 0:
+        yield _row("missing", f"{counted(late, 'hour')} without data")
+    if meter.expiring:
+        yield _row(
+            "at risk",
+            f"{len(meter.expiring)} days from {meter.expiring[0]} on: "
+            f"not complete, and the cloud deletes them within {EXPIRING_DAYS} days",
+        )
+    if meter.quarantined:
+        yield _row("aside", f"{counted(meter.quarantined, 'damaged file')} in quarantine")
+    if meter.answered_at is not None:
+        yield _row("success", _time(meter.answered_at, now))
+    if (failure := meter.failure) is not None and _matters(failure, meter, int(now.timestamp())):
+        yield _row("error", f"{_time(failure.at, now)}, {failure.event}: {printable(failure.reason)}")
+        yield from _wrapped(failure.advice)
+
+
+def _matters(failure: Failure, meter: MeterStatus, now: int) -> bool:
+    """Whether to show an error: for a day, and as long as nothing has succeeded since."""
+    if meter.answered_at is None or now - _RECENT_S <= failure.at <= now:
+        return True
+    return meter.answered_at <= failure.at <= now  # a time in the future comes from a wrong clock
+
+
+def _calendar(states: Mapping[date, DayState], first: date, *, ascii_only: bool, colour: bool) -> list[str]:
+    """The lines: a ruler, and a row for each month since that of `first`; days without a state are blank."""
+    months: dict[str, list[str]] = {}
+    for day, state in states.items():
+        if day >= first:
+            sign, code = SIGNS[state][ascii_only], SIGNS[state][2]
+            row = months.setdefault(f"{day:%Y-%m}", [" "] * 31)
+            row[day.day - 1] = f"\x1b[{code}m{sign}\x1b[0m" if colour and code else sign
+    rows = [f"{month}  {''.join(row).rstrip()}" for month, row in months.items()]
+    return [_RULER, *rows] if rows else []
+
+
+def _a_year_before(day: date) -> date:
+    """The first day of the eleventh month before: twelve rows."""
+    months = day.year * 12 + day.month - 1 - 11
+    return date(months // 12, months % 12 + 1, 1)
+
+
+def _time(ts: int, now: datetime) -> str:
+    """The local time in the zone of `now`, with the date if it is not today."""
+    moment = datetime.fromtimestamp(ts, now.tzinfo)
+    return f"{moment:%H:%M}" if moment.date() == now.date() else f"{moment:%Y-%m-%d %H:%M}"
+
+
+def _words(state: DayState) -> str:
+    return state.value.replace("_", " ")
+
+
+def _row(label: str, text: str) -> str:
+    return f"{label:<9}{text}"
+
+
+def _wrapped(text: str) -> Iterator[str]:
+    from textwrap import wrap
+
+    yield from (_row("", line) for line in wrap(printable(text), _WIDTH))

@@ -36,9 +36,9 @@ def prepare() -> None:
         if getattr(sys, name) is None:
             setattr(sys, name, _nothing("r" if name == "stdin" else "w"))
     if sys.stdout is sys.__stdout__ and isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout = _like(sys.stdout, _Output(sys.stdout.fileno()))
+        sys.stdout = _like(sys.stdout, _Output)
     if sys.stderr is sys.__stderr__ and isinstance(sys.stderr, io.TextIOWrapper):
-        sys.stderr = _like(sys.stderr, _Messages(sys.stderr.fileno()))
+        sys.stderr = _like(sys.stderr, _Messages)
 
 
 def _nothing(mode: str) -> IO[Any]:
@@ -48,10 +48,10 @@ def _nothing(mode: str) -> IO[Any]:
     return open(descriptor, mode, encoding="utf-8", closefd=False)
 
 
-def _like(stream: io.TextIOWrapper, sink: io.FileIO) -> io.TextIOWrapper:
-    """A stream with the settings of `stream` for another file; characters it cannot encode are escaped."""
+def _like(stream: io.TextIOWrapper, kind: type[io.FileIO]) -> io.TextIOWrapper:
+    """A stream like this one that writes to a `kind`; characters it cannot encode are escaped."""
     return io.TextIOWrapper(
-        io.BufferedWriter(sink),
+        io.BufferedWriter(kind(stream.fileno(), "w", closefd=False)),
         encoding=stream.encoding,
         errors="backslashreplace" if stream.errors == "strict" else stream.errors,
         newline="\n",
@@ -63,9 +63,7 @@ def _like(stream: io.TextIOWrapper, sink: io.FileIO) -> io.TextIOWrapper:
 class _Output(io.FileIO):
     """Raises `OutputLost` at the first failure; later output is dropped, also at the last flush."""
 
-    def __init__(self, descriptor: int) -> None:
-        super().__init__(descriptor, "w", closefd=False)
-        self._is_lost = False
+    _is_lost = False
 
     def write(self, data: ReadableBuffer) -> int:
         if not self._is_lost:
@@ -79,9 +77,6 @@ class _Output(io.FileIO):
 
 class _Messages(io.FileIO):
     """Drops what it cannot write."""
-
-    def __init__(self, descriptor: int) -> None:
-        super().__init__(descriptor, "w", closefd=False)
 
     def write(self, data: ReadableBuffer) -> int:
         with suppress(OSError):

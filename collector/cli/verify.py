@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from collector.cli import exits, starting
-from collector.errors import ArchiveError
 
 if TYPE_CHECKING:
     from datetime import date
@@ -44,20 +43,14 @@ def run(options: argparse.Namespace) -> int:
     """Checks the archive; returns 0 if there are no findings, 1 if there are."""
     from collector.verify.report import as_json, as_lines
 
-    try:
-        settings = _settings(options)
-    except starting.Refused as refusal:
-        return starting.refused(refusal)
+    settings = _settings(options)
     try:
         reports = _reports(settings, options)
-    except ArchiveError as error:
-        print(error, file=sys.stderr)
-        return starting.code_of(error)
     except OSError as error:
         if isinstance(error, PermissionError) or not (options.fix or options.cloud):
-            return starting.refused(starting.unreadable(error, settings.archive))
-        print(f"{error.filename or settings.archive}: {error.strerror}", file=sys.stderr)
-        return exits.CANNOT_SAVE
+            raise starting.unreadable(error, settings.archive) from None
+        place = error.filename or settings.archive
+        raise starting.Refused(exits.CANNOT_SAVE, f"{place}: {error.strerror}") from None
     print(as_json(reports) if options.json else "\n".join(as_lines(reports)))
     for report in reports:
         if report.comparison is not None and report.comparison.gave_up is not None:
@@ -68,8 +61,8 @@ def run(options: argparse.Namespace) -> int:
 
 def _settings(options: argparse.Namespace) -> Settings:
     if options.odir is None:
-        load = starting.settings_from_file if options.cloud else starting.settings_without_keys
-        settings = starting.only_meters(load(options.config), options.meter)
+        settings = starting.settings_from_file(options.config, needs_keys=options.cloud)
+        settings = starting.only_meters(settings, options.meter)
     elif options.config or options.meter or options.cloud:
         raise starting.Refused(exits.USAGE, "--odir cannot be combined with --config, --meter or --cloud")
     else:

@@ -128,7 +128,7 @@ async def serve(
                     account.runner.refused_since = refused_since.get(each.account.name)
             observer = _observer(accounts, settings, clock)
             async with publish_status(
-                settings.listen, settings.alarms, observer.status, clock, settings.health
+                settings.listen, settings.alarms, observer.status, clock, settings.max_age_s
             ) as publish:
                 await _Run(accounts, configuration, signals, clock, notifier, observer, publish).run()
             refusals = {
@@ -154,7 +154,7 @@ def _refused_since(runner: AccountRunner) -> float | None:
 def _observer(accounts: list[AccountAtWork], settings: Settings, clock: Clock) -> Observer:
     place = status_file(settings.archive, os.environ)
     before = read_status(settings.archive, os.environ)
-    return Observer(accounts, settings.health, clock, system_timezone(os.environ), place, before)
+    return Observer(accounts, settings.max_age_s, clock, system_timezone(os.environ), place, before)
 
 
 @asynccontextmanager
@@ -279,7 +279,8 @@ class _Run:
         self._signals = signals
         self._clock = clock
         self._notifier = notifier
-        self._schedule = Schedule(configuration.settings.timetable)
+        settings = configuration.settings
+        self._schedule = Schedule(settings.refresh_minute, settings.refresh_jitter_s)
         self._observer = observer
         self._publish = publish
         self._observed_at = asyncio.get_running_loop().time()

@@ -18,7 +18,6 @@ from collector.energy.days import Clock
 from collector.net import in_words, new_session, noting_a_proxy
 from collector.status import (
     Alarms,
-    HealthPolicy,
     Listen,
     State,
     Status,
@@ -342,7 +341,7 @@ Publish = Callable[[Status], None]
 
 @asynccontextmanager
 async def publish_status(
-    listen: Listen | None, alarms: Alarms, before: Status | None, clock: Clock, policy: HealthPolicy
+    listen: Listen | None, alarms: Alarms, before: Status | None, clock: Clock, max_age_s: float
 ) -> AsyncIterator[Publish]:
     """Yields the function to call with each new status; the page and the alarm live as long as the context.
 
@@ -359,7 +358,7 @@ async def publish_status(
             alarm.observe(status)
 
     def as_of_now() -> Status | None:
-        return None if newest is None else judged(newest, clock().timestamp(), policy)
+        return None if newest is None else judged(newest, clock().timestamp(), max_age_s)
 
     async with AsyncExitStack() as stack:
         if listen is not None:

@@ -15,7 +15,6 @@ from apscheduler.triggers.cron import CronTrigger
 from apscheduler.triggers.interval import IntervalTrigger
 
 from collector.collect.collector import Lane
-from collector.settings.schema import Timetable
 
 _MISFIRE_GRACE_S = 3600
 _HEARTBEAT_S = 60
@@ -27,8 +26,10 @@ RequestJob = Callable[[Lane], None]
 class Schedule:
     """The triggers of all meters."""
 
-    def __init__(self, timetable: Timetable) -> None:
-        self._timetable = timetable
+    def __init__(self, refresh_minute: int, refresh_jitter_s: float) -> None:
+        """Today is requested at that minute of each local hour, and up to that many seconds later."""
+        self._refresh_minute = refresh_minute
+        self._refresh_jitter_s = refresh_jitter_s
         self._meters: list[tuple[RequestJob, Callable[[], ZoneInfo]]] = []
         self._offsets: list[int] = []
         self._scheduler = AsyncIOScheduler(
@@ -50,7 +51,7 @@ class Schedule:
         self._scheduler.remove_all_jobs()
         self._offsets = self._offsets_at(now)
         for (request, _), offset in zip(self._meters, self._offsets, strict=True):
-            minute = (self._timetable.refresh_minute - offset) % 60
+            minute = (self._refresh_minute - offset) % 60
             hourly = CronTrigger(minute=minute, jitter=self._jitter_s, timezone=UTC)
             healing = CronTrigger(minute=(minute + 20) % 60, jitter=self._jitter_s, timezone=UTC)
             daily = CronTrigger(hour=4, minute=(minute + 40) % 60, jitter=self._jitter_s, timezone=UTC)
@@ -82,13 +83,12 @@ class Schedule:
 
         After a change of offset the old minute counts until the last hour before it has been requested.
         """
-        timetable = self._timetable
-        delay = timedelta(minutes=timetable.refresh_minute, seconds=2 * timetable.refresh_jitter_s)
+        delay = timedelta(minutes=self._refresh_minute, seconds=2 * self._refresh_jitter_s)
         return [_offset_minutes(zone(), now - delay) for _, zone in self._meters]
 
     @property
     def _jitter_s(self) -> int | None:
-        return int(self._timetable.refresh_jitter_s) or None
+        return int(self._refresh_jitter_s) or None
 
 
 class _WithoutMisfires(BaseTrigger):  # type: ignore[misc]  # APScheduler has no types

@@ -23,7 +23,6 @@ from collector.service.accounts import AccountAtWork
 from collector.status import (
     AccountStatus,
     Failure,
-    HealthPolicy,
     MeterStatus,
     Status,
     judged,
@@ -46,7 +45,7 @@ class Observer:
     def __init__(
         self,
         accounts: Sequence[AccountAtWork],
-        policy: HealthPolicy,
+        max_age_s: float,
         clock: Clock,
         system_timezone: ZoneInfo,
         place: Path,
@@ -54,7 +53,7 @@ class Observer:
     ) -> None:
         """`place` is the status file, `before` its content; requests are counted by this machine's days."""
         self._accounts = accounts
-        self._policy = policy
+        self._max_age_s = max_age_s
         self._clock = clock
         self._system_timezone = system_timezone
         self._place = place
@@ -96,7 +95,7 @@ class Observer:
             accounts=accounts,
             meters=meters,
         )
-        status = judged(facts, now.timestamp(), self._policy)
+        status = judged(facts, now.timestamp(), self._max_age_s)
         if _timeless(status) != _timeless(self.status):
             with suppress(OSError):  # a disk error is reported by the work itself
                 await self._blocking(write_status, self._place, status)

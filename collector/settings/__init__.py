@@ -8,19 +8,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from collector.settings.files import locate, places, read
-from collector.settings.masking import masked
-from collector.settings.parsing import from_flags, parse, parse_without_keys
-from collector.settings.schema import AccountSettings, LogLevel, LogSettings, Settings
+from collector.settings.files import locate, masked, places, read
+from collector.settings.parsing import from_flags, parse
+from collector.settings.schema import AccountSettings, LogLevel, Settings
 
 __all__ = [
     "AccountSettings",
     "LogLevel",
-    "LogSettings",
     "Settings",
     "from_flags",
     "load",
-    "load_without_keys",
     "locate",
     "masked",
     "parse",
@@ -28,11 +25,9 @@ __all__ = [
 ]
 
 
-def load(path: Path, environ: Mapping[str, str]) -> Settings:
-    """The settings in that file; raises `SettingsError` with all its problems."""
-    return parse(read(path), environ, path)
+def load(path: Path, environ: Mapping[str, str], *, needs_keys: bool = True) -> Settings:
+    """The settings in that file; raises `SettingsError` with all its problems.
 
-
-def load_without_keys(path: Path, environ: Mapping[str, str]) -> Settings:
-    """The same for commands that send no requests: keys are not read and not in the settings."""
-    return parse_without_keys(read(path), environ, path)
+    `needs_keys=False`, for commands that send no requests: keys are not read and not in the settings.
+    """
+    return parse(read(path), environ, path, needs_keys=needs_keys)

@@ -1,21 +1,33 @@
-"""The configuration file: the places where it is searched for, and its bytes -> a raw table."""
+"""The configuration file: where it is searched for; its bytes -> a raw table; `Settings` -> its text."""
 
 from __future__ import annotations
 
+import json
 import os
 import stat
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from dataclasses import fields
+from datetime import date
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
+from collector.cloud.meters import Account, Meter
 from collector.errors import Problem, SettingsError
+from collector.redaction import MASK, redactor
+from collector.settings.schema import LISTS, TABLES, Settings
 
 ENVIRONMENT = "SHELLY_COLLECTOR_CONFIG"
 WHOLE_FILE = "configuration"
 """The `field` of a problem with the file itself; its `value` is the path."""
 
 _LARGEST = 1_000_000
+_UNREADABLE = {
+    FileNotFoundError: "no such file",
+    IsADirectoryError: "is a directory: name the file in it, like config.toml",
+    PermissionError: "cannot be read by this user: check its owner and mode",
+}
 
 
 def locate(flag: Path | None, environ: Mapping[str, str]) -> Path | None:
@@ -44,19 +56,25 @@ def places(environ: Mapping[str, str]) -> list[Path]:
 
 def read(path: Path) -> dict[str, object]:
     """The file's raw table; floats as `Decimal`. Raises `SettingsError` if it cannot be read as TOML."""
+
+    def unusable(reason: str) -> SettingsError:
+        return SettingsError([Problem(WHOLE_FILE, str(path), reason)])
+
     try:
         data = read_regular_file(path, _LARGEST)
-    except FileNotFoundError:
-        raise _unusable(path, "no such file") from None
-    except IsADirectoryError:
-        raise _unusable(path, "is a directory: name the file in it, like config.toml") from None
-    except PermissionError:
-        raise _unusable(path, "cannot be read by this user: check its owner and mode") from None
     except OSError as error:
-        raise _unusable(path, f"cannot be read: {error.strerror}") from None
+        raise unusable(_UNREADABLE.get(type(error), f"cannot be read: {error.strerror}")) from None
     if len(data) > _LARGEST:
-        raise _unusable(path, f"is larger than {_LARGEST} bytes: not a configuration")
-    return _raw(path, data)
+        raise unusable(f"is larger than {_LARGEST} bytes: not a configuration")
+    try:
+        return tomllib.loads(data.decode("utf-8-sig"), parse_float=Decimal)
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        raise unusable(f"is not UTF-8 text (line {line})") from None
+    except tomllib.TOMLDecodeError as error:
+        raise unusable(f"is not valid TOML: {error}") from None
+    except (ValueError, RecursionError, ArithmeticError):  # 5,000-digit numbers, brackets without end
+        raise unusable("is not a configuration: a value in it is absurdly long or deep") from None
 
 
 def read_regular_file(path: Path, limit: int) -> bytes:
@@ -67,28 +85,66 @@ def read_regular_file(path: Path, limit: int) -> bytes:
         return file.read(limit + 1)
 
 
-def _raw(path: Path, data: bytes) -> dict[str, object]:
-    try:
-        return tomllib.loads(data.decode("utf-8-sig"), parse_float=Decimal)
-    except UnicodeDecodeError as error:
-        line = data.count(b"\n", 0, error.start) + 1
-        raise _unusable(path, f"is not UTF-8 text (line {line})") from None
-    except tomllib.TOMLDecodeError as error:
-        raise _unusable(path, f"is not valid TOML: {error}") from None
-    except (ValueError, RecursionError, ArithmeticError):  # 5,000-digit numbers, brackets without end
-        raise _unusable(path, "is not a configuration: a value in it is absurdly long or deep") from None
-
-
-def _unusable(path: Path, reason: str) -> SettingsError:
-    return SettingsError([Problem(WHOLE_FILE, str(path), reason)])
-
-
 def is_there(path: Path) -> bool:
     """Whether the path exists, also if this user has no access to it."""
     try:
         path.stat()
-    except (FileNotFoundError, NotADirectoryError):
-        return False
-    except OSError:  # it exists: reading it gives the reason
-        return True
+    except OSError as error:  # any other: it exists, and reading it gives the reason
+        return not isinstance(error, (FileNotFoundError, NotADirectoryError))
     return True
+
+
+def masked(settings: Settings) -> str:
+    """The configuration in force as TOML, without its keys; default values are marked."""
+    origin = f"of {toml(str(settings.source))}" if settings.source else "of the flags given"
+    lines = [f"# The configuration in force, {origin}"]
+    values = (settings, *(getattr(settings, each.name) for each in fields(settings)))
+    objects = {type(each): each for each in values}
+    for kind in TABLES:
+        if kind not in LISTS:
+            lines += ["", f"[{kind}]", *_lines(kind, objects)]
+    for each in settings.accounts:
+        lines += ["", "[[account]]", *_lines("account", {Account: each.account})]
+        lines.append(f'auth_key = "{MASK}"  # from {each.key_source}, not shown')
+        for meter in each.meters:
+            lines += ["", "[[account.meter]]", *_lines("meter", {Meter: meter})]
+    return redactor(settings.secrets)("\n".join(lines) + "\n")
+
+
+def _lines(kind: str, objects: Mapping[type, Any]) -> Iterator[str]:
+    """The lines of a table, with the values of these objects."""
+    for setting in TABLES[kind]:
+        if setting.of is None or setting.only not in (None, getattr(objects[setting.of], "kind", None)):
+            continue
+        value = getattr(objects[setting.of], setting.attribute)
+        is_default = not setting.required and value == setting.default
+        written = _host_alone(value) if setting.secret else setting.form.write(value)
+        if written is None:
+            yield f"# {setting.key} is not set"
+        else:
+            yield f"{setting.key} = {toml(written)}{'  # default' if is_default else ''}"
+
+
+def _host_alone(secret: str | None) -> str | None:
+    """A URL with its path masked; any other secret is masked whole."""
+    scheme, separator, rest = (secret or "").partition("://")
+    host, slash, path = rest.partition("/")
+    if not separator:
+        return secret and MASK
+    return f"{scheme}{separator}{host}{slash}{MASK if path else ''}"
+
+
+def toml(value: object) -> str:
+    """The value as it is written in the file."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, tuple):
+        return f"[{', '.join(toml(each) for each in value)}]"
+    if isinstance(value, Decimal):
+        return f"{value:f}"
+    if isinstance(value, (int, float)):
+        return f"{value:g}" if isinstance(value, float) and value.is_integer() else repr(value)
+    if isinstance(value, date):
+        return value.isoformat()
+    text = str(value)  # JSON's escapes are TOML's too
+    return json.dumps(text, ensure_ascii=not text.isprintable())

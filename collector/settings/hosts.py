@@ -7,7 +7,7 @@ so that no two parsers read an accepted host differently.
 from __future__ import annotations
 
 import re
-from ipaddress import IPv4Address, IPv6Address, ip_address
+from ipaddress import IPv4Address, IPv6Address
 
 _EXAMPLE = "shelly-12-eu.shelly.cloud"
 _LONGEST = 300
@@ -64,30 +64,21 @@ def _split(host: str) -> tuple[str, str, int | None]:
     scheme, name, port, path = match.groups()
     if path not in (None, "/"):
         raise ValueError("must be a host and nothing else: it contains a path")
-    return _scheme(scheme), _name(name.lower()), _port(port)
-
-
-def _scheme(scheme: str | None) -> str:
     scheme = (scheme or "https").lower()
     if scheme not in _DEFAULT_PORTS:
         raise ValueError("only https:// is possible")
-    return scheme
-
-
-def _port(port: str | None) -> int | None:
-    if port is None:
-        return None
-    if not _PORT.fullmatch(port) or int(port) > 65535:
+    name = _name(name.lower())
+    if port is not None and (not _PORT.fullmatch(port) or int(port) > 65535):
         raise ValueError("has an invalid port: it must be a number from 1 to 65535, without leading zeros")
-    return int(port)
+    return scheme, name, None if port is None else int(port)
 
 
 def _name(name: str) -> str:
     if name.startswith("["):
-        return str(_usable(_address(name[1:-1], IPv6Address)))
+        return _address(name[1:-1], IPv6Address)
     labels = name.split(".")
     if _NUMBER.fullmatch(labels[-1]):  # some resolvers read 2130706433, 0x7f.1 and 127.1 as addresses
-        return str(_usable(_address(name, IPv4Address)))
+        return _address(name, IPv4Address)
     if len(name) > 253 or not all(_LABEL.fullmatch(label) for label in labels):
         raise ValueError(f"is not a host name: write it like {_EXAMPLE}")
     if len(labels) == 1 and name != "localhost":
@@ -95,25 +86,19 @@ def _name(name: str) -> str:
     return name
 
 
-def _address(text: str, kind: type[IPv4Address] | type[IPv6Address]) -> IPv4Address | IPv6Address:
+def _address(text: str, kind: type[IPv4Address] | type[IPv6Address]) -> str:
     try:
-        return kind(text)
+        address = kind(text)
     except ValueError:
         raise ValueError("is not an IP address in its plain form") from None
-
-
-def _usable(address: IPv4Address | IPv6Address) -> IPv4Address | IPv6Address:
     if address.is_unspecified or address.is_multicast or (address.is_reserved and not address.is_loopback):
         raise ValueError("is an address that no server can have")
-    return address
+    return str(address)
 
 
 def _names_loopback(name: str) -> bool:
-    if name == "localhost":
-        return True
+    # ::ffff:127.0.0.1 is loopback only in some Python versions; it is refused in all.
     try:
-        address = ip_address(name)
+        return name in ("localhost", "::1") or IPv4Address(name).is_loopback
     except ValueError:
         return False
-    # ::ffff:127.0.0.1 is loopback only in some Python versions; it is refused in all.
-    return address.is_loopback and not (address.version == 6 and address != IPv6Address("::1"))

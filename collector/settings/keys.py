@@ -16,14 +16,37 @@ STAND_IN = "no-key-was-read"
 
 _SHORTEST, _LONGEST = 8, 512
 _LARGEST_FILE = 4096
-_QUOTES = "\"'`´“”„‟‘’‚‛«»‹›"
-_OPENING, _CLOSING, _BEHIND = "<[({", ">])}", ";,."
-_IN_ADDRESS = re.compile(r"(?i)(?=.*[?&]auth_?key=|auth_?key=.*&).*?auth_?key=([^&#]*).*")
-_ADDRESS = re.compile(r"(?i)[a-z]+://.*()")
-_NAMED = re.compile(r"(?i)[a-z][a-z_ -]{0,60}?[\"']?\s*([=:])\s*(?=.*[a-z0-9])(.+)")
-_AFTER_A_WORD = re.compile(r"(?i)(?:bearer|basic|token|key|export)\s+(.+)")
-_BEFORE_A_BREAK = re.compile(r"(?i)(.*?)((?:%0[ad]|%09|%20)+)")
-_BEFORE_A_NAME = re.compile(r"(?i)(.*?)&[a-z_]+=.*")
+_UNREADABLE = {
+    FileNotFoundError: "no such file: create it with the key as its only line",
+    PermissionError: "the file cannot be read by this user: check its owner and mode",
+    IsADirectoryError: "the file cannot be read: it is not a regular file",
+}
+_QUOTE = "[\"'`´“”„‟‘’‚‛«»‹›]"
+_AROUND = (
+    (r"\ufeff(?P<rest>.*)", "the invisible byte order mark before it (save it as plain text)"),
+    (
+        r"(?i)(?=.*[?&]auth_?key=|auth_?key=.*&).*?auth_?key=(?P<rest>[^&#]*).*",
+        "the address around it (the key is what follows auth_key=, up to the next &)",
+    ),
+    (r"(?i)[a-z]+://.*(?P<rest>)", "the address"),
+    (
+        r"(?i)[a-z][a-z_ -]{0,60}?[\"']?\s*(?P<what>[=:])\s*(?=.*[a-z0-9])(?P<rest>.+)",
+        'the name and the "{what}" before it',
+    ),
+    (r"(?i)(?:bearer|basic|token|key|export)\s+(?P<rest>.+)", "the word before it"),
+    (r"(?P<rest>.*[^;,.]|)[;,.]*(?P<what>[;,.])", 'the "{what}" behind it'),
+    (rf"(?={_QUOTE}|.*{_QUOTE}\Z){_QUOTE}*(?P<rest>.*[^{_QUOTE[1:]}|){_QUOTE}*", "the quotes around it"),
+    (r"(?=[<[({]|.*[>\])}]\Z)[<[({]*(?P<rest>.*[^>\])}]|)[>\])}]*", "the brackets around it"),
+    (r"(?=\*(?:.*\*)?\Z)\**(?P<rest>.*[^*]|)\**", "the asterisks around it"),
+    (r"(?=\||.*\|\Z)\|*(?P<rest>.*[^|]|)\|*", 'the "|" beside it'),
+    (r"&+(?P<rest>.*)", 'the "&" before it'),
+    (
+        r"(?i)(?P<rest>.*?)(?P<what>(?:%0[ad]|%09|%20)+)",
+        'the "{what}" behind it, an encoded line end or space',
+    ),
+    (r"(?i)(?P<rest>.*?)&[a-z_]+=.*", "the & and all that is behind it"),
+)
+"""What people copy along with a key: its pattern, and its name for a message. The first match counts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,64 +117,24 @@ def checked(text: str) -> str:
     return key
 
 
-def is_unusual(key: str) -> bool:
-    """Whether it has characters other than letters and digits; no known key has."""
-    return key != STAND_IN and not key.isalnum()
-
-
 def _around(text: str) -> Iterator[str]:
     """What is around the key in that text, in words, from the outside in; never the key itself."""
     while text:
-        if (rest := text.removeprefix("\ufeff")) != text:
-            yield "the invisible byte order mark before it (save it as plain text)"
-        elif match := _IN_ADDRESS.fullmatch(text):
-            rest = match[1]
-            yield "the address around it (the key is what follows auth_key=, up to the next &)"
-        elif match := _ADDRESS.fullmatch(text):
-            rest = match[1]
-            yield "the address"
-        elif match := _NAMED.fullmatch(text):
-            rest = match[2]
-            yield f'the name and the "{match[1]}" before it'
-        elif match := _AFTER_A_WORD.fullmatch(text):
-            rest = match[1]
-            yield "the word before it"
-        elif (rest := text.rstrip(_BEHIND)) != text:
-            yield f'the "{text[-1]}" behind it'
-        elif (rest := text.strip(_QUOTES)) != text:
-            yield "the quotes around it"
-        elif (rest := text.lstrip(_OPENING).rstrip(_CLOSING)) != text:
-            yield "the brackets around it"
-        elif text[0] == text[-1] == "*":
-            rest = text.strip("*")
-            yield "the asterisks around it"
-        elif (rest := text.strip("|")) != text:
-            yield 'the "|" beside it'
-        elif (rest := text.lstrip("&")) != text:
-            yield 'the "&" before it'
-        elif match := _BEFORE_A_BREAK.fullmatch(text):
-            rest = match[1]
-            yield f'the "{match[2]}" behind it, an encoded line end or space'
-        elif match := _BEFORE_A_NAME.fullmatch(text):
-            rest = match[1]
-            yield "the & and all that is behind it"
-        else:
+        matches = ((re.fullmatch(pattern, text), words) for pattern, words in _AROUND)
+        match, words = next(((match, words) for match, words in matches if match), (None, ""))
+        if match is None:
             return
-        text = rest.strip()
+        yield words.format(**match.groupdict())
+        text = match["rest"].strip()
 
 
 def read_key_file(path: Path) -> str:
     """The key in the file; raises `ValueError` with the cause and what to do."""
     try:
         data = read_regular_file(path, _LARGEST_FILE)
-    except FileNotFoundError:
-        raise ValueError("no such file: create it with the key as its only line") from None
-    except PermissionError:
-        raise ValueError("the file cannot be read by this user: check its owner and mode") from None
-    except IsADirectoryError:
-        raise ValueError("the file cannot be read: it is not a regular file") from None
     except OSError as error:
-        raise ValueError(f"the file cannot be read: {error.strerror}") from None
+        reason = _UNREADABLE.get(type(error), f"the file cannot be read: {error.strerror}")
+        raise ValueError(reason) from None
     if len(data) > _LARGEST_FILE:
         raise ValueError(f"the file is larger than {_LARGEST_FILE} bytes: it must contain the key alone")
     try:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import difflib
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from decimal import Decimal, InvalidOperation
 from ipaddress import ip_address
@@ -18,19 +19,17 @@ from collector.cloud.pacing import Pacing
 from collector.cloud.retrying import RetryPolicy
 from collector.energy.history import PlanPolicy
 from collector.errors import Problem, SettingsError
-from collector.redaction import redactor
+from collector.redaction import printable, redactor
 from collector.settings import hosts, keys
 from collector.settings.schema import (
+    DEVICE_ID,
     LISTS,
     TABLES,
     AccountSettings,
-    LogSettings,
     Settings,
-    Timetable,
     heading_of,
 )
-from collector.settings.values import DEVICE_ID
-from collector.status import Alarms, HealthPolicy, Listen
+from collector.status import Alarms, Listen
 
 _MIN_INTERVAL_S = 1.0  # the cloud's own limit; a simulator on this machine has none
 _LONGEST_SHOWN, _LONGEST_PATH = 80, 4096
@@ -38,6 +37,10 @@ _LIKE_A_KEY = re.compile(r"[A-Za-z0-9]{32,}")  # people paste the key into the w
 # Folders may have names as long, but seldom ones of small letters, capitals and digits together.
 _LIKE_A_KEY_IN_A_PATH = re.compile(r"(?=[a-z0-9]*[A-Z])(?=[A-Z0-9]*[a-z])(?=[A-Za-z]*[0-9])[A-Za-z0-9]{32,}")
 _PATH = re.compile(r"(?:~|\.\.?)?/(?!/).*", re.DOTALL)  # `//host` is an address
+_FOR_ANOTHER_KIND = {
+    Kind.EM: 'is for kind = "3em"; an "em" measures solar with its own second clamp',
+    Kind.EM3: 'is for kind = "em"; a "3em" measures all phases together',
+}
 _AFTER_URL = re.compile(r"[?#].*", re.DOTALL)
 _BEFORE_HOST = re.compile(r"^.*@", re.DOTALL)
 
@@ -47,27 +50,20 @@ def parse(
     environ: Mapping[str, str],
     source: Path | None,
     flags: Mapping[str, str] | None = None,
+    *,
+    needs_keys: bool = True,
 ) -> Settings:
     """The settings of a raw table; raises `SettingsError` with every problem in it.
 
     `flags`: the settings that were given as a flag, and its name: `{"meter.id": "--id"}`. They override
-    the environment, and their problems name the flag.
+    the environment, and their problems name the flag. `needs_keys=False`: every key is a placeholder.
     """
     raw, labels = _overridden(raw, environ, flags or {})
-    reading = _Reading(environ, source, labels)
+    reading = _Reading(environ, source, labels, needs_keys)
     settings = _settings(raw, reading, flat=flags is not None)
     if reading.problems:
         raise SettingsError(_without_keys(reading.problems, raw, environ, settings))
     return replace(settings, warnings=tuple(reading.warnings))
-
-
-def parse_without_keys(raw: Mapping[str, object], environ: Mapping[str, str], source: Path) -> Settings:
-    """The settings of a raw table for commands that send no requests: every key is a placeholder."""
-    if isinstance(accounts := raw.get("account", []), list):
-        raw = {**raw, "account": [_without(each, "auth_key", "auth_key_file") for each in accounts]}
-    environ = {**environ, keys.ENVIRONMENT: keys.STAND_IN}
-    environ.pop("CREDENTIALS_DIRECTORY", None)
-    return parse(raw, environ, source)
 
 
 def from_flags(
@@ -80,48 +76,30 @@ def from_flags(
     solar clamp. The meter's name is its id. `needs_key=False`, for commands that send no requests: if no key
     is given, a placeholder is used.
     """
-    if not needs_key and options.get("auth_key") is None and not environ.get(keys.ENVIRONMENT):
-        environ = {**environ, keys.ENVIRONMENT: keys.STAND_IN}
+    is_given = options.get("auth_key") is not None or keys.offers("account", None, None, environ)
     if options.get("kind") is None and options.get("pv_id") is not None:
         options["kind"] = Kind.EM3.value
-    tables: dict[str, dict[str, object]] = {
-        "archive": {},
-        "account": {"name": "account"},
-        "meter": {"name": _name(options.get("id"))},
-    }
+    name = "meter"
+    with suppress(ValueError):  # a wrong id is reported with its flag
+        name = DEVICE_ID.read(options.get("id"))
+    archive: dict[str, object] = {}
+    account: dict[str, object] = {"name": "account"}
+    meter: dict[str, object] = {"name": name}
     labels = {}
-    for table, setting in ((table, each) for table, known in TABLES.items() for each in known if each.flag):
-        value = options.pop(setting.flag.removeprefix("--").removeprefix("no-"), None)
-        if value is not None:
-            is_number = isinstance(setting.default, Decimal)
-            tables[table][setting.key] = _number(str(value)) if is_number else value
-        if value is not None or table != "archive":  # without the flag, a variable may give it
-            labels[f"{table}.{setting.key}"] = setting.flag
+    for table, given in (("archive", archive), ("account", account), ("meter", meter)):
+        for setting in (each for each in TABLES[table] if each.flag):
+            value: object = options.pop(setting.flag.removeprefix("--").removeprefix("no-"), None)
+            if value is not None:
+                given[setting.key] = value
+                if isinstance(setting.default, Decimal):
+                    with suppress(InvalidOperation):  # what is no number is reported with the other problems
+                        given[setting.key] = Decimal(str(value))
+            if value is not None or table != "archive":  # without the flag, a variable may give it
+                labels[f"{table}.{setting.key}"] = setting.flag
     if options:
         raise TypeError(f"no flags of a setting: {', '.join(options)}")
-    account = {**tables["account"], "meter": [tables["meter"]]}
-    return parse({"archive": tables["archive"], "account": [account]}, environ, None, labels)
-
-
-def _name(device_id: object) -> object:
-    try:
-        return DEVICE_ID.read(device_id)
-    except ValueError:  # reported with the flag itself
-        return "meter"
-
-
-def _number(text: str) -> object:
-    """The number; the text itself if it is none, so that parsing reports it with the other problems."""
-    try:
-        return Decimal(text)
-    except InvalidOperation:
-        return text
-
-
-def _without(table: object, *names: str) -> object:
-    if not isinstance(table, dict):
-        return table
-    return {key: value for key, value in table.items() if key not in names}
+    raw = {"archive": archive, "account": [account | {"meter": [meter]}]}
+    return parse(raw, environ, None, labels, needs_keys=needs_key or bool(is_given))
 
 
 def _overridden(
@@ -140,9 +118,12 @@ def _without_keys(
     problems: list[Problem], raw: Mapping[str, object], environ: Mapping[str, str], settings: Settings
 ) -> list[Problem]:
     """The problems without any known key, wherever it was typed."""
-    accounts = raw.get("account", [])
-    tables = accounts if isinstance(accounts, list) else []
-    given = [each.get("auth_key") for each in tables if isinstance(each, dict)]
+    tables = raw.get("account")
+    given = [
+        each.get("auth_key")
+        for each in (tables if isinstance(tables, list) else [])
+        if isinstance(each, dict)
+    ]
     texts = [environ.get(keys.ENVIRONMENT), *given, *settings.secrets]
     redact = redactor([text.strip() for text in texts if isinstance(text, str)])
     return [Problem(redact(each.field), redact(each.value), redact(each.reason)) for each in problems]
@@ -165,11 +146,11 @@ def _settings(raw: Mapping[str, object], reading: _Reading, *, flat: bool) -> Se
         pacing=_pacing(pacing, accounts),
         retry=_retry(retry),
         plan=PlanPolicy(**schedule.fields_of(PlanPolicy)),
-        timetable=Timetable(**schedule.fields_of(Timetable)),
-        health=HealthPolicy(**health.fields_of(HealthPolicy)),
+        **schedule.fields_of(Settings),
+        **health.fields_of(Settings),
         alarms=Alarms(**health.fields_of(Alarms)),
         listen=_listen(web),
-        log=LogSettings(**log.fields_of(LogSettings)),
+        **log.fields_of(Settings),
         source=reading.source,
         warnings=(),
         flat=flat,
@@ -211,12 +192,17 @@ def _accounts(raw: object, reading: _Reading) -> tuple[AccountSettings, ...]:
         return ()
     if not raw:
         reading.wrong("account", None, "is missing: add [[account]] with name, host and [[account.meter]]")
+    several = len(raw) > 1
     accounts = tuple(
-        _account(_Table("account", place, each, reading, "meter"), several=len(raw) > 1)
-        for place, each in _places("account", raw)
+        _account(table, several=several) for table in _tables("account", "", raw, reading, "meter")
     )
-    _refuse_repeated("account", (each.account.name for each in accounts), reading)
-    _refuse_repeated("meter", (meter.name for each in accounts for meter in each.meters), reading)
+    meters = (meter for each in accounts for meter in each.meters)
+    for kind, objects in (("account", (each.account for each in accounts)), ("meter", meters)):
+        # Without case: on some file systems Grid and grid are the same folder.
+        for name, count in Counter(each.name.casefold() for each in objects if each.name).items():
+            if count > 1:
+                reason = f"is used {count} times: every {kind} needs a different name"
+                reading.wrong(f"{kind}.name", name, reason)
     _warn_of_same_accounts([each.account for each in accounts], reading)
     return accounts
 
@@ -232,19 +218,23 @@ def _account(table: _Table, *, several: bool) -> AccountSettings:
         table.reading.wrong(
             f"{table.place}.meter", None, "is missing: add [[account.meter]] with name and id"
         )
-    return AccountSettings(
-        Account(**given, auth_key=auth_key),
-        tuple(
-            _meter(_Table("meter", f"{table.place}.{place}", each, table.reading))
-            for place, each in _places("meter", meters)
-        ),
-        key_source,
-    )
+    tables = _tables("meter", f"{table.place}.", meters, table.reading)
+    return AccountSettings(Account(**given, auth_key=auth_key), tuple(map(_meter, tables)), key_source)
+
+
+def _tables(kind: str, prefix: str, raw: list[object], reading: _Reading, *nested: str) -> Iterator[_Table]:
+    """Each table of a list; its place is `account[home]` where it has a name, else its number from 1."""
+    for number, each in enumerate(raw, 1):
+        name = each.get("name") if isinstance(each, dict) else None
+        label = _shown(name) if isinstance(name, str) and name else number
+        yield _Table(kind, f"{prefix}{kind}[{label}]", each, reading, *nested)
 
 
 def _key(table: _Table, account: str, *, several: bool) -> tuple[str, str]:
     """The account's key and where it came from."""
     reading, label = table.reading, table.label("auth_key")
+    if not reading.needs_keys:
+        return keys.STAND_IN, f"${keys.ENVIRONMENT}"  # as if it were there
     auth_key, key_file = table.take("auth_key"), table.take("auth_key_file")
     by_flag = label.startswith("--")
     if auth_key is not None and not by_flag and reading.source and keys.readable_by_others(reading.source):
@@ -275,7 +265,7 @@ def _key(table: _Table, account: str, *, several: bool) -> tuple[str, str]:
     except ValueError as error:
         reading.wrong(place, best.path, str(error))
         return "", ""
-    if keys.is_unusual(key):
+    if not key.isalnum():
         reading.warnings.append(
             f"{place}: the key has more than letters and digits, unlike all known keys: if the cloud refuses "
             "it, copy it again, without what is around it"
@@ -285,22 +275,16 @@ def _key(table: _Table, account: str, *, several: bool) -> tuple[str, str]:
 
 def _meter(table: _Table) -> Meter:
     meter = Meter(**table.fields_of(Meter))
-    return _three_phase(table, meter) if meter.kind is Kind.EM3 else _two_clamps(table, meter)
-
-
-def _two_clamps(table: _Table, meter: Meter) -> Meter:
-    if table.has("pv_id"):
-        table.wrong("pv_id", 'is for kind = "3em"; an "em" measures solar with its own second clamp')
-    if meter.solar and meter.grid_channel == meter.solar_channel:
-        given = "solar_channel" if table.has("solar_channel") else "grid_channel"
-        table.wrong(given, "grid_channel and solar_channel must differ; without solar write solar = false")
-    return meter
-
-
-def _three_phase(table: _Table, meter: Meter) -> Meter:
-    for key in ("grid_channel", "solar_channel"):
-        if table.has(key):
-            table.wrong(key, 'is for kind = "em"; a "3em" measures all phases together')
+    for setting in TABLES["meter"]:
+        is_for_another = setting.only not in (None, meter.kind) and setting.key != "solar"
+        if is_for_another and table.has(setting.key):
+            table.wrong(setting.key, _FOR_ANOTHER_KIND[meter.kind])
+    if meter.kind is Kind.EM:
+        if meter.solar and meter.grid_channel == meter.solar_channel:
+            given = "solar_channel" if table.has("solar_channel") else "grid_channel"
+            reason = "grid_channel and solar_channel must differ; without solar write solar = false"
+            table.wrong(given, reason)
+        return meter
     has_solar = meter.pv_id is not None
     if table.has("solar") and meter.solar != has_solar:
         if table.label("solar").startswith("--"):
@@ -310,23 +294,6 @@ def _three_phase(table: _Table, meter: Meter) -> Meter:
     if has_solar and meter.pv_id == meter.id:
         table.wrong("pv_id", "must be another device than id")
     return replace(meter, solar=has_solar)
-
-
-def _places(kind: str, raw: list[object]) -> list[tuple[str, object]]:
-    """Each table with its place: `account[home]` where it has a name, else its number from 1."""
-    names = [each.get("name") if isinstance(each, dict) else None for each in raw]
-    return [
-        (f"{kind}[{_shown(name) if isinstance(name, str) and name else number}]", each)
-        for number, (name, each) in enumerate(zip(names, raw, strict=True), 1)
-    ]
-
-
-def _refuse_repeated(kind: str, names: Iterable[str], reading: _Reading) -> None:
-    # Without case: on some file systems Grid and grid are the same folder.
-    for name, count in Counter(name.casefold() for name in names if name).items():
-        if count > 1:
-            reason = f"is used {count} times: every {kind} needs a different name"
-            reading.wrong(f"{kind}.name", name, reason)
 
 
 def _warn_of_same_accounts(accounts: list[Account], reading: _Reading) -> None:
@@ -353,6 +320,7 @@ class _Reading:
     environ: Mapping[str, str]
     source: Path | None
     labels: Mapping[str, str]
+    needs_keys: bool
     problems: list[Problem] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
 
@@ -385,7 +353,6 @@ class _Table:
                 reading.wrong(f"{place}.{_shown(key)}", None, _unknown(key, known))
 
     def has(self, key: str) -> bool:
-        """Whether the user set it."""
         return key in self._raw
 
     def take(self, key: str) -> Any:
@@ -410,7 +377,6 @@ class _Table:
         self.reading.wrong(self.label(key), value, reason)
 
     def warn(self, key: str, reason: str) -> None:
-        """Records a warning about the setting."""
         self.reading.warnings.append(f"{self.label(key)}: {reason}")
 
     def label(self, key: str) -> str:
@@ -452,6 +418,6 @@ def _shown(value: object) -> str:
         text = _LIKE_A_KEY_IN_A_PATH.sub("***", text)
     else:
         text = _LIKE_A_KEY.sub("***", _BEFORE_HOST.sub("…@", _AFTER_URL.sub("…", text)))
-    text = "".join(char if char.isprintable() else ascii(char)[1:-1] for char in text)
+    text = printable(text)
     longest = _LONGEST_PATH if is_path else _LONGEST_SHOWN
     return text if len(text) <= longest else text[:longest] + "…"

@@ -1,4 +1,4 @@
-"""Every setting, declared once in `TABLES`, and the value objects that they become.
+"""Every setting, declared once in `TABLES`: its allowed values, and the value objects that they become.
 
 Parsing, `config show`, the example file, the manual page and the reference are derived from that table. For a
 new setting add a field of a value object and a row here.
@@ -6,45 +6,36 @@ new setting add a field of a value object and a row here.
 
 from __future__ import annotations
 
+import re
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import MISSING, dataclass, fields
-from datetime import date
+from datetime import date, datetime
+from decimal import Decimal
+from ipaddress import ip_address
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, Literal, TypeVar, get_args
 
 from collector.archive.dayfile import DayFormat
 from collector.cloud.meters import Account, Kind, Meter
 from collector.cloud.pacing import Pacing
 from collector.cloud.retrying import RetryPolicy
+from collector.energy.days import UnknownZone, zone_named
 from collector.energy.history import PlanPolicy
-from collector.settings import values
-from collector.settings.values import Form, choice, number, seconds, whole, words
-from collector.status import Alarms, HealthPolicy, Listen
+from collector.settings import hosts
+from collector.status import Alarms, Listen
 
 DEFAULT_ARCHIVE = Path("/var/lib/shelly-collector")
-
-
-@dataclass(frozen=True, slots=True)
-class Timetable:
-    """When the service requests today: minutes past each local hour, and a random delay in seconds.
-
-    The cloud has usually received an hour ten minutes after its end. Without the delay, many collectors
-    would send requests in the same second.
-    """
-
-    refresh_minute: int = 12
-    refresh_jitter_s: float = 60.0
+_T = TypeVar("_T")
+_DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
+_SINCE, _UNTIL = date(2010, 1, 1), date(2099, 12, 31)
+_MOST_SETTLE_DAYS = 10
+_MOST_WORDS = 20
+_PORT = re.compile(r"[1-9][0-9]{0,4}")
 
 
 LogFormat = Literal["auto", "json", "console"]
 LogLevel = Literal["debug", "info", "warning", "error"]
-
-
-@dataclass(frozen=True, slots=True)
-class LogSettings:
-    """How events are written. `auto`: text on a terminal, JSON lines everywhere else."""
-
-    format: LogFormat = "auto"
-    level: LogLevel = "info"
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,8 +51,9 @@ class AccountSettings:
 class Settings:
     """The whole configuration, validated. Its `repr` contains no keys.
 
-    `source`: its file, `None` for flags. `warnings`: sentences for the user.
-    `flat`: there is one meter, given by flags, and its files are in the archive folder itself.
+    `max_age_s`: how old the newest hour may be before a person should act. `source`: its file, `None` for
+    flags. `warnings`: sentences for the user. `flat`: there is one meter, given by flags, and its files are
+    in the archive folder itself.
     """
 
     archive: Path = DEFAULT_ARCHIVE
@@ -70,11 +62,13 @@ class Settings:
     pacing: Pacing
     retry: RetryPolicy
     plan: PlanPolicy
-    timetable: Timetable
-    health: HealthPolicy
     alarms: Alarms
+    refresh_minute: int = 12  # the cloud has usually received an hour ten minutes after its end
+    refresh_jitter_s: float = 60.0
+    max_age_s: float = 26 * 3600.0
     listen: Listen | None = None
-    log: LogSettings
+    log_format: LogFormat = "auto"
+    log_level: LogLevel = "info"
     source: Path | None
     warnings: tuple[str, ...]
     flat: bool = False
@@ -92,6 +86,189 @@ class Settings:
     def folder_of(self, meter: Meter) -> Path:
         """The folder of that meter's day files."""
         return self.archive if self.flat else self.archive / meter.name
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """What is allowed in the file, in words, and the conversion to the value object and back.
+
+    `read` raises `ValueError`, with a reason, or without one if "must be …" with `allowed` says enough.
+    """
+
+    allowed: str
+    read: Callable[[object], Any]
+    write: Callable[[Any], object] = lambda value: value
+
+
+def _if_allowed(value: _T, is_allowed: object) -> _T:
+    if not is_allowed:
+        raise ValueError
+    return value
+
+
+def whole(low: int, high: int) -> Form:
+    """Whole numbers in `[low, high]`."""
+
+    def read(value: object) -> object:
+        return _if_allowed(value, type(value) is int and low <= value <= high)  # bool is a subclass of int
+
+    return Form(f"a whole number from {low} to {high}", read)
+
+
+def number(low: str, high: str) -> Form:
+    """Finite numbers in `[low, high]`, exact."""
+    lowest, highest = Decimal(low), Decimal(high)
+
+    def read(value: object) -> Decimal:
+        amount = Decimal("NaN")
+        if isinstance(value, (int, float, Decimal)) and not isinstance(value, bool):
+            amount = Decimal(repr(value)) if isinstance(value, float) else Decimal(value)
+        return _if_allowed(amount, amount.is_finite() and lowest <= amount <= highest)
+
+    return Form(f"a number from {low} to {high}", read)
+
+
+def seconds(low: str, high: str, unit_s: int = 1) -> Form:
+    """A duration, `low` to `high` times `unit_s` seconds in the file and seconds in the value object."""
+    exact = number(low, high)
+    return Form(exact.allowed, lambda value: float(exact.read(value)) * unit_s, lambda value: value / unit_s)
+
+
+def choice(words: Mapping[str, Any]) -> Form:
+    """One of these words, in any case, and the value that each means."""
+
+    def read(value: object) -> Any:
+        word = value.lower() if isinstance(value, str) else ""
+        return words[_if_allowed(word, word in words)]
+
+    return Form(
+        " or ".join(f'"{each}"' for each in words),
+        read,
+        lambda value: next(word for word, each in words.items() if each == value),
+    )
+
+
+def words(*allowed: str) -> Form:
+    return choice({word: word for word in allowed})
+
+
+def _matching(pattern: str, clean: Callable[[str], str] = str) -> Callable[[object], str]:
+    def read(value: object) -> str:
+        string = clean(_text(value))
+        return _if_allowed(string, re.fullmatch(pattern, string))
+
+    return read
+
+
+def _secret(value: object) -> str:
+    if isinstance(value, str):
+        return value
+    raise ValueError("must be a string, in quotes")
+
+
+def _text(value: object) -> str:
+    """A string, not empty, of printable characters."""
+    string = _secret(value)
+    if not string.strip():
+        raise ValueError("is empty")
+    if not string.isprintable():
+        raise ValueError("has control characters")
+    return string
+
+
+def _day(value: object) -> date:
+    if isinstance(value, str) and _DATE.fullmatch(value):
+        with suppress(ValueError):
+            value = date.fromisoformat(value)
+    if not isinstance(value, date) or isinstance(value, datetime):
+        raise ValueError  # noqa: TRY004 - as every value that is not allowed
+    return _if_allowed(value, _SINCE <= value <= _UNTIL)
+
+
+def _zone(value: object) -> str:
+    try:
+        zone_named(_text(value))
+    except UnknownZone:
+        raise ValueError(
+            "is not in this machine's list of time zones; if the name is right, update the list (apt install "
+            "tzdata, on Debian 13 tzdata-legacy, too; or pip install -U tzdata)"
+        ) from None
+    except ValueError:
+        raise ValueError from None
+    return _text(value)
+
+
+def _command(value: object) -> tuple[str, ...]:
+    if not isinstance(value, list) or len(value) > _MOST_WORDS:
+        raise ValueError
+    program = tuple(_text(each) for each in value)
+    if program and not program[0].startswith("/"):
+        raise ValueError("must begin with the full path of a program")
+    return program
+
+
+def _listen(value: object) -> Listen:
+    host, _, port = (
+        f"127.0.0.1:{value}".rpartition(":") if type(value) is int else _text(value).rpartition(":")
+    )
+    bare = host[1:-1] if host.startswith("[") and host.endswith("]") else host
+    try:
+        address = ip_address("127.0.0.1" if host == "localhost" else bare)
+    except ValueError:
+        raise ValueError from None
+    if (address.version == 6) != (bare != host) or not _PORT.fullmatch(port) or int(port) > 65535:
+        raise ValueError
+    return Listen(str(address), int(port))
+
+
+def _listen_written(listen: Listen | None) -> str | None:
+    if listen is None:
+        return None
+    return f"[{listen.host}]:{listen.port}" if ":" in listen.host else f"{listen.host}:{listen.port}"
+
+
+def _settle_days(value: object) -> tuple[int, ...]:
+    if not isinstance(value, list) or len(value) > _MOST_SETTLE_DAYS:
+        raise ValueError
+    days = sorted(whole(1, 30).read(each) for each in value)
+    return tuple(_if_allowed(days, len(set(days)) == len(days)))
+
+
+def _backfill_days(value: object) -> Any:
+    is_all = isinstance(value, str) and value.lower() == "all"
+    return None if is_all else whole(0, 1095).read(value)
+
+
+SECRET = Form("a string, in quotes", _secret)  # keys are checked in settings/keys.py
+PATH = Form("a path, in quotes", lambda value: Path(_text(value)))
+FLAG = Form("true or false, without quotes", lambda value: _if_allowed(value, isinstance(value, bool)))
+NAME = Form(
+    "up to 64 letters, digits, - and _, beginning with a letter or digit",
+    _matching(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}"),
+)
+HOST = Form("a host name, or an https:// address without a path", lambda value: hosts.base_url(_text(value)))
+DEVICE_ID = Form(
+    "a device ID of 12 hex digits (6 on early devices), as in the Shelly app",
+    _matching(r"[0-9a-f]{6}|[0-9a-f]{12}", lambda text: re.sub("[:-]", "", text).lower()),
+)
+DATE = Form(f"a date YYYY-MM-DD from {_SINCE} to {_UNTIL}", _day)
+ZONE = Form('a time zone of the IANA list, like "Europe/Dublin"', _zone)
+URL = Form(
+    "an address like https://hc-ping.com/0c1f…, without user name or #",
+    _matching(r"(?=.{,500}$)https?://[A-Za-z0-9.\[\]:-]+(/[A-Za-z0-9._~!$&'()*+,;=:@%/?-]*)?"),
+)
+COMMAND = Form('a list of words, like ["/usr/local/bin/notify", "me"]', _command)
+LISTEN = Form(
+    'a port, like 9787, or an address and a port, like "192.168.1.5:9787" or "[::1]:9787"',
+    _listen,
+    _listen_written,
+)
+SETTLE_DAYS = Form(f"a list of up to {_MOST_SETTLE_DAYS} different whole numbers from 1 to 30", _settle_days)
+BACKFILL_DAYS = Form(
+    '"all" or a whole number of days from 0 to 1095',
+    _backfill_days,
+    lambda days: "all" if days is None else days,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +294,6 @@ class Setting:
 
     @property
     def attribute(self) -> str:
-        """The name of the field of the value object."""
         return self.field or self.key
 
     @property
@@ -147,25 +323,25 @@ class Setting:
 # fmt: off
 TABLES: dict[str, tuple[Setting, ...]] = {
     "account": (
-        Setting("name", Account, values.NAME, "Name of the account in logs and messages.", example="home"),
-        Setting("host", Account, values.HOST,
+        Setting("name", Account, NAME, "Name of the account in logs and messages.", example="home"),
+        Setting("host", Account, HOST,
             "The server of the account: Shelly app > User settings > Authorization cloud key. A bare name "
             "means https://; http:// is for a simulator on this machine only.",
             field="base_url", example="shelly-12-eu.shelly.cloud", flag="--host"),
-        Setting("auth_key_file", None, values.PATH,
+        Setting("auth_key_file", None, PATH,
             "A file with nothing but the key, mode 0600. The first of these that exists is used: the "
             "systemd credential `auth_key.ACCOUNT`, the credential `auth_key`, `auth_key_file`, "
             "`$SHELLY_COLLECTOR_AUTH_KEY`, `auth_key`, a file named `auth_key` beside the configuration "
             "file.", example="/etc/shelly-collector/auth_key"),
-        Setting("auth_key", None, values.SECRET,
+        Setting("auth_key", None, SECRET,
             "The key itself: Shelly app > User settings > Authorization cloud key. It can switch your "
             "devices: a file of its own is better.", example="...", secret=True, flag="--auth_key"),
     ),
     "meter": (
-        Setting("name", Meter, values.NAME,
+        Setting("name", Meter, NAME,
             "Name of the meter in logs and of its folder in the archive; different for each meter.",
             example="grid"),
-        Setting("id", Meter, values.DEVICE_ID,
+        Setting("id", Meter, DEVICE_ID,
             "The device: Shelly app > the device > Settings > Device information. Colons and upper case are "
             "fine.", example="a1b2c3d4e5f6", flag="--id"),
         Setting("kind", Meter, choice({kind.value: kind for kind in Kind}),
@@ -174,10 +350,10 @@ TABLES: dict[str, tuple[Setting, ...]] = {
             "Channel of the clamp on the grid connection.", only=Kind.EM),
         Setting("solar_channel", Meter, whole(0, 1),
             "Channel of the clamp on the solar inverter.", only=Kind.EM),
-        Setting("solar", Meter, values.FLAG,
+        Setting("solar", Meter, FLAG,
             "true: a clamp measures solar energy. false: there is none, and solar is written as 0.",
             only=Kind.EM, flag="--no-solar"),
-        Setting("pv_id", Meter, values.DEVICE_ID,
+        Setting("pv_id", Meter, DEVICE_ID,
             "Device ID of a second 3EM, which measures solar energy.",
             example="b1b2c3d4e5f6", only=Kind.EM3, flag="--pv_id"),
         # Not from 0: with a tiny factor the values would be lost at four decimals.
@@ -187,15 +363,15 @@ TABLES: dict[str, tuple[Setting, ...]] = {
         Setting("pv_kwh_discard", Meter, number("0", "10"),
             "Subtract this many kWh from every solar hour (the result is never below 0), to remove a false "
             "reading of the clamp at night.", flag="--pv_kwh_discard"),
-        Setting("since", Meter, values.DATE,
+        Setting("since", Meter, DATE,
             "First day to request, if the meter is younger than the history that the cloud keeps.",
             example=date(2024, 3, 1), flag="--since"),
-        Setting("timezone", Meter, values.ZONE,
+        Setting("timezone", Meter, ZONE,
             "Time zone to use until the cloud's first answer names one, or if this machine does not know "
             "the one it names. Normally not needed.", example="Europe/Dublin"),
     ),
     "archive": (
-        Setting("path", Settings, values.PATH,
+        Setting("path", Settings, PATH,
             "Folder of the day files; each meter has a folder in it. ~ is your home; a relative path begins "
             "at the folder of the configuration file. For another folder than the default the systemd unit "
             "needs a drop-in with `ReadWritePaths=` (and, in /home, `ProtectHome=no`): `systemctl edit "
@@ -230,47 +406,48 @@ TABLES: dict[str, tuple[Setting, ...]] = {
             "three-phase meter can take 10."),
     ),
     "schedule": (
-        Setting("refresh_minute", Timetable, whole(0, 59),
+        Setting("refresh_minute", Settings, whole(0, 59),
             "Minute of each hour at which today is requested. Values below 11 are too early for the hour "
             "that just ended."),
-        Setting("refresh_jitter_s", Timetable, seconds("0", "900"),
+        Setting("refresh_jitter_s", Settings, seconds("0", "900"),
             "Random delay after `refresh_minute`, 0 to this many seconds, so that many collectors do not "
             "send at the same moment."),
-        Setting("settle_days", PlanPolicy, values.SETTLE_DAYS,
+        Setting("settle_days", PlanPolicy, SETTLE_DAYS,
             "Days after its end on which a complete day is requested again, because the cloud still revises "
             "recent hours."),
-        Setting("heal", PlanPolicy, values.FLAG,
+        Setting("heal", PlanPolicy, FLAG,
             "Whether days with missing hours are requested again, at growing intervals."),
-        Setting("backfill_days", PlanPolicy, values.BACKFILL_DAYS,
+        Setting("backfill_days", PlanPolicy, BACKFILL_DAYS,
             'Days before today to collect at first; "all" means all that the cloud keeps, 3 years.'),
     ),
     "health": (
-        Setting("max_age_h", HealthPolicy, seconds("2", "8760", unit_s=3600),
+        Setting("max_age_h", Settings, seconds("2", "8760", unit_s=3600),
             "How old the newest hour may be, in hours since its end, before `status` exits with 1, /healthz "
             "answers 503 and the alarms below are raised. 26, because some data arrive only after the "
             "following midnight.", field="max_age_s"),
-        Setting("ping_url", Alarms, values.URL,
+        Setting("ping_url", Alarms, URL,
             "URL requested every hour and on each change while all is well; with /fail added while it is "
             "not, with /start added at the start and at each reload (healthchecks.io, Uptime Kuma and "
             "others). Keep it secret: anyone who knows it can send false OK signals.",
             example="https://hc-ping.com/0c1f0000-0000-0000-0000-000000000000", secret=True),
-        Setting("on_change", Alarms, values.COMMAND,
+        Setting("on_change", Alarms, COMMAND,
             "A program and its arguments, run without a shell on each change of health; [] for none. It has "
             "30 seconds, and the variables SHELLY_COLLECTOR_HEALTH (good, offline or broken), "
             "SHELLY_COLLECTOR_HEALTH_BEFORE, SHELLY_COLLECTOR_METER, SHELLY_COLLECTOR_REASON and "
             "SHELLY_COLLECTOR_AGE_S."),
     ),
     "web": (
-        Setting("listen", Settings, values.LISTEN,
+        Setting("listen", Settings, LISTEN,
             "Where /healthz and /metrics (Prometheus) are served: on a port of this machine alone, or on an "
             "address that others reach, without authentication. Off by default.", example=9787),
     ),
     "log": (
-        Setting("format", LogSettings, words(*get_args(LogFormat)),
+        Setting("format", Settings, words(*get_args(LogFormat)),
             'Lines of JSON ("json") or text for people ("console"). "auto" is console on a terminal, else '
-            "JSON.", variable="SHELLY_COLLECTOR_LOG_FORMAT"),
-        Setting("level", LogSettings, words(*get_args(LogLevel)),
-            "The least severe level that is logged.", variable="SHELLY_COLLECTOR_LOG_LEVEL"),
+            "JSON.", field="log_format", variable="SHELLY_COLLECTOR_LOG_FORMAT"),
+        Setting("level", Settings, words(*get_args(LogLevel)),
+            "The least severe level that is logged.",
+            field="log_level", variable="SHELLY_COLLECTOR_LOG_LEVEL"),
     ),
 }
 # fmt: on

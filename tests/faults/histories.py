@@ -121,20 +121,28 @@ class _Recording(FaultyCloud):
 
     async def _send(self, request: web.BaseRequest, served: Served, reply: Reply) -> web.StreamResponse:
         if reply.status == 200 and self._is_sound(request, served, reply):
-            device, day = self.scenario.account[0].device[0], date.fromisoformat(served.day)
-            channel = int(served.channel)
-            moment = self._asked_at[id(served)]
-            values = told(device, channel, day, moment)
-            if channel == 0:
-                self._in_doubt.difference_update(self._history.hours[day])
-            if served.fault == DOUBTFUL:
-                self._in_doubt |= _with_negatives(values, reply.body)
-            # The sun of a day is asked for after its grid: it is not taken where the grid is in doubt.
-            values = {name: value for name, value in values.items() if name[0] not in self._in_doubt}
-            columns = SOLAR if channel else GRID
-            now = asyncio.get_running_loop().time()
-            self._history.answers.append(Answer(now, int(moment.timestamp()), day, columns, values))
+            first = date.fromisoformat(served.day)
+            for number in range(served.days if json.loads(reply.body).get("interval") == "hour" else 0):
+                self._write_down(served, reply, first + timedelta(days=number))
         return await super()._send(request, served, reply)
+
+    def _write_down(self, served: Served, reply: Reply, day: date) -> None:
+        """The answer for one day, be it of a span."""
+        device, channel, moment = (
+            self.scenario.account[0].device[0],
+            int(served.channel),
+            self._asked_at[id(served)],
+        )
+        values = told(device, channel, day, moment)
+        if channel == 0:
+            self._in_doubt.difference_update(self._history.hours[day])
+        if served.fault == DOUBTFUL:
+            self._in_doubt |= _with_negatives(values, reply.body)
+        # The sun of a day is asked for after its grid: it is not taken where the grid is in doubt.
+        values = {name: value for name, value in values.items() if name[0] not in self._in_doubt}
+        columns = SOLAR if channel else GRID
+        now = asyncio.get_running_loop().time()
+        self._history.answers.append(Answer(now, int(moment.timestamp()), day, columns, values))
 
     def _is_sound(self, request: web.BaseRequest, served: Served, reply: Reply) -> bool:
         """A fault that finds nothing to spoil leaves a sound answer, and one that spoils an hour the rest."""

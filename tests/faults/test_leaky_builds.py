@@ -175,6 +175,6 @@ async def test_a_configuration_that_is_shown_unmasked_is_found(
     async with world(cloud_of(key=KEY), tmp_path, START) as here:
         settings = here.settings()
     assert found_in(masked(settings).encode()) == []
-    monkeypatch.setattr("collector.settings.masking.MASK", KEY)
-    monkeypatch.setattr("collector.settings.masking.redactor", lambda secrets: str)
+    monkeypatch.setattr("collector.settings.files.MASK", KEY)
+    monkeypatch.setattr("collector.settings.files.redactor", lambda secrets: str)
     assert found_in(masked(settings).encode())

@@ -6,11 +6,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from collector.status import Alarms, HealthPolicy, MeterStatus, State, age_in_words, judge, worst
+from collector.status import Alarms, MeterStatus, State, age_in_words, judge, worst
 
 NOW = 1_770_000_000
 HOUR = 3600
-POLICY = HealthPolicy(max_age_s=26 * HOUR)
+MAX_AGE_S = 26 * HOUR
 
 
 def judged(age_h: float | None, answered_h: float | None = 0.5, running_h: float | None = 99) -> MeterStatus:
@@ -20,7 +20,7 @@ def judged(age_h: float | None, answered_h: float | None = 0.5, running_h: float
         answered_at=None if answered_h is None else round(NOW - answered_h * HOUR),
     )
     running_since = None if running_h is None else round(NOW - running_h * HOUR)
-    return judge(meter, "no connection", running_since, NOW, POLICY)
+    return judge(meter, "no connection", running_since, NOW, MAX_AGE_S)
 
 
 @pytest.mark.parametrize(
@@ -61,7 +61,7 @@ def test_the_reason_names_what_to_check() -> None:
 def test_for_any_clock_an_age_is_never_negative(newest: int, answered: int, running_since: int) -> None:
     """A stored hour in the future is of a clock that was set back."""
     meter = MeterStatus(newest_hour=newest, answered_at=answered)
-    age_s = judge(meter, "", running_since, NOW, POLICY).age_s
+    age_s = judge(meter, "", running_since, NOW, MAX_AGE_S).age_s
     assert age_s is not None
     assert age_s >= 0
 

@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from collector.status import AccountStatus, Failure, HealthPolicy, MeterStatus, Status, judge, judged
+from collector.status import AccountStatus, Failure, MeterStatus, Status, judge, judged
 from tests.support.service_life import SHALLOW, START, events_in, living, status_of
 from tests.support.statuses import Page, parsed
 from tests.support.virtual_time import VirtualTimeLoop
@@ -120,10 +120,10 @@ def test_a_status_is_judged_as_each_meter_is(
     """At any moment, by the one rule of health; a meter's own trouble before its account's."""
     account = AccountStatus(("house",), trouble=trouble)
     status = Status("1", 1, started_at, 0, "", accounts={"home": account}, meters={"house": meter})
-    policy = HealthPolicy()
+    max_age_s = 26 * 3600
     reason = meter.trouble or (trouble.reason if trouble else "")
-    expected = judge(meter, reason, started_at, now, policy)
-    found = judged(status, now, policy)
+    expected = judge(meter, reason, started_at, now, max_age_s)
+    found = judged(status, now, max_age_s)
     assert found.meters["house"] == expected
     assert (found.state, found.age_s) == (expected.state, expected.age_s)
-    assert judged(found, now, policy) == found
+    assert judged(found, now, max_age_s) == found

@@ -8,8 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from collector.cli.status import as_dict, status_of
-from collector.cli.status_text import lines
+from collector.cli.status import as_dict, lines, status_of
 from collector.collect import collector
 from collector.energy.days import system_timezone, wall_clock
 from tests.support.faulty_cloud import Fault

@@ -13,7 +13,6 @@ import time_machine
 from collector.collect.collector import Lane
 from collector.energy.days import wall_clock
 from collector.service.schedule import Schedule
-from collector.settings.schema import Timetable
 from tests.support.virtual_time import VirtualTimeLoop
 
 _NOW = datetime(2026, 3, 20, 14, 40, tzinfo=UTC)
@@ -36,7 +35,7 @@ async def test_a_clock_that_is_set_years_on_costs_no_more_than_one_that_is_set_h
     asked: list[Lane] = []
     with time_machine.travel(before, tick=False) as traveller:
         loop.on_jump = traveller.shift
-        schedule = Schedule(Timetable(refresh_jitter_s=0))
+        schedule = Schedule(refresh_minute=12, refresh_jitter_s=0)
         schedule.add(asked.append, lambda: ZoneInfo("UTC"))
         schedule.start(wall_clock())
         traveller.move_to(_NOW)

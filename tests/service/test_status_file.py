@@ -117,7 +117,7 @@ def test_the_file_of_a_build_before_is_read_and_written_alike(tmp_path: Path) ->
     assert place.read_text() == BEFORE.replace("\n", " ")
 
 
-def test_what_only_the_files_say_is_not_in_it(tmp_path: Path) -> None:
+def test_what_is_read_from_the_day_files_is_not_in_it(tmp_path: Path) -> None:
     """Neither written nor read: whoever needs the days reads them."""
     days = {date(2026, 3, 19): DayState.COMPLETE}
     meter = replace(ONE.meters["house"], zone=ZoneInfo("UTC"), states=days, is_held=True)
@@ -146,7 +146,7 @@ GOOD = json.dumps(to_json(ONE))
     + [json.dumps(to_json(ONE) | {"meters": {"house": value}}) for value in ("x", 1, None)],
 )
 def test_a_damaged_one_is_as_good_as_none(tmp_path: Path, text: str) -> None:
-    """Whoever asks goes by the files then."""
+    """The commands then use the day files."""
     place = status_file(tmp_path, {})
     place.parent.mkdir()
     place.write_text(text)

@@ -14,7 +14,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from collector.cli import status, status_text
+from collector.cli import status
 from collector.energy.days import zone_named
 from collector.energy.history import DayState
 from collector.simulator import Device
@@ -133,7 +133,7 @@ async def test_an_archive_survives_an_upgrade_that_takes_its_zones_name_away(
             seen = status.status_of(here.settings(), later, {})
             assert list(seen.meters["house"].states.values()).count(DayState.COMPLETE) == 3
             assert seen.meters["house"].unknown_zone == "Europe/Kiev"
-            text = status_text.lines(seen, ZoneInfo("UTC"), io.StringIO(), {}, whole=False)
+            text = status.lines(seen, ZoneInfo("UTC"), io.StringIO(), {}, whole=False)
             assert any("Europe/Kiev" in line for line in text)
             assert status.as_dict(seen)["meters"][0]["unknown_timezone"] == "Europe/Kiev"
             assert (await here.backfill(1)).failures

@@ -246,7 +246,7 @@ def test_the_picture_of_a_status_has_the_words_of_the_command() -> None:
     """Also when these change: what is no number or name in it is in the source."""
     _, _, shown = README.partition("$ shelly-collector status")
     picture = shown.partition("\n         1  ")[0].partition("\n")[2]
-    source = "".join((ROOT / "collector" / path).read_text() for path in ("cli/status_text.py", "status.py"))
+    source = "".join((ROOT / "collector" / path).read_text() for path in ("cli/status.py", "status.py"))
     source += " ".join(DayState)
     pieces = (piece.strip() for piece in re.split(r"[\d:(),-]+|\s{2,}|\n|house|demo|min(?= ago)", picture))
     words = {piece for piece in pieces if piece}

@@ -1,4 +1,4 @@
-"""One event, one line, no secret; and logging never stops who logs."""
+"""One event, one line, no secret; and logging never stops its caller."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def test_auto_is_json_where_there_is_no_terminal() -> None:
     assert json.loads(stream.getvalue())["event"] == "day.written"
 
 
-def test_the_console_has_colours_only_on_a_terminal_that_wants_them() -> None:
+def test_the_console_has_colours_only_on_a_terminal_without_no_color() -> None:
     assert "\x1b" not in console_output(io.StringIO(), {})
     assert "\x1b" in terminal_output({})
     assert "\x1b" not in terminal_output({"NO_COLOR": "1"})
@@ -154,11 +154,11 @@ def test_a_traceback_is_logged_without_local_variables() -> None:
     except ValueError:
         logs.get_logger("x").exception("job.failed")
     (line,) = stream.getvalue().splitlines()
-    told = json.loads(line)["exception"]
-    assert told.startswith("Traceback")
-    assert told.endswith("ValueError: 13")
-    assert "in failing" in told
-    assert "a local value" not in told
+    trace = json.loads(line)["exception"]
+    assert trace.startswith("Traceback")
+    assert trace.endswith("ValueError: 13")
+    assert "in failing" in trace
+    assert "a local value" not in trace
 
 
 def test_libraries_are_logged_from_warnings_on() -> None:
@@ -241,8 +241,8 @@ print(stream.getvalue(), end="")
 def test_a_task_that_goes_while_a_line_is_written_is_logged_after_it() -> None:
     """Bug: asyncio logs its failure at once, in the same thread, and that waited for itself for ever."""
     ran = subprocess.run([sys.executable, "-c", TIDIED], capture_output=True, timeout=30, check=True)
-    told = [json.loads(line)["event"] for line in ran.stdout.splitlines()]
-    assert told == ["day.written", "library.reported", "day.empty"]
+    events = [json.loads(line)["event"] for line in ran.stdout.splitlines()]
+    assert events == ["day.written", "library.reported", "day.empty"]
 
 
 def test_a_closed_stream_does_not_stop_who_logs() -> None:

@@ -90,7 +90,7 @@ def test_a_secret_of_less_than_four_characters_is_none() -> None:
 
 
 def test_a_secret_within_another_does_not_save_the_rest_of_it() -> None:
-    """The longer one is looked for first, wherever they stand in the alphabet."""
+    """The longer one is replaced first, whatever their order in the alphabet."""
     for short, long in [
         ("secret12", "secret12-and-more"),
         ("zzzz1234", "aaaazzzz1234"),
@@ -109,7 +109,7 @@ def test_of_base64_only_the_secret_is_taken(before: bytes) -> None:
     assert redactor([secret])(text) == f"{text[:shared]}***{text[last:]}"
 
 
-def test_a_short_secret_is_not_looked_for_in_base64() -> None:
+def test_a_short_secret_is_not_searched_for_in_base64() -> None:
     """What is left of one of seven characters could be anybody's."""
     text = base64.b64encode(b"abcdefg, abcdefgh").decode()
     assert redactor(["abcdefg"])(text) == text

@@ -5,8 +5,7 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Iterator
 
-from collector.settings.files import ENVIRONMENT, places
-from collector.settings.masking import toml
+from collector.settings.files import ENVIRONMENT, places, toml
 from collector.settings.schema import LISTS, TABLES, Setting, heading_of
 
 PLACES = (

@@ -1,4 +1,4 @@
-"""`backfill --dry-run` as a user meets it: from files alone, whoever asks."""
+"""`backfill --dry-run` as a user runs it: from files alone, without a key."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def environ(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 
 def test_a_dry_run_from_flags_needs_no_key(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """Bug: it asked for a key, and for `auth_key_file`, which is no flag; it makes no request."""
+    """Bug: it required a key, and named `auth_key_file`, which is no flag; it sends no request."""
     words = ["backfill", "--host", "localhost", "--id", DEVICE, "--odir", str(tmp_path / "x")]
     assert main([*words, "--dry-run", "--json", "--days", "2"]) == 0
     (plan,) = json.loads(capsys.readouterr().out)
@@ -77,7 +77,7 @@ def plan_of(capsys: pytest.CaptureFixture[str], folder: Path, *more: str) -> dic
 def test_a_dry_run_leaves_out_what_a_run_leaves_out(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Bug: the days before the device was replaced stood in the plan."""
+    """Bug: the days before the device was replaced were in the plan."""
     since = wall_clock().date() - timedelta(days=3)
     mark_as(tmp_path)
     write_mark(tmp_path / ".collector", Mark(IDENTITY, since))
@@ -92,7 +92,7 @@ def test_a_dry_run_leaves_out_what_a_run_leaves_out(
 
 
 def test_a_dry_run_counts_the_daily_totals(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """Bug: the 14 requests that the README speaks of were not in the plan, which says at most."""
+    """Bug: the 14 requests that the README mentions were not in the plan, which is a maximum."""
     plan = plan_of(capsys, tmp_path / "x", "--all")
     assert plan["requests"] == 2 * len(plan["days"]) + 14
     plan = plan_of(capsys, tmp_path / "x", "--days", "45")
@@ -110,7 +110,7 @@ def test_a_dry_run_refuses_a_newer_format_as_a_run_does(
         assert "by a newer collector" in capsys.readouterr().err
 
 
-def test_a_dry_run_says_that_files_without_a_mark_must_be_proven(
+def test_a_dry_run_reports_that_files_without_a_mark_must_be_proven(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Bug: the plan was made as if they were this meter's. With `--adopt` the past is left out."""
@@ -151,7 +151,7 @@ def test_what_cannot_be_written_is_not_called_unreadable(number: int) -> None:
 def test_a_dry_run_refuses_another_meters_folder_as_a_run_does(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Unless somebody says that it is to go on there: then it is planned as that."""
+    """Unless `--adopt` is given: then it is planned as a continuation."""
     yesterday = wall_clock().date() - timedelta(days=1)
     (tmp_path / f"{yesterday}.jsonl").write_bytes(older_file(day=yesterday))
     mark_as(tmp_path, "a8032abe41fc")
@@ -202,7 +202,7 @@ def test_a_dry_run_planned_for_a_place_where_no_archive_can_be(
 
 
 @pytest.mark.parametrize("flag", ["host", "id", "odir", "auth_key", "pv_id"])
-def test_an_empty_flag_stood_for_the_default(
+def test_an_empty_flag_was_taken_for_the_default(
     flag: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Bug: `--odir "$DIR"` with an unset variable silently filled ~/.shellyemdata."""
@@ -212,7 +212,7 @@ def test_an_empty_flag_stood_for_the_default(
     assert f"--{flag}" in capsys.readouterr().err
 
 
-def test_an_empty_folder_of_the_demo_stood_for_the_current_one(
+def test_an_empty_folder_of_the_demo_was_taken_for_the_current_one(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Bug: as with `--odir`, the configuration and the archive came to lie where nobody meant them."""

@@ -1,14 +1,13 @@
-"""`config check` and `config show`, as a user meets them."""
+"""`config check` and `config show`, as a user runs them."""
 
 from __future__ import annotations
 
 import shutil
-from argparse import ArgumentParser
 from pathlib import Path
 
 import pytest
 
-from collector.cli import config
+from collector.cli import main
 from collector.service import systemd
 
 KEY = "S3cretKey" * 9
@@ -26,9 +25,7 @@ id = "a1b2c3d4e5f6"
 
 
 def run(*words: str) -> int:
-    parser = ArgumentParser()
-    config.configure(parser)
-    return config.run(parser.parse_args(words))
+    return main(["config", *words])
 
 
 @pytest.fixture(autouse=True)
@@ -46,14 +43,14 @@ def file(tmp_path: Path) -> Path:
     return path
 
 
-def test_check_says_in_one_line_what_a_good_configuration_holds(
+def test_check_prints_in_one_line_what_a_good_configuration_has(
     file: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert run("check", "--config", str(file)) == 0
     assert capsys.readouterr() == ("OK: 1 account, 1 meter, archive /srv/energy\n", "")
 
 
-def test_check_says_every_problem_on_a_line_of_its_own(
+def test_check_prints_every_problem_on_a_line_of_its_own(
     file: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     file.write_text(GOOD.replace("a1b2c3d4e5f6", "x").replace("[archive]", "[archive]\ndecimal = 3"))
@@ -73,7 +70,7 @@ def test_check_warns_and_still_succeeds(file: Path, capsys: pytest.CaptureFixtur
     assert "warning: " in err
 
 
-def test_check_looks_with_the_units_eyes(
+def test_check_applies_the_restrictions_of_the_unit(
     file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Bug: it was OK, and the service ended with exit 73 every 15 seconds."""
@@ -97,7 +94,7 @@ def test_show_prints_what_is_in_force_without_the_key(file: Path, capsys: pytest
     assert KEY not in out + err
 
 
-def test_without_a_configuration_it_says_where_it_looked_and_what_to_do(
+def test_without_a_configuration_it_lists_where_it_searched_and_what_to_do(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert run("check") == 78

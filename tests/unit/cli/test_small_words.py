@@ -1,4 +1,4 @@
-"""What the commands say of small mistakes, and that none of them waits or reads without end."""
+"""What the commands print for small mistakes, and that none of them waits or reads without end."""
 
 from __future__ import annotations
 
@@ -35,7 +35,9 @@ def test_a_scenario_without_an_end_was_read_for_ever(
     assert ("is larger than" if what == "long" else "not a regular file") in capsys.readouterr().err
 
 
-def test_an_age_beyond_the_bound_was_not_told_the_bound(capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_age_beyond_the_bound_was_refused_without_naming_the_bound(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     """Bug: "must be a number of hours, more than 0", of 1e9."""
     assert main(["status", "--max-age", "1e9"]) == 2
     assert "more than 0 and less than 1,000,000" in capsys.readouterr().err

@@ -1,4 +1,4 @@
-"""`status`: what it says of a failure."""
+"""`status`: what it prints about a failure."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from collector.cli import status, status_text
+from collector.cli import status
 from collector.energy.history import DayState
 from collector.events import CURES
 from collector.service import systemd
@@ -20,25 +20,24 @@ NOW = int(datetime(2026, 3, 20, tzinfo=UTC).timestamp())
 
 @pytest.mark.parametrize("cure", ["", "Install them: apt install ca-certificates."])
 def test_a_failures_own_cure_comes_before_that_of_its_kind(cure: str) -> None:
-    """That nothing is to be done, for it goes on by itself, is no help where this machine lacks something."""
+    """That collecting resumes automatically is no help if this machine lacks something."""
     failure = Failure("source.unavailable", 1, "for some reason", cure)
     states = {date(2026, 3, 19): DayState.COMPLETE}
     meter = MeterStatus(State.GOOD, 1, newest_hour=1, answered_at=1, failure=failure, states=states)
     accounts = {"home": AccountStatus(trouble=failure)}
     seen = Status("1", 1, 1, NOW, "", accounts=accounts, meters={"house": meter})
-    told = status.as_dict(seen)
+    printed = status.as_dict(seen)
     expected = cure or CURES["source.unavailable"]
-    assert told["accounts"][0]["trouble"]["cure"] == told["meters"][0]["last_error"]["cure"] == expected
-    text = " ".join(
-        " ".join(status_text.lines(seen, ZoneInfo("UTC"), io.StringIO(), {}, whole=False)).split()
-    )
+    assert printed["accounts"][0]["trouble"]["cure"] == expected
+    assert printed["meters"][0]["last_error"]["cure"] == expected
+    text = " ".join(" ".join(status.lines(seen, ZoneInfo("UTC"), io.StringIO(), {}, whole=False)).split())
     assert expected in text
 
 
 def text_of(meter: MeterStatus, zone: str = "UTC", now: int = NOW) -> list[str]:
     """What `status` prints of a service that does not run, and one meter."""
     seen = Status("1", 1, 1, now, "", meters={"house": meter}, is_running=False)
-    return list(status_text.lines(seen, ZoneInfo(zone), io.StringIO(), {}, whole=False))
+    return list(status.lines(seen, ZoneInfo(zone), io.StringIO(), {}, whole=False))
 
 
 STATES = {date(2026, 3, 20): DayState.TODAY}

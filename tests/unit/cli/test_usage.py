@@ -1,4 +1,4 @@
-"""Wrong usage: what the parser says of a value that it cannot take."""
+"""Wrong usage: the parser's message for a value that it cannot read."""
 
 from __future__ import annotations
 

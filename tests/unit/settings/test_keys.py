@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from collector.errors import SettingsError
-from collector.settings import Settings, from_flags, keys, load, load_without_keys, masked
+from collector.settings import Settings, from_flags, keys, load, masked
 from tests.support.key_forms import AWKWARD_KEY
 
 KEY = "S3cretKey" * 9
@@ -76,7 +76,7 @@ def test_the_best_source_of_a_key_wins(folder: Path) -> None:
     assert key_of(by_flag) == "by-a-flag"
 
 
-def test_without_any_key_it_says_how_to_give_one(folder: Path) -> None:
+def test_without_any_key_the_problem_names_how_to_give_one(folder: Path) -> None:
     assert "auth_key_file" in reason_of(folder, "")
 
 
@@ -147,7 +147,7 @@ WRAPPED = [
 
 @pytest.mark.parametrize("place", ["file", "environment", "configuration", "flag"])
 @pytest.mark.parametrize(("written", "cause"), WRAPPED)
-def test_what_stands_around_a_key_is_found_by_the_check(
+def test_what_is_around_a_key_is_found_by_the_check(
     folder: Path, written: str, cause: str, place: str
 ) -> None:
     """Bug: in quotes, with its name, in brackets: "OK", and then "the cloud refused the key"."""
@@ -168,7 +168,7 @@ def test_what_stands_around_a_key_is_found_by_the_check(
     assert KEY not in str(problem)
 
 
-def test_all_that_stands_around_a_key_is_named_at_once(folder: Path) -> None:
+def test_all_that_is_around_a_key_is_named_at_once(folder: Path) -> None:
     """One sentence, from the outside in."""
     (folder / "key").write_text(f"auth_key = '<{KEY}>';\n")
     reason = reason_of(folder, 'auth_key_file = "key"')
@@ -196,7 +196,7 @@ def test_a_key_with_more_than_letters_and_digits_passed_without_a_word(folder: P
 
 
 @given(st.text(st.characters(min_codepoint=33, max_codepoint=126), min_size=8, max_size=90))
-def test_whatever_a_key_is_it_is_taken_as_it_stands_or_refused(text: str) -> None:
+def test_whatever_a_key_is_it_is_used_unchanged_or_refused(text: str) -> None:
     """Nothing is taken off in silence, and no refusal shows it."""
     try:
         assert keys.checked(text) == text
@@ -212,7 +212,7 @@ def test_a_key_file_that_cannot_be_read_is_a_problem_with_its_cause(folder: Path
     assert "not a regular file" in reason_of(folder, 'auth_key_file = "pipe"')
 
 
-def test_credentials_that_cannot_be_looked_at_are_a_problem_with_its_cause(folder: Path) -> None:
+def test_credentials_that_cannot_be_read_are_a_problem_with_its_cause(folder: Path) -> None:
     """Nothing is taken from the next place, and nothing ends in a traceback."""
     environ = {"CREDENTIALS_DIRECTORY": str(folder / ("long" * 100))}
     assert "File name too long" in reason_of(folder, f'auth_key = "{KEY}"', environ)
@@ -262,8 +262,8 @@ def test_the_cure_for_a_missing_key_names_what_the_user_can_give(folder: Path) -
     assert "credential" not in problem.reason
 
 
-def test_who_only_looks_needs_no_key_from_flags_either(folder: Path) -> None:
-    """Bug: `--dry-run` asked for a key that it did not need. One that is given is checked all the same."""
+def test_a_dry_run_needs_no_key_from_flags_either(folder: Path) -> None:
+    """Bug: `--dry-run` required a key that it did not need. One that is given is checked all the same."""
     settings = from_flags({}, host="localhost", id="a1b2c3", needs_key=False)
     assert settings.meters[0].id == "a1b2c3"
     environ = {"SHELLY_COLLECTOR_AUTH_KEY": KEY}
@@ -301,7 +301,7 @@ def test_a_key_for_all_accounts_in_the_place_of_an_own_one_is_warned_about(folde
     assert sum("not its own" in warning for warning in settings.warnings) == 2
 
 
-def test_the_key_file_beside_the_configuration_is_the_last_one_looked_at(folder: Path) -> None:
+def test_the_key_file_beside_the_configuration_is_the_last_one_searched(folder: Path) -> None:
     """Root checks what the service will use without naming the file that its credential is made of."""
     (folder / "auth_key").write_text("key-beside-it\n")
     assert key_of(loaded(folder)) == "key-beside-it"
@@ -309,21 +309,21 @@ def test_the_key_file_beside_the_configuration_is_the_last_one_looked_at(folder:
     assert key_of(loaded(folder, "", {"SHELLY_COLLECTOR_AUTH_KEY": "key-from-env"})) == "key-from-env"
 
 
-def test_who_only_reads_files_needs_no_key(folder: Path) -> None:
+def test_a_command_that_only_reads_files_needs_no_key(folder: Path) -> None:
     """`status` works for a user who may not read the key, and where there is none; keys are not read."""
     for key in ("", 'auth_key = "key-from-conf"', 'auth_key_file = "not-there"'):
         (folder / "config.toml").write_text(CONFIG.format(key=key))
-        settings = load_without_keys(folder / "config.toml", {"CREDENTIALS_DIRECTORY": str(folder)})
+        settings = load(folder / "config.toml", {"CREDENTIALS_DIRECTORY": str(folder)}, needs_keys=False)
         assert [meter.name for meter in settings.meters] == ["grid"]
         assert "key-from-conf" not in settings.secrets
 
 
-def test_who_only_reads_files_is_told_of_every_other_mistake(folder: Path) -> None:
+def test_a_command_that_only_reads_files_reports_every_other_mistake(folder: Path) -> None:
     """The stand-in for the key hides no other problem."""
     (folder / "config.toml").write_text(CONFIG.format(key="") + 'kind = "5em"\nnonsense = 1\n')
     with pytest.raises(SettingsError) as caught:
-        load_without_keys(folder / "config.toml", {})
+        load(folder / "config.toml", {}, needs_keys=False)
     assert len(caught.value.problems) == 2
     (folder / "config.toml").write_text('account = "home"')
     with pytest.raises(SettingsError):
-        load_without_keys(folder / "config.toml", {})
+        load(folder / "config.toml", {}, needs_keys=False)

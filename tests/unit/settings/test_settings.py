@@ -1,4 +1,4 @@
-"""A configuration becomes value objects, or says everything that is wrong with it, at once."""
+"""A configuration becomes value objects, or a list of everything that is wrong with it."""
 
 from __future__ import annotations
 
@@ -21,10 +21,8 @@ from collector.cloud.pacing import Pacing
 from collector.cloud.retrying import RetryPolicy
 from collector.energy.history import PlanPolicy
 from collector.errors import Problem, SettingsError
-from collector.settings import LogSettings, Settings, from_flags, load, masked, parse
-from collector.settings.parsing import parse_without_keys
-from collector.settings.schema import Timetable
-from collector.status import HealthPolicy, Listen
+from collector.settings import Settings, from_flags, load, masked, parse
+from collector.status import Listen
 
 KEY = "K3yOf" + "a1B2" * 20
 ENVIRON = {"SHELLY_COLLECTOR_AUTH_KEY": KEY}
@@ -60,8 +58,8 @@ def test_a_host_a_key_and_a_meter_are_enough() -> None:
     assert settings.pacing == Pacing()
     assert settings.retry == RetryPolicy()
     assert settings.plan == PlanPolicy()
-    assert settings.timetable == Timetable()
-    assert settings.log == LogSettings()
+    assert (settings.refresh_minute, settings.refresh_jitter_s) == (12, 60.0)
+    assert (settings.log_format, settings.log_level) == ("auto", "info")
     assert settings.meters == (Meter("grid", "a1b2c3d4e5f6"),)
     assert settings.accounts[0].account.base_url == "https://shelly-12-eu.shelly.cloud"
     assert settings.accounts[0].account.auth_key == KEY
@@ -122,12 +120,12 @@ def test_every_setting_reaches_its_value_object() -> None:
     assert settings.pacing == Pacing(2.0, 2)
     assert settings.retry == RetryPolicy(2, 1.5, 90.0, 0.0, 12.5)
     assert settings.plan == PlanPolicy(30, (2, 7), heal=False)
-    assert settings.timetable == Timetable(20, 5.0)
-    assert settings.health == HealthPolicy(max_age_s=5.5 * 3600)
+    assert (settings.refresh_minute, settings.refresh_jitter_s) == (20, 5.0)
+    assert settings.max_age_s == 5.5 * 3600
     assert settings.alarms.ping_url == "http://192.168.1.5:8000/ping/0c1f-22"
     assert settings.alarms.on_change == ("/usr/bin/logger", "-t", "shelly collector")
     assert settings.listen == Listen("127.0.0.1", 9787)
-    assert settings.log == LogSettings("json", "debug")
+    assert (settings.log_format, settings.log_level) == ("json", "debug")
     assert settings.meters[0].grid_scale_factor == Decimal("1.035")
     assert settings.meters[0].pv_kwh_discard == Decimal("0.003")
     assert settings.meters[0].since == date(2024, 3, 1)
@@ -304,7 +302,7 @@ def test_the_environment_overrides_the_file() -> None:
     }
     settings = settings_of(text, environ)
     assert settings.archive == Path("/b")
-    assert settings.log == LogSettings("json", "debug")
+    assert (settings.log_format, settings.log_level) == ("json", "debug")
 
 
 def test_a_wrong_variable_is_named_as_one() -> None:
@@ -337,7 +335,7 @@ def test_two_tables_with_the_same_host_and_key_are_warned_about() -> None:
     assert settings_of(MINIMAL + other.replace("shelly-12-eu", "shelly-13-eu")).warnings == ()
     third = MINIMAL.replace("home", "shed").replace("grid", "shed")
     assert len(settings_of(MINIMAL + other + third).warnings) == 1
-    assert parse_without_keys(tomllib.loads(MINIMAL + other), {}, Path("config.toml")).warnings == ()
+    assert parse(tomllib.loads(MINIMAL + other), {}, Path("config.toml"), needs_keys=False).warnings == ()
 
 
 def test_a_long_path_is_shown_whole(tmp_path: Path) -> None:
@@ -353,7 +351,7 @@ def test_a_long_path_is_shown_whole(tmp_path: Path) -> None:
     assert problem.value == f"{folder}\\x07"
 
 
-def test_a_key_that_stands_in_the_place_of_a_path_is_not_shown(tmp_path: Path) -> None:
+def test_a_key_in_the_place_of_a_path_is_not_shown(tmp_path: Path) -> None:
     """Whatever else the path is made of."""
     for path in (KEY, f"/etc/{KEY}", f"~/{KEY}/x", f"../{KEY}.txt", f"{'x' * 100}/{KEY}"):
         text = MINIMAL.replace("[[account.meter]]", f'auth_key_file = "{path}"\n[[account.meter]]')
@@ -386,8 +384,8 @@ def test_flags_alone_make_a_flat_archive_of_one_meter(tmp_path: Path) -> None:
     assert from_flags(ENVIRON, host="localhost", id="a1b2c3", pv_id="b1b2c3").meters[0].kind is Kind.EM3
 
 
-def test_kind_and_solar_can_be_said_with_flags_alone() -> None:
-    """A 3EM without a partner, and an EM without a solar clamp: what counts no solar is asked for once."""
+def test_kind_and_solar_can_be_set_with_flags_alone() -> None:
+    """A 3EM without a partner, and an EM without a solar clamp: without solar one request a day is enough."""
     (triple,) = from_flags(ENVIRON, host="localhost", id="a1b2c3", kind="3em").meters
     assert (triple.kind, triple.has_no_solar, triple.requests_per_day) == (Kind.EM3, True, 1)
     (single,) = from_flags(ENVIRON, host="localhost", id="a1b2c3", solar=False).meters
@@ -435,8 +433,8 @@ def test_the_masked_text_gives_the_same_settings_again() -> None:
     assert shown == masked(settings_of(text))
 
 
-def test_the_masked_text_tells_whom_health_is_told_and_not_the_address() -> None:
-    """Who knows the ping address can say that all is well: it is a secret like a key."""
+def test_the_masked_text_shows_the_host_that_is_pinged_and_not_the_address() -> None:
+    """Anyone who knows the ping address can send false OK signals: it is a secret like a key."""
     web = '[health]\nping_url = "https://hc-ping.com/0c1f-secret"\non_change = ["/x", "y\\"z"]\n[web]\n'
     settings = settings_of(web + 'listen = "[::1]:80"\n' + MINIMAL)
     shown = masked(settings)
@@ -503,7 +501,7 @@ _TABLES = st.dictionaries(_KEYS, _VALUES, max_size=5)
 
 @profile(deadline=None)
 @given(st.dictionaries(_KEYS, _TABLES | st.lists(_TABLES, max_size=3) | _VALUES, max_size=5))
-def test_whatever_stands_in_the_file_it_is_a_configuration_or_a_list_of_problems(
+def test_whatever_is_in_the_file_it_is_a_configuration_or_a_list_of_problems(
     raw: dict[str, object],
 ) -> None:
     try:

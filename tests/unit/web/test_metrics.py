@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from prometheus_client.parser import text_string_to_metric_families
 
-from collector.status import AccountStatus, HealthPolicy, MeterStatus, State, Status, judged
+from collector.status import AccountStatus, MeterStatus, State, Status, judged
 from collector.web.metrics import METRICS, exposition
 from tests.support.statuses import NOW_S, meter_status, parsed, status_of
 
@@ -66,9 +66,9 @@ def test_what_is_not_known_has_no_sample() -> None:
 def test_an_age_grows_between_two_statuses_and_is_never_negative() -> None:
     """It is measured at each request; a clock that is behind makes no age of less than nothing."""
     key = ("shelly_collector_newest_hour_age_seconds", "meter=house")
-    policy = HealthPolicy()
-    assert parsed(exposition(judged(status_of(), NOW_S + 90, policy)))[key] == 1890
-    assert parsed(exposition(judged(status_of(), NOW_S - 86400, policy)))[key] == 0
+    max_age_s = 26 * 3600
+    assert parsed(exposition(judged(status_of(), NOW_S + 90, max_age_s)))[key] == 1890
+    assert parsed(exposition(judged(status_of(), NOW_S - 86400, max_age_s)))[key] == 0
 
 
 _NAMES = st.text(st.characters(exclude_categories=["Cs"]), min_size=1)
