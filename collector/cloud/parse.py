@@ -84,6 +84,7 @@ MOST_ROWS = 30 * MOST_TARIFFS  # hours of a long day
 MOST_WH = 10_000_000  # of an hour or a day of any device: 25 hours of three phases at 400 A
 _HOUR_S = 3600
 _LATE_S = 24 * _HOUR_S
+_MOST_OUTSIDE = 2  # hours beside a span, one at each end
 _CLOCK_TOLERANCE_S = 3600  # this machine's clock may be behind; such an hour is left out
 _REST_TARIFF = "0"  # also of a row without a tariff
 _ENOUGH_COPIES = 3  # in one hour remainder and sum may be equal by chance
@@ -548,8 +549,8 @@ class SpanAnswer:
 def split_days(answer: SpanAnswer, meter: Meter) -> dict[date, DayAnswer]:
     """The hourly rows of a span, laid on its days by their local date. Raises `AnswerError`.
 
-    A row that has no readable time goes to the days of its neighbours, which it spoils. Rows of days outside
-    the span are left out.
+    A row that has no readable time goes to the days of its neighbours, which it spoils. An hour of the day
+    before or after the span is left out; more of them are an answer to another request.
     """
     zone = zone_of(answer.grid, meter)
     days = [answer.first + number * _DAY for number in range((answer.last - answer.first).days + 1)]
@@ -578,6 +579,9 @@ def _split(
     known = [day for day in dates if day is not None]
     if known != sorted(known):
         raise AnswerError(f"{name}.datetime", "rows are out of order")
+    outside = {row["datetime"] for row, day in zip(rows, dates, strict=True) if day and day not in days}
+    if len(outside) > _MOST_OUTSIDE:
+        raise AnswerError(f"{name}.datetime", "rows of days that were not requested")
     before, after = _filled(dates), _filled(dates[::-1])[::-1]
     bodies = {}
     for day in days:

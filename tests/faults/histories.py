@@ -8,12 +8,15 @@ from __future__ import annotations
 import asyncio
 import json
 import random
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import time_machine
@@ -120,38 +123,62 @@ class _Recording(FaultyCloud):
         return await super()._reply(request, account, served)
 
     async def _send(self, request: web.BaseRequest, served: Served, reply: Reply) -> web.StreamResponse:
-        if reply.status == 200 and self._is_sound(request, served, reply):
-            first = date.fromisoformat(served.day)
-            for number in range(served.days if json.loads(reply.body).get("interval") == "hour" else 0):
-                self._write_down(served, reply, first + timedelta(days=number))
+        if reply.status == 200:
+            for day, rows in self._sound_days(request, served, reply).items():
+                self._write_down(served, day, rows)
         return await super()._send(request, served, reply)
 
-    def _write_down(self, served: Served, reply: Reply, day: date) -> None:
+    def _write_down(self, served: Served, day: date, rows: list[Any]) -> None:
         """The answer for one day, be it of a span."""
-        device, channel, moment = (
-            self.scenario.account[0].device[0],
-            int(served.channel),
-            self._asked_at[id(served)],
-        )
+        device, channel = self.scenario.account[0].device[0], int(served.channel)
+        moment = self._asked_at[id(served)]
         values = told(device, channel, day, moment)
         if channel == 0:
             self._in_doubt.difference_update(self._history.hours[day])
         if served.fault == DOUBTFUL:
-            self._in_doubt |= _with_negatives(values, reply.body)
+            self._in_doubt |= _with_negatives(values, rows)
         # The sun of a day is asked for after its grid: it is not taken where the grid is in doubt.
         values = {name: value for name, value in values.items() if name[0] not in self._in_doubt}
         columns = SOLAR if channel else GRID
         now = asyncio.get_running_loop().time()
         self._history.answers.append(Answer(now, int(moment.timestamp()), day, columns, values))
 
-    def _is_sound(self, request: web.BaseRequest, served: Served, reply: Reply) -> bool:
-        """A fault that finds nothing to spoil leaves a sound answer, and one that spoils an hour the rest."""
-        if served.fault is None or served.fault in BENIGN or served.fault == DOUBTFUL:
-            return True
-        account = self.scenario.account[0]
-        moment = self._asked_at[id(served)]
-        right = api.answer(self.scenario, account, request.path, request.query, moment)
-        return not isinstance(right, Reply) and reply.body == as_json(right)
+    def _sound_days(self, request: web.BaseRequest, served: Served, reply: Reply) -> dict[date, list[Any]]:
+        """The days of an answer that are as they should be, or spoiled in one hour alone, and their rows.
+
+        A fault that finds nothing to spoil leaves a sound answer. Of a span each day is looked at.
+        """
+        account, zone = self.scenario.account[0], self.scenario.account[0].device[0].zone
+        right = api.answer(self.scenario, account, request.path, request.query, self._asked_at[id(served)])
+        first = date.fromisoformat(served.day)
+        days = [first + timedelta(days=number) for number in range(served.days)]
+        is_harmless = served.fault is None or served.fault in BENIGN or served.fault == DOUBTFUL
+        if isinstance(right, Reply) or right["interval"] != "hour":
+            return {}
+        if len(days) == 1:
+            is_sound = is_harmless or reply.body == as_json(right)
+            return {first: json.loads(reply.body)["history"]} if is_sound else {}
+        try:
+            given = json.loads(reply.body)
+            rows_given = _by_day(given["history"], zone)
+        except (ValueError, TypeError, KeyError):
+            return {}
+        found = {day: rows_given[day] for day in days if day in rows_given and day in self._history.hours}
+        if is_harmless:
+            return found
+        as_sent = json.loads(as_json(right))
+        rows_right = _by_day(as_sent["history"], zone)
+        return {day: rows for day, rows in found.items() if rows == rows_right.get(day)}
+
+
+def _by_day(rows: list[Any], zone: ZoneInfo) -> dict[date, list[Any]]:
+    """The rows by their local day, without those that name none."""
+    found: dict[date, list[Any]] = defaultdict(list)
+    for row in rows:
+        with suppress(ValueError, TypeError, KeyError):
+            moment = datetime.fromisoformat(row["datetime"])
+            found[(moment.astimezone(zone) if moment.tzinfo else moment).date()].append(row)
+    return found
 
 
 def told(device: Device, channel: int, day: date, now: datetime) -> dict[tuple[int, str], Decimal]:
@@ -169,11 +196,11 @@ def told(device: Device, channel: int, day: date, now: datetime) -> dict[tuple[i
     return values
 
 
-def _with_negatives(values: dict[tuple[int, str], Decimal], body: bytes) -> set[int]:
-    """The hours of the answer that have a number below zero: it tells nothing of them."""
-    rows = [row["consumption"] for row in json.loads(body)["history"] if row.get("consumption") is not None]
+def _with_negatives(values: dict[tuple[int, str], Decimal], rows: list[Any]) -> set[int]:
+    """The hours of the rows that have a number below zero: the answer tells nothing of them."""
+    numbers = [row["consumption"] for row in rows if row.get("consumption") is not None]
     hours = sorted({ts for ts, _ in values})
-    return {ts for ts, wh in zip(hours, rows, strict=True) if wh < 0}
+    return {ts for ts, wh in zip(hours, numbers, strict=True) if wh < 0}
 
 
 def _present(weather: Weather, now: datetime) -> Values:

@@ -116,14 +116,23 @@ def test_a_span_that_is_an_hour_short_leaves_that_day_to_be_requested_alone(end:
 
 
 @pytest.mark.parametrize("kind", ["em", "3em"])
-def test_rows_of_days_outside_the_span_are_left_out(kind: Any) -> None:
-    """An hour more at either end is the neighbours'."""
+def test_an_hour_more_at_either_end_is_left_out(kind: Any) -> None:
+    """It is the neighbours'."""
     device = Device(EM_ID if kind == "em" else EM3_ID, kind)
     raw = raw_span(device, FIRST - timedelta(days=1), LAST + timedelta(days=1))
+    for rows in [raw["history"]] if kind == "em" else [raw["sum"], *raw["history"]]:
+        del rows[:23], rows[-23:]
     for day, read in single_channel(device, raw).items():
         assert read is not None
         assert read.is_certain(NOW)
         assert read.energy_day.readings.keys() == told(device, day).energy_day.readings.keys()
+
+
+def test_an_answer_to_another_request_is_an_error_though_it_has_one_of_the_days() -> None:
+    """Bug: a span that was a day late was taken for what it had of the days."""
+    raw = raw_span(Device(EM_ID), FIRST + timedelta(days=1), LAST + timedelta(days=1))
+    with pytest.raises(AnswerError):
+        single_channel(Device(EM_ID), raw)
 
 
 @pytest.mark.parametrize("how", ["absent", "missing"])
