@@ -80,15 +80,19 @@ class _Counting(asyncio.Protocol):
 _HEAD_START_S = 1.0  # of one address before the next: enough for a distant host, TLS included
 _RESOLUTION_S = 0.01
 _KNOWN_FOR_S = 10.0  # how long a name's addresses are used before it is looked up again
+_KEPT_FOR_S = 15.0  # idle; many servers close theirs after 60 s or more, and routers forget them later
 _FAMILIES = {int(socket.AF_INET): "IPv4", int(socket.AF_INET6): "IPv6"}
 _PROXIES = ("https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY")
+
+ON_A_NEW_CONNECTION = {"Connection": "close"}
+"""The headers of a request that is not sent on a kept connection, and after which none is kept."""
 
 Address = dict[str, Any]
 """As the library's resolvers return it: `host`, `port`, `family` and so on."""
 
 
 def new_session(trace_configs: Iterable[aiohttp.TraceConfig] = ()) -> aiohttp.ClientSession:
-    """A session: no proxy from the environment, no cookies, no kept connections, no time limit.
+    """A session: no proxy from the environment, no cookies, no time limit; connections are kept for 15 s.
 
     `asyncio.timeout` around a request is the only limit: the library's own do not cover all of it.
     """
@@ -184,6 +188,13 @@ def cure_for(error: Exception) -> str:
     return _explained(error).cure
 
 
+def is_broken(error: Exception) -> bool:
+    """Whether a connection that had been made was lost."""
+    if isinstance(error, aiohttp.ClientConnectorError | NoConnection):
+        return False
+    return isinstance(error, aiohttp.ClientPayloadError | aiohttp.ClientConnectionError | ConnectionError)
+
+
 def too_late(limit_s: float, failures: Mapping[str, str]) -> str:
     """The reason if no connection was made in time; `failures`: what is known of each family."""
     why = f": {by_family(failures)}" if len(set(failures.values())) > 1 else ""
@@ -227,7 +238,7 @@ def _explained(error: Exception) -> Explanation:
         return Explanation(noting_a_proxy(reason), NO_WAY_CURE)
     if isinstance(error, AnswerTooLong):
         return Explanation("the answer's headers have no end")
-    if isinstance(error, aiohttp.ClientPayloadError | aiohttp.ClientConnectionError | ConnectionError):
+    if is_broken(error):
         return Explanation("the connection broke before the answer was whole")
     return Explanation(f"the answer could not be read ({type(error).__name__})")
 
@@ -279,14 +290,44 @@ class _Connector(aiohttp.TCPConnector):
     the next; later ones try several at once, and then wait for TLS with one of them. Here each address has
     a head start before the next and continues beside it (RFC 8305, "happy eyeballs"). For the library's
     signals, and so for the pacer, this is one connection: the request is sent on the first that works.
+
+    A connection is kept for the next request until it was idle for `_KEPT_FOR_S`. By the library's own
+    timer alone it could be twice as long.
     """
 
     def __init__(self) -> None:
-        super().__init__(force_close=True, limit=0, use_dns_cache=False, resolver=_ChosenAddress())
+        super().__init__(
+            keepalive_timeout=_KEPT_FOR_S, limit=0, use_dns_cache=False, resolver=_ChosenAddress()
+        )
+        self._idle: dict[asyncio.Protocol, asyncio.TimerHandle] = {}  # and what will close it
         self.unreached: dict[str, dict[str, str]] = {}
         self._lookups: dict[tuple[str, int], tuple[float, asyncio.Future[list[Address]]]] = {}
         self._worked: dict[str, int] = {}  # the family by which a host was last connected to
         self._turns: Counter[str] = Counter()
+
+    async def connect(self, req: Any, *more: Any, **named: Any) -> Any:
+        """A kept connection that is fit, unless the request is `ON_A_NEW_CONNECTION`; or else a new one."""
+        needs_new = req.headers.get("Connection") == "close"
+        while True:
+            connection: Any = await super().connect(req, *more, **named)
+            protocol = connection.protocol
+            closing = self._idle.pop(protocol, None)
+            if closing is not None:
+                closing.cancel()
+                # `should_close`: bytes that nothing requested would be taken for the answer to this request.
+                if needs_new or protocol.should_close:
+                    connection.close()
+                    continue
+            connection.add_callback(partial(self._release_to_idle, protocol))
+            return connection
+
+    def _release_to_idle(self, protocol: Any) -> None:
+        loop = asyncio.get_running_loop()
+        self._idle[protocol] = loop.call_later(_KEPT_FOR_S, self._close_idle, protocol)
+
+    def _close_idle(self, protocol: Any) -> None:
+        del self._idle[protocol]
+        protocol.close()
 
     async def _create_connection(self, req: Any, *more: Any) -> Any:
         connect = partial(super()._create_connection, req, *more)

@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from types import SimpleNamespace
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 from urllib.parse import urlsplit
 
 import aiohttp
@@ -22,7 +22,17 @@ from collector.cloud.refusals import moment_of, read_answer
 from collector.cloud.retrying import OnRetry, RetryPolicy, retried
 from collector.energy.spans import Spans
 from collector.errors import RETRYABLE, OtherInterval, SourceError, Unavailable
-from collector.net import NO_WAY_CURE, cure_for, in_words, new_session, noting_a_proxy, too_late, unreached
+from collector.net import (
+    NO_WAY_CURE,
+    ON_A_NEW_CONNECTION,
+    cure_for,
+    in_words,
+    is_broken,
+    new_session,
+    noting_a_proxy,
+    too_late,
+    unreached,
+)
 from collector.threads import in_thread
 
 
@@ -66,12 +76,13 @@ _CHUNK = 64 * 1024
 async def open_session() -> AsyncIterator[Session]:
     """The one session of a process.
 
-    After a dropped connection aiohttp would send the request again by itself, without the pacer: on a
-    reused connection in any version, on a new one since about 3.10. `_connecting` prevents that.
+    After a dropped connection aiohttp since about 3.10 would send the request again by itself, without
+    the pacer: on another kept connection, or a new one. `_sent` and `_connecting` prevent that.
     """
     tracing = aiohttp.TraceConfig()
     tracing.on_connection_create_start.append(_connecting)
     tracing.on_connection_create_end.append(_connected)
+    tracing.on_connection_reuseconn.append(_reusing)
     tracing.on_request_headers_sent.append(_sent)
     async with new_session([tracing]) as session:
         yield session
@@ -191,37 +202,51 @@ class CloudClient:
         query = {"id": device, "channel": str(channel), **span, "auth_key": self._account.auth_key}
         retry = self._retry.once() if policy.is_probe else self._retry
 
-        async def attempt() -> _Received:
+        async def send(headers: Mapping[str, str], *, continues: bool) -> _Received:
             async with self.pacer.turn(policy.is_called_off, continues=continues) as turn:
                 requested_at = asyncio.get_running_loop().time()
-                body = await self._request(url, query, retry.timeout_s, _Sending(turn))
+                body = await self._request(url, query, headers, retry.timeout_s, _Sending(turn))
                 return _Received(requested_at, body)
+
+        async def attempt() -> _Received:
+            """If a kept connection was lost, the request is sent once more, in a turn of its own."""
+            with suppress(_KeptConnectionBroke):
+                return await send({}, continues=continues)
+            return await send(ON_A_NEW_CONNECTION, continues=True)
 
         return await retried(retry, self._on_retry, attempt, policy.retryable)
 
     async def _request(
-        self, url: str, query: dict[str, str], timeout_s: float, sending: _Sending
+        self,
+        url: str,
+        query: dict[str, str],
+        headers: Mapping[str, str],
+        timeout_s: float,
+        sending: _Sending,
     ) -> dict[str, Any]:
         try:
             async with (
                 asyncio.timeout(timeout_s),
                 self._session.get(
-                    url, params=query, allow_redirects=False, trace_request_ctx=sending
+                    url, params=query, headers=headers, allow_redirects=False, trace_request_ctx=sending
                 ) as response,
             ):
                 data = await _read(response)
-                headers = response.headers
-                self._note_date(headers.get("Date", ""))
-                body = read_answer(response.status, data, headers.get("Retry-After"), headers.get("Date"))
+                received = response.headers
+                self._note_date(received.get("Date", ""))
+                body = read_answer(response.status, data, received.get("Retry-After"), received.get("Date"))
                 self.answers += 1
                 return body
         except TimeoutError:
-            if sending.is_connected:
-                failure: SourceError = Unavailable(f"no answer within {timeout_s:g} s")
+            if sending.connection == "none":
+                failure: SourceError = Unavailable(too_late(timeout_s, self.unreached()), cure=NO_WAY_CURE)
             else:
-                failure = Unavailable(too_late(timeout_s, self.unreached()), cure=NO_WAY_CURE)
+                failure = Unavailable(f"no answer within {timeout_s:g} s")
         except (aiohttp.ClientError, OSError, ValueError, zlib.error) as error:
-            failure = Unavailable(in_words(error), cure=cure_for(error))
+            if sending.connection == "kept" and is_broken(error):
+                failure = _KeptConnectionBroke(in_words(error))
+            else:
+                failure = Unavailable(in_words(error), cure=cure_for(error))
         # Not within `except`: aiohttp's errors contain the URL, and so the key, and would become the
         # context of ours; `from None` only hides them from the traceback.
         raise failure
@@ -267,26 +292,40 @@ class _Received(NamedTuple):
     body: dict[str, Any]
 
 
+class _KeptConnectionBroke(Unavailable):
+    """A kept connection is lost, which does not mean that the cloud is down."""
+
+
 @dataclass(slots=True)
 class _Sending:
     """The progress of one request, as reported by aiohttp's signals."""
 
     turn: Turn
-    is_connecting: bool = False
-    is_connected: bool = False
+    connection: Literal["none", "new", "kept"] = "none"
 
 
 async def _connecting(session: Session, context: SimpleNamespace, params: Any) -> None:
-    """Stops aiohttp's own second attempt, which would not wait for the pacer."""
+    """Stops aiohttp's own second attempt before it makes a connection."""
     sending: _Sending = context.trace_request_ctx
-    if sending.is_connecting:
-        raise Unavailable("the connection broke before the answer was whole")
-    sending.is_connecting = True
+    if sending.turn.is_sent:
+        raise aiohttp.ClientConnectionError
+    sending.connection = "none"
 
 
 async def _connected(session: Session, context: SimpleNamespace, params: Any) -> None:
-    context.trace_request_ctx.is_connected = True
+    context.trace_request_ctx.connection = "new"
+
+
+async def _reusing(session: Session, context: SimpleNamespace, params: Any) -> None:
+    """An exception here would leave the connection open, so `_sent` stops aiohttp's own second attempt."""
+    sending: _Sending = context.trace_request_ctx
+    if not sending.turn.is_sent:
+        sending.connection = "kept"
 
 
 async def _sent(session: Session, context: SimpleNamespace, params: Any) -> None:
-    context.trace_request_ctx.turn.sent()
+    """Called before the first byte is sent. If this is aiohttp's own second attempt, it ends here."""
+    turn: Turn = context.trace_request_ctx.turn
+    if turn.is_sent:
+        raise aiohttp.ClientConnectionError
+    turn.sent()

@@ -16,6 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tests.support.certificates import certificate
+
 ROOT = Path(__file__).resolve().parents[2]
 KEY = "SIMULATED0NOT0A0REAL0KEY0OF0"
 METER = "grid"
@@ -91,13 +93,36 @@ def folder() -> Iterator[Path]:
         yield Path(name)
 
 
-def configuration(place: Path, port: int, account: str, *extra: str) -> Path:
+@dataclass(slots=True)
+class TlsRelay:
+    """A relay with TLS before a server; `handshakes` is known at its end."""
+
+    port: int
+    certificate: Path
+    handshakes: int = 0
+
+
+@contextmanager
+def tls_relay(place: Path, port: int) -> Iterator[TlsRelay]:
+    """Before the server on that port, with a certificate that is put into the folder."""
+    shown = certificate(place)
+    words = [sys.executable, "-m", "tests.benchmarks.tls_relay", str(shown.file), str(shown.key), str(port)]
+    with started(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        relay = TlsRelay(int(process.stdout.readline()), shown.file)
+        yield relay
+        process.stdin.close()
+        relay.handshakes = int(process.stdout.readline())
+
+
+def configuration(place: Path, port: int, account: str, *extra: str, scheme: str = "http") -> Path:
     """A configuration for one account and meter; `extra` are lines of TOML above them."""
     file = place / "config.toml"
     lines = [
         *extra,
         f'[archive]\npath = "{place / "archive"}"',
-        f'[[account]]\nname = "{account}"\nhost = "http://127.0.0.1:{port}"\nauth_key = "{KEY}{account}"',
+        f'[[account]]\nname = "{account}"\nhost = "{scheme}://127.0.0.1:{port}"\nauth_key = "{KEY}{account}"',
         f'[[account.meter]]\nname = "{METER}"\nid = "{_ID}"',
     ]
     file.write_text("\n".join(lines) + "\n")

@@ -150,7 +150,7 @@ class Proxy:
             answers, cloud = await asyncio.open_connection(_HERE, self.cloud_port)
             self.requests += 1
             try:
-                cloud.write(request)
+                cloud.write(request.replace(b"\r\n", b"\r\nConnection: close\r\n", 1))
                 answer = await answers.read(-1)
             finally:
                 cloud.close()

@@ -228,7 +228,7 @@ async def test_each_attempt_pays_the_pacer() -> None:
 
 
 async def test_a_connection_that_dies_between_two_requests_is_not_met_again() -> None:
-    """No connection is kept: a dead one makes the library send a request twice."""
+    """It is noticed before the next request, which takes a new one."""
     async with FaultyCloud(with_fault("close_after_answer")) as simulator, client_of(simulator) as client:
         for _ in range(3):
             await client.fetch_day(_GRID_ONLY, _DAY)
