@@ -170,8 +170,6 @@ def _client(settings: Settings, account: Account, session: Session, pacers: Pace
 
     def on_retry(error: SourceError, attempts: int, wait_s: float) -> None:
         if not isinstance(error, RateLimited):  # that is logged as account.held
-            log.warning(
-                "request.retried", reason=error.reason, attempts=attempts, retry_in_s=round(wait_s, 3)
-            )
+            log.debug("request.retried", reason=error.reason, attempts=attempts, retry_in_s=round(wait_s, 3))
 
     return CloudClient(session, account, pacers.of(account, settings.pacing), settings.retry, on_retry)

@@ -18,7 +18,7 @@ from collector.collect.outages import Refusal
 from collector.collect.totals import check_totals
 from collector.collect.worker import AccountRunner, Job
 from collector.energy.days import Clock, system_timezone
-from collector.errors import CollectorError, KeyRefused, SettingsError
+from collector.errors import ArchiveError, CollectorError, KeyRefused, SettingsError
 from collector.service.accounts import AccountAtWork, Pacers, assembled
 from collector.service.notify import Publish, publish_status
 from collector.service.schedule import Schedule
@@ -118,7 +118,11 @@ async def serve(
         async with AsyncExitStack() as held:
             async with _keep_alive(notifier), cancelled_on(signals.stop):
                 new = await configuration.read_again() if is_reload else None
-                accounts = await configuration.open_accounts(new, held, clock, pacers)
+                try:
+                    accounts = await configuration.open_accounts(new, held, clock, pacers)
+                except ArchiveError as error:
+                    _log.error("service.failed", reason=str(error))
+                    raise
             if signals.stop.is_set():
                 break
             settings = configuration.settings
@@ -194,6 +198,11 @@ class _Configuration:
         self._load = load
         self._in_force = in_force
         self._rejected: Settings | list[str] | None = None  # what was read last, if it was rejected
+
+    @property
+    def is_rejected(self) -> bool:
+        """Whether the file had errors when it was last read."""
+        return self._rejected is not None
 
     async def read_again(self) -> Settings | None:
         """The settings in the file now; `None` if it has errors, which are logged."""
@@ -346,7 +355,8 @@ class _Run:
             )
         self._schedule.start(self._clock())
         self._notifier.ready("Starting")
-        _log.info("service.ready")
+        if not self._configuration.is_rejected:
+            _log.info("service.ready")
         self._request_all()
 
     def _request_all(self) -> None:
