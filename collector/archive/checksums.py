@@ -233,21 +233,14 @@ class Checksums:
 
     def _rewrite(self) -> None:
         lines: list[bytes] = []
-        size = 0
         for day in sorted(self.days()):
             if day in self._reported:
-                self._reported[day] = size, self._reported[day][1]
                 lines.append(self._reported[day][1])
-                size += len(lines[-1])
-            kept = []
-            for each in self.of(day):
-                kept.append(each._replace(offset=size))
-                lines.append(_line_of(day, each))
-                size += len(lines[-1])
-            if kept:
-                self._recorded[day] = tuple(kept)
-        replace_file(self._path, b"".join(lines))
-        self.damaged, self._struck, self._is_torn = 0, 0, False
+            lines += [_line_of(day, each) for each in self.of(day)]
+        data = b"".join(lines)
+        replace_file(self._path, data)
+        self._recorded, self._reported, self.damaged, self._struck = {}, {}, 0, 0
+        self._parse(data)
 
     def _read(self) -> None:
         try:
@@ -259,6 +252,9 @@ class Checksums:
         if len(data) > _MAX_BYTES:
             self.damaged = 1
             return
+        self._parse(data)
+
+    def _parse(self, data: bytes) -> None:
         *lines, last = data.split(b"\n")
         self._is_torn = last != b""
         offset = 0

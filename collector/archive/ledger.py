@@ -40,6 +40,15 @@ class Bounds(NamedTuple):
     since: date | None = None
     kept_to: date | None = None
 
+    @classmethod
+    def from_json(cls, since: str | None, kept_to: str | None) -> Bounds:
+        """The bounds in a line or mark. Raises `ValueError`, `TypeError`."""
+        return cls(*(None if day is None else date.fromisoformat(day) for day in (since, kept_to)))
+
+    def as_json(self) -> dict[str, str | None]:
+        """As they are written to both."""
+        return {key: None if day is None else day.isoformat() for key, day in self._asdict().items()}
+
 
 UNBOUNDED = Bounds()
 
@@ -73,7 +82,7 @@ class Ledger:
         """Rewrites the journal if it is damaged or torn, or has many lines that no longer count."""
         if self._is_hurt or self._lines > len(self._attempts) + _FORGOTTEN_LINES_KEPT:
             facts: list[Mapping[str, Any]] = [{"zone": self.zone}] if self.zone else []
-            facts += [_line_of_bounds(self.bounds)] if self.bounds != UNBOUNDED else []
+            facts += [self.bounds.as_json()] if self.bounds != UNBOUNDED else []
             facts += [{"lost_before": self.lost_before.isoformat()}] if self.lost_before else []
             facts += [_line_of_availability(self.availability)] if self.availability else []
             facts += [{"differs": day.isoformat()} for day in sorted(self.different)]
@@ -133,7 +142,7 @@ class Ledger:
     def note_bounds(self, bounds: Bounds) -> None:
         """Records the bounds of the mark."""
         if bounds != self.bounds:
-            self._append(_line_of_bounds(bounds))
+            self._append(bounds.as_json())
             self.bounds = bounds
 
     def note_lost(self, before: date) -> None:
@@ -173,7 +182,7 @@ class Ledger:
             self.suspicion = _suspicion_of(fact)
             return
         if "since" in fact:
-            self.bounds = Bounds(*(_day_or_none(fact[key]) for key in ("since", "kept_to")))
+            self.bounds = Bounds.from_json(fact["since"], fact["kept_to"])
             return
         if "lost_before" in fact:
             self.lost_before = date.fromisoformat(fact["lost_before"])
@@ -226,14 +235,6 @@ def _line_of_availability(availability: Availability) -> dict[str, Any]:
         "span": [day.isoformat() for day in span],
         "asked_at": availability.requested_at,
     }
-
-
-def _line_of_bounds(bounds: Bounds) -> dict[str, Any]:
-    return {key: None if day is None else day.isoformat() for key, day in bounds._asdict().items()}
-
-
-def _day_or_none(value: Any) -> date | None:
-    return None if value is None else date.fromisoformat(value)
 
 
 def _run(days: Any) -> tuple[date, date]:

@@ -270,7 +270,8 @@ class Archive:
             before = read_mark(self._own)
             if mark is not None and before is not None and mark.identity != before.identity:
                 self._replace(before, mark)
-            is_noted = mark == before and _bounds_of(mark) == self.ledger.bounds
+            bounds = UNBOUNDED if mark is None else mark.bounds
+            is_noted = mark == before and bounds == self.ledger.bounds
             self._unwritten_mark = None if is_noted else mark
             with suppress(*[] if insist else [OSError]):
                 self._write_mark()
@@ -280,8 +281,7 @@ class Archive:
         self._lock = lock
         if mark is not None:
             self._remembered.add(self.folder)
-        self.since, kept_to = _bounds_of(mark)
-        self.kept_to = latest(self.since, kept_to)
+        self.since, self.kept_to = bounds.since, latest(*bounds)
         self._known = {
             day: NOTHING._replace(last_attempt=attempt) for day, attempt in self.ledger.attempts.items()
         }
@@ -539,7 +539,7 @@ class Archive:
     def _write_mark(self) -> None:
         if self._unwritten_mark is not None:
             self.ledger.mend()
-            self.ledger.note_bounds(_bounds_of(self._unwritten_mark))
+            self.ledger.note_bounds(self._unwritten_mark.bounds)
             write_mark(self._own, self._unwritten_mark)
             self._unwritten_mark = None
 
@@ -659,10 +659,6 @@ class Archive:
 
     def _path(self, day: date) -> Path:
         return self.folder / f"{day.isoformat()}.jsonl"
-
-
-def _bounds_of(mark: Mark | None) -> Bounds:
-    return UNBOUNDED if mark is None else Bounds(mark.since, mark.kept_to)
 
 
 def _content_of(file: DayFile, decimals: int) -> tuple[Mapping[int, object], bool]:
