@@ -52,10 +52,8 @@ class Pacers:
             def on_hold(hold_s: float) -> None:
                 log.warning("account.held", hold_s=round(hold_s, 3))
 
-            shared = account.base_url, account.auth_key, pacing
-            if shared not in self._paces:
-                self._paces[shared] = Pace(pacing)
-            self._pacers[account, pacing] = Pacer(self._paces[shared], on_hold)
+            pace = self._paces.setdefault((account.base_url, account.auth_key, pacing), Pace(pacing))
+            self._pacers[account, pacing] = Pacer(pace, on_hold)
         return self._pacers[account, pacing]
 
 

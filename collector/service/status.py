@@ -6,7 +6,7 @@ import asyncio
 import os
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import InitVar, dataclass, replace
 from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import NamedTuple
@@ -40,46 +40,40 @@ _QUIET_S = 3600.0  # after a start, before days at risk are logged: they are bei
 _log = logs.get_logger("health")
 
 
+@dataclass
 class Observer:
     """Makes the status of the accounts. Continues from the last one, also of an earlier process."""
 
-    def __init__(
-        self,
-        accounts: Sequence[AccountAtWork],
-        policy: HealthPolicy,
-        clock: Clock,
-        system_timezone: ZoneInfo,
-        place: Path,
-        before: Status | None,
-    ) -> None:
-        """`place` is the status file, `before` its content; requests are counted by this machine's days."""
-        self._accounts = accounts
-        self._policy = policy
-        self._clock = clock
-        self._system_timezone = system_timezone
-        self._place = place
+    accounts: Sequence[AccountAtWork]
+    policy: HealthPolicy
+    clock: Clock
+    system_timezone: ZoneInfo  # requests are counted by this machine's days
+    place: Path  # of the status file
+    before: InitVar[Status | None]  # its content
+
+    def __post_init__(self, before: Status | None) -> None:
         self._blocking = BlockingCalls()  # not in the queue of the saves: a stalled disk delays only this
         self._began = asyncio.get_running_loop().time()
-        now = int(clock().timestamp())
+        now = int(self.clock().timestamp())
         blank = Status(__version__, os.getpid(), now, now, "")
         self.status = blank if before is None else before
         self._started_at = self.status.started_at if self.status.pid == os.getpid() else now
         self._up_since = self._began - (now - self._started_at)  # loop time
-        self._baselines = {each.name: _DayBaseline.after(self.status, each) for each in accounts}
+        self._baselines = {each.name: _DayBaseline.after(self.status, each) for each in self.accounts}
         self._read: dict[str, _Read] = {}
         self._warned: dict[str, date] = {}
 
     async def observe(self, jobs: int, next_run: datetime | None) -> Status:
         """Returns the status now; writes it to the status file if something has changed."""
-        now = self._clock()
+        now = self.clock()
         at = int(now.timestamp())
         started_at = at - int(asyncio.get_running_loop().time() - self._up_since)
         if abs(started_at - self._started_at) > _STEP_S:
             self._started_at = started_at  # the clock was set: its step does not count as uptime
-        today = str(date_in(self._system_timezone, now))
+        today = str(date_in(self.system_timezone, now))
         accounts: dict[str, AccountStatus] = {}
         meters: dict[str, MeterStatus] = {}
-        for account in self._accounts:
+        for account in self.accounts:
             trouble = _failure_of(account.runner.outage, at)
             accounts[account.name] = self._account(account, self._hold(account, now) or trouble, today)
             for each in account.collectors:
@@ -96,10 +90,10 @@ class Observer:
             accounts=accounts,
             meters=meters,
         )
-        status = judged(facts, now.timestamp(), self._policy)
+        status = judged(facts, now.timestamp(), self.policy)
         if _timeless(status) != _timeless(self.status):
             with suppress(OSError):  # a disk error is reported by the work itself
-                await self._blocking(write_status, self._place, status)
+                await self._blocking(write_status, self.place, status)
         self._log_changes(status)
         self.status = status
         return status
@@ -110,7 +104,7 @@ class Observer:
         if pacer.hold_s <= _LONG_HOLD_S or not (trouble is None or isinstance(trouble, RateLimited)):
             return None
         left_s = pacer.held_until - asyncio.get_running_loop().time()
-        until = (now + timedelta(seconds=left_s)).astimezone(self._system_timezone)
+        until = (now + timedelta(seconds=left_s)).astimezone(self.system_timezone)
         reason = f"request limit reached: the cloud requires a pause until {until:%H:%M}"
         return Failure("account.held", int(now.timestamp()), reason)
 
