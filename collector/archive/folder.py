@@ -78,13 +78,8 @@ def quarantined_in(folder: Path) -> int:
         return 0
 
 
-def state_of_file(path: Path, day: date, zone: ZoneInfo | None, day_format: DayFormat) -> DayRecord:
-    """Whether the file's day is complete. Raises `DamagedFile`."""
-    return state_of(decode_file(path, day), day, zone, day_format)
-
-
 def state_of(file: DayFile, day: date, zone: ZoneInfo | None, day_format: DayFormat) -> DayRecord:
-    """The same for its content. An outdated file is complete unless marked: its hours are not known."""
+    """Whether the day is complete. An outdated file is complete unless marked: its hours are not known."""
     if file.partial or any(reading.solar_kwh is None for reading in file.readings.values()):
         return PARTIAL
     if zone is None or is_outdated(file, zone):
@@ -150,7 +145,7 @@ def survey(folder: Path, day_format: DayFormat) -> Surveyed:
         path = folder / f"{day}.jsonl"
         with suppress(DamagedFile):
             whole = _looks_complete(path, day, zone)
-            known[day] = COMPLETE if whole else state_of_file(path, day, zone, day_format)
+            known[day] = COMPLETE if whole else state_of(decode_file(path, day), day, zone, day_format)
     for day, attempt in ledger.attempts.items():
         known[day] = known.get(day, NOTHING)._replace(last_attempt=attempt)
     return Surveyed(known, zone, ledger.availability)

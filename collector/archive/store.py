@@ -337,8 +337,7 @@ class Archive:
                 unreadable[day] = error.reason
                 self._known[day] = NOTHING  # so that it is not requested
             except DamagedFile as damage:
-                if (self.is_kept(day) or day < kept_from) and has_record(data, day):
-                    why = _ANOTHERS if self.is_kept(day) else _NOT_KEPT
+                if why := self._why_it_stays(day, data, is_forgotten=day < kept_from):
                     unreadable[day] = f"{damage.reason}; {why}"
                     self._known[day] = NOTHING
                 else:
@@ -641,16 +640,20 @@ class Archive:
         except UnreadableFile:
             raise
         except DamagedFile as damage:
-            is_forgotten = day.date < first_day(date_in(day.zone, now), None, None)
-            if self.is_kept(day.date) and has_record(data, day.date):
-                raise UnreadableFile(f"{damage.reason}; {_ANOTHERS}") from damage
-            if not answered.readings and is_forgotten and has_record(data, day.date):
-                raise UnreadableFile(f"{damage.reason}; {_NOT_KEPT}") from damage
+            kept_from = first_day(date_in(day.zone, now), None, None)
+            is_forgotten = day.date < kept_from and not answered.readings
+            if why := self._why_it_stays(day.date, data, is_forgotten=is_forgotten):
+                raise UnreadableFile(f"{damage.reason}; {why}") from damage
             return None, EnergyDay(day, {}), (self._move_aside(day.date, damage.reason),)
         if not self._format.merge_repeated_hour:
             return file, whole, ()
         one = whole.merge_repeated_hours()
         return file, one if file.partial else replace(one, doubtful=frozenset()), ()
+
+    def _why_it_stays(self, day: date, data: bytes, *, is_forgotten: bool) -> str:
+        """Why a damaged file is not moved: it has something to recover, and its day cannot be fetched again."""
+        why = _ANOTHERS if self.is_kept(day) else _NOT_KEPT if is_forgotten else ""
+        return why if why and has_record(data, day) else ""
 
     def _move_aside(self, day: date, reason: str) -> Quarantined:
         place = quarantine(self._path(day), self._own / "quarantine")
