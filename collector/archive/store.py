@@ -651,7 +651,7 @@ class Archive:
         return file, one if file.partial else replace(one, doubtful=frozenset()), ()
 
     def _why_it_stays(self, day: date, data: bytes, *, is_forgotten: bool) -> str:
-        """Why a damaged file is not moved: it has something to recover, and its day cannot be fetched again."""
+        """Why a damaged file is not moved: a person could recover some of it, and the cloud cannot."""
         why = _ANOTHERS if self.is_kept(day) else _NOT_KEPT if is_forgotten else ""
         return why if why and has_record(data, day) else ""
 
