@@ -462,7 +462,7 @@ class Archive:
         self._checksums.forget(day)
 
     def request_again(self, day: date, reason: str) -> None:
-        """Makes the next round request that past day, whatever is stored of it.
+        """Makes the next job request that past day, whatever is stored of it.
 
         Does nothing if the archive is not taken, because the folder may be another meter's.
         """
@@ -500,7 +500,7 @@ class Archive:
         self._request_all_again(HELD_BACK, "zone.suspected")
 
     def read_once_more(self, day: date, reason: str) -> None:
-        """Makes the next round request that day, and records that, so that it is done once."""
+        """Makes the next job request that day, and records that, so that it is done once."""
         self.request_again(day, reason)
         self.ledger.note_different(day)
 

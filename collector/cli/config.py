@@ -37,7 +37,7 @@ def run(options: Namespace) -> int:
         print(f"{path}: archive.path = {settings.archive}: {reason}: set another folder", file=sys.stderr)
         return os.EX_CONFIG
     if options.action == "check" and (found := obstacle(settings.source, settings.archive)) is not None:
-        print(f"{path}: archive.path = {settings.archive}: {found.says} {found.cure}", file=sys.stderr)
+        print(f"{path}: archive.path = {settings.archive}: {found.reason} {found.cure}", file=sys.stderr)
         return os.EX_CONFIG
     print(masked(settings) if options.action == "show" else _summary(settings), end="")
     return os.EX_OK

@@ -204,7 +204,7 @@ def _archive(settings: Settings, folders: Mapping[str, Path], lock: ServiceLock)
     """Also by the unit's settings, unless a collector is using the archive."""
     kept_out = None if lock.is_held else obstacle(settings.source, settings.archive)
     if kept_out is not None:
-        return fail("archive", kept_out.says, kept_out.cure)
+        return fail("archive", kept_out.reason, kept_out.cure)
     return archive_check(settings.archive, folders.values())
 
 

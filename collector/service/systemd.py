@@ -82,9 +82,9 @@ def unit_files() -> list[Path]:
 
 
 class Obstacle(NamedTuple):
-    """Why the service cannot write to its archive (`says`), and what to do (`cure`): whole sentences."""
+    """Why the service cannot write to its archive (`reason`), and what to do (`cure`): whole sentences."""
 
-    says: str
+    reason: str
     cure: str
 
 
@@ -123,10 +123,10 @@ def obstacle(source: Path | None, archive: Path) -> Obstacle | None:
     if culprit is None:
         return _missing(rules)
     verb = "is read-only for" if culprit.access is _Access.READ else "cannot be seen by"
-    says = f"{archive} {verb} the service: its unit has {culprit.setting}."
+    reason = f"{archive} {verb} the service: its unit has {culprit.setting}."
     if culprit.access is _Access.READ or culprit.setting.startswith("ProtectHome"):
-        return Obstacle(says, cure(archive))
-    return Obstacle(says, "Set archive.path to another folder.")
+        return Obstacle(reason, cure(archive))
+    return Obstacle(reason, "Set archive.path to another folder.")
 
 
 def is_made_at_start(folder: Path) -> bool:
@@ -142,11 +142,11 @@ def _missing(rules: list[_Rule]) -> Obstacle | None:
     made = {rule.folder for rule in rules if rule.setting in _OWN_FOLDERS}
     for rule in rules:
         if rule.needs is not None and rule.needs not in made and _is_missing(rule.needs):
-            says = (
+            reason = (
                 f"The service does not start (226/NAMESPACE): its unit has {rule.setting}={rule.needs}, and "
                 "that folder does not exist."
             )
-            return Obstacle(says, f"Mount its disk, or create it: `{_command(rule.needs)}`.")
+            return Obstacle(reason, f"Mount its disk, or create it: `{_command(rule.needs)}`.")
     return None
 
 
