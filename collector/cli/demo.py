@@ -114,8 +114,7 @@ async def _demo(folder: Path, *, once: bool) -> int:
 
 async def _keep_collecting(settings: Settings, interrupt: asyncio.Event) -> None:
     from collector.energy.days import wall_clock
-    from collector.service.app import serve
-    from collector.service.signals import Signals
+    from collector.service.app import Signals, serve
     from collector.service.systemd import Notifier
 
     print("Now collecting as the service does, with a log line every hour. Press Ctrl-C to stop.")

@@ -44,8 +44,7 @@ def run(options: argparse.Namespace) -> int:
 
     from collector.archive.mark import remembered_by_service
     from collector.energy.days import wall_clock
-    from collector.service.app import serve
-    from collector.service.signals import Signals
+    from collector.service.app import Signals, serve
     from collector.service.systemd import Notifier
     from collector.settings import Settings, load
 

@@ -6,9 +6,10 @@ import asyncio
 import os
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
+from typing import Any
 from zoneinfo import ZoneInfo
 
 from collector import __version__, logs
@@ -23,7 +24,6 @@ from collector.errors import ArchiveError, CollectorError, KeyRefused, SettingsE
 from collector.service.accounts import AccountAtWork, Pacers, assembled
 from collector.service.notify import Publish, publish_status
 from collector.service.schedule import Schedule
-from collector.service.signals import Signals, cancelled_on
 from collector.service.status import Observer
 from collector.service.systemd import Notifier
 from collector.settings import Settings
@@ -31,6 +31,46 @@ from collector.status import in_one_line, read_status, status_file
 from collector.threads import in_thread
 
 _log = logs.get_logger("service")
+
+
+@dataclass(slots=True)
+class Signals:
+    """Events that are set by the process's signals."""
+
+    stop: asyncio.Event = field(default_factory=asyncio.Event)
+    reload: asyncio.Event = field(default_factory=asyncio.Event)
+
+    async def wait(self) -> None:
+        """Waits until either is set."""
+        waits = [asyncio.create_task(event.wait()) for event in (self.stop, self.reload)]
+        try:
+            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for each in waits:
+                each.cancel()
+
+
+@asynccontextmanager
+async def cancelled_on(event: asyncio.Event) -> AsyncIterator[None]:
+    """Cancels what its body awaits as soon as the event is set, and continues behind the body."""
+    end = asyncio.timeout(None)
+
+    def end_now(waiting: asyncio.Task[Any]) -> None:
+        end.reschedule(asyncio.get_running_loop().time())
+
+    waiting = asyncio.create_task(event.wait())
+    try:
+        async with end:
+            waiting.add_done_callback(end_now)
+            try:
+                yield
+            finally:
+                waiting.remove_done_callback(end_now)
+    except TimeoutError:
+        if not end.expired():
+            raise
+    finally:
+        waiting.cancel()
 
 
 class Requester:
