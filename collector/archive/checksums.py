@@ -263,24 +263,16 @@ class Checksums:
             offset += len(line) + 1
 
     def _apply(self, line: bytes, offset: int) -> None:
-        match = _LINE.fullmatch(line)
-        day = None if match is None else _date_of(match[4])
-        if match is None or day is None:
-            self._apply_struck(line, offset)
-            return
-        settled = match[2] == b" "
-        recorded = Recorded(bytes.fromhex(match[1].decode()), match[3] == b" ", offset, settled)
-        self._recorded[day] = (*self.of(day), recorded)
-        if settled and self._reported.pop(day, None) is not None:  # it came back
-            self._struck += 1
-
-    def _apply_struck(self, line: bytes, offset: int) -> None:
-        reported = _REPORTED.fullmatch(line)
-        day = None if reported is None else _date_of(reported[1])
-        if day is not None:
+        if (match := _LINE.fullmatch(line)) and (day := _date_of(match[4])):
+            settled = match[2] == b" "
+            recorded = Recorded(bytes.fromhex(match[1].decode()), match[3] == b" ", offset, settled)
+            self._recorded[day] = (*self.of(day), recorded)
+            if settled and self._reported.pop(day, None) is not None:  # it came back
+                self._struck += 1
+        elif (match := _REPORTED.fullmatch(line)) and (day := _date_of(match[1])):
             self._reported[day] = offset, line + b"\n"
             self._recorded.pop(day, None)
-        elif _STRUCK.fullmatch(line) is not None:
+        elif _STRUCK.fullmatch(line):
             self._struck += 1
         else:
             self.damaged += 1
