@@ -137,7 +137,7 @@ def open_archive(
             settings.day_format,
             root=settings.archive,
             identity=identity,
-            remembered=remembered,
+            remembered=remembered or Remembered(),
             no_solar=meter.has_no_solar,
             remember_days=max(settings.plan.settle_days, default=0),
         )
