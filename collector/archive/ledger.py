@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from contextlib import suppress
 from datetime import date, datetime
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -177,29 +178,22 @@ class Ledger:
             if not is_zone_name(fact["zone"]):  # a name unknown to this machine is no damage
                 raise ValueError("not the name of a time zone")
             self.zone = fact["zone"]
-            return
-        if "suspected" in fact:
+        elif "suspected" in fact:
             self.suspicion = _suspicion_of(fact)
-            return
-        if "since" in fact:
+        elif "since" in fact:
             self.bounds = Bounds.from_json(fact["since"], fact["kept_to"])
-            return
-        if "lost_before" in fact:
+        elif "lost_before" in fact:
             self.lost_before = date.fromisoformat(fact["lost_before"])
-            return
-        if "available" in fact:
+        elif "available" in fact:
             self.availability = Availability(
                 _whole(fact["asked_at"]), *_run(fact["span"]), tuple(map(_run, fact["available"]))
             )
-            return
-        if "differs" in fact:
+        elif "differs" in fact:
             self.different.add(date.fromisoformat(fact["differs"]))
-            return
-        day = date.fromisoformat(fact["day"])
-        if fact["outcome"] is None:
-            self._attempts.pop(day, None)
+        elif fact["outcome"] is None:
+            self._attempts.pop(date.fromisoformat(fact["day"]), None)
         else:
-            self._attempts[day] = LastAttempt(
+            self._attempts[date.fromisoformat(fact["day"])] = LastAttempt(
                 Outcome(fact["outcome"]), _whole(fact["asked_at"]), _whole(fact["tries"]), str(fact["reason"])
             )
 
@@ -262,15 +256,9 @@ def _read_lines(path: Path) -> tuple[list[Mapping[str, Any]], bool, bool]:
         return [], True, False
     *whole, last = data.split(b"\n")
     facts: list[Mapping[str, Any]] = []
-    damaged = False
     for line in whole:
-        try:
-            fact = json.loads(line)
-        except (ValueError, RecursionError):
-            fact = None
-        if isinstance(fact, dict):
-            facts.append(fact)
-        else:
-            damaged = True
+        with suppress(ValueError, RecursionError):
+            if isinstance(fact := json.loads(line), dict):
+                facts.append(fact)
     torn = last.startswith(b"{") and b"\0" not in last
-    return facts, damaged or (last != b"" and not torn), torn
+    return facts, len(facts) < len(whole) or (last != b"" and not torn), torn
