@@ -28,7 +28,7 @@ from collector.threads import in_thread
 class AccountAtWork:
     """One account: its runner, its meters' collectors and its pacer."""
 
-    name: str
+    account: Account
     runner: AccountRunner
     collectors: tuple[Collector, ...]
     pacer: Pacer
@@ -86,7 +86,7 @@ async def assembled(
                     for meter in each.meters
                 )
                 runner = AccountRunner(each.account.name, settings.pacing.max_in_flight, give_up_after_s)
-                accounts.append(AccountAtWork(each.account.name, runner, collectors, client.pacer))
+                accounts.append(AccountAtWork(each.account, runner, collectors, client.pacer))
             yield accounts
     finally:
         if not any(each.blocking.is_busy for account in accounts for each in account.collectors):

@@ -153,7 +153,7 @@ async def serve(
     configuration = _Configuration(settings, load, in_force, remembered)
     pacers = Pacers()
     refusals: dict[Account, Refusal] = {}
-    refused_since: dict[str, float] = {}  # by the account's name: the key may have changed
+    refused_since: dict[str, float | None] = {}  # by the account's name: the key may have changed
     is_reload = False
     while not signals.stop.is_set():
         async with AsyncExitStack() as held:
@@ -167,25 +167,17 @@ async def serve(
             if signals.stop.is_set():
                 break
             settings = configuration.settings
-            for each, account in zip(settings.accounts, accounts, strict=True):
-                account.runner.refusal = refusals.get(each.account)
-                if account.runner.refusal is None:
-                    account.runner.refused_since = refused_since.get(account.name)
+            for each in accounts:
+                each.runner.refusal = refusals.get(each.account)
+                if each.runner.refusal is None:
+                    each.runner.refused_since = refused_since.get(each.account.name)
             observer = _observer(accounts, settings, clock)
             async with publish_status(
                 settings.listen, settings.alarms, observer.status, clock, settings.health
             ) as publish:
                 await _Run(accounts, configuration, signals, clock, notifier, observer, publish).run()
-            refusals = {
-                each.account: account.runner.refusal
-                for each, account in zip(settings.accounts, accounts, strict=True)
-                if account.runner.refusal is not None
-            }
-            refused_since = {
-                account.name: since
-                for account in accounts
-                if (since := _refused_since(account.runner)) is not None
-            }
+            refusals = {each.account: each.runner.refusal for each in accounts if each.runner.refusal}
+            refused_since = {each.account.name: _refused_since(each.runner) for each in accounts}
         signals.reload.clear()
         is_reload = True
     _log.info("service.stopped")

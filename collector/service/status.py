@@ -59,7 +59,7 @@ class Observer:
         self.status = blank if before is None else before
         self._started_at = self.status.started_at if self.status.pid == os.getpid() else now
         self._up_since = self._began - (now - self._started_at)  # loop time
-        self._baselines = {each.name: _DayBaseline.after(self.status, each) for each in self.accounts}
+        self._baselines = {each.account.name: _DayBaseline.after(self.status, each) for each in self.accounts}
         self._read: dict[str, _Read] = {}
         self._warned: dict[str, date] = {}
 
@@ -75,7 +75,9 @@ class Observer:
         meters: dict[str, MeterStatus] = {}
         for account in self.accounts:
             trouble = _failure_of(account.runner.outage, at)
-            accounts[account.name] = self._account(account, self._hold(account, now) or trouble, today)
+            accounts[account.account.name] = self._account(
+                account, self._hold(account, now) or trouble, today
+            )
             for each in account.collectors:
                 own = _failure_of(account.runner.rejected.get(each), at)
                 meters[each.meter.name] = await self._meter(each, trouble, own, now)
@@ -110,7 +112,7 @@ class Observer:
 
     def _account(self, account: AccountAtWork, trouble: Failure | None, today: str) -> AccountStatus:
         pacer = account.pacer
-        requests_today, holds_today = self._baselines[account.name].counts(pacer, today)
+        requests_today, holds_today = self._baselines[account.account.name].counts(pacer, today)
         return AccountStatus(
             meters=tuple(each.meter.name for each in account.collectors),
             requests_today=requests_today,
@@ -215,7 +217,7 @@ class _DayBaseline:
 
     @classmethod
     def after(cls, before: Status, account: AccountAtWork) -> _DayBaseline:
-        last, pacer = before.accounts.get(account.name, AccountStatus()), account.pacer
+        last, pacer = before.accounts.get(account.account.name, AccountStatus()), account.pacer
         return cls(before.today, pacer.requests - last.requests_today, pacer.holds - last.holds_today)
 
     def counts(self, pacer: Pacer, today: str) -> tuple[int, int]:
