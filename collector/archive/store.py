@@ -114,7 +114,7 @@ _ANOTHERS = "another meter counted that day, so it stays as it is"
 _LATELY_S = 6 * 3600  # longer than a full backfill takes
 
 
-@dataclass(eq=False)
+@dataclass(repr=False, eq=False)
 class Archive:
     """One meter's day files, locked by one process. Blocking; called from one thread at a time.
 

@@ -216,7 +216,7 @@ def _pause_s(notifier: Notifier) -> float:
     return min(_HEARTBEAT_S, (notifier.watchdog_s or _HEARTBEAT_S) / 3)
 
 
-@dataclass(slots=True)
+@dataclass(repr=False, eq=False)
 class _Configuration:
     """The settings in force, and reading a changed file."""
 
@@ -283,7 +283,7 @@ def _keys(settings: Settings) -> dict[str, str]:
     return {each.account.name: each.account.auth_key for each in settings.accounts}
 
 
-@dataclass
+@dataclass(repr=False, eq=False)
 class _Run:
     """Runs the service with one loaded configuration until stop or reload."""
 

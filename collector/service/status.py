@@ -40,7 +40,7 @@ _QUIET_S = 3600.0  # after a start, before days at risk are logged: they are bei
 _log = logs.get_logger("health")
 
 
-@dataclass
+@dataclass(repr=False, eq=False)
 class Observer:
     """Makes the status of the accounts. Continues from the last one, also of an earlier process."""
 
