@@ -4,7 +4,9 @@ from __future__ import annotations
 
 EVENTS: dict[str, str] = {
     "service.started": "the process has started, with its version and the number of meters",
-    "service.ready": "the archives are open and the schedule is running",
+    "service.ready": "the archives are open and the schedule is running: after the start, and after each "
+    "changed configuration that is in force",
+    "service.failed": "the start failed, with `reason`; the process ends",
     "service.stopping": "a stop was requested; days in progress are finished",
     "service.stopped": "the service has ended normally; the last line of the process",
     "config.warning": "the configuration is valid, but something in it is unwise",
@@ -35,7 +37,7 @@ EVENTS: dict[str, str] = {
     "hour.revised": "a stored hour got a newer value: old and new",
     "answer.rejected": "an answer is not in the API's format; nothing from it was stored",
     "answer.anomaly": "some hours in an answer are impossible or ambiguous; they are treated as missing",
-    "request.retried": "a request failed and is sent again after `retry_in_s` seconds",
+    "request.retried": "a request failed and is sent again after `retry_in_s` seconds (level debug)",
     "account.held": "rate limit reached: all requests of this account pause",
     "source.unavailable": "the cloud cannot be reached, or rejects every day (of one `meter`); logged once "
     "per outage, and once a day while it lasts",

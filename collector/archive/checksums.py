@@ -233,21 +233,14 @@ class Checksums:
 
     def _rewrite(self) -> None:
         lines: list[bytes] = []
-        size = 0
         for day in sorted(self.days()):
             if day in self._reported:
-                self._reported[day] = size, self._reported[day][1]
                 lines.append(self._reported[day][1])
-                size += len(lines[-1])
-            kept = []
-            for each in self.of(day):
-                kept.append(each._replace(offset=size))
-                lines.append(_line_of(day, each))
-                size += len(lines[-1])
-            if kept:
-                self._recorded[day] = tuple(kept)
-        replace_file(self._path, b"".join(lines))
-        self.damaged, self._struck, self._is_torn = 0, 0, False
+            lines += [_line_of(day, each) for each in self.of(day)]
+        data = b"".join(lines)
+        replace_file(self._path, data)
+        self._recorded, self._reported, self.damaged, self._struck = {}, {}, 0, 0
+        self._parse(data)
 
     def _read(self) -> None:
         try:
@@ -259,6 +252,9 @@ class Checksums:
         if len(data) > _MAX_BYTES:
             self.damaged = 1
             return
+        self._parse(data)
+
+    def _parse(self, data: bytes) -> None:
         *lines, last = data.split(b"\n")
         self._is_torn = last != b""
         offset = 0
@@ -267,24 +263,16 @@ class Checksums:
             offset += len(line) + 1
 
     def _apply(self, line: bytes, offset: int) -> None:
-        match = _LINE.fullmatch(line)
-        day = None if match is None else _date_of(match[4])
-        if match is None or day is None:
-            self._apply_struck(line, offset)
-            return
-        settled = match[2] == b" "
-        recorded = Recorded(bytes.fromhex(match[1].decode()), match[3] == b" ", offset, settled)
-        self._recorded[day] = (*self.of(day), recorded)
-        if settled and self._reported.pop(day, None) is not None:  # it came back
-            self._struck += 1
-
-    def _apply_struck(self, line: bytes, offset: int) -> None:
-        reported = _REPORTED.fullmatch(line)
-        day = None if reported is None else _date_of(reported[1])
-        if day is not None:
+        if (match := _LINE.fullmatch(line)) and (day := _date_of(match[4])):
+            settled = match[2] == b" "
+            recorded = Recorded(bytes.fromhex(match[1].decode()), match[3] == b" ", offset, settled)
+            self._recorded[day] = (*self.of(day), recorded)
+            if settled and self._reported.pop(day, None) is not None:  # it came back
+                self._struck += 1
+        elif (match := _REPORTED.fullmatch(line)) and (day := _date_of(match[1])):
             self._reported[day] = offset, line + b"\n"
             self._recorded.pop(day, None)
-        elif _STRUCK.fullmatch(line) is not None:
+        elif _STRUCK.fullmatch(line):
             self._struck += 1
         else:
             self.damaged += 1

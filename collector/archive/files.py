@@ -283,7 +283,7 @@ def is_held(path: Path) -> bool | None:
     except (FileNotFoundError, NotADirectoryError):
         return False
     try:
-        return not _locks(descriptor, fcntl.LOCK_SH)
+        return not try_lock(descriptor, fcntl.LOCK_SH)
     except OSError as error:
         if error.errno not in _NO_LOCKS:
             raise
@@ -298,25 +298,22 @@ def _take(descriptor: int) -> bool:
     Waits for processes in `is_held`, which lock for a moment only.
     """
     try:
-        return _take_in_time(descriptor)
+        for _ in range(_LOCK_TRIES):
+            if try_lock(descriptor, fcntl.LOCK_EX):
+                return True
+            if not try_lock(descriptor, fcntl.LOCK_SH):
+                break
+            fcntl.flock(descriptor, fcntl.LOCK_UN)
+            time.sleep(_LOCK_PAUSE_S)
     except OSError as error:
         if error.errno not in _NO_LOCKS:
             raise
         return False
-
-
-def _take_in_time(descriptor: int) -> bool:
-    for _ in range(_LOCK_TRIES):
-        if _locks(descriptor, fcntl.LOCK_EX):
-            return True
-        if not _locks(descriptor, fcntl.LOCK_SH):
-            break
-        fcntl.flock(descriptor, fcntl.LOCK_UN)
-        time.sleep(_LOCK_PAUSE_S)
     raise ArchiveLocked("another instance holds this archive")
 
 
-def _locks(descriptor: int, how: int) -> bool:
+def try_lock(descriptor: int, how: int) -> bool:
+    """Whether the lock, `LOCK_EX` or `LOCK_SH`, could be taken at once. Raises `OSError`."""
     try:
         fcntl.flock(descriptor, how | fcntl.LOCK_NB)
     except BlockingIOError:

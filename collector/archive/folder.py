@@ -79,13 +79,8 @@ def quarantined_in(folder: Path) -> int:
         return 0
 
 
-def state_of_file(path: Path, day: date, zone: ZoneInfo | None, day_format: DayFormat) -> DayRecord:
-    """Whether the file's day is complete. Raises `DamagedFile`."""
-    return state_of(decode_file(path, day), day, zone, day_format)
-
-
 def state_of(file: DayFile, day: date, zone: ZoneInfo | None, day_format: DayFormat) -> DayRecord:
-    """The same for its content. An outdated file is complete unless marked: its hours are not known."""
+    """Whether the day is complete. An outdated file is complete unless marked: its hours are not known."""
     if file.partial or any(reading.solar_kwh is None for reading in file.readings.values()):
         return PARTIAL
     if zone is None or is_outdated(file, zone):
@@ -145,21 +140,21 @@ def survey(folder: Path, day_format: DayFormat) -> Surveyed:
     known: dict[date, DayRecord] = {}
     if not folder.is_dir():
         return Surveyed(known)
-    ledger = Ledger(folder / OWN_FOLDER / "ledger.jsonl")
+    ledger = ledger_of(folder)
     zone = known_zone(ledger.zone)
     for day in day_files(folder):
         path = folder / f"{day}.jsonl"
         with suppress(DamagedFile):
             whole = _looks_complete(path, day, zone)
-            known[day] = COMPLETE if whole else state_of_file(path, day, zone, day_format)
+            known[day] = COMPLETE if whole else state_of(decode_file(path, day), day, zone, day_format)
     for day, attempt in ledger.attempts.items():
         known[day] = known.get(day, NOTHING)._replace(last_attempt=attempt)
     return Surveyed(known, zone, ledger.availability)
 
 
-def recorded_zone(folder: Path) -> str | None:
-    """The recorded name of the meter's zone, known to this machine or not."""
-    return Ledger(folder / OWN_FOLDER / "ledger.jsonl").zone
+def ledger_of(folder: Path) -> Ledger:
+    """The folder's ledger."""
+    return Ledger(folder / OWN_FOLDER / LEDGER_NAME)
 
 
 def recorded_span_limit(folder: Path, path: str) -> SpanLimit:
@@ -173,8 +168,7 @@ def newest_whole_hour(
 ) -> int | None:
     """The start of the newest hour with a value on every channel, epoch seconds; `None` without one."""
     for day in sorted((day for day, state in known.items() if state.stored), reverse=True):
-        held_back = _is_held_back(known[day])
-        if whole := _whole_hours(folder, day, zone, no_solar=no_solar, held_back=held_back):
+        if whole := _whole_hours(folder, day, known[day], zone, no_solar=no_solar):
             return max(whole)
     return None
 
@@ -199,8 +193,7 @@ def missing_hours(
             local = local_day(day, zone)
             over = {ts for ts in local.hours if local.end_of(ts) <= now.timestamp()}
             if state.stored:
-                held_back = _is_held_back(state)
-                over -= _whole_hours(folder, day, zone, no_solar=no_solar, held_back=held_back)
+                over -= _whole_hours(folder, day, state, zone, no_solar=no_solar)
             count += len(over)
     return count
 
@@ -211,19 +204,15 @@ def hours_of_today(
     """The number of today's hours stored with every channel, and of the finished ones."""
     local = local_day(today, zone)
     over = sum(local.end_of(ts) <= now.timestamp() for ts in local.hours)
-    return len(_whole_hours(folder, today, zone, no_solar=no_solar, held_back=False)), over
+    return len(_whole_hours(folder, today, NOTHING, zone, no_solar=no_solar)), over
 
 
-def _is_held_back(state: DayRecord) -> bool:
-    return state.last_attempt is not None and state.last_attempt.is_held_back
-
-
-def _whole_hours(folder: Path, day: date, zone: ZoneInfo, *, no_solar: bool, held_back: bool) -> set[int]:
+def _whole_hours(folder: Path, day: date, state: DayRecord, zone: ZoneInfo, *, no_solar: bool) -> set[int]:
     readings: Mapping[int, HourReading] = {}
-    path, local = folder / f"{day}.jsonl", local_day(day, zone)
+    held_back = state.last_attempt is not None and state.last_attempt.is_held_back
     with suppress(DamagedFile):
-        file = decode_file(path, day)
-        readings = stored_day(file, local, no_solar=no_solar, held_back=held_back).readings
+        file = decode_file(folder / f"{day}.jsonl", day)
+        readings = stored_day(file, local_day(day, zone), no_solar=no_solar, held_back=held_back).readings
     return {ts for ts, reading in readings.items() if reading.solar_kwh is not None}
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from contextlib import suppress
 from datetime import date, datetime
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -40,6 +41,15 @@ class Bounds(NamedTuple):
 
     since: date | None = None
     kept_to: date | None = None
+
+    @classmethod
+    def from_json(cls, since: str | None, kept_to: str | None) -> Bounds:
+        """The bounds in a line or mark. Raises `ValueError`, `TypeError`."""
+        return cls(*(None if day is None else date.fromisoformat(day) for day in (since, kept_to)))
+
+    def as_json(self) -> dict[str, str | None]:
+        """As they are written to both."""
+        return {key: None if day is None else day.isoformat() for key, day in self._asdict().items()}
 
 
 UNBOUNDED = Bounds()
@@ -75,7 +85,7 @@ class Ledger:
         """Rewrites the journal if it is damaged or torn, or has many lines that no longer count."""
         if self._is_hurt or self._lines > len(self._attempts) + _FORGOTTEN_LINES_KEPT:
             facts: list[Mapping[str, Any]] = [{"zone": self.zone}] if self.zone else []
-            facts += [_line_of_bounds(self.bounds)] if self.bounds != UNBOUNDED else []
+            facts += [self.bounds.as_json()] if self.bounds != UNBOUNDED else []
             facts += [{"lost_before": self.lost_before.isoformat()}] if self.lost_before else []
             facts += [_line_of_availability(self.availability)] if self.availability else []
             facts += [{"differs": day.isoformat()} for day in sorted(self.different)]
@@ -136,7 +146,7 @@ class Ledger:
     def note_bounds(self, bounds: Bounds) -> None:
         """Records the bounds of the mark."""
         if bounds != self.bounds:
-            self._append(_line_of_bounds(bounds))
+            self._append(bounds.as_json())
             self.bounds = bounds
 
     def note_lost(self, before: date) -> None:
@@ -177,38 +187,26 @@ class Ledger:
             if not is_zone_name(fact["zone"]):  # a name unknown to this machine is no damage
                 raise ValueError("not the name of a time zone")
             self.zone = fact["zone"]
-            return
-        if "suspected" in fact:
+        elif "suspected" in fact:
             self.suspicion = _suspicion_of(fact)
-            return
-        if "since" in fact:
-            self.bounds = Bounds(*(_day_or_none(fact[key]) for key in ("since", "kept_to")))
-            return
-        if "lost_before" in fact:
+        elif "since" in fact:
+            self.bounds = Bounds.from_json(fact["since"], fact["kept_to"])
+        elif "lost_before" in fact:
             self.lost_before = date.fromisoformat(fact["lost_before"])
-            return
-        if "available" in fact:
+        elif "available" in fact:
             self.availability = Availability(
                 _whole(fact["asked_at"]), *_run(fact["span"]), tuple(map(_run, fact["available"]))
             )
-            return
-        if "longest_span_h" in fact:
-            limit = SpanLimit(
-                _whole(fact["longest_span_h"]),
-                _whole(fact["answered_h"]),
-                Trust(fact["trust"]),
-                _whole(fact["learned_at"]),
-            )
+        elif "longest_span_h" in fact:
+            longest_h, answered_h = _whole(fact["longest_span_h"]), _whole(fact["answered_h"])
+            limit = SpanLimit(longest_h, answered_h, _whole(fact["learned_at"]), Trust(fact["trust"]))
             self.span_limit = str(fact["of"]), limit
-            return
-        if "differs" in fact:
+        elif "differs" in fact:
             self.different.add(date.fromisoformat(fact["differs"]))
-            return
-        day = date.fromisoformat(fact["day"])
-        if fact["outcome"] is None:
-            self._attempts.pop(day, None)
+        elif fact["outcome"] is None:
+            self._attempts.pop(date.fromisoformat(fact["day"]), None)
         else:
-            self._attempts[day] = LastAttempt(
+            self._attempts[date.fromisoformat(fact["day"])] = LastAttempt(
                 Outcome(fact["outcome"]), _whole(fact["asked_at"]), _whole(fact["tries"]), str(fact["reason"])
             )
 
@@ -256,14 +254,6 @@ def _line_of_spans(path: str, limit: SpanLimit) -> dict[str, Any]:
     }
 
 
-def _line_of_bounds(bounds: Bounds) -> dict[str, Any]:
-    return {key: None if day is None else day.isoformat() for key, day in bounds._asdict().items()}
-
-
-def _day_or_none(value: Any) -> date | None:
-    return None if value is None else date.fromisoformat(value)
-
-
 def _run(days: Any) -> tuple[date, date]:
     first, last = map(date.fromisoformat, days)
     if first > last:
@@ -289,15 +279,9 @@ def _read_lines(path: Path) -> tuple[list[Mapping[str, Any]], bool, bool]:
         return [], True, False
     *whole, last = data.split(b"\n")
     facts: list[Mapping[str, Any]] = []
-    damaged = False
     for line in whole:
-        try:
-            fact = json.loads(line)
-        except (ValueError, RecursionError):
-            fact = None
-        if isinstance(fact, dict):
-            facts.append(fact)
-        else:
-            damaged = True
+        with suppress(ValueError, RecursionError):
+            if isinstance(fact := json.loads(line), dict):
+                facts.append(fact)
     torn = last.startswith(b"{") and b"\0" not in last
-    return facts, damaged or (last != b"" and not torn), torn
+    return facts, len(facts) < len(whole) or (last != b"" and not torn), torn

@@ -20,9 +20,9 @@ from typing import Any
 
 from collector.archive.checksums import FILE_NAME as CHECKSUMS
 from collector.archive.checksums import Checksums
-from collector.archive.files import is_there, read_at_most, replace_file
-from collector.archive.folder import LEDGER_NAME, OWN_FOLDER, day_files, quarantined_in
-from collector.archive.ledger import Bounds, Ledger
+from collector.archive.files import is_there, read_at_most, replace_file, try_lock
+from collector.archive.folder import OWN_FOLDER, day_files, ledger_of, quarantined_in
+from collector.archive.ledger import Bounds
 from collector.energy.identity import Identity
 from collector.errors import ArchiveRefused
 
@@ -49,6 +49,11 @@ class Mark:
     identity: Identity
     since: date | None = None
     kept_to: date | None = None
+
+    @property
+    def bounds(self) -> Bounds:
+        """Both days, as the ledger has them."""
+        return Bounds(self.since, self.kept_to)
 
 
 def read_mark(own_folder: Path) -> Mark | None:
@@ -103,7 +108,7 @@ def adopted(folder: Path, identity: Identity, today: date) -> Mark:
     """
     mark = read_mark(folder / OWN_FOLDER)
     if mark is None:
-        return Mark(identity, today) if has_days(folder) else Mark(identity, *_noted(folder))
+        return Mark(identity, today) if has_days(folder) else Mark(identity, *ledger_of(folder).bounds)
     if mark.identity == identity:
         return mark
     if holds_nothing(folder):
@@ -118,10 +123,6 @@ def has_days(folder: Path) -> bool:
     with suppress(FileNotFoundError, NotADirectoryError):
         return bool(day_files(folder))
     return False
-
-
-def _noted(folder: Path) -> Bounds:
-    return Ledger(folder / OWN_FOLDER / LEDGER_NAME).bounds
 
 
 def missing(folder: Path, remembered: Remembered) -> ArchiveRefused | None:
@@ -151,8 +152,7 @@ def write_mark(own_folder: Path, mark: Mark) -> None:
         "kind": mark.identity.kind,
         "devices": list(mark.identity.devices),
         "channels": list(mark.identity.channels),
-        "since": None if mark.since is None else mark.since.isoformat(),
-        "kept_to": None if mark.kept_to is None else mark.kept_to.isoformat(),
+        **mark.bounds.as_json(),
     }
     replace_file(own_folder / FILE_NAME, json.dumps(fields).encode() + b"\n")
 
@@ -170,12 +170,7 @@ def _mark_of(fields: dict[str, Any], folder: Path) -> Mark:
     if not all(isinstance(word, str) and word.isascii() and word.isalnum() for word in (kind, *devices)):
         raise ValueError("not the words of a mark")
     identity = Identity(kind, devices, tuple(map(int, fields["channels"])))
-    since, kept_to = fields["since"], fields.get("kept_to")
-    return Mark(
-        identity,
-        None if since is None else date.fromisoformat(since),
-        None if kept_to is None else date.fromisoformat(kept_to),
-    )
+    return Mark(identity, *Bounds.from_json(fields["since"], fields.get("kept_to")))
 
 
 REMEMBERED_NAME = "archives.json"
@@ -242,15 +237,11 @@ def _alone_in(folder: Path) -> Iterator[None]:
     """Locks the folder against other processes; without a lock after 2 s or if there are none."""
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        for _ in range(_TRIES):
-            try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
+        with suppress(OSError):
+            for _ in range(_TRIES):
+                if try_lock(descriptor, fcntl.LOCK_EX):
+                    break
                 time.sleep(_PAUSE_S)
-            except OSError:
-                break
-            else:
-                break
         yield
     finally:
         os.close(descriptor)

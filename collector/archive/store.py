@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Set
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import KW_ONLY, dataclass, field, replace
 from datetime import date, datetime
 from itertools import islice
 from pathlib import Path
@@ -114,39 +114,31 @@ _ANOTHERS = "another meter counted that day, so it stays as it is"
 _LATELY_S = 6 * 3600  # longer than a full backfill takes
 
 
+@dataclass(repr=False, eq=False)
 class Archive:
     """One meter's day files, locked by one process. Blocking; called from one thread at a time.
 
     With an `identity` it is taken only when it is known to be this meter's: see `claim`. Before that no
-    days are known, and nothing in the folder is changed.
+    days are known, and nothing in the folder is changed. Without one it is taken at once.
+
+    `root`: the folder of all meters, created as well if its parent exists. `remembered` lists earlier
+    archives: an empty folder in it is not used as a new archive. The last attempt of a complete day is
+    kept until `remember_days` after its end.
+    Raises `ArchiveLocked`, `ArchiveError`, `OSError`.
     """
 
-    def __init__(
-        self,
-        folder: Path,
-        day_format: DayFormat,
-        *,
-        root: Path | None = None,
-        identity: Identity | None = None,
-        remembered: Remembered | None = None,
-        no_solar: bool = False,
-        remember_days: int = 3,
-    ) -> None:
-        """Without an `identity` the folder is taken at once.
+    folder: Path
+    day_format: DayFormat
+    _: KW_ONLY
+    root: Path | None = None
+    identity: Identity | None = None
+    remembered: Remembered = field(default_factory=Remembered)
+    no_solar: bool = False
+    remember_days: int = 3
 
-        `root`: the folder of all meters, created as well if its parent exists. `remembered` lists earlier
-        archives: an empty folder in it is not used as a new archive. The last attempt of a complete day is
-        kept until `remember_days` after its end.
-        Raises `ArchiveLocked`, `ArchiveError`, `OSError`.
-        """
-        self.folder = folder
-        self._root = root or folder
-        self._identity = identity
-        self._remembered = remembered or Remembered()
-        self._format = day_format
-        self.no_solar = no_solar
-        self._remember_s = remember_days * 86400
-        self._own = folder / OWN_FOLDER
+    def __post_init__(self) -> None:
+        self._remember_s = self.remember_days * 86400
+        self._own = self.folder / OWN_FOLDER
         self._lock: FolderLock | None = None
         self._names_are_durable = True  # until a save shows otherwise
         self._unwritten_mark: Mark | None = None
@@ -158,7 +150,7 @@ class Archive:
         self._completed: dict[date, float] = {}  # days that were saved as complete, and when (epoch seconds)
         self.outdated: set[date] = set()  # files saved with other rules of the zone than today's
         self._rules: int | None = None  # checksum of the zone's rules at the last scan
-        if identity is None:
+        if self.identity is None:
             self._take(None)
         else:
             self._read_own()
@@ -176,10 +168,10 @@ class Archive:
         """
         if self.is_taken:
             return True
-        mark = mark_for(self.folder, self._identity)
+        mark = mark_for(self.folder, self.identity)
         if mark is None and self.files():
             return False
-        if (refusal := missing(self.folder, self._remembered)) is not None:
+        if (refusal := missing(self.folder, self.remembered)) is not None:
             raise refusal
         if mark is None and read_mark(self._own) is None:
             mark = self._new_mark(*self.ledger.bounds)
@@ -202,12 +194,12 @@ class Archive:
         the clamps changed, hours stored until `today` are not replaced. Raises as `claim` does: an archive of
         a newer format is still refused; and `OSError` if the mark cannot be saved.
         """
-        mark = None if self._identity is None else adopted(self.folder, self._identity, today)
+        mark = None if self.identity is None else adopted(self.folder, self.identity, today)
         self._take(mark, insist=True)
 
     def refusal_of(self, found: str) -> ArchiveRefused:
         """The error for a folder with `found`, in words."""
-        return refusal_of(self.folder, found, self._identity)
+        return refusal_of(self.folder, found, self.identity)
 
     def files(self) -> Mapping[date, int]:
         """The days that have a file, and a stamp that changes whenever it does; none without a folder."""
@@ -247,7 +239,7 @@ class Archive:
             self._lock = None
 
     def _new_mark(self, since: date | None = None, kept_to: date | None = None) -> Mark | None:
-        return None if self._identity is None else Mark(self._identity, since, kept_to)
+        return None if self.identity is None else Mark(self.identity, since, kept_to)
 
     def _read_own(self) -> None:
         self.ledger = Ledger(self._own / LEDGER_NAME)
@@ -258,7 +250,7 @@ class Archive:
 
         If the mark cannot be written, the first save tries again; with `insist` that is an `OSError`.
         """
-        for each in (self._root, self.folder, self._own):
+        for each in (self.root or self.folder, self.folder, self._own):
             make_folder(each)
         lock = FolderLock(self._own / "lock")
         try:
@@ -270,7 +262,8 @@ class Archive:
             before = read_mark(self._own)
             if mark is not None and before is not None and mark.identity != before.identity:
                 self._replace(before, mark)
-            is_noted = mark == before and _bounds_of(mark) == self.ledger.bounds
+            bounds = UNBOUNDED if mark is None else mark.bounds
+            is_noted = mark == before and bounds == self.ledger.bounds
             self._unwritten_mark = None if is_noted else mark
             with suppress(*[] if insist else [OSError]):
                 self._write_mark()
@@ -279,9 +272,8 @@ class Archive:
             raise
         self._lock = lock
         if mark is not None:
-            self._remembered.add(self.folder)
-        self.since, kept_to = _bounds_of(mark)
-        self.kept_to = latest(self.since, kept_to)
+            self.remembered.add(self.folder)
+        self.since, self.kept_to = bounds.since, latest(*bounds)
         self._known = {
             day: NOTHING._replace(last_attempt=attempt) for day, attempt in self.ledger.attempts.items()
         }
@@ -332,13 +324,12 @@ class Archive:
             try:
                 data = read_day_file(self._path(day))
                 file = decode(data, day)
-                state = state_of(file, day, self.zone, self._format)
+                state = state_of(file, day, self.zone, self.day_format)
             except UnreadableFile as error:
                 unreadable[day] = error.reason
                 self._known[day] = NOTHING  # so that it is not requested
             except DamagedFile as damage:
-                if (self.is_kept(day) or day < kept_from) and has_record(data, day):
-                    why = _ANOTHERS if self.is_kept(day) else _NOT_KEPT
+                if why := self._why_it_stays(day, data, is_forgotten=day < kept_from):
                     unreadable[day] = f"{damage.reason}; {why}"
                     self._known[day] = NOTHING
                 else:
@@ -390,13 +381,13 @@ class Archive:
         Writes nothing if nothing changes. Raises `OSError` if it could not be saved, and `UnreadableFile` if
         the stored file cannot be read; it is then not replaced.
         """
-        if self._format.merge_repeated_hour:
+        if self.day_format.merge_repeated_hour:
             answered = answered.merge_repeated_hours()
         day = answered.day
         if self.ledger.zone != day.zone.key:
             self.ledger.note_zone(day.zone.key)
             self._stamps.clear()  # the next scan checks all files with the new zone
-        decimals = self._format.decimals
+        decimals = self.day_format.decimals
         self._refute(day, answered)
         self._request_all_again("zone.unknown")  # it is known now
         held_back = self._is_doubted(day)
@@ -463,7 +454,7 @@ class Archive:
         self._checksums.forget(day)
 
     def request_again(self, day: date, reason: str) -> None:
-        """Makes the next round request that past day, whatever is stored of it.
+        """Makes the next job request that past day, whatever is stored of it.
 
         Does nothing if the archive is not taken, because the folder may be another meter's.
         """
@@ -501,7 +492,7 @@ class Archive:
         self._request_all_again(HELD_BACK, "zone.suspected")
 
     def read_once_more(self, day: date, reason: str) -> None:
-        """Makes the next round request that day, and records that, so that it is done once."""
+        """Makes the next job request that day, and records that, so that it is done once."""
         self.request_again(day, reason)
         self.ledger.note_different(day)
 
@@ -539,7 +530,7 @@ class Archive:
     def _write_mark(self) -> None:
         if self._unwritten_mark is not None:
             self.ledger.mend()
-            self.ledger.note_bounds(_bounds_of(self._unwritten_mark))
+            self.ledger.note_bounds(self._unwritten_mark.bounds)
             write_mark(self._own, self._unwritten_mark)
             self._unwritten_mark = None
 
@@ -596,7 +587,7 @@ class Archive:
 
     def _hold_back(self, day: LocalDay, now: datetime) -> None:
         """Marks a complete file as partial. A damaged one is left to the next scan."""
-        path, decimals = self._path(day.date), self._format.decimals
+        path, decimals = self._path(day.date), self.day_format.decimals
         with suppress(DamagedFile):
             stored = stored_day(decode_file(path, day.date), day, no_solar=self.no_solar).rounded(decimals)
             self._save(day.date, encode(stored, decimals, complete=False), complete=False)
@@ -641,16 +632,20 @@ class Archive:
         except UnreadableFile:
             raise
         except DamagedFile as damage:
-            is_forgotten = day.date < first_day(date_in(day.zone, now), None, None)
-            if self.is_kept(day.date) and has_record(data, day.date):
-                raise UnreadableFile(f"{damage.reason}; {_ANOTHERS}") from damage
-            if not answered.readings and is_forgotten and has_record(data, day.date):
-                raise UnreadableFile(f"{damage.reason}; {_NOT_KEPT}") from damage
+            kept_from = first_day(date_in(day.zone, now), None, None)
+            is_forgotten = day.date < kept_from and not answered.readings
+            if why := self._why_it_stays(day.date, data, is_forgotten=is_forgotten):
+                raise UnreadableFile(f"{damage.reason}; {why}") from damage
             return None, EnergyDay(day, {}), (self._move_aside(day.date, damage.reason),)
-        if not self._format.merge_repeated_hour:
+        if not self.day_format.merge_repeated_hour:
             return file, whole, ()
         one = whole.merge_repeated_hours()
         return file, one if file.partial else replace(one, doubtful=frozenset()), ()
+
+    def _why_it_stays(self, day: date, data: bytes, *, is_forgotten: bool) -> str:
+        """Why a damaged file is not moved: a person could recover some of it, and the cloud cannot."""
+        why = _ANOTHERS if self.is_kept(day) else _NOT_KEPT if is_forgotten else ""
+        return why if why and has_record(data, day) else ""
 
     def _move_aside(self, day: date, reason: str) -> Quarantined:
         place = quarantine(self._path(day), self._own / "quarantine")
@@ -659,10 +654,6 @@ class Archive:
 
     def _path(self, day: date) -> Path:
         return self.folder / f"{day.isoformat()}.jsonl"
-
-
-def _bounds_of(mark: Mark | None) -> Bounds:
-    return UNBOUNDED if mark is None else Bounds(mark.since, mark.kept_to)
 
 
 def _content_of(file: DayFile, decimals: int) -> tuple[Mapping[int, object], bool]:

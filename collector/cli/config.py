@@ -35,7 +35,7 @@ def run(options: Namespace) -> int:
     if reason := obstacle_in_the_way(archive):
         raise starting.Refused(exits.BAD_CONFIGURATION, f"{wrong}{reason}: set another folder")
     if (found := obstacle(path, archive)) is not None:
-        raise starting.Refused(exits.BAD_CONFIGURATION, f"{wrong}{found.says} {found.cure}")
+        raise starting.Refused(exits.BAD_CONFIGURATION, f"{wrong}{found.reason} {found.cure}")
     accounts = counted(len(settings.accounts), "account")
     meters = counted(len(settings.meters), "meter")
     print(f"OK: {accounts}, {meters}, archive {archive}")

@@ -45,9 +45,8 @@ def run(options: argparse.Namespace) -> int:
 async def _demo(folder: Path, *, once: bool) -> int:
     import asyncio
 
-    from collector.service.app import serve
+    from collector.service.app import Signals, serve
     from collector.service.backfill import Scope, backfill
-    from collector.service.signals import Signals
     from collector.service.systemd import Notifier
     from collector.simulator import Limit, Scenario, Simulator
 

@@ -6,10 +6,16 @@ import argparse
 import os
 import signal
 import sys
+from collections.abc import MutableMapping
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from collector.cli import exits, starting
+
+if TYPE_CHECKING:
+    from ssl import DefaultVerifyPaths
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -28,11 +34,11 @@ def run(options: argparse.Namespace) -> int:
     settings = starting.settings_from_file(options.config)
     set_up_logs = partial(starting.set_up_logs, stream=sys.stdout, level="debug" if options.verbose else None)
     set_up_logs(settings)
+    read_ca_certificates_when_needed(os.environ)
 
     from collector.archive.mark import remembered_by_service
     from collector.energy.days import wall_clock
-    from collector.service.app import serve
-    from collector.service.signals import Signals
+    from collector.service.app import Signals, serve
     from collector.service.systemd import Notifier
     from collector.settings import Settings, load
 
@@ -50,3 +56,24 @@ def run(options: argparse.Namespace) -> int:
 
     asyncio.run(service())
     return exits.DONE
+
+
+def read_ca_certificates_when_needed(
+    environ: MutableMapping[str, str], paths: DefaultVerifyPaths | None = None
+) -> None:
+    """Keeps OpenSSL from loading the file of all CA certificates; it finds those it needs in their folder.
+
+    When aiohttp is imported it loads the file, which costs 2 MB for as long as the process runs. Does nothing
+    if the folder has fewer certificates than the file, or `environ` names another file or folder.
+    """
+    import re
+    import ssl
+
+    paths = paths or ssl.get_default_verify_paths()
+    if environ.keys() & {paths.openssl_cafile_env, paths.openssl_capath_env}:
+        return
+    with suppress(OSError):
+        in_file = Path(paths.openssl_cafile).read_bytes().count(b"-----BEGIN ")
+        names = [path.name for path in Path(paths.openssl_capath).iterdir()]
+        if sum(re.fullmatch(r"[0-9a-f]{8}\.\d+", name) is not None for name in names) >= in_file:
+            environ[paths.openssl_cafile_env] = os.devnull

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 from zoneinfo import ZoneInfo
 
 from collector import __version__
-from collector.archive.folder import hours_of_today, quarantined_in, recorded_zone, survey
+from collector.archive.folder import hours_of_today, ledger_of, quarantined_in, survey
 from collector.archive.mark import mark_for
 from collector.cli import exits, starting
 from collector.cloud.meters import Meter
@@ -144,7 +144,7 @@ def _meter_status(
         hours_today=hours_today,
         hours_over=hours_over,
         quarantined=quarantined_in(folder),
-        unknown_zone=recorded_zone(folder) if recorded is None else None,
+        unknown_zone=ledger_of(folder).zone if recorded is None else None,
     )
 
 

@@ -65,7 +65,7 @@ async def diagnose(
     today, seconds = date_in(machine_zone, now), now.timestamp()
     locks, status, last = read_service(settings.archive, folders, environ, seconds)
     if not any(locks.values()) and (kept_out := obstacle(settings.source, settings.archive)):
-        archive = fail(kept_out.says, kept_out.cure)
+        archive = fail(kept_out.reason, kept_out.cure)
     else:
         archive = archive_check(settings.archive, folders.values())
     offsets = [each.offset_s for each in results if each.offset_s is not None]

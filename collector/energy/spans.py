@@ -41,8 +41,8 @@ class SpanLimit:
 
     longest_h: int = _STEPS_H[0]
     answered_h: int = 0
-    trust: Trust = Trust.UNPROVEN
     learned_at: int = 0
+    trust: Trust = Trust.UNPROVEN
 
     @property
     def surely_h(self) -> int:

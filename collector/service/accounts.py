@@ -28,7 +28,7 @@ from collector.threads import in_thread
 class AccountAtWork:
     """One account: its runner, its meters' collectors and its pacer."""
 
-    name: str
+    account: Account
     runner: AccountRunner
     collectors: tuple[Collector, ...]
     pacer: Pacer
@@ -52,10 +52,8 @@ class Pacers:
             def on_hold(hold_s: float) -> None:
                 log.warning("account.held", hold_s=round(hold_s, 3))
 
-            shared = account.base_url, account.auth_key, pacing
-            if shared not in self._paces:
-                self._paces[shared] = Pace(pacing)
-            self._pacers[account, pacing] = Pacer(self._paces[shared], on_hold)
+            pace = self._paces.setdefault((account.base_url, account.auth_key, pacing), Pace(pacing))
+            self._pacers[account, pacing] = Pacer(pace, on_hold)
         return self._pacers[account, pacing]
 
 
@@ -88,7 +86,7 @@ async def assembled(
                     for meter in each.meters
                 )
                 runner = AccountRunner(each.account.name, settings.pacing.max_in_flight, give_up_after_s)
-                accounts.append(AccountAtWork(each.account.name, runner, collectors, client.pacer))
+                accounts.append(AccountAtWork(each.account, runner, collectors, client.pacer))
             yield accounts
     finally:
         if not any(each.blocking.is_busy for account in accounts for each in account.collectors):
@@ -139,7 +137,7 @@ def open_archive(
             settings.day_format,
             root=settings.archive,
             identity=identity,
-            remembered=remembered,
+            remembered=remembered or Remembered(),
             no_solar=meter.has_no_solar,
             remember_days=max(settings.plan.settle_days, default=0),
         )
@@ -170,8 +168,6 @@ def _client(settings: Settings, account: Account, session: Session, pacers: Pace
 
     def on_retry(error: SourceError, attempts: int, wait_s: float) -> None:
         if not isinstance(error, RateLimited):  # that is logged as account.held
-            log.warning(
-                "request.retried", reason=error.reason, attempts=attempts, retry_in_s=round(wait_s, 3)
-            )
+            log.debug("request.retried", reason=error.reason, attempts=attempts, retry_in_s=round(wait_s, 3))
 
     return CloudClient(session, account, pacers.of(account, settings.pacing), settings.retry, on_retry)

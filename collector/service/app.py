@@ -6,8 +6,10 @@ import asyncio
 import os
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
+from typing import Any
 from zoneinfo import ZoneInfo
 
 from collector import __version__, logs
@@ -18,11 +20,10 @@ from collector.collect.outages import Refusal
 from collector.collect.totals import check_totals
 from collector.collect.worker import AccountRunner, Job
 from collector.energy.days import Clock, system_timezone
-from collector.errors import CollectorError, KeyRefused, SettingsError
+from collector.errors import ArchiveError, CollectorError, KeyRefused, SettingsError
 from collector.service.accounts import AccountAtWork, Pacers, assembled
 from collector.service.notify import Publish, publish_status
 from collector.service.schedule import Schedule
-from collector.service.signals import Signals, cancelled_on
 from collector.service.status import Observer
 from collector.service.systemd import Notifier
 from collector.settings import Settings
@@ -30,6 +31,46 @@ from collector.status import in_one_line, read_status, status_file
 from collector.threads import in_thread
 
 _log = logs.get_logger("service")
+
+
+@dataclass(slots=True)
+class Signals:
+    """Events that are set by the process's signals."""
+
+    stop: asyncio.Event = field(default_factory=asyncio.Event)
+    reload: asyncio.Event = field(default_factory=asyncio.Event)
+
+    async def wait(self) -> None:
+        """Waits until either is set."""
+        waits = [asyncio.create_task(event.wait()) for event in (self.stop, self.reload)]
+        try:
+            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for each in waits:
+                each.cancel()
+
+
+@asynccontextmanager
+async def cancelled_on(event: asyncio.Event) -> AsyncIterator[None]:
+    """Cancels what its body awaits as soon as the event is set, and continues behind the body."""
+    end = asyncio.timeout(None)
+
+    def end_now(waiting: asyncio.Task[Any]) -> None:
+        end.reschedule(asyncio.get_running_loop().time())
+
+    waiting = asyncio.create_task(event.wait())
+    try:
+        async with end:
+            waiting.add_done_callback(end_now)
+            try:
+                yield
+            finally:
+                waiting.remove_done_callback(end_now)
+    except TimeoutError:
+        if not end.expired():
+            raise
+    finally:
+        waiting.cancel()
 
 
 class Requester:
@@ -112,35 +153,31 @@ async def serve(
     configuration = _Configuration(settings, load, in_force, remembered)
     pacers = Pacers()
     refusals: dict[Account, Refusal] = {}
-    refused_since: dict[str, float] = {}  # by the account's name: the key may have changed
+    refused_since: dict[str, float | None] = {}  # by the account's name: the key may have changed
     is_reload = False
     while not signals.stop.is_set():
         async with AsyncExitStack() as held:
             async with _keep_alive(notifier), cancelled_on(signals.stop):
                 new = await configuration.read_again() if is_reload else None
-                accounts = await configuration.open_accounts(new, held, clock, pacers)
+                try:
+                    accounts = await configuration.open_accounts(new, held, clock, pacers)
+                except ArchiveError as error:
+                    _log.error("service.failed", reason=str(error))
+                    raise
             if signals.stop.is_set():
                 break
             settings = configuration.settings
-            for each, account in zip(settings.accounts, accounts, strict=True):
-                account.runner.refusal = refusals.get(each.account)
-                if account.runner.refusal is None:
-                    account.runner.refused_since = refused_since.get(each.account.name)
+            for each in accounts:
+                each.runner.refusal = refusals.get(each.account)
+                if each.runner.refusal is None:
+                    each.runner.refused_since = refused_since.get(each.account.name)
             observer = _observer(accounts, settings, clock)
             async with publish_status(
                 settings.listen, settings.alarms, observer.status, clock, settings.max_age_s
             ) as publish:
                 await _Run(accounts, configuration, signals, clock, notifier, observer, publish).run()
-            refusals = {
-                each.account: account.runner.refusal
-                for each, account in zip(settings.accounts, accounts, strict=True)
-                if account.runner.refusal is not None
-            }
-            refused_since = {
-                account.name: since
-                for account in accounts
-                if (since := _refused_since(account.runner)) is not None
-            }
+            refusals = {each.account: each.runner.refusal for each in accounts if each.runner.refusal}
+            refused_since = {each.account.name: _refused_since(each.runner) for each in accounts}
         signals.reload.clear()
         is_reload = True
     _log.info("service.stopped")
@@ -179,21 +216,15 @@ def _pause_s(notifier: Notifier) -> float:
     return min(_HEARTBEAT_S, (notifier.watchdog_s or _HEARTBEAT_S) / 3)
 
 
+@dataclass(repr=False, eq=False)
 class _Configuration:
     """The settings in force, and reading a changed file."""
 
-    def __init__(
-        self,
-        settings: Settings,
-        load: Callable[[], Settings],
-        in_force: Callable[[Settings], None],
-        remembered: Remembered | None,
-    ) -> None:
-        self.settings = settings
-        self._remembered = remembered
-        self._load = load
-        self._in_force = in_force
-        self._rejected: Settings | list[str] | None = None  # what was read last, if it was rejected
+    settings: Settings
+    load: Callable[[], Settings]
+    in_force: Callable[[Settings], None]
+    remembered: Remembered | None
+    rejected: Settings | list[str] | None = None  # what was read last, if it was rejected
 
     async def read_again(self) -> Settings | None:
         """The settings in the file now; `None` if it has errors, which are logged."""
@@ -209,7 +240,7 @@ class _Configuration:
         Errors in it are logged once.
         """
         read = await self._read()
-        if read == self._rejected:
+        if read == self.rejected:
             return False
         if isinstance(read, Settings):
             return _keys(read) != _keys(self.settings)
@@ -220,39 +251,30 @@ class _Configuration:
         self, new: Settings | None, held: AsyncExitStack, clock: Clock, pacers: Pacers
     ) -> list[AccountAtWork]:
         """Opens the accounts until `held` ends: with the new settings if they work, else the old ones."""
+        opened = partial(assembled, clock=clock, pacers=pacers, remembered=self.remembered)
         if new is not None:
             try:
-                return await held.enter_async_context(
-                    assembled(
-                        new,
-                        clock,
-                        pacers,
-                        remembered=self._remembered,
-                        on_open=partial(self._accept, new),
-                    )
-                )
+                return await held.enter_async_context(opened(new, on_open=partial(self._accept, new)))
             except CollectorError as error:
                 self._reject(new, [str(error)])
-        return await held.enter_async_context(
-            assembled(self.settings, clock, pacers, remembered=self._remembered)
-        )
+        return await held.enter_async_context(opened(self.settings))
 
     async def _read(self) -> Settings | list[str]:
         """The settings in the file, or its errors. In a thread: its disk may stall."""
         try:
-            read = await in_thread(self._load)
+            read = await in_thread(self.load)
         except SettingsError as error:
             return [str(problem) for problem in error.problems]
         logs.add_secrets(read.secrets)
         return read
 
     def _accept(self, new: Settings) -> None:
-        self.settings, self._rejected = new, None
-        self._in_force(new)
+        self.settings, self.rejected = new, None
+        self.in_force(new)
         _log.info("config.reloaded", meters=len(new.meters))
 
     def _reject(self, read: Settings | list[str], problems: list[str]) -> None:
-        self._rejected = read
+        self.rejected = read
         _log.error("config.rejected", problems=problems)
 
 
@@ -261,48 +283,41 @@ def _keys(settings: Settings) -> dict[str, str]:
     return {each.account.name: each.account.auth_key for each in settings.accounts}
 
 
+@dataclass(repr=False, eq=False)
 class _Run:
     """Runs the service with one loaded configuration until stop or reload."""
 
-    def __init__(
-        self,
-        accounts: list[AccountAtWork],
-        configuration: _Configuration,
-        signals: Signals,
-        clock: Clock,
-        notifier: Notifier,
-        observer: Observer,
-        publish: Publish,
-    ) -> None:
-        self._accounts = accounts
-        self._configuration = configuration
-        self._signals = signals
-        self._clock = clock
-        self._notifier = notifier
-        settings = configuration.settings
+    accounts: list[AccountAtWork]
+    configuration: _Configuration
+    signals: Signals
+    clock: Clock
+    notifier: Notifier
+    observer: Observer
+    publish: Publish
+
+    def __post_init__(self) -> None:
+        settings = self.configuration.settings
         self._schedule = Schedule(settings.refresh_minute, settings.refresh_jitter_s)
-        self._observer = observer
-        self._publish = publish
         self._observed_at = asyncio.get_running_loop().time()
         self._news = asyncio.Event()  # something happened that the status should show now
         self._outage_changed = asyncio.Event()  # an account's outage began, changed or ended
         self._requester = Requester(self._news.set)
-        for account in accounts:
+        for account in self.accounts:
             account.runner.on_outage_change = self._on_outage_change
 
     async def run(self) -> None:
         """Works until stop or reload; raises the exception of a part that ends with a bug."""
-        workers = [asyncio.create_task(account.runner.run()) for account in self._accounts]
+        workers = [asyncio.create_task(account.runner.run()) for account in self.accounts]
         others = [
             asyncio.create_task(work)
-            for work in (self._heartbeat(), self._observe(), self._watch_for_new_keys(), self._signals.wait())
+            for work in (self._heartbeat(), self._observe(), self._watch_for_new_keys(), self.signals.wait())
         ]
         try:
             self._begin()
             await asyncio.wait([*workers, *others], return_when=asyncio.FIRST_COMPLETED)
         finally:
-            if self._signals.stop.is_set():
-                self._notifier.stopping()
+            if self.signals.stop.is_set():
+                self.notifier.stopping()
                 _log.info("service.stopping")
             self._schedule.stop()
             self._requester.cancel()
@@ -317,14 +332,14 @@ class _Run:
         """Ends the work after the days in progress. A reload, which closes the archives next, waits until all
         saves have finished; a stop waits at most a second more.
         """
-        for account in self._accounts:
+        for account in self.accounts:
             account.runner.stop()
         late = (await asyncio.wait(workers, timeout=_GRACE_S))[1] if workers else set()
         for task in late:
             task.cancel()
-        async with _keep_alive(self._notifier):
-            if self._signals.reload.is_set():
-                async with cancelled_on(self._signals.stop):
+        async with _keep_alive(self.notifier):
+            if self.signals.reload.is_set():
+                async with cancelled_on(self.signals.stop):
                     await self._all_saved(late)
                     return
             with suppress(TimeoutError):
@@ -337,7 +352,7 @@ class _Run:
             await asyncio.wait(late)
         for _, collector in self._collectors():
             await collector.blocking.idle()
-        await self._observer.idle()
+        await self.observer.idle()
 
     def _begin(self) -> None:
         """Starts the schedule and requests the first jobs of each meter."""
@@ -345,9 +360,10 @@ class _Run:
             self._schedule.add(
                 partial(self._requester.request, account.runner, collector), partial(_zone_of, collector)
             )
-        self._schedule.start(self._clock())
-        self._notifier.ready("Starting")
-        _log.info("service.ready")
+        self._schedule.start(self.clock())
+        self.notifier.ready("Starting")
+        if self.configuration.rejected is None:
+            _log.info("service.ready")
         self._request_all()
 
     def _request_all(self) -> None:
@@ -363,7 +379,7 @@ class _Run:
         now = asyncio.get_running_loop().time()
         if self._requester.longest_wait_s(now) > _STUCK_S or now - self._observed_at > _STUCK_S:
             return True
-        runners = [(each.runner, each.pacer) for each in self._accounts]
+        runners = [(each.runner, each.pacer) for each in self.accounts]
         if any(runner.is_busy and pacer.quiet_s > _STUCK_S for runner, pacer in runners):
             return True
         return any(
@@ -372,27 +388,27 @@ class _Run:
         )
 
     def _collectors(self) -> list[tuple[AccountAtWork, Collector]]:
-        return [(account, each) for account in self._accounts for each in account.collectors]
+        return [(account, each) for account in self.accounts for each in account.collectors]
 
     async def _heartbeat(self) -> None:
         """Notifies the watchdog unless the work is stuck; plans again after a clock step."""
         loop = asyncio.get_running_loop()
-        pause_s = _pause_s(self._notifier)
-        checked_at, offset = loop.time(), self._clock().timestamp() - loop.time()
+        pause_s = _pause_s(self.notifier)
+        checked_at, offset = loop.time(), self.clock().timestamp() - loop.time()
         while True:
             if not self._is_stuck():
-                self._notifier.alive()
+                self.notifier.alive()
             await asyncio.sleep(pause_s)
             if loop.time() - checked_at < _HEARTBEAT_S:
                 continue
             checked_at = loop.time()
-            now = self._clock()
+            now = self.clock()
             step_s = now.timestamp() - loop.time() - offset
             if abs(step_s) > _STEP_S:
                 offset += step_s
                 _log.warning("clock.stepped", step_s=round(step_s, 1))
                 self._replan(now)
-            elif any(account.runner.needs_new_plans for account in self._accounts):
+            elif any(account.runner.needs_new_plans for account in self.accounts):
                 self._replan(now)
             elif self._schedule.is_outdated(now):
                 self._schedule.replan(now)
@@ -401,20 +417,20 @@ class _Run:
         """Makes and publishes the status after each change and twice a minute."""
         last_line = ""
         while True:
-            jobs = sum(account.runner.open_jobs for account in self._accounts)
-            status = await self._observer.observe(jobs, self._schedule.next_run())
+            jobs = sum(account.runner.open_jobs for account in self.accounts)
+            status = await self.observer.observe(jobs, self._schedule.next_run())
             self._observed_at = asyncio.get_running_loop().time()
-            self._publish(status)
+            self.publish(status)
             if (line := in_one_line(status)) != last_line:
                 last_line = line
-                self._notifier.status(line)
+                self.notifier.status(line)
             with suppress(TimeoutError):
                 async with asyncio.timeout(_STATUS_S):
                     await self._news.wait()
             self._news.clear()
 
     def _replan(self, now: datetime) -> None:
-        for account in self._accounts:
+        for account in self.accounts:
             account.runner.drop()
             account.runner.needs_new_plans = False
         self._schedule.replan(now)
@@ -427,12 +443,12 @@ class _Run:
     async def _watch_for_new_keys(self) -> None:
         """Reloads when a refused key has been changed in the configuration."""
         while True:
-            while not any(isinstance(each.runner.outage, KeyRefused) for each in self._accounts):
+            while not any(isinstance(each.runner.outage, KeyRefused) for each in self.accounts):
                 self._outage_changed.clear()
                 await self._outage_changed.wait()
             await asyncio.sleep(_HEARTBEAT_S)
-            if await self._configuration.has_another_key():
-                self._signals.reload.set()
+            if await self.configuration.has_another_key():
+                self.signals.reload.set()
 
 
 def _zone_of(collector: Collector) -> ZoneInfo:

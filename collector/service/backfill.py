@@ -213,14 +213,13 @@ def _report(accounts: list[AccountAtWork], jobs: list[Job], scope: Scope, *, is_
     """The report, without the duration."""
     meters = {each.meter.name: each for each in _collectors(accounts)}
     since = {name: each.archive.since for name, each in meters.items()}
-    beginnings = {name: _beginning(each) for name, each in meters.items()}
     return Report(
         counts=sum((job.counts for job in jobs), Counter()),
         failures={job.collector.meter.name: job.failures for job in jobs if job.failures},
         requests=sum(account.pacer.requests for account in accounts),
         holds=sum(account.pacer.holds for account in accounts),
         interrupted=is_interrupted,
-        beginnings={name: day for name, day in beginnings.items() if day is not None},
+        beginnings={name: day for name, each in meters.items() if (day := _beginning(each)) is not None},
         refused={name: each.refusal for name, each in meters.items() if each.refusal is not None},
         not_requested={
             name: day for name, day in since.items() if day and _leaves_out(meters[name], scope, day)

@@ -6,7 +6,7 @@ import asyncio
 import os
 import signal
 from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager, closing, suppress
 from enum import StrEnum
 from typing import NamedTuple
 from urllib.parse import urlsplit, urlunsplit
@@ -147,14 +147,11 @@ class Hook:
             await self._run(change)
 
     async def _run(self, change: Change) -> None:
-        output = _Output()
-        try:
+        with closing(_Output()) as output:
             reason, code = await self._run_command(change, output)
             if reason:
                 log = _log.bind(meter=change.meter)
                 log.warning("hook.failed", reason=reason, code=code, output=output.first_line())
-        finally:
-            output.close()
 
     async def _run_command(self, change: Change, output: _Output) -> tuple[str, int | None]:
         """Runs it; returns why it failed (empty if it did not) and its exit code."""

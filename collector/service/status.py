@@ -6,7 +6,7 @@ import asyncio
 import os
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import InitVar, dataclass, replace
 from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import NamedTuple
@@ -39,48 +39,44 @@ _QUIET_S = 3600.0  # after a start, before days at risk are logged: they are bei
 _log = logs.get_logger("health")
 
 
+@dataclass(repr=False, eq=False)
 class Observer:
     """Makes the status of the accounts. Continues from the last one, also of an earlier process."""
 
-    def __init__(
-        self,
-        accounts: Sequence[AccountAtWork],
-        max_age_s: float,
-        clock: Clock,
-        system_timezone: ZoneInfo,
-        place: Path,
-        before: Status | None,
-    ) -> None:
-        """`place` is the status file, `before` its content; requests are counted by this machine's days."""
-        self._accounts = accounts
-        self._max_age_s = max_age_s
-        self._clock = clock
-        self._system_timezone = system_timezone
-        self._place = place
+    accounts: Sequence[AccountAtWork]
+    max_age_s: float
+    clock: Clock
+    system_timezone: ZoneInfo  # requests are counted by this machine's days
+    place: Path  # of the status file
+    before: InitVar[Status | None]  # its content
+
+    def __post_init__(self, before: Status | None) -> None:
         self._blocking = BlockingCalls()  # not in the queue of the saves: a stalled disk delays only this
         self._began = asyncio.get_running_loop().time()
-        now = int(clock().timestamp())
+        now = int(self.clock().timestamp())
         blank = Status(__version__, os.getpid(), now, now, "")
         self.status = blank if before is None else before
         self._started_at = self.status.started_at if self.status.pid == os.getpid() else now
         self._up_since = self._began - (now - self._started_at)  # loop time
-        self._baselines = {each.name: _DayBaseline.after(self.status, each) for each in accounts}
+        self._baselines = {each.account.name: _DayBaseline.after(self.status, each) for each in self.accounts}
         self._read: dict[str, _Read] = {}
         self._warned: dict[str, date] = {}
 
     async def observe(self, jobs: int, next_run: datetime | None) -> Status:
         """Returns the status now; writes it to the status file if something has changed."""
-        now = self._clock()
+        now = self.clock()
         at = int(now.timestamp())
         started_at = at - int(asyncio.get_running_loop().time() - self._up_since)
         if abs(started_at - self._started_at) > _STEP_S:
             self._started_at = started_at  # the clock was set: its step does not count as uptime
-        today = str(date_in(self._system_timezone, now))
+        today = str(date_in(self.system_timezone, now))
         accounts: dict[str, AccountStatus] = {}
         meters: dict[str, MeterStatus] = {}
-        for account in self._accounts:
+        for account in self.accounts:
             trouble = _failure_of(account.runner.outage, at)
-            accounts[account.name] = self._account(account, self._hold(account, now) or trouble, today)
+            accounts[account.account.name] = self._account(
+                account, self._hold(account, now) or trouble, today
+            )
             for each in account.collectors:
                 own = _failure_of(account.runner.rejected.get(each), at)
                 meters[each.meter.name] = await self._meter(each, trouble, own, now)
@@ -95,10 +91,10 @@ class Observer:
             accounts=accounts,
             meters=meters,
         )
-        status = judged(facts, now.timestamp(), self._max_age_s)
+        status = judged(facts, now.timestamp(), self.max_age_s)
         if _timeless(status) != _timeless(self.status):
             with suppress(OSError):  # a disk error is reported by the work itself
-                await self._blocking(write_status, self._place, status)
+                await self._blocking(write_status, self.place, status)
         self._log_changes(status)
         self.status = status
         return status
@@ -109,13 +105,13 @@ class Observer:
         if pacer.hold_s <= _LONG_HOLD_S or not (trouble is None or isinstance(trouble, RateLimited)):
             return None
         left_s = pacer.held_until - asyncio.get_running_loop().time()
-        until = (now + timedelta(seconds=left_s)).astimezone(self._system_timezone)
+        until = (now + timedelta(seconds=left_s)).astimezone(self.system_timezone)
         reason = f"request limit reached: the cloud requires a pause until {until:%H:%M}"
         return Failure("account.held", int(now.timestamp()), reason)
 
     def _account(self, account: AccountAtWork, trouble: Failure | None, today: str) -> AccountStatus:
         pacer = account.pacer
-        requests_today, holds_today = self._baselines[account.name].counts(pacer, today)
+        requests_today, holds_today = self._baselines[account.account.name].counts(pacer, today)
         return AccountStatus(
             meters=tuple(each.meter.name for each in account.collectors),
             requests_today=requests_today,
@@ -220,7 +216,7 @@ class _DayBaseline:
 
     @classmethod
     def after(cls, before: Status, account: AccountAtWork) -> _DayBaseline:
-        last, pacer = before.accounts.get(account.name, AccountStatus()), account.pacer
+        last, pacer = before.accounts.get(account.account.name, AccountStatus()), account.pacer
         return cls(before.today, pacer.requests - last.requests_today, pacer.holds - last.holds_today)
 
     def counts(self, pacer: Pacer, today: str) -> tuple[int, int]:

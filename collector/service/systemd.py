@@ -82,9 +82,9 @@ def unit_files() -> list[Path]:
 
 
 class Obstacle(NamedTuple):
-    """Why the service cannot write to its archive (`says`), and what to do (`cure`): whole sentences."""
+    """Why the service cannot write to its archive (`reason`), and what to do (`cure`): whole sentences."""
 
-    says: str
+    reason: str
     cure: str
 
 
@@ -123,16 +123,16 @@ def obstacle(source: Path | None, archive: Path) -> Obstacle | None:
     if culprit is None:
         return _missing(rules)
     verb = "is read-only for" if culprit.access is _Access.READ else "cannot be seen by"
-    says = f"{archive} {verb} the service: its unit has {culprit.setting}."
+    reason = f"{archive} {verb} the service: its unit has {culprit.setting}."
     if culprit.access is _Access.READ or culprit.setting.startswith("ProtectHome"):
-        return Obstacle(says, cure(archive))
-    return Obstacle(says, "Set archive.path to another folder.")
+        return Obstacle(reason, cure(archive))
+    return Obstacle(reason, "Set archive.path to another folder.")
 
 
 def is_made_at_start(folder: Path) -> bool:
     """Whether the installed unit creates that folder for its service."""
     try:
-        return any(_is_below(own, folder) for own in _own_folders(_unit_settings()))
+        return any(own.is_relative_to(folder) for own in _own_folders(_unit_settings()))
     except (OSError, ValueError):
         return False
 
@@ -142,21 +142,19 @@ def _missing(rules: list[_Rule]) -> Obstacle | None:
     made = {rule.folder for rule in rules if rule.setting in _OWN_FOLDERS}
     for rule in rules:
         if rule.needs is not None and rule.needs not in made and _is_missing(rule.needs):
-            says = (
+            reason = (
                 f"The service does not start (226/NAMESPACE): its unit has {rule.setting}={rule.needs}, and "
                 "that folder does not exist."
             )
-            return Obstacle(says, f"Mount its disk, or create it: `{_command(rule.needs)}`.")
+            return Obstacle(reason, f"Mount its disk, or create it: `{_command(rule.needs)}`.")
     return None
 
 
 def _is_missing(path: Path) -> bool:
     try:
         path.stat()
-    except FileNotFoundError:
-        return True
-    except OSError:  # it exists, or this user has no permission to see it
-        return False
+    except OSError as error:  # others than this: it exists, or this user has no permission to see it
+        return error.errno == errno.ENOENT
     return False
 
 
@@ -180,7 +178,7 @@ def hint(archive: Path, error: OSError, environ: Mapping[str, str]) -> str:
     Empty within the unit's own folder, for other errors, and in a terminal.
     """
     own = [Path(each) for each in environ.get("STATE_DIRECTORY", "").split(":") if each]
-    is_own = any(_is_below(archive, folder) for folder in own)
+    is_own = any(archive.is_relative_to(folder) for folder in own)
     is_shut_out = error.errno in (errno.EROFS, errno.EACCES, errno.EPERM)
     is_hidden = error.errno == errno.ENOENT and _is_in_a_home(archive)
     if "NOTIFY_SOCKET" not in environ or is_own or not (is_shut_out or is_hidden):
@@ -190,7 +188,7 @@ def hint(archive: Path, error: OSError, environ: Mapping[str, str]) -> str:
 
 def _culprit(rules: list[_Rule], archive: Path) -> _Rule | None:
     """The rule that forbids it; of several that cover the folder, the deepest decides."""
-    covering = [rule for rule in rules if _is_below(archive, rule.folder)]
+    covering = [rule for rule in rules if archive.is_relative_to(rule.folder)]
     covering.sort(key=lambda rule: (len(rule.folder.parts), rule.access is _Access.WRITE))
     for place, rule in enumerate(covering):
         bound = any(each.setting == "BindPaths" for each in covering[place + 1 :])
@@ -293,15 +291,11 @@ def _assignments(text: str) -> Iterator[tuple[str, str]]:
 
 
 def _is_in_a_home(path: Path) -> bool:
-    return any(_is_below(path, Path(home)) for home in _HOMES)
+    return any(path.is_relative_to(home) for home in _HOMES)
 
 
 def _real(path: str) -> Path:
     return Path(os.path.realpath(path))
-
-
-def _is_below(path: Path, folder: Path) -> bool:
-    return path == folder or folder in path.parents
 
 
 def _quoted(path: Path) -> str:

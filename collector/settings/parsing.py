@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
@@ -394,6 +393,8 @@ class _Table:
 
 def _unknown(key: str, known: list[str]) -> str:
     """Why a key is refused, with the most similar known one or the table it belongs to."""
+    import difflib  # here: the service keeps 0.15 MB less
+
     if near := difflib.get_close_matches(key.lower(), known, n=1):
         return f'unknown key; did you mean "{near[0]}"?'
     owners = [kind for kind, table in TABLES.items() if any(setting.key == key for setting in table)]

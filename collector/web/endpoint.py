@@ -185,12 +185,7 @@ def health_of(status: Status | None) -> tuple[int, dict[str, Any]]:
         "age_s": None if status is None else status.age_s,
         "version": __version__,
         "meters": {
-            name: {
-                "state": each.state,
-                "age_s": each.age_s,
-                "reason": each.reason,
-                "newest_hour": each.newest_hour,
-            }
+            name: {field: getattr(each, field) for field in ("state", "age_s", "reason", "newest_hour")}
             for name, each in (status.meters if status else {}).items()
         },
     }

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
-from collector.status import AccountStatus, MeterStatus, State, Status
+from collector.status import State, Status
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
@@ -72,29 +72,21 @@ def _samples(status: Status) -> Iterator[Sample]:
     yield "jobs", status.jobs, {}
     yield "next_run_timestamp_seconds", status.next_run_at, {}
     for name, meter in status.meters.items():
-        yield from _meter_samples(name, meter)
+        of_meter = {"meter": name}
+        for state in State:
+            yield "health", int(meter.state is state), {**of_meter, "state": state.value}
+        yield "newest_hour_age_seconds", meter.age_s, of_meter
+        yield "newest_hour_timestamp_seconds", meter.newest_hour, of_meter
+        yield "last_success_timestamp_seconds", meter.answered_at, of_meter
+        # Before the first hour it is unknown since when hours should exist.
+        yield "missing_hours", None if meter.newest_hour is None else meter.missing_hours, of_meter
+        yield "expiring_days", meter.expiring_days, of_meter
     for name, account in status.accounts.items():
-        yield from _account_samples(name, account)
-
-
-def _meter_samples(name: str, meter: MeterStatus) -> Iterator[Sample]:
-    labels = {"meter": name}
-    for state in State:
-        yield "health", int(meter.state is state), {**labels, "state": state.value}
-    yield "newest_hour_age_seconds", meter.age_s, labels
-    yield "newest_hour_timestamp_seconds", meter.newest_hour, labels
-    yield "last_success_timestamp_seconds", meter.answered_at, labels
-    # Before the first hour it is unknown since when hours should exist.
-    yield "missing_hours", None if meter.newest_hour is None else meter.missing_hours, labels
-    yield "expiring_days", meter.expiring_days, labels
-
-
-def _account_samples(name: str, account: AccountStatus) -> Iterator[Sample]:
-    labels = {"account": name}
-    for outcome, count in account.outcomes.items():
-        yield "requests_total", count, {**labels, "outcome": outcome}
-    yield "holds_total", account.holds, labels
-    yield "pace_interval_seconds", account.gap_s, labels
+        of_account = {"account": name}
+        for outcome, count in account.outcomes.items():
+            yield "requests_total", count, {**of_account, "outcome": outcome}
+        yield "holds_total", account.holds, of_account
+        yield "pace_interval_seconds", account.gap_s, of_account
 
 
 def _type(name: str) -> str:

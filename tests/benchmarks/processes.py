@@ -37,8 +37,11 @@ class Setup:
 
 
 def environment(**extra: str) -> dict[str, str]:
-    """Ours, without what skews: .pyc files must be written, no systemd, no settings of the user."""
-    skewing = ("PYTHONDONTWRITEBYTECODE", "NOTIFY_SOCKET", "INVOCATION_ID", "JOURNAL_STREAM")
+    """Ours, without what skews: .pyc files are written, the system's certificates are used, no systemd."""
+    skewing = (
+        "PYTHONDONTWRITEBYTECODE", "NOTIFY_SOCKET", "INVOCATION_ID", "JOURNAL_STREAM", "SSL_CERT_FILE",
+        "SSL_CERT_DIR",
+    )  # fmt: skip
     kept = {
         name: value
         for name, value in os.environ.items()

@@ -21,8 +21,7 @@ from typing import Any
 from collector import logs
 from collector.energy.days import wall_clock
 from collector.errors import ArchiveError
-from collector.service.app import serve
-from collector.service.signals import Signals
+from collector.service.app import Signals, serve
 from collector.service.systemd import Notifier
 from collector.settings import Settings
 from tests.faults.checker import File, History, Seen

@@ -82,7 +82,8 @@ def test_a_service_stops_while_a_request_is_under_way(tmp_path: Path) -> None:
 
 def test_a_service_stops_while_it_waits_to_try_again(tmp_path: Path) -> None:
     waits = ("wait_initial_s = 0\nwait_max_s = 0", "wait_initial_s = 60\nwait_max_s = 60")
-    with service(tmp_path, SCENARIO + '[[fault]]\nkind = "status_500"\n', waits) as started:
+    debug = ("[retry]", '[log]\nlevel = "debug"\n[retry]')
+    with service(tmp_path, SCENARIO + '[[fault]]\nkind = "status_500"\n', waits, debug) as started:
         started.wait_for("request.retried")
         check_stop("back-off", started, tmp_path)
 

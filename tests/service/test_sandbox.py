@@ -45,7 +45,7 @@ def drop_in(machine: Path, *lines: str, name: str = "override.conf", place: str 
 
 def says(machine: Path, archive: Path) -> str:
     found = obstacle(machine / "config.toml", archive)
-    return "" if found is None else f"{found.says} {found.cure}"
+    return "" if found is None else f"{found.reason} {found.cure}"
 
 
 def test_the_units_own_folder_is_none_to_worry_about(machine: Path) -> None:

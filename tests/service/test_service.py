@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from collector.energy.history import EXPIRING_DAYS, RETENTION_DAYS
+from collector.errors import ArchiveError
 from collector.simulator import Device, Hole
 from tests.support.faulty_cloud import Fault
 from tests.support.service_life import SHALLOW, START, TODAY, Living, events_in, living
@@ -205,6 +206,7 @@ async def test_a_dead_line_is_logged_once_and_requested_rarely(
         await service.pass_time(hours=1, minutes=6)
         assert len(events_in(log_lines.getvalue(), "source.unavailable")) == 1
         assert len(events_in(log_lines.getvalue(), "source.recovered")) == 1
+        assert {each["level"] for each in events_in(log_lines.getvalue(), "request.retried")} == {"debug"}
         await service.pass_time(hours=2)
         check_day(service.world.folder() / f"{TODAY}.jsonl", TODAY, Device(DEVICE), complete=True)
 
@@ -249,11 +251,22 @@ async def test_a_reload_with_a_broken_configuration_changes_nothing(
         service.signals.reload.set()
         await service.pass_time(minutes=1)
         assert len(events_in(log_lines.getvalue(), "config.rejected")) == 1
+        assert len(events_in(log_lines.getvalue(), "service.ready")) == 1  # nothing new is in force
         service.world.tables = {"archive": {"decimals": 5}}
         service.signals.reload.set()
         await service.pass_time(minutes=1)
         assert len(events_in(log_lines.getvalue(), "config.reloaded")) == 1
+        assert len(events_in(log_lines.getvalue(), "service.ready")) == 2
         assert not service.task.done()
+
+
+async def test_a_start_that_fails_is_an_event_with_its_reason(tmp_path: Path, log_lines: io.StringIO) -> None:
+    """Bug: the only line with the cause was plain text, which log tools drop."""
+    async with living(cloud_of(), tmp_path / "not mounted" / "archive", START, **SHALLOW) as service:
+        with pytest.raises(ArchiveError, match="mount the disk"):
+            await service.task
+    (failed,) = events_in(log_lines.getvalue(), "service.failed")
+    assert (failed["level"], "mount the disk" in failed["reason"]) == ("error", True)
 
 
 async def test_a_step_of_the_clock_is_noticed_and_replanned(tmp_path: Path, log_lines: io.StringIO) -> None:

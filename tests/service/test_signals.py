@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from collector.service.signals import cancelled_on
+from collector.service.app import cancelled_on
 
 
 async def test_what_is_awaited_is_broken_off_when_the_event_comes() -> None:

@@ -17,8 +17,7 @@ import time_machine
 from collector.archive.mark import Remembered
 from collector.energy.days import wall_clock
 from collector.service import app, schedule
-from collector.service.app import serve
-from collector.service.signals import Signals
+from collector.service.app import Signals, serve
 from collector.service.systemd import Notifier
 from collector.settings import Settings
 from collector.status import MeterStatus, Status, read_status
