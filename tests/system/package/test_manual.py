@@ -117,7 +117,8 @@ def variables_read() -> set[str]:
         "ENVIRONMENT": {files.ENVIRONMENT, keys.ENVIRONMENT},
         "keys.ENVIRONMENT": {keys.ENVIRONMENT},
         "setting.variable": {each.variable for table in TABLES.values() for each in table} - {""},
-        "paths.openssl_capath_env": {"SSL_CERT_DIR", "SSL_CERT_FILE"},
+        "paths.openssl_capath_env": {"SSL_CERT_DIR"},
+        "paths.openssl_cafile_env": {"SSL_CERT_FILE"},
     }
     found = set(net._PROXIES)
     for path in (TREE / "collector").rglob("*.py"):
