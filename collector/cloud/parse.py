@@ -16,7 +16,15 @@ from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
 from collector.cloud.meters import Kind, Meter
-from collector.energy.days import ARRIVAL_S, LocalDay, UnknownZone, known_zone, local_day, zone_named
+from collector.energy.days import (
+    ARRIVAL_S,
+    LocalDay,
+    UnknownZone,
+    known_zone,
+    local_day,
+    local_span,
+    zone_named,
+)
 from collector.energy.readings import EnergyDay, HourReading
 from collector.energy.totals import DayTotal
 from collector.errors import AnswerError, ZoneContradicted, ZoneUnknown
@@ -306,8 +314,10 @@ def whole(
     known = [part.energy for part in parts if part.energy is not None]
     if len(known) < len(parts):
         return None
-    energy = _sum(known)
+    energy = known[0] if len(known) == 1 else _sum(known)
     doubt = next(_impossible(parts, most_wh), None)
+    if doubt is None and len(known) == 1:
+        return energy
     rest, others = _rest_and_others(parts)
     if rest is not None and others is not None and any(rest):
         energy = others
@@ -350,7 +360,7 @@ def has_copies_in(hours: Sequence[Sequence[Row]], *, most_wh: int = MOST_WH) -> 
     pairs = [
         _rest_and_others(parts)
         for parts in hours
-        if all(part.energy for part in parts) and not any(_impossible(parts, most_wh))
+        if len(parts) > 1 and all(part.energy for part in parts) and not any(_impossible(parts, most_wh))
     ]
     both = [(rest, others) for rest, others in pairs if rest is not None and others is not None]
     return (
@@ -582,10 +592,13 @@ def _split(
     outside = {row["datetime"] for row, day in zip(rows, dates, strict=True) if day and day not in days}
     if len(outside) > _MOST_OUTSIDE:
         raise AnswerError(f"{name}.datetime", "rows of days that were not requested")
-    before, after = _filled(dates), _filled(dates[::-1])[::-1]
+    places_of: dict[date | None, list[int]] = {day: [] for day in days}
+    for place, (before, after) in enumerate(zip(_filled(dates), _filled(dates[::-1])[::-1], strict=True)):
+        for day in {before, after}:
+            places_of.get(day, []).append(place)
     bodies = {}
     for day in days:
-        places = [place for place in range(len(rows)) if day in (before[place], after[place])]
+        places = places_of[day]
         parts: dict[str, Any] = {name: [rows[place] for place in places]}
         if meter.kind is Kind.EM3:
             parts["history"] = [[phase[place] for place in places] for phase in phases or ()]
@@ -663,18 +676,19 @@ def read_totals(answer: SpanAnswer, meter: Meter) -> SpanTotals:
         with_data = {day + step for day in with_data for step in (-_DAY, 0 * _DAY, _DAY)}
         return SpanTotals(zone, {}, frozenset(), frozenset(with_data), of_utc_days=True)
     totals = {
-        day: _total(energy, solar.get(day), meter, len(local_day(day, zone).hours))
+        day: _total(energy, solar.get(day), meter, day, zone)
         for day, energy in grid.energy.items()
         if day not in doubts
     }
     return SpanTotals(zone, totals, frozenset(doubts), frozenset(with_data))
 
 
-def _total(grid: Energy, solar: Energy | None, meter: Meter, hours: int) -> DayTotal:
+def _total(grid: Energy, solar: Energy | None, meter: Meter, day: date, zone: ZoneInfo) -> DayTotal:
     if grid.reversed_wh is None:
         raise AnswerError("history.reversed", "absent beside consumption")
     scale = meter.grid_scale_factor / _WH_PER_KWH
     high = None if solar is None else solar.consumption_wh / _WH_PER_KWH
+    hours = len(local_day(day, zone).hours) if meter.pv_kwh_discard else 0
     low = None if high is None else max(Decimal(0), high - hours * meter.pv_kwh_discard)
     return DayTotal(grid.consumption_wh * scale, grid.reversed_wh * scale, low, high, meter.grid_scale_factor)
 
@@ -702,7 +716,8 @@ def _channel_totals(
     anomalies: list[Anomaly] = []
     for day, each in parts.items():
         before = len(anomalies)
-        energy = whole(local_day(day, zone).start, each, anomalies, has_copies=has_copies, most_wh=most_wh)
+        start = local_span(day, zone)[0]
+        energy = whole(start, each, anomalies, has_copies=has_copies, most_wh=most_wh)
         if energy is not None:
             found.energy[day] = energy
         elif len(anomalies) > before:
@@ -737,7 +752,7 @@ def _day_of(row: Row, answer: SpanAnswer, zone: ZoneInfo, at: str) -> tuple[date
         if not answer.first - _AROUND <= moment.date() <= answer.last + _AROUND:
             return moment.date(), True
         day = moment.astimezone(zone).date()
-        if local_day(day, zone).start == moment.timestamp():
+        if local_span(day, zone)[0] == moment.timestamp():
             return day, True
         if moment.time() == time():
             return moment.date(), False
@@ -748,7 +763,7 @@ def _day_of(row: Row, answer: SpanAnswer, zone: ZoneInfo, at: str) -> tuple[date
         day = _date_named(match[1], at)
         if not answer.first - _AROUND <= day <= answer.last + _AROUND:
             return day, True
-        first_moment = datetime.fromtimestamp(local_day(day, zone).start, zone)
+        first_moment = datetime.fromtimestamp(local_span(day, zone)[0], zone)
         if f"{match[2]}:{match[3]}:{match[4]}" in ("00:00:00", f"{first_moment:%H:%M:%S}"):
             return day, True
     raise AnswerError(at, "not the start of a day")
