@@ -124,6 +124,7 @@ def days_asked(service: Living) -> set[date]:
     return {first + timedelta(days=number) for first, days in firsts for number in range(days)}
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("rare_looks")
 async def test_a_hole_is_requested_increasingly_rarely(tmp_path: Path) -> None:
     """An incomplete past day: after 1 h, 6 h, daily for two weeks, weekly; never in a loop."""

@@ -101,13 +101,14 @@ async def test_one_day_that_the_cloud_cannot_return_stops_nothing(
 ) -> None:
     """A day that always gives 500 is a failed day, not a dead cloud; it is requested increasingly rarely."""
     bad = TODAY - timedelta(days=2)
-    fault = Fault("status_500", days=(bad,))
+    fault = Fault("status_500", covers=(bad,))
     async with living(cloud_of(fault=(fault,)), tmp_path, START, schedule={"backfill_days": 9}) as service:
         await service.pass_time(hours=1)
         assert len(list(service.world.folder().glob("*.jsonl"))) == 9
         await service.pass_time(days=3)
         assert len(records_of(service.world.folder() / f"{TODAY + timedelta(days=3)}.jsonl")) >= 13
-        assert 10 < service.world.cloud.counts.days[(DEVICE, str(bad), "0")] < 60
+        log = service.world.cloud.counts.log
+        assert 10 < sum(each.day == str(bad) and each.kind == "day" for each in log) < 60
 
 
 async def test_the_zone_is_learned_once(

@@ -160,7 +160,7 @@ def test_a_dry_run_refuses_another_meters_folder_as_a_run_does(
     assert len(plan_of(capsys, tmp_path, "--adopt")["days"]) == 1
 
 
-@pytest.mark.parametrize("in_file", [True, False])
+@pytest.mark.parametrize("in_file", [True, pytest.param(False, marks=pytest.mark.slow)])  # 15 s of retries
 def test_an_archive_that_is_missing_is_noticed_where_a_service_may_have_had_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], in_file: bool
 ) -> None:
