@@ -61,11 +61,11 @@ class Progress(io.TextIOBase):
         left = max(0, self._days - self._done)
         left_s = left * max(gap_s * requests / self._done, self._expected_s / max(self._days, 1))
         share = min(1.0, self._done / max(self._days, 1))
-        pauses = f"{counted(holds, 'rate-limit pause')}, " if holds else ""
+        pauses = f", {counted(holds, 'rate-limit pause')}" if holds else ""
         bar = "#" * round(share * _BAR)
         self._draw(
             f"{meter} {outcome.day} [{bar:.<{_BAR}}] {self._done}/{self._days} days, {speed}"
-            f"{requests} requests, {pauses}{_left(left_s)} left"
+            f"{_left(left_s)} left{pauses}, {requests} requests"
         )
 
     def write(self, text: str) -> int:
