@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 _CLEAR = "\r\x1b[K"
 _BAR = 20
+_FEW_DAYS = 8  # until then the time left is that of the plan
 
 
 class Progress(io.TextIOBase):
@@ -53,13 +54,13 @@ class Progress(io.TextIOBase):
 
         now = asyncio.get_running_loop().time()
         began_at = self._began_at = now if self._began_at is None else self._began_at
-        speed = f"{60 * self._done / (now - began_at):.0f} a minute, " if now > began_at else ""
+        per_day_s = (now - began_at) / self._done if self._done else 0.0
+        speed = f"{60 / per_day_s:.0f} a minute, " if per_day_s else ""
         self._done += 1
         requests = sum(account.pacer.requests for account in accounts)
         holds = sum(account.pacer.holds for account in accounts)
-        gap_s = max(account.pacer.gap_s for account in accounts)
         left = max(0, self._days - self._done)
-        left_s = left * max(gap_s * requests / self._done, self._expected_s / max(self._days, 1))
+        left_s = left * (per_day_s if self._done > _FEW_DAYS else self._expected_s / max(self._days, 1))
         share = min(1.0, self._done / max(self._days, 1))
         pauses = f", {counted(holds, 'rate-limit pause')}" if holds else ""
         bar = "#" * round(share * _BAR)
