@@ -169,7 +169,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--dry-run",
         action="store_true",
-        help="show the plan (days, maximum of requests, duration) and exit; needs no key",
+        help="show the plan (days, maximum number of requests, duration) and exit; needs no key",
     )
     parser.add_argument("--json", action="store_true", help="print a report as JSON at the end")
     parser.add_argument("--verbose", action="store_true", help="log at level debug")
