@@ -9,7 +9,7 @@ EVENTS: dict[str, str] = {
     "service.failed": "the start failed, with `reason`; the process ends",
     "service.stopping": "a stop was requested; days in progress are finished",
     "service.stopped": "the service has ended normally; the last line of the process",
-    "config.warning": "the configuration is valid, but something in it is unwise",
+    "config.warning": "the configuration is valid, but something in it may cause problems",
     "config.reloaded": "a changed configuration is now in force",
     "config.rejected": "a changed configuration has errors; the service keeps the current one",
     "job.started": "a job of one meter was requested (level debug)",
@@ -29,11 +29,11 @@ EVENTS: dict[str, str] = {
     "`days_with_data`",
     "totals.refused": "the cloud gives no daily totals; every day is requested instead",
     "totals.distrusted": "too many days differ from their totals: no day is fetched again because of that",
-    "spans.learned": "how many days one request may ask for: `longest_h` elapsed hours",
-    "span.failed": "a request for several `days`, from `oldest` on, failed; they are requested one by one "
-    "(level debug)",
-    "spans.distrusted": "an answer for several days differs from the one for a single `day` of them; from "
-    "now on each day is requested by itself",
+    "spans.learned": "the longest period that one request can cover is now known: `longest_h` hours",
+    "span.failed": "a request for several `days`, from `oldest` on, failed; these days are now requested one "
+    "by one (level debug)",
+    "spans.distrusted": "an answer for several days differs from the answer for one of them alone (`day`); "
+    "from now on each day is requested by itself",
     "hour.revised": "a stored hour got a newer value: old and new",
     "answer.rejected": "an answer is not in the API's format; nothing from it was stored",
     "answer.anomaly": "some hours in an answer are impossible or ambiguous; they are treated as missing",
@@ -51,12 +51,14 @@ EVENTS: dict[str, str] = {
     "storage.weak": "days are saved, but their file system gives fewer guarantees than needed; logged at "
     "each start",
     "file.quarantined": "a damaged file was moved to the quarantine folder; its day is fetched again",
-    "file.unreadable": "one or more day files cannot be read; they stay where they are, and their days wait",
+    "file.unreadable": "one or more day files cannot be read; they stay where they are, and nothing new is "
+    "stored for their days",
     "file.changed": "one or more complete files differ from their recorded checksums: corrupted or edited",
     "archive.adopted": "day files without a mark belong to this meter, by comparison or by `--adopt`; "
     "`since`: days before it were another meter's",
     "archive.refused": "a folder contains day files of another or an unknown meter; nothing in it is touched",
-    "archive.missing": "an archive that existed is gone, its disk perhaps not mounted; no new one is created",
+    "archive.missing": "an archive that existed is gone (perhaps its disk is not mounted); no new one is "
+    "created",
     "file.gone": "one or more complete files are gone, or were replaced by older ones with hours missing; "
     "what the cloud still has is fetched again",
     "file.outdated": "one or more files were saved with other rules of the time zone; their days are fetched "
@@ -64,8 +66,8 @@ EVENTS: dict[str, str] = {
     "ledger.rebuilt": "the request history was damaged and was rebuilt from the files",
     "zone.learned": "a meter's time zone became known",
     "zone.changed": "a meter's time zone has changed",
-    "zone.unknown": "this machine does not know a time zone; the configured one is used, or nothing is "
-    "stored",
+    "zone.unknown": "this machine does not know a time zone; the configured one is used, and without one "
+    "nothing is stored",
     "zone.suspected": "answers contradict this machine's rules of a time zone; until they agree no day is "
     "complete",
     "zone.trusted": "the rules of a time zone are no longer in doubt; the affected days are requested again",
@@ -87,20 +89,21 @@ EVENTS: dict[str, str] = {
 
 CURES: dict[str, str] = {
     "account.held": "No action needed: collecting resumes automatically. If it happens all day, another "
-    "program uses the same account: end it, or raise min_interval_s.",
+    "program uses the same account: stop it, or raise min_interval_s.",
     "key.refused": "Keys change with the account's password: copy the key again from the Shelly app, "
     "User settings, Authorization cloud key; then restart the service.",
     "device.unknown": "Check the device id and the host: after Shelly has moved an account to another "
     "server, the old one still answers, but does not know the device. "
     "The app shows the server under User settings, Authorization cloud key.",
-    "source.unavailable": "No action needed if it is the network or the cloud: collecting resumes "
-    "automatically. If it stays, check the host and this machine's connection. If the cloud answers 400, 403 "
-    "or 404, check host, id and kind; if they are right, the cloud has changed: update the collector.",
+    "source.unavailable": "Often temporary: collecting resumes automatically. If it lasts, check the host "
+    "and this machine's connection. If the cloud answers 400, 403 or 404, check host, id and kind; if they "
+    "are right, the cloud has changed: update the collector.",
     "zone.unknown": "Update this machine's time-zone data (apt install tzdata, on Debian 13 tzdata-legacy, "
     "too; or pip install -U tzdata), or set timezone to a name that it knows. Collecting resumes "
     "automatically.",
     "zone.suspected": "Update this machine's time-zone data (apt install tzdata, or pip install -U tzdata). "
-    "Collecting resumes automatically, and the days are fetched again. If the data are new, check timezone.",
+    "Collecting resumes automatically, and the days are fetched again. If these data are up to date, check "
+    "the setting timezone.",
     "clock.untrusted": "Set this machine's clock (timedatectl); collecting resumes automatically.",
     "storage.full": "Free some space on the disk; collecting resumes automatically.",
     "storage.failed": "Check the disk (dmesg), and replace a card that has become read-only.",
@@ -109,13 +112,13 @@ CURES: dict[str, str] = {
     "file.unreadable": "Check the files' owner and permissions, and the disk (dmesg). "
     "A file that stays unreadable can be moved away by hand: its day is fetched again. A damaged file "
     "whose day the cloud has deleted stays: repair it with an editor, or restore it from a backup.",
-    "archive.refused": "Give each meter a folder of its own. If this meter is to continue in that folder, "
+    "archive.refused": "Give each meter a folder of its own. To use that folder for this meter all the same, "
     "run `backfill` once with --adopt.",
     "archive.missing": "Mount the disk: collecting resumes automatically. To start a new archive on purpose, "
     "run `backfill` once with --adopt.",
     "file.gone": "If you did not remove them, check what else uses the folder: a sync client, a restore, "
-    "fsck (dmesg). What the cloud still has is fetched again, the rest has to come from a backup. If you "
-    "removed them, verify --fix removes them from the records.",
+    "fsck (dmesg). The days that the cloud still has are fetched again; restore the others from a backup. If "
+    "you removed them, verify --fix removes them from the records.",
     "totals.distrusted": "Compare the meter's id, channels, grid_scale_factor and pv_kwh_discard with those "
     "that the files were stored with.",
     "answer.rejected": "The day is requested again. If it happens for every day, check kind in the "

@@ -131,7 +131,7 @@ def missing(folder: Path, remembered: Remembered) -> ArchiveRefused | None:
         return None
     return ArchiveRefused(
         f"{folder} is empty, and an archive was there before; perhaps its disk is not mounted",
-        "Mount it and collecting resumes; to begin a new one on purpose, run `backfill` once with --adopt",
+        "Mount it and collecting resumes; to start a new one on purpose, run `backfill` once with --adopt",
         "archive.missing",
     )
 

@@ -31,12 +31,12 @@ COMMANDS = {
     ),
     "status": Command("show the state of collecting, from local files only", "status"),
     "doctor": Command(
-        "check what works and what does not, with what to do about it", "doctor --bundle report.txt"
+        "check what works and what does not, and print what to do", "doctor --bundle report.txt"
     ),
     "verify": Command(
         "check every stored file and its checksum, with --cloud also against the cloud", "verify --json"
     ),
-    "demo": Command("see it work with no account, against a simulated cloud", "demo --once"),
+    "demo": Command("try it without an account, with a simulated cloud", "demo --once"),
     "simulate": Command("serve the simulated Shelly Cloud on this machine", "simulate --port 8765"),
     "config": Command("check or show the configuration", "config check"),
 }

@@ -160,17 +160,17 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--days", type=_days, default=30, metavar="N", help="full days before today (default: 30)"
     )
     depth.add_argument("--all", action="store_true", help="all that the cloud keeps: three years")
-    depth.add_argument("--since", type=_date, metavar="DATE", help="start at DATE; do not stop at empty days")
+    depth.add_argument("--since", type=_date, metavar="DATE", help="start at DATE; request empty days too")
     parser.add_argument(
         "--adopt",
         action="store_true",
-        help="continue in a folder that contains the days of another meter, or of an unknown one: a replaced "
-        "device, other clamps, a new archive where an old one is missing",
+        help="use a folder that contains days of another or an unknown meter (a replaced device, other "
+        "clamps), or create a new archive where an old one is missing",
     )
     parser.add_argument(
         "--dry-run",
         action="store_true",
-        help="show the plan (days, requests, duration) and exit; needs no key",
+        help="show the plan (days, maximum number of requests, duration) and exit; needs no key",
     )
     parser.add_argument("--json", action="store_true", help="print a report as JSON at the end")
     parser.add_argument("--verbose", action="store_true", help="log at level debug")
@@ -229,7 +229,7 @@ def _rehearse(settings: Settings, scope: Scope, *, as_json: bool, adopt: bool) -
     for plan in plans:
         span = f", {plan.days[-1]} to {plan.days[0]}" if plan.days else ""
         print(
-            f"{plan.meter}: {len(plan.days)} days{span}; {plan.requests} requests, "
+            f"{plan.meter}: {len(plan.days)} days{span}; at most {plan.requests} requests, "
             f"about {_duration(plan.duration_s)}"
         )
         if plan.must_be_proven:

@@ -29,7 +29,9 @@ _BARS = " ▁▂▃▄▅▆▇█"
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--dir", default="shelly-demo", metavar="DIR", help="default: ./%(default)s")
+    parser.add_argument(
+        "--dir", default="shelly-demo", metavar="DIR", help="folder for the files (default: ./%(default)s)"
+    )
     parser.add_argument("--once", action="store_true", help="stop after the backfill")
 
 

@@ -70,7 +70,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--max-age",
         type=_hours,
         metavar="HOURS",
-        help="exit 1 when the newest hour is older (default: max_age_h of the configuration, 26)",
+        help="exit with 1 if the newest hour is older (default: max_age_h of the configuration, 26)",
     )
     parser.add_argument("--json", action="store_true", help="print everything as JSON")
 

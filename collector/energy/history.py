@@ -38,7 +38,7 @@ class LastAttempt(NamedTuple):
 
     @classmethod
     def requested_again(cls, tries: int, reason: str) -> LastAttempt:
-        """A day that is due in the next round: stored as a failed request of very long ago."""
+        """A day that is due in the next run: stored as a failed request of very long ago."""
         return cls(Outcome.FAILED, 0, tries, reason)
 
     @property
@@ -273,7 +273,7 @@ def _oldest_stored(known: Mapping[date, DayRecord], otherwise: date) -> date:
 DAILY_TRIES = 16  # after so many failed tries a day is requested once a week only
 
 _HOUR_S = 3600
-_SLACK_S = 300  # the schedule's jitter must not delay a request to the next round
+_SLACK_S = 300  # the schedule's jitter must not delay a request to the next run
 _FAR_FUTURE_S = 2 * _HOUR_S
 
 

@@ -262,7 +262,7 @@ def _key(table: _Table, account: str, *, several: bool) -> tuple[str, str]:
     try:
         key = best.key()
     except ValueError as error:
-        reading.wrong(place, best.path, str(error))
+        reading.wrong(place, None if place == str(best.path) else best.path, str(error))
         return "", ""
     if not key.isalnum():
         reading.warnings.append(

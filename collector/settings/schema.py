@@ -334,8 +334,9 @@ TABLES: dict[str, tuple[Setting, ...]] = {
             "`$SHELLY_COLLECTOR_AUTH_KEY`, `auth_key`, a file named `auth_key` beside the configuration "
             "file.", example="/etc/shelly-collector/auth_key"),
         Setting("auth_key", None, SECRET,
-            "The key itself: Shelly app > User settings > Authorization cloud key. It can switch your "
-            "devices: a file of its own is better.", example="...", secret=True, flag="--auth_key"),
+            "The key itself: Shelly app > User settings > Authorization cloud key. Anyone who has "
+            "it can turn your devices on and off: it is safer in a file of its own, see `auth_key_file`.",
+            example="...", secret=True, flag="--auth_key"),
     ),
     "meter": (
         Setting("name", Meter, NAME,
@@ -358,7 +359,8 @@ TABLES: dict[str, tuple[Setting, ...]] = {
             example="b1b2c3d4e5f6", only=Kind.EM3, flag="--pv_id"),
         # Not from 0: with a tiny factor the values would be lost at four decimals.
         Setting("grid_scale_factor", Meter, number("0.0001", "100"),
-            "Multiply import and export by this, to correct a clamp that measures wrong.",
+            "Multiply import and export by this, to correct a clamp that measures too much or too "
+            "little.",
             flag="--grid_scale_factor"),
         Setting("pv_kwh_discard", Meter, number("0", "10"),
             "Subtract this many kWh from every solar hour (the result is never below 0), to remove a false "
@@ -393,7 +395,8 @@ TABLES: dict[str, tuple[Setting, ...]] = {
     ),
     "retry": (
         Setting("attempts", RetryPolicy, whole(1, 20),
-            "Maximum number of attempts per request; then its day is left for later."),
+            "Maximum number of attempts per request. If the last one fails, the day is requested again "
+            "later."),
         Setting("wait_initial_s", RetryPolicy, seconds("0", "600"),
             "Seconds to wait before the second attempt; each further wait is twice as long."),
         Setting("wait_max_s", RetryPolicy, seconds("0", "3600"),
@@ -413,26 +416,26 @@ TABLES: dict[str, tuple[Setting, ...]] = {
             "Random delay after `refresh_minute`, 0 to this many seconds, so that many collectors do not "
             "send at the same moment."),
         Setting("settle_days", PlanPolicy, SETTLE_DAYS,
-            "Days after its end on which a complete day is requested again, because the cloud still revises "
-            "recent hours."),
+            "How many days after its end a complete day is requested again; once for each number. The cloud "
+            "still revises recent hours."),
         Setting("heal", PlanPolicy, FLAG,
             "Whether days with missing hours are requested again, at growing intervals."),
         Setting("backfill_days", PlanPolicy, BACKFILL_DAYS,
-            'Days before today to collect at first; "all" means all that the cloud keeps, 3 years.'),
+            'How many days before today are collected at first; "all": all that the cloud keeps, 3 years.'),
     ),
     "health": (
         Setting("max_age_h", Settings, seconds("2", "8760", unit_s=3600),
-            "How old the newest hour may be, in hours since its end, before `status` exits with 1, /healthz "
-            "answers 503 and the alarms below are raised. 26, because some data arrive only after the "
-            "following midnight.", field="max_age_s"),
+            "How many hours after its end the newest hour is too old: then `status` exits with 1, /healthz "
+            "answers 503, and the alarms below are raised. The default is 26, because some data arrive only "
+            "after the following midnight.", field="max_age_s"),
         Setting("ping_url", Alarms, URL,
-            "URL requested every hour and on each change while all is well; with /fail added while it is "
-            "not, with /start added at the start and at each reload (healthchecks.io, Uptime Kuma and "
-            "others). Keep it secret: anyone who knows it can send false OK signals.",
+            "URL requested every hour and after each change: as it is if all is well, with /fail added if "
+            "not; also at the start and at each reload, with /start added (healthchecks.io, Uptime Kuma "
+            "and others). Keep it secret: anyone who knows it can send false OK signals.",
             example="https://hc-ping.com/0c1f0000-0000-0000-0000-000000000000", secret=True),
         Setting("on_change", Alarms, COMMAND,
-            "A program and its arguments, run without a shell on each change of health; [] for none. It has "
-            "30 seconds, and the variables SHELLY_COLLECTOR_HEALTH (good, offline or broken), "
+            "A program and its arguments, run without a shell on each change of health; [] for none. It must "
+            "end within 30 seconds. It gets the variables SHELLY_COLLECTOR_HEALTH (good, offline or broken), "
             "SHELLY_COLLECTOR_HEALTH_BEFORE, SHELLY_COLLECTOR_METER, SHELLY_COLLECTOR_REASON and "
             "SHELLY_COLLECTOR_AGE_S."),
     ),

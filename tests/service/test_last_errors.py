@@ -55,7 +55,7 @@ async def test_an_error_since_which_nothing_went_well_is_shown_however_old_it_is
 @pytest.mark.usefixtures("rare_looks")
 async def test_the_last_error_is_the_newest_one(tmp_path: Path) -> None:
     """Bug: once an outage was over, an older failure of a day took its place again."""
-    day = Fault("path_gone", days=(TODAY - timedelta(days=2),), times=1)
+    day = Fault("path_gone", covers=(TODAY - timedelta(days=2),), until=START + timedelta(minutes=30))
     down = Fault("status_503", since=START + timedelta(hours=1), until=START + timedelta(hours=3))
     async with living(cloud_of(fault=(day, down)), tmp_path, START, **SHALLOW) as service:
         await service.pass_time(minutes=30)
@@ -71,7 +71,7 @@ async def test_an_error_of_a_clock_that_was_years_ahead_does_not_stay_for_years(
     """It is of the future; what comes after it is newer all the same."""
     monkeypatch.setattr(collector, "SYNCHRONIZED", tmp_path / "synchronized")
     async with living(cloud_of(), tmp_path, START, skew=timedelta(days=1000), **SHALLOW) as service:
-        await service.pass_time(hours=1)
+        await service.pass_time(hours=1, seconds=5)  # between two checks of the clock, every ten seconds
         assert shown(service) == (["clock.untrusted"], "clock.untrusted")
         service.skew[0] = timedelta(0)
         await service.pass_time(hours=1)

@@ -28,7 +28,7 @@ PROGRAM = [sys.executable, "-m", "collector"]
 
 _PARENT = """
 import gc, json, os, signal, socket, sys, time
-import asyncio, encodings.idna
+import asyncio, encodings.idna, encodings.utf_8_sig
 import collector.cli.backfill, collector.cli.config, collector.cli.demo, collector.cli.doctor
 import collector.cli.run, collector.cli.simulate, collector.cli.status
 import collector.cli.verify, collector.verify.report

@@ -190,8 +190,8 @@ def test_the_pace_was_said_to_be_of_an_account(key: str) -> None:
     "words",
     [
         "once a week where the cloud refused them",
-        "once a week, not daily, and never called lost",
-        "each gets a share of the time for a request",
+        "once a week, not daily, and never reported as lost",
+        "all of them are tried within the time of one request",
         "(`Retry-After`, up to an hour)",
     ],
 )

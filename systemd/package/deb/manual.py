@@ -30,32 +30,32 @@ editor /etc/{PROGRAM}/config.toml /etc/{PROGRAM}/auth_key
 {PROGRAM} config check
 systemctl start {PROGRAM}"""
 ENVIRONMENT = {
-    "SHELLY_COLLECTOR_CONFIG": "The configuration file, where `--config` does not name one.",
+    "SHELLY_COLLECTOR_CONFIG": "The configuration file, if `--config` does not name one.",
     "SHELLY_COLLECTOR_AUTH_KEY": "The account's key, unless a credential or `auth_key_file` gives it.",
     "SHELLY_COLLECTOR_ARCHIVE": "Overrides `path` of `[archive]`.",
     "SHELLY_COLLECTOR_LOG_FORMAT": "Overrides `format` of `[log]`.",
     "SHELLY_COLLECTOR_LOG_LEVEL": "Overrides `level` of `[log]`.",
     "CONFIGURATION_DIRECTORY": "A folder with a `config.toml`; systemd sets it.",
     "CREDENTIALS_DIRECTORY": "A folder with the key as `auth_key` or `auth_key.ACCOUNT`; systemd sets it.",
-    "STATE_DIRECTORY": "Folders for what the service keeps; the last one that is not the archive remembers "
-    "which archives there were. systemd sets it.",
-    "RUNTIME_DIRECTORY": "Where the service keeps its status file, which `status` reads; systemd sets it, "
-    "in memory. Else it is beside the archive.",
-    "XDG_CONFIG_HOME": "Where your own `shelly-collector/config.toml` is searched for; else in `~/.config`.",
-    "XDG_STATE_HOME": "Where `shelly-collector/archives.json` remembers which archives there were, for a "
-    "service that is no unit; else in `~/.local/state`.",
+    "STATE_DIRECTORY": "The service's folders; systemd sets it. The last one that is not the archive has the "
+    "list of the archives that there have been.",
+    "RUNTIME_DIRECTORY": "The folder of the service's status file, which `status` reads. systemd sets it to "
+    "a folder in memory; without it the file is beside the archive.",
+    "XDG_CONFIG_HOME": "The folder that has your own `shelly-collector/config.toml`; otherwise `~/.config`.",
+    "XDG_STATE_HOME": "The folder of `shelly-collector/archives.json`, the list of the archives that there "
+    "have been, if the service does not run under systemd; otherwise `~/.local/state`.",
     "HOME": "Your own folder: `~` in a path means this folder.",
-    "TZ": "The time zone of this machine, which is used until the cloud has named a meter's; else the "
+    "TZ": "The time zone of this machine, which is used until the cloud has named a meter's; otherwise the "
     "system's setting.",
-    "SSL_CERT_FILE": "The certificate authorities to trust, in one file; else the system's.",
-    "SSL_CERT_DIR": "The same in a folder.",
+    "SSL_CERT_FILE": "A file with the CA certificates to trust; otherwise the system's.",
+    "SSL_CERT_DIR": "A folder with the CA certificates to trust; otherwise the system's.",
     "https_proxy": "Not used, and neither are the three below: a message says so if there is no connection.",
     "HTTPS_PROXY": "Not used.",
     "all_proxy": "Not used.",
     "ALL_PROXY": "Not used.",
     "NOTIFY_SOCKET": "Where the service reports that it is ready and alive; systemd sets it.",
     "WATCHDOG_USEC": "How often it has to report that it is alive; systemd sets it.",
-    "WATCHDOG_PID": "The process that this is for; systemd sets it.",
+    "WATCHDOG_PID": "The process that has to report it; systemd sets it.",
     "JOURNAL_STREAM": "Set by systemd: the lines of the log begin with their priority.",
     "INVOCATION_ID": "Set by systemd, with the same effect.",
     "NO_COLOR": "No colours in the log, whatever the terminal.",
@@ -64,17 +64,17 @@ ENVIRONMENT = {
 FILES = {
     f"/etc/{PROGRAM}/config.toml": "The configuration of the service: `0640`, root and the group "
     f"`{PROGRAM}`. The service does not start until it is there.",
-    f"/etc/{PROGRAM}/auth_key": "The account's key, alone: `0600`, root. systemd hands the service a copy at "
-    f"its start: after a change of the key, `systemctl restart {PROGRAM}`.",
+    f"/etc/{PROGRAM}/auth_key": "The account's key, alone: `0600`, root. systemd gives the service a copy "
+    f"when it starts: after a change of the key, `systemctl restart {PROGRAM}`.",
     f"{DEFAULT_ARCHIVE}/METER/YYYY-MM-DD.jsonl": "A day, one JSON object an hour. Neither removing "
     f"nor purging the package deletes it. To let a user read the files: `adduser USER {PROGRAM}`.",
     f"{DEFAULT_ARCHIVE}/METER/.collector/": "Internal files: request history, checksums, quarantined "
     "files, the lock. Do not delete them.",
     str(
         SYSTEM / REMEMBERED_NAME
-    ): "Which archives the service has had, so that it notices a disk that is not "
-    "mounted. Without it an empty folder is taken for a new archive.",
-    f"/usr/share/doc/{PROGRAM}/examples/config.toml": "Every setting with its default, to begin with.",
+    ): "The list of archives that the service has had, so that it notices a disk that is not "
+    "mounted. Without it, it would create a new archive in the empty folder.",
+    f"/usr/share/doc/{PROGRAM}/examples/config.toml": "An example: every setting with its default.",
 }
 SIGNALS = {
     "SIGTERM, SIGINT": "Ends it after the days in progress, at most five seconds later; a second one ends "

@@ -26,7 +26,7 @@ def _sections(day: date) -> Iterator[str]:
     yield roff.heading("PLACES")
     yield roff.prose("Searched in this order (a file that you name must exist):")
     yield roff.example("\n".join(settings_texts.PLACES))
-    yield roff.paragraph("Where `$XDG_CONFIG_HOME` is set, it is used in the place of `~/.config`.")
+    yield roff.paragraph("If `$XDG_CONFIG_HOME` is set, it replaces `~/.config`.")
     yield roff.heading("SETTINGS")
     for table, settings in TABLES.items():
         yield roff.subheading(heading_of(table))

@@ -17,8 +17,8 @@ PLACES = (
 
 ABOUT = (
     "A TOML file. Required are `[[account]]` with `name` and `host`, in it `[[account.meter]]` with `name` "
-    "and `id`, and the key, which may stand elsewhere. A flag overrides the environment, the environment the "
-    "file, the file the default. Unknown settings are refused.",
+    "and `id`, and the key, which may be stored elsewhere. A flag overrides the environment, which overrides "
+    "the file. Unknown settings are refused.",
     "`shelly-collector config check` lists everything that is wrong with the file, `shelly-collector config "
     "show` prints the settings in force. `systemctl reload shelly-collector` makes the service use a changed "
     "file.",
@@ -33,8 +33,8 @@ _HEAD = (
     "meter name, device ID. All other settings are optional; they have their default values here.",
     "Check the file: `shelly-collector config check`. Print the settings in force: `shelly-collector config "
     "show`.",
-    f"Searched in this order (a file that you name must exist): {', '.join(PLACES)}. Where $XDG_CONFIG_HOME "
-    "is set, it is used in the place of ~/.config.",
+    f"Searched in this order (a file that you name must exist): {', '.join(PLACES)}. If $XDG_CONFIG_HOME is "
+    "set, it replaces ~/.config.",
 )
 
 
@@ -82,10 +82,10 @@ def settings_reference() -> str:
 
 def _reference_lines() -> Iterator[str]:
     yield from ("# Settings", "", ABOUT[0], "")
-    yield f"{ABOUT[1]} [collector.toml](../../config/collector.toml) is a file to begin with."
+    yield f"{ABOUT[1]} [collector.toml](../../config/collector.toml) is an example."
     yield from ("", "Searched in this order (a file that you name must exist):", "")
     yield from (f"{number}. `{place}`" for number, place in enumerate(PLACES, 1))
-    yield from ("", "Where `$XDG_CONFIG_HOME` is set, it is used in the place of `~/.config`.", "")
+    yield from ("", "If `$XDG_CONFIG_HOME` is set, it replaces `~/.config`.", "")
     yield from ("The shortest possible configuration, with the key elsewhere:", "")
     yield from ("```toml", least().rstrip(), "```", "", ABOUT[2], "")
     for table, settings in TABLES.items():

@@ -309,6 +309,15 @@ def test_the_key_file_beside_the_configuration_is_the_last_one_searched(folder: 
     assert key_of(loaded(folder, "", {"SHELLY_COLLECTOR_AUTH_KEY": "key-from-env"})) == "key-from-env"
 
 
+def test_a_problem_of_the_key_file_beside_the_configuration_names_it_once(folder: Path) -> None:
+    """Bug: an installation by hand creates it empty, and the problem was of `FILE = FILE`."""
+    (folder / "auth_key").touch()
+    with pytest.raises(SettingsError) as caught:
+        loaded(folder)
+    (problem,) = caught.value.problems
+    assert str(problem).count(str(folder / "auth_key")) == 1
+
+
 def test_a_command_that_only_reads_files_needs_no_key(folder: Path) -> None:
     """`status` works for a user who may not read the key, and where there is none; keys are not read."""
     for key in ("", 'auth_key = "key-from-conf"', 'auth_key_file = "not-there"'):
