@@ -9,6 +9,7 @@ from contextlib import ExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 
 from collector import logs
+from collector.archive.folder import OWN_FOLDER
 from collector.archive.mark import Remembered
 from collector.archive.store import Archive
 from collector.cloud.client import CloudClient, Session, open_session
@@ -151,6 +152,11 @@ def open_archive(
         raise ArchiveError(
             f"{settings.archive.parent} does not exist: mount the disk or create the folder, then start again"
             f"{hint(settings.archive, error, os.environ)}"
+        ) from None
+    except (FileExistsError, NotADirectoryError):
+        raise ArchiveError(
+            f"{folder} cannot be made a folder: a file with that name, or {folder / OWN_FOLDER}, is there. Move "
+            "it away"
         ) from None
     except OSError as error:
         raise ArchiveError(

@@ -16,7 +16,7 @@ from collector.errors import ArchiveError
 from collector.simulator import Device, Hole
 from tests.support.faulty_cloud import Fault
 from tests.support.service_life import SHALLOW, START, TODAY, Living, events_in, living
-from tests.support.world import DEVICE, check_day, cloud_of, records_of
+from tests.support.world import DEVICE, check_day, cloud_of, records_of, world
 
 
 async def test_a_new_hour_is_in_the_file_a_quarter_past(tmp_path: Path) -> None:
@@ -277,6 +277,14 @@ async def test_a_start_that_fails_is_an_event_with_its_reason(tmp_path: Path, lo
             await service.task
     (failed,) = events_in(log_lines.getvalue(), "service.failed")
     assert (failed["level"], "mount the disk" in failed["reason"]) == ("error", True)
+
+
+async def test_a_file_in_the_place_of_a_meters_folder_is_named(tmp_path: Path) -> None:
+    """With what to do about it."""
+    (tmp_path / "house").touch()
+    async with world(cloud_of(), tmp_path, START) as here:
+        with pytest.raises(ArchiveError, match=f"{tmp_path}/house cannot be made a folder: .* Move it away"):
+            await here.backfill(1)
 
 
 async def test_a_step_of_the_clock_is_noticed_and_replanned(tmp_path: Path, log_lines: io.StringIO) -> None:
