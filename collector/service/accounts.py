@@ -155,8 +155,8 @@ def open_archive(
         ) from None
     except (FileExistsError, NotADirectoryError):
         raise ArchiveError(
-            f"{folder} cannot be made a folder: a file with that name, or {folder / OWN_FOLDER}, is there. Move "
-            "it away"
+            f"{folder} cannot be made a folder: a file with that name, or {folder / OWN_FOLDER}, is there. "
+            "Move it away"
         ) from None
     except OSError as error:
         raise ArchiveError(
