@@ -13,9 +13,11 @@ from collector.archive.store import DayOutcome
 from collector.cloud.client import RequestPolicy
 from collector.cloud.parse import DayAnswer, ReadDay, read_day, split_days
 from collector.collect.collector import Collector
+from collector.energy.days import local_span
 from collector.energy.spans import SpanLimit, Spans, Trust, continues, hours_of, proves, verdict
 from collector.errors import AnswerError, OtherInterval, RateLimited, Rejected, Unavailable
 
+_DAY_S = 86400
 _UNFIT_S = 60.0  # after a span that could prove nothing the next one is requested so much later
 
 _log = logs.get_logger("spans")
@@ -88,18 +90,27 @@ async def collect_span(collector: Collector, days: Sequence[date], policy: Reque
 
 
 async def _fetch(collector: Collector, days: Sequence[date], policy: RequestPolicy) -> dict[date, Parsed]:
-    """The certain days of a span's answer. Raises `OtherInterval` and other `AnswerError`s."""
+    """The certain days of a span's answer. Raises `OtherInterval` and other `AnswerError`s.
+
+    If the cloud counts hours from the start of the span, all after a change of the clocks are shifted. In
+    autumn 25 whole hours exclude that; in spring nothing does, so no day is taken from there on.
+    """
     policy = replace(policy, retryable=(RateLimited,))  # another failure may be the length's
     answer = await collector.client.fetch_span(collector.meter, min(days), max(days), "hour", policy)
     collector.check_clock()
     now = collector.now()
     certain: dict[date, Parsed] = {}
     for day, part in split_days(answer, collector.meter).items():
+        start, end = local_span(day, collector.zone)
+        if end - start < _DAY_S:
+            break
         with suppress(AnswerError):
             read = read_day(part, collector.meter, now)
             requested_at = now - timedelta(seconds=part.grid_age_s)
             if read.is_certain(requested_at) and collector.is_of_its_zone(read.energy_day.day):
                 certain[day] = part, read, requested_at
+        if end - start > _DAY_S and day not in certain:
+            break
     return certain
 
 

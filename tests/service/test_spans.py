@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 from collections import Counter
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ from collector.archive.ledger import Ledger
 from collector.energy.spans import SpanLimit, Trust
 from collector.service.backfill import Scope, rehearsed
 from collector.simulator import Device, Revision
-from tests.support.cloud_spans import SPAN_KINDS
+from tests.support.cloud_spans import CLOCKS_IGNORED, SPAN_KINDS
 from tests.support.faulty_cloud import Fault
 from tests.support.service_life import events_in, living
 from tests.support.world import DEVICE, World, check_day, cloud_of, world
@@ -137,6 +137,22 @@ async def test_spans_that_differ_from_their_days_are_not_used_any_more(
         await here.backfill(DAYS, since=ago(DAYS + 8))
         assert lengths(here).keys() == {1}
     assert len(events_in(log_lines.getvalue(), "spans.distrusted")) == 1
+
+
+@pytest.mark.parametrize("change", [date(2025, 3, 30), date(2025, 10, 26)], ids=["spring", "autumn"])
+@pytest.mark.parametrize("days_later", range(4))
+async def test_after_a_change_of_the_clocks_that_a_span_ignores_no_day_is_shifted(
+    change: date, days_later: int, tmp_path: Path
+) -> None:
+    """However the spans lie: from that day on the days of the span are requested singly."""
+    device, fault = Device(DEVICE), Fault(CLOCKS_IGNORED)
+    start = datetime.combine(change, time(14, 35), UTC) + timedelta(days=8 + days_later)
+    async with world(cloud_of(device, hour_span_h=97, fault=(fault,)), tmp_path, start) as here:
+        await here.backfill(DAYS)
+        for number in range(1, DAYS + 1):
+            day = start.date() - timedelta(days=number)
+            check_day(here.folder() / f"{day}.jsonl", day, device, complete=True)
+        assert lengths(here)[4] >= 2
 
 
 async def test_a_revision_between_two_answers_is_no_contradiction(

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from collector.simulator import Account, Scenario, api
 from collector.simulator.answers import Answer, Row
@@ -118,6 +119,32 @@ def _shifted(span: Days) -> None:
             ]
 
 
+def _clocks_ignored(span: Days) -> None:
+    """In spring nothing is counted in the first hour after the change: a battery fed the house."""
+    zone = ZoneInfo(span.days[0]["timezone"])
+    for _, days, after in span.lists():
+        first = datetime.fromisoformat(days[0][0]["datetime"]).replace(tzinfo=None)
+        parts = len(_first_bucket(days[0]))  # of an hour, with tariffs
+        hours = [row for rows in (*days, after) for row in rows if not _is_skipped(row, zone)]
+        for place, rows in enumerate(days):
+            start = 24 * place
+            rows[:] = [
+                {**hours[parts * number + part], "datetime": str(first + timedelta(hours=number))}
+                for number in range(start, start + 24)
+                for part in range(parts)
+            ]
+            for row in rows:
+                if "consumption" in row and _is_skipped(row, zone):
+                    row["consumption"] = row["reversed"] = 0
+
+
+def _is_skipped(row: Row, zone: ZoneInfo) -> bool:
+    """Whether no clock there ever shows that time."""
+    local = datetime.fromisoformat(row["datetime"])
+    there = local if local.tzinfo else local.replace(tzinfo=zone)
+    return there.astimezone(UTC).astimezone(there.tzinfo) != there
+
+
 def _day_gone(span: Days) -> None:
     for _, days, _ in span.lists():
         for place in span.places:
@@ -180,8 +207,11 @@ SPAN_INTERVALS: dict[str, Any] = {
 DAYS_AS_HOURS = "span_days_as_hours"
 """A row for each day, and `interval` says hour."""
 
+CLOCKS_IGNORED = "span_clocks_ignored"
+"""Hours are counted from the span's start on, as if no clock were changed meanwhile."""
+
 SPAN_KINDS: tuple[str, ...] = (
-    *SPAN_TAMPERINGS, *SPAN_VARIANTS, *SPAN_LIMITS, *SPAN_INTERVALS, DAYS_AS_HOURS,
+    *SPAN_TAMPERINGS, *SPAN_VARIANTS, *SPAN_LIMITS, *SPAN_INTERVALS, DAYS_AS_HOURS, CLOCKS_IGNORED,
 )  # fmt: skip
 """Every kind of fault that only a span can have."""
 
@@ -250,6 +280,8 @@ def spoilt(kind: str, request: Request, covers: Sequence[date] = ()) -> Answer |
     if kind in ROW_TAMPERINGS:
         for place in chosen:
             days[place] = spoilt_rows(kind, days[place])
+    elif kind == CLOCKS_IGNORED:
+        _clocks_ignored(Days(before, days, after, chosen))
     else:
         SPAN_TAMPERINGS[kind](Days(before, days, after, chosen))
     return joined(days)
