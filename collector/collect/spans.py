@@ -48,8 +48,8 @@ def spans_of(collector: Collector) -> Spans:
 
 def joins(collector: Collector, days: Sequence[date], day: date) -> bool:
     """Whether that day may be requested together with these neighbouring days."""
-    if not continues(days, day):
-        return False
+    if not continues(days, day) or not collector.archive.ledger.different.isdisjoint([*days, day]):
+        return False  # what differs from its total may have been a span's
     spans, hours = spans_of(collector), hours_of([*days, day], collector.zone)
     spans.limit = spans.limit.renewed(collector.now())
     if not spans.limit.allows(hours):

@@ -155,6 +155,19 @@ async def test_after_a_change_of_the_clocks_that_a_span_ignores_no_day_is_shifte
         assert lengths(here)[4] >= 2
 
 
+async def test_days_that_differ_from_their_totals_are_read_again_by_themselves(
+    tmp_path: Path, log_lines: io.StringIO
+) -> None:
+    """The error may be the spans', which were right when proven: the same again repairs none."""
+    bad = [ago(number) for number in range(40, 48)]
+    device, fault = Device(DEVICE), Fault("span_hours_differ", covers=tuple(bad))
+    async with world(cloud_of(device, hour_span_h=96, fault=(fault,)), tmp_path, NOW) as here:
+        await here.backfill(100)
+        assert len(events_in(log_lines.getvalue(), "day.differs")) == len(bad)
+        await here.backfill(100)
+        assert_right(here, device, 100)
+
+
 async def test_a_revision_between_two_answers_is_no_contradiction(
     tmp_path: Path, log_lines: io.StringIO
 ) -> None:
