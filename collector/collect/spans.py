@@ -15,7 +15,7 @@ from collector.cloud.parse import DayAnswer, ReadDay, read_day, split_days
 from collector.collect.collector import Collector
 from collector.energy.days import local_span
 from collector.energy.spans import SpanLimit, Spans, Trust, continues, hours_of, proves, verdict
-from collector.errors import AnswerError, OtherInterval, RateLimited, Rejected, Unavailable
+from collector.errors import AnswerError, DeviceUnknown, OtherInterval, RateLimited, Rejected, Unavailable
 
 _DAY_S = 86400
 _UNFIT_S = 60.0  # after a span that could prove nothing the next one is requested so much later
@@ -76,7 +76,7 @@ async def collect_span(collector: Collector, days: Sequence[date], policy: Reque
     except OtherInterval:
         spans.limit = spans.limit.shortened(hours, collector.now())
         return SpanOutcome(again=tuple(days))
-    except (Unavailable, Rejected, AnswerError) as error:
+    except (Unavailable, Rejected, DeviceUnknown, AnswerError) as error:
         log = _log.bind(meter=collector.meter.name)
         log.debug("span.failed", oldest=str(min(days)), days=len(days), reason=str(error))
         spans.note_trouble(hours, collector.client.answers, collector.now())

@@ -466,8 +466,7 @@ class AccountRunner:
             self.moved_at = asyncio.get_running_loop().time()
             return error
         except DeviceUnknown as error:
-            failed = self._without_device(collector, days[0], error)
-            found = SpanOutcome((failed,), again=tuple(days[1:]))
+            found = SpanOutcome((self._without_device(collector, days[0], error),))
         except Exception as error:  # noqa: BLE001 - the outermost guard of a request: the others continue
             self._log.exception("job.failed", meter=collector.meter.name, day=str(days[0]))
             collector.note_failure("job.failed", type(error).__name__)

@@ -91,7 +91,10 @@ async def test_whatever_is_wrong_with_spans_the_archive_is_right(
     assert not events_in(log_lines.getvalue(), "source.unavailable")
 
 
-@pytest.mark.parametrize("kind", ["status_500", "status_503", "path_gone", "stall", "truncated_json", "nan"])
+@pytest.mark.parametrize(
+    "kind",
+    ["status_500", "status_503", "path_gone", "stall", "truncated_json", "nan", "device_not_found"],
+)
 async def test_a_span_that_is_refused_or_not_answered_is_not_held_against_the_cloud(
     kind: str, tmp_path: Path, log_lines: io.StringIO
 ) -> None:
@@ -102,7 +105,7 @@ async def test_a_span_that_is_refused_or_not_answered_is_not_held_against_the_cl
         assert_right(here, device, DAYS + 20)
         assert not report.failures
         assert report.duration_s < 300
-    for event in ("source.unavailable", "request.retried", "spans.distrusted"):
+    for event in ("source.unavailable", "request.retried", "spans.distrusted", "device.unknown"):
         assert not events_in(log_lines.getvalue(), event)
 
 
