@@ -76,6 +76,9 @@ async def collect_span(collector: Collector, days: Sequence[date], policy: Reque
     except OtherInterval:
         spans.limit = spans.limit.shortened(hours, collector.now())
         return SpanOutcome(again=tuple(days))
+    except RateLimited:
+        spans.note_trouble(hours, collector.client.answers, collector.now())
+        raise
     except (Unavailable, Rejected, DeviceUnknown, AnswerError) as error:
         log = _log.bind(meter=collector.meter.name)
         log.debug("span.failed", oldest=str(min(days)), days=len(days), reason=str(error))

@@ -109,6 +109,20 @@ async def test_a_span_that_is_refused_or_not_answered_is_not_held_against_the_cl
         assert not events_in(log_lines.getvalue(), event)
 
 
+@pytest.mark.parametrize("kind", ["max_req", "too_many_requests"])
+async def test_spans_that_exceed_the_request_limit_become_shorter(kind: str, tmp_path: Path) -> None:
+    """They are sent four times each while single days are answered: that must not be so for ever."""
+    device, fault = Device(DEVICE), Fault(kind, asks="span")
+    async with world(cloud_of(device, hour_span_h=96, fault=(fault,)), tmp_path, NOW) as here:
+        report = await here.backfill(DAYS + 100)
+        assert_right(here, device, DAYS + 100)
+        assert not report.failures
+        assert limit_in(here).longest_h == 24
+        here.cloud.reset()
+        await here.backfill(DAYS, since=ago(DAYS + 120))
+        assert lengths(here).keys() == {1}
+
+
 async def test_one_bad_day_does_not_spoil_its_neighbours(tmp_path: Path) -> None:
     """It alone is requested by itself, and fails by itself."""
     device, bad = Device(DEVICE), ago(9)
