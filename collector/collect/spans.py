@@ -75,6 +75,8 @@ async def collect_span(collector: Collector, days: Sequence[date], policy: Reque
         spans.note_answer(hours, collector.now())
     except OtherInterval:
         spans.limit = spans.limit.shortened(hours, collector.now())
+        if spans.limit.allows(hours):  # two days are no longer than one where the calendar skips one of them
+            return SpanOutcome(singly=tuple(days))
         return SpanOutcome(again=tuple(days))
     except RateLimited:
         spans.note_trouble(hours, collector.client.answers, collector.now())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 from collections import Counter
 from datetime import UTC, date, datetime, time, timedelta
@@ -215,6 +216,17 @@ async def test_a_limit_that_changes_in_the_middle_of_a_backfill(tmp_path: Path) 
         async with world(cloud_of(device, hour_span_h=96), tmp_path / f"up{later}", start) as here:
             await here.backfill(60)
             assert limit_in(here).longest_h == expected
+
+
+async def test_two_days_that_are_no_longer_than_one_are_not_requested_for_ever(tmp_path: Path) -> None:
+    """Samoa skipped 30 December 2011, so the shortest span is of 24 hours, and it comes by the day."""
+    device = Device(DEVICE, timezone="Pacific/Apia")
+    start = datetime(2012, 1, 3, 2, tzinfo=UTC)
+    async with world(cloud_of(device, hour_span_h=23), tmp_path, start) as here:
+        async with asyncio.timeout(600):
+            report = await here.backfill(8, pacing={"min_interval_s": 1.05})
+        assert report.counts.total() == 9
+        assert not report.failures
 
 
 async def test_today_and_an_incomplete_yesterday_are_one_request_a_channel(tmp_path: Path) -> None:
