@@ -675,7 +675,7 @@ class AccountRunner:
         postponed, self._postponed = self._postponed, []
         for job, days, _ in postponed:
             job.tried_twice.update(days)
-            job.give_back(days, alone=len(days) > 1)
+            job.give_back(days, alone=True)  # neighbours that have not been tried must not fail with them
             self._lanes.settle(job)
 
     async def _recover(self, error: OutageError) -> None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import io
+import os
 from collections import Counter
 from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
@@ -11,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from collector.archive.files import replace_file
 from collector.archive.ledger import Ledger
 from collector.energy.spans import SpanLimit, Trust
 from collector.service.backfill import Scope, rehearsed
@@ -135,6 +138,29 @@ async def test_one_bad_day_does_not_spoil_its_neighbours(tmp_path: Path) -> None
         for number in {*range(1, DAYS + 1)} - {9}:
             check_day(here.folder() / f"{ago(number)}.jsonl", ago(number), device, complete=True)
         assert lengths(here)[1] <= 4 + 4 + 1  # until the zone is known, the proof, the bad day
+
+
+async def test_a_day_that_cannot_be_saved_does_not_fail_those_that_it_could_be_requested_with(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, log_lines: io.StringIO
+) -> None:
+    """It was requested while nothing of a span was certain, and once more when spans were trusted."""
+    bad = ago(28)
+
+    def failing(path: Path, data: bytes) -> bool:
+        if path.name == f"{bad}.jsonl":
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        return replace_file(path, data)
+
+    monkeypatch.setattr("collector.archive.store.replace_file", failing)
+    until = NOW + timedelta(seconds=60)
+    scenario = cloud_of(hour_span_h=96, fault=(Fault("span_all_zero", until=until),))
+    tables: dict[str, Any] = {
+        "schedule": {"backfill_days": 40, "refresh_jitter_s": 0},
+        "pacing": {"min_interval_s": 1.05, "max_in_flight": 1},
+    }
+    async with living(scenario, tmp_path, NOW, **tables) as service:
+        await service.pass_time(minutes=10)
+    assert [event["day"] for event in events_in(log_lines.getvalue(), "day.failed")] == [str(bad)]
 
 
 @pytest.mark.parametrize("kind", ["span_hours_differ", "span_all_zero", "span_shifted"])
