@@ -17,8 +17,10 @@ from collector.energy.days import local_span
 from collector.energy.identity import ENOUGH_HOURS, distinct_hours
 from collector.energy.readings import EnergyDay
 
-_STEPS_H = (96, 72, 48, 24)  # four days, three, two, one
-_ONE_DAY_H = _STEPS_H[-1]
+STEPS_H = (96, 72, 48, 24)
+"""The lengths that are tried, elapsed hours: four days, three, two, one."""
+
+_ONE_DAY_H = STEPS_H[-1]
 _AGAIN_S = 30 * 86400
 _TROUBLES = 3  # in a row, with other answers in between
 
@@ -39,7 +41,7 @@ class SpanLimit:
     hour. `learned_at`: when `longest_h` was last found, epoch seconds.
     """
 
-    longest_h: int = _STEPS_H[0]
+    longest_h: int = STEPS_H[0]
     answered_h: int = 0
     learned_at: int = 0
     trust: Trust = Trust.UNPROVEN
@@ -47,7 +49,9 @@ class SpanLimit:
     @property
     def surely_h(self) -> int:
         """Elapsed hours of the longest span that is known to come by the hour; a day, if none is."""
-        return max(self.answered_h, _ONE_DAY_H) if self.trust is Trust.PROVEN else _ONE_DAY_H
+        if self.trust is not Trust.PROVEN:
+            return _ONE_DAY_H
+        return min(max(self.answered_h, _ONE_DAY_H), self.longest_h)
 
     def allows(self, hours: int) -> bool:
         """Whether a span of that many hours may be requested."""
@@ -64,7 +68,7 @@ class SpanLimit:
 
     def shortened(self, hours: int, now: datetime) -> SpanLimit:
         """After a span of that many hours did not come by the hour: a day less from now on."""
-        shorter = max((step for step in _STEPS_H if step < hours), default=_ONE_DAY_H)
+        shorter = max((step for step in STEPS_H if step < hours), default=_ONE_DAY_H)
         if shorter >= self.longest_h:
             return self
         answered_h = self.answered_h if self.answered_h < hours else _ONE_DAY_H
@@ -73,9 +77,9 @@ class SpanLimit:
     def renewed(self, now: datetime) -> SpanLimit:
         """After a month: whether more has become possible is tried again."""
         is_due = abs(now.timestamp() - self.learned_at) >= _AGAIN_S
-        if self.longest_h == _STEPS_H[0] or not is_due:
+        if self.longest_h == STEPS_H[0] or not is_due:
             return self
-        return replace(self, longest_h=_STEPS_H[0], learned_at=int(now.timestamp()))
+        return replace(self, longest_h=STEPS_H[0], learned_at=int(now.timestamp()))
 
 
 class Spans:

@@ -60,6 +60,12 @@ def test_of_several_long_spans_that_come_by_the_day_each_teaches_the_same() -> N
     assert limit.learns_from(72)
 
 
+def test_a_long_span_that_is_answered_after_spans_became_shorter_is_not_possible_any_more() -> None:
+    """It was under way; a dry run must not count on it."""
+    limit = replace(PROVEN, answered_h=96).shortened(96, NOW).answered(96, NOW)
+    assert (limit.longest_h, limit.surely_h) == (72, 72)
+
+
 def test_once_a_month_more_is_tried_again() -> None:
     """The cloud may have become more generous; where all is possible there is nothing to try."""
     limit, _ = learned(48)
