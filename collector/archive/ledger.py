@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 from collector.archive.files import append_whole, read_at_most, replace_file
 from collector.energy.days import LocalDay, is_zone_name
 from collector.energy.history import Availability, LastAttempt, Outcome
-from collector.energy.spans import SpanLimit, Trust
+from collector.energy.spans import STEPS_H, SpanLimit, Trust
 from collector.errors import ArchiveError
 
 _MAX_BYTES = 8 * 1024 * 1024
@@ -199,6 +199,8 @@ class Ledger:
             )
         elif "longest_span_h" in fact:
             longest_h, answered_h = _whole(fact["longest_span_h"]), _whole(fact["answered_h"])
+            if longest_h not in STEPS_H or answered_h > STEPS_H[0]:
+                raise ValueError("not a length of spans")
             limit = SpanLimit(longest_h, answered_h, _whole(fact["learned_at"]), Trust(fact["trust"]))
             self.span_limit = str(fact["of"]), limit
         elif "differs" in fact:

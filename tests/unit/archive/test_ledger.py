@@ -9,6 +9,7 @@ import subprocess
 import sys
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -17,6 +18,7 @@ from hypothesis import strategies as st
 from collector.archive.ledger import Bounds, Ledger
 from collector.energy.days import local_day
 from collector.energy.history import LastAttempt, Outcome, is_due
+from collector.energy.spans import SpanLimit, Trust
 from collector.errors import ArchiveError
 from tests.support.energy_days import AUTUMN, BERLIN, ORDINARY, SPRING, after
 
@@ -160,6 +162,23 @@ def test_a_damaged_line_is_dropped_and_told(path: Path, line: bytes) -> None:
     ledger.mend()
     again = Ledger(path)
     assert (says(again), again.rebuilt) == (says(whole), False)
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        {"longest_span_h": 10**15}, {"longest_span_h": 0}, {"longest_span_h": -96}, {"longest_span_h": 97},
+        {"answered_h": 10**15}, {"answered_h": -1}, {"learned_at": "now"}, {"trust": "no"}, {"trust": None},
+    ],
+)  # fmt: skip
+def test_a_length_of_spans_that_is_none_is_a_damaged_line(path: Path, damage: dict[str, Any]) -> None:
+    """A request for all that the cloud has is not made, nor promised by a dry run."""
+    whole = {"longest_span_h": 96, "answered_h": 48, "trust": "proven", "learned_at": 1718200000, "of": "em"}
+    path.write_text(json.dumps(whole) + "\n")
+    assert Ledger(path).span_limit == ("em", SpanLimit(96, 48, 1718200000, Trust.PROVEN))
+    path.write_text(json.dumps(whole | damage) + "\n")
+    ledger = Ledger(path)
+    assert (ledger.rebuilt, ledger.span_limit) == (True, None)
 
 
 def test_a_stamp_without_end_is_a_damaged_line(path: Path) -> None:
