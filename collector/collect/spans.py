@@ -67,7 +67,8 @@ async def collect_span(collector: Collector, days: Sequence[date], policy: Reque
     or refuses, counts only if it does the same for a single day.
     """
     spans, hours = spans_of(collector), hours_of(days, collector.zone)
-    spans.is_learning = is_learning = spans.limit.learns_from(hours)
+    is_learning = spans.limit.learns_from(hours)
+    spans.is_learning |= is_learning  # another's may be under way
     try:
         certain = await _fetch(collector, days, policy)
         if spans.limit.trust is Trust.UNPROVEN:

@@ -15,7 +15,10 @@ import pytest
 
 from collector.archive.files import replace_file
 from collector.archive.ledger import Ledger
+from collector.cloud.client import RequestPolicy
+from collector.collect.spans import collect_span, joins, spans_of
 from collector.energy.spans import SpanLimit, Trust
+from collector.service.accounts import Pacers, assembled
 from collector.service.backfill import Scope, rehearsed
 from collector.simulator import Device, Revision
 from tests.support.cloud_spans import CLOCKS_IGNORED, SPAN_KINDS
@@ -253,6 +256,25 @@ async def test_two_days_that_are_no_longer_than_one_are_not_requested_for_ever(t
             report = await here.backfill(8, pacing={"min_interval_s": 1.05})
         assert report.counts.total() == 9
         assert not report.failures
+
+
+async def test_a_short_span_beside_one_that_teaches_does_not_let_others_try_the_same(tmp_path: Path) -> None:
+    """A refresh is not held up by a backfill that tries four days; the rest of the backfill waits."""
+    policy = RequestPolicy()
+    async with (
+        world(cloud_of(hour_span_h=96, latency_s=5.0), tmp_path, NOW) as here,
+        assembled(here.settings(), here.clock, Pacers()) as accounts,
+    ):
+        (collector,) = accounts[0].collectors
+        await collector.collect_day(ago(20), policy)
+        spans_of(collector).limit = SpanLimit(answered_h=48, trust=Trust.PROVEN)
+        async with asyncio.TaskGroup() as group:
+            group.create_task(collect_span(collector, [ago(number) for number in range(2, 6)], policy))
+            await asyncio.sleep(1)
+            group.create_task(collect_span(collector, [TODAY, ago(1)], policy))
+            await asyncio.sleep(1)
+            assert not joins(collector, [ago(6), ago(7)], ago(8))
+        assert joins(collector, [ago(6), ago(7)], ago(8))
 
 
 async def test_today_and_an_incomplete_yesterday_are_one_request_a_channel(tmp_path: Path) -> None:
