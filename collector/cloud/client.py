@@ -42,7 +42,7 @@ def host_of(account: Account) -> str:
 
 
 def path_of(account: Account, meter: Meter) -> str:
-    """Host, path and kind of the meter's requests: what was learned of spans is true of these alone."""
+    """Host, path and kind of the meter's requests: what was learned of its spans is true of these alone."""
     return f"{host_of(account)}{_PATHS[meter.kind]} {meter.kind}"
 
 
@@ -122,12 +122,12 @@ class CloudClient:
         self._on_retry = on_retry
         self.pacer = pacer
         self.answers = 0  # received so far
-        self._spans: dict[Kind, Spans] = {}
+        self._spans: dict[str, Spans] = {}
         self._cloud_clock: tuple[datetime, float] | None = None  # and the loop time when it was received
 
     def spans(self, meter: Meter) -> Spans:
-        """What is known of spans of meters of that kind."""
-        return self._spans.setdefault(meter.kind, Spans())
+        """What is known of spans of that meter: those of another may be wrong."""
+        return self._spans.setdefault(meter.name, Spans())
 
     def path_of(self, meter: Meter) -> str:
         """Host, path and kind of the meter's requests."""

@@ -39,7 +39,7 @@ class SpanOutcome:
 
 
 def spans_of(collector: Collector) -> Spans:
-    """What is known of spans of the meter's kind; after a start that is what its ledger has."""
+    """What is known of spans of the meter; after a start that is what its ledger has."""
     spans, noted = collector.client.spans(collector.meter), collector.archive.ledger.span_limit
     if noted is not None and spans.limit == SpanLimit() and noted[0] == _path(collector):
         spans.limit = noted[1]

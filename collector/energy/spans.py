@@ -35,7 +35,7 @@ class Trust(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class SpanLimit:
-    """What was learned of the spans of one host, path and kind of device.
+    """What was learned of the spans of one meter, on one host and path.
 
     `longest_h`: elapsed hours of the longest span to request. `answered_h`: of the longest that came by the
     hour. `learned_at`: when `longest_h` was last found, epoch seconds.

@@ -35,9 +35,9 @@ def ago(days: int) -> date:
     return TODAY - timedelta(days=days)
 
 
-def limit_in(here: World) -> SpanLimit:
+def limit_in(here: World, meter: str = "house") -> SpanLimit:
     """What the ledger has."""
-    noted = Ledger(here.folder() / ".collector" / "ledger.jsonl").span_limit
+    noted = Ledger(here.folder(meter) / ".collector" / "ledger.jsonl").span_limit
     assert noted is not None
     assert noted[0].endswith("/v2/statistics/power-consumption/em-1p em")
     return noted[1]
@@ -337,3 +337,20 @@ async def test_another_kind_of_meter_learns_for_itself(tmp_path: Path) -> None:
         assert barn[1].trust is limit_in(here).trust is Trust.PROVEN
         alone = [each for each in here.cloud.counts.log if each.day == each.until == "" and each.days == 1]
         assert len({each.device for each in here.cloud.counts.log if each.days == 4}) == 2, alone
+
+
+async def test_what_is_true_of_one_meter_is_not_believed_of_another(tmp_path: Path) -> None:
+    """Two of a kind on one account: the spans of the second are wrong, whichever was proven before."""
+    other = "34987a45c1d0"
+    meters = ({"name": "house", "id": DEVICE}, {"name": "barn", "id": other})
+    fault = Fault("span_hours_differ", device=other)
+    cloud = cloud_of(Device(DEVICE), Device(other), hour_span_h=96, fault=(fault,))
+    async with world(cloud, tmp_path, NOW, meters=meters) as here:
+        for _ in range(2):
+            await here.backfill(DAYS)
+            assert_right(here, Device(DEVICE))
+            for number in range(1, DAYS + 1):
+                day = ago(number)
+                check_day(here.folder("barn") / f"{day}.jsonl", day, Device(other), complete=True)
+            assert limit_in(here).trust is Trust.PROVEN
+            assert limit_in(here, "barn").trust is Trust.CONTRADICTED
