@@ -162,6 +162,7 @@ class Collector:
     ) -> DayOutcome:
         """Merges a day's answer into its file. Raises as `collect_day`."""
         day = answer.date
+        self._other_zones.clear()
         await self._check_rules(answer, read, requested_at, policy)
         try:
             outcome = await self.blocking(self.archive.merge, read.energy_day, requested_at)
@@ -435,12 +436,10 @@ class Collector:
         """
         known = self.archive.zone
         if known is None or self.is_of_its_zone(answered):
-            self._other_zones.clear()
             return
         self._other_zones.append(answered.zone.key)
         if len(set(self._other_zones)) > 1 or len(self._other_zones) < _ZONE_PROOFS:
             raise AnswerError("timezone", f"{answered.zone.key}, but until now {known.key}")
-        self._other_zones.clear()
 
     async def fail_day(self, day: date, reason: str) -> DayOutcome:
         """Records that a day could not be collected, and why."""

@@ -17,6 +17,7 @@ from collector.archive.files import replace_file
 from collector.archive.ledger import Ledger
 from collector.cloud.client import RequestPolicy
 from collector.collect.spans import collect_span, joins, spans_of
+from collector.energy.history import Outcome
 from collector.energy.spans import SpanLimit, Trust
 from collector.service.accounts import Pacers, assembled
 from collector.service.backfill import Scope, rehearsed
@@ -354,3 +355,24 @@ async def test_what_is_true_of_one_meter_is_not_believed_of_another(tmp_path: Pa
                 check_day(here.folder("barn") / f"{day}.jsonl", day, Device(other), complete=True)
             assert limit_in(here).trust is Trust.PROVEN
             assert limit_in(here, "barn").trust is Trust.CONTRADICTED
+
+
+async def test_a_span_in_the_known_zone_ends_a_row_of_answers_in_another(tmp_path: Path) -> None:
+    """Three in a row would change the zone; a wrong answer now and then must not."""
+    policy = RequestPolicy()
+    wrong = Fault("wrong_zone", asks="day", since=NOW + timedelta(seconds=10))
+    async with (
+        world(cloud_of(hour_span_h=96, fault=(wrong,)), tmp_path, NOW) as here,
+        assembled(here.settings(), here.clock, Pacers()) as accounts,
+    ):
+        (collector,) = accounts[0].collectors
+        await collector.collect_day(ago(30), policy)
+        zone = collector.zone
+        spans_of(collector).limit = SpanLimit(answered_h=96, trust=Trust.PROVEN)
+        await asyncio.sleep(20)
+        for number in range(2, 22, 5):
+            found = await collector.collect_day(ago(number), policy)
+            assert found.outcome is Outcome.FAILED
+            days = [ago(number + each) for each in range(1, 5)]
+            assert len((await collect_span(collector, days, policy)).outcomes) >= 3
+        assert collector.zone == zone
