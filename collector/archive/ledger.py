@@ -131,7 +131,7 @@ class Ledger:
     def forget_days(self, *, and_zone: bool) -> None:
         """Removes all days, because the identity of the archive changed; `mend` writes that."""
         self._attempts.clear()
-        self.lost_before, self.availability = None, None
+        self.lost_before, self.availability, self.span_limit = None, None, None
         self.different.clear()
         if and_zone:
             self.zone, self.suspicion = None, None

@@ -396,8 +396,10 @@ def test_what_was_requested_of_another_meter_is_forgotten(tmp_path: Path) -> Non
     ledger.note(ORDINARY, LastAttempt(Outcome.EMPTY, 1, 1))
     ledger.note_different(ORDINARY)
     ledger.note_lost(ORDINARY)
+    ledger.note_span_limit("em", SpanLimit(96, 96, 1718200000, Trust.PROVEN))
     for and_zone, zone in ((False, "Europe/Berlin"), (True, None)):
         ledger.forget_days(and_zone=and_zone)
         ledger.mend()
         again = Ledger(path)
         assert (again.attempts, again.different, again.lost_before, again.zone) == ({}, set(), None, zone)
+        assert again.span_limit is None  # what was compared were the other's answers
