@@ -414,12 +414,14 @@ class ReadDay:
         """Whether the day can be taken from the answer to a span: nothing in it is absent or doubtful.
 
         Hours that ended less than a day ago may be missing: they come late, and are requested again soon.
+        A whole day of zeros on the grid is doubtful: they may stand for hours that the cloud does not have.
         """
         day = self.energy_day
         old = [ts for ts in day.missing_hours() if day.day.end_of(ts) + _LATE_S <= now.timestamp()]
         has_begun = bool(day.day.hours) and day.day.end_of(day.day.hours[0]) + ARRIVAL_S <= now.timestamp()
         has_hours = bool(day.readings) or not has_begun
-        return has_hours and not (old or self.anomalies or day.doubtful or self.rowless)
+        is_zero = day.is_whole() and not any(any(hour[:2]) for hour in day.readings.values())
+        return has_hours and not (is_zero or old or self.anomalies or day.doubtful or self.rowless)
 
 
 def read_day(answer: DayAnswer, meter: Meter, now: datetime) -> ReadDay:

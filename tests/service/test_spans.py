@@ -203,6 +203,17 @@ async def test_after_a_change_of_the_clocks_that_a_span_ignores_no_day_is_shifte
         assert lengths(here)[4] >= 2
 
 
+@pytest.mark.parametrize("channel", [None, 0])
+async def test_a_day_of_zeros_is_not_believed_of_a_span(channel: int | None, tmp_path: Path) -> None:
+    """Though spans were proven: it is requested by itself, and has its hours."""
+    device = Device(DEVICE)
+    fault = Fault("span_all_zero", channel=channel, covers=(ago(12), ago(13)))
+    async with world(cloud_of(device, hour_span_h=96, fault=(fault,)), tmp_path, NOW) as here:
+        await here.backfill(DAYS)
+        assert limit_in(here).trust is Trust.PROVEN
+        assert_right(here, device)
+
+
 async def test_days_that_differ_from_their_totals_are_read_again_by_themselves(
     tmp_path: Path, log_lines: io.StringIO
 ) -> None:
