@@ -21,7 +21,7 @@ from collector.energy.history import Outcome
 from collector.energy.spans import SpanLimit, Trust
 from collector.service.accounts import Pacers, assembled
 from collector.service.backfill import Scope, rehearsed
-from collector.simulator import Device, Revision
+from collector.simulator import Device, Hole, Revision
 from tests.support.cloud_spans import CLOCKS_IGNORED, SPAN_KINDS
 from tests.support.faulty_cloud import Fault
 from tests.support.service_life import events_in, living
@@ -304,6 +304,23 @@ async def test_today_and_an_incomplete_yesterday_are_one_request_a_channel(tmp_p
         ]
         assert len(service.world.cloud.counts.log) <= 55
     check_day(tmp_path / "house" / f"{TODAY}.jsonl", TODAY, device, complete=True)
+
+
+async def test_days_that_heal_are_requested_together(tmp_path: Path) -> None:
+    """A meter that was offline for six days, and uploads them all at once."""
+    heals = NOW + timedelta(days=2)
+    device = Device(DEVICE, hole=(Hole(ago(8), ago(2), heals_at=heals),))
+    tables: dict[str, Any] = {"schedule": {"backfill_days": 12, "refresh_jitter_s": 0}}
+    async with living(cloud_of(device, hour_span_h=96), tmp_path, NOW, **tables) as service:
+        await service.pass_time(days=2)
+        service.world.cloud.reset()
+        await service.pass_time(days=1, hours=2)
+        for number in range(3, 9):
+            check_day(tmp_path / "house" / f"{ago(number)}.jsonl", ago(number), device, complete=True)
+        asked = [
+            each for each in service.world.cloud.counts.log if ago(8) <= date.fromisoformat(each.day) < ago(2)
+        ]
+        assert sorted(each.days for each in asked if each.channel == "0")[-2:] == [2, 4]
 
 
 async def test_a_refresh_waits_for_no_more_than_the_requests_under_way(tmp_path: Path) -> None:
