@@ -62,8 +62,8 @@ def joins(collector: Collector, days: Sequence[date], day: date) -> bool:
 async def collect_span(collector: Collector, days: Sequence[date], policy: RequestPolicy) -> SpanOutcome:
     """Fetches neighbouring days with one request a channel, and merges each into its file.
 
-    What is not certain is left to requests for single days. Nothing is stored before one day of a span was
-    the same when it was requested alone. Raises as `Collector.collect_day`, but a cloud that does not answer,
+    What is not certain is left to requests for single days. Nothing is stored before one day of a span of
+    that length was the same when it was requested alone. Raises as `Collector.collect_day`, but a cloud that does not answer,
     or refuses, counts only if it does the same for a single day.
     """
     spans, hours = spans_of(collector), hours_of(days, collector.zone)
@@ -71,8 +71,8 @@ async def collect_span(collector: Collector, days: Sequence[date], policy: Reque
     spans.is_learning |= is_learning  # another's may be under way
     try:
         certain = await _fetch(collector, days, policy)
-        if spans.limit.trust is Trust.UNPROVEN:
-            certain = await _proven(collector, days, certain, policy)
+        if is_learning and not (certain := await _proven(collector, days, certain, policy)):
+            return SpanOutcome(singly=tuple(days))
         spans.note_answer(hours, collector.now())
     except OtherInterval:
         spans.limit = spans.limit.shortened(hours, collector.now())
@@ -139,12 +139,14 @@ async def _proven(
             certain = await _fetch(collector, days, policy)
             again = certain[sample][1].energy_day if sample in certain else None
             found = verdict(before, alone, again) or Trust.UNPROVEN
+    if found is Trust.UNPROVEN:  # as before: shorter spans may have been proven
+        spans.not_before = asyncio.get_running_loop().time() + _UNFIT_S
+        return {}
     spans.limit = replace(spans.limit, trust=found)
     if found is Trust.CONTRADICTED:
         _log.warning("spans.distrusted", meter=collector.meter.name, day=str(sample))
-    if found is Trust.UNPROVEN:
-        spans.not_before = asyncio.get_running_loop().time() + _UNFIT_S
-    return certain if found is Trust.PROVEN else {}
+        return {}
+    return certain
 
 
 async def _note_limit(collector: Collector) -> None:

@@ -177,7 +177,7 @@ async def test_spans_that_differ_from_their_days_are_not_used_any_more(
         await here.backfill(DAYS)
         assert_right(here, device)
         if kind == "span_all_zero":  # which proves nothing
-            assert limit_in(here).trust is Trust.UNPROVEN
+            assert Ledger(here.folder() / ".collector" / "ledger.jsonl").span_limit is None
             return
         assert limit_in(here).trust is Trust.CONTRADICTED
         assert len(events_in(log_lines.getvalue(), "spans.distrusted")) == 1
@@ -225,6 +225,22 @@ async def test_days_that_differ_from_their_totals_are_read_again_by_themselves(
         assert len(events_in(log_lines.getvalue(), "day.differs")) == len(bad)
         await here.backfill(100)
         assert_right(here, device, 100)
+
+
+async def test_each_longer_span_is_compared_with_a_day_again(tmp_path: Path, log_lines: io.StringIO) -> None:
+    """Two days at once may be right, and four wrong."""
+    device = Device(DEVICE)
+    async with world(cloud_of(device, hour_span_h=48), tmp_path, NOW) as here:
+        await here.backfill(12)
+        assert limit_in(here).trust is Trust.PROVEN
+    later = NOW + timedelta(days=31)
+    fault = Fault("span_hours_differ", asks="span")
+    async with world(cloud_of(device, hour_span_h=96, fault=(fault,)), tmp_path, later) as here:
+        await here.backfill(31)
+        assert limit_in(here).trust is Trust.CONTRADICTED
+        for number in range(31):
+            day = TODAY + timedelta(days=number)
+            check_day(here.folder() / f"{day}.jsonl", day, device, complete=True)
 
 
 async def test_a_revision_between_two_answers_is_no_contradiction(
