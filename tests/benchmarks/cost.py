@@ -23,7 +23,7 @@ from tests.benchmarks.processes import (
 )
 from tests.benchmarks.table import Row
 
-_BOUND_MS = 5.0
+_BOUND_MS = 5.1  # a stored day: two fifths of what it took with TLS and a connection for each request
 _DAYS_OF_100_REQUESTS = 50
 _LATENCY_S = 0.3  # so that as many requests are in progress as may be
 
@@ -35,8 +35,8 @@ def measure(setup: Setup) -> Iterator[Row]:
         done = _backfilled(setup, depth, tls=tls)
         how = "with TLS" if tls else "plain"
         what = f"backfill of {done.days} days, {done.requests} requests {how}, no pacer (exit {done.code})"
-        yield Row.at_most(f"{what}: CPU a request", done.cpu_ms / done.requests, _BOUND_MS, "ms", 2)
-        yield Row(f"{what}: CPU a stored day", f"{done.cpu_ms / done.days:.2f} ms")
+        yield Row.at_most(f"{what}: CPU a stored day", done.cpu_ms / done.days, _BOUND_MS, "ms", 2)
+        yield Row(f"{what}: CPU a request", f"{done.cpu_ms / done.requests:.2f} ms")
         yield Row(f"{what}: wall a stored day", f"{done.wall_ms / done.days:.2f} ms")
         yield Row(f"{what}: most memory", f"{done.most_memory_mb:.1f} MB")
     most = Pacing().max_in_flight
