@@ -8,7 +8,7 @@ import zlib
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, fields, replace
-from datetime import UTC, date, datetime
+from datetime import date, datetime
 from enum import StrEnum
 from functools import cache
 from pathlib import Path
@@ -230,20 +230,6 @@ def worst(meters: Iterable[MeterStatus]) -> MeterStatus:
         key=lambda each: (order.index(each.state), each.age_s is None, each.age_s or 0),
         default=MeterStatus(State.GOOD),
     )
-
-
-def in_one_line(status: Status) -> str:
-    """One line for a person: what the service does now, or what prevents it."""
-    for account in status.accounts.values():
-        if account.trouble is not None:
-            return f"Waiting: {account.trouble.reason}"
-    for name, meter in status.meters.items():
-        if not meter.state.is_well:
-            return f"{meter.state.capitalize()}: {name}: {meter.reason}"
-    upcoming = status.next_run_at
-    until = "" if upcoming is None else f", next run {datetime.fromtimestamp(upcoming, UTC):%H:%M} UTC"
-    meters, jobs = counted(len(status.meters), "meter"), counted(status.jobs, "job")
-    return f"Collecting {meters}, {newest_in_words(status)}, {jobs} in progress{until}"
 
 
 def counted(count: int, noun: str) -> str:

@@ -25,9 +25,9 @@ from collector.service.accounts import AccountAtWork, Pacers, assembled
 from collector.service.notify import Publish, publish_status
 from collector.service.schedule import Schedule
 from collector.service.status import Observer
-from collector.service.systemd import Notifier
+from collector.service.systemd import Notifier, status_line
 from collector.settings import Settings
-from collector.status import in_one_line, read_status, status_file
+from collector.status import read_status, status_file
 from collector.threads import in_thread
 
 _log = logs.get_logger("service")
@@ -421,7 +421,7 @@ class _Run:
             status = await self.observer.observe(jobs, self._schedule.next_run())
             self._observed_at = asyncio.get_running_loop().time()
             self.publish(status)
-            if (line := in_one_line(status)) != last_line:
+            if (line := status_line(status)) != last_line:
                 last_line = line
                 self.notifier.status(line)
             with suppress(TimeoutError):

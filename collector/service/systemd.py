@@ -8,9 +8,26 @@ import shlex
 import socket
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
+from datetime import UTC, datetime
 from enum import Enum, auto
 from pathlib import Path
 from typing import NamedTuple
+
+from collector.status import Status, counted, newest_in_words
+
+
+def status_line(status: Status) -> str:
+    """The text of `STATUS=`: what the service does now, or what prevents it."""
+    for account in status.accounts.values():
+        if account.trouble is not None:
+            return f"Waiting: {account.trouble.reason}"
+    for name, meter in status.meters.items():
+        if not meter.state.is_well:
+            return f"{meter.state.capitalize()}: {name}: {meter.reason}"
+    upcoming = status.next_run_at
+    until = "" if upcoming is None else f", next run {datetime.fromtimestamp(upcoming, UTC):%H:%M} UTC"
+    meters, jobs = counted(len(status.meters), "meter"), counted(status.jobs, "job")
+    return f"Collecting {meters}, {newest_in_words(status)}, {jobs} in progress{until}"
 
 
 class Notifier:

@@ -13,13 +13,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from collector.energy.history import DayState
+from collector.service.systemd import status_line
 from collector.status import (
     AccountStatus,
     Failure,
     MeterStatus,
     State,
     Status,
-    in_one_line,
     read_status,
     status_file,
     to_json,
@@ -156,10 +156,10 @@ def test_a_damaged_one_is_as_good_as_none(tmp_path: Path, text: str) -> None:
 def test_the_status_line_shows_the_work_or_what_stops_it() -> None:
     """One line for `systemctl status`, in this order: trouble, a meter that is not well, the work."""
     well = {"house": MeterStatus(State.GOOD)}
-    line = in_one_line(Status("1", 1, 0, 0, "", age_s=2280, jobs=2, next_run_at=43_920, meters=well))
+    line = status_line(Status("1", 1, 0, 0, "", age_s=2280, jobs=2, next_run_at=43_920, meters=well))
     assert line == "Collecting 1 meter, newest hour 38 min old, 2 jobs in progress, next run 12:12 UTC"
     offline = {"house": MeterStatus(State.OFFLINE, reason="is it powered?"), "garage": MeterStatus()}
-    assert in_one_line(Status("1", 1, 0, 0, "", meters=offline)) == "Offline: house: is it powered?"
+    assert status_line(Status("1", 1, 0, 0, "", meters=offline)) == "Offline: house: is it powered?"
     accounts = {"home": AccountStatus(trouble=Failure("source.unavailable", 1, "no connection"))}
-    line = in_one_line(Status("1", 1, 0, 0, "", accounts=accounts, meters=offline))
+    line = status_line(Status("1", 1, 0, 0, "", accounts=accounts, meters=offline))
     assert line == "Waiting: no connection"
