@@ -63,8 +63,8 @@ async def collect_span(collector: Collector, days: Sequence[date], policy: Reque
     """Fetches neighbouring days with one request a channel, and merges each into its file.
 
     What is not certain is left to requests for single days. Nothing is stored before one day of a span of
-    that length was the same when it was requested alone. Raises as `Collector.collect_day`, but a cloud that does not answer,
-    or refuses, counts only if it does the same for a single day.
+    that length was the same when it was requested alone. Raises as `Collector.collect_day`, but a cloud that
+    does not answer, or refuses, counts only if it does the same for a single day.
     """
     spans, hours = spans_of(collector), hours_of(days, collector.zone)
     is_learning = spans.limit.learns_from(hours)
