@@ -48,7 +48,7 @@ class Progress(io.TextIOBase):
         if days:
             self._draw(f"0/{days} days, {_left(expected_s)} left")
 
-    def advance(self, meter: str, outcome: DayOutcome, accounts: list[AccountAtWork]) -> None:
+    def advance(self, meter: str, accounts: list[AccountAtWork], outcome: DayOutcome) -> None:
         """Counts one more day and shows it."""
         import asyncio
 

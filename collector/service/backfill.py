@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from functools import partial
+from typing import Any
 
 from collector.archive.folder import OWN_FOLDER, recorded_span_limit, survey
 from collector.archive.mark import Remembered, adopted, has_days, mark_for, read_mark
@@ -147,8 +148,8 @@ def _rehearsed(
     return Rehearsal(meter.name, days, requests, duration_s, is_unproven, left_out)
 
 
-Watcher = Callable[[str, DayOutcome, list[AccountAtWork]], None]
-"""Called for each day with the meter's name, the outcome, and the accounts (for their pacers)."""
+Watcher = Callable[[str, list[AccountAtWork], DayOutcome], None]
+"""Called for each day with the meter's name, the accounts (for their pacers), and the outcome."""
 
 
 async def backfill(
@@ -177,7 +178,7 @@ async def backfill(
                 return Report(gave_up=error, duration_s=loop.time() - began)
         jobs = [await _put(account, each, scope) for account in accounts for each in account.collectors]
         for job in jobs:
-            job.outcomes = partial(_watched, watch, job.collector.meter.name, accounts)
+            job.outcomes = partial(watch, job.collector.meter.name, accounts)
         is_interrupted = await _work_until_done(accounts, jobs, interrupt)
         report = _report(accounts, jobs, scope, is_interrupted=is_interrupted)
     report.duration_s = loop.time() - began
@@ -186,9 +187,9 @@ async def backfill(
 
 async def _work_until_done(accounts: list[AccountAtWork], jobs: list[Job], interrupt: asyncio.Event) -> bool:
     """Works until all jobs are done and saved; returns whether it was interrupted."""
-    workers = [asyncio.create_task(account.runner.run()) for account in accounts]
-    stop = asyncio.create_task(interrupt.wait())
-    all_done = asyncio.create_task(_all_done(jobs))
+    workers: list[asyncio.Future[Any]] = [asyncio.create_task(account.runner.run()) for account in accounts]
+    stop: asyncio.Future[Any] = asyncio.create_task(interrupt.wait())
+    all_done: asyncio.Future[Any] = asyncio.gather(*(job.done.wait() for job in jobs))
     await asyncio.wait([all_done, stop, *workers], return_when=asyncio.FIRST_COMPLETED)
     if not stop.done():  # an account that gave up does not end the others
         await asyncio.wait([all_done, stop], return_when=asyncio.FIRST_COMPLETED)
@@ -219,7 +220,12 @@ def _report(accounts: list[AccountAtWork], jobs: list[Job], scope: Scope, *, is_
         requests=sum(account.pacer.requests for account in accounts),
         holds=sum(account.pacer.holds for account in accounts),
         interrupted=is_interrupted,
-        beginnings={name: day for name, each in meters.items() if (day := _beginning(each)) is not None},
+        beginnings={
+            name: day
+            for name, each in meters.items()
+            if each.availability
+            and (day := each.availability.beginning_seen(first_day(each.today(), None, None)))
+        },
         refused={name: each.refusal for name, each in meters.items() if each.refusal is not None},
         not_requested={
             name: day for name, day in since.items() if day and _leaves_out(meters[name], scope, day)
@@ -246,17 +252,3 @@ async def _put(account: AccountAtWork, collector: Collector, scope: Scope) -> Jo
     job = Job(Lane.BACKFILL, collector, days, asyncio.get_running_loop().time())
     job.reaches_to = lambda: scope.first(collector.today(), collector.since)
     return account.runner.put(job)
-
-
-def _beginning(collector: Collector) -> date | None:
-    known, today = collector.availability, collector.today()
-    return None if known is None else known.beginning_seen(first_day(today, None, None))
-
-
-def _watched(watch: Watcher, meter: str, accounts: list[AccountAtWork], outcome: DayOutcome) -> None:
-    watch(meter, outcome, accounts)
-
-
-async def _all_done(jobs: list[Job]) -> None:
-    for job in jobs:
-        await job.done.wait()

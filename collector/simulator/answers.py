@@ -223,7 +223,8 @@ def span_of(query: Mapping[str, str], zone: ZoneInfo, scenario: Scenario) -> Spa
             monday = day - timedelta(days=day.weekday())
             return Span("day", *_whole_days(monday, monday + timedelta(days=6)))
         case "month":
-            return Span("day", *_whole_days(day.replace(day=1), _month_end(day)))
+            last = monthrange(day.year, day.month)[1]
+            return Span("day", *_whole_days(day.replace(day=1), day.replace(day=last)))
         case "year":
             return Span("month", *_whole_days(date(day.year, 1, 1), date(day.year, 12, 31)))
         case "custom":
@@ -287,10 +288,6 @@ def _local_time(text: str, zone: ZoneInfo) -> datetime:
 
 def _whole_days(first: date, last: date) -> tuple[datetime, datetime]:
     return datetime.combine(first, time()), datetime.combine(last, _LAST_SECOND)
-
-
-def _month_end(day: date) -> date:
-    return day.replace(day=monthrange(day.year, day.month)[1])
 
 
 def _days(first: date, last: date) -> Iterator[date]:
