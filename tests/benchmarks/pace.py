@@ -12,7 +12,8 @@ from tests.benchmarks.processes import ROOT, Setup, cloud, configuration, enviro
 from tests.benchmarks.table import Row
 
 _DAYS, _SHORT_DAYS = 90, 30
-_LEARNED = 16  # requests until the totals were read and the longest span is known
+_LAST = 4  # requests when there is no longer work for all that may be in progress
+_LEARNED = 26  # requests until the totals were read and the longest span is known
 _PATIENCE_S = 400
 
 
@@ -63,7 +64,7 @@ def measure(setup: Setup) -> Iterator[Row]:
 
 
 def _rows(trial: _Trial, log: list[dict[str, Any]], days: int, code: int) -> Iterator[Row]:
-    measured = log[_LEARNED:]
+    measured = log[_LEARNED:-_LAST]
     seconds = measured[-1]["at"] - measured[0]["at"]
     share = 100 * (len(measured) - 1) / seconds / trial.allowed_hz
     what = f"pace after learning, {days} days, {trial.name}: share of {trial.allowed_hz:.3f} requests/s"
