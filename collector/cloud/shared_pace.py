@@ -162,6 +162,7 @@ class SharedPace:
         self._on_unshared = on_unshared
         self._clock = clock
         self._descriptor: int | None = None
+        self._identity = (0, 0)
         self._boot_to_loop_s = 0.0
         self._busy_since: float | None = None
         self._is_reported = False
@@ -220,7 +221,7 @@ class SharedPace:
         """The open file, locked; and whether it was opened just now, and no other process has it open."""
         if self._descriptor is not None:
             fcntl.lockf(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            if self._is_still_there(self._descriptor):
+            if self._is_still_there():
                 return self._descriptor, False
             self.close()
         folder = self._path.parent.lstat()
@@ -229,18 +230,19 @@ class SharedPace:
         flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
         descriptor = os.open(self._path, flags, _MODE)
         try:
-            _check(descriptor, self._path.name)
+            identity = _identity(descriptor, self._path.name)
             fcntl.lockf(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             is_alone = _joined(descriptor)
         except BaseException:
             os.close(descriptor)
             raise
-        self._descriptor, self._boot_to_loop_s = descriptor, math.nan
+        self._descriptor, self._identity, self._boot_to_loop_s = descriptor, identity, math.nan
         return descriptor, is_alone
 
-    def _is_still_there(self, descriptor: int) -> bool:
+    def _is_still_there(self) -> bool:
         with suppress(FileNotFoundError):
-            return os.path.samestat(os.fstat(descriptor), self._path.lstat())
+            found = os.lstat(self._path)
+            return (found.st_dev, found.st_ino) == self._identity
         return False
 
     def _read(self, descriptor: int, now: float, *, is_alone: bool) -> Record:
@@ -299,14 +301,15 @@ def _in_words(error: OSError) -> str:
     return error.strerror or str(error)
 
 
-def _check(descriptor: int, name: str) -> None:
-    """Raises `_UnusableError` if this is not one of the files. Lets the group write to one just made."""
+def _identity(descriptor: int, name: str) -> tuple[int, int]:
+    """Device and inode of one of the files, or `_UnusableError`. Lets the group write to one just made."""
     found = os.fstat(descriptor)
     # It is written in place: under a second name it could be any file of this user.
     if not stat.S_ISREG(found.st_mode) or found.st_nlink != 1:
         raise _UnusableError(f"{name} is not a file of its own")
     if found.st_uid == os.geteuid() and stat.S_IMODE(found.st_mode) != _MODE:
         os.fchmod(descriptor, _MODE)
+    return found.st_dev, found.st_ino
 
 
 def _joined(descriptor: int) -> bool:
@@ -324,6 +327,7 @@ def _joined(descriptor: int) -> bool:
     return is_alone
 
 
+_TO_JSON = json.JSONEncoder(separators=(",", ":")).encode
 _MOMENTS = ("not_before", "held_until", "rejected_at", "rejected_since")
 
 
@@ -351,7 +355,7 @@ def _encoded(record: Record, boot_to_loop_s: float) -> bytes:
         "waiting": waiting,
         "tickets": record.tickets,
     }
-    return json.dumps(content, separators=(",", ":")).encode() + b"\n"
+    return f"{_TO_JSON(content)}\n".encode()
 
 
 def _decoded(data: bytes, boot_to_loop_s: float, now: float) -> Record:
@@ -362,7 +366,7 @@ def _decoded(data: bytes, boot_to_loop_s: float, now: float) -> Record:
     if not end or len(data) > _MAX_BYTES:
         raise ValueError("no line")
     try:
-        content = json.loads(line)
+        content = json.loads(line.decode())
         if content["format"] != _FORMAT:
             raise ValueError("another format")
         return _record_of(content, boot_to_loop_s, now)

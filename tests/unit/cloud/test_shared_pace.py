@@ -9,8 +9,8 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Coroutine
-from contextlib import suppress
+from collections.abc import Coroutine, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
@@ -496,6 +496,102 @@ async def test_a_process_that_keeps_the_lock_holds_nobody_up(cloud: _Cloud) -> N
     cloud.seen.clear()
     await asyncio.gather(one.ask_often(5), two.ask_often(5))
     assert min(cloud.gaps) >= 1.04
+
+
+_GROUP, _MEMBER, _OUTSIDER = 41_001, 41_002, 41_003
+_as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root may be another user")
+
+
+@contextmanager
+def _user(uid: int, *groups: int) -> Iterator[None]:
+    """As that user, with the unit's umask."""
+    before, mask = os.getgroups(), os.umask(0o027)
+    os.setgroups(groups)
+    os.setegid(uid)
+    os.seteuid(uid)
+    try:
+        yield
+    finally:
+        os.seteuid(0)
+        os.setegid(0)
+        os.setgroups(before)
+        os.umask(mask)
+
+
+@pytest.fixture
+def shared_cloud() -> Iterator[_Cloud]:
+    """A folder as systemd/shelly-collector.tmpfiles makes it."""
+    with tempfile.TemporaryDirectory() as place:
+        Path(place).chmod(0o755)
+        folder = Path(place, "pace")
+        folder.mkdir()
+        os.chown(folder, _MEMBER, _GROUP)
+        folder.chmod(0o2770)
+        yield _Cloud(folder)
+
+
+@_as_root
+@pytest.mark.parametrize("is_root_first", [True, False])
+async def test_root_and_the_group_share(shared_cloud: _Cloud, is_root_first: bool) -> None:
+    """Whoever makes the file, and whatever its umask."""
+    cloud = shared_cloud
+    root, member, service = (cloud.process() for _ in range(3))
+    if is_root_first:
+        await root.ask()
+    with _user(_OUTSIDER, _GROUP):
+        await member.ask()
+    with _user(_MEMBER, _GROUP):
+        await service.ask()
+    await asyncio.gather(*(each.ask_often(3) for each in cloud.processes))
+    assert not [each.unshared for each in cloud.processes if each.unshared]
+    assert min(cloud.gaps) >= 1.04
+
+
+@_as_root
+async def test_a_user_outside_of_the_group_keeps_a_pace_of_its_own(shared_cloud: _Cloud) -> None:
+    """With one report, and without a delay of more than a second."""
+    process = shared_cloud.process()
+    with _user(_OUTSIDER):
+        await process.ask_often(100)
+    assert _now() <= 100 * 1.05 + 1
+    assert [each.is_missing for each in process.unshared] == [False]
+    assert "Permission" in process.unshared[0].reason
+
+
+@pytest.mark.needs("mount", "umount")
+@pytest.mark.parametrize("what", ["space", "inodes", "read-only"])
+async def test_a_file_system_that_takes_nothing_costs_one_report(tmp_path: Path, what: str) -> None:
+    """And once it does, the pace is shared."""
+    subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=16k,nr_inodes=4,mode=0770", "pace", tmp_path], check=True
+    )
+    try:
+        if what == "space":
+            with suppress(OSError), (tmp_path / "full").open("wb", buffering=0) as full:
+                for _ in range(100):
+                    full.write(bytes(1024))
+        elif what == "inodes":
+            for number in range(3):
+                (tmp_path / f"full{number}").touch()
+        else:
+            subprocess.run(["mount", "-o", "remount,ro", tmp_path], check=True)
+        cloud = _Cloud(tmp_path)
+        one, two = cloud.process(), cloud.process()
+        await one.ask_often(100)
+        assert _now() == pytest.approx(105, abs=0.1)
+        assert [each.is_missing for each in one.unshared] == [False]
+        if what == "read-only":
+            subprocess.run(["mount", "-o", "remount,rw", tmp_path], check=True)
+        for file in tmp_path.glob("full*"):
+            file.unlink()
+        await asyncio.sleep(61)
+        cloud.seen.clear()
+        await asyncio.gather(one.ask_often(5), two.ask_often(5))
+        assert min(cloud.gaps) >= 1.04
+        one.kill()
+        two.kill()
+    finally:
+        subprocess.run(["umount", tmp_path], check=True)
 
 
 _ENDS = {"answer": None, "rejected": RateLimited("too fast"), "outage": Unavailable("502")}
