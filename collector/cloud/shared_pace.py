@@ -20,7 +20,7 @@ import os
 import stat
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -35,6 +35,7 @@ _LONGEST_GAP_S = 60.0  # as the setting
 _MOST = 1 << 53  # of what is counted
 _PATIENCE_S = 1.0  # for a lock that is held for microseconds
 _TRY_AGAIN_S = 60.0  # to share
+_SAME_MOMENT_S = 0.0005
 _LATE_S = 0.5  # a process that has not come for its turn by then has lost it
 _NEVER = float("-inf")
 
@@ -100,6 +101,11 @@ class Record:
     waiting: dict[str, Waiting] = field(default_factory=dict)
     tickets: int = 0  # drawn so far
 
+    @property
+    def has_others(self) -> bool:
+        """Whether another process sends or waits."""
+        return any(name != self.me for name in (*self.sending, *self.waiting))
+
     def sending_of_others(self) -> list[Sending]:
         """The requests that other processes have started."""
         return [each for name, sent in self.sending.items() if name != self.me for each in sent]
@@ -126,6 +132,14 @@ class Record:
         if waiting is not None:
             self.waiting[self.me] = waiting
             self.tickets = max(self.tickets, waiting.ticket)  # one of an earlier file
+
+    def forget_expired(self, now: float) -> None:
+        """What processes that were killed or stopped have left."""
+        sending = {
+            name: [each for each in sent if each.expires_at > now] for name, sent in self.sending.items()
+        }
+        self.sending = {name: sent for name, sent in sending.items() if sent}
+        self.waiting = {name: each for name, each in self.waiting.items() if each.comes_at + _LATE_S > now}
 
     def forget_processes(self, now: float) -> None:
         """They have ended. What they learned was for their lives; a hold is for the cloud's sake."""
@@ -162,8 +176,8 @@ class SharedPace:
         self._on_unshared = on_unshared
         self._clock = clock
         self._descriptor: int | None = None
-        self._identity = (0, 0)
-        self._boot_to_loop_s = 0.0
+        self._data, self._record = b"", Record()  # as last saved
+        self._loop_to_boot_s = 0.0
         self._busy_since: float | None = None
         self._is_reported = False
         self._not_again_before = _NEVER
@@ -182,6 +196,9 @@ class SharedPace:
         try:
             yield record
             self._save(descriptor, record)
+        except BaseException:
+            self._data = b""
+            raise
         finally:
             if self._descriptor is not None:
                 fcntl.lockf(descriptor, fcntl.LOCK_UN)
@@ -221,53 +238,65 @@ class SharedPace:
         """The open file, locked; and whether it was opened just now, and no other process has it open."""
         if self._descriptor is not None:
             fcntl.lockf(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            if self._is_still_there():
+            if os.fstat(self._descriptor).st_nlink:
                 return self._descriptor, False
-            self.close()
+            self.close()  # it was removed
         folder = self._path.parent.lstat()
         if not stat.S_ISDIR(folder.st_mode) or folder.st_mode & stat.S_IWOTH:
             raise _UnusableError("it must be a folder that only its owner and group may change")
         flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
         descriptor = os.open(self._path, flags, _MODE)
         try:
-            identity = _identity(descriptor, self._path.name)
+            _check(descriptor, self._path.name)
             fcntl.lockf(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             is_alone = _joined(descriptor)
         except BaseException:
             os.close(descriptor)
             raise
-        self._descriptor, self._identity, self._boot_to_loop_s = descriptor, identity, math.nan
+        self._descriptor, self._loop_to_boot_s = descriptor, math.nan
         return descriptor, is_alone
-
-    def _is_still_there(self) -> bool:
-        with suppress(FileNotFoundError):
-            found = os.lstat(self._path)
-            return (found.st_dev, found.st_ino) == self._identity
-        return False
 
     def _read(self, descriptor: int, now: float, *, is_alone: bool) -> Record:
         """The record of the locked file; `is_alone` if no other process has it open."""
-        boot_to_loop_s = self._clock() - now
+        loop_to_boot_s = self._difference()
         # It changes when the machine was suspended, and not by the moment between two clocks' readings.
-        if not abs(boot_to_loop_s - self._boot_to_loop_s) < 0.01:
-            self._boot_to_loop_s = boot_to_loop_s
-        try:
-            record = _decoded(os.pread(descriptor, _MAX_BYTES + 1, 0), self._boot_to_loop_s, now)
-        except ValueError:
-            if not is_alone:
-                raise _UnusableError(f"{self._path.name} is damaged, or of another version") from None
-            os.ftruncate(descriptor, 0)  # whatever it is, nobody who wrote it is still there
-            record = Record()
+        if not abs(loop_to_boot_s - self._loop_to_boot_s) < 2 * _SAME_MOMENT_S:
+            self._loop_to_boot_s, self._data = loop_to_boot_s, b""
+        data = os.pread(descriptor, _MAX_BYTES + 1, 0)
+        if data and data == self._data:  # most often: no other process has been there
+            record = self._record
+        else:
+            try:
+                record = _decoded(data, self._loop_to_boot_s, now)
+            except ValueError:
+                if not is_alone:
+                    raise _UnusableError(f"{self._path.name} is damaged, or of another version") from None
+                os.ftruncate(descriptor, 0)  # whatever it is, nobody who wrote it is still there
+                record = Record()
         if is_alone:
             record.forget_processes(now)
+        record.forget_expired(now)
         record.me = self._me
+        self._data, self._record = data, record
         return record
 
+    def _difference(self) -> float:
+        """Boot time minus loop time; read again if the process was interrupted between the two clocks."""
+        loop = asyncio.get_running_loop()
+        for _ in range(10):
+            before, boot = loop.time(), self._clock()
+            if loop.time() - before < _SAME_MOMENT_S:
+                break
+        return boot - before
+
     def _save(self, descriptor: int, record: Record) -> None:
-        """One write over the old line: a kill leaves either. What the old one had more stays behind it."""
-        data = _encoded(record, self._boot_to_loop_s)
+        """One write over the old line: a kill leaves either, and maybe the end of a longer one behind it."""
+        data = _encoded(record, self._loop_to_boot_s)
         try:
             is_saved = len(data) <= _MAX_BYTES and os.pwrite(descriptor, data, 0) == len(data)
+            if len(data) < len(self._data):
+                os.ftruncate(descriptor, len(data))
+            self._data = data
         except OSError as error:
             reason, is_saved = _in_words(error), False
         else:
@@ -301,15 +330,14 @@ def _in_words(error: OSError) -> str:
     return error.strerror or str(error)
 
 
-def _identity(descriptor: int, name: str) -> tuple[int, int]:
-    """Device and inode of one of the files, or `_UnusableError`. Lets the group write to one just made."""
+def _check(descriptor: int, name: str) -> None:
+    """Raises `_UnusableError` if it is not one of the files. Lets the group write to one just made."""
     found = os.fstat(descriptor)
     # It is written in place: under a second name it could be any file of this user.
     if not stat.S_ISREG(found.st_mode) or found.st_nlink != 1:
         raise _UnusableError(f"{name} is not a file of its own")
     if found.st_uid == os.geteuid() and stat.S_IMODE(found.st_mode) != _MODE:
         os.fchmod(descriptor, _MODE)
-    return found.st_dev, found.st_ino
 
 
 def _joined(descriptor: int) -> bool:
@@ -331,11 +359,11 @@ _TO_JSON = json.JSONEncoder(separators=(",", ":")).encode
 _MOMENTS = ("not_before", "held_until", "rejected_at", "rejected_since")
 
 
-def _encoded(record: Record, boot_to_loop_s: float) -> bytes:
+def _encoded(record: Record, loop_to_boot_s: float) -> bytes:
     """One line of JSON."""
 
     def boot(moment: float) -> float | None:
-        return None if moment == _NEVER else moment + boot_to_loop_s
+        return None if moment == _NEVER else moment + loop_to_boot_s
 
     sending = {
         name: [(boot(each.expires_at), each.is_sent) for each in sent]
@@ -358,8 +386,8 @@ def _encoded(record: Record, boot_to_loop_s: float) -> bytes:
     return f"{_TO_JSON(content)}\n".encode()
 
 
-def _decoded(data: bytes, boot_to_loop_s: float, now: float) -> Record:
-    """The record, without what has expired at `now`; an empty one of nothing. Raises `ValueError`."""
+def _decoded(data: bytes, loop_to_boot_s: float, now: float) -> Record:
+    """The record; an empty one of nothing. Raises `ValueError`."""
     if not data:
         return Record()
     line, end, _ = data.partition(b"\n")
@@ -369,19 +397,19 @@ def _decoded(data: bytes, boot_to_loop_s: float, now: float) -> Record:
         content = json.loads(line.decode())
         if content["format"] != _FORMAT:
             raise ValueError("another format")
-        return _record_of(content, boot_to_loop_s, now)
+        return _record_of(content, loop_to_boot_s, now)
     except (TypeError, KeyError, AttributeError, OverflowError, RecursionError) as error:
         raise ValueError("not a record") from error
 
 
-def _record_of(content: dict[str, Any], boot_to_loop_s: float, now: float) -> Record:
+def _record_of(content: dict[str, Any], loop_to_boot_s: float, now: float) -> Record:
     is_of_this_boot = True
 
     def moment(boot_s: float | None) -> float:
         nonlocal is_of_this_boot
         if boot_s is None:
             return _NEVER
-        found = _number(boot_s) - boot_to_loop_s
+        found = _number(boot_s) - loop_to_boot_s
         is_of_this_boot &= found <= now + _LONGEST_AHEAD_S
         return found
 
@@ -403,15 +431,11 @@ def _record_of(content: dict[str, Any], boot_to_loop_s: float, now: float) -> Re
         tickets=_count(content["tickets"]),
         gap_s=_number(content["gap_s"]),
         serial=bool(content["serial"]),
-        sending={
-            name: live
-            for name, sent in sending.items()
-            if (live := [each for each in sent if each.expires_at > now])
-        },
-        waiting={name: each for name, each in waiting.items() if each.comes_at + _LATE_S > now},
+        sending=sending,
+        waiting=waiting,
     )
-    is_hold_known = record.held_until == _NEVER or record.rejected_since != _NEVER
-    if record.gap_s > _LONGEST_GAP_S or not is_hold_known:
+    of_rejection = (held_until, rejected_at, rejected_since)
+    if record.gap_s > _LONGEST_GAP_S or 0 < of_rejection.count(_NEVER) < len(of_rejection):
         raise ValueError("not a pace")
     return record if is_of_this_boot else Record()
 
