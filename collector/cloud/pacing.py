@@ -13,6 +13,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
+from typing import TypeVar
 
 from collector.cloud.shared_pace import Busy, Record, Sending, SharedPace, Waiting
 from collector.errors import CalledOff, RateLimited
@@ -24,6 +25,8 @@ _GAP_GROWTH, _GAP_MAX_S = 1.25, 5.0
 _SENT_SHARE = 0.96  # of the gap, 1.008 s of 1.05: the least time between two requests on the wire
 _POLL_S, _FULL_POLL_S = 0.02, 0.25  # until another process has taken its turn, or has one request less
 _SAME_S = 0.001  # moments of one clock that went through another
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,8 +159,8 @@ class Pace:
         self._freed = asyncio.Event()
         self._turns: list[Turn] = []
         # An earlier process may have sent a request just before: the first start waits its gap, too.
-        self._not_before = asyncio.get_running_loop().time() + self.gap_s
-        self._ended_at = self._not_before
+        self._begins_at = self._ended_at = asyncio.get_running_loop().time() + self.gap_s
+        self._not_before = float("-inf")  # because of requests and rejections
         self._rejected_at = float("-inf")
         self._rejections_in_a_row = 0
         self._rejected_since = float("-inf")  # the first of them
@@ -211,12 +214,12 @@ class Pace:
     def _try_start(self, is_called_off: Callable[[], bool]) -> Turn | float:
         """A turn, or seconds to wait before the next try."""
         now = asyncio.get_running_loop().time()
-        wait_s = self._not_before - now
+        wait_s = self._due_at - now
         if wait_s > 0 and not self._has_company and not self._urgent:
             return wait_s
         try:
             with self._common() as record:
-                wait_s = self._not_before - now if record is None else self._wait_s(record, now)
+                wait_s = self._due_at - now if record is None else self._wait_s(record, now)
                 if wait_s > 0:
                     return wait_s
                 if is_called_off():
@@ -231,11 +234,11 @@ class Pace:
 
     def _wait_s(self, record: Record, now: float) -> float:
         """Seconds until the next try, because of this process or another; 0 or less for a start now."""
-        wait_s = self._not_before - now
+        wait_s = self._due_at - now
         if wait_s <= 0:
             wait_s = self._wait_for(record.sending_of_others())
         ticket = record.new_ticket() if self._waiting is None else self._waiting.ticket
-        self._waiting = Waiting(ticket, self._not_before, now + wait_s, self._urgent > 0)
+        self._waiting = Waiting(ticket, self._due_at, now + wait_s, self._urgent > 0)
         if wait_s <= 0 and record.is_preceded(self._waiting, now):
             return _POLL_S
         return wait_s
@@ -291,19 +294,24 @@ class Pace:
         record.rejected_at, record.rejected_since = self._rejected_at, self._rejected_since
         record.rejections_in_a_row = self._rejections_in_a_row
 
-    def _publish(self) -> None:
-        """Makes known to all processes what has changed here; a little later if one of them is at it."""
-        if self._shared is None:
-            return
-        if self._publishing is not None:
-            self._publishing.cancel()
-            self._publishing = None
+    def _change(self, change: Callable[[], T]) -> T:
+        """Makes a change by what all processes know; they learn of it later if one has the file just now."""
         try:
             with self._common():
-                pass
+                return change()
         except Busy as busy:
-            loop = asyncio.get_running_loop()
-            self._publishing = loop.call_later(busy.wait_s, self._publish)
+            if self._publishing is not None:
+                self._publishing.cancel()
+            self._publishing = asyncio.get_running_loop().call_later(busy.wait_s, self._publish)
+        return change()
+
+    def _publish(self) -> None:
+        """Makes known to all processes what has changed here."""
+        self._change(lambda: None)
+
+    @property
+    def _due_at(self) -> float:
+        return max(self._begins_at, self._not_before)
 
     @property
     def _is_full(self) -> bool:
@@ -315,18 +323,20 @@ class Pace:
 
     def _sent(self) -> None:
         """The next request may start a gap after this one has left; earlier it could overtake it."""
-        self._hold_until(asyncio.get_running_loop().time() + self.gap_s * _SENT_SHARE)
-        self._publish()
+        now = asyncio.get_running_loop().time()
+        self._change(lambda: self._hold_until(now + self.gap_s * _SENT_SHARE))
         self._freed.set()
 
     def finish(self, turn: Turn) -> None:
         """Call when a request has ended, with or without success."""
         self._turns.remove(turn)
         self._ended_at = asyncio.get_running_loop().time()
+        self._change(self._hold_after_end)
+        self._freed.set()
+
+    def _hold_after_end(self) -> None:
         if self.serial:
             self._hold_until(self._ended_at + self.gap_s)
-        self._publish()
-        self._freed.set()
 
     def succeed(self, started_at: float) -> None:
         """Call when a request that started at `started_at` was not rejected."""
@@ -339,13 +349,7 @@ class Pace:
 
     def hold_off(self, started_at: float, retry_after_s: float | None) -> tuple[float, bool]:
         """Starts a hold after a rejected request; returns its seconds, and whether it teaches something."""
-        try:
-            with self._common():
-                return self._hold_off(started_at, retry_after_s)
-        except Busy:
-            held = self._hold_off(started_at, retry_after_s)
-            self._publish()
-            return held
+        return self._change(lambda: self._hold_off(started_at, retry_after_s))
 
     def _hold_off(self, started_at: float, retry_after_s: float | None) -> tuple[float, bool]:
         now = asyncio.get_running_loop().time()

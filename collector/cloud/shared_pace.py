@@ -196,9 +196,6 @@ class SharedPace:
         try:
             yield record
             self._save(descriptor, record)
-        except BaseException:
-            self._data = b""
-            raise
         finally:
             if self._descriptor is not None:
                 fcntl.lockf(descriptor, fcntl.LOCK_UN)
@@ -271,8 +268,7 @@ class SharedPace:
             except ValueError:
                 if not is_alone:
                     raise _UnusableError(f"{self._path.name} is damaged, or of another version") from None
-                os.ftruncate(descriptor, 0)  # whatever it is, nobody who wrote it is still there
-                record = Record()
+                record = Record()  # whatever it is, nobody who wrote it is still there
         if is_alone:
             record.forget_processes(now)
         record.forget_expired(now)
