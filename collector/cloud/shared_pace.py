@@ -32,7 +32,6 @@ _MAX_BYTES = 16 * 1024
 _FORMAT = 1
 _LONGEST_AHEAD_S = 3700.0  # the longest hold is an hour; what is further in the future is of another boot
 _LONGEST_GAP_S = 60.0  # as the setting
-_MOST = 1 << 53  # of what is counted
 _PATIENCE_S = 1.0  # for a lock that is held for microseconds
 _TRY_AGAIN_S = 60.0  # to share
 _SAME_MOMENT_S = 0.0005
@@ -102,6 +101,13 @@ class Record:
     tickets: int = 0  # drawn so far
 
     @property
+    def latest(self) -> float:
+        """The latest moment in it."""
+        others = [each.expires_at for sent in self.sending.values() for each in sent]
+        others += [moment for each in self.waiting.values() for moment in (each.due_at, each.comes_at)]
+        return max(self.not_before, self.held_until, self.rejected_at, *others)
+
+    @property
     def has_others(self) -> bool:
         """Whether another process sends or waits."""
         return any(name != self.me for name in (*self.sending, *self.waiting))
@@ -135,6 +141,8 @@ class Record:
 
     def forget_expired(self, now: float) -> None:
         """What processes that were killed or stopped have left."""
+        if not self.sending and not self.waiting:
+            return
         sending = {
             name: [each for each in sent if each.expires_at > now] for name, sent in self.sending.items()
         }
@@ -351,6 +359,11 @@ def _joined(descriptor: int) -> bool:
     return is_alone
 
 
+def _no_number(name: str) -> None:
+    raise ValueError(f"{name} is no moment")
+
+
+_FROM_JSON = json.JSONDecoder(parse_constant=_no_number).decode
 _TO_JSON = json.JSONEncoder(separators=(",", ":")).encode
 _MOMENTS = ("not_before", "held_until", "rejected_at", "rejected_since")
 
@@ -390,59 +403,38 @@ def _decoded(data: bytes, loop_to_boot_s: float, now: float) -> Record:
     if not end or len(data) > _MAX_BYTES:
         raise ValueError("no line")
     try:
-        content = json.loads(line.decode())
+        content = _FROM_JSON(line.decode())
         if content["format"] != _FORMAT:
             raise ValueError("another format")
         return _record_of(content, loop_to_boot_s, now)
-    except (TypeError, KeyError, AttributeError, OverflowError, RecursionError) as error:
+    except (TypeError, LookupError, AttributeError, OverflowError, RecursionError) as error:
         raise ValueError("not a record") from error
 
 
 def _record_of(content: dict[str, Any], loop_to_boot_s: float, now: float) -> Record:
-    is_of_this_boot = True
-
     def moment(boot_s: float | None) -> float:
-        nonlocal is_of_this_boot
-        if boot_s is None:
-            return _NEVER
-        found = _number(boot_s) - loop_to_boot_s
-        is_of_this_boot &= found <= now + _LONGEST_AHEAD_S
-        return found
+        return _NEVER if boot_s is None else boot_s - loop_to_boot_s
 
-    sending = {
-        name: [Sending(moment(expires), bool(is_sent)) for expires, is_sent in sent]
-        for name, sent in content["sending"].items()
-    }
-    waiting = {
-        name: Waiting(_count(ticket), moment(due), moment(comes), bool(is_urgent))
-        for name, (ticket, due, comes, is_urgent) in content["waiting"].items()
-    }
     not_before, held_until, rejected_at, rejected_since = (moment(content[name]) for name in _MOMENTS)
     record = Record(
         not_before=not_before,
         held_until=held_until,
         rejected_at=rejected_at,
         rejected_since=rejected_since,
-        rejections_in_a_row=_count(content["rejections_in_a_row"]),
-        tickets=_count(content["tickets"]),
-        gap_s=_number(content["gap_s"]),
+        rejections_in_a_row=int(content["rejections_in_a_row"]),
+        tickets=int(content["tickets"]),
+        gap_s=float(content["gap_s"]),
         serial=bool(content["serial"]),
-        sending=sending,
-        waiting=waiting,
+        sending={
+            name: [Sending(moment(expires), bool(is_sent)) for expires, is_sent in sent]
+            for name, sent in content["sending"].items()
+        },
+        waiting={
+            name: Waiting(int(ticket), moment(due), moment(comes), bool(is_urgent))
+            for name, (ticket, due, comes, is_urgent) in content["waiting"].items()
+        },
     )
     of_rejection = (held_until, rejected_at, rejected_since)
-    if record.gap_s > _LONGEST_GAP_S or 0 < of_rejection.count(_NEVER) < len(of_rejection):
+    if not 0 <= record.gap_s <= _LONGEST_GAP_S or 0 < of_rejection.count(_NEVER) < len(of_rejection):
         raise ValueError("not a pace")
-    return record if is_of_this_boot else Record()
-
-
-def _count(found: float) -> int:
-    if _number(found) > _MOST:
-        raise ValueError("not a count")
-    return int(found)
-
-
-def _number(found: float) -> float:
-    if not math.isfinite(found) or found < 0:
-        raise ValueError("not a number")
-    return float(found)
+    return record if record.latest <= now + _LONGEST_AHEAD_S else Record()

@@ -377,7 +377,15 @@ def _hostile(name: str, file: Path) -> None:
             file.write_bytes(_DAMAGED[name])
 
 
+_WHOLE = (
+    b'{"format":1,"not_before":5001.5,"held_until":5001.5,"rejected_at":5000.0,"rejected_since":5000.0,'
+    b'"rejections_in_a_row":1,"gap_s":1.3125,"serial":true,"sending":{"0a1b2c3d4e5f":[[5030.5,false]]},'
+    b'"waiting":{"0a1b2c3d4e5f":[7,5001.5,5001.5,false]},"tickets":7}\n'
+)
 _DAMAGED = {
+    "a moment that is no number": _WHOLE.replace(b"5001.5", b"NaN", 1),
+    "a hold since never": _WHOLE.replace(b'"rejected_since":5000.0', b'"rejected_since":null'),
+    "a gap of years": _WHOLE.replace(b"1.3125", b"1e9"),
     "NUL": bytes(4096),
     "no line": b'{"format":1',
     "long": b" " * 100_000 + b"\n",
@@ -425,6 +433,33 @@ async def test_a_damaged_file_of_processes_that_have_ended_is_begun_anew(cloud: 
     await asyncio.gather(two.ask_often(5), three.ask_often(5))
     assert not two.unshared + three.unshared
     assert min(cloud.gaps) >= 1.04
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.integers(0, len(_WHOLE)), st.integers(0, 30), st.binary(max_size=30), st.booleans())
+def test_whatever_is_in_the_file_requests_go_on(
+    start: int, length: int, put: bytes, is_another_there: bool
+) -> None:
+    """After an hour at most: the longest hold that it may tell of."""
+
+    async def play(folder: Path) -> None:
+        cloud = _Cloud(folder)
+        one = cloud.process()
+        await one.ask()
+        (file,) = folder.iterdir()
+        one.kill()
+        file.write_bytes(_WHOLE[:start] + put + _WHOLE[start + length :])
+        with file.open("rb") as other:
+            if is_another_there:
+                fcntl.flock(other, fcntl.LOCK_SH)
+            two, three = cloud.process(), cloud.process()
+            await asyncio.gather(two.ask_often(3), three.ask_often(3))
+        assert _now() <= 3700 + TIMEOUT_S + 6 * 60
+        if not two.unshared + three.unshared:
+            assert min(cloud.gaps) >= 1.04
+
+    with tempfile.TemporaryDirectory() as place, asyncio.Runner(loop_factory=VirtualTimeLoop) as runner:
+        runner.run(play(Path(place)))
 
 
 async def test_a_folder_that_does_not_exist_is_no_news(tmp_path: Path) -> None:
