@@ -208,7 +208,7 @@ class Pace:
                 await self._freed.wait()
             elif isinstance(turn := self._try_start(is_called_off), Turn):
                 return turn
-            else:
+            elif not (self.hold_s and is_called_off()):  # a hold of another process became known
                 await asyncio.sleep(turn)
 
     def _try_start(self, is_called_off: Callable[[], bool]) -> Turn | float:

@@ -22,7 +22,7 @@ from hypothesis import strategies as st
 
 from collector.cloud.pacing import Pace, Pacer, Pacing
 from collector.cloud.shared_pace import SharedPace, Unshared
-from collector.errors import CollectorError, RateLimited, Unavailable
+from collector.errors import CalledOff, CollectorError, RateLimited, Unavailable
 from tests.support.virtual_time import VirtualTimeLoop
 
 URL, KEY = "https://shelly-0-eu.shelly.cloud", "SIMULATED0KEY0OF0THE0TESTS"
@@ -206,6 +206,17 @@ async def test_a_hold_holds_all_processes(cloud: _Cloud) -> None:
     later = [each.started_at for each in cloud.seen if each.started_at > rejected.started_at]
     assert min(later) == pytest.approx(rejected.ended_at + 40)
     assert three.pacer.held_until == pytest.approx(rejected.ended_at + 40)
+
+
+async def test_a_hold_of_another_process_is_known_before_it_is_over(cloud: _Cloud) -> None:
+    """A backfill by hand says so, instead of waiting for an hour."""
+    one, two = cloud.process(), cloud.process()
+    await one.ask(error=RateLimited("too fast", 3000))
+    began = _now()
+    with pytest.raises(CalledOff):
+        async with two.pacer.turn(lambda: two.pacer.hold_s > 900):
+            raise AssertionError("it has begun")
+    assert _now() - began <= 1.05
 
 
 async def test_a_rejection_teaches_all_processes(cloud: _Cloud) -> None:
@@ -573,9 +584,9 @@ async def test_a_suspended_machine_does_not_confuse_the_processes(tmp_path: Path
 async def test_what_happens_while_another_process_has_the_file_is_known_a_moment_later(
     cloud: _Cloud,
 ) -> None:
-    """The end of a request, here: nobody waits for the lock."""
+    """The ends of two requests, here: nobody waits for the lock."""
     one = cloud.process()
-    asked = asyncio.create_task(one.ask(5))
+    asked = asyncio.gather(one.ask(5), one.ask(4.25))
     await asyncio.sleep(3)
     (file,) = cloud.folder.iterdir()
     with _keeping_the_lock(file):
