@@ -39,6 +39,8 @@ EVENTS: dict[str, str] = {
     "answer.anomaly": "some hours in an answer are impossible or ambiguous; they are treated as missing",
     "request.retried": "a request failed and is sent again after `retry_in_s` seconds (level debug)",
     "account.held": "rate limit reached: all requests of this account pause",
+    "pace.unshared": "this process cannot share its request rate with others on this machine, with `reason`; "
+    "it keeps one of its own (level debug if the folder for that does not exist)",
     "source.unavailable": "the cloud cannot be reached, or rejects every day (of one `meter`); logged once "
     "per outage, and once a day while it lasts",
     "source.recovered": "the cloud answers again; `down_s`: length of the outage",
@@ -90,6 +92,8 @@ EVENTS: dict[str, str] = {
 CURES: dict[str, str] = {
     "account.held": "No action needed: collecting resumes automatically. If it happens all day, another "
     "program uses the same account: stop it, or raise min_interval_s.",
+    "pace.unshared": "No action needed if no other collector on this machine uses the account. Otherwise run "
+    "it with sudo, or add its user to the group shelly-collector.",
     "key.refused": "Keys change with the account's password: copy the key again from the Shelly app, "
     "User settings, Authorization cloud key; then restart the service.",
     "device.unknown": "Check the device id and the host: after Shelly has moved an account to another "

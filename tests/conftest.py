@@ -25,6 +25,7 @@ _SLOW = [_HERE / each for each in ("faults", "mutation", "system/machines", "sys
 
 def pytest_configure(config: pytest.Config) -> None:
     amounts.set_seed()
+    os.environ["SHELLY_COLLECTOR_PACE_FOLDER"] = "/proc/nowhere"  # that of this machine's service is not ours
     config.addinivalue_line("markers", "slow: whole years, long lives, rigs and machines; not run by default")
     config.addinivalue_line("markers", "needs(*programs): a rig that needs root and these")
     config.addinivalue_line("markers", "real_time: runs on a real clock, for work with other processes")

@@ -94,12 +94,13 @@ class RequestPolicy:
 
     `is_probe`: each once, without retries, as during an outage. `is_called_off` is called before each
     request and retry is sent: if it returns true, `CalledOff` is raised instead. `retryable`: the errors
-    after which a request is sent again.
+    after which a request is sent again. `is_urgent`: each precedes those of other processes with the key.
     """
 
     is_probe: bool = False
     is_called_off: Callable[[], bool] = lambda: False
     retryable: tuple[type[SourceError], ...] = RETRYABLE
+    is_urgent: bool = False
 
 
 _USUAL = RequestPolicy()
@@ -203,7 +204,8 @@ class CloudClient:
         retry = self._retry.once() if policy.is_probe else self._retry
 
         async def send(headers: Mapping[str, str], *, continues: bool) -> _Received:
-            async with self.pacer.turn(policy.is_called_off, continues=continues) as turn:
+            turn_for = self.pacer.turn(policy.is_called_off, continues=continues, urgent=policy.is_urgent)
+            async with turn_for as turn:
                 requested_at = asyncio.get_running_loop().time()
                 body = await self._request(url, query, headers, retry.timeout_s, _Sending(turn))
                 return _Received(requested_at, body)

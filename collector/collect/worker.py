@@ -395,7 +395,7 @@ class AccountRunner:
                 await self._read_totals_ahead(job)
                 continue
             try:
-                found = await self._attempt(job.collector, days)
+                found = await self._attempt(job.collector, days, is_urgent=job.lane is Lane.REFRESH)
             except CalledOff:
                 found = SpanOutcome(again=tuple(days))
             self._requests_in_progress -= 1
@@ -432,7 +432,7 @@ class AccountRunner:
         return found.outcomes[0] if isinstance(found, SpanOutcome) else found
 
     async def _attempt(
-        self, collector: Collector, days: Sequence[date], *, is_probe: bool = False
+        self, collector: Collector, days: Sequence[date], *, is_probe: bool = False, is_urgent: bool = False
     ) -> SpanOutcome | OutageError:
         """Collects neighbouring days; returns the error if it stops more than these days.
 
@@ -445,7 +445,7 @@ class AccountRunner:
             held = self._held_for_too_long()
             return held is not None or (self._recovery is not None and not is_probe)
 
-        policy = RequestPolicy(is_probe, is_called_off)
+        policy = RequestPolicy(is_probe, is_called_off, is_urgent=is_urgent)
         try:
             if len(days) > 1:
                 found = await collect_span(collector, days, policy)

@@ -16,10 +16,10 @@ from zoneinfo import ZoneInfo
 
 from collector.cloud.client import CloudClient, RequestPolicy, look_up, open_session
 from collector.cloud.meters import Account, Meter
-from collector.cloud.pacing import Pacer
 from collector.cloud.parse import DayAnswer, ReadDay, read_day, zone_of
 from collector.energy.days import Clock, date_in
 from collector.errors import AnswerError, DeviceUnknown, RateLimited, Rejected, SourceError, Unavailable
+from collector.service.accounts import Pacers
 from collector.settings import Settings
 
 MOST_REQUESTS = 8
@@ -77,18 +77,27 @@ async def probe(
         for each in settings.accounts
     ]
     await asyncio.gather(*map(_look_up, results))
-    pacer = Pacer(replace(settings.pacing, max_in_flight=1))
+    pacers, pacing = Pacers(), replace(settings.pacing, max_in_flight=1)
     policy = replace(settings.retry.once(), timeout_s=min(settings.retry.timeout_s, _TIMEOUT_S))
     async with open_session() as session:
-        clients = [CloudClient(session, each.account, pacer, policy) for each in results]
+        clients = [
+            CloudClient(session, each.account, pacers.of(each.account, pacing, policy.timeout_s), policy)
+            for each in results
+        ]
+
+        def requests() -> int:
+            return sum(each.pacer.requests for each in clients)
+
         gap_s = settings.pacing.min_interval_s
-        probers = [_Prober(*each, gap_s, clock, busy_reason) for each in zip(results, clients, strict=True)]
+        probers = [
+            _Prober(*each, gap_s, clock, busy_reason, requests) for each in zip(results, clients, strict=True)
+        ]
         # The first meter of each account, then the second of each, so that every account gets a request.
         for rank in zip_longest(*(each.meters for each in results)):
             for prober, result in zip(probers, rank, strict=True):
                 if result is not None:
                     await prober.probe(result)
-    return results, pacer.requests
+    return results, requests()
 
 
 async def _look_up(result: AccountResult) -> None:
@@ -107,11 +116,12 @@ class _Prober:
     gap_s: float
     clock: Clock
     busy_reason: Callable[[], str]
+    requests: Callable[[], int]  # those of all accounts so far
 
     async def probe(self, result: MeterResult) -> None:
         """Requests the meter's day, clamp by clamp, as long as that is possible."""
         meter = result.meter
-        if self.client.pacer.requests + meter.requests_per_day > MOST_REQUESTS:
+        if self.requests() + meter.requests_per_day > MOST_REQUESTS:
             result.skipped = f"at most {MOST_REQUESTS} requests"
             return
         bodies = []
@@ -138,7 +148,7 @@ class _Prober:
         while True:
             if account.error is not None:
                 result.skipped = "first solve the failed check of the account, see above"
-            elif client.pacer.requests >= MOST_REQUESTS:
+            elif self.requests() >= MOST_REQUESTS:
                 result.skipped = f"at most {MOST_REQUESTS} requests"
             else:
                 result.skipped = self.busy_reason()

@@ -14,7 +14,8 @@ from collector.archive.mark import Remembered
 from collector.archive.store import Archive
 from collector.cloud.client import CloudClient, Session, open_session
 from collector.cloud.meters import Account, Meter
-from collector.cloud.pacing import Pace, Pacer, Pacing
+from collector.cloud.pacing import CLOUD_INTERVAL_S, Pace, Pacer, Pacing
+from collector.cloud.shared_pace import SharedPace, Unshared, pace_folder
 from collector.collect.collector import Collector
 from collector.collect.worker import AccountRunner
 from collector.energy.days import Clock, system_timezone
@@ -42,10 +43,11 @@ class Pacers:
         self._pacers: dict[tuple[Account, Pacing], Pacer] = {}
         self._paces: dict[tuple[str, str, Pacing], Pace] = {}
 
-    def of(self, account: Account, pacing: Pacing) -> Pacer:
+    def of(self, account: Account, pacing: Pacing, timeout_s: float) -> Pacer:
         """The account's pacer; a new one for a new key, a new host or other settings.
 
-        Accounts with the same host and key share a pace, because the cloud counts them as one.
+        Accounts with the same host and key share a pace, because the cloud counts them as one; so do the
+        processes of this machine. `timeout_s`: how long a request may last.
         """
         if (account, pacing) not in self._pacers:
             log = logs.get_logger("cloud").bind(account=account.name)
@@ -53,9 +55,29 @@ class Pacers:
             def on_hold(hold_s: float) -> None:
                 log.warning("account.held", hold_s=round(hold_s, 3))
 
-            pace = self._paces.setdefault((account.base_url, account.auth_key, pacing), Pace(pacing))
-            self._pacers[account, pacing] = Pacer(pace, on_hold)
+            key = account.base_url, account.auth_key, pacing
+            if key not in self._paces:
+                self._paces[key] = Pace(pacing, _shared_pace(account, pacing, timeout_s))
+            self._pacers[account, pacing] = Pacer(self._paces[key], on_hold)
         return self._pacers[account, pacing]
+
+
+def _shared_pace(account: Account, pacing: Pacing, timeout_s: float) -> SharedPace | None:
+    """What other processes share of the account's pace; `None` for a simulated cloud that allows more."""
+    if pacing.min_interval_s < CLOUD_INTERVAL_S:
+        return None
+    log = logs.get_logger("cloud").bind(account=account.name)
+
+    def on_unshared(found: Unshared) -> None:
+        (log.debug if found.is_missing else log.warning)("pace.unshared", reason=found.reason)
+
+    return SharedPace(
+        pace_folder(os.environ),
+        account.base_url,
+        account.auth_key,
+        timeout_s=timeout_s,
+        on_unshared=on_unshared,
+    )
 
 
 @asynccontextmanager
@@ -176,4 +198,5 @@ def _client(settings: Settings, account: Account, session: Session, pacers: Pace
         if not isinstance(error, RateLimited):  # that is logged as account.held
             log.debug("request.retried", reason=error.reason, attempts=attempts, retry_in_s=round(wait_s, 3))
 
-    return CloudClient(session, account, pacers.of(account, settings.pacing), settings.retry, on_retry)
+    pacer = pacers.of(account, settings.pacing, settings.retry.timeout_s)
+    return CloudClient(session, account, pacer, settings.retry, on_retry)

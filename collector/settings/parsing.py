@@ -14,7 +14,7 @@ from typing import Any
 
 from collector.archive.dayfile import DayFormat
 from collector.cloud.meters import Account, Kind, Meter
-from collector.cloud.pacing import Pacing
+from collector.cloud.pacing import CLOUD_INTERVAL_S, Pacing
 from collector.cloud.retrying import RetryPolicy
 from collector.energy.history import PlanPolicy
 from collector.errors import Problem, SettingsError
@@ -30,7 +30,6 @@ from collector.settings.schema import (
 )
 from collector.status import Alarms, Listen
 
-_MIN_INTERVAL_S = 1.0  # the cloud's own limit; a simulator on this machine has none
 _LONGEST_SHOWN, _LONGEST_PATH = 80, 4096
 _LIKE_A_KEY = re.compile(r"[A-Za-z0-9]{32,}")  # people paste the key into the wrong line
 # Folders may have names as long, but seldom ones of small letters, capitals and digits together.
@@ -159,7 +158,7 @@ def _settings(raw: Mapping[str, object], reading: _Reading, *, flat: bool) -> Se
 def _pacing(table: _Table, accounts: tuple[AccountSettings, ...]) -> Pacing:
     pacing = Pacing(**table.fields_of(Pacing))
     local = all(each.account.base_url and hosts.is_loopback(each.account.base_url) for each in accounts)
-    if pacing.min_interval_s < _MIN_INTERVAL_S and not (accounts and local):
+    if pacing.min_interval_s < CLOUD_INTERVAL_S and not (accounts and local):
         table.wrong(
             "min_interval_s",
             "must be at least 1 second, the cloud's limit (less is for a simulator on this machine)",

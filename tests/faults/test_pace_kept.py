@@ -179,9 +179,9 @@ class _Watched(Pacer):
 
     @asynccontextmanager
     async def turn(
-        self, is_called_off: Callable[[], bool] = lambda: False, *, continues: bool = False
+        self, is_called_off: Callable[[], bool] = lambda: False, **how: bool
     ) -> AsyncIterator[Turn]:
-        async with super().turn(is_called_off, continues=continues) as turn:
+        async with super().turn(is_called_off, **how) as turn:
             self._began(self.requests)
             try:
                 yield turn

@@ -10,7 +10,11 @@ ROOT = Path(__file__).parents[2]
 FIVE: Mapping[str, Sequence[str]] = {
     "collector/archive/files.py": ["tests/unit/archive/test_files.py"],
     "collector/archive/ledger.py": ["tests/unit/archive/test_ledger.py"],
-    "collector/cloud/pacing.py": ["tests/unit/cloud/test_pacing.py", "tests/unit/cloud/test_pace.py"],
+    "collector/cloud/pacing.py": [
+        "tests/unit/cloud/test_pacing.py",
+        "tests/unit/cloud/test_pace.py",
+        "tests/unit/cloud/test_shared_pace.py",
+    ],
     "collector/redaction.py": ["tests/unit/test_redaction.py"],
     "collector/energy/days.py": ["tests/unit/energy/test_days.py"],
 }

@@ -118,6 +118,7 @@ def environment(**more: str) -> dict[str, str]:
     """
     kept = {key: os.environ[key] for key in _KEPT if key in os.environ}
     ours = {"PYTHONPATH": str(ROOT), "PYTHONWARNINGS": "error", "SSL_CERT_FILE": os.devnull}
+    ours["SHELLY_COLLECTOR_PACE_FOLDER"] = "/proc/nowhere"  # this machine's service has a pace of its own
     ours["XDG_STATE_HOME"] = "/proc/nowhere"  # what a service remembers is not kept in a developer's home
     return {**kept, **ours, **more}
 

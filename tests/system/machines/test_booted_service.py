@@ -187,6 +187,18 @@ def test_what_root_fetched_while_the_service_was_down_is_the_services(life: Fact
     assert life("beside_roots_files") == []
 
 
+def test_the_service_root_and_the_group_share_one_pace(life: Facts) -> None:
+    """Out of the sandbox, and whoever has made the file; a stranger is warned, and works as well."""
+    folder, *files = life("pace")["found"]
+    assert folder == ["shelly-collector", "shelly-collector", "0o42770"]
+    assert [each[1:] for each in files] == [["shelly-collector", "0o100660"]]
+    assert life("pace")["unshared"] == []
+    for user in ("root", "reader", "stranger"):
+        done = life(f"shared_by_{user}")
+        assert done["code"] == 0, done["said"]
+        assert ("pace.unshared" in done["said"]) == (user == "stranger"), done["said"]
+
+
 def test_a_reload_with_a_mistake_leaves_the_old_configuration_in_force(life: Facts) -> None:
     """Told with the mistake and its cure, in the same process, which is ready again."""
     reload = life("bad_reload")

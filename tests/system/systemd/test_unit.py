@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import stat
 import subprocess
 from collections import defaultdict
 from pathlib import Path
@@ -12,6 +13,7 @@ import pytest
 
 from collector.archive import mark
 from collector.cli import COMMANDS, PROGRAM, exits
+from collector.cloud import shared_pace
 from collector.settings import keys, schema
 
 _FOLDER = Path(__file__).resolve().parents[3] / "systemd"
@@ -144,9 +146,21 @@ def test_the_user_can_be_made(tmp_path: Path) -> None:
 
 
 @_needs("systemd-tmpfiles")
+@_needs("systemd-sysusers")
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root may give folders to root")
-def test_the_link_to_the_key_can_be_made(tmp_path: Path) -> None:
+def test_the_link_to_the_key_and_the_shared_folder_can_be_made(tmp_path: Path) -> None:
+    (tmp_path / "etc").mkdir()
+    subprocess.run(["systemd-sysusers", f"--root={tmp_path}", str(_SYSUSERS)], timeout=60, check=True)
     command = ["systemd-tmpfiles", "--create", f"--root={tmp_path}", str(_TMPFILES)]
     made = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     assert (made.stderr, made.returncode) == ("", 0)
     assert (tmp_path / "etc/credstore/shelly-collector.auth_key").is_symlink()
+    folder = (tmp_path / shared_pace.pace_folder({}).relative_to("/")).stat()
+    assert (folder.st_uid > 0, folder.st_gid > 0) == (True, True)
+    assert stat.S_IMODE(folder.st_mode) == 0o2770  # its group, to the files of all who share
+
+
+def test_the_shared_folder_lies_where_the_service_may_write() -> None:
+    (folder, *_) = shared_pace.pace_folder({}).parents
+    assert folder == Path("/run", _the("RuntimeDirectory"))
+    assert _the("RuntimeDirectoryPreserve") == "yes"  # or it would be gone with the service

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import time
 from pathlib import Path
 
@@ -21,6 +22,7 @@ from tests.system.machines.trials.watching import (
 )
 
 _KEY = "SHELLY_COLLECTOR_AUTH_KEY"
+_HOUSE = "a8032abe41fc"
 _BARN = """
 [[account.meter]]
 name = "barn"
@@ -41,6 +43,7 @@ def main() -> None:
     watching.dump("stopped")
     _root_fills_in()
     watching.keep_archive()
+    _shares()
     _control()
 
 
@@ -99,6 +102,27 @@ def _root_fills_in() -> None:
     wait_until(lambda: len(events("job.finished")) > jobs, "a job after root's backfill")
     ran("systemctl", "stop", UNIT)
     tell("beside_roots_files", events("file.quarantined"))
+
+
+def _shares() -> None:
+    """At the usual pace: the service, and beside it a backfill by root, by its group, and by a stranger."""
+    CONFIG.write_text(CONFIG.read_text().replace("min_interval_s = 0\n", "min_interval_s = 1.05\n"))
+    jobs = len(events("job.finished"))
+    ran("systemctl", "start", UNIT)
+    ran("useradd", "--no-create-home", "--groups", "shelly-collector", "reader")
+    ran("useradd", "--no-create-home", "stranger")
+    for user in ("root", "reader", "stranger"):
+        folder = Path("/var/tmp", user)
+        folder.mkdir()
+        shutil.chown(folder, user)
+        backfill = (PROGRAM, "backfill", "--host", "http://127.0.0.1:8765", "--id", _HOUSE, "--days", "0")
+        words = ("runuser", "--preserve-environment", "-u", user, "--", *backfill, "--odir", str(folder))
+        tell(f"shared_by_{user}", timed(*words, env={_KEY: AWKWARD_KEY}))
+    wait_until(lambda: len(events("job.finished")) > jobs, "a job at the usual pace")
+    pace = Path("/run/shelly-collector/pace")
+    found = [(each.owner(), each.group(), oct(each.stat().st_mode)) for each in (pace, *pace.iterdir())]
+    tell("pace", {"found": found, "unshared": events("pace.unshared")})
+    ran("systemctl", "stop", UNIT)
 
 
 def _end() -> dict[str, object]:
