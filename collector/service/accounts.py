@@ -101,9 +101,10 @@ async def _opened(settings: Settings, remembered: Remembered | None) -> tuple[di
     """
 
     def opened() -> tuple[dict[str, Archive], ExitStack]:
-        with ExitStack() as held:
+        known = remembered or Remembered()
+        with ExitStack() as held, known.at_once():
             archives = {
-                meter.name: open_archive(settings, meter, held, meter.identity, remembered)
+                meter.name: open_archive(settings, meter, held, meter.identity, known)
                 for meter in settings.meters
             }
             return archives, held.pop_all()
