@@ -127,6 +127,8 @@ _GRACE_S = 3.0  # for the days in progress when the service is stopped
 _SAVE_GRACE_S = 1.0  # for a save in progress; a kill leaves the old or the new file
 _HEARTBEAT_S = 30.0
 _STATUS_S = 30.0  # between two statuses if nothing has changed
+_STATUS_PAUSE = 9  # after a status, in times of the seconds that it took ...
+_STATUS_PAUSE_MAX_S = 10.0  # ... and at most
 _STUCK_S = 900.0  # without a request or an answer, but with a day in progress: the work hangs
 _IDLE_S = 3 * 3600.0  # today is requested every hour: an account idle for so long is broken
 _STEP_S = 60.0  # a larger jump of the wall clock against elapsed time is a step
@@ -415,15 +417,18 @@ class _Run:
 
     async def _observe(self) -> None:
         """Makes and publishes the status after each change and twice a minute."""
-        last_line = ""
+        last_line, loop = "", asyncio.get_running_loop()
         while True:
+            began = loop.time()
             jobs = sum(account.runner.open_jobs for account in self.accounts)
             status = await self.observer.observe(jobs, self._schedule.next_run())
-            self._observed_at = asyncio.get_running_loop().time()
+            self._observed_at = loop.time()
             self.publish(status)
             if (line := in_one_line(status)) != last_line:
                 last_line = line
                 self.notifier.status(line)
+            # With a thousand accounts a status takes a while, and while today is requested news never end.
+            await asyncio.sleep(min(_STATUS_PAUSE * (loop.time() - began), _STATUS_PAUSE_MAX_S))
             with suppress(TimeoutError):
                 async with asyncio.timeout(_STATUS_S):
                     await self._news.wait()
