@@ -24,6 +24,8 @@ from collector.service.systemd import hint
 from collector.settings import Settings
 from collector.threads import in_thread
 
+_MOST_THREADS = 64  # of all archives; the unit allows 128 tasks
+
 
 @dataclass(frozen=True, slots=True)
 class AccountAtWork:
@@ -75,6 +77,7 @@ async def assembled(
     """
     archives, held = await _opened(settings, remembered)
     on_open()
+    threads, zone = asyncio.Semaphore(_MOST_THREADS), system_timezone(os.environ)
     accounts: list[AccountAtWork] = []
     try:
         async with open_session() as session:
@@ -82,7 +85,13 @@ async def assembled(
                 client = _client(settings, each.account, session, pacers)
                 collectors = tuple(
                     Collector(
-                        meter, client, archives[meter.name], settings.plan, clock, system_timezone(os.environ)
+                        meter,
+                        client,
+                        archives[meter.name],
+                        settings.plan,
+                        clock,
+                        zone,
+                        threads,
                     )
                     for meter in each.meters
                 )
