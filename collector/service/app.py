@@ -22,6 +22,7 @@ from collector.collect.worker import AccountRunner, Job
 from collector.energy.days import Clock, system_timezone
 from collector.errors import ArchiveError, CollectorError, KeyRefused, SettingsError
 from collector.service.accounts import AccountAtWork, Pacers, assembled
+from collector.service.limits import too_low
 from collector.service.notify import Publish, publish_status
 from collector.service.schedule import Schedule
 from collector.service.status import Observer
@@ -150,7 +151,8 @@ async def serve(
     Raises `ArchiveError` if it cannot start. A reload that fails changes nothing.
     """
     _log.info("service.started", version=__version__, meters=len(settings.meters))
-    for warning in settings.warnings:
+    connections = len(settings.accounts) * settings.pacing.max_in_flight
+    for warning in (*settings.warnings, *too_low(len(settings.meters), connections)):
         _log.warning("config.warning", reason=warning)
     configuration = _Configuration(settings, load, in_force, remembered)
     pacers = Pacers()
