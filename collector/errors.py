@@ -34,15 +34,17 @@ class CollectorError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """One thing wrong with a configuration."""
+    """One thing wrong with a configuration; `file` if it is in a file of the folder `config.d`."""
 
     field: str
     value: str
     reason: str
+    file: str = ""
 
     def __str__(self) -> str:
+        place = f"{self.file}: " if self.file else ""
         shown = f" = {self.value}" if self.value else ""
-        return f"{self.field}{shown}: {self.reason}"
+        return f"{place}{self.field}{shown}: {self.reason}"
 
 
 class SettingsError(CollectorError):

@@ -11,6 +11,7 @@ MASK = "***"
 _SHORTEST = 4  # shorter ones are ignored: they would match parts of every line
 _SHORTEST_BASE64 = 8
 _UNRESERVED = re.compile(r"[A-Za-z0-9_.~-]")  # encoders leave these unchanged
+_IS_UNRESERVED = re.compile(rf"{_UNRESERVED.pattern}+")
 _QUOTES = "\"'"
 _ENTITIES = {"&": "&amp;|&#38;", "<": "&lt;", ">": "&gt;", '"': "&quot;|&#34;", "'": "&#x27;|&#39;"}
 
@@ -32,21 +33,46 @@ def redactor(secrets: Collection[str]) -> Callable[[str], str]:
     forms = [form for secret in usable for form in (secret, *_base64_cores(secret))]
     if not forms:
         return str
-
-    def redact_literally(text: str) -> str:
-        for form in forms:
-            text = text.replace(form, MASK)
-        return text
-
     # The usual case: real keys are alphanumeric and look the same in a URL, in JSON and in repr.
-    if all(_UNRESERVED.fullmatch(char) for form in forms for char in form):
+    plain = [form for form in forms if _IS_UNRESERVED.fullmatch(form)]
+    redact_literally = _literal_redactor(plain)
+    if len(plain) == len(forms):
         return redact_literally
-    pattern = re.compile("|".join(_pattern(form) for form in forms))
+    others = set(forms).difference(plain)
+    pattern = re.compile("|".join(_pattern(form) for form in forms if form in others))
 
     def redact(text: str) -> str:
-        # Repeated until nothing is found: the text around a mask may form the secret again.
-        while pattern.search(text):
-            text = pattern.sub(MASK, text)
+        # Repeated until nothing is found: the text around a mask may form the secret again. The pattern
+        # first: what it finds may contain one of the others, never the reverse.
+        before = None
+        while text != before:
+            before = text
+            text = redact_literally(pattern.sub(MASK, text))
+        return text
+
+    return redact
+
+
+def _literal_redactor(forms: list[str]) -> Callable[[str], str]:
+    """A function that replaces these texts of unreserved characters, the first ones first.
+
+    With a thousand accounts there are thousands, and hardly ever one of them is in the text. So it looks for
+    runs of characters that are long enough, and in these for the beginnings of the texts.
+    """
+    if not forms:
+        return str
+    shortest = min(map(len, forms))
+    long_runs = re.compile(rf"{_UNRESERVED.pattern}{{{shortest},}}").findall
+    beginnings = {form[:shortest] for form in forms}
+
+    def redact(text: str) -> str:
+        for run in long_runs(text):
+            if any(run[at : at + shortest] in beginnings for at in range(len(run) - shortest + 1)):
+                break
+        else:
+            return text
+        for form in forms:
+            text = text.replace(form, MASK)
         return text
 
     return redact

@@ -78,12 +78,12 @@ class MeterStatus:
     meter alone from being collected now, in words, and `refused` why its archive must not be used.
 
     The other fields are not in the status file, but read from the day files when needed. `states` has each
-    day since the meter's first, oldest first; `expiring` the days that `expiring_days` counts; `beginning` is
-    the meter's first day according to the cloud's totals. Only the `status` command sets the rest:
-    `hours_today` of the `hours_over` finished hours of today are stored complete; `is_held`: a process
-    collects into the folder now; `quarantined`: the number of damaged files that were moved aside;
-    `unknown_zone` is the name of the meter's zone if this machine does not know it, and `zone` then the
-    configured one or this machine's.
+    day since the meter's first, oldest first, but none in the service; `expiring` the days that
+    `expiring_days` counts; `beginning` is the meter's first day according to the cloud's totals. Only the
+    `status` command sets the rest: `hours_today` of the `hours_over` finished hours of today are stored
+    complete; `is_held`: a process collects into the folder now; `quarantined`: the number of damaged files
+    that were moved aside; `unknown_zone` is the name of the meter's zone if this machine does not know it,
+    and `zone` then the configured one or this machine's.
     """
 
     state: State = State.STARTING
@@ -182,12 +182,15 @@ def judged(status: Status, now: float, max_age_s: float) -> Status:
     `max_age_s`: how old the newest hour may be, since its end, before a person should act.
     """
     running_since = status.started_at if status.is_running else None
-    meters = {}
-    for name, each in status.meters.items():
-        of_accounts = (account.trouble for account in status.accounts.values() if name in account.meters)
-        troubles = (each.trouble, *(trouble.reason for trouble in of_accounts if trouble is not None))
-        trouble = next((reason for reason in troubles if reason), "")
-        meters[name] = judge(each, trouble, running_since, now, max_age_s)
+    of_accounts: dict[str, str] = {}
+    for account in status.accounts.values():
+        if account.trouble is not None and account.trouble.reason:
+            for name in account.meters:
+                of_accounts.setdefault(name, account.trouble.reason)
+    meters = {
+        name: judge(each, each.trouble or of_accounts.get(name, ""), running_since, now, max_age_s)
+        for name, each in status.meters.items()
+    }
     whole = worst(meters.values())
     return replace(status, state=whole.state, age_s=whole.age_s, meters=meters)
 
@@ -256,7 +259,7 @@ def age_in_words(age_s: int | None) -> str:
 
 _SYSTEM = Path("/run/shelly-collector")  # created by RuntimeDirectory= of the unit
 _KINDS = (Status, AccountStatus, MeterStatus)
-_MAX_BYTES = 1024 * 1024
+_MAX_BYTES = 4 * 1024 * 1024  # a thousand accounts in an outage take 2 MB
 _MAX_TEXT = 500
 _MAX_NUMBER = 1 << 40  # larger times cannot be dates
 

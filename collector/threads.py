@@ -20,19 +20,34 @@ T = TypeVar("T")
 class BlockingCalls:
     """`await calls(function, ...)`: the blocking calls of one owner, one after the other.
 
-    Cancelling a caller does not stop its thread: the next call and `idle` wait for it.
+    Cancelling a caller does not stop its thread: the next call and `idle` wait for it. `threads`: how many
+    there may be, shared with other owners: a thousand at once are more than a unit may have.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, threads: asyncio.Semaphore | None = None) -> None:
         self._one_at_a_time = asyncio.Lock()
+        self._threads = threads
         self._last: asyncio.Future[Any] | None = None
 
     async def __call__(self, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Runs the call in a thread; returns its result or raises its exception."""
         async with self._one_at_a_time:
             await self.idle()
-            self._last = future = in_thread(call, *args, **kwargs)
+            self._last = future = await self._started(partial(call, *args, **kwargs))
             return await asyncio.shield(future)
+
+    async def _started(self, call: Callable[[], T]) -> asyncio.Future[T]:
+        threads = self._threads
+        if threads is None:
+            return in_thread(call)
+        await threads.acquire()
+        try:
+            future = in_thread(call)
+        except BaseException:
+            threads.release()
+            raise
+        future.add_done_callback(lambda _: threads.release())
+        return future
 
     async def idle(self) -> None:
         """Waits until no call is running, including calls whose caller was cancelled."""

@@ -187,23 +187,50 @@ class Remembered:
         self._place = place
         self._others = others
         self._lock = Lock()
+        self._listed: list[frozenset[str]] | None = None  # what the files had when `at_once` began
+        self._new: set[str] = set()  # to be added when it ends
+
+    @contextmanager
+    def at_once(self) -> Iterator[None]:
+        """Within, the files are read once, and what is added is written once, at the end: for many archives.
+
+        Archives of a process that is killed before are added when it opens them again.
+        """
+        self._listed = self._read_all()
+        try:
+            yield
+        finally:
+            self._listed = None
+            with self._lock:
+                new, self._new = self._new, set()
+                self._write(new)
 
     def knows(self, folder: Path) -> bool:
         """Whether an archive was there before."""
-        places = (*filter(None, (self._place,)), *self._others)
-        return any(_name(folder) in _read(place) for place in places)
+        listed = self._read_all() if self._listed is None else self._listed
+        return any(_name(folder) in each for each in listed)
+
+    def _read_all(self) -> list[frozenset[str]]:
+        return [_read(place) for place in (*filter(None, (self._place,)), *self._others)]
 
     def add(self, folder: Path) -> None:
         """Adds an archive to the list in `place`; an `OSError` is ignored."""
+        with self._lock:
+            if self._listed is None:
+                self._write({_name(folder)})
+            else:
+                self._new.add(_name(folder))
+
+    def _write(self, new: set[str]) -> None:
         if self._place is None:
             return
-        with self._lock, suppress(OSError):
-            if _name(folder) in _read(self._place):
+        with suppress(OSError):
+            if new <= _read(self._place):
                 return
             self._place.parent.mkdir(mode=0o750, parents=True, exist_ok=True)
             with _alone_in(self._place.parent):
                 known = _read(self._place)
-                replace_file(self._place, json.dumps(sorted({*known, _name(folder)}), indent=1).encode())
+                replace_file(self._place, json.dumps(sorted(known | new), indent=1).encode())
 
 
 def remembered_by_service(archive: Path, environ: Mapping[str, str]) -> Remembered:

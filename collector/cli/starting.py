@@ -19,6 +19,7 @@ from collector.errors import (
     ArchiveLocked,
     ClockUntrusted,
     KeyRefused,
+    Problem,
     Rejected,
     SettingsError,
     SourceError,
@@ -154,17 +155,19 @@ def _others_can_read(path: Path) -> bool:
 
 def checked(load: Callable[[], _T], prefix: str = "") -> _T:
     """What `load` returns; raises `Refused` with one line for each problem, after the prefix."""
-    from collector.settings.files import WHOLE_FILE
-
     try:
         return load()
     except SettingsError as error:
-        lines = (
-            # The prefix names the file already.
-            f"{prefix}{problem.reason if prefix and problem.field == WHOLE_FILE else problem}"
-            for problem in error.problems
-        )
-        raise Refused(exits.BAD_CONFIGURATION, *lines) from None
+        raise Refused(exits.BAD_CONFIGURATION, *(_line(each, prefix) for each in error.problems)) from None
+
+
+def _line(problem: Problem, prefix: str) -> str:
+    """A problem that names its file, or after the prefix, which names the configuration file."""
+    from collector.settings.files import WHOLE_FILE
+
+    if prefix and problem.field == WHOLE_FILE:
+        return f"{problem.value}: {problem.reason}"
+    return str(problem) if problem.file else f"{prefix}{problem}"
 
 
 def set_up_logs(settings: Settings, stream: TextIO, level: LogLevel | None = None) -> None:

@@ -45,6 +45,17 @@ async def retried(
     from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_attempt
     from tenacity.wait import wait_exponential, wait_random
 
+    failures = list[SourceError]()
+    try:
+        return await attempt()  # usually there is nothing to retry, and what follows costs processor time
+    except retryable as error:
+        failures.append(error)
+
+    async def attempt_again() -> T:
+        if failures:  # the first attempt is over
+            raise failures.pop()
+        return await attempt()
+
     doubling = wait_exponential(multiplier=policy.wait_initial_s, max=policy.wait_max_s)
     backoff = doubling + wait_random(0, policy.wait_jitter_s)
 
@@ -67,7 +78,7 @@ async def retried(
         before_sleep=notify,
         reraise=True,
     )
-    return await retrying(attempt)
+    return await retrying(attempt_again)
 
 
 def _error_of(state: RetryCallState) -> SourceError:

@@ -88,15 +88,18 @@ class Collector:
         policy: PlanPolicy,
         clock: Clock,
         system_timezone: ZoneInfo,
+        threads: asyncio.Semaphore | None = None,
     ) -> None:
-        """`system_timezone`: this machine's, used until an answer names the meter's."""
+        """`system_timezone`: this machine's, used until an answer names the meter's. `threads`: how many all
+        meters together may use.
+        """
         self.meter = meter
         self.client = client
         self.archive = archive
         self.policy = policy
         self._clock = clock
         self._system_timezone = meter.zone_or(system_timezone)
-        self.blocking = BlockingCalls()  # on the archive: a stalled disk must not block the watchdog
+        self.blocking = BlockingCalls(threads)  # on the archive: a stalled disk must not block the watchdog
         self._taking_over = asyncio.Lock()
         self.refusal: ArchiveRefused | ArchiveLocked | None = None  # why the archive must not be used
         self._compared_files: Mapping[date, int] | None = None  # the files at the time of the refusal

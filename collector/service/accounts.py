@@ -25,6 +25,8 @@ from collector.service.systemd import hint
 from collector.settings import Settings
 from collector.threads import in_thread
 
+_MOST_THREADS = 64  # of all archives; the unit allows 128 tasks
+
 
 @dataclass(frozen=True, slots=True)
 class AccountAtWork:
@@ -97,6 +99,7 @@ async def assembled(
     """
     archives, held = await _opened(settings, remembered)
     on_open()
+    threads, zone = asyncio.Semaphore(_MOST_THREADS), system_timezone(os.environ)
     accounts: list[AccountAtWork] = []
     try:
         async with open_session() as session:
@@ -104,7 +107,13 @@ async def assembled(
                 client = _client(settings, each.account, session, pacers)
                 collectors = tuple(
                     Collector(
-                        meter, client, archives[meter.name], settings.plan, clock, system_timezone(os.environ)
+                        meter,
+                        client,
+                        archives[meter.name],
+                        settings.plan,
+                        clock,
+                        zone,
+                        threads,
                     )
                     for meter in each.meters
                 )
@@ -123,9 +132,10 @@ async def _opened(settings: Settings, remembered: Remembered | None) -> tuple[di
     """
 
     def opened() -> tuple[dict[str, Archive], ExitStack]:
-        with ExitStack() as held:
+        known = remembered or Remembered()
+        with ExitStack() as held, known.at_once():
             archives = {
-                meter.name: open_archive(settings, meter, held, meter.identity, remembered)
+                meter.name: open_archive(settings, meter, held, meter.identity, known)
                 for meter in settings.meters
             }
             return archives, held.pop_all()

@@ -22,6 +22,7 @@ from collector.collect.worker import AccountRunner, Job
 from collector.energy.days import Clock, system_timezone
 from collector.errors import ArchiveError, CollectorError, KeyRefused, SettingsError
 from collector.service.accounts import AccountAtWork, Pacers, assembled
+from collector.service.limits import too_low
 from collector.service.notify import Publish, publish_status
 from collector.service.schedule import Schedule
 from collector.service.status import Observer
@@ -127,6 +128,8 @@ _GRACE_S = 3.0  # for the days in progress when the service is stopped
 _SAVE_GRACE_S = 1.0  # for a save in progress; a kill leaves the old or the new file
 _HEARTBEAT_S = 30.0
 _STATUS_S = 30.0  # between two statuses if nothing has changed
+_STATUS_PAUSE = 9  # after a status, in times of the seconds that it took ...
+_STATUS_PAUSE_MAX_S = 10.0  # ... and at most
 _STUCK_S = 900.0  # without a request or an answer, but with a day in progress: the work hangs
 _IDLE_S = 3 * 3600.0  # today is requested every hour: an account idle for so long is broken
 _STEP_S = 60.0  # a larger jump of the wall clock against elapsed time is a step
@@ -148,7 +151,8 @@ async def serve(
     Raises `ArchiveError` if it cannot start. A reload that fails changes nothing.
     """
     _log.info("service.started", version=__version__, meters=len(settings.meters))
-    for warning in settings.warnings:
+    connections = len(settings.accounts) * settings.pacing.max_in_flight
+    for warning in (*settings.warnings, *too_low(len(settings.meters), connections)):
         _log.warning("config.warning", reason=warning)
     configuration = _Configuration(settings, load, in_force, remembered)
     pacers = Pacers()
@@ -415,15 +419,18 @@ class _Run:
 
     async def _observe(self) -> None:
         """Makes and publishes the status after each change and twice a minute."""
-        last_line = ""
+        last_line, loop = "", asyncio.get_running_loop()
         while True:
+            began = loop.time()
             jobs = sum(account.runner.open_jobs for account in self.accounts)
             status = await self.observer.observe(jobs, self._schedule.next_run())
-            self._observed_at = asyncio.get_running_loop().time()
+            self._observed_at = loop.time()
             self.publish(status)
             if (line := status_line(status)) != last_line:
                 last_line = line
                 self.notifier.status(line)
+            # With a thousand accounts a status takes a while, and while today is requested news never end.
+            await asyncio.sleep(min(_STATUS_PAUSE * (loop.time() - began), _STATUS_PAUSE_MAX_S))
             with suppress(TimeoutError):
                 async with asyncio.timeout(_STATUS_S):
                     await self._news.wait()

@@ -50,16 +50,27 @@ class Schedule:
         """Sets all triggers again: after a step of the clock the old ones may be years away."""
         self._scheduler.remove_all_jobs()
         self._offsets = self._offsets_at(now)
+        # They have no state but the jitter's random numbers, so that meters may share them.
+        triggers = {offset: self._triggers(offset) for offset in set(self._offsets)}
         for (request, _), offset in zip(self._meters, self._offsets, strict=True):
-            minute = (self._refresh_minute - offset) % 60
-            hourly = CronTrigger(minute=minute, jitter=self._jitter_s, timezone=UTC)
-            healing = CronTrigger(minute=(minute + 20) % 60, jitter=self._jitter_s, timezone=UTC)
-            daily = CronTrigger(hour=4, minute=(minute + 40) % 60, jitter=self._jitter_s, timezone=UTC)
-            for lane, trigger in ((Lane.REFRESH, hourly), (Lane.HEAL, healing), (Lane.BACKFILL, daily)):
-                self._scheduler.add_job(_calling(request, lane), _WithoutMisfires(trigger))
+            for lane, trigger in triggers[offset].items():
+                self._scheduler.add_job(_calling(request, lane), trigger)
         # After a clock step APScheduler's timer still waits for its old end: a job every minute wakes it.
         heartbeat = IntervalTrigger(seconds=_HEARTBEAT_S, timezone=UTC)
         self._scheduler.add_job(_nothing, _WithoutMisfires(heartbeat))
+
+    def _triggers(self, offset: int) -> dict[Lane, BaseTrigger]:
+        """The triggers of a meter whose hours begin at that minute."""
+        minute = (self._refresh_minute - offset) % 60
+        moments: dict[Lane, dict[str, int]] = {
+            Lane.REFRESH: {"minute": minute},
+            Lane.HEAL: {"minute": (minute + 20) % 60},
+            Lane.BACKFILL: {"hour": 4, "minute": (minute + 40) % 60},
+        }
+        return {
+            lane: _WithoutMisfires(CronTrigger(**moment, jitter=self._jitter_s, timezone=UTC))
+            for lane, moment in moments.items()
+        }
 
     def is_outdated(self, now: datetime) -> bool:
         """Whether the hours of a meter begin at another minute than the triggers were set for.

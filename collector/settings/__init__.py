@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from collector.settings.files import locate, masked, places, read
+from collector.settings.files import locate, masked, places, read_all
 from collector.settings.parsing import from_flags, parse
 from collector.settings.schema import AccountSettings, LogLevel, Settings
 
@@ -26,8 +26,10 @@ __all__ = [
 
 
 def load(path: Path, environ: Mapping[str, str], *, needs_keys: bool = True) -> Settings:
-    """The settings in that file; raises `SettingsError` with all its problems.
+    """The settings in that file, and the accounts in `config.d/*.toml` beside it; raises `SettingsError` with
+    all their problems.
 
     `needs_keys=False`, for commands that send no requests: keys are not read and not in the settings.
     """
-    return parse(read(path), environ, path, needs_keys=needs_keys)
+    raw, more = read_all(path)
+    return parse(raw, environ, path, more=more, needs_keys=needs_keys)

@@ -1,4 +1,5 @@
-"""The configuration file: where it is searched for; its bytes -> a raw table; `Settings` -> its text."""
+"""The configuration file, and those in `config.d` beside it: where they are searched for; their bytes -> raw
+tables; `Settings` -> its text."""
 
 from __future__ import annotations
 
@@ -15,12 +16,14 @@ from typing import Any
 
 from collector.cloud.meters import Account, Meter
 from collector.errors import Problem, SettingsError
-from collector.redaction import MASK, redactor
+from collector.redaction import MASK, printable, redactor
 from collector.settings.schema import LISTS, TABLES, Settings
 
 ENVIRONMENT = "SHELLY_COLLECTOR_CONFIG"
 WHOLE_FILE = "configuration"
-"""The `field` of a problem with the file itself; its `value` is the path."""
+"""The `field` of a problem with a file itself; its `value` is the path."""
+FOLDER = "config.d"
+"""The folder beside the configuration file whose files `*.toml` have more accounts."""
 
 _LARGEST = 1_000_000
 _UNREADABLE = {
@@ -54,11 +57,49 @@ def places(environ: Mapping[str, str]) -> list[Path]:
     return [folder / "config.toml" for folder in folders]
 
 
+def read_all(path: Path) -> tuple[dict[str, object], dict[Path, dict[str, object]]]:
+    """The file's raw table, and those of the files in the folder `config.d` beside it, by name.
+
+    Raises `SettingsError` with each file that cannot be read as TOML.
+    """
+    problems, tables = list[Problem](), dict[Path, dict[str, object]]()
+    try:
+        files = beside(path)
+    except OSError as error:
+        place, reason = path.parent / FOLDER, error.strerror
+        problems.append(Problem(WHOLE_FILE, str(place), f"cannot be read as a folder: {reason}"))
+        files = []
+    for file in (path, *files):
+        try:
+            tables[file] = read(file)
+        except SettingsError as error:
+            problems += error.problems
+    if problems:
+        raise SettingsError(problems)
+    return tables.pop(path), tables
+
+
+def beside(path: Path) -> list[Path]:
+    """The files `config.d/*.toml` beside that file, by name; without hidden ones, which editors leave.
+
+    Anything with such a name counts, also if it cannot be read: its accounts would be missing in silence.
+    Raises `OSError` if there is a folder, or a link to one, and it cannot be read.
+    """
+    folder = path.parent / FOLDER
+    try:
+        names = [each.name for each in folder.iterdir()]
+    except FileNotFoundError:
+        if folder.is_symlink():  # to a disk that is not mounted
+            raise
+        return []
+    return [folder / name for name in sorted(names) if name.endswith(".toml") and not name.startswith(".")]
+
+
 def read(path: Path) -> dict[str, object]:
     """The file's raw table; floats as `Decimal`. Raises `SettingsError` if it cannot be read as TOML."""
 
     def unusable(reason: str) -> SettingsError:
-        return SettingsError([Problem(WHOLE_FILE, str(path), reason)])
+        return SettingsError([Problem(WHOLE_FILE, printable(str(path)), reason)])
 
     try:
         data = read_regular_file(path, _LARGEST)
@@ -97,6 +138,8 @@ def is_there(path: Path) -> bool:
 def masked(settings: Settings) -> str:
     """The configuration in force as TOML, without its keys; default values are marked."""
     origin = f"of {toml(str(settings.source))}" if settings.source else "of the flags given"
+    if any(each.source for each in settings.accounts):
+        origin += f" and the files in {toml(FOLDER)} beside it"
     lines = [f"# The configuration in force, {origin}"]
     values = (settings, *(getattr(settings, each.name) for each in fields(settings)))
     objects = {type(each): each for each in values}
@@ -104,7 +147,8 @@ def masked(settings: Settings) -> str:
         if kind not in LISTS:
             lines += ["", f"[{kind}]", *_lines(kind, objects)]
     for each in settings.accounts:
-        lines += ["", "[[account]]", *_lines("account", {Account: each.account})]
+        place = f"  # in {toml(f'{FOLDER}/{each.source.name}')}" if each.source else ""
+        lines += ["", f"[[account]]{place}", *_lines("account", {Account: each.account})]
         lines.append(f'auth_key = "{MASK}"  # from {each.key_source}, not shown')
         for meter in each.meters:
             lines += ["", "[[account.meter]]", *_lines("meter", {Meter: meter})]

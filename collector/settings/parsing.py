@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from decimal import Decimal, InvalidOperation
 from ipaddress import ip_address
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 from collector.archive.dayfile import DayFormat
 from collector.cloud.meters import Account, Kind, Meter
@@ -20,6 +19,7 @@ from collector.energy.history import PlanPolicy
 from collector.errors import Problem, SettingsError
 from collector.redaction import printable, redactor
 from collector.settings import hosts, keys
+from collector.settings.files import FOLDER
 from collector.settings.schema import (
     DEVICE_ID,
     LISTS,
@@ -41,6 +41,8 @@ _FOR_ANOTHER_KIND = {
 }
 _AFTER_URL = re.compile(r"[?#].*", re.DOTALL)
 _BEFORE_HOST = re.compile(r"^.*@", re.DOTALL)
+_Files: TypeAlias = Mapping[Path | None, Mapping[str, object]]
+"""The raw tables of the configuration file, `None`, and of those in `config.d`."""
 
 
 def parse(
@@ -49,18 +51,21 @@ def parse(
     source: Path | None,
     flags: Mapping[str, str] | None = None,
     *,
+    more: Mapping[Path, Mapping[str, object]] | None = None,
     needs_keys: bool = True,
 ) -> Settings:
     """The settings of a raw table; raises `SettingsError` with every problem in it.
 
+    `more`: the raw tables of the files in `config.d`, which have nothing but accounts.
     `flags`: the settings that were given as a flag, and its name: `{"meter.id": "--id"}`. They override
     the environment, and their problems name the flag. `needs_keys=False`: every key is a placeholder.
     """
     raw, labels = _overridden(raw, environ, flags or {})
     reading = _Reading(environ, source, labels, needs_keys)
-    settings = _settings(raw, reading, flat=flags is not None)
+    files: _Files = dict([(None, raw), *(more or {}).items()])
+    settings = _settings(files, reading, flat=flags is not None)
     if reading.problems:
-        raise SettingsError(_without_keys(reading.problems, raw, environ, settings))
+        raise SettingsError(_without_keys(reading.problems, files, environ, settings))
     return replace(settings, warnings=tuple(reading.warnings))
 
 
@@ -113,21 +118,25 @@ def _overridden(
 
 
 def _without_keys(
-    problems: list[Problem], raw: Mapping[str, object], environ: Mapping[str, str], settings: Settings
+    problems: list[Problem], files: _Files, environ: Mapping[str, str], settings: Settings
 ) -> list[Problem]:
     """The problems without any known key, wherever it was typed."""
-    tables = raw.get("account")
-    given = [
-        each.get("auth_key")
-        for each in (tables if isinstance(tables, list) else [])
-        if isinstance(each, dict)
-    ]
+    tables = [each for raw in files.values() for each in _listed(raw.get("account"))]
+    given = [each.get("auth_key") for each in tables if isinstance(each, dict)]
     texts = [environ.get(keys.ENVIRONMENT), *given, *settings.secrets]
     redact = redactor([text.strip() for text in texts if isinstance(text, str)])
-    return [Problem(redact(each.field), redact(each.value), redact(each.reason)) for each in problems]
+    return [
+        Problem(redact(each.field), redact(each.value), redact(each.reason), redact(each.file))
+        for each in problems
+    ]
 
 
-def _settings(raw: Mapping[str, object], reading: _Reading, *, flat: bool) -> Settings:
+def _listed(value: object) -> list[object]:
+    return value if isinstance(value, list) else []
+
+
+def _settings(files: _Files, reading: _Reading, *, flat: bool) -> Settings:
+    raw = files[None]
     for key in raw:
         if key == "meter":
             reading.wrong(key, None, "unknown key; write [[account.meter]]")
@@ -136,7 +145,7 @@ def _settings(raw: Mapping[str, object], reading: _Reading, *, flat: bool) -> Se
     archive, pacing, retry, schedule, health, web, log = (
         _Table(kind, kind, raw.get(kind, {}), reading) for kind in TABLES if kind not in LISTS
     )
-    accounts = _accounts(raw.get("account", []), reading)
+    accounts = _accounts(files, reading)
     return Settings(
         archive=reading.placed(archive.take("path"), in_file="archive.path" not in reading.labels),
         day_format=DayFormat(**archive.fields_of(DayFormat)),
@@ -184,25 +193,57 @@ def _listen(table: _Table) -> Listen | None:
     return listen
 
 
-def _accounts(raw: object, reading: _Reading) -> tuple[AccountSettings, ...]:
-    if not isinstance(raw, list):
-        reading.wrong("account", None, "must be a list of tables: write [[account]], with two brackets")
-        return ()
-    if not raw:
+def _accounts(files: _Files, reading: _Reading) -> tuple[AccountSettings, ...]:
+    lists = {file: _account_tables(raw, reading.of(file)) for file, raw in files.items()}
+    count = sum(map(len, lists.values()))
+    if not count and all(isinstance(raw.get("account", []), list) for raw in files.values()):
         reading.wrong("account", None, "is missing: add [[account]] with name, host and [[account.meter]]")
-    several = len(raw) > 1
     accounts = tuple(
-        _account(table, several=several) for table in _tables("account", "", raw, reading, "meter")
+        _account(table, several=count > 1)
+        for file, tables in lists.items()
+        for table in _tables("account", "", tables, reading.of(file), "meter")
     )
-    meters = (meter for each in accounts for meter in each.meters)
-    for kind, objects in (("account", (each.account for each in accounts)), ("meter", meters)):
-        # Without case: on some file systems Grid and grid are the same folder.
-        for name, count in Counter(each.name.casefold() for each in objects if each.name).items():
-            if count > 1:
-                reason = f"is used {count} times: every {kind} needs a different name"
+    for kind in LISTS:
+        users: dict[str, list[Path | None]] = {}
+        for each in accounts:
+            for named in (each.account,) if kind == "account" else each.meters:
+                if named.name:
+                    # Without case: on some file systems Grid and grid are the same folder.
+                    users.setdefault(named.name.casefold(), []).append(each.source)
+        for name, used_in in users.items():
+            if len(used_in) > 1:
+                in_files = f", in {_names(used_in, reading)}" if any(used_in) else ""
+                reason = f"is used {len(used_in)} times{in_files}: every {kind} needs a different name"
                 reading.wrong(f"{kind}.name", name, reason)
-    _warn_of_same_accounts([each.account for each in accounts], reading)
+    _warn_of_same_accounts(accounts, reading)
     return accounts
+
+
+def _account_tables(raw: Mapping[str, object], reading: _Reading) -> list[object]:
+    """The tables `[[account]]` of one file; a file in `config.d` may have nothing else."""
+    if reading.file is not None:
+        for key in raw:
+            if key == "meter":
+                reading.wrong(key, None, "unknown key; write [[account.meter]]")
+            elif key != "account":
+                reason = f"only [[account]] may be here; everything else belongs to {_name(reading.source)}"
+                reading.wrong(_shown(key), None, reason)
+    tables = raw.get("account", [])
+    if not isinstance(tables, list):
+        reading.wrong("account", None, "must be a list of tables: write [[account]], with two brackets")
+    return _listed(tables)
+
+
+def _names(files: Iterable[Path | None], reading: _Reading) -> str:
+    """The files, each once, by their names beside the configuration file."""
+    return " and ".join(dict.fromkeys(_name(file or reading.source) for file in files))
+
+
+def _name(file: Path | None) -> str:
+    """The file's name, with its folder if that is `config.d`."""
+    if file is None:
+        return ""
+    return printable(f"{FOLDER}/{file.name}" if file.parent.name == FOLDER else file.name)
 
 
 def _account(table: _Table, *, several: bool) -> AccountSettings:
@@ -217,7 +258,8 @@ def _account(table: _Table, *, several: bool) -> AccountSettings:
             f"{table.place}.meter", None, "is missing: add [[account.meter]] with name and id"
         )
     tables = _tables("meter", f"{table.place}.", meters, table.reading)
-    return AccountSettings(Account(**given, auth_key=auth_key), tuple(map(_meter, tables)), key_source)
+    account = Account(**given, auth_key=auth_key)
+    return AccountSettings(account, tuple(map(_meter, tables)), key_source, table.reading.file)
 
 
 def _tables(kind: str, prefix: str, raw: list[object], reading: _Reading, *nested: str) -> Iterator[_Table]:
@@ -235,10 +277,9 @@ def _key(table: _Table, account: str, *, several: bool) -> tuple[str, str]:
         return keys.STAND_IN, f"${keys.ENVIRONMENT}"  # as if it were there
     auth_key, key_file = table.take("auth_key"), table.take("auth_key_file")
     by_flag = label.startswith("--")
-    if auth_key is not None and not by_flag and reading.source and keys.readable_by_others(reading.source):
-        table.warn(
-            "auth_key", f"every user can read {reading.source}: use auth_key_file, or run `chmod o-r` on it"
-        )
+    named_in = reading.file or reading.source
+    if auth_key is not None and not by_flag and named_in and keys.readable_by_others(named_in):
+        table.warn("auth_key", f"every user can read {named_in}: use auth_key_file, or run `chmod o-r` on it")
     if key_file is not None:
         key_file = reading.placed(key_file)
         if keys.readable_by_others(key_file):
@@ -256,7 +297,7 @@ def _key(table: _Table, account: str, *, several: bool) -> tuple[str, str]:
         return "", ""
     best = offered[0]
     if several and best.shared and (own := [each for each in offered if not each.shared]):
-        reading.warnings.append(f"{table.place}: uses {best.source}, not its own {own[0].source}")
+        reading.warn(f"{table.place}: uses {best.source}, not its own {own[0].source}")
     place = table.label(best.source) if best.source in ("auth_key", "auth_key_file") else best.source
     try:
         key = best.key()
@@ -264,7 +305,7 @@ def _key(table: _Table, account: str, *, several: bool) -> tuple[str, str]:
         reading.wrong(place, None if place == str(best.path) else best.path, str(error))
         return "", ""
     if not key.isalnum():
-        reading.warnings.append(
+        reading.warn(
             f"{place}: the key has more than letters and digits, unlike all known keys: if the cloud refuses "
             "it, copy it again, without what is around it"
         )
@@ -294,15 +335,17 @@ def _meter(table: _Table) -> Meter:
     return replace(meter, solar=has_solar)
 
 
-def _warn_of_same_accounts(accounts: list[Account], reading: _Reading) -> None:
+def _warn_of_same_accounts(accounts: tuple[AccountSettings, ...], reading: _Reading) -> None:
     """Warns of accounts with the same host and key, which share one rate limit."""
     tables: dict[tuple[str, str], list[str]] = {}
-    for account in accounts:
+    for each in accounts:
+        account, place = each.account, f" in {_name(each.source)}" if each.source else ""
         if account.base_url and account.auth_key not in ("", keys.STAND_IN):
-            tables.setdefault((account.base_url, account.auth_key), []).append(f"account[{account.name}]")
+            named = f"account[{account.name}]{place}"
+            tables.setdefault((account.base_url, account.auth_key), []).append(named)
     for names in tables.values():
         if len(names) > 1:
-            reading.warnings.append(
+            reading.warn(
                 f"{' and '.join(names)} have the same host and key and share one request a second: "
                 "one [[account]] with all their meters is enough"
             )
@@ -312,7 +355,8 @@ def _warn_of_same_accounts(accounts: list[Account], reading: _Reading) -> None:
 class _Reading:
     """A configuration while it is parsed: its environment and source, and the problems found so far.
 
-    `labels`: the name under which the user gave a setting: `meter.id`: `--id`.
+    `labels`: the name under which the user gave a setting: `meter.id`: `--id`. `file`: the file in `config.d`
+    that is parsed, `None` for the configuration file itself.
     """
 
     environ: Mapping[str, str]
@@ -321,16 +365,27 @@ class _Reading:
     needs_keys: bool
     problems: list[Problem] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
+    file: Path | None = None
+
+    def of(self, file: Path | None) -> _Reading:
+        """The same, while that file is parsed."""
+        return replace(self, file=file)
 
     def wrong(self, place: str, value: object, reason: str) -> None:
         """Records a problem; parts of the value that could be a secret are masked."""
-        self.problems.append(Problem(place, _shown(value), reason))
+        file = printable(str(self.file)) if self.file else ""
+        self.problems.append(Problem(place, _shown(value), reason, file))
+
+    def warn(self, text: str) -> None:
+        """Records a warning, with the file's name if it is in `config.d`."""
+        self.warnings.append(f"{_name(self.file)}: {text}" if self.file else text)
 
     def placed(self, path: Path, *, in_file: bool = True) -> Path:
-        """The path with ~ expanded; relative to the file's folder if it is from the file, else as it is."""
+        """The path with ~ expanded; relative to its file's folder if it is from a file, else as it is."""
         if path.parts[:1] == ("~",) and self.environ.get("HOME"):
             path = Path(self.environ["HOME"], *path.parts[1:])
-        return self.source.parent / path if in_file and self.source is not None else path
+        named_in = self.file or self.source
+        return named_in.parent / path if in_file and named_in is not None else path
 
 
 class _Table:
@@ -375,7 +430,7 @@ class _Table:
         self.reading.wrong(self.label(key), value, reason)
 
     def warn(self, key: str, reason: str) -> None:
-        self.reading.warnings.append(f"{self.label(key)}: {reason}")
+        self.reading.warn(f"{self.label(key)}: {reason}")
 
     def label(self, key: str) -> str:
         """The setting's name in messages: its place in the file, or its flag."""

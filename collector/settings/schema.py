@@ -40,11 +40,12 @@ LogLevel = Literal["debug", "info", "warning", "error"]
 
 @dataclass(frozen=True, slots=True)
 class AccountSettings:
-    """One account, its meters, and the source of its key in words."""
+    """One account, its meters, the source of its key in words, and its file if that is one in `config.d`."""
 
     account: Account
     meters: tuple[Meter, ...]
     key_source: str = ""
+    source: Path | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,7 +6,7 @@ import argparse
 import sys
 from collections.abc import Callable, Iterator
 
-from tests.benchmarks import cost, memory, pace, requests, startup, verification, writes
+from tests.benchmarks import cost, many, memory, pace, requests, startup, verification, writes
 from tests.benchmarks.processes import Setup
 from tests.benchmarks.table import Row, footer, header, line
 
@@ -14,6 +14,7 @@ _BENCHMARKS: dict[str, Callable[[Setup], Iterator[Row]]] = {
     "start": startup.measure,
     "cpu": cost.measure,
     "rss": memory.measure,
+    "many": many.measure,
     "writes": writes.measure,
     "verify": verification.measure,
     "requests": requests.measure,
@@ -42,7 +43,7 @@ def _options() -> argparse.Namespace:
         type=_names,
         default=list(_BENCHMARKS),
         metavar="NAME,...",
-        help=f"of {', '.join(_BENCHMARKS)} (default: all; five minutes)",
+        help=f"of {', '.join(_BENCHMARKS)} (default: all; seven minutes)",
     )
     parser.add_argument("--short", action="store_true", help="fewer days and rounds: a hint, no proof")
     parser.add_argument(

@@ -73,9 +73,9 @@ class Cloud:
 
 
 @contextmanager
-def cloud(accounts: dict[str, str], latency_s: float = 0.0) -> Iterator[Cloud]:
+def cloud(accounts: dict[str, str], latency_s: float = 0.0, hour_span_h: int = 60) -> Iterator[Cloud]:
     """A simulated cloud with these accounts, each with the style of its rate limit and one meter."""
-    scenario = f"latency_s = {latency_s}\n"
+    scenario = f"latency_s = {latency_s}\nhour_span_h = {hour_span_h}\n"
     for name, style in accounts.items():
         scenario += f'[[account]]\nname = "{name}"\nauth_key = "{KEY}{name}"\n'
         scenario += f'limit = {{ style = "{style}" }}\n[[account.device]]\nid = "{_ID}"\n'
@@ -122,15 +122,18 @@ def tls_relay(place: Path, port: int) -> Iterator[TlsRelay]:
 def configuration(place: Path, port: int, account: str, *extra: str, scheme: str = "http") -> Path:
     """A configuration for one account and meter; `extra` are lines of TOML above them."""
     file = place / "config.toml"
-    lines = [
-        *extra,
-        f'[archive]\npath = "{place / "archive"}"',
-        f'[[account]]\nname = "{account}"\nhost = "{scheme}://127.0.0.1:{port}"\nauth_key = "{KEY}{account}"',
-        f'[[account.meter]]\nname = "{METER}"\nid = "{_ID}"',
-    ]
-    file.write_text("\n".join(lines) + "\n")
+    lines = [*extra, f'[archive]\npath = "{place / "archive"}"', account_table(account, port, METER, scheme)]
+    file.write_text("\n".join(lines))
     file.chmod(0o600)
     return file
+
+
+def account_table(account: str, port: int, meter: str, scheme: str = "http") -> str:
+    """The table of an account of the simulated cloud at that port, with its meter."""
+    return (
+        f'[[account]]\nname = "{account}"\nhost = "{scheme}://127.0.0.1:{port}"\n'
+        f'auth_key = "{KEY}{account}"\n[[account.meter]]\nname = "{meter}"\nid = "{_ID}"\n'
+    )
 
 
 UNPACED = "[pacing]\nmin_interval_s = 0"

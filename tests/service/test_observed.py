@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import errno
 import io
+from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -12,8 +14,11 @@ import pytest
 
 from collector.collect import collector
 from collector.net import NO_WAY_CURE
+from collector.service import app
+from collector.service.app import Requester
+from collector.service.status import Observer
 from collector.simulator import Device, Hole
-from collector.status import read_status
+from collector.status import Status, read_status
 from tests.support.faulty_cloud import Fault
 from tests.support.service_life import Living, events_in, house, living, status_line, status_of
 from tests.support.world import DEVICE, KEY, cloud_of
@@ -47,6 +52,51 @@ async def test_the_status_has_what_files_cannot(tmp_path: Path) -> None:
         assert status.next_run_at == datetime(2026, 3, 20, 14, 32, tzinfo=UTC).timestamp()
         line = "Collecting 1 meter, newest hour 25 min old, 0 jobs in progress, next run 14:32 UTC"
         assert status_line(service) == line
+
+
+async def test_the_service_keeps_no_state_of_each_day_for_its_status(tmp_path: Path) -> None:
+    """Bug: 70 kB a meter, which was half of the memory of a service with a thousand accounts."""
+    states: list[int] = []
+    really = Observer.observe
+
+    async def observe(self: Observer, jobs: int, next_run: datetime | None) -> Status:
+        status = await really(self, jobs, next_run)
+        states.extend(len(each.states) for each in status.meters.values())
+        return status
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Observer, "observe", observe)
+        async with living(cloud_of(), tmp_path, START, **SHALLOW) as service:
+            await service.pass_time(minutes=20)
+            assert house(service).newest_hour is not None
+    assert states
+    assert not any(states)
+
+
+async def test_a_status_that_takes_long_is_made_a_tenth_of_the_time_however_much_changes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Bug: with a thousand accounts it was made without a pause while they requested today."""
+    news: list[Callable[[], None]] = []
+    began: list[float] = []
+    really, loop = Observer.observe, asyncio.get_running_loop()
+
+    class Noting(Requester):
+        def __init__(self, idle: Callable[[], None]) -> None:
+            super().__init__(idle)
+            news.append(idle)
+
+    async def observe(self: Observer, jobs: int, next_run: datetime | None) -> Status:
+        began.append(loop.time())
+        await asyncio.sleep(1)
+        news[0]()
+        return await really(self, jobs, next_run)
+
+    monkeypatch.setattr(app, "Requester", Noting)
+    monkeypatch.setattr(Observer, "observe", observe)
+    async with living(cloud_of(), tmp_path, START, **SHALLOW) as service:
+        await service.pass_time(seconds=100)
+    assert 8 <= len(began) <= 12
 
 
 async def test_requests_are_counted_from_midnight_and_over_a_restart(tmp_path: Path) -> None:

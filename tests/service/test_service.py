@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import io
+import resource
 from collections import Counter
 from datetime import UTC, date, datetime, time, timedelta
 from itertools import pairwise
@@ -27,6 +28,17 @@ async def test_a_new_hour_is_in_the_file_a_quarter_past(tmp_path: Path) -> None:
             await service.pass_time(minutes=10)  # to a quarter past
             assert [record["hour"] for record in records_of(path)] == list(range(hour))
             await service.pass_time(minutes=50)
+
+
+async def test_limits_that_are_too_low_for_the_configuration_are_logged_at_the_start(
+    tmp_path: Path, log_lines: io.StringIO, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Before there are too many meters for them, and days fail."""
+    monkeypatch.setattr(resource, "getrlimit", lambda kind: (60, 4096))
+    async with living(cloud_of(), tmp_path, START, **SHALLOW):
+        pass
+    (event,) = events_in(log_lines.getvalue(), "config.warning")
+    assert "LimitNOFILE=" in event["reason"]
 
 
 @pytest.mark.parametrize(

@@ -41,6 +41,41 @@ async def test_a_call_that_hangs_holds_up_no_other(going_on: threading.Event) ->
     assert all(await asyncio.gather(save, *hanging))
 
 
+async def test_many_owners_use_no_more_threads_than_they_may(going_on: threading.Event) -> None:
+    """Bug: a thousand meters began a thousand threads at once, where a systemd unit allows 128 tasks."""
+    threads = asyncio.Semaphore(8)
+    owners = [BlockingCalls(threads) for _ in range(_MANY)]
+    before = threading.active_count()
+    calls = [asyncio.create_task(each(going_on.wait, 30)) for each in owners]
+    await asyncio.sleep(0.1)
+    assert threading.active_count() - before == 8
+    for each in calls[:20]:  # 8 of them run on, and 12 wait
+        each.cancel()
+    await asyncio.sleep(0.1)
+    assert threading.active_count() - before == 8
+    async with asyncio.timeout(5):
+        assert await BlockingCalls()(int, "7") == 7
+        going_on.set()
+        assert all(await asyncio.gather(*calls[20:]))
+        assert await asyncio.gather(*(each(int, "7") for each in owners)) == [7] * _MANY
+
+
+async def test_a_thread_that_cannot_be_started_leaves_room_for_others(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The unit allows no more tasks."""
+    calls = BlockingCalls(asyncio.Semaphore(1))
+
+    def start(self: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    with monkeypatch.context() as patch, pytest.raises(RuntimeError, match="can't start"):
+        patch.setattr(threading.Thread, "start", start)
+        await calls(int, "7")
+    async with asyncio.timeout(5):
+        assert await calls(int, "7") == 7
+
+
 async def test_a_name_server_that_never_answers_holds_up_no_save_and_no_other_name(
     going_on: threading.Event, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -64,6 +64,8 @@ ENVIRONMENT = {
 FILES = {
     f"/etc/{PROGRAM}/config.toml": "The configuration of the service: `0640`, root and the group "
     f"`{PROGRAM}`. The service does not start until it is there.",
+    f"/etc/{PROGRAM}/config.d/*.toml": "More accounts, with the same mode and group; see "
+    f"`man {PROGRAM}.toml`.",
     f"/etc/{PROGRAM}/auth_key": "The account's key, alone: `0600`, root. systemd gives the service a copy "
     f"when it starts: after a change of the key, `systemctl restart {PROGRAM}`.",
     f"{DEFAULT_ARCHIVE}/METER/YYYY-MM-DD.jsonl": "A day, one JSON object an hour. Neither removing "

@@ -24,6 +24,11 @@ ABOUT = (
     "file.",
     "A file may have several accounts and meters. Each meter has a folder of its own. Accounts with the same "
     "host and key share one request a second.",
+    "More accounts may be in files of their own: `*.toml` in the folder `config.d` beside the configuration "
+    "file, whatever that is called. They are read in the order of their names, after the configuration file; "
+    "names that begin with a dot are left out. Each has `[[account]]` tables alone, and a relative "
+    "`auth_key_file` begins at its folder. Names are unique over all files, and a file with a mistake is "
+    "refused like one in the configuration file.",
 )
 """What there is to know of the file as a whole."""
 
@@ -87,7 +92,7 @@ def _reference_lines() -> Iterator[str]:
     yield from (f"{number}. `{place}`" for number, place in enumerate(PLACES, 1))
     yield from ("", "If `$XDG_CONFIG_HOME` is set, it replaces `~/.config`.", "")
     yield from ("The shortest possible configuration, with the key elsewhere:", "")
-    yield from ("```toml", least().rstrip(), "```", "", ABOUT[2], "")
+    yield from ("```toml", least().rstrip(), "```", "", ABOUT[2], "", ABOUT[3], "")
     for table, settings in TABLES.items():
         yield from (f"## `{heading_of(table)}`", "")
         yield from ("| setting | default | allowed | meaning |", "|---|---|---|---|")

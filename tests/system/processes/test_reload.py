@@ -46,3 +46,24 @@ def test_a_rejected_configuration_leaves_the_log_as_it_was_and_every_key_secret(
     assert "/*** does not exist" in problem
     assert {"debug", "info", "error"} <= {each["level"] for each in events}
     assert not any(key in line for line in (*lines, output) for key in (KEY, NEXT, REJECTED))
+
+
+def test_a_reload_takes_in_the_accounts_of_the_folder_and_refuses_all_of_a_wrong_file(
+    cloud: Cloud, tmp_path: Path
+) -> None:
+    config = configuration(tmp_path, cloud, "[schedule]\nbackfill_days = 0\n")
+    account = config.read_text().partition("[[account]]")[2].partition("\n[schedule]")[0]
+    more = config.parent / "config.d"
+    more.mkdir()
+    service = started("run", "--config", str(config))
+    wait_for(service, "job.finished")
+    text = account.replace('"home"', '"cabin"').replace('"house"', '"shed"')
+    (more / "cabin.toml").write_text(f"[[account]]{text}")
+    service.send_signal(signal.SIGHUP)
+    assert json.loads(wait_for(service, "config.reloaded")[-1])["meters"] == 2
+    text = account.replace('"home"', '"flat"').replace('"house"', '"a flat"')
+    (more / "flat.toml").write_text(f"[[account]]{text}")
+    service.send_signal(signal.SIGHUP)
+    problems = json.loads(wait_for(service, "config.rejected")[-1])["problems"]
+    assert {each.partition(": ")[0] for each in problems} == {str(more / "flat.toml")}
+    assert stop(service)[0] == 0

@@ -14,8 +14,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from collector.archive import mark
 from collector.archive.dayfile import DayFormat
-from collector.archive.files import is_held
+from collector.archive.files import is_held, replace_file
 from collector.archive.folder import decode_file
 from collector.archive.mark import (
     FILE_NAME,
@@ -133,6 +134,41 @@ def test_two_services_that_remember_at_the_same_moment(tmp_path: Path) -> None:
             folders = [tmp_path / f"{number}-{place}" for place in range(8)]
             list(threads.map(Remembered.add, services, folders))
     assert len(json.loads(place.read_text())) == 80
+
+
+def test_many_archives_are_added_with_one_write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Bug: each rewrote the whole list, durably: a minute on a card for the first start of 1,000 accounts."""
+    place, writes = tmp_path / "known" / "archives.json", list[Path]()
+
+    def counted(path: Path, data: bytes) -> None:
+        writes.append(path)
+        replace_file(path, data)
+
+    monkeypatch.setattr(mark, "replace_file", counted)
+    remembered = Remembered(place)
+    remembered.add(tmp_path / "old")
+    with remembered.at_once():
+        for number in range(100):
+            remembered.add(tmp_path / f"{number}")
+            assert not remembered.knows(tmp_path / f"{number}")
+        assert remembered.knows(tmp_path / "old")
+        Remembered(place).add(tmp_path / "of another service")
+    assert len(writes) == 3
+    for name in ("old", "0", "99", "of another service"):
+        assert Remembered(place).knows(tmp_path / name)
+        assert remembered.knows(tmp_path / name)
+    with remembered.at_once():
+        remembered.add(tmp_path / "old")
+    assert len(writes) == 3
+
+
+def test_archives_opened_before_one_that_cannot_be_are_added(tmp_path: Path) -> None:
+    place = tmp_path / "archives.json"
+    remembered = Remembered(place)
+    with pytest.raises(ArchiveRefused), remembered.at_once():
+        remembered.add(tmp_path / "first")
+        raise ArchiveRefused("another's", "")
+    assert Remembered(place).knows(tmp_path / "first")
 
 
 def test_an_archive_that_is_not_taken_changes_nothing(tmp_path: Path) -> None:

@@ -118,3 +118,28 @@ def test_check_called_a_place_right_where_no_archive_can_be(
     file.write_text(GOOD.replace("/srv/energy", str(tmp_path / place)))
     assert run("check", "--config", str(file)) == 78
     assert "is not a folder" in capsys.readouterr().err
+
+
+def test_each_problem_names_the_file_that_it_is_in(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The configuration file, or one in `config.d` beside it."""
+    file.write_text(GOOD.replace("a1b2c3d4e5f6", "x"))
+    more = file.parent / "config.d"
+    more.mkdir()
+    (more / "b.toml").write_text(GOOD.replace("home", "cabin").replace("grid", "shed"))
+    assert run("check", "--config", str(file)) == 78
+    first, second = capsys.readouterr().err.splitlines()
+    assert first.startswith(f"{more}/b.toml: archive: ")
+    assert second.startswith(f"{file}: account[home].meter[grid].id = x: ")
+    (more / "c.toml").write_text("[[")
+    assert run("check", "--config", str(file)) == 78
+    assert capsys.readouterr().err.startswith(f"{more}/c.toml: is not valid TOML")
+
+
+def test_check_counts_the_accounts_of_all_files(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    more = file.parent / "config.d"
+    more.mkdir()
+    text = GOOD.replace("home", "cabin").replace("grid", "shed").replace(KEY, KEY[::-1])
+    (more / "b.toml").write_text(text.partition('energy"\n')[2])
+    (more / "b.toml").chmod(0o600)
+    assert run("check", "--config", str(file)) == 0
+    assert capsys.readouterr() == ("OK: 2 accounts, 2 meters, archive /srv/energy\n", "")

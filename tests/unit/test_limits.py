@@ -1,0 +1,67 @@
+"""The limits of a unit, compared with what so many meters need."""
+
+from __future__ import annotations
+
+import resource
+from pathlib import Path
+
+import pytest
+
+from collector.service.limits import too_low
+
+_MB = 1024 * 1024
+
+
+class Groups:
+    """Control groups as the kernel shows them."""
+
+    def __init__(self, folder: Path) -> None:
+        self.root, self.own = folder / "cgroup", folder / "own"
+        (self.root / "system.slice" / "unit.service").mkdir(parents=True)
+        self.own.write_text("1:cpu:/\n0::/system.slice/unit.service\n")
+
+    def set(self, name: str, value: object, group: str = "system.slice/unit.service") -> None:
+        (self.root / group / name).write_text(f"{value}\n")
+
+    def found(self, meters: int, connections: int = 4) -> list[str]:
+        return list(too_low(meters, connections, self.root, self.own))
+
+
+@pytest.fixture
+def groups(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Groups:
+    monkeypatch.setattr(resource, "getrlimit", lambda kind: (1024, 4096))
+    return Groups(tmp_path)
+
+
+def test_limits_that_are_enough_and_none_are_not_mentioned(groups: Groups) -> None:
+    assert groups.found(1) == []
+    groups.set("memory.high", 96 * _MB)
+    groups.set("memory.max", "max")
+    groups.set("pids.max", 128)
+    assert groups.found(100, 400) == []
+    groups.own.unlink()
+    assert groups.found(100, 400) == []
+
+
+def test_each_limit_that_is_too_low_is_named_with_what_to_set(groups: Groups) -> None:
+    groups.set("memory.high", 96 * _MB)
+    groups.set("memory.max", 128 * _MB)
+    groups.set("pids.max", 32)
+    files, high, most, tasks = groups.found(1000, 4000)
+    assert "LimitNOFILE=5064" in files
+    assert "MemoryHigh is 96M" in high
+    assert "MemoryHigh=217M" in high
+    assert "MemoryMax=217M" in most
+    assert "TasksMax=108" in tasks
+
+
+def test_the_limit_of_a_group_above_counts_as_well(groups: Groups) -> None:
+    groups.set("memory.max", "max")
+    groups.set("memory.max", 40 * _MB, "system.slice")
+    (found,) = groups.found(1)
+    assert "MemoryMax is 40M" in found
+
+
+def test_no_limit_of_open_files_is_enough(groups: Groups, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(resource, "getrlimit", lambda kind: (resource.RLIM_INFINITY,) * 2)
+    assert groups.found(100_000, 400_000) == []
