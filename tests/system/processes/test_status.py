@@ -138,11 +138,16 @@ def test_a_running_service_is_seen_with_what_it_says(config: Path) -> None:
     service = started("run", "--config", str(config))
     wait_for(service, "job.finished")
     seen = status_json(config)
-    while not seen["service"]["running"] or seen["service"]["jobs"] or not seen["accounts"]:
+    # The status follows the work, after a pause that depends on how long the last one took.
+    while (
+        not seen["service"]["running"]
+        or seen["service"]["jobs"]
+        or not seen["accounts"]
+        or seen["accounts"][0]["requests_today"] < 2
+    ):
         seen = status_json(config)
     assert seen["service"]["pid"] == service.pid
     assert seen["service"]["next_run_at"] > seen["now"]
-    assert seen["accounts"][0]["requests_today"] >= 2
     assert seen["meters"][0]["archive_in_use"] is True
     assert seen["meters"][0]["last_error"] is None
     text = status(config)
