@@ -70,7 +70,7 @@ def _asks_at_once(patch: pytest.MonkeyPatch) -> None:
 
     def hasty(self: Pace, *told: Any) -> None:
         begin(self, *told)
-        self._not_before = float("-inf")
+        self._begins_at = float("-inf")
 
     patch.setattr(Pace, "__init__", hasty)
 
