@@ -95,6 +95,7 @@ def _in_pace(seen: list[dict[str, Any]]) -> None:
     assert sum(each["violation"] is not None for each in seen) <= 1
 
 
+@pytest.mark.slow
 def test_two_backfills_of_one_key_keep_one_pace(tmp_path: Path) -> None:
     """Bug: each had a pace of its own: 17 of 69 requests were rejected, two were 8 ms apart."""
     with _machine(tmp_path) as machine:

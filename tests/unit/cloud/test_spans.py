@@ -54,7 +54,7 @@ def single_channel(device: Device, raw: dict[str, Any]) -> dict[date, ReadDay | 
     return read_span(answer, meter_of(device, solar=False))
 
 
-@settings(deadline=None, max_examples=150)
+@settings(deadline=None, max_examples=60)
 @given(
     zone=st.sampled_from(ZONES),
     first=st.dates(date(2025, 1, 1), date(2026, 6, 14)),
