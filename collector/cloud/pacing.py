@@ -150,7 +150,7 @@ class Pace:
         self._max_in_flight = pacing.max_in_flight
         self._shared = shared
         self._waiting: Waiting | None = None  # the request that is next, to be seen by other processes
-        self._has_company = True  # whether another process was seen, to take turns with
+        self._has_others = True  # whether another process was seen, to take turns with
         self._starting = 0  # requests that are next: one of each queue
         self._urgent = 0
         self._publishing: asyncio.TimerHandle | None = None
@@ -215,7 +215,7 @@ class Pace:
         """A turn, or seconds to wait before the next try."""
         now = asyncio.get_running_loop().time()
         wait_s = self._due_at - now
-        if wait_s > 0 and not self._has_company and not self._urgent:
+        if wait_s > 0 and not self._has_others and not self._urgent:
             return wait_s
         try:
             with self._common() as record:
@@ -262,13 +262,13 @@ class Pace:
         What has changed here by the end of it is known to all.
         """
         if (shared := self._shared) is None:
-            self._has_company = False
+            self._has_others = False
             yield None
             return
         with shared.record() as record:
             if record is not None:
                 self._learn_from(record)
-                self._has_company = record.has_others
+                self._has_others = record.has_others
             yield record
             if record is not None:
                 self._add_to(record)

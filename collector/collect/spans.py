@@ -80,12 +80,12 @@ async def collect_span(collector: Collector, days: Sequence[date], policy: Reque
             return SpanOutcome(singly=tuple(days))
         return SpanOutcome(again=tuple(days))
     except RateLimited:
-        spans.note_trouble(hours, collector.client.answers, collector.now())
+        spans.note_failure(hours, collector.client.answers, collector.now())
         raise
     except (Unavailable, Rejected, DeviceUnknown, AnswerError) as error:
         log = _log.bind(meter=collector.meter.name)
         log.debug("span.failed", oldest=str(min(days)), days=len(days), reason=str(error))
-        spans.note_trouble(hours, collector.client.answers, collector.now())
+        spans.note_failure(hours, collector.client.answers, collector.now())
         return SpanOutcome(singly=tuple(days))
     finally:
         if is_learning:

@@ -520,9 +520,8 @@ class AccountRunner:
         """Postpones the days; begins an outage if all others would fail too, or there are none."""
         if (outage_of(error) is SOURCE or isinstance(error, OSError)) and days[0] in job.tried_twice:
             try:
-                for day in list(days):
-                    job.record(await job.collector.fail_day(day, str(error)))
-                    days.remove(day)
+                (day,) = days  # what was postponed before is requested alone
+                job.record(await job.collector.fail_day(day, str(error)))
                 return
             except OSError as full:
                 error = full

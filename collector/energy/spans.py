@@ -22,7 +22,7 @@ STEPS_H = (96, 72, 48, 24)
 
 _ONE_DAY_H = STEPS_H[-1]
 _AGAIN_S = 30 * 86400
-_TROUBLES = 3  # in a row, with other answers in between
+_FAILURES = 3  # in a row, with other answers in between
 
 
 class Trust(StrEnum):
@@ -83,30 +83,30 @@ class SpanLimit:
 
 
 class Spans:
-    """The limit in force, and what is going on with it. `is_learning`: a span that teaches is under way."""
+    """The limit in force. `is_learning`: a request is in progress whose answer may change it."""
 
     def __init__(self) -> None:
         self.limit = SpanLimit()
         self.is_learning = False
         self.not_before = -math.inf  # loop time: no span was fit to prove anything
-        self._troubles = 0
+        self._failures = 0
         self._answers = -1
 
-    def note_trouble(self, hours: int, answers: int, now: datetime) -> None:
+    def note_failure(self, hours: int, answers: int, now: datetime) -> None:
         """Call when a span was refused or not answered: after three in a row it was too long.
 
         `answers` counts the cloud's answers so far: without one in between it is the cloud that is down.
         """
         if answers != self._answers:
             self._answers = answers
-            self._troubles += 1
-        if self._troubles >= _TROUBLES:
-            self._troubles = 0
+            self._failures += 1
+        if self._failures >= _FAILURES:
+            self._failures = 0
             self.limit = self.limit.shortened(hours, now)
 
     def note_answer(self, hours: int, now: datetime) -> None:
         """Call when the rows of a span of that many hours were used."""
-        self._troubles = 0
+        self._failures = 0
         self.limit = self.limit.answered(hours, now)
 
 

@@ -51,7 +51,7 @@ def test_a_backfill_over_a_bad_link_completes(tmp_path: Path) -> None:
     Requests leave at their pace. The line may hold one back until the next is close behind it, which
     nobody at home sees: the smallest gap at the cloud is told, and not judged.
     """
-    days = amount(3, 15)
+    days = amount(5, 15)
     shown = certificate(tmp_path, _CLOUD)
     with connected(_HOME, _CLOUD) as (home, cloud):
         for end in (home, cloud):
@@ -71,7 +71,7 @@ def test_a_backfill_over_a_bad_link_completes(tmp_path: Path) -> None:
             counts = json.loads(process.communicate("")[0])
     assert counts["total"]["requests"] <= sum(map(_requests, runs))
     _assert_true(tmp_path / "archive" / "house", days)
-    assert came > 8 * days  # connections are kept: few packets besides the requests and their answers
+    assert came > 60
     spread = (came * _SHARE_LOST * (1 - _SHARE_LOST)) ** 0.5
     assert abs(lost - came * _SHARE_LOST) < 5 * spread, f"the link lost {lost} packets of {came}"
     note("N6", days=days, packets=came, packets_lost=lost, requests=counts["total"]["requests"], s=took_s,

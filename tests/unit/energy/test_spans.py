@@ -95,7 +95,7 @@ def test_three_failures_in_a_row_make_spans_shorter() -> None:
     spans = Spans()
     for answers in (5, 9, 13):
         assert spans.limit.longest_h == 96
-        spans.note_trouble(96, answers, NOW)
+        spans.note_failure(96, answers, NOW)
     assert spans.limit.longest_h == 72
 
 
@@ -103,7 +103,7 @@ def test_an_outage_does_not_make_spans_shorter() -> None:
     """Whatever was under way fails at once; nothing was answered in between."""
     spans = Spans()
     for _ in range(9):
-        spans.note_trouble(96, 5, NOW)
+        spans.note_failure(96, 5, NOW)
     assert spans.limit.longest_h == 96
 
 
@@ -111,7 +111,7 @@ def test_failures_that_are_far_apart_do_not_add_up() -> None:
     """A lossy link loses one now and then."""
     spans = Spans()
     for answers in range(9):
-        spans.note_trouble(96, answers, NOW)
+        spans.note_failure(96, answers, NOW)
         spans.note_answer(96, NOW)
     assert spans.limit.longest_h == 96
 
