@@ -160,12 +160,13 @@ async def test_a_day_that_is_rejected_while_others_are_answered_is_that_days_own
     """Asked for again after an hour, six hours and each day; nothing else waits for it."""
     bad = days_before(2)
     async with living(
-        cloud_of(fault=(Fault("path_gone", days=(bad,)),)), tmp_path, START, schedule={"backfill_days": 9}
+        cloud_of(fault=(Fault("path_gone", covers=(bad,)),)), tmp_path, START, schedule={"backfill_days": 9}
     ) as service:
         await service.pass_time(minutes=5)
         assert len(list(service.world.folder().glob("*.jsonl"))) == 9
         await service.pass_time(days=2)
-        assert 4 <= service.world.cloud.counts.days[(DEVICE, str(bad), "0")] <= 5
+        log = service.world.cloud.counts.log
+        assert 4 <= sum(each.day == str(bad) and each.kind == "day" for each in log) <= 5
         assert not events_in(log_lines.getvalue(), "source.unavailable")
         failed = events_in(log_lines.getvalue(), "day.failed")
         assert {(each["day"], each["reason"]) for each in failed} == {(str(bad), "the cloud answered 404")}
@@ -262,7 +263,7 @@ async def test_a_backfill_by_hand_gives_up_one_meter_and_has_the_other(tmp_path:
 async def test_a_day_that_a_backfill_by_hand_is_not_given_is_requested_once(tmp_path: Path) -> None:
     """And what the person wanted besides is there."""
     bad = days_before(5)
-    async with world(cloud_of(fault=(Fault("path_gone", days=(bad,)),)), tmp_path, START) as here:
+    async with world(cloud_of(fault=(Fault("path_gone", covers=(bad,)),)), tmp_path, START) as here:
         report = await here.backfill()
         alone = [each for each in here.cloud.counts.log if each.day == str(bad) and not each.until]
         assert len(alone) == 1

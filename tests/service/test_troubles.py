@@ -270,7 +270,7 @@ async def test_a_ledger_that_cannot_be_written_does_not_end_the_service(
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         return write(descriptor, data)
 
-    bad = Fault("status_500", days=(TODAY - timedelta(days=2),))
+    bad = Fault("status_500", covers=(TODAY - timedelta(days=2),))
     async with living(cloud_of(fault=(bad,)), tmp_path, START, **SHALLOW) as service:
         with monkeypatch.context() as broken:
             broken.setattr(os, "write", full)

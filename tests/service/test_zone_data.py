@@ -528,7 +528,7 @@ async def test_a_change_that_the_cloud_does_not_return_keeps_nobody_from_work(
     kind: str, old_rules: ZoneData, tmp_path: Path, log_lines: io.StringIO
 ) -> None:
     """It is requested again once an hour; the days themselves are collected meanwhile."""
-    fault = Fault(kind, days=(CHANGE,), until=JUNE + timedelta(hours=2))
+    fault = Fault(kind, covers=(CHANGE,), until=JUNE + timedelta(hours=2))
     options: dict[str, Any] = {**FEW_DAYS, "retry": {"attempts": 1}}
     async with living(cloud_of(MEXICAN, fault=(fault,)), tmp_path / "archive", JUNE, **options) as service:
         await service.pass_time(minutes=55)

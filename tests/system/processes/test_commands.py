@@ -107,7 +107,7 @@ def test_a_backfill_reports_in_json(cloud: Cloud, tmp_path: Path) -> None:
 def test_a_day_that_fails_is_listed_and_the_others_are_had(cloud: Cloud, tmp_path: Path) -> None:
     """Exit code 1, and the day with its reason at the end."""
     day = json.loads(collector(*flags(cloud, tmp_path / "x", "--dry-run", "--json")).stdout)[0]["days"][5]
-    cloud.play(SCENARIO + f'[[fault]]\nkind = "truncated_json"\ndays = [{day}]\n')
+    cloud.play(SCENARIO + f'[[fault]]\nkind = "truncated_json"\ncovers = [{day}]\n')
     config = configuration(tmp_path, cloud)
     done = collector("backfill", "--config", str(config), "--days", "9")
     assert done.returncode == 1
