@@ -4,6 +4,8 @@ CollectorError
 ├── SettingsError            every problem of a configuration: field, value, reason
 ├── ClockUntrusted           this machine's clock cannot be right
 ├── CalledOff                an outage began before this request could be sent
+├── CommandRefused           the running service does not carry out a command
+├── ServiceEnded             the service stopped, or reloaded, before a command was done
 ├── AnswerError              a body that is not in the API's format; names the field
 │   ├── OtherInterval        rows of days where hours were requested, or the reverse
 │   ├── ZoneUnknown          a time zone that this machine's list lacks
@@ -93,6 +95,14 @@ class ClockUntrusted(CollectorError):
 
 class CalledOff(CollectorError):
     """Not sent: an outage of the account began while the request waited for its turn or for a retry."""
+
+
+class CommandRefused(CollectorError):
+    """The running service does not carry out a command; the text is for the person who sent it."""
+
+
+class ServiceEnded(CollectorError):
+    """The running service stopped, or reloaded its configuration, before a command was done."""
 
 
 class ArchiveError(CollectorError):

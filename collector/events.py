@@ -17,6 +17,11 @@ EVENTS: dict[str, str] = {
     "`backfill` (history); days by outcome, `requests`, `holds` (rate-limit pauses), `duration_s` (at level "
     "debug if the job had no days)",
     "job.failed": "a bug stopped one day, with its traceback; the other days continue",
+    "command.received": "the running service received a command (`backfill`, `reread`, `verify`) from the "
+    "user `uid`",
+    "command.finished": "the command is `done`, or nobody waits for its result any more; `duration_s`",
+    "command.failed": "a bug stopped a command, with its traceback; the service continues",
+    "control.failed": "the service cannot receive commands, with `reason`; collecting continues",
     "day.written": "a complete day was saved",
     "day.partial": "a day with hours missing was saved, such as today so far; it is requested again",
     "day.doubtful": "autumn time change: the cloud returned one row for the repeated hour instead of two; it "

@@ -29,6 +29,9 @@ COMMANDS = {
         "collect today and the days before it, once",
         "backfill --host shelly-12-eu.shelly.cloud --id a8032abe41fc --auth_key KEY --days 30",
     ),
+    "reread": Command(
+        "fetch stored days again, also complete ones", "reread --since 2026-03-01 --until 2026-03-07"
+    ),
     "status": Command("show the state of collecting, from local files only", "status"),
     "doctor": Command(
         "check what works and what does not, and print what to do", "doctor --bundle report.txt"

@@ -1,4 +1,7 @@
-"""`shelly-collector backfill`: today and the days before it, once, newest first."""
+"""`shelly-collector backfill`: today and the days before it, once, newest first.
+
+What it has in common with `reread` is here, too. Where the service has the archive, it does the work.
+"""
 
 from __future__ import annotations
 
@@ -8,23 +11,25 @@ import json
 import os
 import shutil
 import sys
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from datetime import date
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TextIO, cast
+from typing import TYPE_CHECKING, Any, Protocol, TextIO, cast
 
 from collector.archive.folder import obstacle_in_the_way, survey
 from collector.archive.mark import Remembered, mark_for, missing, remembered_for_others
-from collector.cli import exits, starting
+from collector.cli import exits, in_service, starting
 from collector.energy.days import date_in, system_timezone, wall_clock
+from collector.errors import CommandRefused
 from collector.events import CURES
 from collector.status import counted
 
 if TYPE_CHECKING:
-    from collector.archive.store import DayOutcome
     from collector.cloud.meters import Meter
-    from collector.service.accounts import AccountAtWork
-    from collector.service.backfill import Rehearsal, Report, Scope
+    from collector.service.backfill import DayDone, Rehearsal, Report, Reread, Scope
+    from collector.service.control import Options, Running, SendProgress
     from collector.settings import LogLevel, Settings
 
 
@@ -48,7 +53,13 @@ class Progress(io.TextIOBase):
         if days:
             self._draw(f"0/{days} days, {_left(expected_s)} left")
 
-    def advance(self, meter: str, accounts: list[AccountAtWork], outcome: DayOutcome) -> None:
+    def advance_by_words(self, words: Mapping[str, Any]) -> None:
+        """The same as `advance`, for what a service sends."""
+        from collector.service.backfill import DayDone
+
+        self.advance(DayDone(**{**words, "day": date.fromisoformat(words["day"])}))
+
+    def advance(self, done: DayDone) -> None:
         """Counts one more day and shows it."""
         import asyncio
 
@@ -57,16 +68,14 @@ class Progress(io.TextIOBase):
         per_day_s = (now - began_at) / self._done if self._done else 0.0
         speed = f"{60 / per_day_s:.0f} a minute, " if per_day_s else ""
         self._done += 1
-        requests = sum(account.pacer.requests for account in accounts)
-        holds = sum(account.pacer.holds for account in accounts)
         left = max(0, self._days - self._done)
         left_s = left * (per_day_s if self._done > _FEW_DAYS else self._expected_s / max(self._days, 1))
         share = min(1.0, self._done / max(self._days, 1))
-        pauses = f", {counted(holds, 'rate-limit pause')}" if holds else ""
+        pauses = f", {counted(done.holds, 'rate-limit pause')}" if done.holds else ""
         bar = "#" * round(share * _BAR)
         self._draw(
-            f"{meter} {outcome.day} [{bar:.<{_BAR}}] {self._done}/{self._days} days, {speed}"
-            f"{_left(left_s)} left{pauses}, {requests} requests"
+            f"{done.meter} {done.day} [{bar:.<{_BAR}}] {self._done}/{self._days} days, {speed}"
+            f"{_left(left_s)} left{pauses}, {done.requests} requests"
         )
 
     def write(self, text: str) -> int:
@@ -108,6 +117,7 @@ def _left(seconds: float) -> str:
 
 
 _OUTCOMES = {"written": "complete", "partial": "incomplete so far"}  # in words; the others as they are
+_MOST_DAYS = 1095
 _DEFAULT_ODIR = "~/.shellyemdata"
 _TO_BE_PROVEN = (
     "its day files have no mark. First up to five of their days are compared with the cloud; if they are "
@@ -160,7 +170,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--days", type=_days, default=30, metavar="N", help="full days before today (default: 30)"
     )
     depth.add_argument("--all", action="store_true", help="all that the cloud keeps: three years")
-    depth.add_argument("--since", type=_date, metavar="DATE", help="start at DATE; request empty days too")
+    depth.add_argument("--since", type=a_date, metavar="DATE", help="start at DATE; request empty days too")
+    span.add_argument("--until", type=a_date, metavar="DATE", help="end at DATE (default: today)")
     parser.add_argument(
         "--adopt",
         action="store_true",
@@ -178,29 +189,112 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Collects; returns 0 if all days were fetched, 1 if some or all were not, and prints which or why."""
-    settings = _settings(options)
-
     from collector.service.backfill import Scope
 
-    scope = Scope(None if options.all else options.days, options.since)
+    scope = Scope(None if options.all else options.days, options.since, options.until)
+    check_range(scope)
+    if options.dry_run:
+        return rehearse(
+            _settings(options, needs_keys=False), scope, as_json=options.json, adopt=options.adopt
+        )
+    return collected("backfill", partial(_settings, options), scope, options, adopt=options.adopt)
+
+
+def check_range(scope: Scope | Reread) -> None:
+    """Refuses a range that ends before it begins."""
+    if scope.since and scope.until and scope.until < scope.since:
+        raise starting.Refused(exits.USAGE, f"--until {scope.until} is before --since {scope.since}")
+
+
+class Load(Protocol):
+    """Reads the settings; without the keys where the running service does the work."""
+
+    def __call__(self, *, needs_keys: bool) -> Settings: ...
+
+
+def collected(
+    command: str, load: Load, scope: Scope | Reread, options: argparse.Namespace, *, adopt: bool
+) -> int:
+    """Collects the days of `scope`, in the running service if it has the archive; returns the exit code."""
+    from collector.service.control import find_service
+
+    settings = load(needs_keys=False)
     try:
-        if options.dry_run:
-            return _rehearse(settings, scope, as_json=options.json, adopt=options.adopt)
-        report = _collect(settings, scope, verbose=options.verbose, adopt=options.adopt)
+        service = None if settings.source is None else find_service(settings.archive, os.environ)
+        if service is None:
+            settings = load(needs_keys=True)
+        plans = _plans(settings, scope, adopt=adopt)
+        progress = Progress(
+            sys.stderr, sum(len(plan.days) for plan in plans), sum(plan.duration_s for plan in plans)
+        )
+        try:
+            if service is None:
+                report = _collect(settings, scope, progress, verbose=options.verbose, adopt=adopt)
+                result = _result(
+                    report, [meter.name for meter in settings.meters], settings, as_json=options.json
+                )
+            else:
+                meters = [meter.name for meter in settings.meters]
+                words = {**_as_words(scope), "meters": meters, "json": options.json, "adopt": adopt}
+                result = in_service.handed_over(service, command, words, progress.advance_by_words)
+        finally:
+            progress.clear()
     except OSError as error:
         raise starting.unreadable(error, settings.archive) from None
-    silent = _without_data(settings, report)
-    _show(report, [meter.name for meter in silent], as_json=options.json)
-    for meter in silent:
-        print(_what_may_be_wrong(meter), file=sys.stderr)
-    return _exit_code(report) or (exits.IN_PART if silent else exits.DONE)
+    return in_service.shown(result)
 
 
-def _settings(options: argparse.Namespace) -> Settings:
+def _as_words(scope: Scope | Reread) -> dict[str, Any]:
+    """The scope as options for the service."""
+    from collector.service.backfill import Scope
+
+    days = [None if day is None else day.isoformat() for day in (scope.since, scope.until)]
+    return {"since": days[0], "until": days[1], **({"days": scope.days} if isinstance(scope, Scope) else {})}
+
+
+async def carried_out(running: Running, options: Options, progress: SendProgress) -> in_service.Result:
+    """A backfill in the running service."""
+    from collector.service.backfill import Scope
+
+    days = options.get("days")
+    if days is not None and not (isinstance(days, int) and 0 <= days <= _MOST_DAYS):
+        raise CommandRefused(f"A number of days from 0 to {_MOST_DAYS} is expected.")
+    return await carried_out_by(running, Scope(days, *dates_of(options)), options, progress)
+
+
+def dates_of(options: Options) -> tuple[date | None, date | None]:
+    """The first and the last day in a command to the service. Raises `CommandRefused`."""
+    try:
+        since, until = options["since"], options["until"]
+        return since and date.fromisoformat(since), until and date.fromisoformat(until)
+    except (LookupError, TypeError, ValueError):
+        raise CommandRefused("The command needs two dates, `since` and `until`.") from None
+
+
+async def carried_out_by(
+    running: Running, scope: Scope | Reread, options: Options, progress: SendProgress
+) -> in_service.Result:
+    """Collects the days of `scope` in the running service."""
+    from collector.service.backfill import requested
+
+    names = in_service.meters_of(running, options)
+    report = await requested(
+        running,
+        names,
+        scope,
+        lambda done: progress({**done._asdict(), "day": str(done.day)}),
+        adopt=options.get("adopt") is True,
+    )
+    result = _result(report, names, running.settings, as_json=options.get("json") is True)
+    if report.gave_up is not None:
+        result.errors.append("The service continues with the other days as soon as it can.")
+    return result
+
+
+def _settings(options: argparse.Namespace, *, needs_keys: bool) -> Settings:
     given = [name for name in _METER_FLAGS if getattr(options, name) is not None]
     if not given:
-        # A plan needs no key: also for users who cannot read it.
-        settings = starting.settings_from_file(options.config, needs_keys=not options.dry_run)
+        settings = starting.settings_from_file(options.config, needs_keys=needs_keys)
         return starting.only_meters(settings, options.meter)
     if options.config or options.meter:
         flag = "no-solar" if given[0] == "solar" else given[0]
@@ -210,10 +304,10 @@ def _settings(options: argparse.Namespace) -> Settings:
     values = {name: getattr(options, name) for name in _METER_FLAGS}
     if values["odir"] is None:
         values["odir"] = _DEFAULT_ODIR
-    return starting.checked(lambda: from_flags(os.environ, needs_key=not options.dry_run, **values))
+    return starting.checked(lambda: from_flags(os.environ, needs_key=needs_keys, **values))
 
 
-def _rehearse(settings: Settings, scope: Scope, *, as_json: bool, adopt: bool) -> int:
+def rehearse(settings: Settings, scope: Scope | Reread, *, as_json: bool, adopt: bool) -> int:
     remembered = _remembered(settings)
     for meter in settings.meters:  # raises if it is another meter's, or of a newer format
         folder = settings.folder_of(meter)
@@ -239,7 +333,7 @@ def _rehearse(settings: Settings, scope: Scope, *, as_json: bool, adopt: bool) -
     return exits.DONE
 
 
-def _plans(settings: Settings, scope: Scope, *, adopt: bool) -> list[Rehearsal]:
+def _plans(settings: Settings, scope: Scope | Reread, *, adopt: bool) -> list[Rehearsal]:
     from collector.service.backfill import rehearsed
 
     now = wall_clock()
@@ -267,15 +361,13 @@ def _why_it_cannot_start(settings: Settings) -> str:
     return ""
 
 
-def _collect(settings: Settings, scope: Scope, *, verbose: bool, adopt: bool) -> Report:
+def _collect(
+    settings: Settings, scope: Scope | Reread, progress: Progress, *, verbose: bool, adopt: bool
+) -> Report:
     import asyncio
 
     from collector.service.backfill import backfill
 
-    plans = _plans(settings, scope, adopt=adopt)
-    progress = Progress(
-        sys.stderr, sum(len(plan.days) for plan in plans), sum(plan.duration_s for plan in plans)
-    )
     level: LogLevel | None = "debug" if verbose else "warning" if progress.shown else None
     starting.set_up_logs(settings, progress.as_text(), level)
     remembered = _remembered(settings)
@@ -287,10 +379,17 @@ def _collect(settings: Settings, scope: Scope, *, verbose: bool, adopt: bool) ->
             settings, scope, wall_clock, interrupt, progress.advance, remembered=remembered, adopt=adopt
         )
 
-    try:
-        return asyncio.run(main())
-    finally:
-        progress.clear()
+    return asyncio.run(main())
+
+
+def _result(report: Report, meters: list[str], settings: Settings, *, as_json: bool) -> in_service.Result:
+    """What is printed of a backfill or reread of these meters, and the exit code."""
+    silent = [meter for meter in _without_data(settings, report) if meter.name in meters]
+    output = [json.dumps(_as_dict(report) | {"without_data": [meter.name for meter in silent]})] * as_json
+    summary, *errors = _lines(report)
+    (errors.insert if as_json else output.insert)(0, summary)
+    errors += [_what_may_be_wrong(meter) for meter in silent]
+    return in_service.Result(_exit_code(report) or (exits.IN_PART if silent else exits.DONE), output, errors)
 
 
 def _without_data(settings: Settings, report: Report) -> list[Meter]:
@@ -322,9 +421,8 @@ def _what_may_be_wrong(meter: Meter) -> str:
     )
 
 
-def _show(report: Report, silent: list[str], *, as_json: bool) -> None:
-    if as_json:
-        print(json.dumps(_as_dict(report) | {"without_data": silent}))
+def _lines(report: Report) -> Iterator[str]:
+    """The summary, and what else a person should know."""
     counts = ", ".join(
         f"{count} {_OUTCOMES.get(outcome, outcome)}"
         for outcome, count in sorted(report.counts.items())
@@ -333,26 +431,25 @@ def _show(report: Report, silent: list[str], *, as_json: bool) -> None:
     if report.left:
         counts += f"{', ' * bool(counts)}{report.left} not requested"
     days = sum(report.counts.values()) + report.left
-    summary = (
+    yield (
         f"{counted(days, 'day')}: {counts or 'none to request'}. {report.requests} requests, "
         f"{counted(report.holds, 'rate-limit pause')}, {_duration(report.duration_s)}."
     )
-    print(summary, file=sys.stderr if as_json else sys.stdout)
     for meter, beginning in report.beginnings.items():
-        print(f"{meter}: the cloud's data seem to begin on {beginning}.", file=sys.stderr)
+        yield f"{meter}: the cloud's data seem to begin on {beginning}."
     for meter, since in report.not_requested.items():
-        print(_left_out(meter, since), file=sys.stderr)
+        yield _left_out(meter, since)
     for meter, failures in report.failures.items():
         for day, reason in sorted(failures.items(), reverse=True):
-            print(f"{meter} {day}: {reason}", file=sys.stderr)
+            yield f"{meter} {day}: {reason}"
         if any(reason.startswith("zone.unknown") for reason in failures.values()):
-            print(CURES["zone.unknown"], file=sys.stderr)
+            yield CURES["zone.unknown"]
     for meter, refusal in report.refused.items():
-        print(f"{meter}: {refusal}.", file=sys.stderr)
+        yield f"{meter}: {refusal}."
     if report.gave_up is not None:
-        print(starting.advice_on(report.gave_up), file=sys.stderr)
+        yield starting.advice_on(report.gave_up)
     if report.interrupted:
-        print(f"Interrupted. {starting.CONTINUE}", file=sys.stderr)
+        yield f"Interrupted. {starting.CONTINUE}"
 
 
 def _left_out(meter: str, since: date) -> str:
@@ -389,7 +486,7 @@ def _exit_code(report: Report) -> int:
         return starting.code_of(report.gave_up)
     if report.refused:
         return starting.code_of(next(iter(report.refused.values())))
-    return exits.IN_PART if report.failures else exits.DONE
+    return exits.IN_PART if report.failures or report.left else exits.DONE
 
 
 def _duration(seconds: float) -> str:
@@ -401,12 +498,12 @@ def _duration(seconds: float) -> str:
 
 def _days(text: str) -> int:
     with suppress(ValueError):
-        if 0 <= (days := int(text)) <= 1095:
+        if 0 <= (days := int(text)) <= _MOST_DAYS:
             return days
-    raise argparse.ArgumentTypeError("must be a number from 0 to 1095: the cloud keeps three years")
+    raise argparse.ArgumentTypeError(f"must be a number from 0 to {_MOST_DAYS}: the cloud keeps three years")
 
 
-def _date(text: str) -> date:
+def a_date(text: str) -> date:
     with suppress(ValueError):
         return date.fromisoformat(text)
     raise argparse.ArgumentTypeError("must be a date like 2024-03-31")

@@ -12,7 +12,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from collector.cli import exits, starting
+from collector.cli import exits, in_service, starting
 
 if TYPE_CHECKING:
     from ssl import DefaultVerifyPaths
@@ -52,7 +52,16 @@ def run(options: argparse.Namespace) -> int:
             signals.reload.set()
         remembered = remembered_by_service(settings.archive, os.environ)
         notifier = Notifier(os.environ)
-        await serve(settings, load_again, signals, wall_clock, notifier, set_up_logs, remembered=remembered)
+        await serve(
+            settings,
+            load_again,
+            signals,
+            wall_clock,
+            notifier,
+            set_up_logs,
+            remembered,
+            in_service.commands(),
+        )
 
     asyncio.run(service())
     return exits.DONE

@@ -9,12 +9,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from collector.cli import exits, starting
+from collector.cli import exits, in_service, starting
+from collector.errors import ArchiveError
 
 if TYPE_CHECKING:
     from datetime import date
 
     from collector.archive.mark import Remembered
+    from collector.service.control import Options, Running, SendProgress
     from collector.settings import Settings
     from collector.verify.report import MeterReport
 
@@ -28,40 +30,81 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--fix",
         action="store_true",
-        help="move files with findings to the quarantine folder, so that their days are fetched again; "
-        "stop the service first",
+        help="move files with findings to the quarantine folder, so that their days are fetched again",
     )
     parser.add_argument(
         "--cloud",
         action="store_true",
         help="compare with the cloud's daily totals (one request per 30 days and clamp or phase); days "
-        "that differ are fetched again in the next run; stop the service first",
+        "that differ are fetched again in the next run",
     )
 
 
 def run(options: argparse.Namespace) -> int:
     """Checks the archive; returns 0 if there are no findings, 1 if there are."""
-    from collector.verify.report import as_json, as_lines
-
-    settings = _settings(options)
+    settings = _settings(options, needs_keys=False)
     try:
-        reports = _reports(settings, options)
+        return in_service.shown(_verified(settings, options))
     except OSError as error:
         if isinstance(error, PermissionError) or not (options.fix or options.cloud):
             raise starting.unreadable(error, settings.archive) from None
         place = error.filename or settings.archive
         raise starting.Refused(exits.CANNOT_SAVE, f"{place}: {error.strerror}") from None
-    print(as_json(reports) if options.json else "\n".join(as_lines(reports)))
+
+
+def _verified(settings: Settings, options: argparse.Namespace) -> in_service.Result:
+    """What the command prints; the running service does the work if that needs the archives' locks."""
+    if options.odir is None and (options.fix or options.cloud):
+        from collector.service.control import find_service
+
+        if (service := find_service(settings.archive, os.environ)) is not None:
+            meters = [meter.name for meter in settings.meters]
+            words = {"meters": meters, "json": options.json, "fix": options.fix, "cloud": options.cloud}
+            try:
+                return in_service.handed_over(service, "verify", words, _show_words)
+            finally:
+                _show("")
+    if options.cloud:
+        settings = _settings(options, needs_keys=True)
+    return _result(_reports(settings, options), as_json=options.json)
+
+
+async def carried_out(running: Running, options: Options, progress: SendProgress) -> in_service.Result:
+    """`--fix` and `--cloud` in the running service."""
+    from collector.verify.repair import verified_in_service
+
+    names = in_service.meters_of(running, options)
+
+    def requesting(meter: str, first: date, last: date) -> None:
+        progress({"meter": meter, "first": str(first), "last": str(last)})
+
+    try:
+        reports = await verified_in_service(
+            running, names, requesting, fix=options.get("fix") is True, cloud=options.get("cloud") is True
+        )
+    except (ArchiveError, OSError) as error:
+        code = starting.code_of(error)
+        return in_service.Result(
+            code, [], [starting.advice_on(error) if isinstance(error, OSError) else str(error)]
+        )
+    return _result(reports, as_json=options.get("json") is True)
+
+
+def _result(reports: list[MeterReport], *, as_json: bool) -> in_service.Result:
+    from collector.verify.report import as_json as written
+    from collector.verify.report import as_lines
+
+    output = [written(reports)] if as_json else list(as_lines(reports))
     for report in reports:
-        if report.comparison is not None and report.comparison.gave_up is not None:
-            print(starting.advice_on(report.comparison.gave_up), file=sys.stderr)
-            return starting.code_of(report.comparison.gave_up)
-    return exits.IN_PART if any(report.has_findings for report in reports) else exits.DONE
+        if report.comparison is not None and (error := report.comparison.gave_up) is not None:
+            return in_service.Result(starting.code_of(error), output, [starting.advice_on(error)])
+    found = any(report.has_findings for report in reports)
+    return in_service.Result(exits.IN_PART if found else exits.DONE, output, [])
 
 
-def _settings(options: argparse.Namespace) -> Settings:
+def _settings(options: argparse.Namespace, *, needs_keys: bool) -> Settings:
     if options.odir is None:
-        settings = starting.settings_from_file(options.config, needs_keys=options.cloud)
+        settings = starting.settings_from_file(options.config, needs_keys=needs_keys)
         settings = starting.only_meters(settings, options.meter)
     elif options.config or options.meter or options.cloud:
         raise starting.Refused(exits.USAGE, "--odir cannot be combined with --config, --meter or --cloud")
@@ -122,14 +165,24 @@ def _with_cloud(settings: Settings, options: argparse.Namespace, remembered: Rem
     from collector.energy.days import wall_clock
     from collector.verify.repair import verified
 
-    def show(text: str) -> None:
-        if sys.stderr.isatty():
-            print(f"\r\x1b[K{text}", end="", file=sys.stderr, flush=True)
-
-    def progress(meter: str, first: date, last: date) -> None:
-        show(f"{meter}: requesting {first} to {last} from the cloud")
-
     try:
-        return asyncio.run(verified(settings, wall_clock, progress, fix=options.fix, remembered=remembered))
+        return asyncio.run(
+            verified(settings, wall_clock, _show_request, fix=options.fix, remembered=remembered)
+        )
     finally:
-        show("")
+        _show("")
+
+
+def _show_request(meter: str, first: date | str, last: date | str) -> None:
+    _show(f"{meter}: requesting {first} to {last} from the cloud")
+
+
+def _show_words(words: Options) -> None:
+    """The same for what the service sends."""
+    _show_request(words["meter"], words["first"], words["last"])
+
+
+def _show(text: str) -> None:
+    """Replaces the line of progress."""
+    if sys.stderr.isatty():
+        print(f"\r\x1b[K{text}", end="", file=sys.stderr, flush=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -22,6 +22,7 @@ from collector.collect.worker import AccountRunner, Job
 from collector.energy.days import Clock, system_timezone
 from collector.errors import ArchiveError, CollectorError, KeyRefused, SettingsError
 from collector.service.accounts import AccountAtWork, Pacers, assembled
+from collector.service.control import Command, Running, listening
 from collector.service.limits import too_low
 from collector.service.notify import Publish, publish_status
 from collector.service.schedule import Schedule
@@ -143,11 +144,12 @@ async def serve(
     notifier: Notifier,
     in_force: Callable[[Settings], None] = lambda settings: None,
     remembered: Remembered | None = None,
+    commands: Mapping[str, Command] | None = None,
 ) -> None:
     """Collects until stopped. `load` only reads the configuration again, for a reload; `in_force` is called
     with the new settings as soon as they are in force.
 
-    `remembered` knows where archives were before.
+    `remembered` knows where archives were before. `commands`: those that are carried out on request.
     Raises `ArchiveError` if it cannot start. A reload that fails changes nothing.
     """
     _log.info("service.started", version=__version__, meters=len(settings.meters))
@@ -179,7 +181,8 @@ async def serve(
             async with publish_status(
                 settings.listen, settings.alarms, observer.status, clock, settings.max_age_s
             ) as publish:
-                await _Run(accounts, configuration, signals, clock, notifier, observer, publish).run()
+                parts = accounts, configuration, signals, clock, notifier, observer, publish
+                await _Run(*parts, commands or {}).run()
             refusals = {each.account: each.runner.refusal for each in accounts if each.runner.refusal}
             refused_since = {each.account.name: _refused_since(each.runner) for each in accounts}
         signals.reload.clear()
@@ -298,6 +301,7 @@ class _Run:
     notifier: Notifier
     observer: Observer
     publish: Publish
+    commands: Mapping[str, Command]
 
     def __post_init__(self) -> None:
         settings = self.configuration.settings
@@ -306,6 +310,7 @@ class _Run:
         self._news = asyncio.Event()  # something happened that the status should show now
         self._outage_changed = asyncio.Event()  # an account's outage began, changed or ended
         self._requester = Requester(self._news.set)
+        self._running = Running(settings, self.accounts, self.clock, self._requester.request)
         for account in self.accounts:
             account.runner.on_outage_change = self._on_outage_change
 
@@ -318,7 +323,8 @@ class _Run:
         ]
         try:
             self._begin()
-            await asyncio.wait([*workers, *others], return_when=asyncio.FIRST_COMPLETED)
+            async with listening(self._running, self.commands, os.environ):
+                await asyncio.wait([*workers, *others], return_when=asyncio.FIRST_COMPLETED)
         finally:
             if self.signals.stop.is_set():
                 self.notifier.stopping()
@@ -446,6 +452,7 @@ class _Run:
     def _on_outage_change(self) -> None:
         self._news.set()
         self._outage_changed.set()
+        self._running.note_outage_change()
 
     async def _watch_for_new_keys(self) -> None:
         """Reloads when a refused key has been changed in the configuration."""

@@ -1,15 +1,15 @@
-"""A backfill by hand: one job per meter, on the same parts as the service."""
+"""A backfill or reread by hand: one job per meter, in a process of its own or in the running service."""
 
 from __future__ import annotations
 
 import asyncio
 import os
 from collections import Counter
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Iterator
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 from functools import partial
-from typing import Any
+from typing import Any, ClassVar, NamedTuple
 
 from collector.archive.folder import OWN_FOLDER, recorded_span_limit, survey
 from collector.archive.mark import Remembered, adopted, has_days, mark_for, read_mark
@@ -21,10 +21,20 @@ from collector.collect.outages import OutageError
 from collector.collect.totals import check_totals, spans_needed
 from collector.collect.worker import Job
 from collector.energy.days import Clock, date_in, system_timezone
-from collector.energy.history import Availability, DayRecords, Outcome, first_day, latest, wanted_days
+from collector.energy.history import (
+    NOTHING,
+    Availability,
+    DayRecords,
+    Outcome,
+    first_day,
+    latest,
+    newest_first,
+    wanted_days,
+)
 from collector.energy.spans import joined
 from collector.errors import ArchiveLocked, ArchiveRefused
 from collector.service.accounts import AccountAtWork, Pacers, assembled
+from collector.service.control import Running
 from collector.settings import AccountSettings, Settings
 
 _GIVE_UP_AFTER_S = 900.0  # a person is waiting
@@ -33,13 +43,16 @@ _GRACE_S = 3.0
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """How far back: `days` full days before today (`None`: all that is kept), or from `since` on.
+    """The days of a backfill: `days` full days before today (`None`: all that is kept), or from `since` on.
 
-    `since` includes empty days that are not due, and days before the meter's beginning.
+    `since` includes empty days that are not due, and days before the meter's beginning. `until` is the last
+    day.
     """
 
+    lane: ClassVar[Lane] = Lane.BACKFILL
     days: int | None = 30
     since: date | None = None
+    until: date | None = None
 
     def first(self, today: date, oldest: date | None) -> date:
         """The oldest day to request; none before `oldest`, unless `since` is set."""
@@ -55,12 +68,38 @@ class Scope:
     ) -> Iterator[date]:
         """The days to request, newest first."""
         first = self.first(today, oldest)
-        return wanted_days(today, first, records, availability, now, insist=self.since is not None)
+        days = wanted_days(today, first, records, availability, now, insist=self.since is not None)
+        return days if self.until is None else (day for day in days if day <= self.until)
+
+
+@dataclass(frozen=True, slots=True)
+class Reread:
+    """The days of a reread: all from `since` to `until` (`None`: today), also those that are complete."""
+
+    lane: ClassVar[Lane] = Lane.HEAL
+    since: date
+    until: date | None = None
+
+    def first(self, today: date, oldest: date | None) -> date:
+        """The oldest day to request: not before `oldest`, nor before what the cloud keeps."""
+        return first_day(today, None, latest(self.since, oldest))
+
+    def plan(
+        self,
+        today: date,
+        oldest: date | None,
+        records: DayRecords,
+        availability: Availability | None,
+        now: datetime,
+    ) -> Iterator[date]:
+        """The days to request, newest first."""
+        last = today if self.until is None else min(self.until, today)
+        return newest_first(last, self.first(today, oldest))
 
 
 @dataclass(slots=True)
 class Report:
-    """What a backfill did. `gave_up`: the error that ended it early.
+    """What a backfill or reread did. `gave_up`: the error that ended it early.
 
     `beginnings`: since when the cloud has data of each meter, by its daily totals, if these were read
     further back. `refused`: meters whose archive must not be used. `not_requested`: meters whose archive
@@ -108,7 +147,7 @@ class Rehearsal:
 
 
 def rehearsed(
-    settings: Settings, account: AccountSettings, scope: Scope, now: datetime, *, adopt: bool = False
+    settings: Settings, account: AccountSettings, scope: Scope | Reread, now: datetime, *, adopt: bool = False
 ) -> list[Rehearsal]:
     """The plans for one account's meters, from their files alone: nothing is requested, locked or written.
 
@@ -118,7 +157,7 @@ def rehearsed(
 
 
 def _rehearsed(
-    settings: Settings, account: Account, meter: Meter, scope: Scope, now: datetime, *, adopt: bool
+    settings: Settings, account: Account, meter: Meter, scope: Scope | Reread, now: datetime, *, adopt: bool
 ) -> Rehearsal:
     folder = settings.folder_of(meter)
     known, zone, availability = survey(folder, settings.day_format)
@@ -137,24 +176,39 @@ def _rehearsed(
     is_unproven = mark is None and has_days(folder)
     longest_h = recorded_span_limit(folder, path_of(account, meter)).surely_h
     needed = sum(1 for _ in joined(days, zone, longest_h))
-    needed += spans_needed(scope.first(today, since), today, availability, now)
+    if isinstance(scope, Scope):
+        needed += spans_needed(scope.first(today, since), today, availability, now)
     needed += MOST_COMPARED if is_unproven else 0
     requests = needed * meter.requests_per_day
     left_out = None
-    if mark is not None and mark.since is not None and scope.since is None:
+    if mark is not None and mark.since is not None and _is_open(scope):
         wanted = scope.plan(today, meter.since, lambda: known, availability, now)
         left_out = mark.since if any(day < mark.since for day in wanted) else None
     duration_s = requests * settings.pacing.min_interval_s
     return Rehearsal(meter.name, days, requests, duration_s, is_unproven, left_out)
 
 
-Watcher = Callable[[str, list[AccountAtWork], DayOutcome], None]
-"""Called for each day with the meter's name, the accounts (for their pacers), and the outcome."""
+def _is_open(scope: Scope | Reread) -> bool:
+    """Whether the days reach back as far as the archive is this meter's, and no further."""
+    return isinstance(scope, Scope) and scope.since is None
+
+
+class DayDone(NamedTuple):
+    """Progress: a day that is done, and how many requests and rate-limit pauses there were until then."""
+
+    meter: str
+    day: date
+    requests: int
+    holds: int
+
+
+Watcher = Callable[[DayDone], None]
+"""Called for each day."""
 
 
 async def backfill(
     settings: Settings,
-    scope: Scope,
+    scope: Scope | Reread,
     clock: Clock,
     interrupt: asyncio.Event,
     watch: Watcher,
@@ -169,20 +223,84 @@ async def backfill(
     loop = asyncio.get_running_loop()
     began = loop.time()
     async with assembled(settings, clock, Pacers(), _GIVE_UP_AFTER_S, remembered) as accounts:
-        for each in _collectors(accounts) if adopt else []:
-            try:
-                await each.adopt()
-            except PermissionError:
-                raise
-            except OSError as error:  # before anything was written to another meter's archive
-                return Report(gave_up=error, duration_s=loop.time() - began)
-        jobs = [await _put(account, each, scope) for account in accounts for each in account.collectors]
-        for job in jobs:
-            job.outcomes = partial(watch, job.collector.meter.name, accounts)
+        if adopt and (failed := await _adopt(_collectors(accounts))) is not None:
+            return Report(gave_up=failed, duration_s=loop.time() - began)
+        jobs = await _put_all(accounts, scope, watch)
         is_interrupted = await _work_until_done(accounts, jobs, interrupt)
         report = _report(accounts, jobs, scope, is_interrupted=is_interrupted)
     report.duration_s = loop.time() - began
     return report
+
+
+async def requested(
+    running: Running, meters: Collection[str], scope: Scope | Reread, watch: Watcher, *, adopt: bool = False
+) -> Report:
+    """The same in the running service, for the meters of those names; its schedule goes on beside.
+
+    An outage ends only the waiting: the service continues with these days. Requests and pauses that it needs
+    meanwhile for other days are counted, too.
+    """
+    loop = asyncio.get_running_loop()
+    began = loop.time()
+    accounts = [
+        replace(account, collectors=wanted)
+        for account in running.accounts
+        if (wanted := tuple(each for each in account.collectors if each.meter.name in meters))
+    ]
+    requests, holds = _counted(accounts)
+    if adopt and (failed := await _adopt(_collectors(accounts))) is not None:
+        return Report(gave_up=failed, duration_s=loop.time() - began)
+    jobs = await _put_all(accounts, scope, watch)
+    outage = await _done_or_outage(running, accounts, jobs)
+    if outage is None and scope.lane is Lane.BACKFILL:
+        for job in jobs:
+            await check_totals(job.collector)
+    report = _report(accounts, jobs, scope, is_interrupted=False)
+    report.requests -= requests
+    report.holds -= holds
+    report.gave_up = outage
+    report.duration_s = loop.time() - began
+    return report
+
+
+def _counted(accounts: list[AccountAtWork]) -> tuple[int, int]:
+    """The requests and the rate-limit pauses of these accounts since the start."""
+    return sum(each.pacer.requests for each in accounts), sum(each.pacer.holds for each in accounts)
+
+
+async def _done_or_outage(
+    running: Running, accounts: list[AccountAtWork], jobs: list[Job]
+) -> OutageError | None:
+    """Waits until all jobs are done; returns the outage of an account or a meter that keeps one from it."""
+    all_done: asyncio.Future[Any] = asyncio.gather(*(job.done.wait() for job in jobs))
+    runners = {collector: account.runner for account in accounts for collector in account.collectors}
+    try:
+        while not all_done.done():
+            for job in jobs:
+                runner = runners[job.collector]
+                error = runner.outage or runner.rejected.get(job.collector)
+                if error is not None and not job.done.is_set():
+                    return error
+            change: asyncio.Future[Any] = asyncio.create_task(running.outage_change())
+            try:
+                await asyncio.wait([all_done, change], return_when=asyncio.FIRST_COMPLETED)
+            finally:
+                change.cancel()
+        return None
+    finally:
+        all_done.cancel()
+
+
+async def _adopt(collectors: list[Collector]) -> OSError | None:
+    """Adopts the archives; returns the error before anything was written to another meter's archive."""
+    for each in collectors:
+        try:
+            await each.adopt()
+        except PermissionError:
+            raise
+        except OSError as error:
+            return error
+    return None
 
 
 async def _work_until_done(accounts: list[AccountAtWork], jobs: list[Job], interrupt: asyncio.Event) -> bool:
@@ -210,15 +328,18 @@ async def _work_until_done(accounts: list[AccountAtWork], jobs: list[Job], inter
     return is_interrupted
 
 
-def _report(accounts: list[AccountAtWork], jobs: list[Job], scope: Scope, *, is_interrupted: bool) -> Report:
+def _report(
+    accounts: list[AccountAtWork], jobs: list[Job], scope: Scope | Reread, *, is_interrupted: bool
+) -> Report:
     """The report, without the duration."""
     meters = {each.meter.name: each for each in _collectors(accounts)}
     since = {name: each.archive.since for name, each in meters.items()}
+    requests, holds = _counted(accounts)
     return Report(
         counts=sum((job.counts for job in jobs), Counter()),
         failures={job.collector.meter.name: job.failures for job in jobs if job.failures},
-        requests=sum(account.pacer.requests for account in accounts),
-        holds=sum(account.pacer.holds for account in accounts),
+        requests=requests,
+        holds=holds,
         interrupted=is_interrupted,
         beginnings={
             name: day
@@ -239,16 +360,58 @@ def _collectors(accounts: list[AccountAtWork]) -> list[Collector]:
     return [each for account in accounts for each in account.collectors]
 
 
-def _leaves_out(collector: Collector, scope: Scope, since: date) -> bool:
+def _leaves_out(collector: Collector, scope: Scope | Reread, since: date) -> bool:
     """Whether days before `since` would have been requested, had the archive always been this meter's."""
     known, now = collector.archive.known, collector.now()
     days = scope.plan(collector.today(), collector.meter.since, known, collector.availability, now)
-    return scope.since is None and any(day < since for day in days)
+    return _is_open(scope) and any(day < since for day in days)
 
 
-async def _put(account: AccountAtWork, collector: Collector, scope: Scope) -> Job:
+async def _put_all(accounts: list[AccountAtWork], scope: Scope | Reread, watch: Watcher) -> list[Job]:
+    """Puts one job for each meter."""
+
+    def done(meter: str, outcome: DayOutcome) -> None:
+        watch(DayDone(meter, outcome.day, *_counted(accounts)))
+
+    jobs = []
+    for account in accounts:
+        for each in account.collectors:
+            job = await _put(account, each, scope)
+            job.outcomes = partial(done, each.meter.name)
+            jobs.append(job)
+    return jobs
+
+
+async def _put(account: AccountAtWork, collector: Collector, scope: Scope | Reread) -> Job:
     await collector.scan()
     days = collector.days_by(scope.plan)
-    job = Job(Lane.BACKFILL, collector, days, asyncio.get_running_loop().time())
-    job.reaches_to = lambda: scope.first(collector.today(), collector.since)
+    if isinstance(scope, Reread):
+        days = await _marked(collector, scope, days)
+    job = Job(scope.lane, collector, days, asyncio.get_running_loop().time())
+    if isinstance(scope, Scope):
+        job.reaches_to = lambda: scope.first(collector.today(), collector.since)
     return account.runner.put(job)
+
+
+async def _marked(collector: Collector, scope: Reread, days: Iterator[date]) -> Iterator[date]:
+    """Marks the days as to be requested again, so that a stop or an outage does not end the reread.
+
+    A day that another job has requested by its turn is left out. Does nothing if the archive is not taken.
+    """
+    archive, today = collector.archive, collector.today()
+    if not archive.is_taken:
+        return days
+    planned = scope.plan(today, collector.since, archive.known, None, collector.now())
+    marked = {day for day in planned if day < today}
+
+    def mark() -> None:
+        for day in marked:
+            archive.request_again(day, "reread")
+
+    await collector.blocking(mark)
+
+    def is_left(day: date) -> bool:
+        attempt = archive.known().get(day, NOTHING).last_attempt
+        return day not in marked or (attempt is not None and attempt.is_requested_again)
+
+    return filter(is_left, days)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from datetime import date, datetime, timedelta
@@ -17,7 +17,7 @@ from collector.archive.mark import Remembered, read_mark
 from collector.archive.store import Archive
 from collector.cloud.meters import Meter
 from collector.cloud.parse import SpanTotals, spans
-from collector.collect.collector import Collector, log_quarantined
+from collector.collect.collector import Collector, Lane, log_quarantined
 from collector.collect.outages import STRIKES, OutageError
 from collector.collect.totals import are_totals_distrusted, totals_of
 from collector.energy.days import Clock, date_in
@@ -34,7 +34,8 @@ from collector.errors import (
     SourceError,
     Unavailable,
 )
-from collector.service.accounts import AccountAtWork, Pacers, assembled, open_archive
+from collector.service.accounts import Pacers, assembled, open_archive
+from collector.service.control import Running
 from collector.settings import Settings
 from collector.verify.files import inspect
 from collector.verify.report import Action, Comparison, MeterReport, Unanswered
@@ -122,16 +123,64 @@ async def verified(
     Raises `ArchiveError`, `OSError`.
     """
     async with assembled(settings, clock, Pacers(), remembered=remembered) as accounts:
-        return [each for account in accounts for each in await _account(account, clock, progress, fix=fix)]
+        return [
+            report
+            for account in accounts
+            for report in await _compared(account.collectors, clock, progress, fix=fix)
+        ]
 
 
-async def _account(
-    account: AccountAtWork, clock: Clock, progress: Progress, *, fix: bool
+async def verified_in_service(
+    running: Running, meters: Collection[str], progress: Progress, *, fix: bool, cloud: bool
 ) -> list[MeterReport]:
+    """`--fix` and `--cloud` in the running service, for the meters of those names.
+
+    Days that are to be requested again are requested at once. Raises as `verified`.
+    """
+    found: list[MeterReport] = []
+    for account in running.accounts:
+        collectors = [each for each in account.collectors if each.meter.name in meters]
+        if cloud:
+            found += await _compared(collectors, running.clock, progress, fix=fix)
+        else:
+            found += [await _repaired(each, running.clock) for each in collectors]
+        for each in collectors:
+            running.request(account.runner, each, Lane.HEAL)
+    return found
+
+
+async def _repaired(collector: Collector, clock: Clock) -> MeterReport:
+    """Inspects a meter's folder and moves files with findings to the quarantine."""
+    if collector.refusal is not None:
+        raise collector.refusal
+    archive, meter = collector.archive, collector.meter
+    if not archive.is_taken:
+        raise archive.refusal_of("day files of which it is not known yet whether they are")
+    return replace(await _inspected(collector, clock, fix=True), meter=meter.name)
+
+
+async def _inspected(collector: Collector, clock: Clock, *, fix: bool) -> MeterReport:
+    """Inspects a meter's folder, and with `fix` moves files with findings to the quarantine.
+
+    In one call, so that no day is saved in between.
+    """
+    archive, meter, today = collector.archive, collector.meter, collector.today()
+
+    def inspected() -> MeterReport:
+        report = inspect(archive.folder, meter.timezone, clock())
+        return _move_aside(archive, meter, report, today) if fix and archive.is_taken else report
+
+    return await collector.blocking(inspected)
+
+
+async def _compared(
+    collectors: Sequence[Collector], clock: Clock, progress: Progress, *, fix: bool
+) -> list[MeterReport]:
+    """The reports of one account's meters."""
     found: list[MeterReport] = []
     gave_up: OutageError | None = None  # what stops one meter stops all of the account
-    for each in account.collectors:
-        archive, meter, unusable = each.archive, each.meter, ""
+    for each in collectors:
+        meter, unusable = each.meter, ""
         try:
             if gave_up is None:
                 await each.take_over()
@@ -139,10 +188,7 @@ async def _account(
             unusable = str(error)
         except (SourceError, ClockUntrusted) as error:
             gave_up = error
-        report = await each.blocking(inspect, archive.folder, meter.timezone, clock())
-        today = each.today()
-        if fix and archive.is_taken:
-            report = await each.blocking(_move_aside, archive, meter, report, today)
+        report, today = await _inspected(each, clock, fix=fix), each.today()
         first = max(first_day(today, None, each.since), min(report.days, default=today))
         if unusable:
             comparison = Comparison(unanswered=[Unanswered(first, today - _DAY, unusable)])

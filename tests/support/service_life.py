@@ -15,6 +15,7 @@ import pytest
 import time_machine
 
 from collector.archive.mark import Remembered
+from collector.cli import in_service
 from collector.energy.days import wall_clock
 from collector.service import app, schedule
 from collector.service.app import Signals, serve
@@ -109,6 +110,7 @@ async def living(
                     lambda: wall_clock() + off[0],
                     _Recorder(told, watchdog_s),
                     remembered=remembered,
+                    commands=in_service.commands(),
                 )
             )
             service = Living(world, signals, task, told, off)

@@ -1,0 +1,97 @@
+"""Commands that the running service carries out, because it has the archives: both ends.
+
+The service runs the command's `carried_out` and sends back what the command prints and its exit code.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import Callable, Mapping
+from functools import partial
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from collector.cli import exits, starting
+from collector.errors import CommandRefused, ServiceEnded
+
+if TYPE_CHECKING:
+    import socket
+
+    from collector.service.control import Command, Options, Running, SendProgress
+
+_COMMANDS = ("backfill", "reread", "verify")
+_CONTINUES = "The service continues with these days; `shelly-collector status` shows them."
+_ENDED = (
+    "The service stopped, or read its configuration again, before this was done. Stored data is safe. "
+    "Run the command again to continue."
+)
+
+
+class Result(NamedTuple):
+    """What a command prints on standard output and standard error, in lines, and its exit code."""
+
+    code: int
+    output: list[str]
+    errors: list[str]
+
+
+def commands() -> Mapping[str, Command]:
+    """What the service carries out. The commands' modules are imported when they are first needed."""
+    return {name: partial(_carried_out, name) for name in _COMMANDS}
+
+
+async def _carried_out(
+    name: str, running: Running, options: Options, progress: SendProgress
+) -> Mapping[str, Any]:
+    result: Result = await import_module(f"collector.cli.{name}").carried_out(running, options, progress)
+    return result._asdict()
+
+
+def meters_of(running: Running, options: Options) -> list[str]:
+    """The names of the meters in `options`. Raises `CommandRefused` if the service lacks one."""
+    known = {meter.name for meter in running.settings.meters}
+    names = options.get("meters")
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        raise CommandRefused("The command names no meters.")
+    if unknown := sorted(set(names) - known):
+        raise CommandRefused(
+            f"The running service has no meter {unknown[0]!r}. If it is new in the configuration, have the "
+            "service read it: systemctl reload shelly-collector"
+        )
+    return names
+
+
+def handed_over(
+    service: socket.socket, name: str, options: Options, on_progress: Callable[[Options], None]
+) -> Result:
+    """Has the service carry out the command; returns its result, also if the waiting ended early."""
+    from collector.service.control import carry_out
+
+    async def main() -> Result:
+        interrupt = asyncio.Event()
+        starting.on_signals(interrupt)
+        working = asyncio.ensure_future(carry_out(service, name, options, on_progress))
+        stop = asyncio.ensure_future(interrupt.wait())
+        await asyncio.wait([working, stop], return_when=asyncio.FIRST_COMPLETED)
+        stop.cancel()
+        if working.done():
+            return Result(**working.result())
+        working.cancel()
+        return Result(exits.INTERRUPTED, [], [f"Interrupted. {_CONTINUES}"])
+
+    try:
+        return asyncio.run(main())
+    except CommandRefused as refused:
+        return Result(exits.CANNOT_CREATE, [], [str(refused)])
+    except ServiceEnded:
+        return Result(exits.IN_PART, [], [_ENDED])
+
+
+def shown(result: Result) -> int:
+    """Prints what the command has to print; returns its exit code."""
+    for line in result.output:
+        print(line)
+    for line in result.errors:
+        print(line, file=sys.stderr)
+    return result.code
