@@ -257,7 +257,7 @@ async def carried_out(running: Running, options: Options, progress: SendProgress
     from collector.service.backfill import Scope
 
     days = options.get("days")
-    if days is not None and not (isinstance(days, int) and 0 <= days <= _MOST_DAYS):
+    if days is not None and not (type(days) is int and 0 <= days <= _MOST_DAYS):
         raise CommandRefused(f"A number of days from 0 to {_MOST_DAYS} is expected.")
     return await carried_out_by(running, Scope(days, *dates_of(options)), options, progress)
 
@@ -386,7 +386,7 @@ def _result(report: Report, meters: list[str], settings: Settings, *, as_json: b
     """What is printed of a backfill or reread of these meters, and the exit code."""
     silent = [meter for meter in _without_data(settings, report) if meter.name in meters]
     output = [json.dumps(_as_dict(report) | {"without_data": [meter.name for meter in silent]})] * as_json
-    summary, *errors = _lines(report)
+    summary, *errors = lines_of(report)
     (errors.insert if as_json else output.insert)(0, summary)
     errors += [_what_may_be_wrong(meter) for meter in silent]
     return in_service.Result(_exit_code(report) or (exits.IN_PART if silent else exits.DONE), output, errors)
@@ -421,7 +421,7 @@ def _what_may_be_wrong(meter: Meter) -> str:
     )
 
 
-def _lines(report: Report) -> Iterator[str]:
+def lines_of(report: Report) -> Iterator[str]:
     """The summary, and what else a person should know."""
     counts = ", ".join(
         f"{count} {_OUTCOMES.get(outcome, outcome)}"

@@ -71,7 +71,7 @@ Command = Callable[[Running, Options, SendProgress], Awaitable[Mapping[str, Any]
 """Carries out a command and returns its result. It is cancelled when the connection ends."""
 
 
-def _socket_name(archive: Path) -> str:
+def socket_name(archive: Path) -> str:
     """One for each archive: several services may share a runtime folder, and a path has at most 107 bytes."""
     return f"{hashlib.sha256(os.fsencode(archive.resolve())).hexdigest()[:16]}.sock"
 
@@ -86,7 +86,7 @@ def runtime_folder(environ: Mapping[str, str]) -> Path | None:
 
 def find_service(archive: Path, environ: Mapping[str, str]) -> socket.socket | None:
     """A connection to the service that has that archive; `None` if none is running, or none is allowed."""
-    name = _socket_name(archive)
+    name = socket_name(archive)
     own = runtime_folder(environ)
     for folder in (Path("/run", _FOLDER), *([] if own is None else [own])):
         with suppress(OSError):
@@ -124,6 +124,8 @@ async def carry_out(
         raise ServiceEnded from None
     finally:
         writer.close()
+        with suppress(OSError):
+            await writer.wait_closed()
     raise ServiceEnded
 
 
@@ -136,7 +138,7 @@ async def listening(
     folder = runtime_folder(environ)
     listener = None
     if folder is not None:
-        path = folder / _socket_name(archive)
+        path = folder / socket_name(archive)
         try:
             folder.mkdir(mode=0o700, exist_ok=True)
             if (other := find_service(archive, environ)) is None:
@@ -191,11 +193,11 @@ class _Server:
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
     ) -> Mapping[str, Any] | None:
         """The command's result; `None` if nobody waits for it any more. Raises `CommandRefused`."""
+        if len(self._tasks) > _MOST_AT_ONCE:
+            raise CommandRefused("The service is already carrying out several commands: try again later.")
         name, options = await _read(reader)
         if (command := self._commands.get(name)) is None:
-            raise CommandRefused(
-                f"The service that is running does not know {name!r}: restart it after an update."
-            )
+            raise CommandRefused(f"The running service has no command {name!r}: restart it after an update.")
         _log.info("command.received", command=name, uid=_uid_of(writer))
 
         def on_progress(progress: Mapping[str, Any]) -> None:

@@ -3,25 +3,37 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import json
 import os
 import shutil
+import socket
 import tempfile
 from collections.abc import Iterator, Mapping
-from datetime import UTC, date, datetime
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from collector.errors import CommandRefused, ServiceEnded
-from collector.service.control import carry_out, find_service, runtime_folder
+from collector.service.control import (
+    Running,
+    carry_out,
+    find_service,
+    listening,
+    runtime_folder,
+    socket_name,
+)
 from tests.support.archives import flip
 from tests.support.faulty_cloud import Fault
 from tests.support.service_life import SHALLOW, Living, events_in, living
 from tests.support.world import cloud_of
 
 START = datetime(2026, 3, 20, 14, 5, tzinfo=UTC)
+FORTNIGHT: dict[str, Any] = {"schedule": {"backfill_days": 15}}
+PACED: dict[str, Any] = {**FORTNIGHT, "pacing": {"min_interval_s": 1.05}}
 WEEK: dict[str, Any] = {"since": "2026-03-10", "until": "2026-03-16", "meters": ["house"]}
 LAST_DAYS: dict[str, Any] = {"days": 10, "since": None, "until": None, "meters": ["house"]}
 CLAMPS = 2
@@ -68,8 +80,7 @@ async def test_a_backfill_is_carried_out_by_the_service(tmp_path: Path) -> None:
 
 async def test_a_reread_fetches_complete_days_again(tmp_path: Path) -> None:
     """A value that the cloud has revised long after the day has settled replaces the stored one."""
-    tables = {"schedule": {"backfill_days": 15}}
-    async with living(cloud_of(), tmp_path, START, **tables) as service:
+    async with living(cloud_of(), tmp_path, START, **FORTNIGHT) as service:
         await service.pass_time(minutes=5)
         path = service.world.folder() / "2026-03-12.jsonl"
         right = path.read_text()
@@ -83,8 +94,7 @@ async def test_a_reread_fetches_complete_days_again(tmp_path: Path) -> None:
 
 async def test_a_reread_goes_on_when_nobody_waits_for_it(tmp_path: Path) -> None:
     """Ctrl-C in the middle ends the waiting, not the work."""
-    tables = {"schedule": {"backfill_days": 15}, "pacing": {"min_interval_s": 1.05}}
-    async with living(cloud_of(latency_s=0.2), tmp_path, START, **tables) as service:
+    async with living(cloud_of(latency_s=0.2), tmp_path, START, **PACED) as service:
         await service.pass_time(minutes=5)
         days = {day: service.world.folder() / f"{day}.jsonl" for day in _days(service)}
         flip(days["2026-03-12"], "import")
@@ -100,8 +110,7 @@ async def test_a_reread_goes_on_when_nobody_waits_for_it(tmp_path: Path) -> None
 @pytest.mark.parametrize("how", ["stop", "reload"])
 async def test_a_stop_in_the_middle_is_reported_and_a_reread_resumed(how: str, tmp_path: Path) -> None:
     """What was to be read again is recorded: the service that starts next goes on with it."""
-    tables = {"schedule": {"backfill_days": 15}, "pacing": {"min_interval_s": 1.05}}
-    async with living(cloud_of(latency_s=0.2), tmp_path, START, **tables) as service:
+    async with living(cloud_of(latency_s=0.2), tmp_path, START, **PACED) as service:
         await service.pass_time(minutes=5)
         path = service.world.folder() / "2026-03-10.jsonl"  # the last of the week that is requested
         right = path.read_text()
@@ -113,6 +122,178 @@ async def test_a_stop_in_the_middle_is_reported_and_a_reread_resumed(how: str, t
             await waiting
         assert path.read_text() != right
     if how == "stop":
-        async with living(cloud_of(latency_s=0.2), tmp_path, START, **tables) as service:
+        async with living(cloud_of(latency_s=0.2), tmp_path, START, **PACED) as service:
             await service.pass_time(minutes=1)
             assert path.read_text() == right
+
+
+async def test_an_outage_ends_the_waiting_and_the_service_collects_the_days_later(tmp_path: Path) -> None:
+    """A person is told why nothing happens; the days come when the cloud answers again."""
+    fault = Fault(
+        "status_500", since=datetime(2026, 3, 20, 14, 10, tzinfo=UTC), until=START + timedelta(hours=1)
+    )
+    async with living(replace(cloud_of(), fault=(fault,)), tmp_path, START, **SHALLOW) as service:
+        await service.pass_time(minutes=6)
+        result = await _sent(service, "backfill", LAST_DAYS)
+        assert result["code"] == 69
+        assert len(_days(service)) == 4
+        assert (await _sent(service, "backfill", LAST_DAYS))["code"] == 69  # at once, for it is known by now
+        await service.pass_time(hours=1.2)
+        assert len(_days(service)) == 11
+
+
+async def test_verify_moves_damaged_files_aside_and_the_service_fetches_their_days_at_once(
+    tmp_path: Path,
+) -> None:
+    """Without a stop of the service, and without waiting for its next scheduled run."""
+    async with living(cloud_of(), tmp_path, START, **SHALLOW) as service:
+        await service.pass_time(minutes=2)
+        path = service.world.folder() / "2026-03-18.jsonl"
+        right = path.read_text()
+        flip(path, "import")
+        options = {"meters": ["house"], "fix": True, "cloud": False, "json": True}
+        result = await _sent(service, "verify", options)
+        assert result["code"] == 1
+        (found,) = json.loads(result["output"][0])["meters"]
+        assert [(each["day"], each["action"]) for each in found["findings"]] == [
+            ("2026-03-18", "quarantined")
+        ]
+        await service.pass_time(seconds=5)
+        assert path.read_text() == right
+
+
+async def test_verify_compares_with_the_cloud_at_the_services_pace(tmp_path: Path) -> None:
+    """In the middle of its backfill: no two requests nearer than allowed, and both come to an end."""
+    tables = {**PACED, "schedule": {"backfill_days": 40}}
+    async with living(cloud_of(limit="strict"), tmp_path, START, **tables) as service:
+        await service.pass_time(seconds=20)
+        options = {"meters": ["house"], "fix": False, "cloud": True, "json": True}
+        result = await _sent(service, "verify", options)
+        assert result["code"] == 0
+        (found,) = json.loads(result["output"][0])["meters"]
+        assert found["cloud"]["days"] > 5
+        assert found["cloud"]["differences"] == []
+        await service.pass_time(minutes=5)
+        assert len(_days(service)) == 41
+        gap_s = service.world.cloud.counts.total.smallest_start_gap_s
+        assert gap_s is not None
+        assert gap_s >= 1.0
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        b"\n",
+        b"nonsense\n",
+        b"[]\n",
+        b"{}\n",
+        b'"backfill"\n',
+        b'{"command": 7}\n',
+        b'{"command": "shutdown"}\n',
+        b'{"command": "reread"}\n',
+        b'{"command": "reread", "meters": ["house"], "since": null, "until": null}\n',
+        b'{"command": "reread", "meters": ["house"], "since": "yesterday", "until": null}\n',
+        b'{"command": "reread", "meters": ["house"], "since": 20260301, "until": null}\n',
+        b'{"command": "backfill", "meters": ["house"], "days": 1e99, "since": null, "until": null}\n',
+        b'{"command": "backfill", "meters": ["house"], "days": true, "since": null, "until": null}\n',
+        b'{"command": "backfill", "meters": ["barn"], "days": 3, "since": null, "until": null}\n',
+        b'{"command": "backfill", "meters": "house", "days": 3, "since": null, "until": null}\n',
+        b'{"command": "verify", "meters": [["house"]]}\n',
+        b"[" * 200_000 + b"\n",
+        b"\xff\xfe\n",
+        b"x" * 300_000,
+    ],
+)
+async def test_a_command_that_is_none_is_refused_and_the_service_continues(
+    line: bytes, tmp_path: Path
+) -> None:
+    """Whatever comes over the socket, one sentence goes back."""
+    async with living(cloud_of(), tmp_path, START, **SHALLOW) as service:
+        await service.pass_time(minutes=2)
+        connection = find_service(service.world.archive, os.environ)
+        assert connection is not None
+        reader, writer = await asyncio.open_connection(sock=connection)
+        writer.write(line)
+        answer = json.loads(await reader.readline())
+        writer.close()
+        assert list(answer) == ["refused"]
+        assert (await _sent(service, "backfill", LAST_DAYS))["code"] == 0
+
+
+async def test_one_who_says_nothing_is_not_waited_for(tmp_path: Path) -> None:
+    """Nor do many of them keep others from their turn for long."""
+    async with living(cloud_of(), tmp_path, START, **SHALLOW) as service:
+        await service.pass_time(minutes=2)
+        silent = [find_service(service.world.archive, os.environ) for _ in range(8)]
+        await asyncio.sleep(0.1)
+        with pytest.raises(CommandRefused, match="several commands"):
+            await _sent(service, "backfill", LAST_DAYS)
+        await service.pass_time(seconds=6)
+        assert (await _sent(service, "backfill", LAST_DAYS))["code"] == 0
+        for each in silent:
+            assert each is not None
+            each.close()
+
+
+async def test_a_command_with_a_bug_ends_itself_alone(
+    tmp_path: Path, log_lines: io.StringIO, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The sender is told, the log has the traceback, and the next command is carried out."""
+
+    async def broken(*told: object) -> None:
+        raise ZeroDivisionError
+
+    async with living(cloud_of(), tmp_path, START, **SHALLOW) as service:
+        await service.pass_time(minutes=2)
+        with monkeypatch.context() as patch:
+            patch.setattr("collector.cli.verify.carried_out", broken)
+            with pytest.raises(CommandRefused):
+                await _sent(service, "verify", {"meters": ["house"]})
+        assert (await _sent(service, "backfill", LAST_DAYS))["code"] == 0
+    (event,) = events_in(log_lines.getvalue(), "command.failed")
+    assert "ZeroDivisionError" in json.dumps(event)
+
+
+async def test_a_second_service_does_not_take_the_first_ones_socket(tmp_path: Path, runtime: Path) -> None:
+    """It would, for instance, be one with other meters in the same folder."""
+    async with living(cloud_of(), tmp_path, START, **SHALLOW) as service:
+        await service.pass_time(minutes=2)
+        path = runtime / socket_name(tmp_path)
+        before = path.stat()
+        assert before.st_mode & 0o777 == 0o660
+        other = Running(service.world.settings(), [], service.world.clock, lambda *told: None)
+        async with listening(other, {}, os.environ):
+            assert path.stat().st_ino == before.st_ino
+            assert (await _sent(service, "backfill", LAST_DAYS))["code"] == 0
+        assert path.stat().st_ino == before.st_ino
+    assert not path.exists()
+
+
+async def test_a_socket_that_a_killed_service_left_is_replaced(tmp_path: Path, runtime: Path) -> None:
+    """Nobody listens there; commands work as without a service until the next one listens."""
+    with socket.socket(socket.AF_UNIX) as left:
+        archive = tmp_path / "archive"
+        name = socket_name(archive)
+        left.bind(str(runtime / name))
+    assert find_service(archive, os.environ) is None
+    async with living(cloud_of(), archive, START, **SHALLOW) as service:
+        await service.pass_time(minutes=2)
+        assert (await _sent(service, "backfill", LAST_DAYS))["code"] == 0
+
+
+async def test_without_a_runtime_folder_the_service_collects_all_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, log_lines: io.StringIO
+) -> None:
+    """It carries out no commands, and warns only where it has a folder that it cannot use."""
+    monkeypatch.setenv("RUNTIME_DIRECTORY", str(tmp_path / "none" / "here"))
+    async with living(cloud_of(), tmp_path / "archive", START, **SHALLOW) as service:
+        await service.pass_time(minutes=2)
+        assert len(_days(service)) == 4
+        assert find_service(service.world.archive, os.environ) is None
+    assert len(events_in(log_lines.getvalue(), "control.failed")) == 1
+    monkeypatch.delenv("RUNTIME_DIRECTORY")
+    monkeypatch.delenv("XDG_RUNTIME_DIR", raising=False)
+    assert runtime_folder(os.environ) is None
+    async with living(cloud_of(), tmp_path / "archive", START, **SHALLOW) as service:
+        await service.pass_time(minutes=2)
+    assert len(events_in(log_lines.getvalue(), "control.failed")) == 1

@@ -72,7 +72,12 @@ class VirtualTimeLoop(asyncio.SelectorEventLoop):
         return {*self._own, *(each.fileno() for server in self._servers for each in server.sockets)}
 
     async def create_server(self, *args: Any, **kwargs: Any) -> asyncio.Server:
-        server: asyncio.Server = await super().create_server(*args, **kwargs)
+        return self._known(await super().create_server(*args, **kwargs))
+
+    async def create_unix_server(self, *args: Any, **kwargs: Any) -> asyncio.Server:
+        return self._known(await super().create_unix_server(*args, **kwargs))
+
+    def _known(self, server: asyncio.Server) -> asyncio.Server:
         self._servers = [each for each in self._servers if each.sockets] + [server]
         return server
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from collector.cli import main
-from collector.cli.backfill import _show
+from collector.cli.backfill import lines_of
 from collector.energy.history import Outcome
 from collector.service.backfill import Report
 from tests.support.world import DEVICE
@@ -64,11 +64,8 @@ def test_no_solar_beside_a_solar_device_was_called_a_setting_of_the_file(
     assert "false" not in error
 
 
-def test_days_that_were_planned_and_not_requested_were_in_no_count(
-    capsys: pytest.CaptureFixture[str],
-) -> None:
+def test_days_that_were_planned_and_not_requested_were_in_no_count() -> None:
     """Bug: "2 days: 2 failed" though three were planned."""
-    _show(Report(Counter({Outcome.FAILED: 2}), left=1), [], as_json=False)
-    assert capsys.readouterr().out.startswith("3 days: 2 failed, 1 not requested. ")
-    _show(Report(Counter({Outcome.FAILED: 2})), [], as_json=False)
-    assert capsys.readouterr().out.startswith("2 days: 2 failed. ")
+    summary = next(lines_of(Report(Counter({Outcome.FAILED: 2}), left=1)))
+    assert summary.startswith("3 days: 2 failed, 1 not requested. ")
+    assert next(lines_of(Report(Counter({Outcome.FAILED: 2})))).startswith("2 days: 2 failed. ")
