@@ -187,6 +187,28 @@ def test_what_root_fetched_while_the_service_was_down_is_the_services(life: Fact
     assert life("beside_roots_files") == []
 
 
+@pytest.mark.parametrize("command", ["backfill", "reread", "verify--fix", "verify--cloud"])
+def test_the_service_carries_out_commands_of_root_and_of_its_group(life: Facts, command: str) -> None:
+    """Out of the sandbox, with nobody's key but its own; a stranger is turned away with a reason."""
+    for user in ("root", "reader"):
+        done = life(f"command_{command}_by_{user}")
+        assert done["code"] == 0, done["said"]
+    refused = life(f"command_{command}_by_stranger")
+    assert refused["code"] in {exits.CANNOT_CREATE, exits.BAD_CONFIGURATION}, refused["said"]
+    assert "ermission" in refused["said"]
+    assert "Traceback" not in refused["said"]
+
+
+def test_a_command_may_be_interrupted_and_reports_the_stop_of_the_service(life: Facts) -> None:
+    """Ctrl-C leaves the service as it was; a service that stops is named as the reason."""
+    interrupted = life("command_interrupted")
+    assert interrupted["code"] == exits.INTERRUPTED, interrupted["said"]
+    assert "The service continues" in interrupted["said"]
+    assert interrupted["after"]["NRestarts"] == interrupted["before"]["NRestarts"]
+    assert life("command_stopped")["code"] == exits.IN_PART, life("command_stopped")["said"]
+    assert "The service stopped" in life("command_stopped")["said"]
+
+
 def test_the_service_root_and_the_group_share_one_pace(life: Facts) -> None:
     """Out of the sandbox, and whoever has made the file; a stranger is warned, and works as well."""
     folder, *files = life("pace")["found"]

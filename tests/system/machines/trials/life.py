@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import shutil
+import subprocess
 import time
+from datetime import date, timedelta
 from pathlib import Path
 
 from tests.support import documented
@@ -119,10 +121,32 @@ def _shares() -> None:
         words = ("runuser", "--preserve-environment", "-u", user, "--", *backfill, "--odir", str(folder))
         tell(f"shared_by_{user}", timed(*words, env={_KEY: AWKWARD_KEY}))
     wait_until(lambda: len(events("job.finished")) > jobs, "a job at the usual pace")
+    _commands()
     pace = Path("/run/shelly-collector/pace")
     found = [(each.owner(), each.group(), oct(each.stat().st_mode)) for each in (pace, *pace.iterdir())]
     tell("pace", {"found": found, "unshared": events("pace.unshared")})
     ran("systemctl", "stop", UNIT)
+
+
+def _commands() -> None:
+    """Beside the service, which has the archives: commands of root, of its group, and of a stranger."""
+    before, since = shown(), str(date.today() - timedelta(days=5))  # noqa: DTZ011 - as a person types it
+    backfill = ("backfill", "--config", str(CONFIG), "--meter", "house", "--days", "12")
+    reread = ("reread", "--config", str(CONFIG), "--meter", "house", "--since", since)
+    for user in ("root", "reader", "stranger"):
+        for command in (backfill, reread, ("verify", "--fix"), ("verify", "--cloud")):
+            done = timed("runuser", "-u", user, "--", PROGRAM, *command)
+            tell(f"command_{command[0]}{command[-1] * (command[0] == 'verify')}_by_{user}", done)
+    interrupted = ("timeout", "--preserve-status", "-s", "INT", "3", PROGRAM, *reread)
+    tell("command_interrupted", {**timed(*interrupted), "before": before, "after": shown()})
+    stopped = subprocess.Popen(
+        [PROGRAM, *reread], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
+    time.sleep(3)
+    ran("systemctl", "stop", UNIT)
+    said = stopped.communicate(timeout=60)[0]
+    tell("command_stopped", {"code": stopped.returncode, "said": said})
+    ran("systemctl", "start", UNIT)
 
 
 def _end() -> dict[str, object]:
