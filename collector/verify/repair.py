@@ -219,6 +219,7 @@ async def _compare(
             requested = newest_first(last_of_span, first_of_span)
             days = [day for day in requested if report.actions.get(day) is not Action.QUARANTINED]
             _note_differences(collector, report, days, answer, comparison)
+            await _drop_saved_meanwhile(collector, answer, comparison)
         else:
             of_utc = "the cloud's totals are of UTC days, not of local days"
             reason = of_utc if isinstance(answer, SpanTotals) else str(answer)
@@ -249,6 +250,15 @@ def _note_differences(
         comparison.complete_days += complete
         if found := differences(sums, total, complete=complete):
             comparison.different[day] = found
+
+
+async def _drop_saved_meanwhile(collector: Collector, answer: SpanTotals, comparison: Comparison) -> None:
+    """Removes differences of days that the service has saved since their files were inspected."""
+    archive, present = collector.archive, collector.archive.files()
+    days = [day for day in comparison.different if day in answer.totals and day in present]
+    for day, sums in (await collector.blocking(archive.sums_of, days)).items():
+        if not differences(sums, answer.totals[day], complete=True):
+            del comparison.different[day]
 
 
 async def _request_again(collector: Collector, report: MeterReport, comparison: Comparison) -> None:

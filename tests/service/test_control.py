@@ -180,6 +180,25 @@ async def test_verify_compares_with_the_cloud_at_the_services_pace(tmp_path: Pat
         assert gap_s >= 1.0
 
 
+async def test_a_day_that_is_saved_during_the_comparison_does_not_differ(tmp_path: Path) -> None:
+    """Bug: a day that was fetched between the look at its file and the cloud's total was reported."""
+    tables = {**PACED, "schedule": {"backfill_days": 40}}
+    async with living(cloud_of(latency_s=3.0), tmp_path, START, **tables) as service:
+        await service.pass_time(minutes=4)
+        path = service.world.folder() / "2026-03-18.jsonl"
+        right = path.read_text()
+        path.write_text(right[:-40])
+        again = {"meters": ["house"], "since": "2026-03-18", "until": "2026-03-18"}
+        fixed = {"meters": ["house"], "fix": True, "cloud": False, "json": True}
+        assert (await _sent(service, "verify", fixed))["code"] == 1
+        rereading = asyncio.create_task(_sent(service, "reread", again))
+        result = await _sent(service, "verify", {**fixed, "fix": False, "cloud": True})
+        assert path.read_text() == right
+        await rereading
+        (found,) = json.loads(result["output"][0])["meters"]
+        assert found["cloud"]["differences"] == []
+
+
 @pytest.mark.parametrize(
     "line",
     [

@@ -88,12 +88,13 @@ def test_a_day_is_read_again_beside_the_service(cloud: Cloud, tmp_path: Path, ru
 def test_verify_mends_and_compares_beside_the_service(cloud: Cloud, tmp_path: Path, runtime: Path) -> None:
     """With the same lines and exit codes as without a service."""
     config = configuration(tmp_path, cloud, "[schedule]\nbackfill_days = 3\n")
-    with _service(config, runtime):
+    with _service(config, runtime) as service:
         path = tmp_path / "archive/house" / f"{_today() - timedelta(days=2)}.jsonl"
         path.write_text(path.read_text()[:-40])
         mended = _typed(runtime, "verify", "--fix", "--config", str(config))
         assert mended.returncode == 1, mended.stderr
         assert "moved to the quarantine" in mended.stdout
+        wait_for(service, "day.written")
         compared = _typed(runtime, "verify", "--cloud", "--config", str(config))
         assert compared.returncode == 0, compared.stdout + compared.stderr
         assert "0 differ." in compared.stdout

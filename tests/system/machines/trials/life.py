@@ -130,7 +130,7 @@ def _shares() -> None:
 
 def _commands() -> None:
     """Beside the service, which has the archives: commands of root, of its group, and of a stranger."""
-    before, since = shown(), str(date.today() - timedelta(days=5))  # noqa: DTZ011 - as a person types it
+    before, since = shown(), str(date.today() - timedelta(days=5))  # noqa: TID251, DTZ011 - as a person types it
     backfill = ("backfill", "--config", str(CONFIG), "--meter", "house", "--days", "12")
     reread = ("reread", "--config", str(CONFIG), "--meter", "house", "--since", since)
     for user in ("root", "reader", "stranger"):
