@@ -178,7 +178,8 @@ def open_archive(
             archive.claim()
     except ArchiveLocked:
         raise ArchiveLocked(
-            f"another collector is working on {folder}; stop it first (systemctl stop shelly-collector)"
+            f"another collector is working on {folder}. Wait until it ends; if it is the service, stop it: "
+            "systemctl stop shelly-collector"
         ) from None
     except FileNotFoundError as error:
         raise ArchiveError(

@@ -45,6 +45,7 @@ def main() -> None:
     watching.dump("stopped")
     _root_fills_in()
     watching.keep_archive()
+    _commands()
     _shares()
     _control()
 
@@ -111,8 +112,6 @@ def _shares() -> None:
     CONFIG.write_text(CONFIG.read_text().replace("min_interval_s = 0\n", "min_interval_s = 1.05\n"))
     jobs = len(events("job.finished"))
     ran("systemctl", "start", UNIT)
-    ran("useradd", "--no-create-home", "--groups", "shelly-collector", "reader")
-    ran("useradd", "--no-create-home", "stranger")
     for user in ("root", "reader", "stranger"):
         folder = Path("/var/tmp", user)
         folder.mkdir()
@@ -121,7 +120,7 @@ def _shares() -> None:
         words = ("runuser", "--preserve-environment", "-u", user, "--", *backfill, "--odir", str(folder))
         tell(f"shared_by_{user}", timed(*words, env={_KEY: AWKWARD_KEY}))
     wait_until(lambda: len(events("job.finished")) > jobs, "a job at the usual pace")
-    _commands()
+    _ended_early()
     pace = Path("/run/shelly-collector/pace")
     found = [(each.owner(), each.group(), oct(each.stat().st_mode)) for each in (pace, *pace.iterdir())]
     tell("pace", {"found": found, "unshared": events("pace.unshared")})
@@ -130,23 +129,35 @@ def _shares() -> None:
 
 def _commands() -> None:
     """Beside the service, which has the archives: commands of root, of its group, and of a stranger."""
-    before, since = shown(), str(date.today() - timedelta(days=5))  # noqa: TID251, DTZ011 - as a person types it
-    backfill = ("backfill", "--config", str(CONFIG), "--meter", "house", "--days", "12")
-    reread = ("reread", "--config", str(CONFIG), "--meter", "house", "--since", since)
+    ran("useradd", "--no-create-home", "--groups", "shelly-collector", "reader")
+    ran("useradd", "--no-create-home", "stranger")
+    ran("systemctl", "start", UNIT)
+    commands = (("backfill", "--days", "12"), _reread(), ("verify", "--fix"), ("verify", "--cloud"))
     for user in ("root", "reader", "stranger"):
-        for command in (backfill, reread, ("verify", "--fix"), ("verify", "--cloud")):
+        for command in commands:
             done = timed("runuser", "-u", user, "--", PROGRAM, *command)
             tell(f"command_{command[0]}{command[-1] * (command[0] == 'verify')}_by_{user}", done)
-    interrupted = ("timeout", "--preserve-status", "-s", "INT", "3", PROGRAM, *reread)
-    tell("command_interrupted", {**timed(*interrupted), "before": before, "after": shown()})
-    stopped = subprocess.Popen(
-        [PROGRAM, *reread], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-    )
-    time.sleep(3)
     ran("systemctl", "stop", UNIT)
-    said = stopped.communicate(timeout=60)[0]
+
+
+def _ended_early() -> None:
+    """A command at the usual pace: with Ctrl-C in the middle, and with a stop of the service."""
+    before = shown()
+    interrupted = ("timeout", "--preserve-status", "-s", "INT", "3", PROGRAM, *_reread())
+    tell("command_interrupted", {**timed(*interrupted), "before": before, "after": shown()})
+    with subprocess.Popen(
+        [PROGRAM, *_reread()], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    ) as stopped:
+        time.sleep(3)
+        ran("systemctl", "stop", UNIT)
+        said = stopped.communicate(timeout=60)[0]
     tell("command_stopped", {"code": stopped.returncode, "said": said})
     ran("systemctl", "start", UNIT)
+
+
+def _reread() -> tuple[str, ...]:
+    since = date.today() - timedelta(days=9)  # noqa: TID251, DTZ011 - as a person types it
+    return ("reread", "--meter", "house", "--since", str(since))
 
 
 def _end() -> dict[str, object]:

@@ -117,7 +117,7 @@ def dump(name: str) -> None:
         lines = ran("journalctl", "--all", "--no-pager", f"--output={each}").stdout
         (folder / f"journal.{each}").write_text(lines)
     if _RUNTIME.is_dir():
-        shutil.copytree(_RUNTIME, folder / "runtime")
+        shutil.copytree(_RUNTIME, folder / "runtime", ignore=shutil.ignore_patterns("*.sock"))
     (folder / "units").write_text(ran("systemctl", "show", "--all", "*").stdout)
     (folder / "unit").write_text(ran("systemctl", "show", "--all", UNIT).stdout)
     (folder / "status").write_text(ran("systemctl", "status", "--full", "--no-pager", UNIT).stdout)
