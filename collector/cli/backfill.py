@@ -118,6 +118,7 @@ def _left(seconds: float) -> str:
 
 _OUTCOMES = {"written": "complete", "partial": "incomplete so far"}  # in words; the others as they are
 _MOST_DAYS = 1095
+_SERVICE_CONTINUES = "The service continues with the other days as soon as it can."
 _DEFAULT_ODIR = "~/.shellyemdata"
 _TO_BE_PROVEN = (
     "its day files have no mark. First up to five of their days are compared with the cloud; if they are "
@@ -285,10 +286,9 @@ async def carried_out_by(
         lambda done: progress({**done._asdict(), "day": str(done.day)}),
         adopt=options.get("adopt") is True,
     )
-    result = _result(report, names, running.settings, as_json=options.get("json") is True)
-    if report.gave_up is not None:
-        result.errors.append("The service continues with the other days as soon as it can.")
-    return result
+    return _result(
+        report, names, running.settings, as_json=options.get("json") is True, then=_SERVICE_CONTINUES
+    )
 
 
 def _settings(options: argparse.Namespace, *, needs_keys: bool) -> Settings:
@@ -382,11 +382,13 @@ def _collect(
     return asyncio.run(main())
 
 
-def _result(report: Report, meters: list[str], settings: Settings, *, as_json: bool) -> in_service.Result:
+def _result(
+    report: Report, meters: list[str], settings: Settings, *, as_json: bool, then: str = starting.CONTINUE
+) -> in_service.Result:
     """What is printed of a backfill or reread of these meters, and the exit code."""
     silent = [meter for meter in _without_data(settings, report) if meter.name in meters]
     output = [json.dumps(_as_dict(report) | {"without_data": [meter.name for meter in silent]})] * as_json
-    summary, *errors = lines_of(report)
+    summary, *errors = lines_of(report, then)
     (errors.insert if as_json else output.insert)(0, summary)
     errors += [_what_may_be_wrong(meter) for meter in silent]
     return in_service.Result(_exit_code(report) or (exits.IN_PART if silent else exits.DONE), output, errors)
@@ -421,8 +423,8 @@ def _what_may_be_wrong(meter: Meter) -> str:
     )
 
 
-def lines_of(report: Report) -> Iterator[str]:
-    """The summary, and what else a person should know."""
+def lines_of(report: Report, then: str = starting.CONTINUE) -> Iterator[str]:
+    """The summary, and what else a person should know; `then`: what follows an early end."""
     counts = ", ".join(
         f"{count} {_OUTCOMES.get(outcome, outcome)}"
         for outcome, count in sorted(report.counts.items())
@@ -447,7 +449,7 @@ def lines_of(report: Report) -> Iterator[str]:
     for meter, refusal in report.refused.items():
         yield f"{meter}: {refusal}."
     if report.gave_up is not None:
-        yield starting.advice_on(report.gave_up)
+        yield starting.advice_on(report.gave_up, then)
     if report.interrupted:
         yield f"Interrupted. {starting.CONTINUE}"
 

@@ -13,7 +13,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from collector.cli import exits, starting
-from collector.errors import CommandRefused, ServiceEnded
+from collector.errors import ArchiveError, CommandRefused, ServiceEnded
 
 if TYPE_CHECKING:
     import socket
@@ -44,7 +44,13 @@ def commands() -> Mapping[str, Command]:
 async def _carried_out(
     name: str, running: Running, options: Options, progress: SendProgress
 ) -> Mapping[str, Any]:
-    result: Result = await import_module(f"collector.cli.{name}").carried_out(running, options, progress)
+    result: Result
+    try:
+        result = await import_module(f"collector.cli.{name}").carried_out(running, options, progress)
+    except OSError as error:
+        result = Result(starting.code_of(error), [], [starting.advice_on(error)])
+    except ArchiveError as error:
+        result = Result(starting.code_of(error), [], [str(error)])
     return result._asdict()
 
 

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import argparse
+import os
+import sys
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from collector.cli import in_service, starting
 from collector.cli.backfill import a_date, carried_out_by, check_range, collected, dates_of, rehearse
+from collector.energy.days import date_in, system_timezone, wall_clock
+from collector.energy.history import first_day
 from collector.errors import CommandRefused
 
 if TYPE_CHECKING:
@@ -33,6 +37,11 @@ def run(options: argparse.Namespace) -> int:
 
     scope = Reread(options.since, options.until)
     check_range(scope)
+    kept = first_day(date_in(system_timezone(os.environ), wall_clock()), None, None)
+    if options.since < kept:
+        print(
+            f"The cloud has no hours before {kept}: stored days before it stay as they are.", file=sys.stderr
+        )
     if options.dry_run:
         return rehearse(_settings(options, needs_keys=False), scope, as_json=options.json, adopt=False)
     return collected("reread", partial(_settings, options), scope, options, adopt=False)

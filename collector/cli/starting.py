@@ -220,8 +220,8 @@ def code_of(error: ArchiveError | OutageError) -> int:
     return next((code for kind, code in _CODES if isinstance(error, kind)), exits.SOURCE_UNAVAILABLE)
 
 
-def advice_on(error: OutageError) -> str:
-    """The error that ended a command, and what a person can do about it."""
+def advice_on(error: OutageError, then: str = CONTINUE) -> str:
+    """The error that ended a command, and what a person can do about it; `then`: what follows."""
     if isinstance(error, KeyRefused):
         return (
             "The cloud refused the key. Keys change with the account's password: copy the key again from the "
@@ -232,5 +232,5 @@ def advice_on(error: OutageError) -> str:
     if isinstance(error, Rejected):
         return f"The cloud rejects every day: {error.reason}. {error.cure} `doctor` checks these."
     if isinstance(error, SourceError):
-        return f"The cloud did not answer: {error.reason}. {CONTINUE}"
-    return f"Nothing can be saved: {error.strerror or error}. {CONTINUE}"
+        return f"The cloud did not answer: {error.reason}. {then}"
+    return f"Nothing can be saved: {error.strerror or error}. {then}"

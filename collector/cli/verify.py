@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from collector.cli import exits, in_service, starting
-from collector.errors import ArchiveError
 
 if TYPE_CHECKING:
     from datetime import date
@@ -78,15 +77,9 @@ async def carried_out(running: Running, options: Options, progress: SendProgress
     def requesting(meter: str, first: date, last: date) -> None:
         progress({"meter": meter, "first": str(first), "last": str(last)})
 
-    try:
-        reports = await verified_in_service(
-            running, names, requesting, fix=options.get("fix") is True, cloud=options.get("cloud") is True
-        )
-    except (ArchiveError, OSError) as error:
-        code = starting.code_of(error)
-        return in_service.Result(
-            code, [], [starting.advice_on(error) if isinstance(error, OSError) else str(error)]
-        )
+    reports = await verified_in_service(
+        running, names, requesting, fix=options.get("fix") is True, cloud=options.get("cloud") is True
+    )
     return _result(reports, as_json=options.get("json") is True)
 
 

@@ -352,7 +352,7 @@ def _report(
             name: day for name, day in since.items() if day and _leaves_out(meters[name], scope, day)
         },
         gave_up=next((each.runner.given_up for each in accounts if each.runner.given_up), None),
-        left=sum(job.count_left() for job in jobs),
+        left=sum(job.count_left() for job in jobs if job.done.is_set()),  # others continue
     )
 
 

@@ -134,12 +134,12 @@ async def test_an_outage_ends_the_waiting_and_the_service_collects_the_days_late
     )
     async with living(replace(cloud_of(), fault=(fault,)), tmp_path, START, **SHALLOW) as service:
         await service.pass_time(minutes=6)
-        result = await _sent(service, "backfill", LAST_DAYS)
+        result = await _sent(service, "backfill", {**LAST_DAYS, "days": 50})
         assert result["code"] == 69
         assert len(_days(service)) == 4
         assert (await _sent(service, "backfill", LAST_DAYS))["code"] == 69  # at once, for it is known by now
         await service.pass_time(hours=1.2)
-        assert len(_days(service)) == 11
+        assert len(_days(service)) == 51
 
 
 async def test_verify_moves_damaged_files_aside_and_the_service_fetches_their_days_at_once(
