@@ -1,9 +1,7 @@
-"""A whole life: started as the README says, backfill, reloads, rivals, a stop, a backfill by root."""
+"""A whole life: started as the README says, backfill, reloads, rivals, a stop, commands beside it."""
 
 from __future__ import annotations
 
-import shutil
-import subprocess
 import time
 from datetime import date, timedelta
 from pathlib import Path
@@ -24,7 +22,6 @@ from tests.system.machines.trials.watching import (
 )
 
 _KEY = "SHELLY_COLLECTOR_AUTH_KEY"
-_HOUSE = "a8032abe41fc"
 _BARN = """
 [[account.meter]]
 name = "barn"
@@ -46,7 +43,6 @@ def main() -> None:
     _root_fills_in()
     watching.keep_archive()
     _commands()
-    _shares()
     _control()
 
 
@@ -107,30 +103,9 @@ def _root_fills_in() -> None:
     tell("beside_roots_files", events("file.quarantined"))
 
 
-def _shares() -> None:
-    """At the usual pace: the service, and beside it a backfill by root, by its group, and by a stranger."""
-    CONFIG.write_text(CONFIG.read_text().replace("min_interval_s = 0\n", "min_interval_s = 1.05\n"))
-    jobs = len(events("job.finished"))
-    ran("systemctl", "start", UNIT)
-    for user in ("root", "reader", "stranger"):
-        folder = Path("/var/tmp", user)
-        folder.mkdir()
-        shutil.chown(folder, user)
-        backfill = (PROGRAM, "backfill", "--host", "http://127.0.0.1:8765", "--id", _HOUSE, "--days", "0")
-        words = ("runuser", "--preserve-environment", "-u", user, "--", *backfill, "--odir", str(folder))
-        tell(f"shared_by_{user}", timed(*words, env={_KEY: AWKWARD_KEY}))
-    wait_until(lambda: len(events("job.finished")) > jobs, "a job at the usual pace")
-    _ended_early()
-    pace = Path("/run/shelly-collector/pace")
-    found = [(each.owner(), each.group(), oct(each.stat().st_mode)) for each in (pace, *pace.iterdir())]
-    tell("pace", {"found": found, "unshared": events("pace.unshared")})
-    ran("systemctl", "stop", UNIT)
-
-
 def _commands() -> None:
     """Beside the service, which has the archives: commands of root, of its group, and of a stranger."""
-    ran("useradd", "--no-create-home", "--groups", "shelly-collector", "reader")
-    ran("useradd", "--no-create-home", "stranger")
+    watching.add_users()
     ran("systemctl", "start", UNIT)
     commands = (("backfill", "--days", "12"), _reread(), ("verify", "--fix"), ("verify", "--cloud"))
     for user in ("root", "reader", "stranger"):
@@ -138,21 +113,6 @@ def _commands() -> None:
             done = timed("runuser", "-u", user, "--", PROGRAM, *command)
             tell(f"command_{command[0]}{command[-1] * (command[0] == 'verify')}_by_{user}", done)
     ran("systemctl", "stop", UNIT)
-
-
-def _ended_early() -> None:
-    """A command at the usual pace: with Ctrl-C in the middle, and with a stop of the service."""
-    before = shown()
-    interrupted = ("timeout", "--preserve-status", "-s", "INT", "3", PROGRAM, *_reread())
-    tell("command_interrupted", {**timed(*interrupted), "before": before, "after": shown()})
-    with subprocess.Popen(
-        [PROGRAM, *_reread()], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-    ) as stopped:
-        time.sleep(3)
-        ran("systemctl", "stop", UNIT)
-        said = stopped.communicate(timeout=60)[0]
-    tell("command_stopped", {"code": stopped.returncode, "said": said})
-    ran("systemctl", "start", UNIT)
 
 
 def _reread() -> tuple[str, ...]:

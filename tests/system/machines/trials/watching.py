@@ -123,6 +123,12 @@ def dump(name: str) -> None:
     (folder / "status").write_text(ran("systemctl", "status", "--full", "--no-pager", UNIT).stdout)
 
 
+def add_users() -> None:
+    """A user who may read the files, and one who may not."""
+    ran("useradd", "--no-create-home", "--groups", "shelly-collector", "reader")
+    ran("useradd", "--no-create-home", "stranger")
+
+
 def keep_archive() -> None:
     """The archive into /results, with a list of who may do what in it."""
     shutil.copytree(ARCHIVE, RESULTS / "archive")
