@@ -80,8 +80,21 @@ def _elsewhere(user: str) -> tuple[str, ...]:
     """A backfill into a folder of that user."""
     folder = Path("/var/tmp", user)
     folder.mkdir()
+    config = folder / "config.toml"
+    config.write_text(f"""
+[archive]
+path = "{folder / "archive"}"
+[pacing]
+min_interval_s = {_INTERVAL_S}
+[[account]]
+name = "home"
+host = "{_CLOUD}"
+[[account.meter]]
+name = "house"
+id = "{_HOUSE}"
+""")
     shutil.chown(folder, user)
-    backfill = (PROGRAM, "backfill", "--host", _CLOUD, "--id", _HOUSE, "--days", "3", "--odir", str(folder))
+    backfill = (PROGRAM, "backfill", "--config", str(config), "--days", "3")
     return ("runuser", "--preserve-environment", "-u", user, "--", *backfill)
 
 
