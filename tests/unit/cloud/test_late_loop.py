@@ -33,7 +33,7 @@ def _loop() -> VirtualTimeLoop:
 
 @asynccontextmanager
 async def _client(stopped_s: float, *, is_answered: bool = True) -> AsyncIterator[CloudClient]:
-    """A client of a cloud that has read each request, and maybe answered it, when all is stopped for a while."""
+    """A client of a cloud that has read each request, and maybe answered it, when all stops for a while."""
     body = b'{"timezone": "Europe/Dublin", "interval": "hour", "history": []}'
     head = f"HTTP/1.1 200 OK\r\nDate: {format_datetime(_SENT_AT, usegmt=True)}\r\n"
 
