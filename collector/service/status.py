@@ -72,6 +72,10 @@ class Observer:
         today = str(date_in(self.system_timezone, now))
         accounts: dict[str, AccountStatus] = {}
         meters: dict[str, MeterStatus] = {}
+        # Before the files: a day that is saved meanwhile would be an answer, and not yet among the data.
+        answered = {
+            each.meter.name: each.answered_at for account in self.accounts for each in account.collectors
+        }
         await self._read_files(now)
         for account in self.accounts:
             trouble = _failure_of(account.runner.outage, at)
@@ -80,7 +84,7 @@ class Observer:
             )
             for each in account.collectors:
                 own = _failure_of(account.runner.rejected.get(each), at)
-                meters[each.meter.name] = self._meter(each, trouble, own, now)
+                meters[each.meter.name] = self._meter(each, answered[each.meter.name], trouble, own, now)
         facts = Status(
             version=__version__,
             pid=os.getpid(),
@@ -128,19 +132,23 @@ class Observer:
         )
 
     def _meter(
-        self, collector: Collector, trouble: Failure | None, own: Failure | None, now: datetime
+        self,
+        collector: Collector,
+        answered_at: int | None,
+        trouble: Failure | None,
+        own: Failure | None,
+        now: datetime,
     ) -> MeterStatus:
         """One meter's status, not judged yet; `trouble` is its account's, `own` its own outage."""
         before = self.status.meters.get(collector.meter.name, MeterStatus())
-        if collector.is_scanned:
-            read = self._read.get(collector.meter.name)
-            found = MeterStatus() if read is None else read.status
-        else:  # until the first scan the last status counts
+        if (read := self._read.get(collector.meter.name)) is not None:
+            found = read.status
+        else:  # until the files were read the last status counts
             found = MeterStatus(newest_hour=before.newest_hour, missing_hours=before.missing_hours)
         self._warn(collector, found.expiring)
         return replace(
             found,
-            answered_at=collector.answered_at or before.answered_at,
+            answered_at=answered_at or before.answered_at,
             failure=_newest(now.timestamp(), trouble, own, collector.failure, before.failure),
             trouble=own.reason if own else "",
             refused="" if collector.refusal is None else str(collector.refusal),
