@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collector.settings import Settings
 
 _COLOURS = {"ok": "32", "warn": "33", "fail": "31", "skip": "2"}
-_MANY = 100  # checks, of which only those are shown that are not ok, and those of the machine
+_MANY = 100  # checks, of which only those of the machine are shown, warnings and failures
 _SUDO = "If only root can read the key: run it with sudo. Otherwise set the key as described."
 
 
@@ -100,7 +100,7 @@ def _diagnosed(
 def _show(checks: tuple[Check, ...], requests: int) -> None:
     colours = sys.stdout.isatty() and not os.environ.get("NO_COLOR")
     width = max(len(each.subject) for each in checks)
-    shown = [each for each in checks if len(checks) <= _MANY or each.mark != "ok" or not each.of]
+    shown = [each for each in checks if len(checks) <= _MANY or not each.of or each.mark in ("warn", "fail")]
     for each in shown:
         word = f"{each.mark.upper() if each.mark == 'fail' else each.mark:4}"
         mark = f"\x1b[{_COLOURS[each.mark]}m{word}\x1b[0m" if colours else word
@@ -113,7 +113,9 @@ def _show(checks: tuple[Check, ...], requests: int) -> None:
         f"{counts['skip']} skipped; {counted(requests, 'request')} to the cloud."
     )
     if len(shown) < len(checks):
-        print(f"{len(checks) - len(shown)} checks that are ok are not listed: --json or --meter NAME does.")
+        print(
+            f"{len(checks) - len(shown)} checks are not listed, all ok or skipped: see --meter NAME, or --json."
+        )
 
 
 def _as_dict(found: Diagnosis) -> dict[str, Any]:

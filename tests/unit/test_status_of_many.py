@@ -128,15 +128,17 @@ def test_a_problem_of_all_meters_is_not_a_thousand_problems() -> None:
     assert "980 more meters have a problem" in text
 
 
-def test_of_many_checks_only_those_that_are_not_ok_are_printed(capsys: pytest.CaptureFixture[str]) -> None:
+def test_of_many_checks_only_warnings_and_failures_are_printed(capsys: pytest.CaptureFixture[str]) -> None:
     """Bug: `doctor` printed 7,000 lines for a thousand accounts, almost all of them "ok"."""
     checks = [Check(Mark.OK, "right", name="clock")]
     checks += [Check(Mark.OK, "accepted", name="key", of=f"home{number}") for number in range(1000)]
+    checks[7] = Check(Mark.SKIP, "No request was sent", name="key", of="home6")
     checks[500] = Check(Mark.FAIL, "refused", "Set it.", "key", "home499")
     doctor._show(tuple(checks), 0)
     printed = capsys.readouterr().out
     assert "right" in printed
     assert "home499" in printed
     assert "home498" not in printed
-    assert "999 checks that are ok are not listed" in printed
+    assert "home6" not in printed
+    assert "999 checks are not listed, all ok or skipped" in printed
     assert len(printed.splitlines()) == 5  # one of them the cure
