@@ -112,10 +112,8 @@ def _show(checks: tuple[Check, ...], requests: int) -> None:
         f"{counts['ok']} ok, {counted(counts['warn'], 'warning')}, {counts['fail']} failed, "
         f"{counts['skip']} skipped; {counted(requests, 'request')} to the cloud."
     )
-    if len(shown) < len(checks):
-        print(
-            f"{len(checks) - len(shown)} checks are not listed, all ok or skipped: see --meter NAME, or --json."
-        )
+    if hidden := len(checks) - len(shown):
+        print(f"{hidden} checks are not listed, all ok or skipped: see --meter NAME, or --json.")
 
 
 def _as_dict(found: Diagnosis) -> dict[str, Any]:
