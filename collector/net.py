@@ -9,8 +9,8 @@ import re
 import socket
 import ssl
 from collections import Counter, deque
-from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Mapping, Sequence
+from contextlib import asynccontextmanager, suppress
 from contextvars import ContextVar
 from functools import partial
 from itertools import zip_longest
@@ -25,6 +25,7 @@ from collector.threads import in_thread
 
 _MAX_HEAD = 512 * 1024  # more than one read from a socket, which may include a part of the body
 _MAX_ANSWER = 2 * 1024 * 1024  # as transferred: a body of 1 MB with its chunk headers
+_STEPS = 30  # of a time limit: more than a request needs turns of the loop
 _LINE_COST = 200  # bytes: a header or trailer of two bytes becomes half a kilobyte of objects
 
 
@@ -106,6 +107,31 @@ def new_session(trace_configs: Iterable[aiohttp.TraceConfig] = ()) -> aiohttp.Cl
         trace_configs=list(trace_configs),
         trust_env=False,
     )
+
+
+@asynccontextmanager
+async def time_limit(limit_s: float) -> AsyncIterator[None]:
+    """As `asyncio.timeout(limit_s)`, but the limit passes in 30 steps, and a step that ends late is one step.
+
+    Where the loop is late, because the process has too much to do or was stopped, an answer that has come in
+    time is still read. Raises `TimeoutError`.
+    """
+    loop = asyncio.get_running_loop()
+    timer: asyncio.TimerHandle
+
+    def step(left: int) -> None:
+        nonlocal timer
+        if left:
+            timer = loop.call_later(limit_s / _STEPS, step, left - 1)
+        else:
+            limit.reschedule(loop.time())
+
+    async with asyncio.timeout(None) as limit:
+        step(_STEPS)
+        try:
+            yield
+        finally:
+            timer.cancel()
 
 
 def unreached(session: aiohttp.ClientSession, host: str) -> Mapping[str, str]:

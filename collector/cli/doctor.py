@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collector.settings import Settings
 
 _COLOURS = {"ok": "32", "warn": "33", "fail": "31", "skip": "2"}
+_MANY = 100  # checks, of which only those of the machine are shown, warnings and failures
 _SUDO = "If only root can read the key: run it with sudo. Otherwise set the key as described."
 
 
@@ -99,7 +100,8 @@ def _diagnosed(
 def _show(checks: tuple[Check, ...], requests: int) -> None:
     colours = sys.stdout.isatty() and not os.environ.get("NO_COLOR")
     width = max(len(each.subject) for each in checks)
-    for each in checks:
+    shown = [each for each in checks if len(checks) <= _MANY or not each.of or each.mark in ("warn", "fail")]
+    for each in shown:
         word = f"{each.mark.upper() if each.mark == 'fail' else each.mark:4}"
         mark = f"\x1b[{_COLOURS[each.mark]}m{word}\x1b[0m" if colours else word
         print(f"{mark}  {each.subject:{width}}  {printable(each.text)}")
@@ -110,6 +112,8 @@ def _show(checks: tuple[Check, ...], requests: int) -> None:
         f"{counts['ok']} ok, {counted(counts['warn'], 'warning')}, {counts['fail']} failed, "
         f"{counts['skip']} skipped; {counted(requests, 'request')} to the cloud."
     )
+    if hidden := len(checks) - len(shown):
+        print(f"{hidden} checks are not listed, all ok or skipped: see --meter NAME, or --json.")
 
 
 def _as_dict(found: Diagnosis) -> dict[str, Any]:

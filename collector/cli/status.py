@@ -26,6 +26,7 @@ from collector.errors import ArchiveRefused
 from collector.events import CURES
 from collector.redaction import printable
 from collector.status import (
+    AccountStatus,
     Failure,
     MeterStatus,
     State,
@@ -58,6 +59,8 @@ _COLOURS = {State.GOOD: "32", State.STARTING: "33", State.OFFLINE: "31", State.B
 _WIDTH = 90
 _HOUR_S = 3600
 _RECENT_S = 24 * _HOUR_S
+_FEW = 10  # of more meters only those with a problem are shown ...
+_MOST = 20  # ... and at most so many
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -236,13 +239,16 @@ def lines(
     ascii_only = "utf" not in (stream.encoding or "").lower()
     now = datetime.fromtimestamp(status.written_at, zone)
     yield _service(status, now)
-    for name, account in status.accounts.items():
-        is_of_today = status.today == str(now.date())
-        requests = account.requests_today if is_of_today else 0
-        holds = account.holds_today if is_of_today else 0
-        yield _row("account", f"{name}: {requests} requests today, {counted(holds, 'rate-limit pause')}")
-        if account.trouble is not None and status.is_running:
-            yield _row("", f"waiting: {printable(account.trouble.reason)}")
+    accounts = {
+        name: account
+        for name, account in status.accounts.items()
+        if not account.meters or not status.meters.keys().isdisjoint(account.meters)
+    }
+    if len(status.meters) > _FEW:
+        yield from _lines_of_many(replace(status, accounts=accounts), now, zone, colour=colour)
+        return
+    for name, account in accounts.items():
+        yield from _account_lines(name, account, status, now)
     yield _row("times", zone.key)
     for name, meter in status.meters.items():
         yield ""
@@ -252,6 +258,49 @@ def lines(
         occurring = set(meter.states.values())
         legend = (f"{SIGNS[each][ascii_only]} {_words(each)}" for each in SIGNS if each in occurring)
         yield _row("", "  ".join(legend))
+
+
+def _lines_of_many(status: Status, now: datetime, zone: ZoneInfo, *, colour: bool) -> Iterator[str]:
+    """Sums, and what has a problem: the whole of a thousand meters would be 11,000 lines."""
+    counts = [_counts_today(account, status, now) for account in status.accounts.values()]
+    requests, holds = (sum(each) for each in zip(*counts, strict=True)) if counts else (0, 0)
+    holds_text = counted(holds, "rate-limit pause")
+    yield _row("accounts", f"{len(status.accounts)}: {requests} requests today, {holds_text}")
+    waiting = [name for name, account in status.accounts.items() if account.trouble is not None]
+    for name in waiting[:_MOST] if status.is_running else ():
+        yield from _account_lines(name, status.accounts[name], status, now)
+    if status.is_running and len(waiting) > _MOST:
+        yield _row("", f"{len(waiting) - _MOST} more accounts are waiting: see --json")
+    yield _row("times", zone.key)
+    states = Counter(meter.state for meter in status.meters.values())
+    parts = (f"{states[state]} {state}" for state in State if states[state])
+    yield _row("meters", f"{len(status.meters)}: {', '.join(parts)}")
+    at = int(now.timestamp())
+    bad = [
+        name
+        for name, meter in status.meters.items()
+        if not meter.state.is_well or (meter.failure is not None and _matters(meter.failure, meter, at))
+    ]
+    for name in bad[:_MOST]:
+        yield ""
+        yield from _meter_lines(name, status.meters[name], now, colour=colour)
+    yield ""
+    if len(bad) > _MOST:
+        yield f"{len(bad) - _MOST} more meters have a problem: see --json"
+    yield "A meter with its calendar: --meter NAME"
+
+
+def _account_lines(name: str, account: AccountStatus, status: Status, now: datetime) -> Iterator[str]:
+    requests, holds = _counts_today(account, status, now)
+    yield _row("account", f"{name}: {requests} requests today, {counted(holds, 'rate-limit pause')}")
+    if account.trouble is not None and status.is_running:
+        yield _row("", f"waiting: {printable(account.trouble.reason)}")
+
+
+def _counts_today(account: AccountStatus, status: Status, now: datetime) -> tuple[int, int]:
+    """Requests and rate-limit pauses of today; none if the status is of another day."""
+    is_of_today = status.today == str(now.date())
+    return (account.requests_today, account.holds_today) if is_of_today else (0, 0)
 
 
 def _service(status: Status, now: datetime) -> str:

@@ -30,6 +30,7 @@ from collector.net import (
     is_broken,
     new_session,
     noting_a_proxy,
+    time_limit,
     too_late,
     unreached,
 )
@@ -206,9 +207,9 @@ class CloudClient:
         async def send(headers: Mapping[str, str], *, continues: bool) -> _Received:
             turn_for = self.pacer.turn(policy.is_called_off, continues=continues, urgent=policy.is_urgent)
             async with turn_for as turn:
-                requested_at = asyncio.get_running_loop().time()
-                body = await self._request(url, query, headers, retry.timeout_s, _Sending(turn))
-                return _Received(requested_at, body)
+                sending = _Sending(turn, asyncio.get_running_loop().time())
+                body = await self._request(url, query, headers, retry.timeout_s, sending)
+                return _Received(sending.requested_at, body)
 
         async def attempt() -> _Received:
             """If a kept connection was lost, the request is sent once more, in a turn of its own."""
@@ -228,14 +229,16 @@ class CloudClient:
     ) -> dict[str, Any]:
         try:
             async with (
-                asyncio.timeout(timeout_s),
+                time_limit(timeout_s),
                 self._session.get(
                     url, params=query, headers=headers, allow_redirects=False, trace_request_ctx=sending
                 ) as response,
             ):
                 data = await _read(response)
                 received = response.headers
-                self._note_date(received.get("Date", ""))
+                age_s = asyncio.get_running_loop().time() - sending.requested_at
+                if age_s <= timeout_s:  # in a process that was stopped it may be of an hour ago
+                    self._note_date(received.get("Date", ""))
                 body = read_answer(response.status, data, received.get("Retry-After"), received.get("Date"))
                 self.answers += 1
                 return body
@@ -303,6 +306,7 @@ class _Sending:
     """The progress of one request, as reported by aiohttp's signals."""
 
     turn: Turn
+    requested_at: float
     connection: Literal["none", "new", "kept"] = "none"
 
 

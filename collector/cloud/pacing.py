@@ -48,7 +48,7 @@ class Turn:
         self._on_sent = on_sent
 
     def sent(self) -> None:
-        """Call when the request has left: name resolution, connecting and TLS take time before that."""
+        """Call just before the request leaves: name resolution, connecting and TLS take time before that."""
         if not self.is_sent:
             self.is_sent = True
             self._on_sent()
@@ -322,10 +322,16 @@ class Pace:
         return 1 if self.serial else self._max_in_flight
 
     def _sent(self) -> None:
-        """The next request may start a gap after this one has left; earlier it could overtake it."""
-        now = asyncio.get_running_loop().time()
-        self._change(lambda: self._hold_until(now + self.gap_s * _SENT_SHARE))
+        """The next request may start a gap after this one has left; earlier it could overtake it.
+
+        It leaves after this call, and later still if the process gets no processor time just then.
+        """
+        self._hold_after_sent()
         self._freed.set()
+        asyncio.get_running_loop().call_soon(self._change, self._hold_after_sent)
+
+    def _hold_after_sent(self) -> None:
+        self._hold_until(asyncio.get_running_loop().time() + self.gap_s * _SENT_SHARE)
 
     def finish(self, turn: Turn) -> None:
         """Call when a request has ended, with or without success."""

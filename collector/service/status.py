@@ -72,6 +72,11 @@ class Observer:
         today = str(date_in(self.system_timezone, now))
         accounts: dict[str, AccountStatus] = {}
         meters: dict[str, MeterStatus] = {}
+        # Before the files: a day that is saved meanwhile would be an answer, and not yet among the data.
+        answered = {
+            each.meter.name: each.answered_at for account in self.accounts for each in account.collectors
+        }
+        await self._read_files(now)
         for account in self.accounts:
             trouble = _failure_of(account.runner.outage, at)
             accounts[account.account.name] = self._account(
@@ -79,7 +84,7 @@ class Observer:
             )
             for each in account.collectors:
                 own = _failure_of(account.runner.rejected.get(each), at)
-                meters[each.meter.name] = await self._meter(each, trouble, own, now)
+                meters[each.meter.name] = self._meter(each, answered[each.meter.name], trouble, own, now)
         facts = Status(
             version=__version__,
             pid=os.getpid(),
@@ -126,50 +131,49 @@ class Observer:
             trouble=trouble,
         )
 
-    async def _meter(
-        self, collector: Collector, trouble: Failure | None, own: Failure | None, now: datetime
+    def _meter(
+        self,
+        collector: Collector,
+        answered_at: int | None,
+        trouble: Failure | None,
+        own: Failure | None,
+        now: datetime,
     ) -> MeterStatus:
         """One meter's status, not judged yet; `trouble` is its account's, `own` its own outage."""
         before = self.status.meters.get(collector.meter.name, MeterStatus())
-        if collector.is_scanned:
-            found = await self._of_files(collector, now)
-        else:  # until the first scan the last status counts
+        if (read := self._read.get(collector.meter.name)) is not None:
+            found = read.status
+        else:  # until the files were read the last status counts
             found = MeterStatus(newest_hour=before.newest_hour, missing_hours=before.missing_hours)
         self._warn(collector, found.expiring)
         return replace(
             found,
-            answered_at=collector.answered_at or before.answered_at,
+            answered_at=answered_at or before.answered_at,
             failure=_newest(now.timestamp(), trouble, own, collector.failure, before.failure),
             trouble=own.reason if own else "",
             refused="" if collector.refusal is None else str(collector.refusal),
         )
 
-    async def _of_files(self, collector: Collector, now: datetime) -> MeterStatus:
-        """A meter's status from its day files; these are read after each save, and else once an hour."""
-        name, at = collector.meter.name, asyncio.get_running_loop().time()
-        archive, known = collector.archive, collector.archive.known()
-        states = known.values()
-        stored = collector.writes, sum(each.stored for each in states), sum(each.complete for each in states)
-        last = self._read.get(name)
-        if last is not None and last.stored == stored and at - last.at < _READ_AGAIN_S:
-            return last.status
-        try:
-            status = await self._blocking(
-                meter_status,
-                archive.folder,
-                known,
-                collector.zone,
-                collector.availability,
-                collector.policy,
-                collector.since,
-                now,
-                no_solar=archive.no_solar,
-            )
-        except OSError:  # such as too many open files: the work itself reports it
-            return last.status if last else MeterStatus()
-        status = replace(status, states={})  # 70 kB, of which the service shows nothing
-        self._read[name] = _Read(at, stored, status)
-        return status
+    async def _read_files(self, now: datetime) -> None:
+        """Reads the day files of each meter that has saved a day since; of the others once an hour.
+
+        In one thread: a late loop would need many minutes for a thousand, one after the other.
+        """
+        at = asyncio.get_running_loop().time()
+        due: list[tuple[Collector, _Files]] = []
+        for collector in (each for account in self.accounts for each in account.collectors):
+            if collector.is_scanned:
+                days = collector.archive.known().values()
+                complete = sum(each.complete for each in days)
+                files = _Files(collector.writes, sum(each.stored for each in days), complete)
+                last = self._read.get(collector.meter.name)
+                if last is None or last.files != files or at - last.at >= _READ_AGAIN_S:
+                    due.append((collector, files))
+        if due:
+            found = await self._blocking(_statuses_of, [collector for collector, _ in due], now)
+            for collector, files in due:
+                if (status := found.get(collector.meter.name)) is not None:
+                    self._read[collector.meter.name] = _Read(at, files, status)
 
     async def idle(self) -> None:
         """Waits until no file is being read or written."""
@@ -199,11 +203,38 @@ class Observer:
             )  # fmt: skip
 
 
+def _statuses_of(collectors: Sequence[Collector], now: datetime) -> dict[str, MeterStatus]:
+    """The statuses from the day files, by meter; without those whose files cannot be read now."""
+    found = {}
+    for each in collectors:
+        with suppress(OSError):  # such as too many open files: the work itself reports it
+            status = meter_status(
+                each.archive.folder,
+                each.archive.known(),
+                each.zone,
+                each.availability,
+                each.policy,
+                each.since,
+                now,
+                no_solar=each.archive.no_solar,
+            )
+            found[each.meter.name] = replace(status, states={})  # 70 kB, of which the service shows nothing
+    return found
+
+
+class _Files(NamedTuple):
+    """What changes with a meter's files: the saves so far, and how many days are stored and complete."""
+
+    writes: int
+    stored: int
+    complete: int
+
+
 class _Read(NamedTuple):
     """A meter's status from its files: when they were read (loop time), and what was stored then."""
 
     at: float
-    stored: tuple[int, ...]
+    files: _Files
     status: MeterStatus
 
 

@@ -1,11 +1,11 @@
-"""What the README shows its readers to type, so that the trials type the same."""
+"""What the documents show their readers to type, so that the trials type the same."""
 
 from __future__ import annotations
 
 import re
 from pathlib import Path
 
-_README = Path(__file__).parents[2] / "README.md"
+_ROOT = Path(__file__).parents[2]
 
 
 def installing() -> str:
@@ -18,11 +18,15 @@ def starting() -> list[str]:
     return _block("start").splitlines()
 
 
-def _block(marker: str) -> str:
-    """The lines below that marker; between the two blocks a person writes the key and the configuration."""
-    block = re.search(
-        rf"^<!-- {marker} -->\n```sh\n(.*?)^```$", _README.read_text(), re.DOTALL | re.MULTILINE
-    )
+def instances() -> str:
+    """The lines that make instances of the unit, `east` and `west`, without accounts."""
+    return _block("instances", "docs/scaling.md")
+
+
+def _block(marker: str, page: str = "README.md") -> str:
+    """The lines below that marker; in the README a person writes key and configuration between two blocks."""
+    text = (_ROOT / page).read_text()
+    block = re.search(rf"^<!-- {marker} -->\n```sh\n(.*?)^```$", text, re.DOTALL | re.MULTILINE)
     if block is None:
-        raise AssertionError(f"README.md has no lines below <!-- {marker} -->")
+        raise AssertionError(f"{page} has no lines below <!-- {marker} -->")
     return block[1]

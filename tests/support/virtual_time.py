@@ -25,11 +25,13 @@ _RESOLUTION_S = 1e-6
 class VirtualTimeLoop(asyncio.SelectorEventLoop):
     """`time()` starts at 0. `on_jump` is told how many seconds were just skipped.
 
+    Each turn of the loop takes `turn_s` seconds: more than none in a process that has too much to do.
     A thread that is at work keeps time from passing, unless it is in `hang`.
     """
 
     def __init__(self) -> None:
         self._virtual_s = 0.0
+        self.turn_s = 0.0
         self._in_threads = 0
         self._hung = 0
         self._goes_on = threading.Event()
@@ -122,6 +124,9 @@ class _JumpingSelector(selectors.EpollSelector):
         self._loop = loop
 
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
+        if self._loop.turn_s:
+            self._loop.jump(self._loop.turn_s)
+            timeout = None if timeout is None else max(0.0, timeout - self._loop.turn_s)
         if timeout is not None and timeout <= 0:
             return super().select(0)
         if self._loop.waits_for_threads:

@@ -50,8 +50,8 @@ def test_each_limit_that_is_too_low_is_named_with_what_to_set(groups: Groups) ->
     files, high, most, tasks = groups.found(1000, 4000)
     assert "LimitNOFILE=5064" in files
     assert "MemoryHigh is 96M" in high
-    assert "MemoryHigh=262M" in high
-    assert "MemoryMax=262M" in most
+    assert "MemoryHigh=457M" in high
+    assert "MemoryMax=457M" in most
     assert "TasksMax=108" in tasks
 
 

@@ -2,10 +2,19 @@
 
 from __future__ import annotations
 
+import io
 import time
 from dataclasses import replace
+from datetime import date
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
+import pytest
+
+from collector.cli import doctor
+from collector.cli.status import lines
+from collector.doctor.checks import Check, Mark
+from collector.energy.history import DayState
 from collector.net import NO_WAY_CURE
 from collector.status import (
     AccountStatus,
@@ -74,3 +83,62 @@ def test_the_states_of_many_meters_are_found_without_comparing_each_with_all_acc
     began = time.thread_time()
     judged(status, _NOW, _MAX_AGE_S)
     assert time.thread_time() - began < 0.2
+
+
+def test_of_many_meters_only_those_with_a_problem_are_printed() -> None:
+    """Bug: a thousand meters were 11,000 lines, and the three with a problem were somewhere among them."""
+    states = {date(2027, 1, 15): DayState.TODAY}
+    good = MeterStatus(State.GOOD, 60, newest_hour=_NOW - 3660, answered_at=_NOW, states=states)
+    bad = MeterStatus(State.BROKEN, None, reason="no data for hours", answered_at=_NOW, states=states)
+    meters = {f"meter-{number}": bad if number in (3, 500) else good for number in range(1000)}
+    trouble = Failure("key.refused", _NOW, "the cloud refused the key")
+    accounts = {
+        f"account-{number}": AccountStatus(
+            (f"meter-{number}",), 2, 1, trouble=trouble if number == 3 else None
+        )
+        for number in range(1000)
+    }
+    status = Status("1", 1, 1, _NOW, "2027-01-15", accounts=accounts, meters=meters)
+    text = "\n".join(lines(status, ZoneInfo("UTC"), io.StringIO(), {}, whole=False))
+    assert len(text.splitlines()) < 30
+    assert "1000: 2000 requests today, 1000 rate-limit pauses" in text
+    assert "meters   1000: 998 good, 2 broken" in text
+    assert "account-3:" in text
+    assert "waiting: the cloud refused the key" in text
+    assert "meter-3: broken" in text
+    assert "meter-500: broken" in text
+    assert "account-4:" not in text
+    one = replace(status, meters={"meter-4": good})
+    text = "\n".join(lines(one, ZoneInfo("UTC"), io.StringIO(), {}, whole=False))
+    assert "account-4:" in text
+    assert "account-3:" not in text
+
+
+def test_a_problem_of_all_meters_is_not_a_thousand_problems() -> None:
+    """Twenty are shown, and how many more there are."""
+    failure = Failure("source.unavailable", _NOW, "no connection")
+    states = {date(2027, 1, 15): DayState.TODAY}
+    bad = MeterStatus(State.BROKEN, reason="no connection", failure=failure, states=states)
+    meters = {f"meter-{number}": bad for number in range(1000)}
+    accounts = {name: AccountStatus((name,), trouble=failure) for name in meters}
+    status = Status("1", 1, 1, _NOW, "2027-01-15", accounts=accounts, meters=meters)
+    text = "\n".join(lines(status, ZoneInfo("UTC"), io.StringIO(), {}, whole=False))
+    assert len(text.splitlines()) < 250
+    assert "980 more accounts are waiting" in text
+    assert "980 more meters have a problem" in text
+
+
+def test_of_many_checks_only_warnings_and_failures_are_printed(capsys: pytest.CaptureFixture[str]) -> None:
+    """Bug: `doctor` printed 7,000 lines for a thousand accounts, almost all of them "ok"."""
+    checks = [Check(Mark.OK, "right", name="clock")]
+    checks += [Check(Mark.OK, "accepted", name="key", of=f"home{number}") for number in range(1000)]
+    checks[7] = Check(Mark.SKIP, "No request was sent", name="key", of="home6")
+    checks[500] = Check(Mark.FAIL, "refused", "Set it.", "key", "home499")
+    doctor._show(tuple(checks), 0)
+    printed = capsys.readouterr().out
+    assert "right" in printed
+    assert "home499" in printed
+    assert "home498" not in printed
+    assert "home6" not in printed
+    assert "999 checks are not listed, all ok or skipped" in printed
+    assert len(printed.splitlines()) == 5  # one of them the cure

@@ -26,7 +26,7 @@ pytestmark = [pytest.mark.machines, pytest.mark.timeout(700)]  # the first one m
 _STOP_S = 5
 Facts = Callable[[str], Any]
 UnderWay = Mapping[tuple[str, str], Future[Path]]
-_TRIALS = ("life", "sharing", "failures", "stops")
+_TRIALS = ("life", "sharing", "failures", "stops", "instances")
 
 
 @pytest.fixture(scope="module")
@@ -80,6 +80,13 @@ def stops(suite: str, under_way: UnderWay) -> Facts:
 def sharing(suite: str, under_way: UnderWay) -> Facts:
     """The facts of several commands beside the service, on one key."""
     results = under_way[suite, "sharing"].result()
+    return lambda name: json.loads((results / f"{name}.json").read_text())
+
+
+@pytest.fixture(scope="module")
+def instances(suite: str, under_way: UnderWay) -> Facts:
+    """The facts of two instances of the unit."""
+    results = under_way[suite, "instances"].result()
     return lambda name: json.loads((results / f"{name}.json").read_text())
 
 
@@ -354,3 +361,23 @@ def test_a_stop_before_a_black_hole_is_in_time(hole: str, stops: Facts) -> None:
     """Nothing answers: neither whoever knows the cloud's address, nor whoever is there."""
     assert stops(hole)["before"]["ActiveState"] == "active"
     assert _ended_well(stops(hole)), stops(hole)
+
+
+@pytest.mark.parametrize("name", ["east", "west"])
+def test_instances_with_accounts_of_their_own_collect_side_by_side(instances: Facts, name: str) -> None:
+    """Made by the lines of the page about many meters: each has its configuration, archive and status."""
+    assert instances("lines")["code"] == 0, instances("lines")["said"]
+    found = instances(name)
+    assert found["unit"]["ActiveState"] == "active"
+    assert found["unit"]["NRestarts"] == "0"
+    assert found["days"] >= 2
+    assert found["others_days"] == 0
+    status = json.loads(found["status"])
+    assert status["service"]["running"] is True
+    assert str(status["service"]["pid"]) == found["unit"]["MainPID"]
+
+
+def test_instances_share_the_request_rate_of_a_key(instances: Facts) -> None:
+    """Both have an account with the same key: one request a second of both together."""
+    assert instances("seen")["requests"] >= 8
+    assert instances("seen")["smallest_start_gap_s"] >= 1.0

@@ -1,0 +1,85 @@
+"""Among many accounts one has a wrong key, one a dead host, one a full disk: the others do not notice."""
+
+from __future__ import annotations
+
+import errno
+import io
+import json
+import os
+import socket
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from collector.simulator import Account, Device, Limit
+from tests.support.faulty_cloud import Scenario
+from tests.support.service_life import START, living, status_of
+from tests.support.world import DEVICE, KEY
+
+_MANY = 20
+_WRONG_KEY, _DEAD_HOST, _FULL_DISK = "home3", "home5", "home7"
+_ILL = (_WRONG_KEY, _DEAD_HOST, _FULL_DISK)
+_TABLES: dict[str, Any] = {"schedule": {"backfill_days": 20}, "pacing": {"min_interval_s": 1.05}}
+
+
+def _cloud() -> Scenario:
+    home = Account("", "", (Device(DEVICE),), Limit("lax"))
+    accounts = (replace(home, name=f"home{n}", auth_key=f"{KEY}{n}") for n in range(_MANY))
+    return Scenario(account=tuple(accounts))
+
+
+def _accounts() -> list[dict[str, Any]]:
+    return [
+        {"name": f"home{n}", "auth_key": f"{KEY}{n}", "meter": [{"name": f"house{n}", "id": DEVICE}]}
+        for n in range(_MANY)
+    ]
+
+
+async def _requests_of_each(archive: Path, accounts: list[dict[str, Any]]) -> dict[str, int]:
+    """What the cloud has seen of each account after half an hour."""
+    async with living(_cloud(), archive, START, {"accounts": accounts}, **_TABLES) as service:
+        await service.pass_time(minutes=30)
+        counts = service.world.cloud.counts
+        assert counts.total.rejections == 0
+        return {name: tally.requests for name, tally in counts.accounts.items()}
+
+
+async def test_the_accounts_beside_three_ill_ones_do_not_notice(
+    tmp_path: Path, log_lines: io.StringIO, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They send the requests that they would send anyway, and store the same; each illness is logged once."""
+    healthy = await _requests_of_each(tmp_path / "healthy", _accounts())
+    log_lines.truncate(0)
+    really, full = os.write, tmp_path / "ill" / "house7"
+
+    def write(descriptor: int, data: bytes) -> int:
+        if Path(f"/proc/self/fd/{descriptor}").readlink().is_relative_to(full):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        return really(descriptor, data)
+
+    with socket.create_server(("127.0.0.1", 0)) as unused:
+        dead = f"http://127.0.0.1:{unused.getsockname()[1]}"
+    accounts = _accounts()
+    accounts[3]["auth_key"] = "WRONG" + KEY
+    accounts[5]["host"] = dead
+    monkeypatch.setattr(os, "write", write)
+    async with living(_cloud(), tmp_path / "ill", START, {"accounts": accounts}, **_TABLES) as service:
+        await service.pass_time(minutes=30)
+        seen = service.world.cloud.counts.accounts
+        status = status_of(service)
+        assert {name: seen[name].requests for name in healthy if name not in _ILL} == {
+            name: requests for name, requests in healthy.items() if name not in _ILL
+        }
+        for number in range(_MANY):
+            name = f"house{number}"
+            stored = sorted(path.name for path in service.world.folder(name).glob("*.jsonl"))
+            assert len(stored) == (0 if f"home{number}" in _ILL else 21)
+            is_well = status.meters[name].state.is_well and status.accounts[f"home{number}"].trouble is None
+            assert is_well is (f"home{number}" not in _ILL)
+    lines = [json.loads(line) for line in log_lines.getvalue().replace("\0", "").splitlines()]
+    bad = [line for line in lines if line["level"] in ("error", "warning")]
+    assert {line.get("account") or line.get("meter") for line in bad} <= {*_ILL, "house3", "house5", "house7"}
+    started = sorted(line["event"] for line in bad if line.get("account") in _ILL)
+    assert started == ["key.refused", "source.unavailable", "storage.full"]

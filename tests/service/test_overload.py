@@ -1,0 +1,60 @@
+"""Many accounts in a process that cannot keep up: all are slow alike, and none takes that for a trouble."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from collector.energy.days import wall_clock
+from collector.simulator import Account, Device, Limit
+from tests.support.faulty_cloud import Scenario
+from tests.support.service_life import START, events_in, living, status_of
+from tests.support.virtual_time import VirtualTimeLoop
+from tests.support.world import DEVICE, KEY
+
+_MANY = 24
+_TURN_S = 15.0
+_TROUBLES = ("source.unavailable", "clock.untrusted", "account.held", "health.changed", "clock.stepped")
+
+
+def _cloud() -> Scenario:
+    home = Account("", "", (Device(DEVICE),), Limit("none"))
+    accounts = (replace(home, name=f"home{n}", auth_key=f"{KEY}{n}") for n in range(_MANY))
+    return Scenario(account=tuple(accounts))
+
+
+def _tables() -> list[dict[str, Any]]:
+    return [
+        {"name": f"home{n}", "auth_key": f"{KEY}{n}", "meter": [{"name": f"house{n}", "id": DEVICE}]}
+        for n in range(_MANY)
+    ]
+
+
+async def test_a_process_that_cannot_keep_up_slows_all_accounts_down_alike(
+    tmp_path: Path, log_lines: io.StringIO
+) -> None:
+    """Bug: every request ran into its time limit, which counted as an outage of each cloud; and reading the
+    files for the status took a turn of the loop for each meter, so that the watchdog ended the process. A day
+    that was saved meanwhile made a meter count as one that answers without data.
+    """
+    loop = asyncio.get_running_loop()
+    assert isinstance(loop, VirtualTimeLoop)
+    tables: dict[str, Any] = {"schedule": {"backfill_days": 30}, "pacing": {"min_interval_s": 1.05}}
+    async with living(_cloud(), tmp_path, START, {"accounts": _tables()}, **tables) as service:
+        loop.turn_s = _TURN_S
+        await service.pass_time(hours=1)
+        counts = service.world.cloud.counts
+        requests = [each.requests for each in counts.accounts.values()]
+        assert max(requests) <= 1.2 * min(requests)
+        assert min(requests) >= 20
+        gaps = [each.smallest_start_gap_s for each in counts.accounts.values()]
+        assert all(gap_s is not None and gap_s >= 1.0 for gap_s in gaps)
+        assert service.told.count("WATCHDOG=1") >= 3600 / 90
+        assert wall_clock().timestamp() - status_of(service).written_at < 600
+        loop.turn_s = 0
+        await service.pass_time(minutes=5)
+        assert all(len(list(service.world.folder(f"house{n}").glob("*.jsonl"))) == 31 for n in range(_MANY))
+    assert not [event for name in _TROUBLES for event in events_in(log_lines.getvalue(), name)]
