@@ -22,6 +22,7 @@ Command = namedtuple("Command", ("help", "example"))
 """A command: its description in one line, and one example."""
 
 COMMANDS = {
+    "setup": Command("find the account's meters and write the configuration", "setup"),
     "run": Command(
         "collect continuously, in the foreground", "run --config /etc/shelly-collector/config.toml"
     ),
