@@ -63,6 +63,10 @@ def _code_of(words: list[str]) -> int:
         return exits.DONE
     name = words[0] if words and words[0] in COMMANDS else None
     try:
+        if not words and sys.stdout.isatty():
+            from collector.cli import overview
+
+            return overview.run()
         if name is None:
             return _without_command(words)
         options = parser_of(name).parse_args(words[1:])

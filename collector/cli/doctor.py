@@ -50,7 +50,7 @@ def run(options: argparse.Namespace) -> int:
     if options.json:
         print(json.dumps(_as_dict(found)))
     else:
-        show(found.checks, found.requests)
+        _show(found.checks, found.requests)
         if options.bundle is not None:
             print(f"The report is in {options.bundle}: read it before you send it.")
     return exits.IN_PART if any(each.mark == "fail" for each in found.checks) else exits.DONE
@@ -96,8 +96,7 @@ def _diagnosed(
     return found
 
 
-def show(checks: tuple[Check, ...], requests: int) -> None:
-    """Prints the checks, a line for each with what to do below it."""
+def _show(checks: tuple[Check, ...], requests: int) -> None:
     colours = sys.stdout.isatty() and not os.environ.get("NO_COLOR")
     width = max(len(each.subject) for each in checks)
     for each in checks:

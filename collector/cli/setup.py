@@ -710,7 +710,6 @@ class _Setup:
 
     def _check(self) -> int:
         """The checks of `doctor`, without that of the service, which is not started yet."""
-        from collector.cli.doctor import show
         from collector.doctor.checks import ok
         from collector.doctor.diagnosis import Diagnosis, diagnose
 
@@ -726,8 +725,14 @@ class _Setup:
             return await diagnose(settings, configuration, wall_clock, os.environ, has_keys=True)
 
         found = self.runner.run(checked())
-        checks = tuple(each for each in found.checks if each.name != "service")
-        show(checks, found.requests)
+        checks = [each for each in found.checks if each.name != "service"]
+        for each in checks:
+            if each.mark in ("warn", "fail"):
+                self.terminal.say(f"{each.subject}: {each.text} {each.cure}", f"{each.mark}  ")
+        good = sum(each.mark == "ok" for each in checks)
+        skipped = sum(each.mark == "skip" for each in checks)
+        later = f"; {counted(skipped, 'check')} can be made when days are stored" if skipped else ""
+        self.terminal.say(f"{counted(good, 'check')} of {len(checks)} ok{later}.")
         return exits.IN_PART if any(each.mark == "fail" for each in checks) else exits.DONE
 
     def _finish(self, changes: Sequence[_Change]) -> None:
@@ -870,7 +875,7 @@ def _clamps(meter: Meter) -> str:
 def _comment(candidate: Candidate, meter: Meter) -> str:
     """The meter in words, for the comment in the file."""
     named = " and ".join(
-        f'"{each.name}", {each.model}' if each.name else each.model for each in candidate.devices
+        f'"{each.name}" ({each.model})' if each.name else each.model for each in candidate.devices
     )
     if meter.kind is Kind.EM:
         return f"{named}: {_clamps(meter)}"

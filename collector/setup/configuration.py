@@ -34,8 +34,8 @@ class NewMeter:
 def new_text(host: str, meters: Sequence[NewMeter], archive: Path | None) -> str:
     """A configuration with one account; `archive` if it is not the default folder."""
     lines = [
-        "# Written by `shelly-collector setup`. Everything that is not here has its default value;",
-        "# `man shelly-collector.toml` and docs/reference/settings.md explain every setting.",
+        "# Written by `shelly-collector setup`. What is not here has its default value.",
+        "# All settings: `man shelly-collector.toml`, or docs/reference/settings.md.",
         "# After a change: `shelly-collector config check`.",
     ]
     if archive is not None:

@@ -69,18 +69,19 @@ async def with_pairs(
 
     With a single device nothing is requested. Raises `SourceError` if the cloud does not answer.
     """
-    if len(devices) < 2:
-        return [candidate_of(each) for each in devices]
-    answers = {each.id: await _days_of(client, each, clock, zone) for each in devices}
     left, found = list(devices), list[Candidate]()
-    for one, other in combinations(devices, 2):
-        if one not in left or other not in left:
-            continue
-        verdict = _roof_of_pair(one, other, answers, clock)
-        if verdict.roof in (Roof.FIRST, Roof.SECOND):
-            grid, solar = (one, other) if verdict.roof is Roof.SECOND else (other, one)
-            found.append(pair_of(grid, solar, verdict.why))
-            left = [each for each in left if each not in (one, other)]
+    answers: dict[str, dict[date, DayAnswer]] = {each.id: {} for each in devices}
+    for count in (ENOUGH_DAYS, DAYS_NEEDED):
+        if len(left) < 2:
+            break
+        for each in left:
+            await _fetch_days(client, each, _newest_days(clock, zone)[:count], answers[each.id])
+        for one, other in combinations(tuple(left), 2):
+            verdict = _roof_of_pair(one, other, answers, clock)
+            if one in left and other in left and verdict.roof in (Roof.FIRST, Roof.SECOND):
+                grid, solar = (one, other) if verdict.roof is Roof.SECOND else (other, one)
+                found.append(pair_of(grid, solar, verdict.why))
+                left = [each for each in left if each not in (one, other)]
     return found + [candidate_of(each) for each in left]
 
 
@@ -122,18 +123,17 @@ def _exchanged(answer: DayAnswer) -> DayAnswer:
     return DayAnswer(answer.date, answer.solar, answer.grid, answer.solar_age_s, answer.grid_age_s)
 
 
-async def _days_of(
-    client: CloudClient, device: CloudMeter, clock: Clock, zone: ZoneInfo
-) -> Mapping[date, DayAnswer]:
-    """The newest days of a three-phase device, without those that the cloud refuses."""
+async def _fetch_days(
+    client: CloudClient, device: CloudMeter, days: Sequence[date], answers: dict[date, DayAnswer]
+) -> None:
+    """Adds the answers for those days of a three-phase device, until the cloud refuses one."""
     meter = Meter("", device.id, Kind.EM3)
-    answers = dict[date, DayAnswer]()
-    for day in _newest_days(clock, zone)[:DAYS_NEEDED]:
+    for day in days:
         try:
-            answers[day] = await client.fetch_day(meter, day)
+            if day not in answers:
+                answers[day] = await client.fetch_day(meter, day)
         except _NO_ANSWER:
-            break
-    return answers
+            return
 
 
 def _roof_of_pair(
