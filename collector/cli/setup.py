@@ -650,7 +650,7 @@ class _Setup:
             settings = replace(settings, accounts=(replace(settings.accounts[0], meters=(meter,)),))
         (plan,) = rehearsed(settings, settings.accounts[0], Scope(settings.plan.backfill_days), wall_clock())
         minutes = max(1, round(plan.duration_s / 60))
-        begins = f"the cloud's oldest data are of {oldest.day}. " if oldest.day else ""
+        begins = f"the cloud's data seem to begin on {oldest.day}. " if oldest.day else ""
         self.terminal.say(
             f"{meter.name}: {begins}The first collection fetches {counted(len(plan.days), 'day')}, with "
             f"at most {counted(plan.requests, 'request')} in {counted(minutes, 'minute')}; less if the cloud "

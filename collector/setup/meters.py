@@ -85,9 +85,12 @@ def find_roof(as_is: Sequence[EnergyDay], swapped: Sequence[EnergyDay], first: s
         return Verdict(Roof.SECOND, _reason(first, second, found_swapped, days))
     if _is_certain(swapped, found_swapped, found):
         return Verdict(Roof.FIRST, _reason(second, first, found, days))
-    if Doubt.SOLAR_ALWAYS_ZERO in found and Doubt.IMPORT_ALWAYS_ZERO not in found:
+    is_silent = not any(
+        hour.import_kwh or hour.export_kwh for day in swapped for hour in day.readings.values()
+    )
+    if is_silent and Doubt.SOLAR_ALWAYS_ZERO in found and Doubt.IMPORT_ALWAYS_ZERO not in found:
         return Verdict(Roof.NONE, _sentence(f"{second} measured nothing at all in {days} days"))
-    if not _has_solar(as_is):
+    if is_silent:
         why = f"{second} measured nothing in {days} days, which in winter may also be snow on the roof"
     elif any(each in found for each in _AGAINST) and any(each in found_swapped for each in _AGAINST):
         why = f"Neither looks like a solar roof in {days} days: both measure energy at night"

@@ -34,6 +34,7 @@ RETRY = RetryPolicy(attempts=3, wait_initial_s=1.0, wait_max_s=4.0, wait_jitter_
 """A person is waiting."""
 _DAY = timedelta(days=1)
 _MOST_TRIES = DAYS_NEEDED + 2  # a meter may have been offline
+_LONG_GAP_DAYS = 150  # a meter that was off for so long is rare, and each further request costs a second
 _MOST_DAYS = 240  # from about a year on the cloud answers by the month
 _CLAMPS = "clamp 1 (channel 0)", "clamp 2 (channel 1)"
 _NO_ANSWER: tuple[type[SourceError | AnswerError], ...] = (AnswerError, DeviceUnknown, Rejected)
@@ -93,7 +94,10 @@ class Oldest(NamedTuple):
 
 
 async def oldest_day(client: CloudClient, meter: Meter, clock: Clock, zone: ZoneInfo) -> Oldest:
-    """The oldest day of the meter, by its daily totals. Raises `SourceError` if the cloud does not answer."""
+    """The oldest day of the meter, by its daily totals; data before a gap of half a year are not seen.
+
+    Raises `SourceError` if the cloud does not answer.
+    """
     grid = replace(meter, pv_id=None, solar=False)
     today = date_in(zone, clock())
     first, last, length = first_day(today, None, None), today - _DAY, SPAN_DAYS
@@ -106,7 +110,7 @@ async def oldest_day(client: CloudClient, meter: Meter, clock: Clock, zone: Zone
             break
         if totals.with_data:
             found = Oldest(min(totals.with_data), totals.zone)
-        elif found.day is not None:  # a whole span without data, before days that have some
+        elif found.day is not None and (found.day - span[0]).days > _LONG_GAP_DAYS:
             break
         last, length = span[0] - _DAY, min(2 * length, _MOST_DAYS)
     return found
