@@ -8,7 +8,8 @@ import os
 import signal
 import sys
 import textwrap
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import FrameType
@@ -54,6 +55,7 @@ if TYPE_CHECKING:
     from collector.cloud.devices import CloudMeter, Devices
     from collector.setup.survey import Oldest
 
+_STOPPING = {signal.SIGINT, signal.SIGTERM, signal.SIGHUP}
 _WIDTH = 78
 _LONGEST_NAME = 26
 _OWN_ARCHIVE = "shelly-data"
@@ -104,7 +106,7 @@ def run(options: argparse.Namespace) -> int:
     """Returns 0 if there is a configuration that works, 1 if no meter was found or a check failed."""
     import asyncio
 
-    for number in (signal.SIGTERM, signal.SIGHUP):  # else the terminal would stay without echo
+    for number in _STOPPING - {signal.SIGINT}:  # else the terminal would stay without echo
         signal.signal(number, _interrupt)
     with asyncio.Runner() as runner:
         setup = _Setup(options, _Terminal(), runner)
@@ -120,6 +122,16 @@ def run(options: argparse.Namespace) -> int:
 
 def _interrupt(number: int, frame: FrameType | None) -> NoReturn:
     raise KeyboardInterrupt
+
+
+@contextmanager
+def _undisturbed() -> Iterator[None]:
+    """Delays Ctrl-C until the end: a print that is broken off would be printed again."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, _STOPPING)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 class _Terminal:
@@ -142,7 +154,9 @@ class _Terminal:
 
     def ask(self, question: str, default: str = "") -> str:
         """The line that was entered, `default` if it is empty. Raises `KeyboardInterrupt` at its end."""
-        print(f"{printable(question)}{f' [{printable(default)}]' if default else ''}: ", end="", flush=True)
+        with _undisturbed():
+            shown = f" [{printable(default)}]" if default else ""
+            print(f"{printable(question)}{shown}: ", end="", flush=True)
         line = sys.stdin.buffer.readline()
         if not line.endswith(b"\n"):  # Ctrl-D, or the connection is gone
             raise KeyboardInterrupt
@@ -213,6 +227,9 @@ class _Setup:
         if not changes:
             if not devices.meters:
                 self.terminal.say(self._no_meters(account))
+                return exits.IN_PART
+            if self.present is None:
+                self.terminal.say("No meter was chosen: nothing was written.")
                 return exits.IN_PART
             self.terminal.say(f"Nothing is new: {self.path} stays as it is.")
         else:
@@ -731,8 +748,8 @@ class _Setup:
                 self.terminal.say(f"{each.subject}: {each.text} {each.cure}", f"{each.mark}  ")
         good = sum(each.mark == "ok" for each in checks)
         skipped = sum(each.mark == "skip" for each in checks)
-        later = f"; {counted(skipped, 'check')} can be made when days are stored" if skipped else ""
-        self.terminal.say(f"{counted(good, 'check')} of {len(checks)} ok{later}.")
+        later = f"; {skipped} can be made when days are stored" if skipped else ""
+        self.terminal.say(f"{good} of {len(checks)} checks are ok{later}.")
         return exits.IN_PART if any(each.mark == "fail" for each in checks) else exits.DONE
 
     def _finish(self, changes: Sequence[_Change]) -> None:

@@ -34,7 +34,7 @@ class NewMeter:
 def new_text(host: str, meters: Sequence[NewMeter], archive: Path | None) -> str:
     """A configuration with one account; `archive` if it is not the default folder."""
     lines = [
-        "# Written by `shelly-collector setup`. What is not here has its default value.",
+        "# Written by `shelly-collector setup`; all else has its default value.",
         "# All settings: `man shelly-collector.toml`, or docs/reference/settings.md.",
         "# After a change: `shelly-collector config check`.",
     ]
@@ -148,7 +148,8 @@ def save_together(files: Sequence[NewFile]) -> None:
     finally:
         for _, place in staged:
             for kind in ("new", "old"):
-                _beside(place, kind).unlink(missing_ok=True)
+                with suppress(OSError):
+                    _beside(place, kind).unlink()
 
 
 def _beside(place: Path, kind: str) -> Path:
