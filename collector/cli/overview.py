@@ -7,14 +7,15 @@ import os
 from collector.cli import PROGRAM, exits, starting
 from collector.service.systemd import CONFIGURATION, unit_files
 from collector.settings import locate
+from collector.settings.files import is_there
 
 
 def run() -> int:
     """Prints both in a few lines; returns 0."""
     path = locate(None, os.environ)
     sudo = "" if os.geteuid() == 0 else "sudo "
-    if path is None:
-        print("Nothing is configured yet.")
+    if path is None or not is_there(path):
+        print("Nothing is configured yet." if path is None else f"There is no {path} yet.")
         _next(
             f"{sudo if unit_files() else ''}{PROGRAM} setup", "finds your meters; you need the account's key"
         )

@@ -170,6 +170,8 @@ class _Terminal:
             return getpass.getpass(f"{question}: ")
         except EOFError:
             raise KeyboardInterrupt from None
+        except UnicodeDecodeError:
+            return "\ufffd"  # refused as a character that no key has
 
     def agree(self, question: str) -> bool:
         """Whether the answer is yes, which Enter is, too."""
@@ -742,13 +744,14 @@ class _Setup:
             return await diagnose(settings, configuration, wall_clock, os.environ, has_keys=True)
 
         found = self.runner.run(checked())
-        checks = [each for each in found.checks if each.name != "service"]
+        not_yet = {"service"} if settings.archive.exists() else {"service", "archive"}  # made at its start
+        checks = [each for each in found.checks if each.name not in not_yet or each.mark == "fail"]
         for each in checks:
             if each.mark in ("warn", "fail"):
                 self.terminal.say(f"{each.subject}: {each.text} {each.cure}", f"{each.mark}  ")
         good = sum(each.mark == "ok" for each in checks)
         skipped = sum(each.mark == "skip" for each in checks)
-        later = f"; {skipped} can be made when days are stored" if skipped else ""
+        later = f"; {skipped} not possible yet" if skipped else ""
         self.terminal.say(f"{good} of {len(checks)} checks are ok{later}.")
         return exits.IN_PART if any(each.mark == "fail" for each in checks) else exits.DONE
 
@@ -797,6 +800,12 @@ def _path(flag: Path | None) -> Path:
         return found.absolute()
     if os.geteuid() == 0:
         return CONFIGURATION
+    if unit_files():
+        raise starting.Refused(
+            exits.USAGE,
+            f"The service is installed: `sudo {PROGRAM} setup` sets it up.",
+            "For a collector of your own, without the service, name its configuration with --config FILE.",
+        )
     own = {name: value for name, value in os.environ.items() if name in ("HOME", "XDG_CONFIG_HOME")}
     return places(own)[0]
 

@@ -59,7 +59,7 @@ class CloudMeter:
 
 @dataclass(frozen=True, slots=True)
 class Devices:
-    """The account's meters, by name and id, and the number of its other devices.
+    """The account's meters, by name and id, those without a name last, and the number of its other devices.
 
     `gap`: what the cloud did not say, and why; empty if it said all.
     """
@@ -137,7 +137,7 @@ def devices_of(listed: Entries, statuses: Entries, own: Set[str], gap: str = "")
         online = _flag(info.get("online"))
         online = _flag(entry.get("cloud_online")) if online is None else online
         meters.append(CloudMeter(each, _text(entry.get("name")), model, kind, online, is_shared, doubt))
-    meters.sort(key=lambda meter: (meter.name.casefold(), meter.id))
+    meters.sort(key=lambda meter: (not meter.name, meter.name.casefold(), meter.id))
     return Devices(tuple(meters), len(ids) - len(meters), gap)
 
 

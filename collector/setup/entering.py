@@ -28,13 +28,13 @@ def host_entered(text: str) -> str:
     """
     line = _visible(text).strip(_AROUND)
     if not line:
-        raise ValueError(f"Nothing was entered. The server looks like {_EXAMPLE}; {WHERE} shows it.")
+        raise ValueError(f"Nothing was entered. The server looks like {_EXAMPLE}. {WHERE} shows it.")
     if _LIKE_A_KEY.fullmatch(line):
         raise ValueError(f"This looks like the key. First the server is needed, like {_EXAMPLE}.")
     if found := _IN_A_TEXT.search(line.partition("@")[0] or line):
         line = found[0]
     elif "@" in line and "://" not in line:
-        raise ValueError(f"This is an e-mail address. The server is needed, like {_EXAMPLE}; {WHERE}.")
+        raise ValueError(f"This is an e-mail address. The server looks like {_EXAMPLE}. {WHERE} shows it.")
     elif _FIRST_LABEL.fullmatch(line):
         line += _DOMAIN
     scheme, separator, rest = line.rpartition("://")

@@ -14,7 +14,7 @@ from collector.simulator import Device
 from deb.building import build
 from tests.support.world import hours_of_day, kwh, records_of
 from tests.system.machines import roots
-from tests.system.package.life import DEVICE, STEPS
+from tests.system.package.life import DEVICE, KEY, STEPS
 from tests.system.package.machine import Life, lived
 
 pytestmark = [pytest.mark.machines, pytest.mark.timeout(700)]  # the first one may build a machine
@@ -88,7 +88,7 @@ def test_an_ordinary_user_can_use_every_command(life: Life) -> None:
     assert len(facts["days"]) in (2, 3)  # in the first minutes of a day, today has no hour yet
 
 
-def test_the_steps_that_are_printed_lead_to_a_service_that_collects(life: Life) -> None:
+def test_the_line_that_is_printed_leads_to_a_service_that_collects(life: Life) -> None:
     """The configuration is its group's to read, the key is root's alone, the archive is the user's."""
     facts = life.after("configured_and_started")
     assert facts["check"]["code"] == 0
@@ -100,6 +100,17 @@ def test_the_steps_that_are_printed_lead_to_a_service_that_collects(life: Life) 
     stored = life.data("configured_and_started").values()
     assert stored
     assert all(what.startswith("640 shelly-collector:shelly-collector ") for what in stored)
+
+
+def test_setting_it_up_takes_less_than_two_minutes(life: Life) -> None:
+    """From the first question to a service that runs; and a second time there is nothing to do."""
+    facts = life.after("configured_and_started")
+    assert facts["seconds"] < 120
+    assert "clamp 2 on the solar roof" in facts["screen"]
+    assert "The service collects now." in facts["screen"]
+    assert KEY not in facts["screen"]
+    assert facts["again"]["code"] == 0
+    assert "stays as it is" in facts["again"]["out"]
 
 
 @pytest.mark.parametrize("who", ["anna", "service"])

@@ -119,7 +119,7 @@ def test_a_person_comes_from_a_key_to_a_configuration_that_works(home: Home) -> 
     assert f"seem to begin on {YOUNG}" in " ".join(shown.split())
     assert "10 days" in shown
     assert screen.rstrip().endswith(f"shelly-collector run --config {home.config}")
-    assert "9 of 10 checks are ok; 1 can be made when days are stored." in screen
+    assert "9 of 10 checks are ok; 1 not possible yet." in screen
     assert home.meters() == ["house"]
     assert home.key.read_text() == f"{KEY}\n"
     assert stat.S_IMODE(home.key.stat().st_mode) == 0o600
@@ -381,10 +381,10 @@ def test_a_configuration_with_errors_is_neither_used_nor_changed(home: Home) -> 
 def test_the_program_alone_on_a_terminal_says_what_comes_next(home: Home) -> None:
     """Without a terminal it prints its help, as before."""
     env = home.env(SHELLY_COLLECTOR_CONFIG=str(home.config))
-    with Terminal(PROGRAM, home.env(XDG_CONFIG_HOME=str(home.folder)), ROOT) as terminal:
+    with Terminal(PROGRAM, env, ROOT) as terminal:
         code, screen = terminal.end()
     assert code == 0
-    assert "Nothing is configured yet" in screen
+    assert f"There is no {home.config} yet" in screen
     assert "shelly-collector setup" in screen
     home.write(f'[[account.meter]]\nname = "house"\nid = "{HOUSE}"\n')
     with Terminal(PROGRAM, env, ROOT) as terminal:
