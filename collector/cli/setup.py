@@ -7,15 +7,14 @@ import difflib
 import os
 import signal
 import sys
-import textwrap
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, NoReturn
 
 from collector.cli import PROGRAM, exits, starting
+from collector.cli.terminal import STOPPING, Terminal
 from collector.cloud.meters import Account, Kind, Meter
 from collector.cloud.pacing import Pacing
 from collector.energy.days import system_timezone, wall_clock
@@ -26,7 +25,6 @@ from collector.errors import (
     KeyRefused,
     RateLimited,
     Rejected,
-    SettingsError,
     SourceError,
 )
 from collector.redaction import printable, redactor
@@ -35,15 +33,17 @@ from collector.settings import keys
 from collector.settings.files import locate, places
 from collector.settings.schema import DEFAULT_ARCHIVE, NAME, AccountSettings, Settings
 from collector.setup import entering
-from collector.setup.configuration import (
-    NewFile,
-    NewMeter,
-    new_text,
-    save_together,
-    tables_text,
-    with_key,
-    with_meters,
+from collector.setup.changes import (
+    CannotChange,
+    Change,
+    Present,
+    changes_of,
+    load_alone,
+    new_files,
+    read_present,
+    text_of,
 )
+from collector.setup.configuration import NewMeter, save_together
 from collector.setup.meters import Candidate, Roof, Verdict, candidate_of, folder_name, with_roof
 from collector.status import counted
 
@@ -55,8 +55,6 @@ if TYPE_CHECKING:
     from collector.cloud.devices import CloudMeter, Devices
     from collector.setup.survey import Oldest
 
-_STOPPING = {signal.SIGINT, signal.SIGTERM, signal.SIGHUP}
-_WIDTH = 78
 _LONGEST_NAME = 26
 _OWN_ARCHIVE = "shelly-data"
 _SERVICE_GROUP = "shelly-collector"
@@ -106,10 +104,10 @@ def run(options: argparse.Namespace) -> int:
     """Returns 0 if there is a configuration that works, 1 if no meter was found or a check failed."""
     import asyncio
 
-    for number in _STOPPING - {signal.SIGINT}:  # else the terminal would stay without echo
+    for number in STOPPING - {signal.SIGINT}:  # else the terminal would stay without echo
         signal.signal(number, _interrupt)
     with asyncio.Runner() as runner:
-        setup = _Setup(options, _Terminal(), runner)
+        setup = _Setup(options, Terminal(), runner)
         try:
             return setup.run()
         except KeyboardInterrupt:
@@ -124,85 +122,10 @@ def _interrupt(number: int, frame: FrameType | None) -> NoReturn:
     raise KeyboardInterrupt
 
 
-@contextmanager
-def _undisturbed() -> Iterator[None]:
-    """Delays Ctrl-C until the end: a print that is broken off would be printed again."""
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, _STOPPING)
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
-
-
-class _Terminal:
-    """Questions and answers, in lines of at most 80 columns; nothing else than lines, for screen readers."""
-
-    def __init__(self) -> None:
-        self.is_there = sys.stdin.isatty() and sys.stdout.isatty()
-
-    def say(self, text: str = "", indent: str = "") -> None:
-        """Prints a paragraph."""
-        lines = textwrap.wrap(
-            printable(text),
-            _WIDTH,
-            initial_indent=indent,
-            subsequent_indent=" " * len(indent),
-            break_long_words=False,
-            break_on_hyphens=False,
-        )
-        print("\n".join(lines), flush=True)
-
-    def ask(self, question: str, default: str = "") -> str:
-        """The line that was entered, `default` if it is empty. Raises `KeyboardInterrupt` at its end."""
-        with _undisturbed():
-            shown = f" [{printable(default)}]" if default else ""
-            print(f"{printable(question)}{shown}: ", end="", flush=True)
-        line = sys.stdin.buffer.readline()
-        if not line.endswith(b"\n"):  # Ctrl-D, or the connection is gone
-            raise KeyboardInterrupt
-        return line.decode(errors="replace").strip() or default
-
-    def ask_unseen(self, question: str) -> str:
-        """As `ask`, but what is typed is not shown."""
-        import getpass
-
-        try:
-            return getpass.getpass(f"{question}: ")
-        except EOFError:
-            raise KeyboardInterrupt from None
-        except UnicodeDecodeError:
-            return "\ufffd"  # refused as a character that no key has
-
-    def agree(self, question: str) -> bool:
-        """Whether the answer is yes, which Enter is, too."""
-        while True:
-            answer = self.ask(f"{question} (y or n)", "y").lower()
-            if answer in ("y", "yes", "n", "no"):
-                return answer.startswith("y")
-            self.say("Please answer y or n.")
-
-
-@dataclass(frozen=True, slots=True)
-class _Present:
-    """The configuration that is there: its settings, with or without the keys."""
-
-    settings: Settings
-    has_keys: bool
-
-
-@dataclass(frozen=True, slots=True)
-class _Change:
-    """A file to save, its text before and after."""
-
-    file: NewFile
-    before: str
-    after: str
-
-
 class _Setup:
     """The steps in their order; `written`: what is on the disk now, in a sentence."""
 
-    def __init__(self, options: argparse.Namespace, terminal: _Terminal, runner: asyncio.Runner) -> None:
+    def __init__(self, options: argparse.Namespace, terminal: Terminal, runner: asyncio.Runner) -> None:
         self.yes: bool = options.yes
         self.options, self.terminal, self.runner = options, terminal, runner
         self.written = "Nothing was written."
@@ -559,87 +482,29 @@ class _Setup:
 
     def _changes(
         self, account: Account, present: AccountSettings | None, new: Sequence[tuple[Candidate, Meter]]
-    ) -> list[_Change]:
-        """The files that differ: the key first, so that the configuration never names a meter without it."""
+    ) -> list[Change]:
+        """The files that differ from what is there. Raises `Refused` if they cannot be changed."""
         meters = [NewMeter(meter, _comment(candidate, meter)) for candidate, meter in new]
-        key = f"{account.auth_key}\n"
-        group = _service_group() if self.is_service else -1
-        if present is None:
-            if not meters:
-                return []
-            key_file = NewFile(self.path.parent / "auth_key", key.encode(), 0o600)
-            text = new_text(account.base_url.removeprefix("https://"), meters, self._archive())
-            mode = 0o640 if group != -1 else 0o600
-            before = _text_of(key_file.path)
-            changes = [
-                _Change(key_file, before, key),
-                _Change(NewFile(self.path, text.encode(), mode, group), "", text),
-            ]
-            return [each for each in changes if each.before != each.after]
-        path = present.source or self.path
-        before = _text_of(path)
-        number = [each for each in self._accounts() if each.source == present.source].index(present)
         try:
-            after = with_meters(before, number, meters) if meters else before
-        except ValueError as error:
-            raise starting.Refused(
-                exits.BAD_CONFIGURATION,
-                f"{path} cannot be changed without changing other parts of it ({error}). Add this by hand:",
-                tables_text(meters),
-            ) from None
-        changes = []
-        if not (self._has_present_key() and present.account.auth_key == account.auth_key):
-            place = self._key_place(present, number)
-            if place is None:
-                after = self._with_key(after, present, account)
-            else:
-                changes.append(_Change(NewFile(place, key.encode(), 0o600), _text_of(place), key))
-        if after != before:
-            changes.append(_Change(NewFile(path, after.encode(), 0o600), before, after))
-        return changes
-
-    def _accounts(self) -> tuple[AccountSettings, ...]:
-        return self.present.settings.accounts if self.present else ()
-
-    def _key_place(self, present: AccountSettings, number: int) -> Path | None:
-        """The file with the account's key; `None` if it is in the configuration. Raises `Refused`."""
-        from collector.settings.files import read
-
-        path = present.source or self.path
-        tables = read(path).get("account")
-        table = tables[number] if isinstance(tables, list) else {}
-        if named := table.get("auth_key_file"):
-            return path.parent / Path(named).expanduser()
-        if "auth_key" in table:
-            return None
-        beside = self.path.parent / "auth_key"
-        if len(self._accounts()) > 1:
-            raise starting.Refused(
-                exits.USAGE,
-                f"The key has changed, and {beside} may be that of several accounts: put the new key into "
-                "the right file by hand.",
-            )
-        return beside
-
-    def _with_key(self, text: str, present: AccountSettings, account: Account) -> str:
-        try:
-            return with_key(text, present.account.auth_key, account.auth_key)
-        except ValueError as error:
-            raise starting.Refused(
-                exits.BAD_CONFIGURATION,
-                f"The key in {present.source or self.path} cannot be replaced ({error}): change it by hand.",
-            ) from None
+            if present is not None and self.present is not None:
+                return changes_of(self.path, self.present, present, account, meters)
+            group = _service_group() if self.is_service else -1
+            return new_files(self.path, account, meters, self._archive(), group) if meters else []
+        except CannotChange as error:
+            raise starting.Refused(exits.BAD_CONFIGURATION, str(error), error.by_hand) from None
+        except OSError as error:
+            reason = f"{error.filename} cannot be read: {error.strerror}. If it is root's, use sudo."
+            raise starting.Refused(exits.CANNOT_CREATE, reason) from None
 
     def _show(
-        self, changes: Sequence[_Change], account: Account, new: Sequence[tuple[Candidate, Meter]]
+        self, changes: Sequence[Change], account: Account, new: Sequence[tuple[Candidate, Meter]]
     ) -> None:
         """What will be written, without keys, and what the first collection takes."""
-        secrets = [account.auth_key, *(each.account.auth_key for each in self._accounts())]
-        redact = redactor([each for each in secrets if each != keys.STAND_IN])
+        redact = redactor([account.auth_key, *(self.present.settings.secrets if self.present else ())])
         self.terminal.say()
         for each in changes:
             path = each.file.path
-            if each.after.strip() == account.auth_key:
+            if each.is_key:
                 what = (
                     "the new key replaces the old one"
                     if each.before
@@ -702,11 +567,11 @@ class _Setup:
         async with open_session() as session:
             return await oldest_day(self._client(account, session), meter, wall_clock, self.zone)
 
-    def _write(self, changes: Sequence[_Change]) -> None:
+    def _write(self, changes: Sequence[Change]) -> None:
         from collector.archive.files import make_folder
 
         for each in changes:
-            if _text_of(each.file.path) != each.before:
+            if text_of(each.file.path) != each.before:
                 raise starting.Refused(
                     exits.CANNOT_SAVE, f"{each.file.path} was changed meanwhile. Run setup again."
                 )
@@ -732,7 +597,7 @@ class _Setup:
         from collector.doctor.checks import ok
         from collector.doctor.diagnosis import Diagnosis, diagnose
 
-        settings = starting.checked(lambda: _load(self.path), f"{self.path}: ")
+        settings = starting.checked(lambda: load_alone(self.path, os.environ), f"{self.path}: ")
         self.terminal.say()
         self.terminal.say("Checking everything, as `shelly-collector doctor` does ...")
         configuration = ok(f"{settings.source} is valid.")
@@ -755,7 +620,7 @@ class _Setup:
         self.terminal.say(f"{good} of {len(checks)} checks are ok{later}.")
         return exits.IN_PART if any(each.mark == "fail" for each in checks) else exits.DONE
 
-    def _finish(self, changes: Sequence[_Change]) -> None:
+    def _finish(self, changes: Sequence[Change]) -> None:
         self.terminal.say()
         if not self.is_service or os.geteuid() != 0:
             self.terminal.say("Next, to collect from now on:")
@@ -769,7 +634,7 @@ class _Setup:
             else:
                 self.terminal.say(f"Next: systemctl enable --now {UNIT.removesuffix('.service')}")
         elif changes:
-            has_new_key = any(each.file.path.name != self.path.name for each in changes)
+            has_new_key = any(each.is_key for each in changes)
             word = "restart" if has_new_key else "reload"  # systemd reads the key only at a start
             if self.yes or self.terminal.agree(f"The service is running. Use this from now on ({word})?"):
                 self._told(_systemctl(word, UNIT), "The service uses it now.")
@@ -810,33 +675,15 @@ def _path(flag: Path | None) -> Path:
     return places(own)[0]
 
 
-def _present(path: Path) -> _Present | None:
+def _present(path: Path) -> Present | None:
     """The configuration if there is one. Raises `Refused` with all that is wrong with it."""
-    from collector.settings import load
     from collector.settings.files import is_there
 
     if not is_there(path):
         return None
     if not os.access(path, os.R_OK):
         raise starting.Refused(exits.CANNOT_CREATE, f"No permission to read {path}: run it with sudo.")
-    try:
-        return _Present(_load(path), has_keys=True)
-    except SettingsError:
-        prefix = f"{path}: "
-        settings = starting.checked(lambda: load(path, _environ(), needs_keys=False), prefix)
-        return _Present(settings, has_keys=False)
-
-
-def _load(path: Path) -> Settings:
-    from collector.settings import load
-
-    return load(path, _environ())
-
-
-def _environ() -> Mapping[str, str]:
-    """The environment without keys: the configuration has to work without that of this command."""
-    left_out = (keys.ENVIRONMENT, "CREDENTIALS_DIRECTORY")
-    return {name: value for name, value in os.environ.items() if name not in left_out}
+    return starting.checked(lambda: read_present(path, os.environ), f"{path}: ")
 
 
 def _check_writable(folder: Path) -> None:
@@ -906,14 +753,6 @@ def _comment(candidate: Candidate, meter: Meter) -> str:
     if meter.kind is Kind.EM:
         return f"{named}: {_clamps(meter)}"
     return f"{named}: the second one on the solar roof" if meter.pv_id else named
-
-
-def _text_of(path: Path) -> str:
-    """The file's text with its line ends as they are; empty if there is none."""
-    try:
-        return path.read_bytes().decode(errors="surrogateescape")
-    except FileNotFoundError:
-        return ""
 
 
 def _service_group() -> int:

@@ -23,7 +23,7 @@ OLD, NEW = "/packages/old.deb", "/packages/new.deb"
 HOOK = f"/usr/share/python3/runtime.d/{NAME}.rtupdate"
 POLICY = Path("/usr/sbin/policy-rc.d")
 URL, KEY, DEVICE = "http://127.0.0.1:8765", "SIMULATED0KEY0OF0THE0TESTS", "e8db84d2a1b3"
-_TODAY = datetime.now(UTC).date()  # noqa: TID251 - as the simulated cloud has it
+_OLDEST = datetime.now(UTC).date() - timedelta(days=3)  # noqa: TID251 - as the simulated cloud has it
 SCENARIO = f"""
 [[account]]
 name = "home"
@@ -34,7 +34,7 @@ style = "none"
 id = "{DEVICE}"
 name = "House"
 timezone = "Europe/Dublin"
-installed_since = {_TODAY - timedelta(days=3)}
+installed_since = {_OLDEST}
 """
 EDITS = {
     'host = "shelly-12-eu.shelly.cloud"': f'host = "{URL}"',
@@ -106,7 +106,7 @@ def configured_and_started() -> dict[str, Any]:
         code, screen = terminal.end()
     facts = {"code": code, "screen": screen, "seconds": time.perf_counter() - began}
     facts["check"] = told(NAME, "config", "check")
-    facts["journal"] = journal_until('"job.finished"', '"job": "backfill"')
+    facts["journal"] = journal_until('"day.written"', f'"day": "{_OLDEST}"')
     facts["days"] = copied(DATA / "house", "service")
     facts["again"] = told(NAME, "setup", "--yes")
     return facts

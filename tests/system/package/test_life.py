@@ -94,7 +94,7 @@ def test_the_line_that_is_printed_leads_to_a_service_that_collects(life: Life) -
     assert facts["check"]["code"] == 0
     assert (facts["unit"]["ActiveState"], facts["unit"]["ConditionResult"]) == ("active", "yes")
     assert any('"service.ready"' in line for line in facts["journal"])
-    assert '"job": "backfill"' in facts["journal"][-1]
+    assert '"day.written"' in facts["journal"][-1]
     assert facts["files"][_CONFIGURATION].startswith("640 root:shelly-collector ")
     assert facts["files"][_KEY_FILE].startswith("600 root:root ")
     stored = life.data("configured_and_started").values()
