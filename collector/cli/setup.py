@@ -310,8 +310,8 @@ class _Setup:
             raise starting.Refused(exits.IN_PART, f"{self.path} stays as it is.")
         raise starting.Refused(
             exits.USAGE,
-            f"{self.path} has no account on {_host_of(account)} with one of these meters. Another account "
-            'gets a file of its own: see "Many accounts" in docs/install.md.',
+            f"{self.path} has no account on {_host_of(account)} with one of these meters. To begin again, "
+            'move it away. A second account gets a file of its own: see "Many accounts" in docs/install.md.',
         )
 
     # -- Meters -----------------------------------------------------------------------------------------

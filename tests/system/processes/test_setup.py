@@ -25,7 +25,8 @@ def device(id_: str, name: str, more: str = "") -> str:
 
 
 def account(*devices: str, key: str = KEY, more: str = "") -> str:
-    head = f'[[account]]\nname = "home"\nauth_key = "{key}"\n{more}\nlimit = {{ style = "lax", limit_s = 0.9 }}\n'
+    limit = '{ style = "lax", limit_s = 0.9 }'
+    head = f'[[account]]\nname = "home"\nauth_key = "{key}"\n{more}\nlimit = {limit}\n'
     return head + "".join(devices)
 
 
