@@ -7,6 +7,7 @@ import difflib
 import os
 import signal
 import sys
+import textwrap
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -114,7 +115,7 @@ def run(options: argparse.Namespace) -> int:
             print(f"\n\nStopped. {setup.written}", file=sys.stderr)
             return exits.INTERRUPTED
         except SourceError as error:
-            print(f"\n{_failure(error)} {setup.written}", file=sys.stderr)
+            print(textwrap.fill(f"{_failure(error)} {setup.written}", 78), file=sys.stderr)
             return exits.KEY_REFUSED if isinstance(error, KeyRefused) else exits.SOURCE_UNAVAILABLE
 
 
@@ -714,6 +715,11 @@ def _failure(error: SourceError | AnswerError) -> str:
     """An error of the cloud, with what to do, in sentences."""
     if isinstance(error, KeyRefused):
         return "The cloud refused the key."
+    if isinstance(error, RateLimited):
+        return (
+            "The cloud allows one request a second, and another program with the same key sends them, or the "
+            "app. Wait a minute, then run it again."
+        )
     if isinstance(error, Rejected):
         return f"The server does not list devices: {error.reason}. Is it the one that the app shows?"
     reason = error.reason if isinstance(error, SourceError) else f"its answer cannot be used ({error})"
