@@ -522,6 +522,8 @@ class _Setup:
             for line in lines:
                 print(f"    {printable(redact(line))}".rstrip())
         self.terminal.say()
+        if new:
+            self.terminal.say("Looking how far back the cloud's data go: some seconds a meter ...")
         for _, meter in new:
             self._show_cost(account, meter)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import sys
+import termios
 import textwrap
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -44,7 +45,11 @@ class Terminal:
         print("\n".join(lines), flush=True)
 
     def ask(self, question: str, default: str = "") -> str:
-        """The line that was entered, `default` if it is empty. Raises `KeyboardInterrupt` at its end."""
+        """The line that was entered, `default` if it is empty. Raises `KeyboardInterrupt` at its end.
+
+        What was typed before the question was shown is dropped: it answers another one, or none.
+        """
+        termios.tcflush(sys.stdin, termios.TCIFLUSH)
         with _undisturbed():
             shown = f" [{printable(default)}]" if default else ""
             print(f"{printable(question)}{shown}: ", end="", flush=True)

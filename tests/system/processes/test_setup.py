@@ -25,7 +25,7 @@ def device(id_: str, name: str, more: str = "") -> str:
 
 
 def account(*devices: str, key: str = KEY, more: str = "") -> str:
-    limit = '{ style = "lax", limit_s = 0.9 }'
+    limit = '{ style = "lax", limit_s = 0.5 }'
     head = f'[[account]]\nname = "home"\nauth_key = "{key}"\n{more}\nlimit = {limit}\n'
     return head + "".join(devices)
 
@@ -91,7 +91,7 @@ def home(tmp_path: Path, cloud: Cloud) -> Iterator[Home]:
     (tmp_path / "home").mkdir()
     yield Home(tmp_path / "home", cloud)
     counts = cloud.counts()
-    assert counts["total"]["rejections"] == 0  # never more than one request a second
+    assert counts["total"]["rejections"] == 0  # half a second is left for a machine with much to do
     assert counts["total"]["keys_outside_query"] == 0
 
 
@@ -176,6 +176,21 @@ def test_a_refused_key_and_a_wrong_server_are_asked_for_again(home: Home) -> Non
     assert code == 1
     assert home.files() == {}
     assert_for_every_terminal(screen)
+
+
+def test_what_is_typed_before_a_question_does_not_answer_it(home: Home) -> None:
+    """Enter while the cloud is requested must not agree to what is not shown yet."""
+    with home.terminal("--host", home.cloud.url, SHELLY_COLLECTOR_AUTH_KEY=KEY) as terminal:
+        terminal.wait_for("Looking for the meters")
+        terminal.type("0")
+        terminal.answer("Enter for all", "1")
+        terminal.answer("[house]: ")
+        terminal.wait_for("Looking how far back")
+        terminal.type("n")
+        terminal.answer("[y]: ", "y")
+        code, _ = terminal.end()
+    assert code == 0
+    assert home.meters() == ["house"]
 
 
 QUESTIONS = ("Server: ", "Key ", "Enter for all", "[house]: ", "Write this?")
