@@ -15,7 +15,7 @@ from types import FrameType
 from typing import TYPE_CHECKING, NoReturn
 
 from collector.cli import PROGRAM, exits, starting
-from collector.cli.terminal import STOPPING, Terminal
+from collector.cli.terminal import STOPPING, Terminal, undisturbed
 from collector.cloud.meters import Account, Kind, Meter
 from collector.cloud.pacing import Pacing
 from collector.energy.days import system_timezone, wall_clock
@@ -580,17 +580,18 @@ class _Setup:
                 )
         try:
             mode = 0o755 if os.geteuid() == 0 else 0o700
-            self.path.parent.mkdir(mode=mode, parents=True, exist_ok=True)
-            if self.present is None and (archive := self._archive()) is not None:
-                make_folder(archive)
-            save_together([each.file for each in changes])
+            with undisturbed():
+                self.path.parent.mkdir(mode=mode, parents=True, exist_ok=True)
+                if self.present is None and (archive := self._archive()) is not None:
+                    make_folder(archive)
+                save_together([each.file for each in changes])
+                self.written = f"The configuration was written before: {self.path}."
         except OSError as error:
             raise starting.Refused(
                 exits.CANNOT_SAVE,
                 f"{error.filename or self.path.parent} cannot be written: {error.strerror}.",
                 "Nothing was changed.",
             ) from None
-        self.written = f"The configuration was written before: {self.path}."
         self.terminal.say(f"Written: {', '.join(str(each.file.path) for each in changes)}.")
 
     # -- The end ----------------------------------------------------------------------------------------

@@ -17,8 +17,8 @@ _WIDTH = 78
 
 
 @contextmanager
-def _undisturbed() -> Iterator[None]:
-    """Delays Ctrl-C until the end: a print that is broken off would be printed again."""
+def undisturbed() -> Iterator[None]:
+    """Delays Ctrl-C until the end: of a print, which would be printed again, or of a save."""
     before = signal.pthread_sigmask(signal.SIG_BLOCK, STOPPING)
     try:
         yield
@@ -50,7 +50,7 @@ class Terminal:
         What was typed before the question was shown is dropped: it answers another one, or none.
         """
         termios.tcflush(sys.stdin, termios.TCIFLUSH)
-        with _undisturbed():
+        with undisturbed():
             shown = f" [{printable(default)}]" if default else ""
             print(f"{printable(question)}{shown}: ", end="", flush=True)
         line = sys.stdin.buffer.readline()

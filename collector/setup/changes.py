@@ -71,7 +71,7 @@ def new_files(
     """
     key = f"{account.auth_key}\n"
     text = new_text(account.base_url.removeprefix("https://"), meters, archive)
-    key_file = NewFile(path.with_name("auth_key"), key.encode(), _KEY_MODE)
+    key_file = NewFile(path.with_name("auth_key"), key.encode(), _KEY_MODE, is_secret=True)
     file = NewFile(path, text.encode(), 0o600 if group == -1 else 0o640, group)
     changes = (Change(key_file, text_of(key_file.path), key, is_key=True), Change(file, "", text))
     return [each for each in changes if each.before != each.after]
@@ -99,7 +99,8 @@ def changes_of(
             after = _with_key(file, after, own, account)
         else:
             key = f"{account.auth_key}\n"
-            changes.append(Change(NewFile(place, key.encode(), _KEY_MODE), text_of(place), key, is_key=True))
+            new = NewFile(place, key.encode(), _KEY_MODE, is_secret=True)
+            changes.append(Change(new, text_of(place), key, is_key=True))
     if after != before:
         changes.append(
             Change(NewFile(file, after.encode(errors="surrogateescape"), _KEY_MODE), before, after)

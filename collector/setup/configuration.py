@@ -114,12 +114,16 @@ def _parsed(text: str) -> dict[str, Any]:
 
 @dataclass(frozen=True, slots=True)
 class NewFile:
-    """A file to save: its bytes, and its mode and group if it does not exist yet; else those stay."""
+    """A file to save: its bytes, and its mode and group if it does not exist yet; else those stay.
+
+    `is_secret`: whatever its mode was, others may no longer read it.
+    """
 
     path: Path
     data: bytes
     mode: int
     group: int = -1
+    is_secret: bool = False
 
 
 def save_together(files: Sequence[NewFile]) -> None:
@@ -173,7 +177,8 @@ def _stage(file: NewFile, place: Path) -> None:
         if place.exists():
             before = place.stat()
             os.fchown(new.fileno(), before.st_uid, before.st_gid)
-            os.fchmod(new.fileno(), stat.S_IMODE(before.st_mode))
+            mode = stat.S_IMODE(before.st_mode)
+            os.fchmod(new.fileno(), mode & ~stat.S_IRWXO if file.is_secret else mode)
         else:
             os.fchown(new.fileno(), -1, file.group)
             os.fchmod(new.fileno(), file.mode)

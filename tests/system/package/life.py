@@ -90,6 +90,8 @@ def used_by_an_ordinary_user() -> dict[str, Any]:
         "greeting": greeting,
         "version": ended(as_anna("--version")),
         "check": ended(as_anna("config", "check", "--config", "config.toml")),
+        "setup": ended(as_anna("setup", "--host", URL, "--dry-run")),
+        "own_setup": ended(as_anna("setup", "--host", URL, "--dry-run", "--config", "own.toml")),
         "backfill": ended(as_anna("backfill", "--config", "config.toml", "--days", "2")),
         "days": copied(home / "archive/house", "anna"),
     }

@@ -88,6 +88,15 @@ def test_an_ordinary_user_can_use_every_command(life: Life) -> None:
     assert len(facts["days"]) in (2, 3)  # in the first minutes of a day, today has no hour yet
 
 
+def test_an_ordinary_user_is_sent_to_sudo_to_set_up_the_service(life: Life) -> None:
+    """A collector of their own, beside the service, takes a file that they name."""
+    facts = life.after("used_by_an_ordinary_user")
+    assert facts["setup"]["code"] == 2
+    assert "sudo shelly-collector setup" in facts["setup"]["out"]
+    assert facts["own_setup"]["code"] == 0
+    assert 'name = "house"' in facts["own_setup"]["out"]
+
+
 def test_the_line_that_is_printed_leads_to_a_service_that_collects(life: Life) -> None:
     """The configuration is its group's to read, the key is root's alone, the archive is the user's."""
     facts = life.after("configured_and_started")

@@ -190,6 +190,14 @@ def test_new_files_have_their_modes_and_present_ones_keep_theirs(tmp_path: Path)
     assert (tmp_path / "config.toml").read_text() == "text\n"
 
 
+def test_a_secret_that_others_could_read_is_read_by_none_of_them_any_more(tmp_path: Path) -> None:
+    (tmp_path / "auth_key").write_text("old")
+    for before, after in ((0o644, 0o640), (0o600, 0o600), (0o666, 0o660)):
+        (tmp_path / "auth_key").chmod(before)
+        save_together([NewFile(tmp_path / "auth_key", b"new", 0o600, is_secret=True)])
+        assert stat.S_IMODE((tmp_path / "auth_key").stat().st_mode) == after
+
+
 def test_a_link_is_followed_and_stays(tmp_path: Path) -> None:
     (tmp_path / "real").mkdir()
     (tmp_path / "config.toml").symlink_to("real/config.toml")
