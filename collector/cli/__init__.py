@@ -22,6 +22,7 @@ Command = namedtuple("Command", ("help", "example"))
 """A command: its description in one line, and one example."""
 
 COMMANDS = {
+    "setup": Command("find the account's meters and write the configuration", "setup"),
     "run": Command(
         "collect continuously, in the foreground", "run --config /etc/shelly-collector/config.toml"
     ),
@@ -65,6 +66,10 @@ def _code_of(words: list[str]) -> int:
         return exits.DONE
     name = words[0] if words and words[0] in COMMANDS else None
     try:
+        if not words and sys.stdout.isatty():
+            from collector.cli import overview
+
+            return overview.run()
         if name is None:
             return _without_command(words)
         options = parser_of(name).parse_args(words[1:])

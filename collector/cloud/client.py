@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
+from functools import partial
 from types import SimpleNamespace
 from typing import Any, Literal, NamedTuple
 from urllib.parse import urlsplit
@@ -17,7 +18,7 @@ import aiohttp
 
 from collector.cloud.meters import Account, Kind, Meter
 from collector.cloud.pacing import Pacer, Turn
-from collector.cloud.parse import DayAnswer, SpanAnswer
+from collector.cloud.parse import MAX_PARTS, DayAnswer, SpanAnswer
 from collector.cloud.refusals import moment_of, read_answer
 from collector.cloud.retrying import OnRetry, RetryPolicy, retried
 from collector.energy.spans import Spans
@@ -70,6 +71,7 @@ _PATHS = {
     Kind.EM3: "/v2/statistics/power-consumption/em-3p",
 }
 _MAX_BODY = 1024 * 1024  # a day takes 4 kB; read as JSON, 4 MB would take 12 MB of memory
+_LISTS = 4  # times as large are the statuses of all devices of an account with hundreds of them
 _CHUNK = 64 * 1024
 
 
@@ -200,15 +202,28 @@ class CloudClient:
         *,
         continues: bool,
     ) -> _Received:
-        url = self._account.base_url + _PATHS[kind]
         query = {"id": device, "channel": str(channel), **span, "auth_key": self._account.auth_key}
+        return await self._exchange(_Question(_PATHS[kind], query), policy, continues=continues)
+
+    async def fetch_list(self, path: str, **form: str) -> dict[str, Any]:
+        """The body of an endpoint of the account's devices; the key is in the form, not in the address.
+
+        Raises `SourceError`, `AnswerError`.
+        """
+        fields = {"auth_key": self._account.auth_key, **form}
+        received = await self._exchange(
+            _Question(path, fields, is_form=True, times=_LISTS), _USUAL, continues=False
+        )
+        return received.body
+
+    async def _exchange(self, question: _Question, policy: RequestPolicy, *, continues: bool) -> _Received:
         retry = self._retry.once() if policy.is_probe else self._retry
 
         async def send(headers: Mapping[str, str], *, continues: bool) -> _Received:
             turn_for = self.pacer.turn(policy.is_called_off, continues=continues, urgent=policy.is_urgent)
             async with turn_for as turn:
                 sending = _Sending(turn, asyncio.get_running_loop().time())
-                body = await self._request(url, query, headers, retry.timeout_s, sending)
+                body = await self._request(question, headers, retry.timeout_s, sending)
                 return _Received(sending.requested_at, body)
 
         async def attempt() -> _Received:
@@ -220,26 +235,25 @@ class CloudClient:
         return await retried(retry, self._on_retry, attempt, policy.retryable)
 
     async def _request(
-        self,
-        url: str,
-        query: dict[str, str],
-        headers: Mapping[str, str],
-        timeout_s: float,
-        sending: _Sending,
+        self, question: _Question, headers: Mapping[str, str], timeout_s: float, sending: _Sending
     ) -> dict[str, Any]:
+        if question.is_form:
+            send = partial(self._session.post, data=question.fields)
+        else:
+            send = partial(self._session.get, params=question.fields)
+        url = self._account.base_url + question.path
         try:
             async with (
                 time_limit(timeout_s),
-                self._session.get(
-                    url, params=query, headers=headers, allow_redirects=False, trace_request_ctx=sending
-                ) as response,
+                send(url, headers=headers, allow_redirects=False, trace_request_ctx=sending) as response,
             ):
-                data = await _read(response)
+                data = await _read(response, question.times * _MAX_BODY)
                 received = response.headers
                 age_s = asyncio.get_running_loop().time() - sending.requested_at
                 if age_s <= timeout_s:  # in a process that was stopped it may be of an hour ago
                     self._note_date(received.get("Date", ""))
-                body = read_answer(response.status, data, received.get("Retry-After"), received.get("Date"))
+                wait, sent_at = received.get("Retry-After"), received.get("Date")
+                body = read_answer(response.status, data, wait, sent_at, question.times * MAX_PARTS)
                 self.answers += 1
                 return body
         except TimeoutError:
@@ -261,8 +275,8 @@ class CloudClient:
             self._cloud_clock = moment_of(text), asyncio.get_running_loop().time()
 
 
-async def _read(response: aiohttp.ClientResponse) -> bytes:
-    """The body, decompressed, never more than 1 MB of it in memory."""
+async def _read(response: aiohttp.ClientResponse, most: int) -> bytes:
+    """The body, decompressed, never more than `most` bytes of it in memory."""
     encoding = response.headers.get("Content-Encoding", "identity").lower()
     if encoding not in ("identity", "", "gzip", "deflate"):
         raise Unavailable("the answer has an encoding that was not requested")
@@ -272,9 +286,9 @@ async def _read(response: aiohttp.ClientResponse) -> bytes:
         for part in [chunk] if inflate is None else _inflated(inflate, chunk):
             parts.append(part)
             size += len(part)
-            if size > _MAX_BODY:
+            if size > most:
                 response.close()
-                raise Unavailable("the answer is larger than 1 MB")
+                raise Unavailable(f"the answer is larger than {most // _MAX_BODY} MB")
     if inflate is not None and not inflate.eof:
         raise Unavailable("the connection broke before the answer was whole")
     return b"".join(parts)
@@ -288,6 +302,21 @@ def _inflated(inflate: zlib._Decompress, chunk: bytes) -> Iterator[bytes]:
         chunk = inflate.unconsumed_tail
         if not chunk and len(part) < _CHUNK:
             return
+
+
+class _Question(NamedTuple):
+    """A request: a GET with the fields in its address, or a POST with them in a form.
+
+    `times`: how many times larger than a day's the answer may be.
+    """
+
+    path: str
+    fields: dict[str, str]
+    is_form: bool = False
+    times: int = 1
+
+    def __repr__(self) -> str:
+        return self.path  # the fields have the key
 
 
 class _Received(NamedTuple):

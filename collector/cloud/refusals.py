@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any
 
-from collector.cloud.parse import parse_body
+from collector.cloud.parse import MAX_PARTS, parse_body
 from collector.errors import (
     AnswerError,
     DeviceUnknown,
@@ -28,16 +28,18 @@ _REJECTED_CURE = "Check host, id and kind; if they are right, the cloud has chan
 _AGAIN_LATER = (408, 425)
 
 
-def read_answer(status: int, data: bytes, retry_after: str | None, date: str | None) -> dict[str, Any]:
+def read_answer(
+    status: int, data: bytes, retry_after: str | None, date: str | None, most_parts: int = MAX_PARTS
+) -> dict[str, Any]:
     """The body of a successful response. Raises `SourceError` for any other, and `AnswerError`.
 
-    `retry_after` and `date` are the headers of these names.
+    `retry_after` and `date` are the headers of these names; `most_parts`: as in `parse_body`.
     """
     wait_s = retry_after_seconds(retry_after, date)
     if status == _OK:
         if not data.lstrip()[:1] == b"{":
             raise Unavailable("the answer is not the cloud's (a captive portal, a proxy or maintenance?)")
-        body = parse_body(data)
+        body = parse_body(data, most_parts)
         if body.get("isok", True) is not True:
             raise _named(body, Unavailable("the cloud answered isok=false without a reason"), wait_s)
         return body

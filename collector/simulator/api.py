@@ -1,4 +1,4 @@
-"""The statistics API: from path, key and parameters to an answer or an error; the rate limit. Pure."""
+"""The API: from path, key and parameters to an answer or an error; the rate limit. Pure."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from aiohttp import web
 
-from collector.simulator import answers
+from collector.simulator import answers, devices
 from collector.simulator.answers import Answer, Query
 from collector.simulator.scenario import Account, Device, Limit, Scenario
 
@@ -83,11 +83,25 @@ EM, EM3 = f"{_STATISTICS}/em-1p", f"{_STATISTICS}/em-3p"
 PLAIN, OVERALL = _STATISTICS, f"{_STATISTICS}/overall"
 PATHS = frozenset({EM, EM3, PLAIN, OVERALL})
 """The paths of GET requests. All others are 404, also the legacy `/statistics/emeter/consumption`."""
+DEVICE_LIST, ALL_STATUS = "/interface/device/list", "/device/all_status"
 
 
 def is_statistics(request: web.BaseRequest) -> bool:
     """Whether the request is one of the statistics API."""
     return request.method == "GET" and request.path in PATHS
+
+
+def is_of_devices(request: web.BaseRequest) -> bool:
+    """Whether the request is one for the account's devices."""
+    return request.method in ("GET", "POST") and request.path in (DEVICE_LIST, ALL_STATUS)
+
+
+async def parameters_of(request: web.BaseRequest) -> Query:
+    """The parameters in the address, and those in a form if the request is for devices."""
+    if request.method != "POST" or not is_of_devices(request):
+        return request.query
+    form = {name: value for name, value in (await request.post()).items() if isinstance(value, str)}
+    return {**request.query, **form}
 
 
 def bearer_of(request: web.BaseRequest) -> str | None:
@@ -96,9 +110,9 @@ def bearer_of(request: web.BaseRequest) -> str | None:
     return token.strip() if scheme.lower() == "bearer" else None
 
 
-def account_of(scenario: Scenario, request: web.BaseRequest) -> Account | None:
+def account_of(scenario: Scenario, request: web.BaseRequest, query: Query) -> Account | None:
     """The account whose key the request carries, as a parameter or as a bearer token."""
-    key = request.query.get("auth_key") or bearer_of(request)
+    key = query.get("auth_key") or bearer_of(request)
     return next((account for account in scenario.account if account.auth_key == key), None)
 
 
@@ -114,6 +128,10 @@ def answer(
     """The answer, or an error response."""
     if account is None:
         return BAD_KEY
+    if path == DEVICE_LIST:
+        return NOT_FOUND if account.entries == "gone" else devices.device_list(account)
+    if path == ALL_STATUS:
+        return NOT_FOUND if account.all_status == "gone" else devices.all_status(account, query)
     if path == OVERALL:
         return _checked(lambda: answers.overall(account, query, scenario, now))
     device = next((each for each in account.device if each.id == query.get("id")), None)

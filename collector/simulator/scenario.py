@@ -15,7 +15,7 @@ from typing import Literal
 from zoneinfo import ZoneInfo
 
 from collector.energy.days import known_zone, zone_named
-from collector.simulator.truth import GRID, SOLAR, Energy, phases, truth
+from collector.simulator.truth import GRID, NOTHING, SOLAR, Energy, phases, truth
 
 LocalTime = date | datetime
 
@@ -73,7 +73,10 @@ class Shrink:
 
 @dataclass(frozen=True, slots=True)
 class Device:
-    """One meter, and the variants of the API in its answers."""
+    """One meter, and the variants of the API in its answers.
+
+    `name` to `shows` are how the account lists it; without `model` that of a first generation.
+    """
 
     id: str
     kind: Literal["em", "3em"] = "em"
@@ -100,6 +103,12 @@ class Device:
     hole: tuple[Hole, ...] = ()
     revision: tuple[Revision, ...] = ()
     shrink: tuple[Shrink, ...] = ()
+    name: str | None = None
+    model: str | None = None
+    online: bool = True
+    shared: bool = False  # by another account
+    shows: Literal["emeters", "em1", "em", "nothing"] = "emeters"  # its status
+    clamps: Literal["grid_solar", "solar_grid", "grid_only"] = "grid_solar"  # what channel 0 and 1 measure
 
     @property
     def zone(self) -> ZoneInfo:
@@ -113,7 +122,11 @@ class Device:
 
     def energy(self, channel: int, ts: int) -> Energy:
         """The true energy of a clamp or phase in the hour that starts at `ts`."""
-        return truth(self.id, channel, ts) if self.kind == "em" else phases(self.id, self._side, ts)[channel]
+        if self.kind == "3em":
+            return phases(self.id, self._side, ts)[channel]
+        if self.clamps == "grid_only" and channel != GRID:
+            return NOTHING
+        return truth(self.id, 1 - channel if self.clamps == "solar_grid" else channel, ts)
 
     def total(self, ts: int) -> Energy:
         """The true total of the device in that hour: `sum` of a 3em, the grid clamp of an em."""
@@ -126,12 +139,20 @@ class Device:
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """One key, its devices and its rate limit."""
+    """One key, its devices, its rate limit, and how its devices are listed.
+
+    `entries`: one for each device or for each channel, `sparse` without the keys that may be missing.
+    `outer_keys`: those of the statuses are the ids, or `others`. `gone`: that endpoint answers 404.
+    """
 
     name: str
     auth_key: str = field(repr=False)
     device: tuple[Device, ...] = ()
     limit: Limit = Limit()
+    entries: Literal["device", "channel", "sparse", "gone"] = "device"
+    outer_keys: Literal["ids", "others"] = "ids"
+    all_status: Literal["answered", "gone"] = "answered"
+    other_devices: int = 0  # plugs and relays
 
 
 @dataclass(frozen=True, slots=True)

@@ -100,6 +100,10 @@ def _plain(hint: Any, raw: Any) -> Any:
         if isinstance(raw, bool) or not isinstance(raw, int | float):
             raise _Wrong("must be a number")
         return float(raw) if hint is float else Decimal(str(raw))
+    if hint is bool:
+        if isinstance(raw, bool):
+            return raw
+        raise _Wrong("must be true or false")
     names = {str: "a text", int: "a whole number", date: "a date"}
     return _of_type(raw, hint, names[hint])
 
@@ -161,6 +165,8 @@ def _account(account: Account) -> Iterator[Problem]:
     if account.limit.limit_s < 0:
         yield Problem("account.limit.limit_s", str(account.limit.limit_s), "must not be negative")
     yield from header_problems("account.limit.retry_after", account.limit.retry_after)
+    if account.other_devices < 0:
+        yield Problem("account.other_devices", str(account.other_devices), "must not be negative")
     yield from _repeated("account.device.id", [device.id for device in account.device])
     for device in account.device:
         yield from _device(device)

@@ -102,7 +102,9 @@ class Simulator:
 
     async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
         await request.read()
-        account = api.account_of(self._scenario, request) if api.is_statistics(request) else None
+        is_known = api.is_statistics(request) or api.is_of_devices(request)
+        query = await api.parameters_of(request)
+        account = api.account_of(self._scenario, request, query) if is_known else None
         if account is None:
             return await self._respond(request, None, None)
         judge, loop = self._judges[account.name], asyncio.get_running_loop()
@@ -121,7 +123,7 @@ class Simulator:
         self, request: web.BaseRequest, account: Account | None, violation: Violation | None
     ) -> Answer | Reply:
         """The answer to a request, after the scenario's latency."""
-        if not api.is_statistics(request):
+        if not (api.is_statistics(request) or api.is_of_devices(request)):
             return api.NOT_FOUND
         scenario, now = self._scenario, self.now
         self._requests += 1
@@ -130,7 +132,7 @@ class Simulator:
             await asyncio.sleep(scenario.latency_s + jitter_s)
         if violation and account:
             return api.rejection(account.limit)
-        return api.answer(scenario, account, request.path, request.query, now)
+        return api.answer(scenario, account, request.path, await api.parameters_of(request), now)
 
     async def send(self, request: web.BaseRequest, answer: Answer | Reply) -> web.StreamResponse:
         """Sends an answer, with the simulated time as `Date` unless it has one."""

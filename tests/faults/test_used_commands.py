@@ -28,6 +28,8 @@ _COMMANDS = [
     ["verify", "--json"],
     ["verify", "--cloud"],
     ["verify", "--fix"],
+    ["setup", "--yes", "--dry-run"],
+    ["setup", "--yes"],
 ]
 
 

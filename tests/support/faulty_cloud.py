@@ -68,7 +68,7 @@ class Fault:
     account: str | None = None
     device: str | None = None
     channel: int | None = None
-    asks: Literal["day", "span", "totals"] | None = None
+    asks: Literal["day", "span", "totals", "devices"] | None = None
     days: tuple[date, ...] = ()
     covers: tuple[date, ...] = ()
     since: datetime | None = None
@@ -185,12 +185,13 @@ class FaultyCloud:
         if request.path.startswith(PREFIX):
             return await self._write(request, _controlled(self, request, body))
         self._look_for_keys(request, body)
-        if not api.is_statistics(request):
+        if not (api.is_statistics(request) or api.is_of_devices(request)):
             return await self._write(request, NOT_FOUND)
         query, now = request.query, asyncio.get_running_loop().time
         day, until = query.get("date_from", "")[:10], query.get("date_to", "")[:10]
         name = account.name if account else None
         kind, days = kind_of(query)
+        kind = "devices" if api.is_of_devices(request) else kind
         served = Served(now(), name, query.get("id", ""), query.get("channel", ""), day, until, kind, days)
         served.violation = violation
         self.counts.start(served)
@@ -267,6 +268,8 @@ class FaultyCloud:
             value for name, value in request.headers.items() if name.lower() != "authorization" or not bearer
         ]
         elsewhere = "\n".join([request.path, *headers, body.decode("latin-1")])
+        if api.is_of_devices(request):  # where it belongs in the form, and not in the address
+            elsewhere = "\n".join([request.raw_path, *headers])
         for account in self._scenario.account:
             for tally in self.counts.tallies(account.name):
                 tally.bearer_keys += bearer == account.auth_key

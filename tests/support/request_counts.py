@@ -14,7 +14,7 @@ from typing import Any, Literal
 
 from collector.simulator.api import Violation
 
-RequestKind = Literal["day", "span", "totals", "none"]
+RequestKind = Literal["day", "span", "totals", "devices", "none"]
 
 SPAN_DAYS = 4
 """The longest span that may come by the hour; a longer one, a week, a month or a year comes as totals."""

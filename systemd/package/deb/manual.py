@@ -23,15 +23,11 @@ _ABOUT = (
     "and missing hours are left out, never written as zero.",
     "As a service it runs under systemd. Data goes to standard output, logs and progress to standard error.",
 )
-_STEPS = f"""\
-install -m 640 -g {PROGRAM} /usr/share/doc/{PROGRAM}/examples/config.toml /etc/{PROGRAM}/
-install -m 600 /dev/null /etc/{PROGRAM}/auth_key
-editor /etc/{PROGRAM}/config.toml /etc/{PROGRAM}/auth_key
-{PROGRAM} config check
-systemctl start {PROGRAM}"""
+_STEPS = f"sudo {PROGRAM} setup"
 ENVIRONMENT = {
     "SHELLY_COLLECTOR_CONFIG": "The configuration file, if `--config` does not name one.",
-    "SHELLY_COLLECTOR_AUTH_KEY": "The account's key, unless a credential or `auth_key_file` gives it.",
+    "SHELLY_COLLECTOR_AUTH_KEY": "The account's key, unless a credential or `auth_key_file` gives it; for "
+    "`setup` the key to write.",
     "SHELLY_COLLECTOR_ARCHIVE": "Overrides `path` of `[archive]`.",
     "SHELLY_COLLECTOR_LOG_FORMAT": "Overrides `format` of `[log]`.",
     "SHELLY_COLLECTOR_LOG_LEVEL": "Overrides `level` of `[log]`.",
@@ -102,7 +98,10 @@ def _sections(day: date) -> Iterator[str]:
     yield roff.prose(_ABOUT[0])
     yield from (roff.paragraph(each) for each in _ABOUT[1:])
     yield roff.heading("FIRST STEPS")
-    yield roff.prose("As root: host, meter and device id go into the first file, the key into the second.")
+    yield roff.prose(
+        "This finds the meters of the account, writes the configuration and starts the service. It asks for "
+        "the account's server and key, which the app shows: User settings > Authorization cloud key."
+    )
     yield roff.example(_STEPS)
     yield roff.heading("COMMANDS")
     for verb in verbs():

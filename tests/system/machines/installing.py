@@ -19,6 +19,11 @@ HOUSE, BARN = "a8032abe41fc", "a8032abe41fd"
 ZONE = "Europe/Dublin"
 _PYTHONS = {"bookworm": "3.11", "trixie": "3.13"}
 _CLOUD = "/opt/shelly-collector/bin/python3 -m tests.support.faulty_cloud --scenario /root/scenario.toml"
+# As docs/install.md has them for those who write both files themselves.
+_BY_HAND = """\
+install -m 640 -g shelly-collector config/collector.toml /etc/shelly-collector/config.toml
+install -m 600 /dev/null /etc/shelly-collector/auth_key
+"""
 _SCENARIO = f"""
 [[account]]
 name = "home"
@@ -53,7 +58,7 @@ def installed(suite: str, folder: Path) -> Path:
     root = roots.unpacked(suite, folder)
     shutil.copytree(REPOSITORY, root / "root/clone", ignore=shutil.ignore_patterns(".*", "__pycache__"))
     done = roots.inside(
-        root, "bash", "-euxo", "pipefail", "-c", f"cd /root/clone\n{documented.installing()}",
+        root, "bash", "-euxo", "pipefail", "-c", f"cd /root/clone\n{documented.installing()}{_BY_HAND}",
         binds={"/wheels": wheels}, env={"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": "/wheels"}, timeout_s=200,
     )  # fmt: skip
     if done.returncode:

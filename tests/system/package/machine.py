@@ -58,7 +58,7 @@ def lived(suite: str, packages: Path, folder: Path) -> Life:
     """What is seen on a machine of that suite; `packages` holds old.deb and new.deb."""
     root = roots.unpacked(suite, folder)
     binds = {"/packages": packages, "/repository": TREE}
-    life = roots.booted(root, _LIFE, folder / "life", binds=binds, timeout_s=200)
+    life = roots.booted(root, _LIFE, folder / "life", binds=binds, timeout_s=260)
     made = roots.inside(root, "sh", "-c", _IMAGE, binds={"/packages": packages})
     assert made.returncode == 0, made.stdout + made.stderr
     compiled = int((root / "root/compiled").read_text())

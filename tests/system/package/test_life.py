@@ -14,7 +14,7 @@ from collector.simulator import Device
 from deb.building import build
 from tests.support.world import hours_of_day, kwh, records_of
 from tests.system.machines import roots
-from tests.system.package.life import DEVICE, STEPS
+from tests.system.package.life import DEVICE, KEY, STEPS
 from tests.system.package.machine import Life, lived
 
 pytestmark = [pytest.mark.machines, pytest.mark.timeout(700)]  # the first one may build a machine
@@ -54,13 +54,11 @@ def test_every_step_ends_well(life: Life) -> None:
 
 
 def test_an_installation_makes_the_user_and_starts_nothing(life: Life) -> None:
-    """It is enabled for the day on which there is a configuration; three lines say how to get there."""
+    """It is enabled for the day on which there is a configuration; one line says how to get there."""
     facts = life.after("installed")
     assert facts["user"].split(":")[5:] == ["/var/lib/shelly-collector", "/usr/sbin/nologin\n"]
     assert (facts["unit"]["UnitFileState"], facts["unit"]["ActiveState"]) == ("enabled", "inactive")
-    said = facts["out"].splitlines()
-    start = said.index("shelly-collector collects nothing until an account is configured. As root:")
-    assert [line[:5] for line in said[start + 1 :]] == ["  1. ", "  2. ", "  3. "]
+    assert facts["out"].splitlines()[-1].endswith("is configured: sudo shelly-collector setup")
     assert facts["files"] == {
         "/etc/shelly-collector": "755 root:root folder",
         "/etc/credstore": "700 root:root folder",
@@ -90,18 +88,38 @@ def test_an_ordinary_user_can_use_every_command(life: Life) -> None:
     assert len(facts["days"]) in (2, 3)  # in the first minutes of a day, today has no hour yet
 
 
-def test_the_steps_that_are_printed_lead_to_a_service_that_collects(life: Life) -> None:
+def test_an_ordinary_user_is_sent_to_sudo_to_set_up_the_service(life: Life) -> None:
+    """A collector of their own, beside the service, takes a file that they name."""
+    facts = life.after("used_by_an_ordinary_user")
+    assert facts["setup"]["code"] == 2
+    assert "sudo shelly-collector setup" in facts["setup"]["out"]
+    assert facts["own_setup"]["code"] == 0
+    assert 'name = "house"' in facts["own_setup"]["out"]
+
+
+def test_the_line_that_is_printed_leads_to_a_service_that_collects(life: Life) -> None:
     """The configuration is its group's to read, the key is root's alone, the archive is the user's."""
     facts = life.after("configured_and_started")
     assert facts["check"]["code"] == 0
     assert (facts["unit"]["ActiveState"], facts["unit"]["ConditionResult"]) == ("active", "yes")
     assert any('"service.ready"' in line for line in facts["journal"])
-    assert '"job": "backfill"' in facts["journal"][-1]
+    assert '"day.written"' in facts["journal"][-1]
     assert facts["files"][_CONFIGURATION].startswith("640 root:shelly-collector ")
     assert facts["files"][_KEY_FILE].startswith("600 root:root ")
     stored = life.data("configured_and_started").values()
     assert stored
     assert all(what.startswith("640 shelly-collector:shelly-collector ") for what in stored)
+
+
+def test_setting_it_up_takes_less_than_two_minutes(life: Life) -> None:
+    """From the first question to a service that runs; and a second time there is nothing to do."""
+    facts = life.after("configured_and_started")
+    assert facts["seconds"] < 120
+    assert "clamp 2 on the solar roof" in facts["screen"]
+    assert "The service collects now." in facts["screen"]
+    assert KEY not in facts["screen"]
+    assert facts["again"]["code"] == 0
+    assert "stays as it is" in facts["again"]["out"]
 
 
 @pytest.mark.parametrize("who", ["anna", "service"])
@@ -165,7 +183,7 @@ def test_what_was_removed_and_comes_back_collects_on(life: Life) -> None:
     assert after["unit"]["ActiveState"] == "active"
     assert after["files"][_CONFIGURATION] == life.after("removed")["files"][_CONFIGURATION]
     assert life.data("installed_again").keys() == life.data("removed").keys()
-    assert "As root" not in after["out"]
+    assert "configured" not in after["out"]
 
 
 def test_a_purge_takes_configuration_and_key_and_keeps_the_data(life: Life) -> None:

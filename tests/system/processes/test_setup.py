@@ -1,0 +1,416 @@
+"""`setup` as a person meets it on a terminal, and a script without one, against the simulated cloud."""
+
+from __future__ import annotations
+
+import stat
+import tomllib
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from tests.support.processes import PROGRAM, ROOT, Cloud, collector, environment
+from tests.support.terminal import COLUMNS, CTRL_C, CTRL_D, Terminal, controls_in
+from tests.support.world import KEY
+
+NEW_KEY = "SIMULATED0NEW0KEY0OF0THE0TESTS"
+HOUSE, BARN, CABIN = "34987a45c1d0", "e8db84d2a1b3", "a8032abe41fc"
+YOUNG = (datetime.now(UTC) - timedelta(days=9)).date()  # noqa: TID251 - as the processes do
+
+
+def device(id_: str, name: str, more: str = "") -> str:
+    """A device that is young, so that its oldest day is soon found."""
+    return f'[[account.device]]\nid = "{id_}"\nname = "{name}"\ninstalled_since = {YOUNG}\n{more}\n'
+
+
+def account(*devices: str, key: str = KEY, more: str = "") -> str:
+    limit = '{ style = "lax", limit_s = 0.5 }'
+    head = f'[[account]]\nname = "home"\nauth_key = "{key}"\n{more}\nlimit = {limit}\n'
+    return head + "".join(devices)
+
+
+ONE = account(device(HOUSE, "House", 'kind = "3em"'))
+"""One 3EM: its clamps need no request."""
+
+
+class Home:
+    """A person's home folder, and the command in it."""
+
+    def __init__(self, folder: Path, cloud: Cloud) -> None:
+        self.folder, self.cloud = folder, cloud
+        self.config = folder / ".config/shelly-collector/config.toml"
+        self.key = self.config.with_name("auth_key")
+
+    def env(self, **more: str) -> dict[str, str]:
+        return environment(HOME=str(self.folder), TERM="xterm", **more)
+
+    def terminal(self, *words: str, **more: str) -> Terminal:
+        config = ["--config", str(self.config), "--archive", str(self.folder / "data")]
+        if self.config.exists():
+            config = config[:2]
+        return Terminal([*PROGRAM, "setup", *config, *words], self.env(**more), ROOT)
+
+    def script(self, *words: str, **more: str) -> tuple[int, str, str]:
+        """Without a terminal."""
+        config = ["--config", str(self.config), "--archive", str(self.folder / "data")]
+        if self.config.exists():
+            config = config[:2]
+        done = collector("setup", *config, *words, env={"HOME": str(self.folder), **more})
+        assert KEY not in done.stdout + done.stderr
+        return done.returncode, done.stdout, done.stderr
+
+    def write(self, rest: str, end: str = "\n") -> None:
+        """A configuration that is there already, for a simulated cloud without a rate limit."""
+        self.config.parent.mkdir(parents=True)
+        text = (
+            f'# mine\n[archive]\npath = "{self.folder}/data"\n[pacing]\nmin_interval_s = 0\n'
+            f'[[account]] # home\nname = "home"\nhost = "{self.cloud.url}"\n{rest}'
+        )
+        self.config.write_bytes(text.replace("\n", end).encode())
+        self.config.chmod(0o640)
+
+    def text(self) -> str:
+        return self.config.read_bytes().decode()
+
+    def meters(self) -> list[str]:
+        (found,) = tomllib.loads(self.text())["account"]
+        return [meter["name"] for meter in found["meter"]]
+
+    def files(self) -> dict[str, bytes]:
+        return {
+            str(path.relative_to(self.folder)): path.read_bytes()
+            for path in self.folder.rglob("*")
+            if path.is_file()
+        }
+
+
+@pytest.fixture
+def home(tmp_path: Path, cloud: Cloud) -> Iterator[Home]:
+    cloud.play(ONE)
+    (tmp_path / "home").mkdir()
+    yield Home(tmp_path / "home", cloud)
+    counts = cloud.counts()
+    assert counts["total"]["rejections"] == 0  # half a second is left for a machine with much to do
+    assert counts["total"]["keys_outside_query"] == 0
+
+
+def assert_for_every_terminal(screen: str) -> None:
+    """No line is broken by the terminal, nothing moves the cursor, and the key is nowhere."""
+    assert controls_in(screen) == []
+    assert [line for line in screen.split("\n") if len(line) > COLUMNS and "/" not in line] == []
+    assert KEY not in screen
+    assert NEW_KEY not in screen
+
+
+def test_a_person_comes_from_a_key_to_a_configuration_that_works(home: Home) -> None:
+    """Server, key, and Enter four times."""
+    with home.terminal() as terminal:
+        terminal.answer("Server: ", f" {home.cloud.url}/ ")
+        terminal.answer("Key ", KEY)
+        terminal.answer("Enter for all")
+        terminal.answer("[house]: ")
+        shown = terminal.wait_for("Write this?")
+        assert not home.config.exists()
+        terminal.answer("[y]: ")
+        code, screen = terminal.end()
+    assert code == 0
+    assert_for_every_terminal(screen)
+    assert "House" in screen and "3EM, three phases" in screen and "online" in screen
+    assert f"seem to begin on {YOUNG}" in " ".join(shown.split())
+    assert "10 days" in shown
+    assert screen.rstrip().endswith(f"shelly-collector run --config {home.config}")
+    assert "9 of 10 checks are ok; 1 not possible yet." in screen
+    assert home.meters() == ["house"]
+    assert home.key.read_text() == f"{KEY}\n"
+    assert stat.S_IMODE(home.key.stat().st_mode) == 0o600
+    assert stat.S_IMODE(home.config.stat().st_mode) == 0o600
+    assert collector("config", "check", "--config", str(home.config)).returncode == 0
+    assert collector("backfill", "--config", str(home.config), "--days", "1").returncode == 0
+    assert len(list((home.folder / "data/house").glob("*.jsonl"))) in (1, 2)
+
+
+def test_what_is_wrong_with_server_and_key_is_said_at_once(home: Home) -> None:
+    """Before anything is requested; and what was typed as a key is never shown."""
+    with home.terminal() as terminal:
+        for text, cause in (
+            ("", "Nothing was entered"),
+            ("me@example.org", "e-mail address"),
+            ("https://my.shelly.cloud", "web page"),
+            ("http://example.org", "unencrypted"),
+        ):
+            terminal.answer("Server: ", text)
+            terminal.wait_for(cause)
+        terminal.answer("Server: ", home.cloud.url)
+        for text, cause in (
+            ("hunter2", "The password of the"),
+            ("", "empty"),
+            (f'"{KEY}"', "quotes"),
+            (f"{KEY[:9]} {KEY[9:]}", "spaces"),
+        ):
+            terminal.answer("Key ", text)
+            terminal.wait_for(cause)
+        assert home.cloud.counts()["total"]["requests"] == 0
+        terminal.answer("Key ", f"\u00a0{KEY}\u00a0")
+        terminal.answer("Enter for all", CTRL_C)
+        code, screen = terminal.end()
+    assert code == 130
+    assert "hunter2" not in screen
+    assert_for_every_terminal(screen)
+
+
+def test_a_refused_key_and_a_wrong_server_are_asked_for_again(home: Home) -> None:
+    """The message names both causes; what was right is kept with Enter."""
+    with home.terminal("--host", home.cloud.url) as terminal:
+        terminal.answer("Key ", NEW_KEY)
+        shown = " ".join(terminal.wait_for("Server [").split())
+        assert "The cloud refused the key" in shown
+        assert "another region" in shown
+        terminal.type("127.0.0.1:1")
+        terminal.answer("Key (Enter keeps", KEY)
+        terminal.wait_for("The cloud did not answer")
+        terminal.answer("Server [", home.cloud.url)
+        terminal.answer("Key (Enter keeps")
+        terminal.answer("Enter for all", "0")
+        code, screen = terminal.end()
+    assert code == 1
+    assert home.files() == {}
+    assert_for_every_terminal(screen)
+
+
+def test_what_is_typed_before_a_question_does_not_answer_it(home: Home) -> None:
+    """Enter while the cloud is requested must not agree to what is not shown yet."""
+    with home.terminal("--host", home.cloud.url, SHELLY_COLLECTOR_AUTH_KEY=KEY) as terminal:
+        terminal.wait_for("Looking for the meters")
+        terminal.type("0")
+        terminal.answer("Enter for all", "1")
+        terminal.answer("[house]: ")
+        terminal.wait_for("Looking how far back")
+        terminal.type("n")
+        terminal.answer("[y]: ", "y")
+        code, _ = terminal.end()
+    assert code == 0
+    assert home.meters() == ["house"]
+
+
+QUESTIONS = ("Server: ", "Key ", "Enter for all", "[house]: ", "Write this?")
+
+
+@pytest.mark.parametrize(
+    ("stopped_at", "keys"), [*((each, CTRL_C) for each in QUESTIONS), ("Server: ", CTRL_D), ("Key ", CTRL_D)]
+)
+def test_ctrl_c_at_any_question_leaves_nothing_behind(home: Home, stopped_at: str, keys: str) -> None:
+    """Exit 130, and the terminal shows again what is typed."""
+    answers = dict(zip(QUESTIONS, (home.cloud.url, KEY, "", "", ""), strict=True))
+    with home.terminal() as terminal:
+        for question, text in answers.items():
+            if question == stopped_at:
+                terminal.answer(question, keys)
+                break
+            terminal.answer(question, text)
+        code, screen = terminal.end()
+    assert code == 130
+    assert screen.rstrip().endswith("Nothing was written.")
+    assert home.files() == {}
+
+
+def test_a_kill_at_the_key_gives_the_terminal_its_echo_back(home: Home) -> None:
+    with home.terminal("--host", home.cloud.url) as terminal:
+        terminal.wait_for("Key ")
+        terminal.wait_for_silence()
+        terminal.process.terminate()
+        terminal.wait_for("Nothing was written.")
+        assert terminal.echoes()
+        assert terminal.process.wait(10) == 130
+
+
+def test_without_a_terminal_nothing_is_asked(home: Home) -> None:
+    """It names the flags that are missing; exit 2, no request."""
+    for words, missing in (
+        ((), ("--host", "--key-file", "$SHELLY_COLLECTOR_AUTH_KEY", "--yes")),
+        (("--host", home.cloud.url), ("--key-file", "--yes")),
+        (("--host", home.cloud.url, "--dry-run"), ("--key-file",)),
+    ):
+        code, out, err = home.script(*words)
+        assert (code, out) == (2, "")
+        assert all(each in err for each in missing)
+    code, _, err = home.script("--host", "me@example.org", "--yes", SHELLY_COLLECTOR_AUTH_KEY=KEY)
+    assert (code, "e-mail" in err) == (2, True)
+    assert home.cloud.counts()["total"]["requests"] == 0
+    assert home.files() == {}
+
+
+def test_a_script_shows_first_and_then_writes(home: Home) -> None:
+    """`--dry-run`, then `--yes`, with the key in a file."""
+    file = home.folder / "key.txt"
+    file.write_text(f"{KEY}\n")
+    words = ("--host", home.cloud.url, "--key-file", str(file))
+    code, out, _ = home.script(*words, "--dry-run")
+    assert code == 0
+    assert 'name = "house"' in out
+    assert set(home.files()) == {"key.txt"}
+    code, out, err = home.script(*words, "--yes")
+    assert (code, err) == (0, "")
+    assert home.meters() == ["house"]
+
+
+@pytest.mark.parametrize(
+    ("play", "code", "words"),
+    [
+        (account(device(HOUSE, "House"), key=NEW_KEY), 77, ["refused the key"]),
+        (account(more="other_devices = 100"), 1, ["no energy meter", "another region"]),
+        (ONE + '[[fault]]\nkind = "maintenance"\n', 69, ["did not answer"]),
+    ],
+)
+def test_a_script_ends_with_the_codes_of_the_other_commands(
+    home: Home, play: str, code: int, words: list[str]
+) -> None:
+    home.cloud.play(play)
+    found, out, err = home.script("--host", home.cloud.url, "--yes", SHELLY_COLLECTOR_AUTH_KEY=KEY)
+    assert found == code
+    assert all(each in " ".join((out + err).split()) for each in words)
+    assert home.files() == {}
+
+
+@pytest.mark.slow
+def test_names_of_the_app_become_folders_that_are_safe_and_different(home: Home) -> None:
+    """Dots, slashes, an emoji, the same as another's; a hundred plugs are not listed."""
+    names = {HOUSE: "../../🚗 etc", "34987a45c1d1": "Etc"}
+    three = [device(each, name, 'kind = "3em"') for each, name in names.items()]
+    home.cloud.play(account(*three, more='other_devices = 100\nentries = "channel"\nouter_keys = "others"'))
+    code, out, err = home.script("--host", home.cloud.url, "--dry-run", SHELLY_COLLECTOR_AUTH_KEY=KEY)
+    assert (code, err) == (0, "")
+    shown = [line.split('"')[1] for line in out.splitlines() if line.startswith("    name = ")]
+    assert shown == ["home", "etc", "etc-2"]
+    assert "2 meters, and 100 other devices" in out
+
+
+@pytest.mark.slow
+def test_statuses_that_are_gone_cost_the_unknown_models_and_nothing_else(home: Home) -> None:
+    home.cloud.play(account(device(HOUSE, "House", 'kind = "3em"'), more='all_status = "gone"'))
+    code, out, _ = home.script("--host", home.cloud.url, "--dry-run", SHELLY_COLLECTOR_AUTH_KEY=KEY)
+    assert code == 0
+    assert "404" in out
+    assert 'name = "house"' in out
+
+
+def test_a_key_that_changed_is_replaced_after_the_cloud_accepted_it(home: Home) -> None:
+    """A wrong one leaves the old one where it is; the configuration stays as it is to the last byte."""
+    home.write(f'[[account.meter]]\nname = "house"\nid = "{HOUSE}"\nkind = "3em" # mine\n')
+    home.key.write_text(KEY)
+    home.key.chmod(0o600)
+    home.cloud.play(ONE.replace(KEY, NEW_KEY).replace("lax", "none"))
+    before = home.files()
+    code, _, err = home.script("--yes", SHELLY_COLLECTOR_AUTH_KEY=KEY[::-1])
+    assert (code, "refused the key" in err) == (77, True)
+    assert home.files() == before
+    with home.terminal() as terminal:
+        terminal.answer("Server [")
+        terminal.answer("Key (Enter keeps", NEW_KEY)
+        assert "the new key replaces the old one" in terminal.wait_for("Write this?")
+        terminal.answer("[y]: ")
+        code, screen = terminal.end()
+    assert code == 0
+    assert_for_every_terminal(screen)
+    assert home.files() == {**before, str(home.key.relative_to(home.folder)): f"{NEW_KEY}\n".encode()}
+
+
+def test_a_new_meter_is_added_to_a_file_that_was_edited(home: Home) -> None:
+    """Comments and CR LF stay; the difference is shown, without the key in it."""
+    home.write(
+        f'auth_key = "{KEY}" # secret\n[[account.meter]]\nname = "house"\nid = "{HOUSE}"\nkind = "3em"\n'
+        '\n# the log\n[log]\nlevel = "error"',
+        end="\r\n",
+    )
+    text = home.text()
+    house, barn = device(HOUSE, "House", 'kind = "3em"'), device(BARN, "Barn", 'clamps = "solar_grid"')
+    home.cloud.play(account(house, barn).replace("lax", "none"))
+    with home.terminal() as terminal:
+        terminal.answer("Server [")
+        terminal.answer("Key (Enter keeps")
+        assert "collected" in terminal.wait_for("Enter for all")
+        terminal.type("")
+        terminal.answer("Is that right?")
+        terminal.answer("[barn]: ", "house")
+        terminal.wait_for("has this name already")
+        terminal.answer("[barn]: ", "the barn")
+        terminal.wait_for("Not possible")
+        terminal.answer("[barn]: ", "stable")
+        shown = terminal.wait_for("Write this?")
+        terminal.answer("[y]: ")
+        code, screen = terminal.end()
+    assert code == 0
+    assert_for_every_terminal(screen)
+    assert "+[[account.meter]]" in shown
+    assert home.text().startswith(text)
+    added = home.text().removeprefix(text)
+    assert tomllib.loads(added.replace("account.meter", "meter"))["meter"] == [
+        {"name": "stable", "id": BARN, "grid_channel": 1, "solar_channel": 0}
+    ]
+    assert "\n" not in added.replace("\r\n", "")
+    assert stat.S_IMODE(home.config.stat().st_mode) == 0o640
+    code, out, _ = home.script("--yes")
+    assert (code, "stays as it is" in out) == (0, True)
+
+
+def test_a_key_in_the_configuration_is_replaced_there(home: Home) -> None:
+    home.write(
+        f'auth_key = "{KEY}" # secret\n[[account.meter]]\nname = "house"\nid = "{HOUSE}"\nkind = "3em"\n'
+    )
+    text = home.text()
+    home.cloud.play(ONE.replace(KEY, NEW_KEY).replace("lax", "none"))
+    code, out, err = home.script("--yes", SHELLY_COLLECTOR_AUTH_KEY=NEW_KEY)
+    assert (code, err) == (0, "")
+    assert NEW_KEY not in out
+    assert home.text() == text.replace(KEY, NEW_KEY)
+
+
+@pytest.mark.slow
+def test_a_clamp_that_nothing_decides_is_asked_for(home: Home) -> None:
+    """The meter is so young that the cloud has no days of it."""
+    today = YOUNG + timedelta(days=9)
+    home.cloud.play(account(device(BARN, "Barn").replace(str(YOUNG), str(today))))
+    with home.terminal("--host", home.cloud.url, SHELLY_COLLECTOR_AUTH_KEY=KEY) as terminal:
+        terminal.answer("Enter for all", "7")
+        terminal.wait_for("from 1 to 1")
+        terminal.answer("Enter for all", "1")
+        assert "fewer than 3 days" in terminal.wait_for("Which is right? [1]: ")
+        terminal.type("9")
+        terminal.answer("Which is right? [1]: ", "3")
+        terminal.answer("[barn]: ")
+        assert "solar = false" in terminal.wait_for("Write this?")
+        terminal.answer("[y]: ", "n")
+        code, _ = terminal.end()
+    assert code == 0
+    assert home.files() == {}
+
+
+def test_a_configuration_with_errors_is_neither_used_nor_changed(home: Home) -> None:
+    home.config.parent.mkdir(parents=True)
+    home.config.write_text("[archiv]\n")
+    code, out, err = home.script("--host", home.cloud.url, "--yes", SHELLY_COLLECTOR_AUTH_KEY=KEY)
+    assert (code, out) == (78, "")
+    assert 'did you mean "archive"' in err
+    assert home.text() == "[archiv]\n"
+
+
+def test_the_program_alone_on_a_terminal_says_what_comes_next(home: Home) -> None:
+    """Without a terminal it prints its help, as before."""
+    env = home.env(SHELLY_COLLECTOR_CONFIG=str(home.config))
+    with Terminal(PROGRAM, env, ROOT) as terminal:
+        code, screen = terminal.end()
+    assert code == 0
+    assert f"There is no {home.config} yet" in screen
+    assert "shelly-collector setup" in screen
+    home.write(f'[[account.meter]]\nname = "house"\nid = "{HOUSE}"\n')
+    with Terminal(PROGRAM, env, ROOT) as terminal:
+        code, screen = terminal.end()
+    assert code == 0
+    assert "is not running: no data stored yet" in screen
+    assert f"shelly-collector run --config {home.config}" in screen
+    assert_for_every_terminal(screen)
+    home.config.write_text("[archiv]\n")
+    with Terminal(PROGRAM, env, ROOT) as terminal:
+        code, screen = terminal.end()
+    assert (code, "did you mean" in screen, "doctor" in screen) == (0, True, True)
+    assert "usage:" in collector().stdout
