@@ -150,7 +150,7 @@ def started(command: list[str], **options: Any) -> Iterator[subprocess.Popen[byt
         finally:
             if process.poll() is None:
                 process.send_signal(signal.SIGTERM)
-            process.wait(timeout=20)
+            process.wait(timeout=60)
 
 
 def wait_until(what: Callable[[], bool], within_s: float = 120.0, every_s: float = 0.1) -> None:
