@@ -5,12 +5,14 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import median
 
 from tests.benchmarks.memory import rss_mb
 from tests.benchmarks.processes import (
@@ -18,7 +20,6 @@ from tests.benchmarks.processes import (
     Cloud,
     Setup,
     account_table,
-    cloud,
     environment,
     events,
     started,
@@ -31,6 +32,7 @@ _BASE_MB, _ACCOUNT_MB = 45.0, 0.1
 _MOST = 1000
 _READY_S, _STOP_S = 10.0, 5.0
 _IDLE_S = 10.0
+_LATENCY_S = 0.2
 _NOBODY = 9  # a port that nobody serves
 _WARM_UP_S, _MEASURED_S, _SHORT_S = 15.0, 20.0, 5.0
 _IN_MEMORY = Path("/dev/shm")
@@ -39,11 +41,13 @@ _TICKS_S = os.sysconf("SC_CLK_TCK")
 
 def measure(setup: Setup) -> Iterator[Row]:
     """Accounts that backfill at a request a second each, one day a request; then a start of a thousand."""
-    for count in (100,) if setup.short else (100, 300):
+    for count in (100,) if setup.short else (100, 300, _MOST):
         found = _collecting(setup, count)
         what = f"`run` with {count} accounts, {found.per_s:.0f} requests/s plain"
         yield Row.at_most(f"{what}: CPU a request", found.cpu_ms, _CPU_MS, "ms", 2)
         yield Row.at_most(f"{what}: RSS", found.rss_mb, _BASE_MB + _ACCOUNT_MB * count, "MB")
+        yield Row.at_most(f"{what}: requests of the slowest account below the median", found.behind, 10, "%")
+        yield Row.at_least(f"{what}: smallest gap", found.smallest_gap_s, 1.0, "s", 3)
         yield Row.at_most(f"{what}: stop (exit {found.code})", found.stop_s, _STOP_S, "s")
     ready_s, mb = _ready(setup, _MOST)
     what = f"`run` with {_MOST} accounts and empty archives"
@@ -58,6 +62,8 @@ class _Collecting:
     per_s: float
     cpu_ms: float
     rss_mb: float
+    behind: float
+    smallest_gap_s: float
     stop_s: float
     code: int
 
@@ -65,21 +71,34 @@ class _Collecting:
 def _collecting(setup: Setup, count: int) -> _Collecting:
     names = [f"home{number}" for number in range(count)]
     schedule = "[schedule]\nbackfill_days = 45"  # for more days the totals are read first
-    with cloud(dict.fromkeys(names, "none"), hour_span_h=24) as server, _memory() as name:
+    with _busy_cloud(count) as server, _memory() as name:
         place = Path(name)
-        config = _configuration(place, server.port, names, f"[pacing]\nmin_interval_s = 1\n{schedule}")
+        config = _configuration(place, server.port, names, schedule)
         with _run(setup, config) as process:
             time.sleep(_WARM_UP_S)
             before = _sample(process.pid, server)
             time.sleep(_SHORT_S if setup.short else _MEASURED_S)
             after = _sample(process.pid, server)
             resident_mb = rss_mb(process.pid)
+            accounts = server.counts()["accounts"].values()
             began = time.perf_counter()
             process.send_signal(signal.SIGTERM)
             code = process.wait(timeout=60)
             stop_s = time.perf_counter() - began
     seconds, cpu_s, requests = (late - early for early, late in zip(before, after, strict=True))
-    return _Collecting(requests / seconds, 1000 * cpu_s / requests, resident_mb, stop_s, code)
+    each = [account["requests"] for account in accounts]
+    behind = 100 * (1 - min(each) / median(each))
+    smallest_gap_s = min(account["smallest_gap_s"] for account in accounts)
+    cpu_ms = 1000 * cpu_s / requests
+    return _Collecting(requests / seconds, cpu_ms, resident_mb, behind, smallest_gap_s, stop_s, code)
+
+
+@contextmanager
+def _busy_cloud(count: int) -> Iterator[Cloud]:
+    words = [sys.executable, "-m", "tests.benchmarks.busy_cloud", str(count), str(_LATENCY_S)]
+    with started(words, stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        yield Cloud(int(process.stdout.readline()))
 
 
 def _ready(setup: Setup, count: int) -> tuple[float, float]:

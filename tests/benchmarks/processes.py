@@ -21,7 +21,7 @@ from tests.support.certificates import certificate
 ROOT = Path(__file__).resolve().parents[2]
 KEY = "SIMULATED0NOT0A0REAL0KEY0OF0"
 METER = "grid"
-_ID = "e8db84d2a1b3"
+DEVICE_ID = "e8db84d2a1b3"
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +78,7 @@ def cloud(accounts: dict[str, str], latency_s: float = 0.0, hour_span_h: int = 6
     scenario = f"latency_s = {latency_s}\nhour_span_h = {hour_span_h}\n"
     for name, style in accounts.items():
         scenario += f'[[account]]\nname = "{name}"\nauth_key = "{KEY}{name}"\n'
-        scenario += f'limit = {{ style = "{style}" }}\n[[account.device]]\nid = "{_ID}"\n'
+        scenario += f'limit = {{ style = "{style}" }}\n[[account.device]]\nid = "{DEVICE_ID}"\n'
     with folder() as place:
         file = place / "scenario.toml"
         file.write_text(scenario)
@@ -132,7 +132,7 @@ def account_table(account: str, port: int, meter: str, scheme: str = "http") -> 
     """The table of an account of the simulated cloud at that port, with its meter."""
     return (
         f'[[account]]\nname = "{account}"\nhost = "{scheme}://127.0.0.1:{port}"\n'
-        f'auth_key = "{KEY}{account}"\n[[account.meter]]\nname = "{meter}"\nid = "{_ID}"\n'
+        f'auth_key = "{KEY}{account}"\n[[account.meter]]\nname = "{meter}"\nid = "{DEVICE_ID}"\n'
     )
 
 
@@ -150,7 +150,7 @@ def started(command: list[str], **options: Any) -> Iterator[subprocess.Popen[byt
         finally:
             if process.poll() is None:
                 process.send_signal(signal.SIGTERM)
-            process.wait(timeout=20)
+            process.wait(timeout=60)
 
 
 def wait_until(what: Callable[[], bool], within_s: float = 120.0, every_s: float = 0.1) -> None:

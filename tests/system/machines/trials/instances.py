@@ -9,7 +9,6 @@ from urllib.request import urlopen
 
 from tests.support import documented
 from tests.support.key_forms import AWKWARD_KEY
-from tests.system.machines.installing import BARN, HOUSE
 from tests.system.machines.trials.watching import ARCHIVE, PROGRAM, UNIT, ran, shown, tell, timed, wait_until
 
 _ACCOUNT = """
@@ -21,7 +20,7 @@ auth_key = '''{key}'''
 name = "{name}-grid"
 id = "{device}"
 """
-_METERS = {"east": HOUSE, "west": BARN}
+_METERS = {"east": "a8032abe41fc", "west": "a8032abe41fd"}
 
 
 def main() -> None:
