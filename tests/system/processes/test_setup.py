@@ -159,6 +159,7 @@ def test_what_is_wrong_with_server_and_key_is_said_at_once(home: Home) -> None:
     assert_for_every_terminal(screen)
 
 
+@pytest.mark.slow
 def test_a_refused_key_and_a_wrong_server_are_asked_for_again(home: Home) -> None:
     """The message names both causes; what was right is kept with Enter."""
     with home.terminal("--host", home.cloud.url) as terminal:
@@ -178,6 +179,7 @@ def test_a_refused_key_and_a_wrong_server_are_asked_for_again(home: Home) -> Non
     assert_for_every_terminal(screen)
 
 
+@pytest.mark.slow
 def test_what_is_typed_before_a_question_does_not_answer_it(home: Home) -> None:
     """Enter while the cloud is requested must not agree to what is not shown yet."""
     with home.terminal("--host", home.cloud.url, SHELLY_COLLECTOR_AUTH_KEY=KEY) as terminal:
@@ -240,6 +242,7 @@ def test_without_a_terminal_nothing_is_asked(home: Home) -> None:
     assert home.files() == {}
 
 
+@pytest.mark.slow
 def test_a_script_shows_first_and_then_writes(home: Home) -> None:
     """`--dry-run`, then `--yes`, with the key in a file."""
     file = home.folder / "key.txt"
