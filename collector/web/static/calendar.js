@@ -72,7 +72,7 @@ export function yearBefore(range, period) {
 /** The period in words. @param {Range} range @param {Period} period */
 export function periodTitle(range, period) {
   const last = addDays(period.end, -1);
-  if (range === "day") return date(period.first, { dateStyle: "full" });
+  if (range === "day") return date(period.first, { weekday: "short", day: "numeric", month: "long", year: "numeric" });
   if (range === "week") return dateRange(period.first, last, { dateStyle: "medium" });
   if (range === "month") return date(period.first, { month: "long", year: "numeric" });
   const [from, to] = [period.first.slice(0, 4), last.slice(0, 4)];

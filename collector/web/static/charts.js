@@ -31,7 +31,7 @@ export function barChart(bars) {
   const count = bars.totals.length;
   const high = Math.max(bars.top, bars.bottom / 4, UNITS / 100) * 1.06;
   const low = bars.bottom === 0 ? 0 : -Math.max(bars.bottom, high / 12) * 1.06;
-  const series = [...(bars.before ? stack(bars.before, -1, "55") : []), ...stack(bars.totals, bars.before ? 1 : 0, "")];
+  const series = [...(bars.before ? stack(bars.before, -1, "-pale") : []), ...stack(bars.totals, bars.before ? 1 : 0, "")];
   const axis = { stroke: colour("muted"), font: FONT, ticks: { show: false } };
   /** @type {any} */
   let plot = null;
@@ -58,7 +58,7 @@ export function barChart(bars) {
         ...axis,
         size: narrow() ? 40 : 52,
         gap: 6,
-        space: 36,
+        space: 26,
         grid: { stroke: colour("line"), width: 1 },
         values: (/** @type {any} */ _, /** @type {number[]} */ at) => at.map((value) => axisNumber(value, at)),
       },
@@ -106,14 +106,14 @@ export function barChart(bars) {
 }
 
 /** The three series of a stack, the tallest first: the next ones are painted over it.
- * @param {Totals[]} totals @param {-1 | 0 | 1} side of the tick @param {string} opacity two hex digits, or none */
-function stack(totals, side, opacity) {
+ * @param {Totals[]} totals @param {-1 | 0 | 1} side of the tick @param {"" | "-pale"} tone */
+function stack(totals, side, tone) {
   const wide = side === 0;
-  const paths = Plot.paths.bars({ size: [wide ? 0.72 : 0.38, wide ? 64 : 34], align: side, radius: wide ? 0.12 : 0 });
+  const paths = Plot.paths.bars({ size: [wide ? 0.72 : 0.38, wide ? 64 : 34], align: side });
   const kwh = (/** @type {number | null} */ units) => (units === null ? null : units / UNITS);
   const one = (/** @type {string} */ name, /** @type {(each: Totals) => number | null} */ value) => ({
     values: totals.map((each) => kwh(value(each))),
-    options: { paths, width: 0, fill: colour(name) + opacity, points: { show: false } },
+    options: { paths, width: 0, fill: colour(name + tone), points: { show: false } },
   });
   return [
     one("grid", (each) => (each.imported === null ? null : each.imported + (each.used ?? 0))),
@@ -145,7 +145,7 @@ function drawMissing(plot, totals) {
     if (whole >= expected) return;
     const left = plot.valToPos(index - 0.5, "x", true);
     const width = plot.valToPos(index + 0.5, "x", true) - left;
-    hatch(context, left + width * 0.06, top, width * 0.88, height, whole === 0 ? 1 : 0.45);
+    hatch(context, left + width * 0.06, top, width * 0.88, height, whole === 0 ? 1 : 0.2 + (0.5 * (expected - whole)) / expected);
   });
   context.restore();
 }

@@ -12,7 +12,7 @@ import { element } from "./words.js";
 /** @typedef {import("./data.js").Meter} Meter */
 
 const [STATUS_MS, ENERGY_MS] = [60_000, 300_000];
-const SHOWS = /** @type {const} */ ([["overview", "Overview"], ["energy", "Energy"], ["hours", "Average day"], ["heat", "Heat map"], ["calendar", "Calendar"]]);
+const SHOWS = /** @type {const} */ ([["overview", "Overview"], ["energy", "Energy"], ["hours", "Average day"], ["heat", "Heat map"], ["calendar", "Stored days"]]);
 const RANGE_NAMES = { day: "Day", week: "Week", month: "Month", year: "Year", all: "All" };
 
 /** @param {string} id */
@@ -55,7 +55,7 @@ async function render() {
     if (meters.length === 0) meters = await readMeters();
     const content = await contentOf();
     if (mine !== turn) return;
-    at("view").className = view.show;
+    at("view").dataset.show = view.show;
     at("view").replaceChildren(...content);
     at("trouble").hidden = true;
   } catch (error) {
@@ -119,7 +119,7 @@ function showControls(chosen, range, day, period, whole) {
   at("time").hidden = !ranged && view.show !== "heat";
   at("ranges").hidden = !ranged;
   links("ranges", RANGES.map((each) => ({ name: RANGE_NAMES[each], current: each === range, to: address({ range: each, day }) })));
-  const title = view.show === "overview" ? "Overview" : view.show === "calendar" ? "Calendar of stored days" : periodTitle(range, period);
+  const title = view.show === "overview" ? "Overview" : view.show === "calendar" ? "Stored days" : periodTitle(range, period);
   if (at("title").textContent !== title) at("title").textContent = title;
   document.title = `${title} – ${chosen.map(({ name }) => name).join(" + ")}`;
   link("earlier", range !== "all" && period.first > whole.first ? address({ day: moved(range, period.first, -1) }) : null);

@@ -182,7 +182,9 @@ function yearCalendar(year, days, open) {
   const grid = element("div", { class: "calendar", role: "img", "aria-label": `${year}: ${said}` });
   for (let month = 1; month <= 12; month += 1) {
     const start = `${year}-${String(month).padStart(2, "0")}`;
-    const cells = days.filter(({ day }) => day.startsWith(start)).map(({ day, state, reason }) => {
+    const own = days.filter(({ day }) => day.startsWith(start));
+    if (own.length === 0) continue;
+    const cells = own.map(({ day, state, reason }) => {
       const title = `${date(day, { dateStyle: "full" })}: ${wordsOf(state)}${reason ? `. ${reason}` : ""}`;
       const known = Object.hasOwn(STATES, state) ? state : "missing";
       const cell = element("i", { class: `day ${known}`, title, onclick: () => open(day) });
@@ -216,7 +218,7 @@ function summary(scene, totals, days, before) {
   if (base !== null) facts.push(["Base load", `${number(base / 1000, 0)} W`]);
   if (most) facts.push(["Peak hour", `${energy(most.consumption)}, ${days.length > 1 ? `${date(most.day, { day: "numeric", month: "short" })} ` : ""}${hourName(most.label)}`]);
   const list = facts.map(([name, value]) => element("div", { title: MEANINGS[name] ?? null }, element("dt", {}, name), element("dd", {}, value)));
-  const partial = whole < expected ? element("p", { class: "partial" }, `Partial: the totals are of ${number(whole, 0)} of ${counted(expected, "hour")}; the others are missing.`) : null;
+  const partial = whole < expected ? element("p", { class: "partial" }, element("i", { class: "swatch missing" }), `Partial: ${number(whole, 0)} of ${counted(expected, "hour")} are stored, the others are missing.`) : null;
   return element("div", { class: "summary" }, ...blocks, element("dl", {}, ...list), partial);
 }
 
@@ -257,7 +259,7 @@ function barsOf(scene, bins, before, label, height, scale, open) {
   const names = { used: "solar", imported: "grid", exported: "export" };
   const shown = /** @type {("used" | "imported" | "exported")[]} */ (scene.solar ? ["used", "imported", "exported"] : scale.bottom > 0 ? ["imported", "exported"] : ["imported"]);
   const items = shown.map((each) => ({ each, value: element("b", {}) }));
-  const title = element("span", { class: "at" });
+  const title = element("span", { class: "at" }, "kWh");
   const missing = bins.some(({ totals }) => totals.whole < totals.expected);
   const legend = element(
     "p",
@@ -270,7 +272,7 @@ function barsOf(scene, bins, before, label, height, scale, open) {
   const point = (/** @type {number | null} */ index) => {
     const bin = index === null ? null : bins[index];
     const part = bin && bin.totals.whole < bin.totals.expected ? ` – ${bin.totals.whole} of ${counted(bin.totals.expected, "hour")}` : "";
-    title.textContent = bin ? `${bin.title}${part}` : "";
+    title.textContent = bin ? `${bin.title}${part}` : "kWh";
     for (const { each, value } of items) value.textContent = bin ? ` ${energy(bin.totals[each])}` : "";
   };
   const chart = barChart({ label, names: bins.map(({ short }) => short), totals: bins.map(({ totals }) => totals), before, height, ...scale, point, open });
