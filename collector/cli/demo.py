@@ -15,8 +15,8 @@ from collector.archive.dayfile import MAX_BYTES, decode
 from collector.archive.files import make_folder, read_at_most, replace_file
 from collector.cli import exits, starting
 from collector.cli.backfill import Progress
+from collector.energy.daily_totals import sums_of
 from collector.energy.days import wall_clock
-from collector.energy.totals import sums_of
 
 if TYPE_CHECKING:
     from collector.settings import Settings
