@@ -70,7 +70,16 @@ function addedDay(one, other) {
 /** @param {Hour[]} hours @returns {Totals} */
 export function totalsOf(hours) {
   /** @type {Totals} */
-  const totals = { consumption: null, imported: null, exported: null, solar: null, used: null, whole: 0, stored: 0, expected: 0 };
+  const totals = {
+    consumption: null,
+    imported: null,
+    exported: null,
+    solar: null,
+    used: null,
+    whole: 0,
+    stored: 0,
+    expected: 0,
+  };
   for (const hour of hours) {
     for (const quantity of QUANTITIES) {
       const value = hour[quantity];

@@ -1,21 +1,22 @@
 // The figures behind a chart: one table for the page and for the CSV file.
 
-import { element, exact, number, UNITS } from "./words.js";
+import { el, exact, number, UNITS } from "./words.js";
 
-/** A value in units, null where it is missing, undefined where there is nothing yet; a count; or a text.
- * @typedef {{units: number | null | undefined} | {count: number} | string} Cell */
-/** `link` is the address that a row's name leads to. `key` is the row's name in the CSV file.
+/** Energy in units, null where it is missing, undefined where there is none yet; a number of hours; or a text.
+ * @typedef {{units: number | null | undefined} | {hours: number} | string} Cell */
+/** `key` is the row's name in the CSV file; `link` the address that its name on the page leads to.
  * @typedef {{key: string, title: string, link: string | null, cells: Cell[]}} Row */
-/** `columns` begins with the one of the rows' names; `name` is a column's name in the CSV file.
- * @typedef {{file: string, caption: string, columns: {title: string, name: string}[], rows: Row[],
- *   total: Cell[] | null}} Figures */
+/** Each column has a title, and a name in the CSV file; the first one is that of the rows' names.
+ * @typedef {{file: string, caption: string, columns: [title: string, name: string][], rows: Row[], total?: Cell[]}}
+ *   Figures */
 
 let isOpen = false;
 
-/** The table, folded away, and the button of the CSV file. @param {Figures} figures @returns {HTMLElement} */
+/** The table, folded away, and the button of the CSV file. @param {Figures} figures */
 export function figuresOf(figures) {
-  const details = /** @type {HTMLDetailsElement} */ (element("details", { class: "figures", open: isOpen }));
-  details.append(element("summary", {}, "Table of the figures"));
+  const details = /** @type {HTMLDetailsElement} */ (
+    el("details.figures", { open: isOpen }, el("summary", "Table of the figures"))
+  );
   const fill = () => {
     isOpen = details.open;
     if (isOpen && details.childElementCount === 1) details.append(table(figures));
@@ -23,51 +24,43 @@ export function figuresOf(figures) {
   details.addEventListener("toggle", fill);
   fill();
   const save = () => download(`${figures.file}.csv`, csvOf(figures));
-  return element("div", { class: "behind" }, details, element("button", { type: "button", class: "csv", onclick: save }, "CSV"));
+  return el("div.behind", details, el("button.csv", { type: "button", onclick: save }, "CSV"));
 }
 
 /** @param {Figures} figures */
-function table(figures) {
-  const head = figures.columns.map(({ title }) => element("th", { scope: "col" }, title));
-  const rows = figures.rows.map(({ title, link, cells }) => {
-    const name = link === null ? title : element("a", { href: link }, title);
-    return element("tr", {}, element("th", { scope: "row" }, name), ...cells.map(tableCell));
+function table({ caption, columns, rows, total }) {
+  const head = columns.map(([title]) => el("th", { scope: "col" }, title));
+  const body = rows.map(({ title, link, cells }) => {
+    const name = link === null ? title : el("a", { href: link }, title);
+    return el("tr", el("th", { scope: "row" }, name), cells.map(tableCell));
   });
-  const foot = figures.total && element("tr", {}, element("th", { scope: "row" }, "Total"), ...figures.total.map(tableCell));
-  return element(
-    "div",
-    { class: "scroll", tabindex: "0", role: "region", "aria-label": figures.caption },
-    element(
-      "table",
-      {},
-      element("caption", {}, figures.caption),
-      element("thead", {}, element("tr", {}, ...head)),
-      element("tbody", {}, ...rows),
-      foot && element("tfoot", {}, foot),
-    ),
-  );
+  const foot = total ? el("tfoot", el("tr", el("th", { scope: "row" }, "Total"), total.map(tableCell))) : null;
+  const parts = [el("caption", caption), el("thead", el("tr", head)), el("tbody", body), foot];
+  return el("div.scroll", { tabindex: 0, role: "region", "aria-label": caption }, el("table", parts));
 }
 
 /** @param {Cell} cell */
 function tableCell(cell) {
-  if (typeof cell === "string") return element("td", { class: "text" }, cell);
-  if ("count" in cell) return element("td", {}, element("data", { value: cell.count }, number(cell.count, 0)));
-  if (cell.units === undefined) return element("td");
-  if (cell.units === null) return element("td", { class: "missing" }, "missing");
-  return element("td", {}, element("data", { value: exact(cell.units) }, number(cell.units / UNITS, 3)));
+  if (typeof cell === "string") return el("td.text", cell);
+  if ("hours" in cell) return el("td", el("data", { value: cell.hours }, number(cell.hours, 0)));
+  if (cell.units === undefined) return el("td");
+  if (cell.units === null) return el("td.missing", "missing");
+  return el("td", el("data", { value: exact(cell.units) }, number(cell.units / UNITS, 3)));
 }
 
 /** Comma-separated, points as decimal marks, exact; a missing value is an empty field. @param {Figures} figures */
-export function csvOf(figures) {
-  const lines = [figures.columns.map(({ name }) => name)];
-  for (const { key, cells } of figures.rows) lines.push([csvText(key), ...cells.map(csvCell)]);
+function csvOf({ columns, rows }) {
+  const lines = [
+    columns.map(([, name]) => name),
+    ...rows.map(({ key, cells }) => [csvText(key), ...cells.map(csvCell)]),
+  ];
   return lines.map((line) => `${line.join(",")}\n`).join("");
 }
 
 /** @param {Cell} cell */
 function csvCell(cell) {
   if (typeof cell === "string") return csvText(cell);
-  if ("count" in cell) return String(cell.count);
+  if ("hours" in cell) return String(cell.hours);
   return cell.units === null || cell.units === undefined ? "" : exact(cell.units);
 }
 
@@ -79,10 +72,7 @@ function csvText(text) {
 
 /** @param {string} name @param {string} text */
 function download(name, text) {
-  const address = URL.createObjectURL(new Blob([text], { type: "text/csv" }));
-  const link = element("a", { href: address, download: name.replaceAll(/[^\w.+-]+/g, "_") });
-  document.body.append(link);
-  link.click();
-  link.remove();
-  URL.revokeObjectURL(address);
+  const href = URL.createObjectURL(new Blob([text], { type: "text/csv" }));
+  el("a", { href, download: name.replaceAll(/[^\w.+-]+/g, "_") }).click();
+  setTimeout(() => URL.revokeObjectURL(href), 10_000);
 }

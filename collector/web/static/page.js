@@ -4,15 +4,21 @@ import { HEAT_QUANTITIES, addressOf, viewOf } from "./address.js";
 import { RANGES, addDays, binsOf, daysIn, moved, periodOf, periodTitle, yearBefore, yearsOf } from "./calendar.js";
 import { daysOfYears, forgetNewest, meters as readMeters, report, status as readStatus } from "./data.js";
 import { totalsOf } from "./energy.js";
-import { TITLES, averageView, calendarView, energyView, heatView, overview } from "./views.js";
-import { element } from "./words.js";
+import { averageView, calendarView, energyView, heatView, overview, titleOf } from "./views.js";
+import { el } from "./words.js";
 
 /** @typedef {import("./address.js").View} View */
 /** @typedef {import("./calendar.js").Period} Period */
 /** @typedef {import("./data.js").Meter} Meter */
 
 const [STATUS_MS, ENERGY_MS] = [60_000, 300_000];
-const SHOWS = /** @type {const} */ ([["overview", "Overview"], ["energy", "Energy"], ["hours", "Average day"], ["heat", "Heat map"], ["calendar", "Stored days"]]);
+const SHOWS = /** @type {const} */ ([
+  ["overview", "Overview"],
+  ["energy", "Energy"],
+  ["hours", "Average day"],
+  ["heat", "Heat map"],
+  ["calendar", "Stored days"],
+]);
 const RANGE_NAMES = { day: "Day", week: "Week", month: "Month", year: "Year", all: "All" };
 
 /** @param {string} id */
@@ -69,7 +75,7 @@ async function render() {
 
 async function contentOf() {
   const chosen = chosenMeters();
-  if (chosen.length === 0) return [element("p", { class: "nothing" }, "No meter is configured.")];
+  if (chosen.length === 0) return [el("p.nothing", "No meter is configured.")];
   const newest = await daysOfYears(chosen, [Math.max(...chosen.flatMap(({ years }) => years))]);
   today = newest.at(-1)?.day ?? new Date().toISOString().slice(0, 10);
   const whole = wholeOf(chosen);
@@ -78,7 +84,12 @@ async function contentOf() {
   const period = periodOf(range, day, whole);
   const before = view.compare && view.show === "energy" && range !== "all" ? yearBefore(range, period) : null;
   const recent = { first: addDays(today, -13), end: addDays(today, 1) };
-  const needed = view.show === "overview" ? [recent, periodOf("year", today, whole)] : view.show === "calendar" ? [whole] : [period, ...(before ? [before] : [])];
+  const needed =
+    view.show === "overview"
+      ? [recent, periodOf("year", today, whole)]
+      : view.show === "calendar"
+        ? [whole]
+        : [period, ...(before ? [before] : [])];
   const days = await daysOfYears(chosen, [...new Set(needed.flatMap(yearsOf))].sort());
   showControls(chosen, range, day, period, whole);
   const scene = {
@@ -87,10 +98,9 @@ async function contentOf() {
     addressOf: (/** @type {import("./calendar.js").Place} */ place) => address({ ...place, show: "energy" }),
     file: chosen.map(({ name }) => name).join("+"),
   };
-  const open = (/** @type {string} */ to) => go({ show: "energy", range: "day", day: to });
   if (view.show === "overview") return overview(scene, today);
-  if (view.show === "calendar") return calendarView(scene, open);
-  if (view.show === "heat") return heatView(scene, period, view.quantity, open);
+  if (view.show === "calendar") return calendarView(scene);
+  if (view.show === "heat") return heatView(scene, period, view.quantity);
   if (view.show === "hours") return averageView(scene, range, period);
   return energyView(scene, range, period, before && comparison(days, range, period, before));
 }
@@ -114,15 +124,25 @@ function clamp(day, whole) {
 /** @param {Meter[]} chosen @param {import("./calendar.js").Range} range @param {string} day @param {Period} period
  * @param {Period} whole */
 function showControls(chosen, range, day, period, whole) {
-  links("shows", SHOWS.map(([show, name]) => ({ name, current: show === view.show, to: address({ show }) })));
+  links(
+    "shows",
+    SHOWS.map(([show, name]) => ({ name, current: show === view.show, to: address({ show }) })),
+  );
   const ranged = view.show === "energy" || view.show === "hours";
   at("time").hidden = !ranged && view.show !== "heat";
   at("ranges").hidden = !ranged;
-  links("ranges", RANGES.map((each) => ({ name: RANGE_NAMES[each], current: each === range, to: address({ range: each, day }) })));
-  const title = view.show === "overview" ? "Overview" : view.show === "calendar" ? "Stored days" : periodTitle(range, period);
+  links(
+    "ranges",
+    RANGES.map((each) => ({ name: RANGE_NAMES[each], current: each === range, to: address({ range: each, day }) })),
+  );
+  const title =
+    view.show === "overview" ? "Overview" : view.show === "calendar" ? "Stored days" : periodTitle(range, period);
   if (at("title").textContent !== title) at("title").textContent = title;
   document.title = `${title} – ${chosen.map(({ name }) => name).join(" + ")}`;
-  link("earlier", range !== "all" && period.first > whole.first ? address({ day: moved(range, period.first, -1) }) : null);
+  link(
+    "earlier",
+    range !== "all" && period.first > whole.first ? address({ day: moved(range, period.first, -1) }) : null,
+  );
   link("later", range !== "all" && period.end < whole.end ? address({ day: moved(range, period.first, 1) }) : null);
   link("today", address({ day: null }));
   [picker.min, picker.max, picker.value] = [whole.first, today, day];
@@ -131,7 +151,10 @@ function showControls(chosen, range, day, period, whole) {
   at("compare").textContent = view.compare ? "Without the year before" : "Compare with the year before";
   at("quantities").hidden = view.show !== "heat";
   const offered = chosen.some(({ solar }) => solar) ? HEAT_QUANTITIES : /** @type {const} */ (["imported", "exported"]);
-  links("quantities", offered.map((each) => ({ name: TITLES[each], current: each === view.quantity, to: address({ quantity: each }) })));
+  links(
+    "quantities",
+    offered.map((each) => ({ name: titleOf(each), current: each === view.quantity, to: address({ quantity: each }) })),
+  );
   at("wall").setAttribute("href", address({ wall: true, day: null }));
   showMeters(chosen);
 }
@@ -140,7 +163,7 @@ function showControls(chosen, range, day, period, whole) {
 function links(id, entries) {
   const box = at(id);
   entries.forEach(({ name, current, to }, index) => {
-    const made = box.children[index] ?? box.appendChild(element("a"));
+    const made = box.children[index] ?? box.appendChild(el("a"));
     if (made.textContent !== name) made.textContent = name;
     made.setAttribute("href", to);
     if (current) made.setAttribute("aria-current", "page");
@@ -161,9 +184,12 @@ function showMeters(chosen) {
   const box = at("meters");
   box.hidden = meters.length < 2;
   if (box.querySelectorAll("input").length !== meters.length) {
-    const toggle = () => go({ meters: [...box.querySelectorAll("input")].filter(({ checked }) => checked).map(({ value }) => value) });
-    const boxes = meters.map(({ name }) => element("label", {}, element("input", { type: "checkbox", value: name, onchange: toggle }), name));
-    box.replaceChildren(element("legend", {}, "Meters"), ...boxes);
+    const toggle = () =>
+      go({ meters: [...box.querySelectorAll("input")].filter(({ checked }) => checked).map(({ value }) => value) });
+    const boxes = meters.map(({ name }) =>
+      el("label", el("input", { type: "checkbox", value: name, onchange: toggle }), name),
+    );
+    box.replaceChildren(el("legend", "Meters"), ...boxes);
   }
   for (const input of box.querySelectorAll("input")) input.checked = chosen.some(({ name }) => name === input.value);
 }
@@ -180,7 +206,10 @@ async function showStatus() {
     const bad = all.filter(({ health }) => health !== "good");
     const ages = all.map(({ age_s }) => age_s).filter((age) => age !== null);
     const newest = ages.length === 0 ? "no data stored yet" : `newest hour ${ageInWords(Math.max(...ages))} old`;
-    const words = bad.length === 0 ? `Collecting works, ${newest}` : bad.map(({ name, health, reason }) => `${name}: ${health}${reason ? `, ${reason}` : ""}`).join("; ");
+    const words =
+      bad.length === 0
+        ? `Collecting works, ${newest}`
+        : bad.map(({ name, health, reason }) => `${name}: ${health}${reason ? `, ${reason}` : ""}`).join("; ");
     line.textContent = words;
     line.className = bad.length === 0 ? "good" : bad.every(({ health }) => health === "starting") ? "starting" : "bad";
   } catch (error) {

@@ -79,18 +79,40 @@ export function hourName(hour) {
   return dateFormat({ hour: "numeric", minute: "2-digit" }).format(new Date(hour * 3_600_000));
 }
 
-/** An element with attributes, listeners (`onclick`) and children; strings become text.
- * @param {string} tag
- * @param {Record<string, unknown>} attributes
- * @param {(Node | string | null)[]} children
+/** @typedef {Record<string, unknown>} Attributes */
+
+/** An element: its tag and classes (`p.legend`), then attributes (an object), listeners in it (`onclick`), and children.
+ * A string is a text, never markup; null is nothing.
+ * @param {string} kind @param {(Attributes | Node | string | null | (Node | string | null)[])[]} parts
  * @returns {HTMLElement} */
-export function element(tag, attributes = {}, ...children) {
+export function el(kind, ...parts) {
+  const [tag = "", ...classes] = kind.split(".");
   const made = document.createElement(tag);
-  for (const [name, value] of Object.entries(attributes)) {
-    if (typeof value === "function") made.addEventListener(name.slice(2), /** @type {EventListener} */ (value));
-    else if (value === true) made.setAttribute(name, "");
-    else if (value !== null && value !== undefined && value !== false) made.setAttribute(name, String(value));
+  if (classes.length > 0) made.className = classes.join(" ");
+  for (const part of parts.flat()) {
+    if (typeof part === "string" || part instanceof Node) made.append(part);
+    else for (const [name, value] of Object.entries(part ?? {})) setOn(made, name, value);
   }
-  made.append(...children.filter((child) => child !== null));
   return made;
+}
+
+/** @param {HTMLElement} made @param {string} name @param {unknown} value */
+function setOn(made, name, value) {
+  if (typeof value === "function") made.addEventListener(name.slice(2), /** @type {EventListener} */ (value));
+  else if (value === true) made.setAttribute(name, "");
+  else if (value !== null && value !== false) made.setAttribute(name, String(value));
+}
+
+/** Calls `draw` with the element's width, whenever that changes and while it is shown. @param {HTMLElement} element
+ * @param {(width: number) => void} draw */
+export function whenSized(element, draw) {
+  let width = 0;
+  const watch = new ResizeObserver(() => {
+    if (!element.isConnected) watch.disconnect();
+    else if (element.clientWidth !== width && element.clientWidth > 0) {
+      width = element.clientWidth;
+      draw(width);
+    }
+  });
+  watch.observe(element);
 }
