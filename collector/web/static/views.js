@@ -244,7 +244,7 @@ function summary(scene, totals, days, before) {
   /** @param {number | null} value @param {string} name @param {string} caption @param {string} formula */
   const rate = (value, name, caption, formula) =>
     el("p.rate", { title: `${name} = ${formula}` }, el("b", percent(value)), ` ${name}`, el("small", caption));
-  const sufficiency = ["Self-sufficiency", "of the consumption is own solar energy", "solar used here / consumption"];
+  const sufficiency = ["Self-sufficiency", "of the consumption is solar", "solar used here / consumption"];
   const own = ["Self-consumption", "of the solar energy is used here", "solar used here / solar"];
   const blocks = scene.solar
     ? [
