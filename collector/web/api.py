@@ -231,7 +231,10 @@ def _stamp(path: Any) -> int:
 
 
 def _parameters(query: str) -> dict[str, str]:
-    pairs = parse_qsl(query, keep_blank_values=True, max_num_fields=10)
+    try:
+        pairs = parse_qsl(query, keep_blank_values=True, max_num_fields=10)
+    except ValueError:
+        raise WrongRequest("there are too many parameters") from None
     if len(dict(pairs)) != len(pairs):
         raise WrongRequest("a parameter is given twice")
     return dict(pairs)
