@@ -30,6 +30,7 @@ COMMANDS = {
         "backfill --host shelly-12-eu.shelly.cloud --id a8032abe41fc --auth_key KEY --days 30",
     ),
     "status": Command("show the state of collecting, from local files only", "status"),
+    "report": Command("show the energy per day, week, month or year", "report --by month"),
     "doctor": Command(
         "check what works and what does not, and print what to do", "doctor --bundle report.txt"
     ),

@@ -160,7 +160,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--days", type=_days, default=30, metavar="N", help="full days before today (default: 30)"
     )
     depth.add_argument("--all", action="store_true", help="all that the cloud keeps: three years")
-    depth.add_argument("--since", type=_date, metavar="DATE", help="start at DATE; request empty days too")
+    depth.add_argument(
+        "--since", type=starting.a_date, metavar="DATE", help="start at DATE; request empty days too"
+    )
     parser.add_argument(
         "--adopt",
         action="store_true",
@@ -404,9 +406,3 @@ def _days(text: str) -> int:
         if 0 <= (days := int(text)) <= 1095:
             return days
     raise argparse.ArgumentTypeError("must be a number from 0 to 1095: the cloud keeps three years")
-
-
-def _date(text: str) -> date:
-    with suppress(ValueError):
-        return date.fromisoformat(text)
-    raise argparse.ArgumentTypeError("must be a date like 2024-03-31")

@@ -70,6 +70,11 @@ class Guard:
     password: str = field(repr=False)
     _clients: OrderedDict[str, _Client] = field(default_factory=OrderedDict)
 
+    @property
+    def clients(self) -> int:
+        """How many addresses are remembered."""
+        return len(self._clients)
+
     def wait_s(self, address: str, now: float) -> float:
         """Seconds until the next attempt of that address may be read; takes its turn if that is soon enough.
 

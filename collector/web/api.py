@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
@@ -88,10 +88,6 @@ class Api:
                 return self._resource([files], _DAYS_AGAIN_S, what, lambda: self._days(files, since, until))
         raise NotThere("there are status, meters, meters/NAME/hours?year=YYYY and meters/NAME/days")
 
-    def meters_answer(self) -> dict[str, Any]:
-        """The answer of `/api/v1/meters`."""
-        return {"meters": [_meter(self._history(files)) for files in self.archive.meters]}
-
     def _named(self, name: str) -> MeterFiles:
         for files in self.archive.meters:
             if files.meter.name == name:
@@ -118,10 +114,10 @@ class Api:
         return history_of(files, self._zone(), self.clock())
 
     def _status(self) -> bytes:
-        return _written(as_dict(status_of(self.archive, self.clock(), self.environ)))
+        return json.dumps(as_dict(status_of(self.archive, self.clock(), self.environ))).encode()
 
     def _meters(self) -> bytes:
-        return _written(self.meters_answer())
+        return meters_json([self._history(files) for files in self.archive.meters]).encode()
 
     def _hours(self, files: MeterFiles, year: int) -> bytes:
         history = self._history(files)
@@ -136,6 +132,11 @@ class Api:
         days = [_day_sums(day, totals_of(day, no_solar=no_solar)) for day in history.days(since, until)]
         head = {"meter": files.meter.name, "timezone": history.zone.key}
         return f'{json.dumps(head)[:-1]}, "days": [\n{_joined(days)}\n]}}\n'.encode()
+
+
+def meters_json(histories: Iterable[History]) -> str:
+    """The answer of `meters`."""
+    return json.dumps({"meters": [_meter(each) for each in histories]})
 
 
 def years_of(history: History) -> list[int]:
@@ -154,7 +155,7 @@ def hours_text(history: History, year: int) -> str:
 
     def series(place: int) -> str:
         values = (None if each is None else each[place] for each in readings)
-        return f"[{', '.join(_number(value, decimals) for value in values)}]"
+        return f"[{','.join(number(value, decimals) for value in values)}]"
 
     head = {"meter": meter.name, "year": year, "timezone": history.zone.key, "decimals": decimals}
     solar = "null" if meter.has_no_solar else series(2)
@@ -191,29 +192,23 @@ def _day_head(day: DayHours) -> dict[str, Any]:
 
 def _day_sums(day: DayHours, sums: Totals) -> str:
     """A day with its sums, as JSON."""
-    head = _day_head(day)
-    head.pop("labels", None)
-    for key in ("state", "reason"):
-        head[key] = head.pop(key)
-    head["stored_hours"] = sums.stored_hours
-    values = ", ".join(
-        f'"{name}": {_number(getattr(sums, name), LEAST_DECIMALS)}'
-        for name in ("import_kwh", "export_kwh", "solar_kwh", "solar_used_kwh", "consumption_kwh")
-    )
-    return f"{json.dumps(head)[:-1]}, {values}}}"
+    head = {key: value for key, value in _day_head(day).items() if key != "labels"}
+    return f'{json.dumps(head)[:-1]}, "stored_hours": {sums.stored_hours}, {energy_fields(sums)}}}'
 
 
-def _number(value: Decimal | None, decimals: int) -> str:
-    """With that many decimals at least, and never fewer than it has."""
+def energy_fields(sums: Totals) -> str:
+    """The sums as fields of a JSON object, without its braces: kWh with fixed decimals, or null."""
+    names = ("import_kwh", "export_kwh", "solar_kwh", "solar_used_kwh", "consumption_kwh")
+    return ", ".join(f'"{name}": {number(getattr(sums, name), LEAST_DECIMALS)}' for name in names)
+
+
+def number(value: Decimal | None, decimals: int) -> str:
+    """With that many decimals at least, and never fewer than it has; `null` for `None`."""
     return "null" if value is None else f"{value:.{max(decimals, decimals_of(value))}f}"
 
 
 def _joined(texts: list[str]) -> str:
     return ",\n".join(texts)
-
-
-def _written(answer: object) -> bytes:
-    return f"{json.dumps(answer)}\n".encode()
 
 
 def _stamps(files: MeterFiles) -> list[tuple[str, int]]:
@@ -236,7 +231,10 @@ def _stamp(path: Any) -> int:
 
 
 def _parameters(query: str) -> dict[str, str]:
-    pairs = parse_qsl(query, keep_blank_values=True, max_num_fields=10)
+    try:
+        pairs = parse_qsl(query, keep_blank_values=True, max_num_fields=10)
+    except ValueError:
+        raise WrongRequest("there are too many parameters") from None
     if len(dict(pairs)) != len(pairs):
         raise WrongRequest("a parameter is given twice")
     return dict(pairs)

@@ -70,15 +70,18 @@ class Site:
         """Gives back the memory of the answers that were kept."""
         self._kept.clear()
 
+    @property
+    def kept_bytes(self) -> int:
+        """The size of the answers that are kept."""
+        return sum(len(body) for _, body in self._kept.values())
+
     def _find(self, path: str, query: str) -> Resource:
         if path.startswith(PREFIX):
             return self._api.find(path, query)
-        name = "index.html" if path == "/" else path.removeprefix("/static/")
-        file = self._static / name
-        # It must be one of the files as they are listed: so "..", links and other spellings find nothing.
-        if (path != "/" and not path.startswith("/static/")) or file not in set(self._static.rglob("*")):
-            raise NotThere("not found; the page is at /")
-        if not file.is_file() or file.is_symlink():
+        # By their names as they are listed: so "..", links and other spellings find nothing.
+        files = {f"/static/{each.name}": each for each in self._static.glob("*") if not each.is_symlink()}
+        file = files.get("/static/index.html" if path == "/" else path)
+        if file is None or not file.is_file():
             raise NotThere("not found; the page is at /")
         tag = f"{__version__}-{stamp_of(file.stat()) & 0xFFFFFFFFFFFF:x}"
         return Resource(_TYPES.get(file.suffix, _TEXT), tag, file.read_bytes)
@@ -88,7 +91,7 @@ class Site:
         if tag != found.tag:
             body = gzip.compress(found.make(), _LEVEL, mtime=0)
         self._kept[address] = found.tag, body
-        while sum(len(each) for _, each in self._kept.values()) > _MOST_KEPT and len(self._kept) > 1:
+        while self.kept_bytes > _MOST_KEPT and len(self._kept) > 1:
             self._kept.popitem(last=False)
         return body
 

@@ -66,9 +66,11 @@ class Page:
 
     port: int
 
-    async def ask(self, path: str, method: str = "GET", host: str | None = "localhost") -> Answer:
-        """One request over a socket of its own."""
-        head = f"{method} {path} HTTP/1.1\r\n" + (f"Host: {host}\r\n" if host is not None else "")
+    async def ask(
+        self, path: str, method: str = "GET", host: str | None = "localhost", more: str = ""
+    ) -> Answer:
+        """One request over a socket of its own; `more`: further header lines."""
+        head = f"{method} {path} HTTP/1.1\r\n" + (f"Host: {host}\r\n" if host is not None else "") + more
         return answer_of(await self.send(head.encode() + b"\r\n"))
 
     async def send(self, data: bytes) -> bytes:
