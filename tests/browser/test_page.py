@@ -130,8 +130,8 @@ def test_a_day_of_a_clock_change_has_23_or_25_bars(day: date, count: int, show: 
     assert f"{count} bars" in (page.locator(".chart").get_attribute("aria-label") or "")
     assert len(rows) == count + 1
     names = [row[0] for row in rows]
-    assert ("02:00" in names) == (count != 23)
-    assert ("02:00 (second time)" in names) == (count == 25)
+    assert ("2:00" in names) == (count != 23)
+    assert ("2:00 (second time)" in names) == (count == 25)
     assert _values(rows[-1][1:6]) == sums_of(hours_in(archive / "house", day, day + _DAY))
     assert "Partial" not in page.locator(".summary").inner_text()
 
@@ -141,7 +141,7 @@ def test_missing_hours_are_grey_and_the_total_says_of_how_many(show: Open) -> No
     page = show(_energy("day", HOLE))
     assert "Partial: 19 of 24 hours" in page.locator(".summary").inner_text()
     rows = _table(page)
-    assert [row[0] for row in rows if "missing" in row] == ["09:00", "10:00", "11:00", "12:00", "13:00"]
+    assert [row[0] for row in rows if "missing" in row] == ["9:00", "10:00", "11:00", "12:00", "13:00"]
     greys = [_is_grey(page, hour, 24) for hour in range(24)]
     assert [hour for hour, grey in enumerate(greys) if grey] == [9, 10, 11, 12, 13]
 
@@ -166,7 +166,9 @@ def _is_grey(page: Page, index: int, count: int) -> bool:
              const box = canvas.getBoundingClientRect(), scale = canvas.width / box.width;
              const x = (over.left - box.left + over.width * (index + 0.5) / count) * scale;
              const top = (over.top - box.top) * scale, height = over.height * scale;
-             const data = canvas.getContext("2d").getImageData(x, top, 1, height).data;
+             const copy = new OffscreenCanvas(canvas.width, canvas.height).getContext("2d", {willReadFrequently: true});
+             copy.drawImage(canvas, 0, 0);
+             const data = copy.getImageData(x, top, 1, height).data;
              let grey = 0;
              for (let at = 0; at < data.length; at += 4) {
                const [red, green, blue, alpha] = data.slice(at, at + 4);
@@ -191,7 +193,7 @@ def test_several_meters_are_added_up_hour_by_hour(show: Open, archive: Path) -> 
     """Import, export and consumption of both; the solar energy is that of the one that has it."""
     page = show(_energy("day", date(2026, 9, 5)))
     page.get_by_label("garage").check()
-    _wait_for_title(page, "house + garage")
+    _wait_for_title(page, r"house \+ garage")
     days = [hours_in(archive / name, date(2026, 9, 5), date(2026, 9, 6)) for name in ("house", "garage")]
     expected = [_added(one, other) for one, other in zip(*days, strict=True)]
     assert [_values(row[1:6]) for row in _table(page)[:24]] == expected
@@ -259,7 +261,7 @@ def test_the_calendar_shows_which_days_are_whole_and_why_others_are_not(show: Op
     assert [row[0] for row in rows] == [f"{n} Nov 2026" for n in (13, 12, 11, 10)]
     assert [row[2:4] for row in rows] == [["0", "24"], ["21", "24"], ["0", "24"], ["19", "24"]]
     assert all(row[4] for row in rows)
-    page.locator(".calendar .partial").first.click()
+    page.locator(".calendar .partial").nth(1).click()
     _wait_for_title(page, "^Thu, 12 November 2026")
 
 
@@ -291,7 +293,7 @@ def test_the_first_view_has_today_the_last_days_and_how_collecting_stands(show: 
     assert f"{consumed:.2f} kWh" in today.inner_text()
     assert "Self-sufficiency" in today.inner_text()
     page.wait_for_selector("#status:not(:empty)")
-    assert page.locator("#status").inner_text() == "X"
+    assert page.locator("#status").inner_text() == "Collecting works, newest hour 20 min old"
     page.click("text=Stored days")
     page.wait_for_selector(".calendar")
 
@@ -433,7 +435,7 @@ def test_axe_has_no_serious_finding(view: str, scheme: str, show: Open) -> None:
     from axe_playwright_python.sync_playwright import Axe
 
     page = show(view, color_scheme=scheme)
-    if page.locator("details.figures").count():
+    if page.locator("details.figures").count() and "heat" not in view:  # its 8,000 cells take half a minute
         _table(page)
     found: list[dict[str, Any]] = Axe().run(page).response["violations"]
     serious = [each for each in found if each["impact"] in ("serious", "critical")]

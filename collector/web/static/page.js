@@ -29,6 +29,8 @@ const picker = /** @type {HTMLInputElement} */ (at("picker"));
 let meters = [];
 let view = viewOf(location.hash);
 let today = "";
+/** All days that the chosen meters may have. @type {Period} */
+let whole = { first: "", end: "" };
 let turn = 0;
 
 /** The meters of the view: those chosen that exist, and share the first one's time zone; else the first of all. */
@@ -42,14 +44,8 @@ function chosenMeters() {
 const address = (changes) => addressOf({ ...view, ...changes });
 /** @param {Partial<View>} changes */
 const go = (changes) => {
-  location.hash = address(changes);
+  location.hash = addressOf({ ...viewOf(location.hash), ...changes }); // also if the last change is not drawn yet
 };
-
-/** All days that the chosen meters may have. @param {Meter[]} chosen @returns {Period} */
-function wholeOf(chosen) {
-  const first = chosen.map((meter) => meter.first_day ?? today).reduce((one, other) => (one < other ? one : other));
-  return { first, end: addDays(today, 1) };
-}
 
 async function render() {
   turn += 1;
@@ -78,9 +74,9 @@ async function contentOf() {
   if (chosen.length === 0) return [el("p.nothing", "No meter is configured.")];
   const newest = await daysOfYears(chosen, [Math.max(...chosen.flatMap(({ years }) => years))]);
   today = newest.at(-1)?.day ?? new Date().toISOString().slice(0, 10);
-  const whole = wholeOf(chosen);
-  const day = clamp(view.day ?? today, whole);
-  const range = view.show === "heat" ? "year" : view.range;
+  const first = chosen.map((meter) => meter.first_day ?? today).reduce((one, other) => (one < other ? one : other));
+  whole = { first, end: addDays(today, 1) };
+  const { range, day } = timeOf(view);
   const period = periodOf(range, day, whole);
   const before = view.compare && view.show === "energy" && range !== "all" ? yearBefore(range, period) : null;
   const recent = { first: addDays(today, -13), end: addDays(today, 1) };
@@ -91,7 +87,7 @@ async function contentOf() {
         ? [whole]
         : [period, ...(before ? [before] : [])];
   const days = await daysOfYears(chosen, [...new Set(needed.flatMap(yearsOf))].sort());
-  showControls(chosen, range, day, period, whole);
+  showControls(chosen, range, day, period);
   const scene = {
     days,
     solar: chosen.some(({ solar }) => solar),
@@ -115,15 +111,22 @@ function comparison(days, range, period, before) {
   return { title, bins: binsOf(range, before, days), totals };
 }
 
-/** @param {string} day @param {Period} whole */
-function clamp(day, whole) {
-  const last = addDays(whole.end, -1);
-  return day > last ? last : day < whole.first ? whole.first : day;
+/** The range of a view, and its day, which is one of those that there are. @param {View} view */
+function timeOf({ show, range, day }) {
+  const known = day === null || day > today ? today : day < whole.first ? whole.first : day;
+  return { range: show === "heat" ? /** @type {const} */ ("year") : range, day: known };
 }
 
-/** @param {Meter[]} chosen @param {import("./calendar.js").Range} range @param {string} day @param {Period} period
- * @param {Period} whole */
-function showControls(chosen, range, day, period, whole) {
+/** The address of the range before (-1) or after (1); null if there is none. @param {View} view @param {number} steps */
+function neighbour(view, steps) {
+  const { range, day } = timeOf(view);
+  const to = moved(range, periodOf(range, day, whole).first, steps);
+  const { first, end } = periodOf(range, to, whole);
+  return range !== "all" && end > whole.first && first < whole.end ? addressOf({ ...view, day: to }) : null;
+}
+
+/** @param {Meter[]} chosen @param {import("./calendar.js").Range} range @param {string} day @param {Period} period */
+function showControls(chosen, range, day, period) {
   links(
     "shows",
     SHOWS.map(([show, name]) => ({ name, current: show === view.show, to: address({ show }) })),
@@ -228,14 +231,12 @@ function ageInWords(age) {
 function key(event) {
   if (event.ctrlKey || event.metaKey || event.altKey || event.target instanceof HTMLInputElement) return;
   const range = RANGES.find((each) => each[0] === event.key);
-  const id = { ArrowLeft: "earlier", ArrowRight: "later" }[event.key];
+  const steps = { ArrowLeft: -1, ArrowRight: 1 }[event.key];
   if (event.key === "Escape" && view.wall) go({ wall: false });
   else if (event.key === "t") go({ day: null });
   else if (range) go({ range, show: view.show === "hours" ? "hours" : "energy" });
-  else if (id && !at("time").hidden) {
-    const to = at(id).getAttribute("href");
-    if (to !== null) location.hash = to;
-  } else return;
+  else if (steps && !at("time").hidden) location.hash = neighbour(viewOf(location.hash), steps) ?? location.hash;
+  else return;
   event.preventDefault();
 }
 

@@ -360,7 +360,7 @@ function binFigures(scene, file, bins, totals, before) {
     ["", "period"],
     ...named("", ""),
     ["Hours stored", "hours_stored"],
-    ["Hours so far", "hours_expected"],
+    ["Hours passed", "hours_expected"],
   ];
   if (before) columns.push(...named(", a year before", "year_before_"));
   return { file, caption: "Energy in kWh", columns, rows, total: row(totals, before?.totals ?? null) };
