@@ -136,7 +136,7 @@ function showControls(chosen, range, day, period) {
   at("ranges").hidden = !ranged;
   links(
     "ranges",
-    RANGES.map((each) => ({ name: RANGE_NAMES[each], current: each === range, to: address({ range: each, day }) })),
+    RANGES.map((each) => ({ name: RANGE_NAMES[each], current: each === range, to: address({ range: each }) })),
   );
   const title =
     view.show === "overview" ? "Overview" : view.show === "calendar" ? "Stored days" : periodTitle(range, period);
