@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import itertools
 import re
 from datetime import date, timedelta
 from decimal import Decimal
@@ -101,7 +102,7 @@ def test_bars_of_days_months_and_years_are_the_sums_of_their_files(
 ) -> None:
     """Exactly, hour by hour, also where hours or solar are missing; what is still to come is empty."""
     rows = _table(show(_energy(range_, day)))
-    parts = [hours_in(archive / "house", *each) for each in zip(ends, ends[1:], strict=False)]
+    parts = [hours_in(archive / "house", *each) for each in itertools.pairwise(ends)]
     expected = [*(sums_of(each) for each in parts), sums_of([hour for each in parts for hour in each])]
     assert [_values(row[1:6]) for row in rows] == expected
     whole = [sum("consumed" in hour for hour in each) for each in parts]
@@ -164,7 +165,8 @@ def _is_grey(page: Page, index: int, count: int) -> bool:
              const box = canvas.getBoundingClientRect(), scale = canvas.width / box.width;
              const x = (over.left - box.left + over.width * (index + 0.5) / count) * scale;
              const top = (over.top - box.top) * scale, height = over.height * scale;
-             const copy = new OffscreenCanvas(canvas.width, canvas.height).getContext("2d", {willReadFrequently: true});
+             const copy = new OffscreenCanvas(canvas.width, canvas.height)
+               .getContext("2d", {willReadFrequently: true});
              copy.drawImage(canvas, 0, 0);
              const data = copy.getImageData(x, top, 1, height).data;
              let grey = 0;
@@ -278,8 +280,8 @@ def test_the_csv_file_has_exactly_what_the_table_shows(show: Open) -> None:
     shown = [["" if cell == "missing" else cell for cell in row[1:]] for row in _table(page)[:-1]]
     assert [line[1:] for line in lines] == shown
     assert [line[0] for line in lines[:2]] == ["2026-11-01", "2026-11-02"]
-    assert names[:7] == ["period", "consumption_kwh", "solar_used_kwh", "import_kwh", "export_kwh", "solar_kwh",
-                         "hours_stored"]  # fmt: skip
+    energy = ["consumption_kwh", "solar_used_kwh", "import_kwh", "export_kwh", "solar_kwh"]
+    assert names[:7] == ["period", *energy, "hours_stored"]
 
 
 # -- Its use --------------------------------------------------------------------------------------------

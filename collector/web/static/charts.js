@@ -10,8 +10,8 @@ import { el, number, UNITS, whenSized } from "./words.js";
  *   bottom: number, point: (index: number | null) => void, open: ((index: number) => void) | null}} Bars */
 /** `columns` has each day's hours by their local hour (the repeated one twice): a value in units, null where it is
  * missing, undefined where there is none yet. `months`: the first column of each month, and its name.
- * @typedef {{label: string, columns: {label: number, value: number | null | undefined}[][], top: number, colour: string,
- *   months: {index: number, name: string}[], point: (at: {column: number, hour: number} | null) => void,
+ * @typedef {{label: string, colour: string, columns: {label: number, value: number | null | undefined}[][],
+ *   top: number, months: {index: number, name: string}[], point: (at: {column: number, hour: number} | null) => void,
  *   open: (column: number) => void}} Heat */
 
 const Plot = /** @type {any} */ (globalThis).uPlot;

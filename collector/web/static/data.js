@@ -6,9 +6,9 @@ import { added, daysOf } from "./energy.js";
 /** @typedef {import("./energy.js").YearAnswer} YearAnswer */
 /** @typedef {{name: string, account: string, kind: string, solar: boolean, timezone: string,
  *   first_day: string | null, last_day: string | null, years: number[]}} Meter */
-/** @typedef {{service?: {running?: boolean}, meters?: {name: string, health: string, reason: string | null,
- *   age_s: number | null}[]}} Status */
-/** @typedef {{meters: {meters: Meter[]}, status: Status | null, hours: Record<string, Record<string, YearAnswer>>,
+/** What the page needs of /api/v1/status.
+ * @typedef {{meters: {name: string, health: string, reason: string | null, age_s: number | null}[]}} Status */
+/** @typedef {{meters: {meters: Meter[]}, hours: Record<string, Record<string, YearAnswer>>,
  *   written: number}} Report */
 
 /** The data of a report; `null` on the collector's page. @type {Report | null} */
@@ -37,10 +37,8 @@ export async function meters() {
   return (report?.meters ?? (await answerOf("api/v1/meters"))).meters;
 }
 
-/** @returns {Promise<Status | null>} */
-export async function status() {
-  return report ? report.status : answerOf("api/v1/status");
-}
+/** @returns {Promise<Status>} */
+export const status = () => answerOf("api/v1/status");
 
 /** Days by meter and year, as they were last read. @type {Map<string, Promise<Day[]>>} */
 const years = new Map();

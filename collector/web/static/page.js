@@ -102,7 +102,8 @@ async function contentOf() {
 }
 
 /** The period a year before. Of one that has not ended, only the part that has passed is compared in the totals.
- * @param {import("./energy.js").Day[]} days @param {import("./calendar.js").Range} range @param {Period} period @param {Period} before */
+ * @param {import("./energy.js").Day[]} days @param {import("./calendar.js").Range} range @param {Period} period
+ * @param {Period} before */
 function comparison(days, range, period, before) {
   const passed = daysIn(days, period).length;
   const end = period.end > addDays(today, 1) ? addDays(before.first, passed) : before.end;
@@ -117,7 +118,8 @@ function timeOf({ show, range, day }) {
   return { range: show === "heat" ? /** @type {const} */ ("year") : range, day: known };
 }
 
-/** The address of the range before (-1) or after (1); null if there is none. @param {View} view @param {number} steps */
+/** The address of the range before (-1) or after (1), null if there is none. @param {View} view
+ * @param {number} steps */
 function neighbour(view, steps) {
   const { range, day } = timeOf(view);
   const to = moved(range, periodOf(range, day, whole).first, steps);
@@ -199,26 +201,27 @@ function showMeters(chosen) {
 
 async function showStatus() {
   const line = at("status");
-  try {
-    const now = await readStatus();
-    if (report) {
-      line.textContent = `Report of ${new Date(report.written * 1000).toLocaleString(navigator.language, { dateStyle: "long", timeStyle: "short" })}`;
-      return;
-    }
-    const all = now?.meters ?? [];
-    const bad = all.filter(({ health }) => health !== "good");
-    const ages = all.map(({ age_s }) => age_s).filter((age) => age !== null);
-    const newest = ages.length === 0 ? "no data stored yet" : `newest hour ${ageInWords(Math.max(...ages))} old`;
-    const words =
-      bad.length === 0
-        ? `Collecting works, ${newest}`
-        : bad.map(({ name, health, reason }) => `${name}: ${health}${reason ? `, ${reason}` : ""}`).join("; ");
-    line.textContent = words;
-    line.className = bad.length === 0 ? "good" : bad.every(({ health }) => health === "starting") ? "starting" : "bad";
-  } catch (error) {
-    line.textContent = error instanceof Error ? error.message : String(error);
-    line.className = "bad";
+  const [words, state] = report
+    ? [writtenAt(report.written), "report"]
+    : await readStatus().then(statusLine, (error) => [error.message, "bad"]);
+  if (line.textContent !== words) line.textContent = words;
+  line.className = state;
+}
+
+/** @param {number} epoch seconds */
+const writtenAt = (epoch) =>
+  `Report of ${new Date(epoch * 1000).toLocaleString(navigator.language, { dateStyle: "long", timeStyle: "short" })}`;
+
+/** How collecting stands, in a line, and its colour. @param {import("./data.js").Status} status */
+function statusLine({ meters }) {
+  const bad = meters.filter(({ health }) => health !== "good");
+  if (bad.length > 0) {
+    const each = bad.map(({ name, health, reason }) => `${name}: ${health}${reason ? `, ${reason}` : ""}`);
+    return [each.join("; "), bad.every(({ health }) => health === "starting") ? "starting" : "bad"];
   }
+  const ages = meters.flatMap(({ age_s }) => (age_s === null ? [] : age_s));
+  const newest = ages.length === 0 ? "no data stored yet" : `newest hour ${ageInWords(Math.max(...ages))} old`;
+  return [`Collecting works, ${newest}`, "good"];
 }
 
 /** @param {number} age seconds */

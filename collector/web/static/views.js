@@ -290,7 +290,8 @@ function factsOfDays(days) {
   ];
 }
 
-/** @param {Scene} scene @param {Bin[]} bins @param {Before | null} before @param {string} label @param {number} height */
+/** @param {Scene} scene @param {Bin[]} bins @param {Before | null} before @param {string} label
+ * @param {number} height */
 function binChart(scene, bins, before, label, height) {
   const bars = bins.map((bin) => ({ ...bin, totals: totalsOf(bin.hours) }));
   const then = before && bins.map((_, index) => totalsOf(before.bins[index]?.hours ?? []));
@@ -337,7 +338,8 @@ function chartWithLegend(scene, bars, before, label, height, scale, open) {
 
 const missingSample = (words = "missing") => el("span", el("i.swatch.missing"), words);
 
-/** @param {Scene} scene @param {string} file @param {Bin[]} bins @param {Totals} totals @param {Before | null} before */
+/** @param {Scene} scene @param {string} file @param {Bin[]} bins @param {Totals} totals
+ * @param {Before | null} before */
 function binFigures(scene, file, bins, totals, before) {
   const quantities = shownQuantities(scene.solar);
   /** @param {Totals} each */

@@ -81,7 +81,7 @@ export function hourName(hour) {
 
 /** @typedef {Record<string, unknown>} Attributes */
 
-/** An element: its tag and classes (`p.legend`), then attributes (an object), listeners in it (`onclick`), and children.
+/** An element: its tag and classes (`p.legend`), attributes (an object), listeners in it (`onclick`), and children.
  * A string is a text, never markup; null is nothing.
  * @param {string} kind @param {(Attributes | Node | string | null | (Node | string | null)[])[]} parts
  * @returns {HTMLElement} */

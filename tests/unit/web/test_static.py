@@ -40,7 +40,7 @@ def test_names_from_outside_can_only_become_text() -> None:
 
 
 def test_the_page_names_each_of_its_modules_and_nothing_from_elsewhere() -> None:
-    """Each is requested at once, not when another one imports it; the content security policy allows no other."""
+    """Each is requested at once, not when another one imports it; nothing is inline."""
     html = (STATIC / "index.html").read_text()
     named = re.findall(r'(?:href|src)="([^"]+)"', html)
     assert {f"static/{file.name}" for file in _OWN} <= set(named)
