@@ -143,7 +143,9 @@ function showControls(chosen, range, day, period) {
   const title =
     view.show === "overview" ? "Overview" : view.show === "calendar" ? "Stored days" : periodTitle(range, period);
   if (at("title").textContent !== title) at("title").textContent = title;
-  document.title = `${title} – ${chosen.map(({ name }) => name).join(" + ")}`;
+  const names = chosen.map(({ name }) => name).join(" + ");
+  document.title = `${title} – ${names}`;
+  at("name").textContent = `Energy · ${names}`;
   link(
     "earlier",
     range !== "all" && period.first > whole.first ? address({ day: moved(range, period.first, -1) }) : null,
