@@ -16,6 +16,7 @@ from tests.browser.conftest import Open, wait_until_drawn
 from tests.browser.house import (
     ABSENT,
     AUTUMN,
+    BATTERY,
     COLUMNS,
     FIRST,
     HOLE,
@@ -46,7 +47,7 @@ _VIEWS = (
 
 def _table(page: Page) -> list[list[str]]:
     """The rows of the table behind the view: each cell's exact value, or its text."""
-    if not page.locator("details.figures").evaluate("each => each.open"):
+    if not page.locator("details.figures").first.evaluate("each => each.open"):
         page.click("summary")
     page.wait_for_selector("table")
     rows: list[list[str]] = page.evaluate(
@@ -81,7 +82,7 @@ def _energy(range_: str, day: date, more: str = "") -> str:
 
 def test_each_hour_of_a_day_is_in_the_table_as_it_is_in_the_file(show: Open, archive: Path) -> None:
     """All five quantities, to the last decimal, and the sums below."""
-    day = date(2026, 6, 21)
+    day = BATTERY
     rows = _table(show(_energy("day", day)))
     hours = hours_in(archive / "house", day, day + _DAY)
     assert len(hours) == 24
@@ -202,6 +203,17 @@ def test_several_meters_are_added_up_hour_by_hour(show: Open, archive: Path) -> 
     page.go_back()
     _wait_for_title(page, "– house$")
     assert not page.get_by_label("garage").is_checked()
+
+
+def test_meters_in_different_time_zones_are_not_added_up(show: Open) -> None:
+    """Their days are not the same hours: the one that is chosen replaces the others."""
+    page = show(_energy("day", date(2026, 11, 18)))
+    assert "time zone" in page.locator("#meters").inner_text()
+    page.get_by_label("garage").check()
+    _wait_for_title(page, r"house \+ garage")
+    page.get_by_label("cabin").click()
+    _wait_for_title(page, "– cabin$")
+    assert not page.get_by_label("house").is_checked()
 
 
 def _added(house: Hour, garage: Hour) -> list[Decimal | None]:

@@ -58,7 +58,7 @@ async function render() {
     const content = await contentOf();
     if (mine !== turn) return;
     at("view").dataset.show = view.show;
-    at("view").replaceChildren(...content);
+    replaceContent(content);
     at("trouble").hidden = true;
   } catch (error) {
     if (mine !== turn) return;
@@ -67,6 +67,19 @@ async function render() {
   } finally {
     if (mine === turn) at("view").removeAttribute("aria-busy");
   }
+}
+
+/** Shows these elements. If the focus was in the view, it stays on the same link, or on the view.
+ * @param {Node[]} content */
+function replaceContent(content) {
+  const [main, focused] = [at("view"), document.activeElement];
+  const hadFocus = focused !== null && main.contains(focused);
+  main.replaceChildren(...content);
+  if (!hadFocus) return;
+  const same = [...main.querySelectorAll("a")].find(
+    (link) => link.getAttribute("href") === focused.getAttribute("href"),
+  );
+  (same ?? main).focus({ preventScroll: true });
 }
 
 async function contentOf() {
@@ -81,12 +94,9 @@ async function contentOf() {
   const before = view.compare && view.show === "energy" && range !== "all" ? yearBefore(range, period) : null;
   const recent = { first: addDays(today, -13), end: addDays(today, 1) };
   const needed =
-    view.show === "overview"
-      ? [recent, periodOf("year", today, whole)]
-      : view.show === "calendar"
-        ? [whole]
-        : [period, ...(before ? [before] : [])];
-  const days = await daysOfYears(chosen, [...new Set(needed.flatMap(yearsOf))].sort());
+    view.show === "overview" ? [recent, periodOf("year", today, whole)] : before ? [before, period] : [period];
+  const wanted = view.show === "calendar" ? chosen.flatMap(({ years }) => years) : needed.flatMap(yearsOf);
+  const days = await daysOfYears(chosen, [...new Set(wanted)].sort());
   showControls(chosen, range, day, period);
   const scene = {
     days,
@@ -186,19 +196,30 @@ function link(id, to) {
   at(id).setAttribute("aria-disabled", String(to === null));
 }
 
-/** Which meters are added up. Those of another time zone replace the chosen ones. @param {Meter[]} chosen */
+/** The meters to choose from; those that are chosen are added up. @param {Meter[]} chosen */
 function showMeters(chosen) {
   const box = at("meters");
   box.hidden = meters.length < 2;
   if (box.querySelectorAll("input").length !== meters.length) {
-    const toggle = () =>
-      go({ meters: [...box.querySelectorAll("input")].filter(({ checked }) => checked).map(({ value }) => value) });
     const boxes = meters.map(({ name }) =>
-      el("label", el("input", { type: "checkbox", value: name, onchange: toggle }), name),
+      el("label", el("input", { type: "checkbox", value: name, onchange: chooseMeters }), name),
     );
-    box.replaceChildren(el("legend", "Meters"), ...boxes);
+    const note = new Set(meters.map(({ timezone }) => timezone)).size > 1;
+    box.replaceChildren(
+      el("legend", "Meters"),
+      ...boxes,
+      note ? el("small", "Only meters in one time zone are added up.") : "",
+    );
   }
   for (const input of box.querySelectorAll("input")) input.checked = chosen.some(({ name }) => name === input.value);
+}
+
+/** A meter of another time zone replaces those that were chosen. @param {Event} event */
+function chooseMeters(event) {
+  const changed = /** @type {HTMLInputElement} */ (event.target);
+  const zoneOf = (/** @type {string} */ wanted) => meters.find(({ name }) => name === wanted)?.timezone;
+  const checked = [...at("meters").querySelectorAll("input")].filter((each) => each.checked).map(({ value }) => value);
+  go({ meters: checked.filter((name) => !changed.checked || zoneOf(name) === zoneOf(changed.value)) });
 }
 
 async function showStatus() {

@@ -74,9 +74,15 @@ export function overview(scene, today) {
   const part = (title, range, first, by) => {
     const period = { first, end };
     const days = daysIn(scene.days, period);
-    const chart = by && binChart(scene, binsOf(by, period, scene.days), null, title, 170);
-    const head = el("h2", el("a", { href: scene.addressOf({ range, day: today }) }, title));
-    return el("section.card", head, summary(scene, totalsOfDays(days), by ? [] : days, null), chart);
+    const totals = totalsOfDays(days);
+    const card = el("section.card", el("h2", el("a", { href: scene.addressOf({ range, day: today }) }, title)));
+    card.append(summary(scene, totals, by ? [] : days, null));
+    if (by) {
+      const bins = binsOf(by, period, scene.days);
+      const figures = figuresOf(binFigures(scene, `${scene.file}-${first}-to-${today}`, bins, totals, null));
+      card.append(binChart(scene, bins, null, title, 170), figures);
+    }
+    return card;
   };
   return [
     part("Today", "day", today, "day"),
