@@ -490,9 +490,7 @@ def test_a_password_settles_that_warning_and_is_shown_nowhere(tmp_path: Path) ->
     file = tmp_path / "password"
     file.write_text("correct horse\n")
     file.chmod(0o640)
-    web = (
-        f'[web]\nlisten = "0.0.0.0:80"\nnames = ["Pi.lan", "a.example"]\npassword_file = "{file}"\n'
-    )
+    web = f'[web]\nlisten = "0.0.0.0:80"\nnames = ["Pi.lan", "a.example"]\npassword_file = "{file}"\n'
     settings = settings_of(web + MINIMAL)
     assert settings.warnings == ()
     assert (settings.password, settings.names) == ("correct horse", ("pi.lan", "a.example"))
