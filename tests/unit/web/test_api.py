@@ -13,16 +13,14 @@ from typing import Any
 import fastjsonschema
 import pytest
 
-from collector.archive.dayfile import DayFormat
-from collector.cloud.meters import Kind, Meter
+from collector.cloud.meters import Kind
 from collector.energy.days import local_day
-from collector.energy.history import PlanPolicy
-from collector.overview import ArchiveFiles, MeterFiles, as_dict, status_of
+from collector.overview import as_dict, status_of
 from collector.simulator import Device
 from collector.web.api import Api
 from collector.web.site import Reply, Site
 from deb.http import ERROR, RESOURCES
-from tests.support.archives import older_file, write_files
+from tests.support.archives import files_of, older_file, write_files
 from tests.support.world import DEVICE, records_of
 
 NOW = datetime(2026, 3, 31, 10, 30, tzinfo=UTC)
@@ -40,12 +38,6 @@ def folder(tmp_path: Path) -> Path:
     write_files(place, Device(DEVICE), STORED)
     (place / ".collector" / "ledger.jsonl").write_text(f'{{"zone": "{ZONE.key}"}}\n')
     return place
-
-
-def files_of(folder: Path, *, solar: bool = True, merge: bool = False) -> ArchiveFiles:
-    meter = Meter("house", DEVICE, solar=solar)
-    each = MeterFiles(meter, "home", folder, DayFormat(merge_repeated_hour=merge), PlanPolicy())
-    return ArchiveFiles(folder.parent, (each,), 26 * 3600.0)
 
 
 def site_of(folder: Path, clock: Callable[[], datetime] = lambda: NOW, **more: bool) -> Site:
@@ -381,8 +373,6 @@ def test_only_the_files_of_the_page_are_served(
 
 def test_a_meter_of_three_phases_says_so(folder: Path) -> None:
     """Without a second device it has no solar."""
-    meter = Meter("house", DEVICE, kind=Kind.EM3, solar=False)
-    each = MeterFiles(meter, "home", folder, DayFormat(), PlanPolicy())
-    archive = ArchiveFiles(folder.parent, (each,), 26 * 3600.0)
+    archive = files_of(folder, kind=Kind.EM3, solar=False)
     (found,) = answer(Site(Api(archive, lambda: NOW, {})), "/api/v1/meters")["meters"]
     assert (found["kind"], found["solar"]) == ("3em", False)
