@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import csv
 import itertools
+import json
 import re
+import urllib.parse
+import urllib.request
 from datetime import date, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -12,6 +15,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from collector.web.one_file import one_file
+from collector.web.site import STATIC
 from tests.browser.conftest import Open, wait_until_drawn
 from tests.browser.house import (
     ABSENT,
@@ -22,6 +27,7 @@ from tests.browser.house import (
     HOLE,
     HOSTILE_NAME,
     NO_SUN,
+    NOW,
     SPRING,
     TODAY,
     Hour,
@@ -190,6 +196,14 @@ def test_the_year_before_is_beside_each_bar(show: Open, archive: Path) -> None:
     ]
     assert [_values(row[8:]) for row in rows[:30]] == [sums_of(each) for each in before]
     assert _values(rows[-1][8:]) == sums_of([hour for each in before[:20] for hour in each])
+
+
+def test_the_week_of_the_year_before_begins_on_a_monday_too(show: Open, archive: Path) -> None:
+    """Weekdays beside weekdays: 52 weeks before."""
+    rows = _table(show(_energy("week", date(2026, 11, 5), "&compare=year")))
+    before = [date(2025, 11, 3) + _DAY * n for n in range(7)]
+    expected = [sums_of(hours_in(archive / "house", day, day + _DAY)) for day in before]
+    assert [_values(row[8:]) for row in rows[:7]] == expected
 
 
 def test_several_meters_are_added_up_hour_by_hour(show: Open, archive: Path) -> None:
@@ -474,6 +488,37 @@ def test_a_collector_that_does_not_answer_is_reported_and_the_figures_stay(
     page.wait_for_selector("#trouble", state="hidden")
     assert all("ERR_FAILED" in each for each in complaints)
     complaints.clear()
+
+
+def test_a_report_in_one_file_shows_the_same_without_a_server(show: Open, url: str, tmp_path: Path) -> None:
+    """All views, from the data in the file, hostile names included; it requests nothing at all."""
+    answers = {name: _answer(url, name) for name in ("meters", *_hours_of_all(_answer(url, "meters")))}
+    hours: dict[str, dict[str, Any]] = {}
+    for name, answer in answers.items():
+        if name != "meters":
+            hours.setdefault(answer["meter"], {})[str(answer["year"])] = answer
+    data = {"meters": answers["meters"], "status": None, "written": NOW.timestamp(), "hours": hours}
+    file = tmp_path / "report.html"
+    file.write_text(one_file(STATIC, json.dumps(data)))
+    shown = show(f"{_energy('month', TODAY)}&meter={HOSTILE_NAME}", address=file.as_uri())
+    assert _table(shown) == _table(show(f"{_energy('month', TODAY)}&meter={HOSTILE_NAME}"))
+    assert shown.locator("#status").inner_text().startswith("Report of 20 November 2026")
+    for view in _VIEWS:
+        show(view, address=file.as_uri())
+
+
+def _answer(url: str, name: str) -> dict[str, Any]:
+    with urllib.request.urlopen(f"{url}api/v1/{name}") as answer:
+        parsed: dict[str, Any] = json.load(answer)
+    return parsed
+
+
+def _hours_of_all(meters: dict[str, Any]) -> list[str]:
+    return [
+        f"meters/{urllib.parse.quote(each['name'], safe='')}/hours?year={year}"
+        for each in meters["meters"]
+        for year in each["years"]
+    ]
 
 
 def test_the_first_view_takes_at_most_150_kilobytes(show: Open) -> None:
