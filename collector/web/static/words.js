@@ -19,18 +19,16 @@ export function number(value, decimals) {
   return format.format(value === 0 ? 0 : value);
 }
 
-/** Energy with as many decimals as its size needs, for headlines: `3.42 kWh`, `1,234 kWh`.
+/** A number of kWh with as many decimals as its size needs: `3.42`, `1,234`; a dash for null.
  * @param {number | null} units */
-export function energy(units) {
-  return units === null ? "–" : `${number(units / UNITS, decimalsFor(units))} kWh`;
+export function amount(units) {
+  if (units === null) return "–";
+  const size = Math.abs(units) / UNITS;
+  return number(units / UNITS, size >= 100 ? 0 : size >= 10 ? 1 : 2);
 }
 
-/** @param {number} units */
-function decimalsFor(units) {
-  const size = Math.abs(units) / UNITS;
-  if (size >= 100) return 0;
-  return size >= 10 ? 1 : 2;
-}
+/** The same with its unit. @param {number | null} units */
+export const energy = (units) => (units === null ? "–" : `${amount(units)} kWh`);
 
 /** Energy as a plain decimal number of kWh, exact: `12.3456`. At least four decimals.
  * @param {number} units */
