@@ -150,7 +150,7 @@ def hours_text(history: History, year: int) -> str:
     days = list(history.days(date(year, 1, 1), date(year + 1, 1, 1)))
     readings = [reading for day in days for reading in day.readings]
     numbers = [value for each in readings if each is not None for value in each if value is not None]
-    decimals = max(LEAST_DECIMALS, *map(decimals_of, numbers))
+    decimals = max([LEAST_DECIMALS, *map(decimals_of, numbers)])
 
     def series(place: int) -> str:
         values = (None if each is None else each[place] for each in readings)
