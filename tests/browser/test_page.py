@@ -10,11 +10,16 @@ import urllib.parse
 import urllib.request
 from datetime import date, timedelta
 from decimal import Decimal
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from collector.archive.dayfile import DayFormat
+from collector.cloud.meters import Meter
+from collector.energy.history import PlanPolicy
+from collector.overview import ArchiveFiles, MeterFiles
 from collector.web.one_file import one_file
 from collector.web.site import STATIC
 from tests.browser.conftest import Open, wait_until_drawn
@@ -32,9 +37,12 @@ from tests.browser.house import (
     TODAY,
     Hour,
     hours_in,
+    served,
     sum_of,
     sums_of,
 )
+from tests.support.statuses import page_at
+from tests.support.world import DEVICE
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page
@@ -189,13 +197,14 @@ def _is_grey(page: Page, index: int, count: int) -> bool:
 
 
 def test_the_year_before_is_beside_each_bar(show: Open, archive: Path) -> None:
-    """The same days, and of a month that has not ended, the totals of the same part."""
+    """The same days, and of a month that is not over, the totals up to the same hour."""
     rows = _table(show(_energy("month", TODAY, "&compare=year")))
     before = [
         hours_in(archive / "house", d, d + _DAY) for d in (date(2025, 11, 1) + _DAY * n for n in range(30))
     ]
     assert [_values(row[8:]) for row in rows[:30]] == [sums_of(each) for each in before]
-    assert _values(rows[-1][8:]) == sums_of([hour for each in before[:20] for hour in each])
+    passed = [*(hour for day in before[:19] for hour in day), *before[19][:15]]
+    assert _values(rows[-1][8:]) == sums_of(passed)
 
 
 def test_the_week_of_the_year_before_begins_on_a_monday_too(show: Open, archive: Path) -> None:
@@ -473,6 +482,17 @@ def test_axe_has_no_serious_finding(view: str, scheme: str, show: Open) -> None:
     found: list[dict[str, Any]] = Axe().run(page).response["violations"]
     serious = [each for each in found if each["impact"] in ("serious", "critical")]
     assert [(each["id"], [node["html"][:100] for node in each["nodes"][:3]]) for each in serious] == []
+
+
+def test_a_new_service_says_that_nothing_is_stored_yet(show: Open, tmp_path: Path) -> None:
+    """In words, not as a page of zeros; also if no meter is configured."""
+    meter = Meter("house", DEVICE, timezone="Europe/Berlin")
+    files = MeterFiles(meter, "home", tmp_path / "house", DayFormat(), PlanPolicy())
+    for meters, words in (((files,), "Nothing is stored yet"), ((), "No meter is configured")):
+        archive = ArchiveFiles(tmp_path, meters, 3600.0)
+        with served(partial(page_at, "127.0.0.1", archive=archive)) as address:
+            page = show(address=address)
+            assert page.locator("#view").inner_text().startswith(words)
 
 
 def test_a_collector_that_does_not_answer_is_reported_and_the_figures_stay(

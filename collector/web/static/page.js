@@ -8,6 +8,8 @@ import { averageView, calendarView, energyView, heatView, overview, titleOf } fr
 import { el } from "./words.js";
 
 /** @typedef {import("./address.js").View} View */
+/** @typedef {import("./energy.js").Day} Day */
+/** @typedef {import("./calendar.js").Range} Range */
 /** @typedef {import("./calendar.js").Period} Period */
 /** @typedef {import("./data.js").Meter} Meter */
 
@@ -98,6 +100,9 @@ async function contentOf() {
   const wanted = view.show === "calendar" ? chosen.flatMap(({ years }) => years) : needed.flatMap(yearsOf);
   const days = await daysOfYears(chosen, [...new Set(wanted)].sort());
   showControls(chosen, range, day, period);
+  if (chosen.every(({ first_day }) => first_day === null)) {
+    return [el("p.nothing", "Nothing is stored yet. A new service requests the last days first; that takes minutes.")];
+  }
   const scene = {
     days,
     solar: chosen.some(({ solar }) => solar),
@@ -111,15 +116,18 @@ async function contentOf() {
   return energyView(scene, range, period, before && comparison(days, range, period, before));
 }
 
-/** The period a year before. Of one that has not ended, only the part that has passed is compared in the totals.
- * @param {import("./energy.js").Day[]} days @param {import("./calendar.js").Range} range @param {Period} period
- * @param {Period} before */
+/** The period a year before. Of one that is not over, the totals are those up to the same hour.
+ * @param {Day[]} days @param {Range} range @param {Period} period @param {Period} before */
 function comparison(days, range, period, before) {
-  const passed = daysIn(days, period).length;
-  const end = period.end > addDays(today, 1) ? addDays(before.first, passed) : before.end;
-  const title = end < before.end ? `a year before, first ${passed} days` : "a year before";
-  const totals = totalsOf(daysIn(days, { first: before.first, end }).flatMap((each) => each.hours));
-  return { title, bins: binsOf(range, before, days), totals };
+  const lastDay = days.at(-1);
+  const isOver = period.end <= today || !lastDay;
+  const sameDay = yearBefore(range, periodOf("day", today, whole)).first;
+  const hours = daysIn(days, before).flatMap((each) => {
+    if (isOver || each.day < sameDay) return each.hours;
+    return each.day === sameDay ? each.hours.slice(0, lastDay.hours.filter(({ over }) => over).length) : [];
+  });
+  const title = isOver ? "a year before" : "a year before, to this hour";
+  return { title, bins: binsOf(range, before, days), totals: totalsOf(hours) };
 }
 
 /** The range of a view, and its day, which is one of those that there are. @param {View} view */
@@ -137,11 +145,12 @@ function neighbour(view, steps) {
   return range !== "all" && end > whole.first && first < whole.end ? addressOf({ ...view, day: to }) : null;
 }
 
-/** @param {Meter[]} chosen @param {import("./calendar.js").Range} range @param {string} day @param {Period} period */
+/** @param {Meter[]} chosen @param {Range} range @param {string} day @param {Period} period */
 function showControls(chosen, range, day, period) {
+  const rangeFor = (/** @type {string} */ show) => (show === "hours" && range === "day" ? "month" : view.range);
   links(
     "shows",
-    SHOWS.map(([show, name]) => ({ name, current: show === view.show, to: address({ show }) })),
+    SHOWS.map(([show, name]) => ({ name, current: show === view.show, to: address({ show, range: rangeFor(show) }) })),
   );
   const ranged = view.show === "energy" || view.show === "hours";
   at("time").hidden = !ranged && view.show !== "heat";
