@@ -251,6 +251,9 @@ def test_a_meter_without_solar_has_no_solar_figures(show: Open, archive: Path) -
     assert [_values(row[1:3]) for row in _table(page)[:24]] == [[h["import"], h["export"]] for h in hours]
     assert "Solar" not in page.locator("#view").inner_text()
     assert "Self" not in page.locator("#view").inner_text()
+    page.click("text=Heat map")
+    _wait_for_title(page, "^2026 – garage$")
+    assert page.locator("#quantities [aria-current]").inner_text() == "From the grid"
 
 
 def test_the_average_day_has_weekdays_and_weekends_apart(show: Open, archive: Path) -> None:

@@ -111,7 +111,7 @@ async function contentOf() {
   };
   if (view.show === "overview") return overview(scene, today);
   if (view.show === "calendar") return calendarView(scene);
-  if (view.show === "heat") return heatView(scene, period, view.quantity);
+  if (view.show === "heat") return heatView(scene, period, quantitiesOf(chosen).quantity);
   if (view.show === "hours") return averageView(scene, range, period);
   return energyView(scene, range, period, before && comparison(days, range, period, before));
 }
@@ -145,8 +145,15 @@ function neighbour(view, steps) {
   return range !== "all" && end > whole.first && first < whole.end ? addressOf({ ...view, day: to }) : null;
 }
 
+/** The quantities that a heat map can show, and the one that it does. @param {Meter[]} chosen */
+function quantitiesOf(chosen) {
+  const quantities = chosen.some(({ solar }) => solar) ? HEAT_QUANTITIES : HEAT_QUANTITIES.slice(2);
+  return { quantities, quantity: quantities.find((each) => each === view.quantity) ?? quantities[0] ?? "imported" };
+}
+
 /** @param {Meter[]} chosen @param {Range} range @param {string} day @param {Period} period */
 function showControls(chosen, range, day, period) {
+  const { quantities, quantity } = quantitiesOf(chosen);
   const rangeFor = (/** @type {string} */ show) => (show === "hours" && range === "day" ? "month" : view.range);
   links(
     "shows",
@@ -176,10 +183,9 @@ function showControls(chosen, range, day, period) {
   at("compare").setAttribute("href", address({ compare: !view.compare }));
   at("compare").textContent = view.compare ? "Without the year before" : "Compare with the year before";
   at("quantities").hidden = view.show !== "heat";
-  const offered = chosen.some(({ solar }) => solar) ? HEAT_QUANTITIES : /** @type {const} */ (["imported", "exported"]);
   links(
     "quantities",
-    offered.map((each) => ({ name: titleOf(each), current: each === view.quantity, to: address({ quantity: each }) })),
+    quantities.map((each) => ({ name: titleOf(each), current: each === quantity, to: address({ quantity: each }) })),
   );
   at("wall").setAttribute("href", address({ wall: true, day: null }));
   showMeters(chosen);

@@ -75,7 +75,7 @@ export function overview(scene, today) {
     const period = { first, end };
     const days = daysIn(scene.days, period);
     const totals = totalsOfDays(days);
-    const card = el("section.card", el("h2", el("a", { href: scene.addressOf({ range, day: today }) }, title)));
+    const card = el("section.card", el("h2", el("a", { href: scene.addressOf({ range, day: null }) }, title)));
     card.append(summary(scene, totals, by ? [] : days, null));
     if (by) {
       const bins = binsOf(by, period, scene.days);
