@@ -83,7 +83,8 @@ def archive_files(folder: Path) -> ArchiveFiles:
         ("cabin", TODAY - timedelta(3), "Asia/Tokyo", True),
     ):
         write_house(folder / name, first, zone, solar=solar)
-        meter = Meter(name, device_of(solar=solar), solar=solar, since=first, timezone=zone)
+        since = first if solar else first - timedelta(9)  # the garage has days before its first file
+        meter = Meter(name, device_of(solar=solar), solar=solar, since=since, timezone=zone)
         meters.append(MeterFiles(meter, "home", folder / name, DayFormat(), PlanPolicy()))
     return ArchiveFiles(folder, tuple(meters), 26 * 3600.0)
 

@@ -29,6 +29,7 @@ from tests.browser.house import (
     BATTERY,
     COLUMNS,
     FIRST,
+    GARAGE_FIRST,
     HOLE,
     HOSTILE_NAME,
     NO_SUN,
@@ -226,6 +227,15 @@ def test_several_meters_are_added_up_hour_by_hour(show: Open, archive: Path) -> 
     page.go_back()
     _wait_for_title(page, "– house$")
     assert not page.get_by_label("garage").is_checked()
+
+
+def test_a_meter_is_added_from_its_first_stored_day_on(show: Open, archive: Path) -> None:
+    """Before that day the sum is that of the others, and not missing."""
+    rows = _table(show(_energy("week", date(2026, 6, 9), "&meter=house&meter=garage")))
+    for index, day in enumerate(date(2026, 6, 8) + _DAY * n for n in range(3)):
+        house, garage = (hours_in(archive / name, day, day + _DAY) for name in ("house", "garage"))
+        assert len(garage) == (24 if day >= GARAGE_FIRST else 0)
+        assert _values(rows[index][3:4]) == [sum_of([*house, *garage], "import")]
 
 
 def test_meters_in_different_time_zones_are_not_added_up(show: Open) -> None:

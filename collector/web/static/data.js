@@ -57,12 +57,13 @@ function daysOfYear(meter, year) {
   return days;
 }
 
-/** The days of these years, of the meters' sum. @param {Meter[]} chosen @param {number[]} wanted
- * @returns {Promise<Day[]>} */
+/** The days of these years, of one meter, or of the sum of several, each from its first stored day on.
+ * @param {Meter[]} chosen @param {number[]} wanted @returns {Promise<Day[]>} */
 export async function daysOfYears(chosen, wanted) {
   const all = chosen.map(async (meter) => {
     const known = wanted.filter((year) => meter.years.includes(year) && (!report || report.hours[meter.name]?.[year]));
-    return (await Promise.all(known.map((year) => daysOfYear(meter, year)))).flat();
+    const days = (await Promise.all(known.map((year) => daysOfYear(meter, year)))).flat();
+    return chosen.length === 1 ? days : days.filter(({ day }) => meter.first_day !== null && day >= meter.first_day);
   });
   return added(await Promise.all(all));
 }
