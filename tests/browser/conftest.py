@@ -1,5 +1,5 @@
-"""A real browser before the real server. Whatever a test does, the page may not complain in the console, break its
-content security policy, or send a request to anywhere else.
+"""A real browser before the real server. Whatever a test does, the page may not complain in the console,
+break its content security policy, or send a request to anywhere else.
 """
 
 from __future__ import annotations

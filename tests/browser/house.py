@@ -32,6 +32,7 @@ HOLE = date(2026, 11, 10)  # 9 to 13 o'clock are missing
 ABSENT = date(2026, 11, 11)  # no file
 NO_SUN = date(2026, 11, 12)  # 10 to 12 o'clock have no solar
 DAMAGED = date(2026, 11, 13)  # its file is hostile
+BATTERY = date(2026, 6, 21)  # 21 o'clock has more export than solar energy
 SPRING, AUTUMN = date(2026, 3, 29), date(2026, 10, 25)
 HOSTILE_FILE = '{"ts": "<script>document.title = 1</script>", "import": "<img src=x onerror=alert(1)>"}\n'
 HOSTILE_NAME = "<img src=x onerror=document.title=1>"
@@ -44,10 +45,10 @@ def device_of(*, solar: bool) -> str:
     return DEVICE if solar else "e8db84d2a1b4"
 
 
-def write_house(folder: Path, first: date, *, solar: bool = True) -> None:
+def write_house(folder: Path, first: date, zone: str, *, solar: bool) -> None:
     """The day files of a meter up to now, with the holes above if it has solar."""
     folder.mkdir(parents=True)
-    device = Device(device_of(solar=solar), timezone="Europe/Berlin")
+    device = Device(device_of(solar=solar), timezone=zone)
     for number in range((TODAY - first).days + 1):
         day = first + timedelta(number)
         local = local_day(day, device.zone)
@@ -59,6 +60,8 @@ def write_house(folder: Path, first: date, *, solar: bool = True) -> None:
             grid, sun = device.energy(0, ts), device.energy(1, ts)
             own = kwh(sun.consumption) if solar else Decimal(0)
             exported = kwh(grid.reversed) if solar else Decimal(0)
+            if solar and day == BATTERY and index == 21:
+                exported += Decimal("0.3")
             dark = solar and day == NO_SUN and 10 <= index <= 12
             readings[ts] = HourReading(kwh(grid.consumption), exported, None if dark else own)
         is_complete = len(readings) == len(local.hours) and not (solar and day == NO_SUN)
@@ -71,15 +74,17 @@ def write_house(folder: Path, first: date, *, solar: bool = True) -> None:
 
 
 def archive_files(folder: Path) -> ArchiveFiles:
-    """A house with solar, a garage without, and a meter with a hostile name."""
+    """A house with solar, a garage without, a meter with a hostile name, and a cabin far away."""
     meters = []
-    for name, first, solar in (
-        ("house", FIRST, True),
-        ("garage", GARAGE_FIRST, False),
-        (HOSTILE_NAME, TODAY - timedelta(3), True),
+    for name, first, zone, solar in (
+        ("house", FIRST, "Europe/Berlin", True),
+        ("garage", GARAGE_FIRST, "Europe/Berlin", False),
+        (HOSTILE_NAME, TODAY - timedelta(3), "Europe/Berlin", True),
+        ("cabin", TODAY - timedelta(3), "Asia/Tokyo", True),
     ):
-        write_house(folder / name, first, solar=solar)
-        meter = Meter(name, device_of(solar=solar), solar=solar, since=first, timezone="Europe/Berlin")
+        write_house(folder / name, first, zone, solar=solar)
+        since = first if solar else first - timedelta(9)  # the garage has days before its first file
+        meter = Meter(name, device_of(solar=solar), solar=solar, since=since, timezone=zone)
         meters.append(MeterFiles(meter, "home", folder / name, DayFormat(), PlanPolicy()))
     return ArchiveFiles(folder, tuple(meters), 26 * 3600.0)
 

@@ -3,32 +3,47 @@
 from __future__ import annotations
 
 import csv
-import hashlib
+import itertools
+import json
 import re
+import urllib.parse
+import urllib.request
 from datetime import date, timedelta
 from decimal import Decimal
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from collector.archive.dayfile import DayFormat
+from collector.cloud.meters import Meter
+from collector.energy.history import PlanPolicy
+from collector.overview import ArchiveFiles, MeterFiles
+from collector.web.one_file import one_file
 from collector.web.site import STATIC
 from tests.browser.conftest import Open, wait_until_drawn
 from tests.browser.house import (
     ABSENT,
     AUTUMN,
+    BATTERY,
     COLUMNS,
     FIRST,
+    GARAGE_FIRST,
     HOLE,
     HOSTILE_NAME,
     NO_SUN,
+    NOW,
     SPRING,
     TODAY,
     Hour,
     hours_in,
+    served,
     sum_of,
     sums_of,
 )
+from tests.support.statuses import page_at
+from tests.support.world import DEVICE
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page
@@ -47,7 +62,7 @@ _VIEWS = (
 
 def _table(page: Page) -> list[list[str]]:
     """The rows of the table behind the view: each cell's exact value, or its text."""
-    if not page.locator("details.figures").evaluate("each => each.open"):
+    if not page.locator("details.figures").first.evaluate("each => each.open"):
         page.click("summary")
     page.wait_for_selector("table")
     rows: list[list[str]] = page.evaluate(
@@ -82,7 +97,7 @@ def _energy(range_: str, day: date, more: str = "") -> str:
 
 def test_each_hour_of_a_day_is_in_the_table_as_it_is_in_the_file(show: Open, archive: Path) -> None:
     """All five quantities, to the last decimal, and the sums below."""
-    day = date(2026, 6, 21)
+    day = BATTERY
     rows = _table(show(_energy("day", day)))
     hours = hours_in(archive / "house", day, day + _DAY)
     assert len(hours) == 24
@@ -103,7 +118,7 @@ def test_bars_of_days_months_and_years_are_the_sums_of_their_files(
 ) -> None:
     """Exactly, hour by hour, also where hours or solar are missing; what is still to come is empty."""
     rows = _table(show(_energy(range_, day)))
-    parts = [hours_in(archive / "house", *each) for each in zip(ends, ends[1:], strict=False)]
+    parts = [hours_in(archive / "house", *each) for each in itertools.pairwise(ends)]
     expected = [*(sums_of(each) for each in parts), sums_of([hour for each in parts for hour in each])]
     assert [_values(row[1:6]) for row in rows] == expected
     whole = [sum("consumed" in hour for hour in each) for each in parts]
@@ -166,7 +181,8 @@ def _is_grey(page: Page, index: int, count: int) -> bool:
              const box = canvas.getBoundingClientRect(), scale = canvas.width / box.width;
              const x = (over.left - box.left + over.width * (index + 0.5) / count) * scale;
              const top = (over.top - box.top) * scale, height = over.height * scale;
-             const copy = new OffscreenCanvas(canvas.width, canvas.height).getContext("2d", {willReadFrequently: true});
+             const copy = new OffscreenCanvas(canvas.width, canvas.height)
+               .getContext("2d", {willReadFrequently: true});
              copy.drawImage(canvas, 0, 0);
              const data = copy.getImageData(x, top, 1, height).data;
              let grey = 0;
@@ -182,11 +198,22 @@ def _is_grey(page: Page, index: int, count: int) -> bool:
 
 
 def test_the_year_before_is_beside_each_bar(show: Open, archive: Path) -> None:
-    """The same days, and of a month that has not ended, the totals of the same part."""
+    """The same days, and of a month that is not over, the totals up to the same hour."""
     rows = _table(show(_energy("month", TODAY, "&compare=year")))
-    before = [hours_in(archive / "house", d, d + _DAY) for d in (date(2025, 11, 1) + _DAY * n for n in range(30))]
+    before = [
+        hours_in(archive / "house", d, d + _DAY) for d in (date(2025, 11, 1) + _DAY * n for n in range(30))
+    ]
     assert [_values(row[8:]) for row in rows[:30]] == [sums_of(each) for each in before]
-    assert _values(rows[-1][8:]) == sums_of([hour for each in before[:20] for hour in each])
+    passed = [*(hour for day in before[:19] for hour in day), *before[19][:15]]
+    assert _values(rows[-1][8:]) == sums_of(passed)
+
+
+def test_the_week_of_the_year_before_begins_on_a_monday_too(show: Open, archive: Path) -> None:
+    """Weekdays beside weekdays: 52 weeks before."""
+    rows = _table(show(_energy("week", date(2026, 11, 5), "&compare=year")))
+    before = [date(2025, 11, 3) + _DAY * n for n in range(7)]
+    expected = [sums_of(hours_in(archive / "house", day, day + _DAY)) for day in before]
+    assert [_values(row[8:]) for row in rows[:7]] == expected
 
 
 def test_several_meters_are_added_up_hour_by_hour(show: Open, archive: Path) -> None:
@@ -202,6 +229,26 @@ def test_several_meters_are_added_up_hour_by_hour(show: Open, archive: Path) -> 
     assert not page.get_by_label("garage").is_checked()
 
 
+def test_a_meter_is_added_from_its_first_stored_day_on(show: Open, archive: Path) -> None:
+    """Before that day the sum is that of the others, and not missing."""
+    rows = _table(show(_energy("week", date(2026, 6, 9), "&meter=house&meter=garage")))
+    for index, day in enumerate(date(2026, 6, 8) + _DAY * n for n in range(3)):
+        house, garage = (hours_in(archive / name, day, day + _DAY) for name in ("house", "garage"))
+        assert len(garage) == (24 if day >= GARAGE_FIRST else 0)
+        assert _values(rows[index][3:4]) == [sum_of([*house, *garage], "import")]
+
+
+def test_meters_in_different_time_zones_are_not_added_up(show: Open) -> None:
+    """Their days are not the same hours: the one that is chosen replaces the others."""
+    page = show(_energy("day", date(2026, 11, 18)))
+    assert "time zone" in page.locator("#meters").inner_text()
+    page.get_by_label("garage").check()
+    _wait_for_title(page, r"house \+ garage")
+    page.get_by_label("cabin").click()
+    _wait_for_title(page, "– cabin$")
+    assert not page.get_by_label("house").is_checked()
+
+
 def _added(house: Hour, garage: Hour) -> list[Decimal | None]:
     own = garage | {"consumed": garage["import"], "solar": Decimal(0), "solar_consumed": Decimal(0)}
     return [house[column] + own[column] for column in COLUMNS]
@@ -214,6 +261,9 @@ def test_a_meter_without_solar_has_no_solar_figures(show: Open, archive: Path) -
     assert [_values(row[1:3]) for row in _table(page)[:24]] == [[h["import"], h["export"]] for h in hours]
     assert "Solar" not in page.locator("#view").inner_text()
     assert "Self" not in page.locator("#view").inner_text()
+    page.click("text=Heat map")
+    _wait_for_title(page, "^2026 – garage$")
+    assert page.locator("#quantities [aria-current]").inner_text() == "From the grid"
 
 
 def test_the_average_day_has_weekdays_and_weekends_apart(show: Open, archive: Path) -> None:
@@ -222,7 +272,7 @@ def test_the_average_day_has_weekdays_and_weekends_apart(show: Open, archive: Pa
     days = [date(2026, 9, 1) + _DAY * n for n in range(30)]
     for column, own in ((1, [d for d in days if d.weekday() < 5]), (6, [d for d in days if d.weekday() > 4])):
         at_19 = [hours_in(archive / "house", day, day + _DAY)[19]["consumed"] for day in own]
-        mean = sum(at_19) / len(at_19)
+        mean = sum(at_19, Decimal(0)) / len(at_19)
         assert abs(Decimal(rows[19][column]) - mean) < Decimal("0.000001")
 
 
@@ -242,7 +292,9 @@ def test_the_heat_map_has_every_hour_of_the_year(show: Open, archive: Path) -> N
 def test_base_load_and_peak_are_those_of_the_files(show: Open, archive: Path) -> None:
     """The lowest hour of each complete day, of these the median; the highest hour."""
     page = show("#show=energy&range=month&day=2026-09-05")
-    days = [hours_in(archive / "house", d, d + _DAY) for d in (date(2026, 9, 1) + _DAY * n for n in range(30))]
+    days = [
+        hours_in(archive / "house", d, d + _DAY) for d in (date(2026, 9, 1) + _DAY * n for n in range(30))
+    ]
     lowest = sorted(min(hour["consumed"] for hour in day) for day in days)
     highest = max(hour["consumed"] for day in days for hour in day)
     text = page.locator(".summary").inner_text()
@@ -276,8 +328,8 @@ def test_the_csv_file_has_exactly_what_the_table_shows(show: Open) -> None:
     shown = [["" if cell == "missing" else cell for cell in row[1:]] for row in _table(page)[:-1]]
     assert [line[1:] for line in lines] == shown
     assert [line[0] for line in lines[:2]] == ["2026-11-01", "2026-11-02"]
-    assert names[:7] == ["period", "consumption_kwh", "solar_used_kwh", "import_kwh", "export_kwh", "solar_kwh",
-                         "hours_stored"]  # fmt: skip
+    energy = ["consumption_kwh", "solar_used_kwh", "import_kwh", "export_kwh", "solar_kwh"]
+    assert names[:7] == ["period", *energy, "hours_stored"]
 
 
 # -- Its use --------------------------------------------------------------------------------------------
@@ -318,9 +370,10 @@ def test_the_keyboard_moves_in_time_and_changes_the_range(show: Open) -> None:
     """Arrows, d w m y a, t; not while a date is being typed, and not into the future."""
     page = show("#show=energy&range=day&day=2026-11-09")
     steps = (
-        ("ArrowLeft", "Sun, 8 November 2026"), ("ArrowRight", "Mon, 9 November 2026"), ("w", r"9\s*–\s*15 Nov 2026"),
-        ("m", "November 2026"), ("ArrowLeft", "October 2026"), ("y", "2026"), ("ArrowLeft", "2025"),
-        ("a", "2025–2026"), ("d", None), ("t", "Fri, 20 November 2026"), ("ArrowRight", "Fri, 20 November 2026"),
+        ("ArrowLeft", "Sun, 8 November 2026"), ("ArrowRight", "Mon, 9 November 2026"),
+        ("w", r"9\s*–\s*15 Nov 2026"), ("m", "November 2026"), ("ArrowLeft", "October 2026"), ("y", "2026"),
+        ("ArrowLeft", "2025"), ("a", "2025–2026"), ("d", None), ("t", "Fri, 20 November 2026"),
+        ("ArrowRight", "Fri, 20 November 2026"), ("ArrowLeft", None), ("ArrowLeft", "Wed, 18 November 2026"),
     )  # fmt: skip
     for key, title in steps:
         page.keyboard.press(key)
@@ -377,6 +430,8 @@ def test_the_wall_display_shows_one_view_and_refreshes_itself(show: Open) -> Non
 def test_nothing_is_wider_than_a_phone(view: str, show: Open) -> None:
     """375 px, without scrolling to the side."""
     page = show(view, width=375)
+    if page.locator("details.figures").count():
+        _table(page)
     assert page.evaluate("document.documentElement.scrollWidth") <= 375
 
 
@@ -442,7 +497,20 @@ def test_axe_has_no_serious_finding(view: str, scheme: str, show: Open) -> None:
     assert [(each["id"], [node["html"][:100] for node in each["nodes"][:3]]) for each in serious] == []
 
 
-def test_a_collector_that_does_not_answer_is_said_and_the_figures_stay(show: Open, complaints: list[str]) -> None:
+def test_a_new_service_says_that_nothing_is_stored_yet(show: Open, tmp_path: Path) -> None:
+    """In words, not as a page of zeros; also if no meter is configured."""
+    meter = Meter("house", DEVICE, timezone="Europe/Berlin")
+    files = MeterFiles(meter, "home", tmp_path / "house", DayFormat(), PlanPolicy())
+    for meters, words in (((files,), "Nothing is stored yet"), ((), "No meter is configured")):
+        archive = ArchiveFiles(tmp_path, meters, 3600.0)
+        with served(partial(page_at, "127.0.0.1", archive=archive)) as address:
+            page = show(address=address)
+            assert page.locator("#view").inner_text().startswith(words)
+
+
+def test_a_collector_that_does_not_answer_is_reported_and_the_figures_stay(
+    show: Open, complaints: list[str]
+) -> None:
     """In words, above the last figures; and that is over as soon as it answers."""
     page = show(_energy("month", TODAY))
     page.route("**/api/**", lambda route: route.abort())
@@ -457,20 +525,39 @@ def test_a_collector_that_does_not_answer_is_said_and_the_figures_stay(show: Ope
     complaints.clear()
 
 
+def test_a_report_in_one_file_shows_the_same_without_a_server(show: Open, url: str, tmp_path: Path) -> None:
+    """All views, from the data in the file, hostile names included; it requests nothing at all."""
+    answers = {name: _answer(url, name) for name in ("meters", *_hours_of_all(_answer(url, "meters")))}
+    hours: dict[str, dict[str, Any]] = {}
+    for name, answer in answers.items():
+        if name != "meters":
+            hours.setdefault(answer["meter"], {})[str(answer["year"])] = answer
+    data = {"meters": answers["meters"], "status": None, "written": NOW.timestamp(), "hours": hours}
+    file = tmp_path / "report.html"
+    file.write_text(one_file(STATIC, json.dumps(data)))
+    shown = show(f"{_energy('month', TODAY)}&meter={HOSTILE_NAME}", address=file.as_uri())
+    assert _table(shown) == _table(show(f"{_energy('month', TODAY)}&meter={HOSTILE_NAME}"))
+    assert shown.locator("#status").inner_text().startswith("Report of 20 November 2026")
+    for view in _VIEWS:
+        show(view, address=file.as_uri())
+
+
+def _answer(url: str, name: str) -> dict[str, Any]:
+    with urllib.request.urlopen(f"{url}api/v1/{name}") as answer:
+        parsed: dict[str, Any] = json.load(answer)
+    return parsed
+
+
+def _hours_of_all(meters: dict[str, Any]) -> list[str]:
+    return [
+        f"meters/{urllib.parse.quote(each['name'], safe='')}/hours?year={year}"
+        for each in meters["meters"]
+        for year in each["years"]
+    ]
+
+
 def test_the_first_view_takes_at_most_150_kilobytes(show: Open) -> None:
     """Over the wire: the page, its parts and a year of hours."""
     page = show()
-    entries = "performance.getEntries().map(each => each.transferSize ?? 0).reduce((one, other) => one + other)"
-    size = page.evaluate(entries)
+    size = page.evaluate("performance.getEntries().reduce((sum, each) => sum + (each.transferSize ?? 0), 0)")
     assert 40_000 < size <= 150_000
-
-
-def test_uplot_is_the_published_file() -> None:
-    """uPlot 1.6.32 as npm has it, with its licence."""
-    sums = {
-        "uPlot.iife.min.js": "19c8d4c6ad88929a79f4ae49d6f7161566dfd0ba3d15cc495e974f787eb78f1f",
-        "uPlot.min.css": "df630c6a8d6f8eeaff264b50f73ce5b114f646ffd9a0bb74f049b0a00135fa04",
-    }
-    for name, expected in sums.items():
-        assert hashlib.sha256((STATIC / name).read_bytes()).hexdigest() == expected
-    assert "Leon Sorokin" in (STATIC / "uPlot.LICENSE").read_text()

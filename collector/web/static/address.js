@@ -9,7 +9,7 @@ import { RANGES, isDay } from "./calendar.js";
 
 /** @type {Show[]} */
 const SHOWS = ["overview", "energy", "hours", "heat", "calendar"];
-/** @type {import("./energy.js").Quantity[]} */
+/** Those of a heat map; a meter without solar has the last two. @type {import("./energy.js").Quantity[]} */
 export const HEAT_QUANTITIES = ["consumption", "solar", "imported", "exported"];
 
 /** The view of an address; what it does not know there is left at its default. @param {string} hash @returns {View} */

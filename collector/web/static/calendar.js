@@ -4,7 +4,7 @@ import { date, dateRange, hourName } from "./words.js";
 
 /** @typedef {"day" | "week" | "month" | "year" | "all"} Range */
 /** @typedef {{first: string, end: string}} Period  half-open: `end` is the day after the last */
-/** @typedef {{range: Range, day: string}} Place */
+/** `day` is null for today, also tomorrow. @typedef {{range: Range, day: string | null}} Place */
 /** @typedef {import("./energy.js").Day} Day */
 /** @typedef {import("./energy.js").Hour} Hour */
 /** A bar's share of the period: `short` below the bar, `title` in full, `key` for a file, `into` where a click leads.

@@ -10,8 +10,8 @@ import { el, number, UNITS, whenSized } from "./words.js";
  *   bottom: number, point: (index: number | null) => void, open: ((index: number) => void) | null}} Bars */
 /** `columns` has each day's hours by their local hour (the repeated one twice): a value in units, null where it is
  * missing, undefined where there is none yet. `months`: the first column of each month, and its name.
- * @typedef {{label: string, columns: {label: number, value: number | null | undefined}[][], top: number, colour: string,
- *   months: {index: number, name: string}[], point: (at: {column: number, hour: number} | null) => void,
+ * @typedef {{label: string, colour: string, columns: {label: number, value: number | null | undefined}[][],
+ *   top: number, months: {index: number, name: string}[], point: (at: {column: number, hour: number} | null) => void,
  *   open: (column: number) => void}} Heat */
 
 const Plot = /** @type {any} */ (globalThis).uPlot;
@@ -75,7 +75,13 @@ function plotOptions(bars, width, series, moved) {
     },
     axes: [
       { ...axis, size: 26, grid: { show: false }, splits: () => labelled(bars.names, width - 60), values: names },
-      { ...axis, size: width < 500 ? 40 : 52, space: 26, grid: { stroke: colour("line"), width: 1 }, values: amounts },
+      {
+        ...axis,
+        size: width < 500 ? 40 : 52,
+        space: Math.max(24, bars.height / 8),
+        grid: { stroke: colour("line"), width: 1 },
+        values: amounts,
+      },
     ],
     series: [{}, ...series.map((each) => each.options)],
     hooks: { drawClear: [(/** @type {any} */ plot) => drawMissing(plot, bars.totals)], setCursor: [moved] },
@@ -118,10 +124,13 @@ function labelled(names, width) {
   return names.map((_, index) => index).filter((index) => index % step === 0);
 }
 
-/** @param {number} value @param {number[]} ticks */
+/** With as many decimals as the step from tick to tick has. @param {number} value @param {number[]} ticks */
 function axisNumber(value, ticks) {
   const step = Math.abs((ticks[1] ?? 1) - (ticks[0] ?? 0));
-  return number(Math.abs(value), step < 0.1 ? 2 : Number(step < 1));
+  const isEnough = (/** @type {number} */ count) =>
+    Math.abs(Math.round(step * 10 ** count) - step * 10 ** count) < 0.001;
+  const decimals = [0, 1, 2].find(isEnough) ?? 3;
+  return number(Math.abs(value), decimals);
 }
 
 /** Grey columns: the more is missing, the darker. @param {any} plot @param {Totals[]} totals */

@@ -6,9 +6,9 @@ import { added, daysOf } from "./energy.js";
 /** @typedef {import("./energy.js").YearAnswer} YearAnswer */
 /** @typedef {{name: string, account: string, kind: string, solar: boolean, timezone: string,
  *   first_day: string | null, last_day: string | null, years: number[]}} Meter */
-/** @typedef {{service?: {running?: boolean}, meters?: {name: string, health: string, reason: string | null,
- *   age_s: number | null}[]}} Status */
-/** @typedef {{meters: {meters: Meter[]}, status: Status | null, hours: Record<string, Record<string, YearAnswer>>,
+/** What the page needs of /api/v1/status.
+ * @typedef {{meters: {name: string, health: string, reason: string | null, age_s: number | null}[]}} Status */
+/** @typedef {{meters: {meters: Meter[]}, hours: Record<string, Record<string, YearAnswer>>,
  *   written: number}} Report */
 
 /** The data of a report; `null` on the collector's page. @type {Report | null} */
@@ -37,10 +37,8 @@ export async function meters() {
   return (report?.meters ?? (await answerOf("api/v1/meters"))).meters;
 }
 
-/** @returns {Promise<Status | null>} */
-export async function status() {
-  return report ? report.status : answerOf("api/v1/status");
-}
+/** @returns {Promise<Status>} */
+export const status = () => answerOf("api/v1/status");
 
 /** Days by meter and year, as they were last read. @type {Map<string, Promise<Day[]>>} */
 const years = new Map();
@@ -59,12 +57,13 @@ function daysOfYear(meter, year) {
   return days;
 }
 
-/** The days of these years, of the meters' sum. @param {Meter[]} chosen @param {number[]} wanted
- * @returns {Promise<Day[]>} */
+/** The days of these years, of one meter, or of the sum of several, each from its first stored day on.
+ * @param {Meter[]} chosen @param {number[]} wanted @returns {Promise<Day[]>} */
 export async function daysOfYears(chosen, wanted) {
   const all = chosen.map(async (meter) => {
     const known = wanted.filter((year) => meter.years.includes(year) && (!report || report.hours[meter.name]?.[year]));
-    return (await Promise.all(known.map((year) => daysOfYear(meter, year)))).flat();
+    const days = (await Promise.all(known.map((year) => daysOfYear(meter, year)))).flat();
+    return chosen.length === 1 ? days : days.filter(({ day }) => meter.first_day !== null && day >= meter.first_day);
   });
   return added(await Promise.all(all));
 }

@@ -42,8 +42,7 @@ export function daysOf(answer) {
   });
 }
 
-/** The days of several meters, hour by hour added up. A meter counts from its first day on; where one that counts
- * has no value, the sum has none. All in one time zone.
+/** The days of several meters, hour by hour added up; where one has no value, the sum has none. All in one time zone.
  * @param {Day[][]} meters each with its days in order @returns {Day[]} */
 export function added(meters) {
   if (meters.length === 1) return meters[0] ?? [];

@@ -8,6 +8,8 @@ import { averageView, calendarView, energyView, heatView, overview, titleOf } fr
 import { el } from "./words.js";
 
 /** @typedef {import("./address.js").View} View */
+/** @typedef {import("./energy.js").Day} Day */
+/** @typedef {import("./calendar.js").Range} Range */
 /** @typedef {import("./calendar.js").Period} Period */
 /** @typedef {import("./data.js").Meter} Meter */
 
@@ -58,7 +60,7 @@ async function render() {
     const content = await contentOf();
     if (mine !== turn) return;
     at("view").dataset.show = view.show;
-    at("view").replaceChildren(...content);
+    replaceContent(content);
     at("trouble").hidden = true;
   } catch (error) {
     if (mine !== turn) return;
@@ -67,6 +69,19 @@ async function render() {
   } finally {
     if (mine === turn) at("view").removeAttribute("aria-busy");
   }
+}
+
+/** Shows these elements. If the focus was in the view, it stays on the same link, or on the view.
+ * @param {Node[]} content */
+function replaceContent(content) {
+  const [main, focused] = [at("view"), document.activeElement];
+  const hadFocus = focused !== null && main.contains(focused);
+  main.replaceChildren(...content);
+  if (!hadFocus) return;
+  const same = [...main.querySelectorAll("a")].find(
+    (link) => link.getAttribute("href") === focused.getAttribute("href"),
+  );
+  (same ?? main).focus({ preventScroll: true });
 }
 
 async function contentOf() {
@@ -81,13 +96,13 @@ async function contentOf() {
   const before = view.compare && view.show === "energy" && range !== "all" ? yearBefore(range, period) : null;
   const recent = { first: addDays(today, -13), end: addDays(today, 1) };
   const needed =
-    view.show === "overview"
-      ? [recent, periodOf("year", today, whole)]
-      : view.show === "calendar"
-        ? [whole]
-        : [period, ...(before ? [before] : [])];
-  const days = await daysOfYears(chosen, [...new Set(needed.flatMap(yearsOf))].sort());
+    view.show === "overview" ? [recent, periodOf("year", today, whole)] : before ? [before, period] : [period];
+  const wanted = view.show === "calendar" ? chosen.flatMap(({ years }) => years) : needed.flatMap(yearsOf);
+  const days = await daysOfYears(chosen, [...new Set(wanted)].sort());
   showControls(chosen, range, day, period);
+  if (chosen.every(({ first_day }) => first_day === null)) {
+    return [el("p.nothing", "Nothing is stored yet. A new service requests the last days first; that takes minutes.")];
+  }
   const scene = {
     days,
     solar: chosen.some(({ solar }) => solar),
@@ -96,19 +111,23 @@ async function contentOf() {
   };
   if (view.show === "overview") return overview(scene, today);
   if (view.show === "calendar") return calendarView(scene);
-  if (view.show === "heat") return heatView(scene, period, view.quantity);
+  if (view.show === "heat") return heatView(scene, period, quantitiesOf(chosen).quantity);
   if (view.show === "hours") return averageView(scene, range, period);
   return energyView(scene, range, period, before && comparison(days, range, period, before));
 }
 
-/** The period a year before. Of one that has not ended, only the part that has passed is compared in the totals.
- * @param {import("./energy.js").Day[]} days @param {import("./calendar.js").Range} range @param {Period} period @param {Period} before */
+/** The period a year before. Of one that is not over, the totals are those up to the same hour.
+ * @param {Day[]} days @param {Range} range @param {Period} period @param {Period} before */
 function comparison(days, range, period, before) {
-  const passed = daysIn(days, period).length;
-  const end = period.end > addDays(today, 1) ? addDays(before.first, passed) : before.end;
-  const title = end < before.end ? `a year before, first ${passed} days` : "a year before";
-  const totals = totalsOf(daysIn(days, { first: before.first, end }).flatMap((each) => each.hours));
-  return { title, bins: binsOf(range, before, days), totals };
+  const lastDay = days.at(-1);
+  const isOver = period.end <= today || !lastDay;
+  const sameDay = yearBefore(range, periodOf("day", today, whole)).first;
+  const hours = daysIn(days, before).flatMap((each) => {
+    if (isOver || each.day < sameDay) return each.hours;
+    return each.day === sameDay ? each.hours.slice(0, lastDay.hours.filter(({ over }) => over).length) : [];
+  });
+  const title = isOver ? "a year before" : "a year before, to this hour";
+  return { title, bins: binsOf(range, before, days), totals: totalsOf(hours) };
 }
 
 /** The range of a view, and its day, which is one of those that there are. @param {View} view */
@@ -117,7 +136,8 @@ function timeOf({ show, range, day }) {
   return { range: show === "heat" ? /** @type {const} */ ("year") : range, day: known };
 }
 
-/** The address of the range before (-1) or after (1); null if there is none. @param {View} view @param {number} steps */
+/** The address of the range before (-1) or after (1), null if there is none. @param {View} view
+ * @param {number} steps */
 function neighbour(view, steps) {
   const { range, day } = timeOf(view);
   const to = moved(range, periodOf(range, day, whole).first, steps);
@@ -125,23 +145,33 @@ function neighbour(view, steps) {
   return range !== "all" && end > whole.first && first < whole.end ? addressOf({ ...view, day: to }) : null;
 }
 
-/** @param {Meter[]} chosen @param {import("./calendar.js").Range} range @param {string} day @param {Period} period */
+/** The quantities that a heat map can show, and the one that it does. @param {Meter[]} chosen */
+function quantitiesOf(chosen) {
+  const quantities = chosen.some(({ solar }) => solar) ? HEAT_QUANTITIES : HEAT_QUANTITIES.slice(2);
+  return { quantities, quantity: quantities.find((each) => each === view.quantity) ?? quantities[0] ?? "imported" };
+}
+
+/** @param {Meter[]} chosen @param {Range} range @param {string} day @param {Period} period */
 function showControls(chosen, range, day, period) {
+  const { quantities, quantity } = quantitiesOf(chosen);
+  const rangeFor = (/** @type {string} */ show) => (show === "hours" && range === "day" ? "month" : view.range);
   links(
     "shows",
-    SHOWS.map(([show, name]) => ({ name, current: show === view.show, to: address({ show }) })),
+    SHOWS.map(([show, name]) => ({ name, current: show === view.show, to: address({ show, range: rangeFor(show) }) })),
   );
   const ranged = view.show === "energy" || view.show === "hours";
   at("time").hidden = !ranged && view.show !== "heat";
   at("ranges").hidden = !ranged;
   links(
     "ranges",
-    RANGES.map((each) => ({ name: RANGE_NAMES[each], current: each === range, to: address({ range: each, day }) })),
+    RANGES.map((each) => ({ name: RANGE_NAMES[each], current: each === range, to: address({ range: each }) })),
   );
   const title =
     view.show === "overview" ? "Overview" : view.show === "calendar" ? "Stored days" : periodTitle(range, period);
   if (at("title").textContent !== title) at("title").textContent = title;
-  document.title = `${title} – ${chosen.map(({ name }) => name).join(" + ")}`;
+  const names = chosen.map(({ name }) => name).join(" + ");
+  document.title = `${title} – ${names}`;
+  at("name").textContent = `Energy · ${names}`;
   link(
     "earlier",
     range !== "all" && period.first > whole.first ? address({ day: moved(range, period.first, -1) }) : null,
@@ -153,10 +183,9 @@ function showControls(chosen, range, day, period) {
   at("compare").setAttribute("href", address({ compare: !view.compare }));
   at("compare").textContent = view.compare ? "Without the year before" : "Compare with the year before";
   at("quantities").hidden = view.show !== "heat";
-  const offered = chosen.some(({ solar }) => solar) ? HEAT_QUANTITIES : /** @type {const} */ (["imported", "exported"]);
   links(
     "quantities",
-    offered.map((each) => ({ name: titleOf(each), current: each === view.quantity, to: address({ quantity: each }) })),
+    quantities.map((each) => ({ name: titleOf(each), current: each === quantity, to: address({ quantity: each }) })),
   );
   at("wall").setAttribute("href", address({ wall: true, day: null }));
   showMeters(chosen);
@@ -182,43 +211,55 @@ function link(id, to) {
   at(id).setAttribute("aria-disabled", String(to === null));
 }
 
-/** Which meters are added up. Those of another time zone replace the chosen ones. @param {Meter[]} chosen */
+/** The meters to choose from; those that are chosen are added up. @param {Meter[]} chosen */
 function showMeters(chosen) {
   const box = at("meters");
   box.hidden = meters.length < 2;
   if (box.querySelectorAll("input").length !== meters.length) {
-    const toggle = () =>
-      go({ meters: [...box.querySelectorAll("input")].filter(({ checked }) => checked).map(({ value }) => value) });
     const boxes = meters.map(({ name }) =>
-      el("label", el("input", { type: "checkbox", value: name, onchange: toggle }), name),
+      el("label", el("input", { type: "checkbox", value: name, onchange: chooseMeters }), name),
     );
-    box.replaceChildren(el("legend", "Meters"), ...boxes);
+    const note = new Set(meters.map(({ timezone }) => timezone)).size > 1;
+    box.replaceChildren(
+      el("legend", "Meters"),
+      ...boxes,
+      note ? el("small", "Only meters in one time zone are added up.") : "",
+    );
   }
   for (const input of box.querySelectorAll("input")) input.checked = chosen.some(({ name }) => name === input.value);
 }
 
+/** A meter of another time zone replaces those that were chosen. @param {Event} event */
+function chooseMeters(event) {
+  const changed = /** @type {HTMLInputElement} */ (event.target);
+  const zoneOf = (/** @type {string} */ wanted) => meters.find(({ name }) => name === wanted)?.timezone;
+  const checked = [...at("meters").querySelectorAll("input")].filter((each) => each.checked).map(({ value }) => value);
+  go({ meters: checked.filter((name) => !changed.checked || zoneOf(name) === zoneOf(changed.value)) });
+}
+
 async function showStatus() {
   const line = at("status");
-  try {
-    const now = await readStatus();
-    if (report) {
-      line.textContent = `Report of ${new Date(report.written * 1000).toLocaleString(navigator.language, { dateStyle: "long", timeStyle: "short" })}`;
-      return;
-    }
-    const all = now?.meters ?? [];
-    const bad = all.filter(({ health }) => health !== "good");
-    const ages = all.map(({ age_s }) => age_s).filter((age) => age !== null);
-    const newest = ages.length === 0 ? "no data stored yet" : `newest hour ${ageInWords(Math.max(...ages))} old`;
-    const words =
-      bad.length === 0
-        ? `Collecting works, ${newest}`
-        : bad.map(({ name, health, reason }) => `${name}: ${health}${reason ? `, ${reason}` : ""}`).join("; ");
-    line.textContent = words;
-    line.className = bad.length === 0 ? "good" : bad.every(({ health }) => health === "starting") ? "starting" : "bad";
-  } catch (error) {
-    line.textContent = error instanceof Error ? error.message : String(error);
-    line.className = "bad";
+  const [words, state] = report
+    ? [writtenAt(report.written), "report"]
+    : await readStatus().then(statusLine, (error) => [error.message, "bad"]);
+  if (line.textContent !== words) line.textContent = words;
+  line.className = state;
+}
+
+/** @param {number} epoch seconds */
+const writtenAt = (epoch) =>
+  `Report of ${new Date(epoch * 1000).toLocaleString(navigator.language, { dateStyle: "long", timeStyle: "short" })}`;
+
+/** How collecting stands, in a line, and its colour. @param {import("./data.js").Status} status */
+function statusLine({ meters }) {
+  const bad = meters.filter(({ health }) => health !== "good");
+  if (bad.length > 0) {
+    const each = bad.map(({ name, health, reason }) => `${name}: ${health}${reason ? `, ${reason}` : ""}`);
+    return [each.join("; "), bad.every(({ health }) => health === "starting") ? "starting" : "bad"];
   }
+  const ages = meters.flatMap(({ age_s }) => (age_s === null ? [] : age_s));
+  const newest = ages.length === 0 ? "no data stored yet" : `newest hour ${ageInWords(Math.max(...ages))} old`;
+  return [`Collecting works, ${newest}`, "good"];
 }
 
 /** @param {number} age seconds */

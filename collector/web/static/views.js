@@ -4,7 +4,7 @@ import { addDays, binsOf, daysIn, periodTitle, weekday } from "./calendar.js";
 import { barChart, extremes, heatMap, shade } from "./charts.js";
 import { averageDay, baseLoad, peak, selfConsumption, selfSufficiency, totalsOf } from "./energy.js";
 import { figuresOf } from "./figures.js";
-import { counted, date, el, energy, hourName, number, percent } from "./words.js";
+import { amount, counted, date, el, energy, hourName, number, percent } from "./words.js";
 
 /** @typedef {import("./calendar.js").Bin} Bin */
 /** @typedef {import("./calendar.js").Period} Period */
@@ -74,9 +74,15 @@ export function overview(scene, today) {
   const part = (title, range, first, by) => {
     const period = { first, end };
     const days = daysIn(scene.days, period);
-    const chart = by && binChart(scene, binsOf(by, period, scene.days), null, title, 170);
-    const head = el("h2", el("a", { href: scene.addressOf({ range, day: today }) }, title));
-    return el("section.card", head, summary(scene, totalsOfDays(days), by ? [] : days, null), chart);
+    const totals = totalsOfDays(days);
+    const card = el("section.card", el("h2", el("a", { href: scene.addressOf({ range, day: null }) }, title)));
+    card.append(summary(scene, totals, by ? [] : days, null));
+    if (by) {
+      const bins = binsOf(by, period, scene.days);
+      const figures = figuresOf(binFigures(scene, `${scene.file}-${first}-to-${today}`, bins, totals, null));
+      card.append(binChart(scene, bins, null, title, 170), figures);
+    }
+    return card;
   };
   return [
     part("Today", "day", today, "day"),
@@ -290,7 +296,8 @@ function factsOfDays(days) {
   ];
 }
 
-/** @param {Scene} scene @param {Bin[]} bins @param {Before | null} before @param {string} label @param {number} height */
+/** @param {Scene} scene @param {Bin[]} bins @param {Before | null} before @param {string} label
+ * @param {number} height */
 function binChart(scene, bins, before, label, height) {
   const bars = bins.map((bin) => ({ ...bin, totals: totalsOf(bin.hours) }));
   const then = before && bins.map((_, index) => totalsOf(before.bins[index]?.hours ?? []));
@@ -309,35 +316,37 @@ function binChart(scene, bins, before, label, height) {
  * @param {{top: number, bottom: number}} scale @param {((index: number) => void) | null} open */
 function chartWithLegend(scene, bars, before, label, height, scale, open) {
   /** @type {Quantity[]} */
-  const shown = [...(scene.solar ? /** @type {Quantity[]} */ (["used"]) : []), "imported", "exported"];
-  const items = shown
-    .filter((each) => each !== "exported" || scale.bottom > 0)
-    .map((each) => ({ each, value: el("b") }));
-  const at = el("span.at", "kWh");
+  const measured = scene.solar ? ["used", "imported", "exported"] : ["imported", "exported"];
+  const shown = measured.filter((each) => each !== "exported" || scale.bottom > 0);
+  const reading = el("p.reading", { "aria-hidden": "true" }, "kWh");
   /** @param {number | null} index */
   const point = (index) => {
     const bar = index === null ? undefined : bars[index];
-    const part =
-      bar && bar.totals.whole < bar.totals.expected
-        ? ` – ${bar.totals.whole} of ${counted(bar.totals.expected, "hour")}`
-        : "";
-    at.textContent = bar ? bar.title + part : "kWh";
-    for (const { each, value } of items) value.textContent = bar ? ` ${energy(bar.totals[each])}` : "";
+    reading.textContent = bar ? readingOf(bar, shown) : "kWh";
   };
   const legend = el(
     "p.legend",
-    items.map(({ each, value }) => el("span", el(`i.swatch.${QUANTITIES[each][2]}`), titleOf(each), value)),
+    shown.map((each) => el("span", el(`i.swatch.${QUANTITIES[each][2]}`), titleOf(each))),
     bars.some(({ totals }) => totals.whole < totals.expected) ? missingSample() : null,
     before ? el("span", "pale: a year before") : null,
-    at,
   );
   const [names, totals] = [bars.map(({ short }) => short), bars.map((bar) => bar.totals)];
-  return el("figure", legend, barChart({ label, names, totals, before, height, ...scale, point, open }));
+  return el("figure", legend, reading, barChart({ label, names, totals, before, height, ...scale, point, open }));
+}
+
+/** The figures of a bar in a line: `14:00: solar used here 0.26, from the grid 0.00, to the grid 0.86 kWh`.
+ * @param {Bar} bar @param {Quantity[]} shown */
+function readingOf({ title, totals }, shown) {
+  const { stored, whole, expected } = totals;
+  if (stored === 0) return `${title}: ${expected > 0 ? "missing" : "not yet"}`;
+  const said = shown.map((each) => `${titleOf(each).toLowerCase()} ${amount(totals[each])}`).join(", ");
+  return `${title}: ${said} kWh${whole < expected ? ` (${whole} of ${counted(expected, "hour")})` : ""}`;
 }
 
 const missingSample = (words = "missing") => el("span", el("i.swatch.missing"), words);
 
-/** @param {Scene} scene @param {string} file @param {Bin[]} bins @param {Totals} totals @param {Before | null} before */
+/** @param {Scene} scene @param {string} file @param {Bin[]} bins @param {Totals} totals
+ * @param {Before | null} before */
 function binFigures(scene, file, bins, totals, before) {
   const quantities = shownQuantities(scene.solar);
   /** @param {Totals} each */

@@ -19,18 +19,16 @@ export function number(value, decimals) {
   return format.format(value === 0 ? 0 : value);
 }
 
-/** Energy with as many decimals as its size needs, for headlines: `3.42 kWh`, `1,234 kWh`.
+/** A number of kWh with as many decimals as its size needs: `3.42`, `1,234`; a dash for null.
  * @param {number | null} units */
-export function energy(units) {
-  return units === null ? "–" : `${number(units / UNITS, decimalsFor(units))} kWh`;
+export function amount(units) {
+  if (units === null) return "–";
+  const size = Math.abs(units) / UNITS;
+  return number(units / UNITS, size >= 100 ? 0 : size >= 10 ? 1 : 2);
 }
 
-/** @param {number} units */
-function decimalsFor(units) {
-  const size = Math.abs(units) / UNITS;
-  if (size >= 100) return 0;
-  return size >= 10 ? 1 : 2;
-}
+/** The same with its unit. @param {number | null} units */
+export const energy = (units) => (units === null ? "–" : `${amount(units)} kWh`);
 
 /** Energy as a plain decimal number of kWh, exact: `12.3456`. At least four decimals.
  * @param {number} units */
@@ -81,7 +79,7 @@ export function hourName(hour) {
 
 /** @typedef {Record<string, unknown>} Attributes */
 
-/** An element: its tag and classes (`p.legend`), then attributes (an object), listeners in it (`onclick`), and children.
+/** An element: its tag and classes (`p.legend`), attributes (an object), listeners in it (`onclick`), and children.
  * A string is a text, never markup; null is nothing.
  * @param {string} kind @param {(Attributes | Node | string | null | (Node | string | null)[])[]} parts
  * @returns {HTMLElement} */
