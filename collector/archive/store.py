@@ -56,6 +56,7 @@ from collector.archive.mark import (
     refusal_of,
     write_mark,
 )
+from collector.energy.daily_totals import DaySums, decimals_of, sums_of
 from collector.energy.days import LocalDay, date_in, known_zone, local_day
 from collector.energy.history import (
     DAILY_TRIES,
@@ -69,7 +70,6 @@ from collector.energy.history import (
 )
 from collector.energy.identity import ENOUGH_HOURS, Identity, distinct_hours
 from collector.energy.readings import EnergyDay, Revision, merged
-from collector.energy.totals import DaySums, decimals_of, sums_of
 from collector.energy.zones import may_be_wrong, renewed, rules_of
 from collector.errors import ArchiveRefused, DamagedFile, UnreadableFile
 

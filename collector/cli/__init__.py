@@ -34,6 +34,7 @@ COMMANDS = {
         "fetch stored days again, also complete ones", "reread --since 2026-03-01 --until 2026-03-07"
     ),
     "status": Command("show the state of collecting, from local files only", "status"),
+    "report": Command("show the energy per day, week, month or year", "report --by month"),
     "doctor": Command(
         "check what works and what does not, and print what to do", "doctor --bundle report.txt"
     ),
@@ -67,9 +68,9 @@ def _code_of(words: list[str]) -> int:
     name = words[0] if words and words[0] in COMMANDS else None
     try:
         if not words and sys.stdout.isatty():
-            from collector.cli import overview
+            from collector.cli import no_command
 
-            return overview.run()
+            return no_command.run()
         if name is None:
             return _without_command(words)
         options = parser_of(name).parse_args(words[1:])

@@ -171,8 +171,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--days", type=_days, default=30, metavar="N", help="full days before today (default: 30)"
     )
     depth.add_argument("--all", action="store_true", help="all that the cloud keeps: three years")
-    depth.add_argument("--since", type=a_date, metavar="DATE", help="start at DATE; request empty days too")
-    span.add_argument("--until", type=a_date, metavar="DATE", help="end at DATE (default: today)")
+    depth.add_argument(
+        "--since", type=starting.a_date, metavar="DATE", help="start at DATE; request empty days too"
+    )
+    span.add_argument("--until", type=starting.a_date, metavar="DATE", help="end at DATE (default: today)")
     parser.add_argument(
         "--adopt",
         action="store_true",
@@ -503,9 +505,3 @@ def _days(text: str) -> int:
         if 0 <= (days := int(text)) <= _MOST_DAYS:
             return days
     raise argparse.ArgumentTypeError(f"must be a number from 0 to {_MOST_DAYS}: the cloud keeps three years")
-
-
-def a_date(text: str) -> date:
-    with suppress(ValueError):
-        return date.fromisoformat(text)
-    raise argparse.ArgumentTypeError("must be a date like 2024-03-31")

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from collector.cli import in_service, starting
-from collector.cli.backfill import a_date, carried_out_by, check_range, collected, dates_of, rehearse
+from collector.cli.backfill import carried_out_by, check_range, collected, dates_of, rehearse
 from collector.energy.days import date_in, system_timezone, wall_clock
 from collector.energy.history import first_day
 from collector.errors import CommandRefused
@@ -24,8 +24,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
     """Adds the command's options."""
     parser.add_argument("--config", type=Path, metavar="FILE", help="the configuration file")
     parser.add_argument("--meter", action="append", metavar="NAME", help="only this meter (default: all)")
-    parser.add_argument("--since", type=a_date, metavar="DATE", required=True, help="the first day")
-    parser.add_argument("--until", type=a_date, metavar="DATE", help="the last day (default: today)")
+    parser.add_argument("--since", type=starting.a_date, metavar="DATE", required=True, help="the first day")
+    parser.add_argument("--until", type=starting.a_date, metavar="DATE", help="the last day (default: today)")
     parser.add_argument("--dry-run", action="store_true", help="show the days and requests, and exit")
     parser.add_argument("--json", action="store_true", help="print a report as JSON at the end")
     parser.add_argument("--verbose", action="store_true", help="log at level debug")

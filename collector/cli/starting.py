@@ -10,6 +10,8 @@ import signal
 import stat
 import sys
 from collections.abc import Callable
+from contextlib import suppress
+from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn, TextIO, TypeVar
 
@@ -68,6 +70,13 @@ def without_keys(message: str, words: list[str]) -> str:
             for form in (repr(part), part, repr(part)[1:-1]):
                 message = message.replace(form, MASK)
     return message
+
+
+def a_date(text: str) -> date:
+    """An option's value that is a date."""
+    with suppress(ValueError):
+        return date.fromisoformat(text)
+    raise argparse.ArgumentTypeError("must be a date like 2024-03-31")
 
 
 class Refused(Exception):

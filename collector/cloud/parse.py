@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
 from collector.cloud.meters import Kind, Meter
+from collector.energy.daily_totals import DayTotal
 from collector.energy.days import (
     ARRIVAL_S,
     LocalDay,
@@ -26,7 +27,6 @@ from collector.energy.days import (
     zone_named,
 )
 from collector.energy.readings import EnergyDay, HourReading
-from collector.energy.totals import DayTotal
 from collector.errors import AnswerError, ZoneContradicted, ZoneUnknown
 
 _MAX_DIGITS = 40

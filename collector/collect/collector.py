@@ -19,6 +19,7 @@ from collector.cloud.client import CloudClient, RequestPolicy
 from collector.cloud.meters import Meter
 from collector.cloud.parse import DayAnswer, ReadDay, read_day
 from collector.collect.takeover import compared, unscaled
+from collector.energy.daily_totals import DayTotal
 from collector.energy.days import Clock, LocalDay, date_in, known_zone, last_skip, local_day
 from collector.energy.history import (
     NOTHING,
@@ -37,7 +38,6 @@ from collector.energy.history import (
 from collector.energy.identity import Match
 from collector.energy.plausibility import EarlyHours, LateHours
 from collector.energy.readings import EnergyDay
-from collector.energy.totals import DayTotal
 from collector.energy.zones import are_one, may_be_wrong, rules_of
 from collector.errors import (
     AnswerError,

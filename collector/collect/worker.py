@@ -14,6 +14,7 @@ from collector import logs
 from collector.archive.store import DayOutcome
 from collector.cloud.client import RequestPolicy
 from collector.collect.collector import Collector, Lane
+from collector.collect.daily_totals import read_totals_ahead
 from collector.collect.outages import (
     CLOCK,
     KEY,
@@ -26,7 +27,6 @@ from collector.collect.outages import (
     reason_of,
 )
 from collector.collect.spans import SpanOutcome, collect_span, joins, spans_of
-from collector.collect.totals import read_totals_ahead
 from collector.energy.history import Outcome, newest_first
 from collector.errors import (
     ArchiveLocked,

@@ -7,8 +7,8 @@ from decimal import Decimal
 from enum import StrEnum
 from typing import NamedTuple
 
+from collector.energy.daily_totals import CLOUD_HALF_UNIT_KWH, decimals_of
 from collector.energy.readings import HourReading
-from collector.energy.totals import CLOUD_HALF_UNIT_KWH, decimals_of
 
 
 class Identity(NamedTuple):

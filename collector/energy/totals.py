@@ -1,104 +1,149 @@
-"""A day's stored hours compared with the cloud's total of the day. Pure."""
+"""Sums of stored hours over days, weeks, months and years, and what follows from them. Pure and exact."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from datetime import date
 from decimal import Decimal
+from enum import StrEnum
 from typing import NamedTuple
 
+from collector.energy.history import DayState
 from collector.energy.readings import HourReading
 
-_LEAST_DECIMALS = 3  # of files with 0.25 where others have 0.2500
 _ZERO = Decimal(0)
 
-CLOUD_HALF_UNIT_KWH = Decimal("0.000005")
-"""The largest rounding error of a number from the cloud: it sends hundredths of a Wh."""
+
+class Period(StrEnum):
+    """What hours are summed over. Weeks are those of ISO 8601: Monday first, week 1 has the year's first
+    Thursday.
+    """
+
+    DAY = "day"
+    WEEK = "week"
+    MONTH = "month"
+    YEAR = "year"
+
+    def name_of(self, day: date) -> str:
+        """The name of the period with that day: `2026-11-29`, `2026-W48`, `2026-11`, `2026`. Names ascend."""
+        if self is Period.DAY:
+            return f"{day.year:04}-{day.month:02}-{day.day:02}"
+        if self is Period.WEEK:
+            year, week, _ = day.isocalendar()
+            return f"{year:04}-W{week:02}"
+        return f"{day.year:04}-{day.month:02}" if self is Period.MONTH else f"{day.year:04}"
+
+
+class DayHours(NamedTuple):
+    """One day of a meter with all its hours, in order.
+
+    `start`: epoch seconds of the first one. `labels`: the local hour of each; a label may be skipped or
+    repeated when the clocks change. `readings`: of each hour, `None` if it is not stored. `finished`: how
+    many of the hours are over. `reason`: why the day is not complete, a sentence; empty if it is.
+    """
+
+    date: date
+    start: int
+    labels: tuple[int, ...]
+    readings: tuple[HourReading | None, ...]
+    finished: int
+    state: DayState
+    reason: str
 
 
 @dataclass(frozen=True, slots=True)
-class DaySums:
-    """Sums over a day's stored hours, kWh; solar over the hours that have it.
+class Totals:
+    """Sums over hours, kWh; `None` if no hour has the quantity.
 
-    `decimals` of the stored numbers: their rounding errors add up.
+    Import and export are summed over the `stored_hours`, of `expected_hours` that are over. The others are
+    summed over the `whole_hours`, which have solar, too: solar energy, the part of it that was used here
+    (not exported), and consumption, as in the day files: hour by hour, the solar energy used here is
+    `max(0, solar - export)`, and consumption is that plus import. A meter without solar has no solar energy,
+    and its consumption is its import.
     """
 
-    import_kwh: Decimal
-    export_kwh: Decimal
-    solar_kwh: Decimal
-    hours: int
-    decimals: int
+    import_kwh: Decimal | None = None
+    export_kwh: Decimal | None = None
+    solar_kwh: Decimal | None = None
+    solar_used_kwh: Decimal | None = None
+    consumption_kwh: Decimal | None = None
+    stored_hours: int = 0
+    whole_hours: int = 0
+    expected_hours: int = 0
+
+    @property
+    def self_consumption(self) -> Decimal | None:
+        """The part of the solar energy that was used here, 0 to 1; `None` without solar energy."""
+        return _ratio(self.solar_used_kwh, self.solar_kwh)
+
+    @property
+    def self_sufficiency(self) -> Decimal | None:
+        """The part of the consumption that was solar energy, 0 to 1; `None` without consumption or solar."""
+        return _ratio(self.solar_used_kwh, self.consumption_kwh)
+
+    def __add__(self, other: Totals) -> Totals:
+        return Totals(
+            _sum(self.import_kwh, other.import_kwh),
+            _sum(self.export_kwh, other.export_kwh),
+            _sum(self.solar_kwh, other.solar_kwh),
+            _sum(self.solar_used_kwh, other.solar_used_kwh),
+            _sum(self.consumption_kwh, other.consumption_kwh),
+            self.stored_hours + other.stored_hours,
+            self.whole_hours + other.whole_hours,
+            self.expected_hours + other.expected_hours,
+        )
 
 
-NOTHING_STORED = DaySums(_ZERO, _ZERO, _ZERO, 0, 4)
+NO_HOURS = Totals()
 
 
-@dataclass(frozen=True, slots=True)
-class DayTotal:
-    """The cloud's total of a day, kWh, scaled as the hours are.
-
-    Solar is between `solar_low_kwh` and `solar_high_kwh`, because the discard is subtracted from each hour
-    and the total does not show the hours; `None` without solar. `scale` is the factor of import and export.
-    """
-
-    import_kwh: Decimal
-    export_kwh: Decimal
-    solar_low_kwh: Decimal | None
-    solar_high_kwh: Decimal | None
-    scale: Decimal = Decimal(1)
-
-
-class Difference(NamedTuple):
-    """A column whose stored hours do not add up to the cloud's total. kWh."""
-
-    column: str
-    stored_kwh: Decimal
-    cloud_kwh: Decimal
-
-
-def sums_of(readings: Iterable[HourReading], decimals: int) -> DaySums:
-    """The sums of a day's stored hours, whose numbers have that many decimals; three at least."""
-    hours = list(readings)
-    return DaySums(
-        sum((hour.import_kwh for hour in hours), _ZERO),
-        sum((hour.export_kwh for hour in hours), _ZERO),
-        sum((hour.solar_kwh for hour in hours if hour.solar_kwh is not None), _ZERO),
-        len(hours),
-        max(_LEAST_DECIMALS, decimals),
+def totals_of(day: DayHours, *, no_solar: bool) -> Totals:
+    """The sums of a day. `no_solar`: the meter measures none, and the zeros in its files mean that."""
+    stored = [reading for reading in day.readings if reading is not None]
+    sun = [] if no_solar else [each for each in stored if each.solar_kwh is not None]
+    whole = stored if no_solar else sun
+    used = [_solar_used(each) for each in sun]
+    consumed = (
+        [each.import_kwh for each in stored]
+        if no_solar
+        else [each.import_kwh + own for each, own in zip(sun, used, strict=True)]
+    )
+    return Totals(
+        _total(each.import_kwh for each in stored),
+        _total(each.export_kwh for each in stored),
+        _total(each.solar_kwh or _ZERO for each in sun),
+        _total(used),
+        _total(consumed),
+        len(stored),
+        len(whole),
+        day.finished,
     )
 
 
-def are_distrusted(compared: int, different: int) -> bool:
-    """Whether so many days differ that the totals are unusable: more than a fifth, and at least two."""
-    return different > max(1, compared // 5)
+def totals_by(days: Iterable[DayHours], period: Period, *, no_solar: bool) -> dict[str, Totals]:
+    """The sums of each period with a day, by its name, in the order of the days."""
+    found: dict[str, Totals] = {}
+    for day in days:
+        name = period.name_of(day.date)
+        found[name] = found.get(name, NO_HOURS) + totals_of(day, no_solar=no_solar)
+    return found
 
 
-def decimals_of(number: Decimal) -> int:
-    """The number of decimals of a finite number."""
-    exponent = number.as_tuple().exponent
-    return -exponent if isinstance(exponent, int) and exponent < 0 else 0
+def _solar_used(reading: HourReading) -> Decimal:
+    return max(_ZERO, (reading.solar_kwh or _ZERO) - reading.export_kwh)
 
 
-def differences(stored: DaySums, total: DayTotal, *, complete: bool) -> tuple[Difference, ...]:
-    """The columns that differ by more than rounding explains.
+def _total(values: Iterable[Decimal]) -> Decimal | None:
+    found = list(values)
+    return sum(found, _ZERO) if found else None
 
-    For a day that is not complete only those of which the cloud has more than is stored: late data has
-    arrived.
-    """
-    half_unit = Decimal(5).scaleb(-stored.decimals - 1)
-    clouds = CLOUD_HALF_UNIT_KWH * (stored.hours + 1)
-    grid = half_unit * stored.hours + clouds * max(total.scale, Decimal(1))
-    sun = half_unit * stored.hours + clouds
-    columns = [
-        ("import", stored.import_kwh, total.import_kwh, total.import_kwh, grid),
-        ("export", stored.export_kwh, total.export_kwh, total.export_kwh, grid),
-    ]
-    if total.solar_low_kwh is not None and total.solar_high_kwh is not None:
-        columns.append(("solar", stored.solar_kwh, total.solar_low_kwh, total.solar_high_kwh, sun))
-    found = []
-    for column, stored_kwh, low, high, tolerance in columns:
-        if stored_kwh < low - tolerance:
-            found.append(Difference(column, stored_kwh, low))
-        elif complete and stored_kwh > high + tolerance:
-            found.append(Difference(column, stored_kwh, high))
-    return tuple(found)
+
+def _sum(one: Decimal | None, other: Decimal | None) -> Decimal | None:
+    if one is None or other is None:
+        return other if one is None else one
+    return one + other
+
+
+def _ratio(part: Decimal | None, whole: Decimal | None) -> Decimal | None:
+    return part / whole if part is not None and whole else None

@@ -9,15 +9,15 @@ from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
 from collector import __version__, logs
 from collector.archive.mark import Remembered
 from collector.cloud.meters import Account
 from collector.collect.collector import Collector, Lane
+from collector.collect.daily_totals import check_totals
 from collector.collect.outages import Refusal
-from collector.collect.totals import check_totals
 from collector.collect.worker import AccountRunner, Job
 from collector.energy.days import Clock, system_timezone
 from collector.errors import ArchiveError, CollectorError, KeyRefused, SettingsError
@@ -31,6 +31,9 @@ from collector.service.systemd import Notifier, status_line
 from collector.settings import Settings
 from collector.status import read_status, status_file
 from collector.threads import in_thread
+
+if TYPE_CHECKING:
+    from collector.web.access import Page
 
 _log = logs.get_logger("service")
 
@@ -179,7 +182,7 @@ async def serve(
                     each.runner.refused_since = refused_since.get(each.account.name)
             observer = _observer(accounts, settings, clock)
             async with publish_status(
-                settings.listen, settings.alarms, observer.status, clock, settings.max_age_s
+                _page(settings), settings.alarms, observer.status, clock, settings.max_age_s
             ) as publish:
                 parts = accounts, configuration, signals, clock, notifier, observer, publish
                 await _Run(*parts, commands or {}).run()
@@ -193,6 +196,15 @@ async def serve(
 def _refused_since(runner: AccountRunner) -> float | None:
     """Loop time since when a key of the account, this or an earlier one, is refused; `None` if none is."""
     return runner.refused_since if runner.refusal is None else runner.refusal.since
+
+
+def _page(settings: Settings) -> Page | None:
+    """The page, if it is to be served."""
+    if settings.listen is None:
+        return None
+    from collector.web.access import Page  # costs nothing where there is no page
+
+    return Page(settings.listen, settings.files, settings.names, settings.password)
 
 
 def _observer(accounts: list[AccountAtWork], settings: Settings, clock: Clock) -> Observer:

@@ -17,8 +17,8 @@ from collector.archive.store import MOST_COMPARED, DayOutcome
 from collector.cloud.client import path_of
 from collector.cloud.meters import Account, Meter
 from collector.collect.collector import Collector, Lane
+from collector.collect.daily_totals import check_totals, spans_needed
 from collector.collect.outages import OutageError
-from collector.collect.totals import check_totals, spans_needed
 from collector.collect.worker import Job
 from collector.energy.days import Clock, date_in, system_timezone
 from collector.energy.history import (

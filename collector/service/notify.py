@@ -8,7 +8,7 @@ import signal
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, closing, suppress
 from enum import StrEnum
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import urlsplit, urlunsplit
 
 import aiohttp
@@ -18,12 +18,14 @@ from collector.energy.days import Clock
 from collector.net import in_words, new_session, noting_a_proxy
 from collector.status import (
     Alarms,
-    Listen,
     State,
     Status,
     age_in_words,
     judged,
 )
+
+if TYPE_CHECKING:
+    from collector.web.access import Page
 
 _PING_LIMIT_S = 10.0
 _MOST_BYTES = 1000
@@ -338,7 +340,7 @@ Publish = Callable[[Status], None]
 
 @asynccontextmanager
 async def publish_status(
-    listen: Listen | None, alarms: Alarms, before: Status | None, clock: Clock, max_age_s: float
+    page: Page | None, alarms: Alarms, before: Status | None, clock: Clock, max_age_s: float
 ) -> AsyncIterator[Publish]:
     """Yields the function to call with each new status; the page and the alarm live as long as the context.
 
@@ -358,10 +360,10 @@ async def publish_status(
         return None if newest is None else judged(newest, clock().timestamp(), max_age_s)
 
     async with AsyncExitStack() as stack:
-        if listen is not None:
+        if page is not None:
             from collector.web.endpoint import serving  # imports a server
 
-            await stack.enter_async_context(serving(listen, as_of_now))
+            await stack.enter_async_context(serving(page, as_of_now, clock))
         if alarms.ping_url or alarms.on_change:
             alarm = alarm_for(alarms, before)
             stack.push_async_callback(alarm.close)

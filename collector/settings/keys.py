@@ -1,4 +1,4 @@
-"""Which key an account uses, and from where. No error here contains a key."""
+"""Which key an account uses, and from where; the page's password. No error here contains either."""
 
 from __future__ import annotations
 
@@ -15,9 +15,10 @@ STAND_IN = "no-key-was-read"
 """A placeholder for commands that send no requests."""
 
 _SHORTEST, _LONGEST = 8, 512
+_SHORTEST_PASSWORD = 8
 _LARGEST_FILE = 4096
 _UNREADABLE = {
-    FileNotFoundError: "no such file: create it with the key as its only line",
+    FileNotFoundError: "no such file: create it with the {what} as its only line",
     PermissionError: "the file cannot be read by this user: check its owner and mode",
     IsADirectoryError: "the file cannot be read: it is not a regular file",
 }
@@ -130,17 +131,32 @@ def _around(text: str) -> Iterator[str]:
 
 def read_key_file(path: Path) -> str:
     """The key in the file; raises `ValueError` with the cause and what to do."""
+    return checked(_text_in(path, "key"))
+
+
+def read_password_file(path: Path) -> str:
+    """The password in the file, its only line; raises `ValueError` with the cause and what to do."""
+    password = _text_in(path, "password").rstrip("\r\n")
+    if not password.isprintable():
+        raise ValueError("there is more than one line, or a control character: write the password alone")
+    if len(password) < _SHORTEST_PASSWORD:
+        raise ValueError(f"the password has fewer than {_SHORTEST_PASSWORD} characters: it could be guessed")
+    return password
+
+
+def _text_in(path: Path, what: str) -> str:
+    """The text of a file with a secret; raises `ValueError` with the cause and what to do."""
     try:
         data = read_regular_file(path, _LARGEST_FILE)
     except OSError as error:
         reason = _UNREADABLE.get(type(error), f"the file cannot be read: {error.strerror}")
-        raise ValueError(reason) from None
+        raise ValueError(reason.format(what=what)) from None
     if len(data) > _LARGEST_FILE:
-        raise ValueError(f"the file is larger than {_LARGEST_FILE} bytes: it must contain the key alone")
+        raise ValueError(f"the file is larger than {_LARGEST_FILE} bytes: it must contain the {what} alone")
     try:
-        return checked(data.decode())
+        return data.decode()
     except UnicodeDecodeError:
-        raise ValueError("the file is not plain text: it must contain the key alone, in ASCII") from None
+        raise ValueError(f"the file is not plain text: it must contain the {what} alone, in ASCII") from None
 
 
 def readable_by_others(path: Path) -> bool:

@@ -156,7 +156,7 @@ def _settings(files: _Files, reading: _Reading, *, flat: bool) -> Settings:
         **schedule.fields_of(Settings),
         **health.fields_of(Settings),
         alarms=Alarms(**health.fields_of(Alarms)),
-        listen=_listen(web),
+        **_web(web),
         **log.fields_of(Settings),
         source=reading.source,
         warnings=(),
@@ -182,15 +182,27 @@ def _retry(table: _Table) -> RetryPolicy:
     return policy
 
 
-def _listen(table: _Table) -> Listen | None:
-    listen: Listen | None = table.take("listen")
-    if listen is not None and not ip_address(listen.host).is_loopback:
+def _web(table: _Table) -> dict[str, Any]:
+    """The fields of the page, and its password."""
+    given = table.fields_of(Settings)
+    listen: Listen | None = given["listen"]
+    reading, file = table.reading, given["password_file"]
+    if file is not None:
+        given["password_file"] = file = reading.placed(file)
+        if keys.readable_by_others(file):
+            table.warn("password_file", f"every user can read {file}: run `chmod o-r` on it")
+        if reading.needs_keys:
+            try:
+                given["password"] = keys.read_password_file(file)
+            except ValueError as error:
+                reading.wrong(table.label("password_file"), file, str(error))
+    elif listen is not None and not ip_address(listen.host).is_loopback:
         table.warn(
             "listen",
-            f"everyone who can reach {listen.host} can read names and states of the meters without a "
-            "password, but no energy values",
+            f"everyone who can reach {listen.host} can read the energy values without a password, and so "
+            "when you are at home: set password_file",
         )
-    return listen
+    return given
 
 
 def _accounts(files: _Files, reading: _Reading) -> tuple[AccountSettings, ...]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import MISSING, dataclass, fields
+from dataclasses import MISSING, dataclass, field, fields
 from datetime import date, datetime
 from decimal import Decimal
 from ipaddress import ip_address
@@ -22,6 +22,7 @@ from collector.cloud.pacing import Pacing
 from collector.cloud.retrying import RetryPolicy
 from collector.energy.days import UnknownZone, zone_named
 from collector.energy.history import PlanPolicy
+from collector.overview import ArchiveFiles, MeterFiles
 from collector.settings import hosts
 from collector.status import Alarms, Listen
 
@@ -31,6 +32,8 @@ _DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _SINCE, _UNTIL = date(2010, 1, 1), date(2099, 12, 31)
 _MOST_SETTLE_DAYS = 10
 _MOST_WORDS = 20
+_MOST_NAMES = 20
+_HOST_NAME = re.compile(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*")
 _PORT = re.compile(r"[1-9][0-9]{0,4}")
 
 
@@ -50,11 +53,11 @@ class AccountSettings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """The whole configuration, validated. Its `repr` contains no keys.
+    """The whole configuration, validated. Its `repr` contains no keys and no password.
 
     `max_age_s`: how old the newest hour may be before a person should act. `source`: its file, `None` for
-    flags. `warnings`: sentences for the user. `flat`: there is one meter, given by flags, and its files are
-    in the archive folder itself.
+    flags. `password`: the content of `password_file`. `warnings`: sentences for the user. `flat`: there is
+    one meter, given by flags, and its files are in the archive folder itself.
     """
 
     archive: Path = DEFAULT_ARCHIVE
@@ -68,6 +71,9 @@ class Settings:
     refresh_jitter_s: float = 60.0
     max_age_s: float = 26 * 3600.0
     listen: Listen | None = None
+    names: tuple[str, ...] = ()
+    password_file: Path | None = None
+    password: str | None = field(default=None, repr=False)
     log_format: LogFormat = "auto"
     log_level: LogLevel = "info"
     source: Path | None
@@ -82,7 +88,18 @@ class Settings:
     @property
     def secrets(self) -> tuple[str, ...]:
         """What must never be shown; only for the redaction."""
-        return (*(each.account.auth_key for each in self.accounts), *self.alarms.secrets)
+        passwords = () if self.password is None else (self.password,)
+        return (*(each.account.auth_key for each in self.accounts), *self.alarms.secrets, *passwords)
+
+    @property
+    def files(self) -> ArchiveFiles:
+        """The meters and their day files, for what reads these."""
+        meters = (
+            MeterFiles(meter, each.account.name, self.folder_of(meter), self.day_format, self.plan)
+            for each in self.accounts
+            for meter in each.meters
+        )
+        return ArchiveFiles(self.archive, tuple(meters), self.max_age_s)
 
     def folder_of(self, meter: Meter) -> Path:
         """The folder of that meter's day files."""
@@ -228,6 +245,13 @@ def _listen_written(listen: Listen | None) -> str | None:
     return f"[{listen.host}]:{listen.port}" if ":" in listen.host else f"{listen.host}:{listen.port}"
 
 
+def _names(value: object) -> tuple[str, ...]:
+    if not isinstance(value, list) or len(value) > _MOST_NAMES:
+        raise ValueError
+    names = tuple(_text(each).lower() for each in value)
+    return _if_allowed(names, all(len(each) <= 253 and _HOST_NAME.fullmatch(each) for each in names))
+
+
 def _settle_days(value: object) -> tuple[int, ...]:
     if not isinstance(value, list) or len(value) > _MOST_SETTLE_DAYS:
         raise ValueError
@@ -264,6 +288,7 @@ LISTEN = Form(
     _listen,
     _listen_written,
 )
+HOST_NAMES = Form(f'a list of up to {_MOST_NAMES} host names, like ["pi.lan"]', _names)
 SETTLE_DAYS = Form(f"a list of up to {_MOST_SETTLE_DAYS} different whole numbers from 1 to 30", _settle_days)
 BACKFILL_DAYS = Form(
     '"all" or a whole number of days from 0 to 1095',
@@ -442,8 +467,17 @@ TABLES: dict[str, tuple[Setting, ...]] = {
     ),
     "web": (
         Setting("listen", Settings, LISTEN,
-            "Where /healthz and /metrics (Prometheus) are served: on a port of this machine alone, or on an "
-            "address that others reach, without authentication. Off by default.", example=9787),
+            "Where the page, /healthz and /metrics (Prometheus) are served: on a port of this machine alone, "
+            "or on an address that others reach. Off by default.", example=9787),
+        Setting("password_file", Settings, PATH,
+            "A file with nothing but the password of the page, 8 characters or more, which the service can "
+            "read (mode 0640, group shelly-collector). Everything on the page then needs it (HTTP Basic; the "
+            "user name does not matter). Set it if others can reach `listen`: the energy shows when you are "
+            "at home.", example="/etc/shelly-collector/page_password"),
+        Setting("names", Settings, HOST_NAMES,
+            "The host names by which the page may be called, besides localhost and addresses: that of this "
+            "machine in the home network, or of a reverse proxy before it. Requests for other names are "
+            "refused, because a foreign web page could send them.", example=["pi.lan"]),
     ),
     "log": (
         Setting("format", Settings, words(*get_args(LogFormat)),

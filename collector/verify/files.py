@@ -36,8 +36,8 @@ from collector.archive.folder import (
     stray_names,
 )
 from collector.archive.ledger import Ledger
+from collector.energy.daily_totals import decimals_of, sums_of
 from collector.energy.days import known_zone, local_day
-from collector.energy.totals import decimals_of, sums_of
 from collector.errors import DamagedFile
 from collector.verify.report import CheckedDay, Finding, MeterReport
 

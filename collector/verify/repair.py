@@ -18,12 +18,12 @@ from collector.archive.store import Archive
 from collector.cloud.meters import Meter
 from collector.cloud.parse import SpanTotals, spans
 from collector.collect.collector import Collector, Lane, log_quarantined
+from collector.collect.daily_totals import are_totals_distrusted, totals_of
 from collector.collect.outages import STRIKES, OutageError
-from collector.collect.totals import are_totals_distrusted, totals_of
+from collector.energy.daily_totals import NOTHING_STORED, differences
 from collector.energy.days import Clock, date_in
 from collector.energy.history import first_day, latest, newest_first
 from collector.energy.identity import Identity
-from collector.energy.totals import NOTHING_STORED, differences
 from collector.errors import (
     AnswerError,
     ArchiveRefused,

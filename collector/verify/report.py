@@ -15,7 +15,7 @@ from zoneinfo import ZoneInfo
 
 from collector.archive.folder import OWN_FOLDER
 from collector.collect.outages import OutageError
-from collector.energy.totals import DaySums, Difference
+from collector.energy.daily_totals import DaySums, Difference
 from collector.events import CURES
 
 

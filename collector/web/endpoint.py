@@ -1,23 +1,32 @@
-"""The local page: `/healthz`, `/metrics`. Careful, because energy data shows when people are at home."""
+"""The page over HTTP: `/`, `/api/v1`, `/healthz`, `/metrics`. Careful, because energy data shows when people
+are at home: it only reads, and answers to its own names and, if one is set, with a password.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import json
 import logging
+import os
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from http import HTTPStatus
-from ipaddress import ip_address
+from math import ceil
 from typing import Any, cast
 
 from aiohttp import web
 
 from collector import __version__, logs
-from collector.status import Listen, State, Status
+from collector.energy.days import Clock
+from collector.status import State, Status
+from collector.threads import BlockingCalls
+from collector.web.access import MOST_WAIT_S, Guard, Page, is_own_name
+from collector.web.api import Api
 from collector.web.metrics import CONTENT_TYPE, exposition
+from collector.web.site import Reply, Site
 
-_LIFE_S = 10.0  # for the whole connection, also of a client that sends or reads byte by byte
+_LIFE_S = 10.0  # for the request, and for reading the answer, also of a client that does so byte by byte
+_WORK_S = 120.0  # for making the answer: a slow card, and other clients before it
 _MOST_BYTES = 16 * 1024  # of a request: it has no body, but older releases accept any number of headers
 _MOST_AT_ONCE = 32
 
@@ -43,7 +52,7 @@ class Connection(web.RequestHandler):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
-        self._deadline = asyncio.get_running_loop().call_later(_LIFE_S, self.abort)
+        self.give(_LIFE_S)
         if len(self._server.connections) > _MOST_AT_ONCE:
             self.abort()
 
@@ -60,6 +69,12 @@ class Connection(web.RequestHandler):
             self._deadline.cancel()
         if self.life is not None:
             self.life.cancel()
+
+    def give(self, seconds: float) -> None:
+        """Ends the connection in that many seconds, unless it is given more."""
+        if self._deadline is not None:
+            self._deadline.cancel()
+        self._deadline = asyncio.get_running_loop().call_later(seconds, self.abort)
 
     def abort(self) -> None:
         """Ends the connection at once."""
@@ -81,34 +96,50 @@ Now = Callable[[], Status | None]
 """The service's status, judged now; `None` before there is one."""
 
 _AGAIN_S = 60.0
-_INDEX = "shelly-collector\n\n/healthz  state as JSON: status 200 or 503\n/metrics  for Prometheus\n"
+_FORGET_S = 600.0  # after the last request: nobody looks any more
+_JSON = "application/json"
 _PLAIN = "text/plain; charset=utf-8"
-_LOCAL_NAMES = ("localhost", "127.0.0.1", "[::1]")
+_HEADERS = {
+    "Server": "collector",
+    "Content-Security-Policy": (
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
+        "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    ),
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "Referrer-Policy": "no-referrer",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+}
 
 _log = logs.get_logger("web")
 
 
 @asynccontextmanager
-async def serving(listen: Listen, status_now: Now) -> AsyncIterator[None]:
-    """Serves the page at that address while the context is open. If the address is in use or does not exist
-    yet, that is logged once and tried again every minute.
+async def serving(page: Page, status_now: Now, clock: Clock) -> AsyncIterator[None]:
+    """Serves the page while the context is open. If the address is in use or does not exist yet, that is
+    logged once and tried again every minute.
     """
-    page = _Page(listen, status_now)
-    trying = None if await page.open() else asyncio.create_task(page.keep_trying())
+    server = _Server(page, status_now, clock)
+    trying = None if await server.open() else asyncio.create_task(server.keep_trying())
     try:
         yield
     finally:
         if trying is not None:
             trying.cancel()
             await asyncio.wait([trying])
-        await page.close()
+        await server.close()
 
 
-class _Page:
-    def __init__(self, listen: Listen, status_now: Now) -> None:
-        self._listen = listen
-        self._names = allowed_names(listen.host)
+class _Server:
+    def __init__(self, page: Page, status_now: Now, clock: Clock) -> None:
+        self._listen = page.listen
+        self._names = page.names
+        self._guard = None if page.password is None else Guard(page.password)
         self._status_now = status_now
+        self._site = Site(Api(page.archive, clock, os.environ))
+        self._blocking = BlockingCalls()  # one at a time: many clients must not delay the service's own work
+        self._forgetting: asyncio.TimerHandle | None = None
         self._http = web.Server(self._answer)
         self._listening: asyncio.Server | None = None
         self._logged = ""
@@ -146,31 +177,87 @@ class _Page:
             each.abort()
         if lives := [each.life for each in connections if each.life is not None]:
             await asyncio.wait(lives)
+        if self._forgetting is not None:
+            self._forgetting.cancel()
 
     async def _answer(self, request: web.BaseRequest) -> web.Response:
-        status, kind, text = self._reply(request)
-        response = web.Response(status=status, body=text.encode("utf-8", "replace"))
-        response.headers.update({"Content-Type": kind, "Cache-Control": "no-store", "Server": "collector"})
-        if status == HTTPStatus.METHOD_NOT_ALLOWED:
-            response.headers["Allow"] = "GET, HEAD"
+        connection = request.protocol
+        if isinstance(connection, Connection):
+            connection.give(_WORK_S)
+        reply, more = await self._reply(request)
+        response = web.Response(status=reply.status, body=reply.body)
+        response.headers.update({**_HEADERS, "Content-Type": reply.content_type, "Cache-Control": "no-store"})
+        if reply.tag:
+            response.headers.update(
+                {"ETag": f'W/"{reply.tag}"', "Cache-Control": "private, no-cache", "Vary": "Accept-Encoding"}
+            )
+        if reply.is_packed:
+            response.headers["Content-Encoding"] = "gzip"
+        response.headers.update(more)
         response.force_close()
+        if isinstance(connection, Connection):
+            connection.give(_LIFE_S)
         return response
 
-    def _reply(self, request: web.BaseRequest) -> tuple[int, str, str]:
-        """Status, content type and text."""
-        if self._names is not None and bare_host(request.headers.get("Host")) not in (None, *self._names):
-            # DNS rebinding: a web page whose name was redirected to this address sends that name.
-            return HTTPStatus.FORBIDDEN, _PLAIN, "use the host name localhost or 127.0.0.1\n"
+    async def _reply(self, request: web.BaseRequest) -> tuple[Reply, dict[str, str]]:
+        """The answer, and headers that only it has."""
+        if not is_own_name(request.headers.get("Host"), self._names):
+            text = "use an address like 127.0.0.1, or localhost, or add this name to `names` under [web]\n"
+            return _plain(HTTPStatus.FORBIDDEN, text), {}
         if request.method not in ("GET", "HEAD"):
-            return HTTPStatus.METHOD_NOT_ALLOWED, _PLAIN, "only GET and HEAD\n"
+            return _plain(HTTPStatus.METHOD_NOT_ALLOWED, "only GET and HEAD\n"), {"Allow": "GET, HEAD"}
+        if (refusal := await self._refused(request)) is not None:
+            return refusal
         if request.path == "/healthz":
             status, body = health_of(self._status_now())
-            return status, "application/json", json.dumps(body) + "\n"
+            return Reply(status, _JSON, f"{json.dumps(body)}\n".encode()), {}
         if request.path == "/metrics":
-            return HTTPStatus.OK, CONTENT_TYPE, exposition(self._status_now())
-        if request.path == "/":
-            return HTTPStatus.OK, _PLAIN, _INDEX
-        return HTTPStatus.NOT_FOUND, _PLAIN, "not found; try /healthz or /metrics\n"
+            text = exposition(self._status_now())
+            return Reply(HTTPStatus.OK, CONTENT_TYPE, text.encode("utf-8", "replace")), {}
+        return await self._of_site(request), {}
+
+    async def _refused(self, request: web.BaseRequest) -> tuple[Reply, dict[str, str]] | None:
+        """The refusal of a request without the right password; `None` if it may be answered."""
+        if self._guard is None:
+            return None
+        loop, address = asyncio.get_running_loop(), request.remote or ""
+        header = request.headers.get("Authorization")
+        if header is not None:
+            wait_s = self._guard.wait_s(address, loop.time())
+            if wait_s > MOST_WAIT_S:
+                text = "too many wrong passwords: wait a moment\n"
+                return _plain(HTTPStatus.TOO_MANY_REQUESTS, text), {"Retry-After": str(ceil(wait_s))}
+            await asyncio.sleep(wait_s)
+            if self._guard.is_right(address, header, loop.time()):
+                return None
+        challenge = {"WWW-Authenticate": 'Basic realm="shelly-collector", charset="UTF-8"'}
+        text = "the password is needed: it is in the file that `password_file` under [web] names\n"
+        return _plain(HTTPStatus.UNAUTHORIZED, text), challenge
+
+    async def _of_site(self, request: web.BaseRequest) -> Reply:
+        if self._forgetting is not None:
+            self._forgetting.cancel()
+        self._forgetting = asyncio.get_running_loop().call_later(_FORGET_S, self._site.forget)
+        return await self._blocking(
+            self._site.reply,
+            request.path,
+            request.query_string,
+            request.headers.get("If-None-Match", ""),
+            may_pack=_takes_gzip(request.headers.get("Accept-Encoding", "")),
+        )
+
+
+def _plain(status: HTTPStatus, text: str) -> Reply:
+    return Reply(status, _PLAIN, text.encode())
+
+
+def _takes_gzip(header: str) -> bool:
+    """Whether a header `Accept-Encoding` allows gzip."""
+    for each in header.lower().split(","):
+        name, _, weight = each.partition(";")
+        if name.strip() in ("gzip", "*"):
+            return weight.replace(" ", "") not in ("q=0", "q=0.0", "q=0.00", "q=0.000")
+    return False
 
 
 def health_of(status: Status | None) -> tuple[int, dict[str, Any]]:
@@ -190,19 +277,3 @@ def health_of(status: Status | None) -> tuple[int, dict[str, Any]]:
         },
     }
     return HTTPStatus.OK if state.is_well else HTTPStatus.SERVICE_UNAVAILABLE, body
-
-
-def allowed_names(host: str) -> tuple[str, ...] | None:
-    """The host names that a request may use; `None` for any, unless `host` is a loopback address."""
-    address = ip_address(host)
-    if not address.is_loopback:
-        return None
-    return (*_LOCAL_NAMES, f"[{address}]" if address.version == 6 else str(address))
-
-
-def bare_host(header: str | None) -> str | None:
-    """A `Host` header without its port, in lower case; `None` if there is none (HTTP/1.0)."""
-    if header is None:
-        return None
-    host, colon, port = header.strip().lower().rpartition(":")
-    return host if colon and port.isdigit() else header.strip().lower()

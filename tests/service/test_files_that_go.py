@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from collector.cli.status import status_of
+from collector.overview import status_of
 from collector.simulator import Device, Hole
 from collector.verify.files import inspect
 from collector.verify.repair import repair
@@ -213,6 +213,6 @@ async def test_files_in_quarantine_are_counted(tmp_path: Path) -> None:
     async with living(scenario, tmp_path, START + timedelta(hours=1), **SHALLOW) as service:
         await service.pass_time(hours=2)
         now = datetime.now(UTC)  # noqa: TID251 - the loop's
-        assert status_of(service.world.settings(), now, {}).meters["house"].quarantined == 1
+        assert status_of(service.world.settings().files, now, {}).meters["house"].quarantined == 1
         assert inspect(folder, None, START).quarantined == 1
     assert not path.exists()

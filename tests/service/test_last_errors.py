@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from collector.cli.status import as_dict, lines, status_of
+from collector.cli.status import lines
 from collector.collect import collector
 from collector.energy.days import system_timezone, wall_clock
+from collector.overview import as_dict, status_of
 from tests.support.faulty_cloud import Fault
 from tests.support.service_life import SHALLOW, START, TODAY, Living, house, living
 from tests.support.world import cloud_of
@@ -18,7 +19,7 @@ from tests.support.world import cloud_of
 
 def shown(service: Living) -> tuple[list[str], str]:
     """What `status` says of errors, and the event of `last_error` in its JSON."""
-    seen = status_of(service.world.settings(), wall_clock() + service.skew[0], {})
+    seen = status_of(service.world.settings().files, wall_clock() + service.skew[0], {})
     text = list(lines(seen, system_timezone({}), io.StringIO(), {}, whole=False))
     errors = [line.split(",")[1].partition(":")[0].strip() for line in text if line.startswith("error")]
     found = as_dict(seen)["meters"][0]["last_error"]

@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 
 from collector.archive.ledger import Ledger
-from collector.cli.status import status_of
 from collector.energy.history import Availability
+from collector.overview import status_of
 from collector.simulator import Device, Hole
 from tests.support.archives import flip, write_files
 from tests.support.faulty_cloud import Fault
@@ -85,7 +85,7 @@ async def test_the_edge_of_what_was_read_was_called_the_beginning(
     async with world(cloud_of(), tmp_path, NOW) as here:
         report = await here.backfill(60)
         assert report.beginnings == {}
-        assert status_of(here.settings(), here.clock(), {}).meters["house"].beginning is None
+        assert status_of(here.settings().files, here.clock(), {}).meters["house"].beginning is None
         (event,) = events_in(log_lines.getvalue(), "totals.read")
         assert (event["beginning"], event["days_with_data"]) == (None, 60)
 
@@ -106,7 +106,7 @@ async def test_a_young_meter_is_not_requested_before_its_beginning(tmp_path: Pat
         report = await here.backfill(DAYS)
         assert list(dict.fromkeys(asked(here))) == [TODAY, *map(ago, range(1, 41))]
         assert report.beginnings == {"house": ago(40)}
-        assert status_of(here.settings(), here.clock(), {}).meters["house"].beginning == ago(40)
+        assert status_of(here.settings().files, here.clock(), {}).meters["house"].beginning == ago(40)
         here.cloud.reset()
         await here.backfill(DAYS)
         assert here.cloud.counts.total.requests == 2  # today; what the totals showed is remembered

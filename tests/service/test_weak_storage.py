@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from collector.cli.status import status_of
 from collector.doctor.machine import read_service
+from collector.overview import status_of
 from collector.simulator import Device
 from tests.support.failing_calls import Calls, Failure, folders_refused
 from tests.support.service_life import SHALLOW, START, TODAY, Living, events_in, living
@@ -49,7 +49,7 @@ async def test_a_file_system_without_locks_is_logged_once_and_days_are_saved(
             await service.pass_time(hours=2)
             are_there(service)
             settings = service.world.settings()
-            assert status_of(settings, service.world.clock(), {}).is_running
+            assert status_of(settings.files, service.world.clock(), {}).is_running
             folders, now = {"house": service.world.folder()}, service.world.clock().timestamp()
             locks, status, _ = read_service(tmp_path, folders, {}, now)
             assert (locks, status is not None) == ({"house": True}, True)

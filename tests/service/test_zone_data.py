@@ -17,6 +17,7 @@ import pytest
 from collector.cli import status
 from collector.energy.days import zone_named
 from collector.energy.history import DayState
+from collector.overview import as_dict, status_of
 from collector.simulator import Device
 from collector.verify.files import inspect
 from collector.verify.repair import verified
@@ -130,12 +131,12 @@ async def test_an_archive_survives_an_upgrade_that_takes_its_zones_name_away(
     with zone_data(tmp_path / "less", "Europe/Kyiv"):
         later = NOW + timedelta(days=1)
         async with world(cloud_of(KYIV), tmp_path / "archive", later) as here:
-            seen = status.status_of(here.settings(), later, {})
+            seen = status_of(here.settings().files, later, {})
             assert list(seen.meters["house"].states.values()).count(DayState.COMPLETE) == 3
             assert seen.meters["house"].unknown_zone == "Europe/Kiev"
             text = status.lines(seen, ZoneInfo("UTC"), io.StringIO(), {}, whole=False)
             assert any("Europe/Kiev" in line for line in text)
-            assert status.as_dict(seen)["meters"][0]["unknown_timezone"] == "Europe/Kiev"
+            assert as_dict(seen)["meters"][0]["unknown_timezone"] == "Europe/Kiev"
             assert (await here.backfill(1)).failures
             assert {path: path.read_bytes() for path in before} == before
             here.meters = meter(timezone="Europe/Kyiv")

@@ -14,12 +14,15 @@ from zoneinfo import ZoneInfo
 
 from collector.archive.dayfile import DayFormat, encode
 from collector.archive.store import Archive
+from collector.cloud.meters import Meter
 from collector.energy.days import local_day
+from collector.energy.history import PlanPolicy
 from collector.energy.readings import EnergyDay, HourReading
+from collector.overview import ArchiveFiles, MeterFiles
 from collector.simulator import Device
 from collector.verify.report import Comparison, MeterReport
 from tests.support.energy_days import BERLIN, ORDINARY
-from tests.support.world import kwh, mark_as, records_of
+from tests.support.world import DEVICE, kwh, mark_as, records_of
 
 KEEP, MERGE = DayFormat(), DayFormat(merge_repeated_hour=True)
 
@@ -89,6 +92,13 @@ def write_files(folder: Path, device: Device, days: list[date]) -> None:
             readings[ts] = HourReading(kwh(grid.consumption), kwh(grid.reversed), kwh(sun.consumption))
         (folder / f"{day}.jsonl").write_bytes(encode(EnergyDay(local, readings), 4, complete=True))
     mark_as(folder, device.id)
+
+
+def files_of(folder: Path, *, merge: bool = False, **meter: Any) -> ArchiveFiles:
+    """An archive whose only meter has that folder, which is named like it; `meter` as in `Meter`."""
+    day_format = DayFormat(merge_repeated_hour=merge)
+    each = MeterFiles(Meter(folder.name, DEVICE, **meter), "home", folder, day_format, PlanPolicy())
+    return ArchiveFiles(folder.parent, (each,), 26 * 3600.0)
 
 
 def flip(path: Path, column: str, change: str = "0.1") -> None:

@@ -11,11 +11,14 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 from prometheus_client.parser import text_string_to_metric_families
 
+from collector.overview import ArchiveFiles
 from collector.status import AccountStatus, Listen, MeterStatus, State, Status
+from collector.web import access
 from collector.web.endpoint import serving
 
 Samples = dict[tuple[str, str], float]
@@ -23,6 +26,7 @@ Samples = dict[tuple[str, str], float]
 NOW = datetime(2026, 6, 15, 12, 0, tzinfo=UTC)
 NOW_S = int(NOW.timestamp())
 HOUR_S = 3600
+NO_METERS = ArchiveFiles(Path("/nowhere"), (), 26 * 3600.0)
 
 
 def unused_port() -> int:
@@ -62,9 +66,11 @@ class Page:
 
     port: int
 
-    async def ask(self, path: str, method: str = "GET", host: str | None = "localhost") -> Answer:
-        """One request over a socket of its own."""
-        head = f"{method} {path} HTTP/1.1\r\n" + (f"Host: {host}\r\n" if host is not None else "")
+    async def ask(
+        self, path: str, method: str = "GET", host: str | None = "localhost", more: str = ""
+    ) -> Answer:
+        """One request over a socket of its own; `more`: further header lines."""
+        head = f"{method} {path} HTTP/1.1\r\n" + (f"Host: {host}\r\n" if host is not None else "") + more
         return answer_of(await self.send(head.encode() + b"\r\n"))
 
     async def send(self, data: bytes) -> bytes:
@@ -94,12 +100,17 @@ def answer_of(data: bytes) -> Answer:
     return Answer(int(first.split()[1]), headers, body)
 
 
+def page_at(host: str, port: int, archive: ArchiveFiles = NO_METERS, **more: Any) -> access.Page:
+    """What is served at that address."""
+    return access.Page(Listen(host, port), archive, **more)
+
+
 @asynccontextmanager
 async def page(
-    log: io.StringIO, status: Callable[[], Status | None], host: str = "127.0.0.1"
+    log: io.StringIO, status: Callable[[], Status | None], host: str = "127.0.0.1", **more: Any
 ) -> AsyncIterator[Page]:
-    """That page, on any free port."""
-    async with serving(Listen(host, 0), status):
+    """That page, on any free port, of an archive without meters; `more` as in `collector.web.access.Page`."""
+    async with serving(page_at(host, 0, **more), status, lambda: NOW):
         yield Page(port_of(log))
 
 

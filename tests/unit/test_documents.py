@@ -13,12 +13,12 @@ import pytest
 
 from collector.cli import COMMANDS, exits
 from collector.cli.starting import code_of
-from collector.cli.status import as_dict
 from collector.collect import outages
 from collector.doctor.checks import NAMES
 from collector.energy.history import DayState, Outcome
 from collector.errors import RateLimited, Rejected, SourceError, Unavailable
 from collector.events import CURES, EVENTS
+from collector.overview import as_dict
 from collector.settings.schema import TABLES
 from collector.status import AccountStatus, Failure, MeterStatus, Status
 from collector.verify.files import CODES
@@ -246,7 +246,8 @@ def test_the_picture_of_a_status_has_the_words_of_the_command() -> None:
     """Also when these change: what is no number or name in it is in the source."""
     _, _, shown = README.partition("$ shelly-collector status")
     picture = shown.partition("\n         1  ")[0].partition("\n")[2]
-    source = "".join((ROOT / "collector" / path).read_text() for path in ("cli/status.py", "status.py"))
+    modules = ("cli/status.py", "overview.py", "status.py")
+    source = "".join((ROOT / "collector" / path).read_text() for path in modules)
     source += " ".join(DayState)
     pieces = (piece.strip() for piece in re.split(r"[\d:(),-]+|\s{2,}|\n|house|demo|min(?= ago)", picture))
     words = {piece for piece in pieces if piece}

@@ -9,7 +9,7 @@ from collector.doctor.checks import NAMES
 from collector.events import CURES, EVENTS
 from collector.verify.files import CODES
 from collector.web.metrics import METRICS
-from deb import manual, settings_texts
+from deb import http, manual, settings_texts
 from deb.commands import Verb, verbs
 from deb.markdown import block, code, table, terms
 
@@ -24,6 +24,7 @@ def pages() -> dict[str, str]:
         "commands.md": _commands(),
         "settings.md": (settings_texts.settings_reference(),),
         "events.md": _events(),
+        "http.md": http.page(),
         "metrics.md": _metrics(),
         "exit-codes.md": _exit_codes(),
     }

@@ -12,6 +12,7 @@ import pytest
 from collector.cli import status
 from collector.energy.history import DayState
 from collector.events import CURES
+from collector.overview import as_dict
 from collector.service import systemd
 from collector.status import AccountStatus, Failure, MeterStatus, State, Status
 
@@ -26,7 +27,7 @@ def test_a_failures_own_cure_comes_before_that_of_its_kind(cure: str) -> None:
     meter = MeterStatus(State.GOOD, 1, newest_hour=1, answered_at=1, failure=failure, states=states)
     accounts = {"home": AccountStatus(trouble=failure)}
     seen = Status("1", 1, 1, NOW, "", accounts=accounts, meters={"house": meter})
-    printed = status.as_dict(seen)
+    printed = as_dict(seen)
     expected = cure or CURES["source.unavailable"]
     assert printed["accounts"][0]["trouble"]["cure"] == expected
     assert printed["meters"][0]["last_error"]["cure"] == expected

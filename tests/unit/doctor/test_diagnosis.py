@@ -13,7 +13,6 @@ import pytest
 from collector.archive.files import FolderLock
 from collector.archive.mark import Remembered
 from collector.cli.starting import advice_on
-from collector.cli.status import status_of
 from collector.collect import collector
 from collector.doctor import diagnosis
 from collector.doctor.bundle import bundle
@@ -21,6 +20,7 @@ from collector.doctor.checks import NAMES, Mark
 from collector.doctor.diagnosis import Diagnosis, diagnose
 from collector.doctor.probe import MOST_REQUESTS
 from collector.errors import Rejected
+from collector.overview import status_of
 from collector.service import systemd
 from collector.simulator import Account as CloudAccount
 from collector.simulator import Device, Hole, Limit
@@ -385,7 +385,7 @@ async def test_a_service_whose_only_archive_is_refused_is_running(tmp_path: Path
     async with living(cloud_of(Device(DEVICE), Device(OTHER)), tmp_path, START) as service:
         await service.pass_time(minutes=20)
         found = await examined(service.world)
-        seen = status_of(service.world.settings(), service.world.clock(), {})
+        seen = status_of(service.world.settings().files, service.world.clock(), {})
         status = read_status(tmp_path, {})
     of_service = check(found, "service")
     assert (of_service.mark, "The service is running" in of_service.text) == (Mark.FAIL, True)
@@ -453,7 +453,7 @@ async def test_a_foreign_mark_has_the_same_sentence_in_status(tmp_path: Path) ->
     async with beside(cloud_of(), tmp_path) as here:
         write_files(here.folder(), Device(OTHER), PAST)
         archive = check(await examined(here), "archive", "house")
-        seen = status_of(here.settings(), here.clock(), {}).meters["house"]
+        seen = status_of(here.settings().files, here.clock(), {}).meters["house"]
     assert archive.mark is Mark.FAIL
     assert f"{archive.text} {archive.cure}" == f"{seen.reason}."
 

@@ -163,6 +163,17 @@ WRONG = {
     ],
     "health.on_change": ['"/bin/true"', '["true"]', "[1]", '[""]', '["/x", "a\\u0000b"]', str(["/x"] * 21)],
     "web.listen": ["0", "65536", "true", '"9787"', '"nas:80"', '"[127.0.0.1]:80"', '"::1:80"', '"1.2.3.4:"'],
+    "web.names": [
+        '"pi.lan"',
+        '["pi lan"]',
+        '["-pi"]',
+        '["pi..lan"]',
+        "[1]",
+        '[""]',
+        '["http://pi.lan"]',
+        '["ü"]',
+    ],
+    "web.password_file": ["1", '""', '"/nowhere/password"'],
     "log.format": ['"xml"', "1"],
     "log.level": ['"loud"', "10"],
 }
@@ -472,6 +483,50 @@ def test_of_a_ping_address_the_masked_text_shows_the_host_alone(path: str) -> No
 def test_an_endpoint_that_others_can_reach_is_warned_about(place: str) -> None:
     (warning,) = settings_of(f'[web]\nlisten = "{place}"\n{MINIMAL}').warnings
     assert "web.listen" in warning
+
+
+def test_a_password_settles_that_warning_and_is_shown_nowhere(tmp_path: Path) -> None:
+    """It is a secret like the key: masked in logs, and not in the configuration that is shown."""
+    file = tmp_path / "password"
+    file.write_text("correct horse\n")
+    file.chmod(0o640)
+    web = f'[web]\nlisten = "0.0.0.0:80"\nnames = ["Pi.lan", "a.example"]\npassword_file = "{file}"\n'
+    settings = settings_of(web + MINIMAL)
+    assert settings.warnings == ()
+    assert (settings.password, settings.names) == ("correct horse", ("pi.lan", "a.example"))
+    assert "correct horse" in settings.secrets
+    assert "correct horse" not in repr(settings) + masked(settings)
+    assert f'password_file = "{file}"' in masked(settings)
+    file.chmod(0o644)
+    (warning,) = settings_of(web + MINIMAL).warnings
+    assert "chmod o-r" in warning
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (b"", "fewer than 8"),
+        (b"short\n", "fewer than 8"),
+        (b"correct horse\nbattery staple\n", "more than one line"),
+        (b"correct \x00 horse", "control character"),
+        (b"\xff\xfe password", "plain text"),
+        (b"x" * 5000, "larger than"),
+    ],
+)
+def test_a_file_that_has_no_usable_password_is_refused(content: bytes, reason: str, tmp_path: Path) -> None:
+    """With a reason, and without its content: the page would be open, or could not be opened."""
+    file = tmp_path / "password"
+    file.write_bytes(content)
+    (problem,) = problems_of(f'[web]\npassword_file = "{file}"\n{MINIMAL}')
+    assert problem.field == "web.password_file"
+    assert reason in problem.reason
+    assert "battery" not in str(problem)
+
+
+def test_a_command_that_sends_nothing_needs_no_password(tmp_path: Path) -> None:
+    """`status` and `report` run as a user who may not read it."""
+    text = f'[web]\npassword_file = "{tmp_path}/nothing"\n{MINIMAL}'
+    assert parse(tomllib.loads(text), {}, None, needs_keys=False).password is None
 
 
 @pytest.mark.parametrize("place", ["127.0.0.1:80", "localhost:80", "[::1]:80"])

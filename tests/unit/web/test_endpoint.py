@@ -11,10 +11,22 @@ from contextlib import suppress
 
 import pytest
 
-from collector.status import Listen, Status
-from collector.web.endpoint import allowed_names, bare_host, serving
+from collector.status import Status
+from collector.web.access import bare_host, is_own_name
+from collector.web.endpoint import serving
 from tests.support.service_life import events_in
-from tests.support.statuses import NOW_S, Page, answer_of, meter_status, page, parsed, port_of, status_of
+from tests.support.statuses import (
+    NOW,
+    NOW_S,
+    Page,
+    answer_of,
+    meter_status,
+    page,
+    page_at,
+    parsed,
+    port_of,
+    status_of,
+)
 
 
 @pytest.mark.parametrize(
@@ -71,10 +83,11 @@ async def test_a_head_is_a_get_without_the_body(log_lines: io.StringIO) -> None:
 
 @pytest.mark.parametrize(
     ("method", "path", "status"),
-    [("GET", "/", 200), ("GET", "/config", 404), ("GET", "/healthz/", 404), ("GET", "/metrics?x=1", 200),
+    [("GET", "/healthz", 200), ("GET", "/config", 404), ("GET", "/healthz/", 404),
+     ("GET", "/metrics?x=1", 200),
      ("POST", "/healthz", 405), ("DELETE", "/nowhere", 405), ("OPTIONS", "/metrics", 405)],
 )  # fmt: skip
-async def test_there_are_three_pages_and_two_methods(
+async def test_other_addresses_and_methods_are_refused(
     method: str, path: str, status: int, log_lines: io.StringIO
 ) -> None:
     """Everything else is refused, and says so."""
@@ -105,12 +118,13 @@ async def test_a_name_that_was_turned_to_this_machine_gets_nothing(
     assert ("house" in answer.body) == (status == 200)
 
 
-def test_who_listens_for_others_answers_to_any_name() -> None:
-    """A name in the home network is the household's own."""
-    assert allowed_names("192.168.1.5") is None
-    assert allowed_names("0.0.0.0") is None
-    assert "[::1]" in (allowed_names("::1") or ())
-    assert "127.0.0.2" in (allowed_names("127.0.0.2") or ())
+def test_an_address_is_never_refused_and_a_name_must_be_listed() -> None:
+    """A page that was turned to this machine has a name; nobody can turn an address."""
+    assert is_own_name("192.168.1.5:9787", ())
+    assert is_own_name("[fe80::1]:9787", ())
+    assert not is_own_name("pi.lan", ())
+    assert is_own_name("PI.lan:9787", ("pi.lan",))
+    assert not is_own_name("evil.pi.lan", ("pi.lan",))
     assert bare_host("[::1]:9787") == "[::1]"
     assert bare_host("[::1]") == "[::1]"
 
@@ -119,7 +133,7 @@ async def test_a_port_that_is_taken_is_logged_once_and_tried_again(log_lines: io
     """The context opens all the same; once the port is free the page is there within a minute."""
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-        async with serving(Listen("127.0.0.1", port), status_of):
+        async with serving(page_at("127.0.0.1", port), status_of, lambda: NOW):
             await asyncio.sleep(600)
             assert not events_in(log_lines.getvalue(), "web.listening")
             taken.close()
@@ -132,7 +146,7 @@ async def test_a_port_that_is_taken_is_logged_once_and_tried_again(log_lines: io
 
 async def test_an_address_that_is_not_ours_is_no_reason_to_stop(log_lines: io.StringIO) -> None:
     """A network may come after the boot, or never."""
-    async with serving(Listen("192.0.2.1", 9787), status_of):
+    async with serving(page_at("192.0.2.1", 9787), status_of, lambda: NOW):
         await asyncio.sleep(3600)
     assert len(events_in(log_lines.getvalue(), "web.failed")) == 1
 

@@ -10,9 +10,9 @@ from collector import logs
 from collector.cloud.client import RequestPolicy
 from collector.cloud.parse import SPAN_DAYS, SpanTotals, read_totals, span_before
 from collector.collect.collector import Collector
+from collector.energy.daily_totals import Difference, are_distrusted, differences
 from collector.energy.days import local_day
 from collector.energy.history import Availability, first_day, is_worth_it
-from collector.energy.totals import Difference, are_distrusted, differences
 from collector.errors import (
     AnswerError,
     CalledOff,

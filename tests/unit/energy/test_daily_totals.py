@@ -8,8 +8,15 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from collector.energy.daily_totals import (
+    NOTHING_STORED,
+    DaySums,
+    DayTotal,
+    are_distrusted,
+    differences,
+    sums_of,
+)
 from collector.energy.readings import HourReading
-from collector.energy.totals import NOTHING_STORED, DaySums, DayTotal, are_distrusted, differences, sums_of
 from tests.support.energy_days import reading
 
 wh = st.integers(0, 10_000_00).map(lambda cents: Decimal(cents).scaleb(-2))

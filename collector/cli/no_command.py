@@ -34,14 +34,14 @@ def run() -> int:
 
 
 def _configured(sudo: str) -> None:
-    from collector.cli.status import status_of
+    from collector.overview import status_of
     from collector.energy.days import wall_clock
     from collector.redaction import printable
     from collector.status import State, newest_in_words
 
     settings = starting.settings_from_file(None, needs_keys=False)
     try:
-        status = status_of(settings, wall_clock(), os.environ)
+        status = status_of(settings.files, wall_clock(), os.environ)
     except OSError as error:
         raise starting.unreadable(error, settings.archive) from None
     state = "is running" if status.is_running else "is not running"
