@@ -34,8 +34,8 @@ def run() -> int:
 
 
 def _configured(sudo: str) -> None:
-    from collector.overview import status_of
     from collector.energy.days import wall_clock
+    from collector.overview import status_of
     from collector.redaction import printable
     from collector.status import State, newest_in_words
 
