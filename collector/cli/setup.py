@@ -6,6 +6,7 @@ import argparse
 import difflib
 import os
 import signal
+import socket
 import sys
 import textwrap
 from collections.abc import Callable, Sequence
@@ -35,6 +36,7 @@ from collector.settings.files import locate, places
 from collector.settings.schema import DEFAULT_ARCHIVE, NAME, AccountSettings, Settings
 from collector.setup import entering
 from collector.setup.changes import (
+    THE_KEY,
     CannotChange,
     Change,
     Present,
@@ -44,7 +46,7 @@ from collector.setup.changes import (
     read_present,
     text_of,
 )
-from collector.setup.configuration import NewMeter, save_together
+from collector.setup.configuration import PAGE_HERE, NewMeter, NewPage, page_at_home, save_together
 from collector.setup.meters import Candidate, Roof, Verdict, candidate_of, folder_name, with_roof
 from collector.status import counted
 
@@ -130,6 +132,7 @@ class _Setup:
         self.yes: bool = options.yes
         self.options, self.terminal, self.runner = options, terminal, runner
         self.written = "Nothing was written."
+        self.page: NewPage | None = None
         self.path = _path(options.config)
         self.present = _present(self.path)
         self.pacing = replace(self.present.settings.pacing if self.present else Pacing(), max_in_flight=1)
@@ -490,12 +493,33 @@ class _Setup:
             if present is not None and self.present is not None:
                 return changes_of(self.path, self.present, present, account, meters)
             group = _service_group() if self.is_service else -1
-            return new_files(self.path, account, meters, self._archive(), group) if meters else []
+            if not meters:
+                return []
+            self.page = self._page()
+            return new_files(self.path, account, meters, self._archive(), group, self.page)
         except CannotChange as error:
             raise starting.Refused(exits.BAD_CONFIGURATION, str(error), error.by_hand) from None
         except OSError as error:
             reason = f"{error.filename} cannot be read: {error.strerror}. If it is root's, use sudo."
             raise starting.Refused(exits.CANNOT_CREATE, reason) from None
+
+    def _page(self) -> NewPage | None:
+        """The page that the user chooses; none for a script."""
+        if self.yes or not self.terminal.is_there:
+            return None
+        self.terminal.say("The service can show the energy in a browser, on a page that only reads:")
+        self.terminal.say("on this machine only", "  1  ")
+        self.terminal.say("in the home network, with a password", "  2  ")
+        self.terminal.say("no page", "  3  ")
+        while True:
+            answer = self.terminal.ask("Where?", "1")
+            if answer == "1":
+                return PAGE_HERE
+            if answer == "2":
+                return page_at_home(self.path.with_name("page_password"), socket.gethostname())
+            if answer == "3":
+                return None
+            self.terminal.say("Please enter a number from 1 to 3.")
 
     def _show(
         self, changes: Sequence[Change], account: Account, new: Sequence[tuple[Candidate, Meter]]
@@ -505,13 +529,11 @@ class _Setup:
         self.terminal.say()
         for each in changes:
             path = each.file.path
-            if each.is_key:
-                what = (
-                    "the new key replaces the old one"
-                    if each.before
-                    else "the key, which no other user can read"
-                )
-                self.terminal.say(f"To be written: {path}: {what}.")
+            if each.secret:
+                what = "which no other user can read"
+                if each.before:
+                    what = "which replaces the one that is there"
+                self.terminal.say(f"To be written: {path}: {each.secret}, {what}.")
                 continue
             self.terminal.say(f"To be {'changed' if each.before else 'written'}: {path}")
             lines = each.after.splitlines()
@@ -626,6 +648,14 @@ class _Setup:
 
     def _finish(self, changes: Sequence[Change]) -> None:
         self.terminal.say()
+        self._finish_service(changes)
+        if self.page is not None:
+            name = "localhost" if self.page.password_file is None else next(iter(self.page.names), "ADDRESS")
+            self.terminal.say(f"The page, while it collects: http://{name}:9787/")
+        if self.page is not None and self.page.password_file is not None:
+            self.terminal.say(f"It needs any user name, and the password in {self.page.password_file}.")
+
+    def _finish_service(self, changes: Sequence[Change]) -> None:
         if not self.is_service or os.geteuid() != 0:
             self.terminal.say("Next, to collect from now on:")
             print(f"    {PROGRAM} run --config {self.path}")
@@ -638,7 +668,7 @@ class _Setup:
             else:
                 self.terminal.say(f"Next: systemctl enable --now {UNIT.removesuffix('.service')}")
         elif changes:
-            has_new_key = any(each.is_key for each in changes)
+            has_new_key = any(each.secret == THE_KEY for each in changes)
             word = "restart" if has_new_key else "reload"  # systemd reads the key only at a start
             if self.yes or self.terminal.agree(f"The service is running. Use this from now on ({word})?"):
                 self._told(_systemctl(word, UNIT), "The service uses it now.")

@@ -10,9 +10,18 @@ from collector.cloud.meters import Account
 from collector.errors import CollectorError, SettingsError
 from collector.settings import AccountSettings, Settings, keys, load
 from collector.settings.files import read
-from collector.setup.configuration import NewFile, NewMeter, new_text, tables_text, with_key, with_meters
+from collector.setup.configuration import (
+    NewFile,
+    NewMeter,
+    NewPage,
+    new_text,
+    tables_text,
+    with_key,
+    with_meters,
+)
 
 _KEY_MODE = 0o600
+THE_KEY = "the key"
 
 
 class CannotChange(CollectorError):
@@ -33,12 +42,12 @@ class Present:
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """A file to save, with its text before and after; `is_key`: it has nothing but a key."""
+    """A file to save, with its text before and after; `secret`: what it is if it has nothing but a secret."""
 
     file: NewFile
     before: str
     after: str
-    is_key: bool = False
+    secret: str = ""
 
 
 def read_present(path: Path, environ: Mapping[str, str]) -> Present:
@@ -63,17 +72,28 @@ def _without_keys(environ: Mapping[str, str]) -> dict[str, str]:
 
 
 def new_files(
-    path: Path, account: Account, meters: Sequence[NewMeter], archive: Path | None, group: int
+    path: Path,
+    account: Account,
+    meters: Sequence[NewMeter],
+    archive: Path | None,
+    group: int,
+    page: NewPage | None = None,
 ) -> list[Change]:
-    """A new configuration and its key beside it: the key first, so that it is never missing.
+    """A new configuration, and its secrets beside it: they come first, so that none is ever missing.
 
-    `archive`: as in `new_text`. `group`: the service's, which may read the configuration; -1 for none.
+    `archive`, `page`: as in `new_text`. `group`: the service's, which may read the configuration and the
+    page's password; -1 for none.
     """
+    mode = 0o600 if group == -1 else 0o640
     key = f"{account.auth_key}\n"
-    text = new_text(account.base_url.removeprefix("https://"), meters, archive)
     key_file = NewFile(path.with_name("auth_key"), key.encode(), _KEY_MODE, is_secret=True)
-    file = NewFile(path, text.encode(), 0o600 if group == -1 else 0o640, group)
-    changes = (Change(key_file, text_of(key_file.path), key, is_key=True), Change(file, "", text))
+    changes = [Change(key_file, text_of(key_file.path), key, THE_KEY)]
+    if page is not None and page.password_file is not None:
+        password = f"{page.password}\n"
+        file = NewFile(page.password_file, password.encode(), mode, group, is_secret=True)
+        changes.append(Change(file, text_of(file.path), password, "a password for the page"))
+    text = new_text(account.base_url.removeprefix("https://"), meters, archive, page)
+    changes.append(Change(NewFile(path, text.encode(), mode, group), "", text))
     return [each for each in changes if each.before != each.after]
 
 
@@ -100,7 +120,7 @@ def changes_of(
         else:
             key = f"{account.auth_key}\n"
             new = NewFile(place, key.encode(), _KEY_MODE, is_secret=True)
-            changes.append(Change(new, text_of(place), key, is_key=True))
+            changes.append(Change(new, text_of(place), key, THE_KEY))
     if after != before:
         changes.append(
             Change(NewFile(file, after.encode(errors="surrogateescape"), _KEY_MODE), before, after)

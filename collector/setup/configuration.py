@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 import re
+import secrets
 import shutil
 import stat
 import tomllib
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from collector.settings.files import toml
 from collector.settings.schema import TABLES
 
 _ACCOUNT = re.compile(r"[ \t]*\[\[[ \t]*account[ \t]*\]\][ \t]*(#.*)?\Z")
+_HOST_NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.-]{0,60}[A-Za-z0-9])?")
 _COMMENT_OR_BLANK = re.compile(r"[ \t]*(#.*)?\Z")
 
 
@@ -31,8 +33,36 @@ class NewMeter:
     comment: str
 
 
-def new_text(host: str, meters: Sequence[NewMeter], archive: Path | None) -> str:
-    """A configuration with one account; `archive` if it is not the default folder."""
+@dataclass(frozen=True, slots=True)
+class NewPage:
+    """The page in the browser: where it listens, and for others than this machine its password and names."""
+
+    listen: str
+    password_file: Path | None = None
+    password: str = field(default="", repr=False)
+    names: tuple[str, ...] = ()
+
+
+PAGE_HERE = NewPage("127.0.0.1:9787")
+
+_LETTERS = "bcdfghjkmnpqrstvwxyz"  # no two of them look alike, and they make no words
+
+
+def page_at_home(password_file: Path, host_name: str) -> NewPage:
+    """The page for the home network, with a new password, by the names that this machine has there."""
+    groups = ("".join(secrets.choice(_LETTERS) for _ in range(4)) for _ in range(4))
+    first = host_name.partition(".")[0].lower()
+    names = tuple(dict.fromkeys((f"{first}.local", first, host_name.lower())))
+    return NewPage(
+        "0.0.0.0:9787",
+        password_file,
+        "-".join(groups),
+        names if _HOST_NAME.fullmatch(host_name) and first != "localhost" else (),
+    )
+
+
+def new_text(host: str, meters: Sequence[NewMeter], archive: Path | None, page: NewPage | None = None) -> str:
+    """A configuration with one account; `archive` if it is not the default folder, `page` if there is one."""
     lines = [
         "# Written by `shelly-collector setup`; all else has its default value.",
         "# All settings: `man shelly-collector.toml`, or docs/reference/settings.md.",
@@ -41,6 +71,12 @@ def new_text(host: str, meters: Sequence[NewMeter], archive: Path | None) -> str
     if archive is not None:
         lines += ["", "[archive]", "# Where the files are kept, a folder in it for each meter."]
         lines.append(f"path = {toml(archive)}")
+    if page is not None:
+        lines += ["", "[web]", "# The page in the browser.", f"listen = {toml(page.listen)}"]
+        if page.password_file is not None:
+            lines.append(f"password_file = {toml(page.password_file)}")
+        if page.names:
+            lines.append(f"names = {toml(page.names)}")
     lines += ["", "[[account]]", 'name = "home"', f"host = {toml(host)}"]
     lines.append("# The key is the only line of the file auth_key beside this one.")
     return "\n".join([*lines, *_tables(meters)]) + "\n"

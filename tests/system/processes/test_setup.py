@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import stat
 import tomllib
 from collections.abc import Iterator
@@ -110,6 +111,8 @@ def test_a_person_comes_from_a_key_to_a_configuration_that_works(home: Home) -> 
         terminal.answer("Key ", KEY)
         terminal.answer("Enter for all")
         terminal.answer("[house]: ")
+        terminal.answer("Where? [1]: ", "7")
+        terminal.answer("from 1 to 3.\nWhere? [1]: ", "2")
         shown = terminal.wait_for("Write this?")
         assert not home.config.exists()
         terminal.answer("[y]: ")
@@ -119,9 +122,14 @@ def test_a_person_comes_from_a_key_to_a_configuration_that_works(home: Home) -> 
     assert "House" in screen and "3EM, three phases" in screen and "online" in screen
     assert f"seem to begin on {YOUNG}" in " ".join(shown.split())
     assert "10 days" in shown
-    assert screen.rstrip().endswith(f"shelly-collector run --config {home.config}")
+    assert f"shelly-collector run --config {home.config}" in screen
     assert "9 of 10 checks are ok; 1 not possible yet." in screen
     assert home.meters() == ["house"]
+    web, password = tomllib.loads(home.text())["web"], home.config.with_name("page_password")
+    assert (web["listen"], web["password_file"]) == ("0.0.0.0:9787", str(password))
+    assert re.fullmatch(r"([a-z]{4}-){3}[a-z]{4}\n", password.read_text())
+    assert password.read_text().strip() not in screen
+    assert stat.S_IMODE(password.stat().st_mode) == 0o600
     assert home.key.read_text() == f"{KEY}\n"
     assert stat.S_IMODE(home.key.stat().st_mode) == 0o600
     assert stat.S_IMODE(home.config.stat().st_mode) == 0o600
@@ -187,6 +195,7 @@ def test_what_is_typed_before_a_question_does_not_answer_it(home: Home) -> None:
         terminal.type("0")
         terminal.answer("Enter for all", "1")
         terminal.answer("[house]: ")
+        terminal.answer("Where? [1]: ", "3")
         terminal.wait_for("Looking how far back")
         terminal.type("n")
         terminal.answer("[y]: ", "y")
@@ -195,7 +204,7 @@ def test_what_is_typed_before_a_question_does_not_answer_it(home: Home) -> None:
     assert home.meters() == ["house"]
 
 
-QUESTIONS = ("Server: ", "Key ", "Enter for all", "[house]: ", "Write this?")
+QUESTIONS = ("Server: ", "Key ", "Enter for all", "[house]: ", "Where?", "Write this?")
 
 
 @pytest.mark.parametrize(
@@ -203,7 +212,7 @@ QUESTIONS = ("Server: ", "Key ", "Enter for all", "[house]: ", "Write this?")
 )
 def test_ctrl_c_at_any_question_leaves_nothing_behind(home: Home, stopped_at: str, keys: str) -> None:
     """Exit 130, and the terminal shows again what is typed."""
-    answers = dict(zip(QUESTIONS, (home.cloud.url, KEY, "", "", ""), strict=True))
+    answers = dict(zip(QUESTIONS, (home.cloud.url, KEY, "", "", "", ""), strict=True))
     with home.terminal() as terminal:
         for question, text in answers.items():
             if question == stopped_at:
@@ -310,7 +319,7 @@ def test_a_key_that_changed_is_replaced_after_the_cloud_accepted_it(home: Home) 
     with home.terminal() as terminal:
         terminal.answer("Server [")
         terminal.answer("Key (Enter keeps", NEW_KEY)
-        assert "the new key replaces the old one" in terminal.wait_for("Write this?")
+        assert "which replaces the one" in terminal.wait_for("Write this?")
         terminal.answer("[y]: ")
         code, screen = terminal.end()
     assert code == 0
@@ -381,6 +390,7 @@ def test_a_clamp_that_nothing_decides_is_asked_for(home: Home) -> None:
         terminal.type("9")
         terminal.answer("Which is right? [1]: ", "3")
         terminal.answer("[barn]: ")
+        terminal.answer("Where?")
         assert "solar = false" in terminal.wait_for("Write this?")
         terminal.answer("[y]: ", "n")
         code, _ = terminal.end()

@@ -47,7 +47,7 @@ def test_what_is_as_it_was_is_no_change(tmp_path: Path) -> None:
 def test_the_key_beside_the_configuration_is_replaced_there(tmp_path: Path) -> None:
     path, there = present(tmp_path, HOME + METER)
     found = changed(path, there, there.settings.accounts[0], key=NEW_KEY)
-    assert [(name.name, each.after, each.is_key) for name, each in found.items()] == [
+    assert [(name.name, each.after, bool(each.secret)) for name, each in found.items()] == [
         ("auth_key", f"{NEW_KEY}\n", True)
     ]
 
@@ -66,7 +66,7 @@ def test_the_key_in_the_configuration_is_replaced_with_new_meters_beside_it(tmp_
     (change,) = changed(path, there, there.settings.accounts[0], BARN, key=NEW_KEY).values()
     assert change.after.startswith(f'{HOME}auth_key = "{NEW_KEY}"  # secret\n{METER}')
     assert 'name = "barn"' in change.after
-    assert not change.is_key
+    assert not change.secret
 
 
 @pytest.mark.parametrize("key", [None, "", '"in quotes"'])
