@@ -32,7 +32,7 @@ HOLE = date(2026, 11, 10)  # 9 to 13 o'clock are missing
 ABSENT = date(2026, 11, 11)  # no file
 NO_SUN = date(2026, 11, 12)  # 10 to 12 o'clock have no solar
 DAMAGED = date(2026, 11, 13)  # its file is hostile
-BATTERY = date(2026, 6, 21)  # 21 o'clock has more export than solar energy
+BATTERY = date(2026, 6, 21)  # 23 o'clock has more export than solar energy
 SPRING, AUTUMN = date(2026, 3, 29), date(2026, 10, 25)
 HOSTILE_FILE = '{"ts": "<script>document.title = 1</script>", "import": "<img src=x onerror=alert(1)>"}\n'
 HOSTILE_NAME = "<img src=x onerror=document.title=1>"
@@ -60,7 +60,7 @@ def write_house(folder: Path, first: date, zone: str, *, solar: bool) -> None:
             grid, sun = device.energy(0, ts), device.energy(1, ts)
             own = kwh(sun.consumption) if solar else Decimal(0)
             exported = kwh(grid.reversed) if solar else Decimal(0)
-            if solar and day == BATTERY and index == 21:
+            if solar and day == BATTERY and index == 23:
                 exported += Decimal("0.3")
             dark = solar and day == NO_SUN and 10 <= index <= 12
             readings[ts] = HourReading(kwh(grid.consumption), exported, None if dark else own)
