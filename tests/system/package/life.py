@@ -103,7 +103,14 @@ def configured_and_started() -> dict[str, Any]:
     with Terminal([NAME, "setup"], {"PATH": os.environ["PATH"], "TERM": "linux"}) as terminal:
         terminal.answer("Server: ", URL)
         terminal.answer("Key ", KEY)
-        for question in ("Enter for all", "Is that right?", "[house]: ", "Where?", "Write this?", "Start the service"):
+        for question in (
+            "Enter for all",
+            "Is that right?",
+            "[house]: ",
+            "Where?",
+            "Write this?",
+            "Start the service",
+        ):
             terminal.answer(question)
         code, screen = terminal.end()
     facts = {"code": code, "screen": screen, "seconds": time.perf_counter() - began}
