@@ -196,10 +196,6 @@ def run(options: argparse.Namespace) -> int:
 
     scope = Scope(None if options.all else options.days, options.since, options.until)
     check_range(scope)
-    if options.dry_run:
-        return rehearse(
-            _settings(options, needs_keys=False), scope, as_json=options.json, adopt=options.adopt
-        )
     return collected("backfill", partial(_settings, options), scope, options, adopt=options.adopt)
 
 
@@ -218,11 +214,16 @@ class Load(Protocol):
 def collected(
     command: str, load: Load, scope: Scope | Reread, options: argparse.Namespace, *, adopt: bool
 ) -> int:
-    """Collects the days of `scope`, in the running service if it has the archive; returns the exit code."""
+    """Collects the days of `scope`, in the running service if it has the archive, or shows the plan.
+
+    Returns the exit code.
+    """
     from collector.service.control import find_service
 
     settings = load(needs_keys=False)
     try:
+        if options.dry_run:
+            return _rehearse(settings, scope, as_json=options.json, adopt=adopt)
         service = None if settings.source is None else find_service(settings.archive, os.environ)
         if service is None:
             settings = load(needs_keys=True)
@@ -309,7 +310,7 @@ def _settings(options: argparse.Namespace, *, needs_keys: bool) -> Settings:
     return starting.checked(lambda: from_flags(os.environ, needs_key=needs_keys, **values))
 
 
-def rehearse(settings: Settings, scope: Scope | Reread, *, as_json: bool, adopt: bool) -> int:
+def _rehearse(settings: Settings, scope: Scope | Reread, *, as_json: bool, adopt: bool) -> int:
     remembered = _remembered(settings)
     for meter in settings.meters:  # raises if it is another meter's, or of a newer format
         folder = settings.folder_of(meter)

@@ -5,7 +5,6 @@ The service runs the command's `carried_out` and sends back what the command pri
 
 from __future__ import annotations
 
-import asyncio
 import sys
 from collections.abc import Callable, Mapping
 from functools import partial
@@ -72,6 +71,8 @@ def handed_over(
     service: socket.socket, name: str, options: Options, on_progress: Callable[[Options], None]
 ) -> Result:
     """Has the service carry out the command; returns its result, also if the waiting ended early."""
+    import asyncio
+
     from collector.service.control import carry_out
 
     async def main() -> Result:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from collector.cli import in_service, starting
-from collector.cli.backfill import carried_out_by, check_range, collected, dates_of, rehearse
+from collector.cli.backfill import carried_out_by, check_range, collected, dates_of
 from collector.energy.days import date_in, system_timezone, wall_clock
 from collector.energy.history import first_day
 from collector.errors import CommandRefused
@@ -42,8 +42,6 @@ def run(options: argparse.Namespace) -> int:
         print(
             f"The cloud has no hours before {kept}: stored days before it stay as they are.", file=sys.stderr
         )
-    if options.dry_run:
-        return rehearse(_settings(options, needs_keys=False), scope, as_json=options.json, adopt=False)
     return collected("reread", partial(_settings, options), scope, options, adopt=False)
 
 

@@ -12,7 +12,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from collector.cli import exits, in_service, starting
+from collector.cli import exits, starting
 
 if TYPE_CHECKING:
     from ssl import DefaultVerifyPaths
@@ -37,6 +37,7 @@ def run(options: argparse.Namespace) -> int:
     read_ca_certificates_when_needed(os.environ)
 
     from collector.archive.mark import remembered_by_service
+    from collector.cli import in_service
     from collector.energy.days import wall_clock
     from collector.service.app import Signals, serve
     from collector.service.systemd import Notifier
