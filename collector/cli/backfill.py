@@ -53,6 +53,11 @@ class Progress(io.TextIOBase):
         if days:
             self._draw(f"0/{days} days, {_left(expected_s)} left")
 
+    @property
+    def left(self) -> int:
+        """How many days are not done."""
+        return max(0, self._days - self._done)
+
     def advance_by_words(self, words: Mapping[str, Any]) -> None:
         """The same as `advance`, for what a service sends."""
         from collector.service.backfill import DayDone
@@ -68,8 +73,7 @@ class Progress(io.TextIOBase):
         per_day_s = (now - began_at) / self._done if self._done else 0.0
         speed = f"{60 / per_day_s:.0f} a minute, " if per_day_s else ""
         self._done += 1
-        left = max(0, self._days - self._done)
-        left_s = left * (per_day_s if self._done > _FEW_DAYS else self._expected_s / max(self._days, 1))
+        left_s = self.left * (per_day_s if self._done > _FEW_DAYS else self._expected_s / max(self._days, 1))
         share = min(1.0, self._done / max(self._days, 1))
         pauses = f", {counted(done.holds, 'rate-limit pause')}" if done.holds else ""
         bar = "#" * round(share * _BAR)
@@ -118,7 +122,7 @@ def _left(seconds: float) -> str:
 
 _OUTCOMES = {"written": "complete", "partial": "incomplete so far"}  # in words; the others as they are
 _MOST_DAYS = 1095
-_SERVICE_CONTINUES = "The service continues with the other days as soon as it can."
+_SERVICE_CONTINUES = "The service continues by itself with the other days; `status` shows how it goes."
 _DEFAULT_ODIR = "~/.shellyemdata"
 _TO_BE_PROVEN = (
     "its day files have no mark. First up to five of their days are compared with the cloud; if they are "
@@ -218,6 +222,7 @@ def collected(
 
     Returns the exit code.
     """
+    from collector.service.backfill import Report
     from collector.service.control import find_service
 
     settings = load(needs_keys=False)
@@ -238,9 +243,14 @@ def collected(
                     report, [meter.name for meter in settings.meters], settings, as_json=options.json
                 )
             else:
-                meters = [meter.name for meter in settings.meters]
+                meters = in_service.as_words(settings)
                 words = {**_as_words(scope), "meters": meters, "json": options.json, "adopt": adopt}
-                result = in_service.handed_over(service, command, words, progress.advance_by_words)
+                result = in_service.handed_over(
+                    service, command, words, progress.advance_by_words, _SERVICE_CONTINUES
+                )
+                if options.json and not result.output and result.code != exits.CANNOT_CREATE:
+                    early = Report(interrupted=True, left=progress.left)
+                    result.output.append(json.dumps(_as_dict(early) | {"without_data": []}))
         finally:
             progress.clear()
     except OSError as error:

@@ -18,9 +18,9 @@ if TYPE_CHECKING:
     import socket
 
     from collector.service.control import Command, Options, Running, SendProgress
+    from collector.settings import Settings
 
 _COMMANDS = ("backfill", "reread", "verify")
-_CONTINUES = "The service continues with these days; `shelly-collector status` shows them."
 _ENDED = (
     "The service stopped, or read its configuration again, before this was done. Stored data is safe. "
     "Run the command again to continue."
@@ -53,24 +53,37 @@ async def _carried_out(
     return result._asdict()
 
 
+def as_words(settings: Settings) -> dict[str, str]:
+    """The meters as options for the service: by name, each with its settings."""
+    return {meter.name: repr(meter) for meter in settings.meters}
+
+
 def meters_of(running: Running, options: Options) -> list[str]:
-    """The names of the meters in `options`. Raises `CommandRefused` if the service lacks one."""
-    known = {meter.name for meter in running.settings.meters}
-    names = options.get("meters")
-    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+    """The names of the meters in `options`. Raises `CommandRefused` if the service has others."""
+    known, named = as_words(running.settings), options.get("meters")
+    if not isinstance(named, dict):
         raise CommandRefused("The command names no meters.")
-    if unknown := sorted(set(names) - known):
-        raise CommandRefused(
-            f"The running service has no meter {unknown[0]!r}. If it is new in the configuration, have the "
-            "service read it: systemctl reload shelly-collector"
-        )
-    return names
+    for name, meter in named.items():
+        if known.get(name) != meter:
+            what = f"has other settings for the meter {name!r}" if name in known else f"has no meter {name!r}"
+            raise CommandRefused(
+                f"The running service {what}. If the configuration was changed, have the service read it: "
+                "systemctl reload shelly-collector"
+            )
+    return list(named)
 
 
 def handed_over(
-    service: socket.socket, name: str, options: Options, on_progress: Callable[[Options], None]
+    service: socket.socket,
+    name: str,
+    options: Options,
+    on_progress: Callable[[Options], None],
+    interrupted: str,
 ) -> Result:
-    """Has the service carry out the command; returns its result, also if the waiting ended early."""
+    """Has the service carry out the command; returns its result, without output if the waiting ended early.
+
+    `interrupted`: what becomes of the command after Ctrl-C.
+    """
     import asyncio
 
     from collector.service.control import carry_out
@@ -78,14 +91,16 @@ def handed_over(
     async def main() -> Result:
         interrupt = asyncio.Event()
         starting.on_signals(interrupt)
-        working = asyncio.ensure_future(carry_out(service, name, options, on_progress))
+        received = asyncio.Event()
+        working = asyncio.ensure_future(carry_out(service, name, options, on_progress, received.set))
         stop = asyncio.ensure_future(interrupt.wait())
         await asyncio.wait([working, stop], return_when=asyncio.FIRST_COMPLETED)
         stop.cancel()
         if working.done():
             return Result(**working.result())
         working.cancel()
-        return Result(exits.INTERRUPTED, [], [f"Interrupted. {_CONTINUES}"])
+        then = interrupted if received.is_set() else "The service has not received the command."
+        return Result(exits.INTERRUPTED, [], [f"Interrupted. {then}"])
 
     try:
         return asyncio.run(main())

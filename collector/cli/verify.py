@@ -57,10 +57,10 @@ def _verified(settings: Settings, options: argparse.Namespace) -> in_service.Res
         from collector.service.control import find_service
 
         if (service := find_service(settings.archive, os.environ)) is not None:
-            meters = [meter.name for meter in settings.meters]
+            meters = in_service.as_words(settings)
             words = {"meters": meters, "json": options.json, "fix": options.fix, "cloud": options.cloud}
             try:
-                return in_service.handed_over(service, "verify", words, _show_words)
+                return in_service.handed_over(service, "verify", words, _show_words, "The rest is not done.")
             finally:
                 _show("")
     if options.cloud:

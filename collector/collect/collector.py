@@ -73,8 +73,13 @@ class Lane(StrEnum):
     """The kinds of jobs, most urgent first."""
 
     REFRESH = "refresh"
+    COMMAND = "command"  # a backfill or reread by hand, for which a person waits
     HEAL = "heal"
     BACKFILL = "backfill"
+
+
+SCHEDULED = (Lane.REFRESH, Lane.HEAL, Lane.BACKFILL)
+"""The jobs that the service requests by itself."""
 
 
 class Collector:
@@ -111,7 +116,9 @@ class Collector:
         self.writes = 0  # how often a day was saved
         self.answered_at: int | None = None  # epoch seconds: the last answer for today that was kept
         self.failure: Failure | None = None
-        self.claimed: set[date] = set()  # days that a job has taken and not yet done
+        # Days that a job has taken and not yet done, and who waits for them: called with the outcome, or with
+        # `None` if the job gives the day up.
+        self.claimed: dict[date, list[Callable[[date, DayOutcome | None], None]]] = {}
         self._losses_checked: date | None = None
         self._zone_logged = archive.ledger.zone
         self._suspicion_logged = archive.ledger.suspicion

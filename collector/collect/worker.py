@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import math
 from collections import Counter, deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 from itertools import chain, count
@@ -64,6 +64,7 @@ class Job:
     exhausted: bool = False
     ended: bool = False
     _waiting: deque[date] = field(default_factory=deque)
+    _elsewhere: set[date] = field(default_factory=set)  # another job has these; a command waits for them
     _dropped: Iterator[date] = field(default_factory=lambda: iter(()))
     _requests_before: int = 0
     _holds_before: int = 0
@@ -90,15 +91,35 @@ class Job:
     @property
     def has_more(self) -> bool:
         """Whether a further day is waiting; days claimed by another job do not count."""
-        claimed = self.collector.claimed
-        if not self._waiting and (day := next((day for day in self.days if day not in claimed), None)):
-            claimed.add(day)
-            self._waiting.append(day)
+        while not self._waiting and (day := next(self.days, None)) is not None:
+            self._claim(day)
         return bool(self._waiting)
+
+    def _claim(self, day: date) -> None:
+        """Takes the day; if another job has it, a command waits for its outcome."""
+        claimed = self.collector.claimed
+        if day not in claimed:
+            claimed[day] = []
+            self._waiting.append(day)
+        elif self.lane is Lane.COMMAND and day not in self._elsewhere:
+            claimed[day].append(self._done_elsewhere)
+            self._elsewhere.add(day)
+
+    def _done_elsewhere(self, day: date, outcome: DayOutcome | None) -> None:
+        """Counts a day that another job has done; takes one that it has given up."""
+        self._elsewhere.discard(day)
+        if self.ended:
+            return
+        if outcome is None:
+            self.exhausted = False
+            self._claim(day)
+        else:
+            self._count(outcome)
 
     def count_left(self) -> int:
         """How many of its days are not done, also if it was ended. Uses up the plan."""
-        return self.open + len(self._waiting) + sum(1 for _ in self.days) + sum(1 for _ in self._dropped)
+        left = self.open + len(self._waiting) + len(self._elsewhere)
+        return left + sum(1 for _ in self.days) + sum(1 for _ in self._dropped)
 
     @property
     def oldest(self) -> date | None:
@@ -126,13 +147,22 @@ class Job:
         self._waiting.extendleft(reversed(days))
 
     def release(self, days: Sequence[date]) -> None:
-        """Gives up the claim on days: they are done, or no longer to be collected."""
+        """Gives up the claim on days that are no longer to be collected."""
         self.open -= len(days)
-        self.collector.claimed.difference_update(days)
+        self._unclaim(days)
+
+    def _unclaim(self, days: Iterable[date], outcome: DayOutcome | None = None) -> None:
+        for day in days:
+            for tell in self.collector.claimed.pop(day, ()):
+                tell(day, outcome)
 
     def record(self, outcome: DayOutcome) -> None:
         """Counts the outcome of one day that is done."""
-        self.release([outcome.day])
+        self.open -= 1
+        self._unclaim([outcome.day], outcome)
+        self._count(outcome)
+
+    def _count(self, outcome: DayOutcome) -> None:
         self.counts[outcome.outcome] += 1
         if outcome.outcome is Outcome.FAILED:
             self.failures[outcome.day] = outcome.reason
@@ -143,14 +173,16 @@ class Job:
         if not self.ended:
             self._dropped = chain(list(self._waiting), self.days)
         self.days = iter(())
-        self.collector.claimed.difference_update(self._waiting)
-        self._waiting.clear()
         self.exhausted = self.ended = True
+        given_up = list(self._waiting)
+        self._waiting.clear()
+        self._elsewhere.clear()
+        self._unclaim(given_up)
 
     @property
     def is_over(self) -> bool:
         """Whether all its days are done."""
-        return self.exhausted and not self.open
+        return self.exhausted and not self.open and not self._elsewhere
 
     def finish(self, now: float) -> None:
         """Logs the job's result in one line, at debug level if it had no days. `now` is loop time."""

@@ -15,7 +15,7 @@ from zoneinfo import ZoneInfo
 from collector import __version__, logs
 from collector.archive.mark import Remembered
 from collector.cloud.meters import Account
-from collector.collect.collector import Collector, Lane
+from collector.collect.collector import SCHEDULED, Collector, Lane
 from collector.collect.daily_totals import check_totals
 from collector.collect.outages import Refusal
 from collector.collect.worker import AccountRunner, Job
@@ -390,7 +390,7 @@ class _Run:
 
     def _request_all(self) -> None:
         for account, collector in self._collectors():
-            for lane in Lane:
+            for lane in SCHEDULED:
                 self._requester.request(account.runner, collector, lane)
 
     def _is_stuck(self) -> bool:

@@ -9,10 +9,10 @@ from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 from functools import partial
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, NamedTuple
 
 from collector.archive.folder import OWN_FOLDER, recorded_span_limit, survey
-from collector.archive.mark import Remembered, adopted, has_days, mark_for, read_mark
+from collector.archive.mark import Remembered, adopted, has_days, mark_for, missing, read_mark
 from collector.archive.store import MOST_COMPARED, DayOutcome
 from collector.cloud.client import path_of
 from collector.cloud.meters import Account, Meter
@@ -22,7 +22,6 @@ from collector.collect.outages import OutageError
 from collector.collect.worker import Job
 from collector.energy.days import Clock, date_in, system_timezone
 from collector.energy.history import (
-    NOTHING,
     Availability,
     DayRecords,
     Outcome,
@@ -32,7 +31,7 @@ from collector.energy.history import (
     wanted_days,
 )
 from collector.energy.spans import joined
-from collector.errors import ArchiveLocked, ArchiveRefused
+from collector.errors import ArchiveLocked, ArchiveRefused, CommandRefused
 from collector.service.accounts import AccountAtWork, Pacers, assembled
 from collector.service.control import Running
 from collector.settings import AccountSettings, Settings
@@ -49,7 +48,6 @@ class Scope:
     day.
     """
 
-    lane: ClassVar[Lane] = Lane.BACKFILL
     days: int | None = 30
     since: date | None = None
     until: date | None = None
@@ -76,7 +74,6 @@ class Scope:
 class Reread:
     """The days of a reread: all from `since` to `until` (`None`: today), also those that are complete."""
 
-    lane: ClassVar[Lane] = Lane.HEAL
     since: date
     until: date | None = None
 
@@ -225,7 +222,7 @@ async def backfill(
     async with assembled(settings, clock, Pacers(), _GIVE_UP_AFTER_S, remembered) as accounts:
         if adopt and (failed := await _adopt(_collectors(accounts))) is not None:
             return Report(gave_up=failed, duration_s=loop.time() - began)
-        jobs = await _put_all(accounts, scope, watch)
+        jobs = await _put_all(accounts, scope, watch, Lane.BACKFILL)
         is_interrupted = await _work_until_done(accounts, jobs, interrupt)
         report = _report(accounts, jobs, scope, is_interrupted=is_interrupted)
     report.duration_s = loop.time() - began
@@ -248,14 +245,25 @@ async def requested(
         if (wanted := tuple(each for each in account.collectors if each.meter.name in meters))
     ]
     requests, holds = _counted(accounts)
+    for each in _collectors(accounts):
+        archive = each.archive
+        if archive.is_taken and await each.blocking(missing, archive.folder, archive.remembered) is not None:
+            raise CommandRefused(
+                f"{archive.folder} is empty, and the service has had an archive there; perhaps its disk is not "
+                "mounted. Mount it; or, for a new archive, stop the service and run `backfill --adopt`."
+            )
     if adopt and (failed := await _adopt(_collectors(accounts))) is not None:
         return Report(gave_up=failed, duration_s=loop.time() - began)
-    jobs = await _put_all(accounts, scope, watch)
+    jobs = await _put_all(accounts, scope, watch, Lane.COMMAND)
+    planned = {job: sum(1 for _ in job.collector.days_by(scope.plan)) for job in jobs}
     outage = await _done_or_outage(running, accounts, jobs)
-    if outage is None and scope.lane is Lane.BACKFILL:
+    if outage is None and isinstance(scope, Scope):
         for job in jobs:
             await check_totals(job.collector)
     report = _report(accounts, jobs, scope, is_interrupted=False)
+    report.left += sum(
+        max(0, count - job.counts.total()) for job, count in planned.items() if not job.done.is_set()
+    )
     report.requests -= requests
     report.holds -= holds
     report.gave_up = outage
@@ -272,7 +280,7 @@ async def _done_or_outage(
     running: Running, accounts: list[AccountAtWork], jobs: list[Job]
 ) -> OutageError | None:
     """Waits until all jobs are done; returns the outage of an account or a meter that keeps one from it."""
-    all_done: asyncio.Future[Any] = asyncio.gather(*(job.done.wait() for job in jobs))
+    all_done: asyncio.Future[Any] = asyncio.create_task(_done(jobs))
     runners = {collector: account.runner for account in accounts for collector in account.collectors}
     try:
         while not all_done.done():
@@ -289,6 +297,11 @@ async def _done_or_outage(
         return None
     finally:
         all_done.cancel()
+
+
+async def _done(jobs: list[Job]) -> None:
+    for job in jobs:
+        await job.done.wait()
 
 
 async def _adopt(collectors: list[Collector]) -> OSError | None:
@@ -367,7 +380,9 @@ def _leaves_out(collector: Collector, scope: Scope | Reread, since: date) -> boo
     return _is_open(scope) and any(day < since for day in days)
 
 
-async def _put_all(accounts: list[AccountAtWork], scope: Scope | Reread, watch: Watcher) -> list[Job]:
+async def _put_all(
+    accounts: list[AccountAtWork], scope: Scope | Reread, watch: Watcher, lane: Lane
+) -> list[Job]:
     """Puts one job for each meter."""
 
     def done(meter: str, outcome: DayOutcome) -> None:
@@ -376,42 +391,33 @@ async def _put_all(accounts: list[AccountAtWork], scope: Scope | Reread, watch: 
     jobs = []
     for account in accounts:
         for each in account.collectors:
-            job = await _put(account, each, scope)
+            job = await _put(account, each, scope, lane)
             job.outcomes = partial(done, each.meter.name)
             jobs.append(job)
     return jobs
 
 
-async def _put(account: AccountAtWork, collector: Collector, scope: Scope | Reread) -> Job:
+async def _put(account: AccountAtWork, collector: Collector, scope: Scope | Reread, lane: Lane) -> Job:
     await collector.scan()
-    days = collector.days_by(scope.plan)
     if isinstance(scope, Reread):
-        days = await _marked(collector, scope, days)
-    job = Job(scope.lane, collector, days, asyncio.get_running_loop().time())
+        await _mark(collector, scope)
+    job = Job(lane, collector, collector.days_by(scope.plan), asyncio.get_running_loop().time())
     if isinstance(scope, Scope):
         job.reaches_to = lambda: scope.first(collector.today(), collector.since)
     return account.runner.put(job)
 
 
-async def _marked(collector: Collector, scope: Reread, days: Iterator[date]) -> Iterator[date]:
+async def _mark(collector: Collector, scope: Reread) -> None:
     """Marks the days as to be requested again, so that a stop or an outage does not end the reread.
 
-    A day that another job has requested by its turn is left out. Does nothing if the archive is not taken.
+    Does nothing if the archive is not taken.
     """
     archive, today = collector.archive, collector.today()
-    if not archive.is_taken:
-        return days
     planned = scope.plan(today, collector.since, archive.known, None, collector.now())
-    marked = {day for day in planned if day < today}
+    days = [day for day in planned if day < today]
 
     def mark() -> None:
-        for day in marked:
+        for day in days:
             archive.request_again(day, "reread")
 
     await collector.blocking(mark)
-
-    def is_left(day: date) -> bool:
-        attempt = archive.known().get(day, NOTHING).last_attempt
-        return day not in marked or (attempt is not None and attempt.is_requested_again)
-
-    return filter(is_left, days)

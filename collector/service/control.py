@@ -102,9 +102,15 @@ def find_service(archive: Path, environ: Mapping[str, str]) -> socket.socket | N
 
 
 async def carry_out(
-    connection: socket.socket, command: str, options: Options, on_progress: Callable[[Options], None]
+    connection: socket.socket,
+    command: str,
+    options: Options,
+    on_progress: Callable[[Options], None],
+    on_received: Callable[[], None] = lambda: None,
 ) -> Mapping[str, Any]:
     """Hands a command to the service and waits for its result. Cancelling only ends the waiting.
+
+    `on_received` is called when the service has the command.
 
     Raises `CommandRefused`, `ServiceEnded`.
     """
@@ -113,7 +119,9 @@ async def carry_out(
         writer.write(_line({"command": command, **options}))
         while line := await reader.readline():
             answer = json.loads(line)
-            if "progress" in answer:
+            if "received" in answer:
+                on_received()
+            elif "progress" in answer:
                 on_progress(answer["progress"])
             elif "refused" in answer:
                 raise CommandRefused(answer["refused"])
@@ -140,7 +148,7 @@ async def listening(
     if folder is not None:
         path = folder / socket_name(archive)
         try:
-            folder.mkdir(mode=0o700, exist_ok=True)
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             if (other := find_service(archive, environ)) is None:
                 listener = await asyncio.start_unix_server(server.answer, path, limit=_LONGEST_COMMAND)
                 path.chmod(_MODE)
@@ -148,7 +156,7 @@ async def listening(
                 other.close()
                 _log.warning("control.failed", reason=f"another service listens at {path}")
         except OSError as error:
-            _log.warning("control.failed", reason=error.strerror or str(error))
+            _log.warning("control.failed", reason=f"{path}: {error.strerror or error}")
     try:
         yield
     finally:
@@ -199,6 +207,7 @@ class _Server:
         if (command := self._commands.get(name)) is None:
             raise CommandRefused(f"The running service has no command {name!r}: restart it after an update.")
         _log.info("command.received", command=name, uid=_uid_of(writer))
+        writer.write(_line({"received": name}))
 
         def on_progress(progress: Mapping[str, Any]) -> None:
             if not writer.is_closing() and writer.transport.get_write_buffer_size() < _MOST_BUFFERED:

@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo
 from collector import logs
 from collector.archive.folder import OWN_FOLDER, may_have_record
 from collector.archive.mark import FILE_NAME as MARK_NAME
-from collector.archive.mark import Remembered, read_mark
+from collector.archive.mark import Remembered, missing, read_mark
 from collector.archive.store import Archive
 from collector.cloud.meters import Meter
 from collector.cloud.parse import SpanTotals, spans
@@ -140,6 +140,10 @@ async def verified_in_service(
     found: list[MeterReport] = []
     for account in running.accounts:
         collectors = [each for each in account.collectors if each.meter.name in meters]
+        for each in collectors:
+            archive = each.archive
+            if (refusal := await each.blocking(missing, archive.folder, archive.remembered)) is not None:
+                raise refusal
         if cloud:
             found += await _compared(collectors, running.clock, progress, fix=fix)
         else:
@@ -151,9 +155,9 @@ async def verified_in_service(
 
 async def _repaired(collector: Collector, clock: Clock) -> MeterReport:
     """Inspects a meter's folder and moves files with findings to the quarantine."""
+    archive, meter = collector.archive, collector.meter
     if collector.refusal is not None:
         raise collector.refusal
-    archive, meter = collector.archive, collector.meter
     if not archive.is_taken:
         raise archive.refusal_of("day files of which it is not known yet whether they are")
     return replace(await _inspected(collector, clock, fix=True), meter=meter.name)

@@ -17,6 +17,7 @@ from typing import Any
 
 import pytest
 
+from collector.cli import in_service
 from collector.errors import CommandRefused, ServiceEnded
 from collector.service.control import (
     Running,
@@ -34,8 +35,8 @@ from tests.support.world import cloud_of
 START = datetime(2026, 3, 20, 14, 5, tzinfo=UTC)
 FORTNIGHT: dict[str, Any] = {"schedule": {"backfill_days": 15}}
 PACED: dict[str, Any] = {**FORTNIGHT, "pacing": {"min_interval_s": 1.05}}
-WEEK: dict[str, Any] = {"since": "2026-03-10", "until": "2026-03-16", "meters": ["house"]}
-LAST_DAYS: dict[str, Any] = {"days": 10, "since": None, "until": None, "meters": ["house"]}
+WEEK: dict[str, Any] = {"since": "2026-03-10", "until": "2026-03-16"}
+LAST_DAYS: dict[str, Any] = {"days": 10, "since": None, "until": None}
 CLAMPS = 2
 
 
@@ -52,7 +53,8 @@ async def _sent(service: Living, name: str, options: Mapping[str, Any], told: li
     """The result of a command to the service."""
     connection = find_service(service.world.archive, os.environ)
     assert connection is not None
-    return await carry_out(connection, name, options, ([] if told is None else told).append)
+    words = {"meters": in_service.as_words(service.world.settings()), **options}
+    return await carry_out(connection, name, words, ([] if told is None else told).append)
 
 
 def _requested(service: Living) -> list[str]:
@@ -151,7 +153,7 @@ async def test_verify_moves_damaged_files_aside_and_the_service_fetches_their_da
         path = service.world.folder() / "2026-03-18.jsonl"
         right = path.read_text()
         flip(path, "import")
-        options = {"meters": ["house"], "fix": True, "cloud": False, "json": True}
+        options = {"fix": True, "cloud": False, "json": True}
         result = await _sent(service, "verify", options)
         assert result["code"] == 1
         (found,) = json.loads(result["output"][0])["meters"]
@@ -167,7 +169,7 @@ async def test_verify_compares_with_the_cloud_at_the_services_pace(tmp_path: Pat
     tables = {**PACED, "schedule": {"backfill_days": 40}}
     async with living(cloud_of(limit="strict"), tmp_path, START, **tables) as service:
         await service.pass_time(seconds=20)
-        options = {"meters": ["house"], "fix": False, "cloud": True, "json": True}
+        options = {"fix": False, "cloud": True, "json": True}
         result = await _sent(service, "verify", options)
         assert result["code"] == 0
         (found,) = json.loads(result["output"][0])["meters"]
@@ -188,8 +190,8 @@ async def test_a_day_that_is_saved_during_the_comparison_does_not_differ(tmp_pat
         path = service.world.folder() / "2026-03-18.jsonl"
         right = path.read_text()
         path.write_text(right[:-40])
-        again = {"meters": ["house"], "since": "2026-03-18", "until": "2026-03-18"}
-        fixed = {"meters": ["house"], "fix": True, "cloud": False, "json": True}
+        again = {"since": "2026-03-18", "until": "2026-03-18"}
+        fixed = {"fix": True, "cloud": False, "json": True}
         assert (await _sent(service, "verify", fixed))["code"] == 1
         rereading = asyncio.create_task(_sent(service, "reread", again))
         result = await _sent(service, "verify", {**fixed, "fix": False, "cloud": True})
@@ -210,12 +212,12 @@ async def test_a_day_that_is_saved_during_the_comparison_does_not_differ(tmp_pat
         b'{"command": 7}\n',
         b'{"command": "shutdown"}\n',
         b'{"command": "reread"}\n',
-        b'{"command": "reread", "meters": ["house"], "since": null, "until": null}\n',
-        b'{"command": "reread", "meters": ["house"], "since": "yesterday", "until": null}\n',
-        b'{"command": "reread", "meters": ["house"], "since": 20260301, "until": null}\n',
-        b'{"command": "backfill", "meters": ["house"], "days": 1e99, "since": null, "until": null}\n',
-        b'{"command": "backfill", "meters": ["house"], "days": true, "since": null, "until": null}\n',
-        b'{"command": "backfill", "meters": ["barn"], "days": 3, "since": null, "until": null}\n',
+        b'{"command": "reread", "meters": {"house": "x"}, "since": null, "until": null}\n',
+        b'{"command": "reread", "meters": {"house": "x"}, "since": "yesterday", "until": null}\n',
+        b'{"command": "reread", "meters": {"house": "x"}, "since": 20260301, "until": null}\n',
+        b'{"command": "backfill", "meters": {"house": "x"}, "days": 1e99, "since": null, "until": null}\n',
+        b'{"command": "backfill", "meters": {"house": "x"}, "days": true, "since": null, "until": null}\n',
+        b'{"command": "backfill", "meters": {"barn": "x"}, "days": 3, "since": null, "until": null}\n',
         b'{"command": "backfill", "meters": "house", "days": 3, "since": null, "until": null}\n',
         b'{"command": "verify", "meters": [["house"]]}\n',
         b"[" * 200_000 + b"\n",
@@ -267,7 +269,7 @@ async def test_a_command_with_a_bug_ends_itself_alone(
         with monkeypatch.context() as patch:
             patch.setattr("collector.cli.verify.carried_out", broken)
             with pytest.raises(CommandRefused):
-                await _sent(service, "verify", {"meters": ["house"]})
+                await _sent(service, "verify", {})
         assert (await _sent(service, "backfill", LAST_DAYS))["code"] == 0
     (event,) = events_in(log_lines.getvalue(), "command.failed")
     assert "ZeroDivisionError" in json.dumps(event)

@@ -47,7 +47,7 @@ async def _requests_of_each(service: Living) -> dict[str, int]:
 async def test_the_accounts_beside_three_ill_ones_do_not_notice(
     tmp_path: Path, log_lines: io.StringIO, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """They send as many requests as they would send anyway, and store the same; each illness is logged once."""
+    """They send as many requests as else, and store the same; each illness is logged once."""
     archive, tables = tmp_path / "healthy", _accounts()
     async with living(_cloud(), archive, START, {"accounts": tables}, **_TABLES) as service:
         alone = await _requests_of_each(service)
