@@ -249,8 +249,8 @@ async def requested(
         archive = each.archive
         if archive.is_taken and await each.blocking(missing, archive.folder, archive.remembered) is not None:
             raise CommandRefused(
-                f"{archive.folder} is empty, and the service has had an archive there; perhaps its disk is not "
-                "mounted. Mount it; or, for a new archive, stop the service and run `backfill --adopt`."
+                f"{archive.folder} is empty, and the service has had an archive there; perhaps its disk is "
+                "not mounted. Mount it; or, for a new archive, stop the service and run `backfill --adopt`."
             )
     if adopt and (failed := await _adopt(_collectors(accounts))) is not None:
         return Report(gave_up=failed, duration_s=loop.time() - began)
