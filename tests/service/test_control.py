@@ -17,6 +17,7 @@ from typing import Any
 
 import pytest
 
+from collector.archive.mark import Remembered
 from collector.cli import in_service
 from collector.errors import CommandRefused, ServiceEnded
 from collector.service.control import (
@@ -136,12 +137,69 @@ async def test_an_outage_ends_the_waiting_and_the_service_collects_the_days_late
     )
     async with living(replace(cloud_of(), fault=(fault,)), tmp_path, START, **SHALLOW) as service:
         await service.pass_time(minutes=6)
-        result = await _sent(service, "backfill", {**LAST_DAYS, "days": 50})
+        result = await _sent(service, "backfill", {**LAST_DAYS, "days": 50, "json": True})
         assert result["code"] == 69
+        assert json.loads(result["output"][0])["left"] == 48  # today, and all but the three that are there
         assert len(_days(service)) == 4
         assert (await _sent(service, "backfill", LAST_DAYS))["code"] == 69  # at once, for it is known by now
         await service.pass_time(hours=1.2)
         assert len(_days(service)) == 51
+
+
+async def test_days_that_another_command_had_in_hand_were_not_waited_for(tmp_path: Path) -> None:
+    """Bug: the second of two equal commands ended at once with "0 days: none to request"."""
+    days = {"since": "2026-03-09", "until": "2026-03-10", "json": True}
+    async with living(cloud_of(latency_s=6.0), tmp_path, START, **FORTNIGHT) as service:
+        await service.pass_time(minutes=10)
+        for day in ("2026-03-09", "2026-03-10"):
+            (service.world.folder() / f"{day}.jsonl").unlink()
+        first = asyncio.create_task(_sent(service, "backfill", {**days, "days": None}))
+        await service.pass_time(seconds=1.5)
+        result = await _sent(service, "backfill", {**days, "days": None})
+        assert {"2026-03-09", "2026-03-10"} <= set(_days(service))
+        assert json.loads(result["output"][0])["days"] == {"written": 2}
+        assert (await first)["code"] == 0
+
+
+async def test_two_days_of_a_person_waited_for_months_that_were_read_again(tmp_path: Path) -> None:
+    """Bug: a backfill of two days took six minutes, behind the rest of an interrupted reread."""
+    tables = {**PACED, "schedule": {"backfill_days": 100}}
+    async with living(cloud_of(latency_s=0.2), tmp_path, START, **tables) as service:
+        await service.pass_time(minutes=10)
+        waiting = asyncio.create_task(_sent(service, "reread", {**WEEK, "since": "2025-12-20"}))
+        await service.pass_time(seconds=3)
+        waiting.cancel()
+        (service.world.folder() / "2026-03-10.jsonl").unlink()
+        began = asyncio.get_running_loop().time()
+        day = {"days": None, "since": "2026-03-10", "until": "2026-03-10"}
+        assert (await _sent(service, "backfill", day))["code"] == 0
+        assert asyncio.get_running_loop().time() - began < 20
+
+
+async def test_an_archive_that_went_away_was_verified_and_had_no_findings(tmp_path: Path) -> None:
+    """Bug: "no day files found", exit 0, where a disk was no longer mounted."""
+    archive = tmp_path / "archive"
+    known = Remembered(tmp_path / "known.json")
+    async with living(cloud_of(), archive, START, remembered=known, **SHALLOW) as service:
+        await service.pass_time(minutes=2)
+        service.world.folder().rename(tmp_path / "away")
+        service.world.folder().mkdir()
+        result = await _sent(service, "verify", {"fix": True})
+        assert result["code"] == 73
+        assert "perhaps its disk is not mounted" in result["errors"][0]
+        with pytest.raises(CommandRefused, match="not mounted"):
+            await _sent(service, "backfill", LAST_DAYS)
+
+
+async def test_a_meter_with_other_settings_was_taken_for_the_one_that_the_service_has(tmp_path: Path) -> None:
+    """Bug: after a changed id in the configuration `backfill --adopt` collected the old device."""
+    async with living(cloud_of(), tmp_path, START, **SHALLOW) as service:
+        await service.pass_time(minutes=2)
+        settings = service.world.settings()
+        other = replace(settings.meters[0], id="a8032abe41fc")
+        words = {**LAST_DAYS, "meters": {other.name: repr(other)}}
+        with pytest.raises(CommandRefused, match="reload"):
+            await _sent(service, "backfill", words)
 
 
 async def test_verify_moves_damaged_files_aside_and_the_service_fetches_their_days_at_once(
@@ -235,9 +293,9 @@ async def test_a_command_that_is_none_is_refused_and_the_service_continues(
         assert connection is not None
         reader, writer = await asyncio.open_connection(sock=connection)
         writer.write(line)
-        answer = json.loads(await reader.readline())
+        answers = [json.loads(answer) async for answer in reader]
         writer.close()
-        assert list(answer) == ["refused"]
+        assert [list(each) for each in answers if "received" not in each] == [["refused"]]
         assert (await _sent(service, "backfill", LAST_DAYS))["code"] == 0
 
 
@@ -306,7 +364,8 @@ async def test_without_a_runtime_folder_the_service_collects_all_the_same(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, log_lines: io.StringIO
 ) -> None:
     """It carries out no commands, and warns only where it has a folder that it cannot use."""
-    monkeypatch.setenv("RUNTIME_DIRECTORY", str(tmp_path / "none" / "here"))
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("RUNTIME_DIRECTORY", str(tmp_path / "file" / "here"))
     async with living(cloud_of(), tmp_path / "archive", START, **SHALLOW) as service:
         await service.pass_time(minutes=2)
         assert len(_days(service)) == 4
