@@ -1,6 +1,6 @@
 """Meters as their files show them, without the service: the status, and each day with its hours.
 
-For the commands `status` and `report`, and for the page. Nothing is changed, and no lock is needed.
+For the commands `status`, `report` and `export`, and for the page. Nothing is changed, and no lock is needed.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from collector.archive.folder import (
 from collector.archive.mark import mark_for
 from collector.cloud.meters import Meter
 from collector.energy.daily_totals import decimals_of
-from collector.energy.days import date_in, local_day, system_timezone
+from collector.energy.days import LocalDay, date_in, local_day, system_timezone
 from collector.energy.history import (
     NOTHING,
     DayRecord,
@@ -259,17 +259,26 @@ def history_of(files: MeterFiles, machine_zone: ZoneInfo, now: datetime) -> Hist
 
 
 def _day_hours(history: History, day: date, state: DayState) -> DayHours:
-    files, record, now_s = history.files, history.known.get(day, NOTHING), history.now.timestamp()
-    found, damage = _energy_day(history, day, record)
-    if files.day_format.merge_repeated_hour:
-        found = found.merge_repeated_hours()
+    record, now_s = history.known.get(day, NOTHING), history.now.timestamp()
+    held_back = record.last_attempt is not None and record.last_attempt.is_held_back
+    found, damage = stored_hours(history.files, day, history.zone, held_back=held_back)
     local = found.day
-    hours = tuple(
-        None if (reading := found.readings.get(ts)) is None else _at_most_rounded(reading)
-        for ts in local.hours
-    )
+    hours = tuple(found.readings.get(ts) for ts in local.hours)
     finished = sum(local.end_of(ts) <= now_s for ts in local.hours)
     return DayHours(day, local.start, local.labels, hours, finished, state, _reason(state, record, damage))
+
+
+def stored_hours(files: MeterFiles, day: date, zone: ZoneInfo, *, held_back: bool) -> tuple[EnergyDay, str]:
+    """The hours of a day that its file has, and what is wrong with the file; empty if nothing is.
+
+    Values have at most `MOST_DECIMALS` decimals. `held_back`: as in `stored_day`. Raises `OSError`.
+    """
+    found, damage = _energy_day(files, local_day(day, zone), held_back=held_back)
+    if files.day_format.merge_repeated_hour:
+        found = found.merge_repeated_hours()
+    readings = found.readings
+    hours = {ts: _at_most_rounded(readings[ts]) for ts in found.day.hours if ts in readings}
+    return replace(found, readings=hours), damage
 
 
 def _at_most_rounded(reading: HourReading) -> HourReading:
@@ -278,15 +287,13 @@ def _at_most_rounded(reading: HourReading) -> HourReading:
     return reading if decimals <= MOST_DECIMALS else reading.rounded(MOST_DECIMALS)
 
 
-def _energy_day(history: History, day: date, record: DayRecord) -> tuple[EnergyDay, str]:
-    """The stored hours of a day, and what is wrong with its file; empty if nothing is."""
-    files, local = history.files, local_day(day, history.zone)
-    path = files.folder / f"{day}.jsonl"
-    held_back = record.last_attempt is not None and record.last_attempt.is_held_back
+def _energy_day(files: MeterFiles, local: LocalDay, *, held_back: bool) -> tuple[EnergyDay, str]:
+    """The readings in the day's file, which may be of hours of other days, and what is wrong with it."""
+    path = files.folder / f"{local.date}.jsonl"
     if not path.exists():
         return EnergyDay(local, {}), ""
     try:
-        file = decode_file(path, day)
+        file = decode_file(path, local.date)
     except DamagedFile as error:
         return EnergyDay(local, {}), str(error)
     try:

@@ -122,18 +122,26 @@ def replace_file(path: Path, data: bytes) -> bool:
     tried twice: after a failure a second one may report success without writing. Measured with real power
     cuts: without the directory's `fsync` 51 of 596 acknowledged saves were lost.
     """
+    return replace_by(path, lambda descriptor: _write_all(descriptor, data))
+
+
+def replace_by(path: Path, write: Callable[[int], None]) -> bool:
+    """Like `replace_file`, for content that `write` puts into the open file that it gets.
+
+    Whatever `write` raises, the old file is still there and the temporary one is removed.
+    """
     temporary = path.with_name(path.name + _TEMPORARY_SUFFIX)
     flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
     try:
         descriptor = os.open(temporary, flags, _MODE)
         try:
             give_to_owner_of(path.parent, descriptor)
-            _write_all(descriptor, data)
+            write(descriptor)
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
         os.replace(temporary, path)  # noqa: PTH105
-    except OSError:
+    except BaseException:
         with suppress(OSError):
             temporary.unlink()
         raise

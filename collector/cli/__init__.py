@@ -31,6 +31,10 @@ COMMANDS = {
     ),
     "status": Command("show the state of collecting, from local files only", "status"),
     "report": Command("show the energy per day, week, month or year", "report --by month"),
+    "export": Command(
+        "write the stored hours for another program: CSV, Excel, SQLite, InfluxDB, Home Assistant, ...",
+        "export csv --since 2026-01-01 --out energy.csv",
+    ),
     "doctor": Command(
         "check what works and what does not, and print what to do", "doctor --bundle report.txt"
     ),

@@ -1,0 +1,202 @@
+"""`shelly-collector export`: the stored hours in the format of another program, to a file or a pipe."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from datetime import date
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO
+
+from collector.cli import exits, starting
+from collector.energy.days import system_timezone
+from collector.redaction import printable
+from collector.status import counted
+
+if TYPE_CHECKING:
+    from collector.export.hours import MeterHours, Tally
+    from collector.settings import Settings
+
+Writer = Callable[["Sequence[MeterHours]", BinaryIO], None]
+
+FORMATS = ("csv", "xlsx", "sqlite", "influx", "openmetrics", "homeassistant", "hdf")
+_BINARY = ("xlsx", "sqlite")
+_OPTIONS = {"decimal": "csv", "delimiter": "csv", "bom": "csv", "measurement": "influx", "cumulative": "influx"}
+"""The options of one format only."""
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "format",
+        choices=FORMATS,
+        metavar="FORMAT",
+        help="csv: spreadsheets, PostgreSQL. xlsx: Excel, LibreOffice. sqlite: a database file. influx: line "
+        "protocol for InfluxDB and VictoriaMetrics. openmetrics: for promtool of Prometheus. homeassistant: "
+        "TSV for the integration homeassistant-statistics. hdf: the file of ESB Networks (Ireland), each "
+        "hour as two equal halves, the two hours repeated in autumn as their sum",
+    )
+    parser.add_argument("--config", type=Path, metavar="FILE", help="the configuration file")
+    parser.add_argument("--meter", action="append", metavar="NAME", help="only this meter (default: all)")
+    parser.add_argument("--since", type=starting.a_date, metavar="DATE", help="the first day (default: all)")
+    parser.add_argument("--until", type=starting.a_date, metavar="DATE", help="the last day (default: all)")
+    parser.add_argument(
+        "--out",
+        default="-",
+        metavar="FILE",
+        help="the file to write; it is replaced when the new one is whole (default: -, standard output)",
+    )
+    parser.add_argument("--decimal", choices=(".", ","), help="csv: the decimal sign (default: .)")
+    parser.add_argument(
+        "--delimiter",
+        type=_a_delimiter,
+        metavar="SIGN",
+        help='csv: the sign between two fields, or "tab" (default: a comma; a semicolon with --decimal ,)',
+    )
+    parser.add_argument(
+        "--bom", action="store_true", default=None, help="csv: begin with a byte order mark, for Excel"
+    )
+    parser.add_argument(
+        "--measurement", type=_a_measurement, metavar="NAME", help="influx: the measurement (default: energy)"
+    )
+    parser.add_argument(
+        "--cumulative",
+        action="store_true",
+        default=None,
+        help="influx: also write the totals since the first hour, as a meter shows them",
+    )
+
+
+def _a_delimiter(text: str) -> str:
+    sign = "\t" if text in ("tab", "\\t") else text
+    if len(sign) == 1 and (sign == "\t" or sign.isprintable()) and not sign.isalnum() and sign not in '".-+:':
+        return sign
+    raise argparse.ArgumentTypeError('must be one sign, such as ; or "tab"')
+
+
+def _a_measurement(text: str) -> str:
+    if text and text.isprintable():
+        return text
+    raise argparse.ArgumentTypeError("must be a name without line breaks")
+
+
+def run(options: argparse.Namespace) -> int:
+    """Writes the export; returns 1 if the file of a day could not be used, else 0."""
+    settings = _settings(options)
+    writer = _writer(options)
+    target = None if options.out == "-" else _target(Path(options.out), settings.archive)
+    try:
+        meters = _meters(settings, options.since or date.min, options.until or date.max)
+    except OSError as error:
+        raise starting.unreadable(error, settings.archive) from None
+    if target is None:
+        _to_standard_output(writer, meters)
+    else:
+        _to_file(writer, meters, target)
+    for line in _report(meters):
+        print(line, file=sys.stderr)
+    return exits.IN_PART if any(each.tally.findings for each in meters) else exits.DONE
+
+
+def _settings(options: argparse.Namespace) -> Settings:
+    for name, of_format in _OPTIONS.items():
+        if getattr(options, name) is not None and options.format != of_format:
+            raise starting.Refused(exits.USAGE, f"--{name} is an option of {of_format}, not of {options.format}")
+    if options.since and options.until and options.since > options.until:
+        raise starting.Refused(exits.USAGE, "--since is after --until")
+    settings = starting.settings_from_file(options.config, needs_keys=False)
+    settings = starting.only_meters(settings, options.meter)
+    try:
+        is_there = settings.archive.is_dir()
+    except OSError as error:
+        raise starting.unreadable(error, settings.archive) from None
+    if not is_there:
+        raise starting.Refused(exits.CANNOT_CREATE, f"{settings.archive}: no such folder")
+    return settings
+
+
+def _meters(settings: Settings, since: date, until: date) -> list[MeterHours]:
+    from collector.export.hours import MeterHours
+
+    zone = system_timezone(os.environ)
+    return [MeterHours(files, zone, since, until) for files in settings.files.meters]
+
+
+def _writer(options: argparse.Namespace) -> Writer:
+    """What writes the format with its options; imports that format only."""
+    if options.format == "csv":
+        from collector.export import csv_file
+
+        decimal = options.decimal or "."
+        delimiter = options.delimiter or ("," if decimal == "." else ";")
+        if delimiter == decimal:
+            raise starting.Refused(exits.USAGE, "--decimal and --delimiter must be different signs")
+        return lambda meters, out: csv_file.write(
+            meters, out, decimal=decimal, delimiter=delimiter, bom=bool(options.bom)
+        )
+    raise starting.Refused(exits.USAGE, f"no format {options.format}")
+
+
+def _target(path: Path, archive: Path) -> Path:
+    """The file that is replaced; of a link the one that it leads to. Raises `Refused`."""
+    try:
+        target = path.resolve()
+        if target.is_relative_to(archive.resolve()):
+            raise starting.Refused(
+                exits.USAGE, f"{path} is in the archive {archive}: write to another folder"
+            )
+        if target.is_dir():
+            raise starting.Refused(exits.CANNOT_SAVE, f"{path} is a folder: name a file in it")
+    except (OSError, RuntimeError) as error:  # RuntimeError: links that lead to each other, until Python 3.12
+        raise _not_written(path, error) from None
+    return target
+
+
+def _to_standard_output(writer: Writer, meters: Sequence[MeterHours]) -> None:
+    try:
+        writer(meters, sys.stdout.buffer)
+        sys.stdout.flush()
+    except OSError as error:
+        raise starting.Refused(exits.CANNOT_SAVE, f"Nothing was exported: {error.strerror or error}") from None
+
+
+def _to_file(writer: Writer, meters: Sequence[MeterHours], target: Path) -> None:
+    from collector.archive.files import replace_by
+
+    def write(descriptor: int) -> None:
+        with open(descriptor, "wb", closefd=False) as out:
+            writer(meters, out)
+
+    try:
+        if target.exists() and not target.is_file():  # a pipe or a device: there is nothing to replace
+            with target.open("wb") as out:
+                writer(meters, out)
+        else:
+            replace_by(target, write)
+    except OSError as error:
+        raise _not_written(target, error) from None
+
+
+def _not_written(path: Path, error: Exception) -> starting.Refused:
+    reason = error.strerror if isinstance(error, OSError) and error.strerror else error
+    return starting.Refused(exits.CANNOT_SAVE, f"{path} cannot be written: {reason}")
+
+
+def _report(meters: Sequence[MeterHours]) -> Iterator[str]:
+    """A line for each day that could not be used, then one with the counts."""
+    for each in meters:
+        for day, reason in each.tally.findings:
+            yield f"{each.meter.name} {day}: the file of the day cannot be used: {printable(reason)}"
+    hours, days, incomplete, unusable = (
+        sum(counts) for counts in zip(*(_counts(each.tally) for each in meters), strict=True)
+    )
+    left_out = f"; {counted(unusable, 'day')} with a file that cannot be used (`verify` shows them)"
+    yield (
+        f"Exported: {counted(hours, 'hour')} of {counted(days, 'day')}, {incomplete} of them incomplete, of "
+        f"{counted(len(meters), 'meter')}{left_out if unusable else ''}"
+    )
+
+
+def _counts(tally: Tally) -> tuple[int, int, int, int]:
+    return tally.hours, tally.days, tally.incomplete, len(tally.findings)
