@@ -7,11 +7,14 @@ import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from datetime import date
+from functools import partial
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
 from collector.cli import exits, starting
 from collector.energy.days import system_timezone
+from collector.errors import NotExpressible
 from collector.redaction import printable
 from collector.status import counted
 
@@ -23,7 +26,13 @@ Writer = Callable[["Sequence[MeterHours]", BinaryIO], None]
 
 FORMATS = ("csv", "xlsx", "sqlite", "influx", "openmetrics", "homeassistant", "hdf")
 _BINARY = ("xlsx", "sqlite")
-_OPTIONS = {"decimal": "csv", "delimiter": "csv", "bom": "csv", "measurement": "influx", "cumulative": "influx"}
+_OPTIONS = {
+    "decimal": "csv",
+    "delimiter": "csv",
+    "bom": "csv",
+    "measurement": "influx",
+    "cumulative": "influx",
+}
 """The options of one format only."""
 
 
@@ -57,9 +66,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--bom", action="store_true", default=None, help="csv: begin with a byte order mark, for Excel"
     )
-    parser.add_argument(
-        "--measurement", type=_a_measurement, metavar="NAME", help="influx: the measurement (default: energy)"
-    )
+    parser.add_argument("--measurement", metavar="NAME", help="influx: the measurement (default: energy)")
     parser.add_argument(
         "--cumulative",
         action="store_true",
@@ -75,12 +82,6 @@ def _a_delimiter(text: str) -> str:
     raise argparse.ArgumentTypeError('must be one sign, such as ; or "tab"')
 
 
-def _a_measurement(text: str) -> str:
-    if text and text.isprintable():
-        return text
-    raise argparse.ArgumentTypeError("must be a name without line breaks")
-
-
 def run(options: argparse.Namespace) -> int:
     """Writes the export; returns 1 if the file of a day could not be used, else 0."""
     settings = _settings(options)
@@ -90,10 +91,13 @@ def run(options: argparse.Namespace) -> int:
         meters = _meters(settings, options.since or date.min, options.until or date.max)
     except OSError as error:
         raise starting.unreadable(error, settings.archive) from None
-    if target is None:
-        _to_standard_output(writer, meters)
-    else:
-        _to_file(writer, meters, target)
+    try:
+        if target is None:
+            _to_standard_output(writer, meters)
+        else:
+            _to_file(writer, meters, target)
+    except NotExpressible as error:
+        raise starting.Refused(exits.USAGE, f"{options.format}: {error}") from None
     for line in _report(meters):
         print(line, file=sys.stderr)
     return exits.IN_PART if any(each.tally.findings for each in meters) else exits.DONE
@@ -102,9 +106,13 @@ def run(options: argparse.Namespace) -> int:
 def _settings(options: argparse.Namespace) -> Settings:
     for name, of_format in _OPTIONS.items():
         if getattr(options, name) is not None and options.format != of_format:
-            raise starting.Refused(exits.USAGE, f"--{name} is an option of {of_format}, not of {options.format}")
+            raise starting.Refused(
+                exits.USAGE, f"--{name} is an option of {of_format}, not of {options.format}"
+            )
     if options.since and options.until and options.since > options.until:
         raise starting.Refused(exits.USAGE, "--since is after --until")
+    if options.format in _BINARY and options.out == "-" and sys.stdout.isatty():
+        raise starting.Refused(exits.USAGE, f"{options.format} is not text: name a file with --out FILE")
     settings = starting.settings_from_file(options.config, needs_keys=False)
     settings = starting.only_meters(settings, options.meter)
     try:
@@ -132,10 +140,16 @@ def _writer(options: argparse.Namespace) -> Writer:
         delimiter = options.delimiter or ("," if decimal == "." else ";")
         if delimiter == decimal:
             raise starting.Refused(exits.USAGE, "--decimal and --delimiter must be different signs")
-        return lambda meters, out: csv_file.write(
-            meters, out, decimal=decimal, delimiter=delimiter, bom=bool(options.bom)
-        )
-    raise starting.Refused(exits.USAGE, f"no format {options.format}")
+        return partial(csv_file.write, decimal=decimal, delimiter=delimiter, bom=bool(options.bom))
+    if options.format == "influx":
+        from collector.export import influx
+
+        measurement = "energy" if options.measurement is None else options.measurement
+        if not measurement or not measurement.isprintable():
+            raise starting.Refused(exits.USAGE, "--measurement must be a name without line breaks")
+        return partial(influx.write, measurement=measurement, cumulative=bool(options.cumulative))
+    write: Writer = import_module(f"collector.export.{options.format}").write
+    return write
 
 
 def _target(path: Path, archive: Path) -> Path:
@@ -156,9 +170,8 @@ def _target(path: Path, archive: Path) -> Path:
 def _to_standard_output(writer: Writer, meters: Sequence[MeterHours]) -> None:
     try:
         writer(meters, sys.stdout.buffer)
-        sys.stdout.flush()
-    except OSError as error:
-        raise starting.Refused(exits.CANNOT_SAVE, f"Nothing was exported: {error.strerror or error}") from None
+    except OSError as error:  # of a temporary file; one of standard output is an `OutputLost`
+        raise _not_written("the export", error) from None
 
 
 def _to_file(writer: Writer, meters: Sequence[MeterHours], target: Path) -> None:
@@ -178,9 +191,11 @@ def _to_file(writer: Writer, meters: Sequence[MeterHours], target: Path) -> None
         raise _not_written(target, error) from None
 
 
-def _not_written(path: Path, error: Exception) -> starting.Refused:
-    reason = error.strerror if isinstance(error, OSError) and error.strerror else error
-    return starting.Refused(exits.CANNOT_SAVE, f"{path} cannot be written: {reason}")
+def _not_written(place: Path | str, error: Exception) -> starting.Refused:
+    named, reason = place, str(error)
+    if isinstance(error, OSError):
+        named, reason = error.filename or place, error.strerror or reason
+    return starting.Refused(exits.CANNOT_SAVE, f"{named} cannot be written: {reason}")
 
 
 def _report(meters: Sequence[MeterHours]) -> Iterator[str]:

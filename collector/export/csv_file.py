@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import codecs
 import csv
-import io
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from typing import BinaryIO
@@ -27,14 +27,22 @@ def write(
     `decimal`: the sign before the decimals. `delimiter`: the sign between two fields. `bom`: begin with a
     byte order mark, by which Excel recognises UTF-8. Times are ISO 8601 with their difference from UTC.
     """
-    text = io.TextIOWrapper(out, encoding="utf-8-sig" if bom else "utf-8", newline="", write_through=False)
-    lines = csv.writer(text, delimiter=delimiter, lineterminator="\n")
+    if bom:
+        out.write(codecs.BOM_UTF8)
+    lines = csv.writer(_Encoded(out), delimiter=delimiter, lineterminator="\n")
     lines.writerow(HEAD)
     for each in meters:
-        name = as_text(each.meter.name)
-        lines.writerows(_rows(name, each.hours(), decimal))
-    text.flush()
-    text.detach()
+        lines.writerows(_rows(as_text(each.meter.name), each.hours(), decimal))
+
+
+class _Encoded:
+    """Writes text as UTF-8. Unlike a `TextIOWrapper` it never closes what it writes to."""
+
+    def __init__(self, out: BinaryIO) -> None:
+        self._out = out
+
+    def write(self, text: str) -> int:
+        return self._out.write(text.encode())
 
 
 def as_text(value: str) -> str:
@@ -44,7 +52,7 @@ def as_text(value: str) -> str:
 
 def _rows(name: str, hours: Iterator[Hour], decimal: str) -> Iterator[tuple[str, ...]]:
     for hour in hours:
-        utc = datetime.fromtimestamp(hour.start, UTC).isoformat().replace("+00:00", "Z")
+        utc = f"{datetime.fromtimestamp(hour.start, UTC).isoformat()[:19]}Z"
         values = ("" if value is None else f"{value:f}" for value in hour[3:])
         if decimal != ".":
             values = (value.replace(".", decimal) for value in values)
