@@ -16,6 +16,7 @@ from zoneinfo import ZoneInfo
 
 from collector import __version__
 from collector.archive.dayfile import DayFormat, stored_day
+from collector.archive.files import is_there
 from collector.archive.folder import (
     decode_file,
     hours_of_today,
@@ -290,7 +291,7 @@ def _at_most_rounded(reading: HourReading) -> HourReading:
 def _energy_day(files: MeterFiles, local: LocalDay, *, held_back: bool) -> tuple[EnergyDay, str]:
     """The readings in the day's file, which may be of hours of other days, and what is wrong with it."""
     path = files.folder / f"{local.date}.jsonl"
-    if not path.exists():
+    if not is_there(path):
         return EnergyDay(local, {}), ""
     try:
         file = decode_file(path, local.date)

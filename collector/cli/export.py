@@ -202,7 +202,7 @@ def _report(meters: Sequence[MeterHours]) -> Iterator[str]:
     """A line for each day that could not be used, then one with the counts."""
     for each in meters:
         for day, reason in each.tally.findings:
-            yield f"{each.meter.name} {day}: the file of the day cannot be used: {printable(reason)}"
+            yield f"{each.name} {day}: the file of the day cannot be used: {printable(reason)}"
     hours, days, incomplete, unusable = (
         sum(counts) for counts in zip(*(_counts(each.tally) for each in meters), strict=True)
     )

@@ -11,7 +11,7 @@ from typing import BinaryIO
 from collector.export.hours import COLUMNS, Hour, MeterHours
 
 HEAD = ("meter", "utc", "local", *COLUMNS)
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+_FORMULA = ("=", "+", "-", "@")
 
 
 def write(
@@ -32,7 +32,7 @@ def write(
     lines = csv.writer(_Encoded(out), delimiter=delimiter, lineterminator="\n")
     lines.writerow(HEAD)
     for each in meters:
-        lines.writerows(_rows(as_text(each.meter.name), each.hours(), decimal))
+        lines.writerows(_rows(as_text(each.name), each.hours(), decimal))
 
 
 class _Encoded:

@@ -27,7 +27,7 @@ def write(meters: Sequence[MeterHours], out: BinaryIO) -> None:
     have the same statistics.
     """
     out.write(b"statistic_id\tstart\tunit\tstate\tsum\n")
-    for slug, each in zip(slugs([each.meter.name for each in meters]), meters, strict=True):
+    for slug, each in zip(slugs([each.name for each in meters]), meters, strict=True):
         for line in _lines(slug, each):
             out.write(line.encode())
 
@@ -57,7 +57,7 @@ def _lines(slug: str, each: MeterHours) -> Iterator[str]:
     for hour in each.hours():
         if hour.start % _HOUR_S:
             raise NotExpressible(
-                f"{hour.local.isoformat()} of {each.meter.name} is no full hour of UTC, and Home "
+                f"{hour.local.isoformat()} of {each.name} is no full hour of UTC, and Home "
                 "Assistant has no others: export the meters of other time zones with --meter"
             )
         at = datetime.fromtimestamp(hour.start, UTC).strftime("%d.%m.%Y %H:%M")

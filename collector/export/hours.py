@@ -18,6 +18,7 @@ from collector.energy.history import LastAttempt
 from collector.energy.readings import EnergyDay, HourReading
 from collector.energy.totals import solar_used
 from collector.overview import MeterFiles, stored_hours
+from collector.redaction import printable
 
 
 class Hour(NamedTuple):
@@ -74,6 +75,11 @@ class MeterHours:
         self._attempts = ledger.attempts
         stored = day_files(files.folder) if files.folder.is_dir() else ()
         self._days = sorted(day for day in stored if since <= day <= until)
+
+    @property
+    def name(self) -> str:
+        """The meter's name, without line breaks and other control characters."""
+        return printable(self.meter.name)
 
     @property
     def meter(self) -> Meter:

@@ -25,7 +25,7 @@ def write(
     `import_total_kwh` and so on, as a meter shows them at that moment.
     """
     for each in meters:
-        head = f"{as_name(measurement)},meter={as_name(each.meter.name)}"
+        head = f"{as_name(measurement)},meter={as_name(each.name)}"
         for line in _lines(head, each, cumulative=cumulative):
             out.write(line.encode())
 

@@ -45,7 +45,7 @@ def write(meters: Iterable[MeterHours], out: BinaryIO) -> None:
 
 
 def _add(each: MeterHours, parts: Sequence[IO[bytes]]) -> None:
-    label = as_label(each.meter.name)
+    label = as_label(each.name)
     heads = [f'{family}_total{{meter="{label}"}}' for family in FAMILIES.values()]
     totals = [Decimal(0)] * len(COLUMNS)
     for hour in each.hours():
@@ -57,4 +57,4 @@ def _add(each: MeterHours, parts: Sequence[IO[bytes]]) -> None:
 
 def as_label(text: str) -> str:
     """A label's value."""
-    return text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
+    return text.replace("\\", "\\\\").replace('"', '\\"')

@@ -61,7 +61,7 @@ def _make(path: Path, meters: Iterable[MeterHours]) -> None:
 
 
 def _rows(each: MeterHours) -> Iterator[tuple[str | int | None, ...]]:
-    name = each.meter.name
+    name = each.name
     for hour in each.hours():
         yield (name, hour.start, hour.local.isoformat(), *map(_units, hour[3:]))
 

@@ -50,7 +50,7 @@ _STYLES = (
 
 def write(meters: Sequence[MeterHours], out: BinaryIO) -> None:
     """Writes a workbook with a sheet for each meter: local time, UTC, kWh; an unknown value is no cell."""
-    names = sheet_names([each.meter.name for each in meters])
+    names = sheet_names([each.name for each in meters])
     with ZipFile(out, "w", ZIP_DEFLATED) as book:
         for place, text in _frame(names).items():
             book.writestr(_entry(place), text)
