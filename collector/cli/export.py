@@ -170,6 +170,7 @@ def _target(path: Path, archive: Path) -> Path:
 def _to_standard_output(writer: Writer, meters: Sequence[MeterHours]) -> None:
     try:
         writer(meters, sys.stdout.buffer)
+        sys.stdout.flush()
     except OSError as error:  # of a temporary file; one of standard output is an `OutputLost`
         raise _not_written("the export", error) from None
 
