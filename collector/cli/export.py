@@ -56,7 +56,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
         metavar="FILE",
         help="the file to write; it is replaced when the new one is whole (default: -, standard output)",
     )
-    parser.add_argument("--decimal", choices=(".", ","), help="csv: the decimal sign (default: .)")
+    parser.add_argument(
+        "--decimal", choices=(".", ","), metavar="SIGN", help="csv: the decimal sign, . or , (default: .)"
+    )
     parser.add_argument(
         "--delimiter",
         type=_a_delimiter,
@@ -176,7 +178,7 @@ def _to_standard_output(writer: Writer, meters: Sequence[MeterHours]) -> None:
 
 
 def _to_file(writer: Writer, meters: Sequence[MeterHours], target: Path) -> None:
-    from collector.archive.files import replace_by
+    from collector.archive.files import replace_file
 
     def write(descriptor: int) -> None:
         with open(descriptor, "wb", closefd=False) as out:
@@ -187,7 +189,7 @@ def _to_file(writer: Writer, meters: Sequence[MeterHours], target: Path) -> None
             with target.open("wb") as out:
                 writer(meters, out)
         else:
-            replace_by(target, write)
+            replace_file(target, write)
     except OSError as error:
         raise _not_written(target, error) from None
 

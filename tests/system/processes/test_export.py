@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import pty
 import shlex
+import signal
 import subprocess
 from datetime import date, timedelta
 from decimal import Decimal
@@ -16,7 +17,7 @@ import pytest
 from tests.support.archives import everything_in
 from tests.support.energy_days import ORDINARY, filled
 from tests.support.exported import WRITERS, csv_rows, store
-from tests.support.processes import PROGRAM, Forks, collector, environment, pytests_own
+from tests.support.processes import PROGRAM, Forks, collector, environment, pytests_own, started
 from tests.support.world import DEVICE, mark_as
 
 DAYS = [ORDINARY + timedelta(days=number) for number in range(3)]
@@ -142,6 +143,20 @@ def test_on_a_full_disk_the_old_file_stays(form: str, config: Path, tmp_path: Pa
     assert (done.returncode, done.stdout) == (74, "")
     (line,) = done.stderr.splitlines()
     assert " cannot be written: " in line
+    assert target.read_text() == "as before"
+    assert [path.name for path in tmp_path.glob("exported*")] == ["exported"]
+
+
+def test_a_command_that_is_interrupted_leaves_the_old_file_and_no_other(config: Path, tmp_path: Path) -> None:
+    store(tmp_path / "archive" / "house", [filled(date(2022, 1, 1) + timedelta(days=n)) for n in range(600)])
+    target = tmp_path / "exported"
+    target.write_text("as before")
+    process = started("export", "xlsx", "--config", str(config), "--out", str(target))
+    while len(list(tmp_path.glob("exported*"))) == 1:
+        assert process.poll() is None
+    process.send_signal(signal.SIGINT)
+    output, _ = process.communicate(timeout=30)
+    assert (process.returncode, output) == (130, "")
     assert target.read_text() == "as before"
     assert [path.name for path in tmp_path.glob("exported*")] == ["exported"]
 
