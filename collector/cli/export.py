@@ -85,7 +85,7 @@ def _a_delimiter(text: str) -> str:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Writes the export; returns 1 if the file of a day could not be used, else 0."""
+    """Writes the export; returns 1 if there was a problem with the file of a day, else 0."""
     settings = _settings(options)
     writer = _writer(options)
     target = None if options.out == "-" else _target(Path(options.out), settings.archive)
@@ -157,6 +157,8 @@ def _writer(options: argparse.Namespace) -> Writer:
 def _target(path: Path, archive: Path) -> Path:
     """The file that is replaced; of a link the one that it leads to. Raises `Refused`."""
     try:
+        if path.exists() and not path.is_file() and not path.is_dir():
+            return path  # a pipe or a device, such as /dev/stdout, whose own path leads nowhere
         target = path.resolve()
         if target.is_relative_to(archive.resolve()):
             raise starting.Refused(
@@ -202,17 +204,17 @@ def _not_written(place: Path | str, error: Exception) -> starting.Refused:
 
 
 def _report(meters: Sequence[MeterHours]) -> Iterator[str]:
-    """A line for each day that could not be used, then one with the counts."""
+    """A line for each day with a problem, then one with the counts."""
     for each in meters:
         for day, reason in each.tally.findings:
-            yield f"{each.name} {day}: the file of the day cannot be used: {printable(reason)}"
-    hours, days, incomplete, unusable = (
+            yield f"{each.name} {day}: problem with the file of the day: {printable(reason)}"
+    hours, days, incomplete, problems = (
         sum(counts) for counts in zip(*(_counts(each.tally) for each in meters), strict=True)
     )
-    left_out = f"; {counted(unusable, 'day')} with a file that cannot be used (`verify` shows them)"
+    left_out = f"; {counted(problems, 'day')} with a problem (`verify` shows more)"
     yield (
         f"Exported: {counted(hours, 'hour')} of {counted(days, 'day')}, {incomplete} of them incomplete, of "
-        f"{counted(len(meters), 'meter')}{left_out if unusable else ''}"
+        f"{counted(len(meters), 'meter')}{left_out if problems else ''}"
     )
 
 

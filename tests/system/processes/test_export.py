@@ -106,10 +106,10 @@ def test_a_damaged_day_is_reported_the_rest_exported_and_the_exit_code_is_1(
     done = export(config, "csv")
     assert done.returncode == 1
     first, last = done.stderr.splitlines()
-    assert first.startswith(f"house {DAYS[1]}: the file of the day cannot be used: line ")
+    assert first.startswith(f"house {DAYS[1]}: problem with the file of the day: line ")
     assert last == (
-        "Exported: 48 hours of 2 days, 0 of them incomplete, of 1 meter; 1 day with a file that cannot be "
-        "used (`verify` shows them)"
+        "Exported: 48 hours of 2 days, 0 of them incomplete, of 1 meter; 1 day with a problem (`verify` shows "
+        "more)"
     )
     assert {row["local"][:10] for row in csv_rows(done.stdout.encode())} == {str(DAYS[0]), str(DAYS[2])}
 
@@ -125,7 +125,7 @@ def test_an_unreadable_day_is_reported_and_the_rest_exported(
     (tmp_path / "archive" / "house" / f"{DAYS[1]}.jsonl").chmod(0o600)
     ended = forked.run("export", "csv", "--config", str(config), uid=NOBODY)
     assert ended.code == 1
-    assert f"house {DAYS[1]}: the file of the day cannot be used: it cannot be read" in ended.err
+    assert f"house {DAYS[1]}: problem with the file of the day: it cannot be read" in ended.err
     assert len(csv_rows(ended.out.encode())) == 48
 
 
@@ -169,6 +169,14 @@ def test_a_file_is_replaced_where_a_link_leads_and_the_link_stays(config: Path, 
     assert export(config, "csv", "--out", str(link)).returncode == 0
     assert link.is_symlink()
     assert len(csv_rows(link.read_bytes())) == 72
+
+
+def test_a_pipe_with_a_name_is_written_to(config: Path) -> None:
+    piped = subprocess.run(
+        [*PROGRAM, "export", "csv", "--config", str(config), "--out", "/dev/stdout"],
+        capture_output=True, env=environment(), check=True,
+    )  # fmt: skip
+    assert len(csv_rows(piped.stdout)) == 72
 
 
 def test_a_device_is_written_to_and_not_replaced(config: Path) -> None:
