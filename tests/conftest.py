@@ -21,7 +21,15 @@ from tests.system.machines import roots
 
 _HERE = Path(__file__).parent
 _SLOW = [
-    _HERE / each for each in ("faults", "mutation", "system/machines", "system/package", "system/programs")
+    _HERE / each
+    for each in (
+        "browser",
+        "faults",
+        "mutation",
+        "system/machines",
+        "system/package",
+        "system/programs",
+    )
 ]
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+from contextlib import suppress
 from dataclasses import replace
 from datetime import date
 from decimal import Decimal
@@ -23,7 +24,8 @@ if TYPE_CHECKING:
     from collector.simulator import Simulator
 
 _FIRST_LINE = "# Written by `shelly-collector demo`, and overwritten by each run."
-_DAYS = 30
+_DAYS, _MOST_DAYS, _MOST_SHOWN = 30, 1095, 31
+_PORT = 9787
 _MIN_INTERVAL_S = 0.1  # the simulated cloud allows ten requests a second, not one
 _BARS = " ▁▂▃▄▅▆▇█"
 
@@ -33,18 +35,32 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--dir", default="shelly-demo", metavar="DIR", help="folder for the files (default: ./%(default)s)"
     )
     parser.add_argument("--once", action="store_true", help="stop after the backfill")
+    parser.add_argument(
+        "--days",
+        type=_days,
+        default=_DAYS,
+        metavar="N",
+        help="days to collect, 1 to 1095 (default: %(default)s); 1095 take one to two minutes",
+    )
+
+
+def _days(text: str) -> int:
+    with suppress(ValueError):
+        if 1 <= (days := int(text)) <= _MOST_DAYS:
+            return days
+    raise argparse.ArgumentTypeError(f"must be a whole number from 1 to {_MOST_DAYS}")
 
 
 def run(options: argparse.Namespace) -> int:
-    """Backfills 30 days, shows them, and keeps collecting until Ctrl-C."""
+    """Backfills, shows the days, and keeps collecting and serving the page until Ctrl-C."""
     if not options.dir.strip():
         raise starting.Refused(exits.USAGE, "--dir is empty: name a folder")
     import asyncio
 
-    return asyncio.run(_demo(Path(options.dir), once=options.once))
+    return asyncio.run(_demo(Path(options.dir), options.days, once=options.once))
 
 
-async def _demo(folder: Path, *, once: bool) -> int:
+async def _demo(folder: Path, days: int, *, once: bool) -> int:
     import asyncio
 
     from collector.service.app import Signals, serve
@@ -58,12 +74,13 @@ async def _demo(folder: Path, *, once: bool) -> int:
     limit = Limit("lax", _MIN_INTERVAL_S * 0.9)
     accounts = tuple(replace(each, limit=limit) for each in scenario.account)
     async with Simulator(replace(scenario, account=accounts)) as cloud:
-        settings = _settings(folder, cloud)
-        greeting = f"A simulated Shelly Cloud answers on {cloud.url}; collecting {_DAYS} days from it …"
+        port = _free_port()
+        settings = _settings(folder, cloud, days, port)
+        greeting = f"A simulated Shelly Cloud answers on {cloud.url}; collecting {days} days from it …"
         print(greeting, flush=True)
-        progress = Progress(sys.stderr, _DAYS + 1, 2 * (_DAYS + 1) * _MIN_INTERVAL_S)
+        progress = Progress(sys.stderr, days + 1, 2 * (days + 1) * _MIN_INTERVAL_S)
         starting.set_up_logs(settings, progress.as_text(), "warning")
-        report = await backfill(settings, Scope(_DAYS), wall_clock, interrupt, progress.advance)
+        report = await backfill(settings, Scope(days), wall_clock, interrupt, progress.advance)
         progress.clear()
         archive = settings.folder_of(settings.meters[0])
         print(day_table(archive))
@@ -71,7 +88,9 @@ async def _demo(folder: Path, *, once: bool) -> int:
         if report.interrupted:
             return exits.INTERRUPTED
         if once or report.gave_up is not None:
+            print("To look at them in a browser, run it without --once.")
             return exits.IN_PART if report.failures else exits.DONE
+        print(f"Look at them in a browser: http://127.0.0.1:{port}/")
         print("Now collecting as the service does, with a log line every hour. Press Ctrl-C to stop.")
         sys.stdout.flush()
         starting.set_up_logs(settings, sys.stdout)
@@ -80,11 +99,14 @@ async def _demo(folder: Path, *, once: bool) -> int:
 
 
 def day_table(archive: Path) -> str:
-    """A table of the days in that folder, oldest first: hours, kWh, and bars for each hour's consumption."""
+    """A table of the newest days in that folder, oldest first: hours, kWh, and bars of the consumption."""
     lines = [
         "day         hours   import   export    solar  consumed  kWh; bars: consumed per hour, scaled per day"
     ]
-    for path in sorted(archive.glob("????-??-??.jsonl")):
+    paths = sorted(archive.glob("????-??-??.jsonl"))
+    if len(paths) > _MOST_SHOWN:
+        lines.append(f"  … {len(paths) - _MOST_SHOWN} days before these")
+    for path in paths[-_MOST_SHOWN:]:
         file = decode(read_at_most(path, MAX_BYTES), date.fromisoformat(path.stem))
         readings = file.readings.values()
         consumed = [
@@ -103,7 +125,7 @@ def _sparkline(values: list[Decimal]) -> str:
     return "".join(_BARS[round(float(value / top) * (len(_BARS) - 1))] for value in values)
 
 
-def _settings(folder: Path, cloud: Simulator) -> Settings:
+def _settings(folder: Path, cloud: Simulator, days: int, port: int) -> Settings:
     """Writes the demo's configuration and reads it as a user's is read."""
     from collector.settings import load
 
@@ -115,7 +137,8 @@ def _settings(folder: Path, cloud: Simulator) -> Settings:
                 exits.CANNOT_CREATE, f"{path} was not written by the demo; name another folder with --dir"
             )
         make_folder(folder)
-        replace_file(path, _configuration(cloud.url, account.auth_key, account.device[0].id).encode())
+        text = _configuration(cloud.url, account.auth_key, account.device[0].id, days, port)
+        replace_file(path, text.encode())
     except OSError as error:
         raise starting.Refused(exits.CANNOT_CREATE, f"{folder} cannot be used: {error.strerror}") from None
     # Without the settings of a real collector.
@@ -123,7 +146,17 @@ def _settings(folder: Path, cloud: Simulator) -> Settings:
     return starting.checked(lambda: load(path, environ), f"{path}: ")
 
 
-def _configuration(url: str, key: str, device: str) -> str:
+def _free_port() -> int:
+    """The usual port of the page, or any other that is free."""
+    import socket
+
+    for port in (_PORT, 0):
+        with suppress(OSError), socket.create_server(("127.0.0.1", port)) as found:
+            return int(found.getsockname()[1])
+    return _PORT
+
+
+def _configuration(url: str, key: str, device: str, days: int, port: int) -> str:
     return f"""{_FIRST_LINE}
 
 [archive]
@@ -133,7 +166,10 @@ path = "archive"
 min_interval_s = {_MIN_INTERVAL_S}  # only for a simulated cloud; the real one allows one request a second
 
 [schedule]
-backfill_days = {_DAYS}
+backfill_days = {days}
+
+[web]
+listen = {port}
 
 [[account]]
 name = "demo"

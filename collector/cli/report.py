@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 _SHOWN = {Period.DAY: 31, Period.WEEK: 84, Period.MONTH: 365, Period.YEAR: None}
 """How many days back a table begins, in whole periods, if no first day is given."""
-_BAR = 14
+_BAR = 12
 _COLOURS = ("33", "34")  # of the bar's part from solar, and from the grid
 _SIGNS = {True: ("#", "-"), False: ("█", "░")}  # the same by signs; in ASCII, or not
 _DAY = timedelta(days=1)

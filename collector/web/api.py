@@ -150,12 +150,11 @@ def hours_text(history: History, year: int) -> str:
     days = list(history.days(date(year, 1, 1), date(year + 1, 1, 1)))
     readings = [reading for day in days for reading in day.readings]
     numbers = [value for each in readings if each is not None for value in each if value is not None]
-    decimals = max(map(decimals_of, numbers), default=LEAST_DECIMALS)
-    decimals = max(decimals, LEAST_DECIMALS)
+    decimals = max([LEAST_DECIMALS, *map(decimals_of, numbers)])
 
     def series(place: int) -> str:
         values = (None if each is None else each[place] for each in readings)
-        return f"[{','.join(number(value, decimals) for value in values)}]"
+        return f"[{','.join('null' if value is None else f'{value:.{decimals}f}' for value in values)}]"
 
     head = {"meter": meter.name, "year": year, "timezone": history.zone.key, "decimals": decimals}
     solar = "null" if meter.has_no_solar else series(2)

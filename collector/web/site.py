@@ -67,13 +67,13 @@ class Site:
         return Reply(HTTPStatus.OK, found.content_type, body, found.tag, is_packed=may_pack)
 
     def forget(self) -> None:
-        """Gives back the memory of the answers that were kept."""
-        self._kept.clear()
+        """Gives back the memory of the answers that were kept; also while an answer is made elsewhere."""
+        self._kept = OrderedDict()
 
     @property
     def kept_bytes(self) -> int:
         """The size of the answers that are kept."""
-        return sum(len(body) for _, body in self._kept.values())
+        return _size_of(self._kept)
 
     def _find(self, path: str, query: str) -> Resource:
         if path.startswith(PREFIX):
@@ -87,13 +87,18 @@ class Site:
         return Resource(_TYPES.get(file.suffix, _TEXT), tag, file.read_bytes)
 
     def _packed(self, address: str, found: Resource) -> bytes:
-        tag, body = self._kept.pop(address, ("", b""))
+        kept = self._kept
+        tag, body = kept.pop(address, ("", b""))
         if tag != found.tag:
             body = gzip.compress(found.make(), _LEVEL, mtime=0)
-        self._kept[address] = found.tag, body
-        while self.kept_bytes > _MOST_KEPT and len(self._kept) > 1:
-            self._kept.popitem(last=False)
+        kept[address] = found.tag, body
+        while _size_of(kept) > _MOST_KEPT and len(kept) > 1:
+            kept.popitem(last=False)
         return body
+
+
+def _size_of(kept: OrderedDict[str, tuple[str, bytes]]) -> int:
+    return sum(len(body) for _, body in kept.values())
 
 
 def _error(status: HTTPStatus, reason: str) -> Reply:
@@ -102,4 +107,4 @@ def _error(status: HTTPStatus, reason: str) -> Reply:
 
 def _is_known(tag: str, known: str) -> bool:
     """Whether a header `If-None-Match` names the tag; strong and weak ones are the same here."""
-    return any(each.strip().removeprefix("W/") in (f'"{tag}"', "*") for each in known.split(","))
+    return any(each.strip().removeprefix("W/") == f'"{tag}"' for each in known.split(","))

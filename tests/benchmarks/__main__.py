@@ -6,7 +6,7 @@ import argparse
 import sys
 from collections.abc import Callable, Iterator
 
-from tests.benchmarks import cost, exports, many, memory, pace, requests, startup, verification, writes
+from tests.benchmarks import cost, exports, many, memory, pace, page, requests, startup, verification, writes
 from tests.benchmarks.processes import Setup
 from tests.benchmarks.table import Row, footer, header, line
 
@@ -15,6 +15,7 @@ _BENCHMARKS: dict[str, Callable[[Setup], Iterator[Row]]] = {
     "cpu": cost.measure,
     "rss": memory.measure,
     "many": many.measure,
+    "page": page.measure,
     "writes": writes.measure,
     "verify": verification.measure,
     "export": exports.measure,

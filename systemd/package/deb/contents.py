@@ -45,6 +45,12 @@ Upstream-Name: {program}
 Files: *
 Copyright: {holder}
 License: Expat
+
+Files: {bundled_files}
+Copyright: {bundled_holder}
+License: Expat
+
+License: Expat
 {text}
 """
 
@@ -90,7 +96,9 @@ def _documents(tree: Path, version: str, made: datetime) -> Iterator[File]:
         if page.name not in _FOR_DEVELOPERS:
             yield File(f"{_DOC}/{page.relative_to(tree)}", page.read_bytes())
     yield File(f"{_DOC}/changelog.gz", _packed(changes))
-    yield File(f"{_DOC}/copyright", _copyright((tree / "LICENSE").read_text(encoding="utf-8")).encode())
+    licence = (tree / "LICENSE").read_text(encoding="utf-8")
+    bundled = (tree / "collector" / "web" / "static" / "uPlot.LICENSE").read_text(encoding="utf-8")
+    yield File(f"{_DOC}/copyright", _copyright(licence, bundled).encode())
     yield File(f"usr/share/man/man1/{PROGRAM}.1.gz", _packed(manual.page(made.date())))
     yield File(f"usr/share/man/man5/{PROGRAM}.toml.5.gz", _packed(settings_page.page(made.date())))
 
@@ -101,10 +109,16 @@ def _completions() -> Iterator[File]:
     yield File(f"usr/share/fish/vendor_completions.d/{PROGRAM}.fish", fish.script().encode())
 
 
-def _copyright(licence: str) -> str:
+def _copyright(licence: str, bundled: str) -> str:
+    """Of the program, and of the library that its page uses, which has the same licence."""
     _, holder, text = licence.split("\n\n", 2)
-    indented = "\n".join(f" {line}" if line else " ." for line in text.strip().splitlines())
-    return _COPYRIGHT.format(program=PROGRAM, holder=holder.removeprefix("Copyright (c) "), text=indented)
+    return _COPYRIGHT.format(
+        program=PROGRAM,
+        holder=holder.removeprefix("Copyright (c) "),
+        bundled_files=f"{_HOME}/collector/web/static/uPlot.*",
+        bundled_holder=bundled.split("\n\n")[1].removeprefix("Copyright (c) "),
+        text="\n".join(f" {line}" if line else " ." for line in text.strip().splitlines()),
+    )
 
 
 def _packed(text: str) -> bytes:

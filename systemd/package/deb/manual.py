@@ -68,6 +68,8 @@ FILES = {
     f"`man {PROGRAM}.toml`.",
     f"/etc/{PROGRAM}/auth_key": "The account's key, alone: `0600`, root. systemd gives the service a copy "
     f"when it starts: after a change of the key, `systemctl restart {PROGRAM}`.",
+    f"/etc/{PROGRAM}/page_password": "The password of the page, alone, if `password_file` of `[web]` names "
+    f"this file: `0640`, root and the group `{PROGRAM}`.",
     f"{DEFAULT_ARCHIVE}/METER/YYYY-MM-DD.jsonl": "A day, one JSON object an hour. Neither removing "
     f"nor purging the package deletes it. To let a user read the files: `adduser USER {PROGRAM}`.",
     f"{DEFAULT_ARCHIVE}/METER/.collector/": "Internal files: request history, checksums, quarantined "

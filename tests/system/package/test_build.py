@@ -11,6 +11,7 @@ import subprocess
 import sys
 import tarfile
 import tomllib
+import zipfile
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -72,6 +73,30 @@ def test_the_same_tree_gives_the_same_bytes(package: Path, tmp_path: Path) -> No
         os.umask(before)
     assert again.name == package.name
     assert again.read_bytes() == package.read_bytes()
+
+
+def test_the_page_is_in_it_with_the_licence_of_what_it_uses() -> None:
+    """All of its files, byte by byte, and who wrote the library."""
+    static = TREE / "collector" / "web" / "static"
+    staged = files()
+    for path in static.iterdir():
+        assert staged[f"usr/share/{PROGRAM}/{path.relative_to(TREE)}"] == path.read_bytes()
+    holder = (static / "uPlot.LICENSE").read_text().splitlines()[2].removeprefix("Copyright (c) ")
+    assert f"Copyright: {holder}" in staged[f"usr/share/doc/{PROGRAM}/copyright"].decode()
+
+
+def test_a_wheel_has_the_page(tmp_path: Path) -> None:
+    """Whoever installs it by hand sees it, too."""
+    done = subprocess.run(
+        [sys.executable, "-m", "pip", "wheel", "-q", "--no-deps", "--wheel-dir", str(tmp_path), str(TREE)],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    (wheel,) = tmp_path.glob("*.whl")
+    with zipfile.ZipFile(wheel) as archive:
+        names = set(archive.namelist())
+    static = TREE / "collector" / "web" / "static"
+    assert {f"collector/web/static/{path.name}" for path in static.iterdir()} <= names
 
 
 @_needs("nfpm")

@@ -7,6 +7,8 @@ import os
 import signal
 import socket
 import time
+import urllib.request
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 import pytest
@@ -246,7 +248,7 @@ def test_help_and_version_import_none_of_the_packages(words: list[str], tmp_path
 
 def test_every_command_shows_an_example(tmp_path: Path) -> None:
     """`--help` of each command ends with a line to copy."""
-    for name in ("run", "backfill", "verify", "demo", "simulate", "config"):
+    for name in ("run", "backfill", "report", "verify", "demo", "simulate", "config"):
         assert f"example: shelly-collector {name}" in collector(name, "--help").stdout
 
 
@@ -296,6 +298,7 @@ def test_the_demo_shows_its_days(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     assert done.stdout.count("\n20") >= 30
     assert "█" in done.stdout
+    assert "without --once" in done.stdout.splitlines()[-1]
     files = sorted((tmp_path / "shelly-demo/archive/house").glob("*.jsonl"))
     assert len(files) >= 30
     (meter, *_) = Scenario.default().account[0].device
@@ -303,6 +306,35 @@ def test_the_demo_shows_its_days(tmp_path: Path) -> None:
         grid, sun = meter.energy(0, record["ts"]), meter.energy(1, record["ts"])
         assert (record["import"], record["export"]) == (kwh(grid.consumption), kwh(grid.reversed))
         assert record["solar"] == kwh(sun.consumption)
+
+
+def test_the_demo_prints_where_its_page_is_and_keeps_it_up(tmp_path: Path) -> None:
+    """Until Ctrl-C, also if the usual port is taken: the address that is printed answers."""
+    with ExitStack() as held:
+        with suppress(OSError):  # taken already
+            held.enter_context(socket.create_server(("127.0.0.1", 9787)))
+        demo = started("demo", "--days", "2", "--dir", str(tmp_path / "demo"))
+        try:
+            lines = wait_for(demo, '"service.ready"')
+            (address,) = [
+                line.split()[-1] for line in lines if "http://127.0.0.1" in line and "browser" in line
+            ]
+            with urllib.request.urlopen(f"{address}api/v1/meters", timeout=10) as answer:
+                (meter,) = json.loads(answer.read())["meters"]
+            assert meter["name"] == "house"
+            with urllib.request.urlopen(address, timeout=10) as answer:
+                assert answer.headers["Content-Type"] == "text/html; charset=utf-8"
+        finally:
+            code, _, _ = stop(demo, signal.SIGINT)
+    assert code == 0
+
+
+@pytest.mark.parametrize("days", ["0", "1096", "x", "-1"])
+def test_the_demo_collects_from_one_day_to_three_years(days: str) -> None:
+    """Anything else is refused."""
+    done = collector("demo", "--days", days)
+    assert done.returncode == 2
+    assert "1095" in done.stderr
 
 
 def test_the_demo_leaves_other_peoples_files_alone(tmp_path: Path) -> None:

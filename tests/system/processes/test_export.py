@@ -108,8 +108,8 @@ def test_a_damaged_day_is_reported_the_rest_exported_and_the_exit_code_is_1(
     first, last = done.stderr.splitlines()
     assert first.startswith(f"house {DAYS[1]}: problem with the file of the day: line ")
     assert last == (
-        "Exported: 48 hours of 2 days, 0 of them incomplete, of 1 meter; 1 day with a problem (`verify` shows "
-        "more)"
+        "Exported: 48 hours of 2 days, 0 of them incomplete, of 1 meter; "
+        "1 day with a problem (`verify` shows more)"
     )
     assert {row["local"][:10] for row in csv_rows(done.stdout.encode())} == {str(DAYS[0]), str(DAYS[2])}
 
