@@ -9,7 +9,8 @@ import sqlite3
 import tempfile
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from datetime import UTC, date, datetime
+from dataclasses import replace
+from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
@@ -17,7 +18,8 @@ from xml.etree import ElementTree
 from zipfile import ZipFile
 
 from collector.archive.dayfile import encode
-from collector.energy.readings import EnergyDay
+from collector.archive.folder import day_files
+from collector.energy.readings import EnergyDay, HourReading
 from collector.energy.totals import Period, Totals, totals_by
 from collector.export import csv_file, hdf, homeassistant, influx, openmetrics, sqlite, xlsx
 from collector.export.hours import COLUMNS, MeterHours
@@ -38,12 +40,18 @@ Sums = dict[tuple[str, str], Decimal]
 
 
 def store(folder: Path, days: Iterable[EnergyDay], decimals: int = 4) -> None:
-    """Day files of these days."""
+    """Day files of these days, whose values get smaller until they have so many decimals."""
     folder.mkdir(parents=True, exist_ok=True)
     for each in days:
-        data = encode(each.rounded(decimals), decimals, complete=each.is_whole())
+        readings = {ts: _smaller(reading, 4 - decimals) for ts, reading in each.readings.items()}
+        data = encode(replace(each, readings=readings), decimals, complete=each.is_whole())
         if data:
             (folder / f"{each.day.date}.jsonl").write_bytes(data)
+
+
+def _smaller(reading: HourReading, places: int) -> HourReading:
+    solar = None if reading.solar_kwh is None else reading.solar_kwh.scaleb(places)
+    return HourReading(reading.import_kwh.scaleb(places), reading.export_kwh.scaleb(places), solar)
 
 
 def hours_of(files: MeterFiles, since: date = date.min, until: date = date.max) -> MeterHours:
@@ -59,9 +67,9 @@ def exported(form: str, *meters: MeterHours) -> bytes:
 
 def totals_of_archive(files: MeterFiles) -> Totals:
     """The sums of everything that is stored, as `report` has them."""
-    now = datetime(2031, 1, 2, tzinfo=UTC)
-    history = history_of(files, BERLIN, now)
-    days = history.days(date.min, date(2031, 1, 1))
+    newest = max(day_files(files.folder), default=date(2024, 1, 1))
+    now = datetime.combine(newest + timedelta(days=2), time(), UTC)
+    days = history_of(files, BERLIN, now).days(date.min, now.date())
     sums = totals_by(days, Period.YEAR, no_solar=files.meter.has_no_solar).values()
     return sum(sums, Totals())
 
