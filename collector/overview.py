@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -55,6 +56,7 @@ from collector.status import (
 
 MOST_DECIMALS = 6
 """Decimals of kWh values at most; files of the older utility may have more."""
+_USUAL = Decimal("0.0001")
 
 
 @dataclass(frozen=True, slots=True)
@@ -284,6 +286,8 @@ def stored_hours(files: MeterFiles, day: date, zone: ZoneInfo, *, held_back: boo
 
 def _at_most_rounded(reading: HourReading) -> HourReading:
     """The reading with its own decimals, or with `MOST_DECIMALS` if it has more."""
+    if all(value is None or value.same_quantum(_USUAL) for value in reading):  # much faster than to count
+        return reading
     decimals = max(decimals_of(value) for value in reading if value is not None)
     return reading if decimals <= MOST_DECIMALS else reading.rounded(MOST_DECIMALS)
 

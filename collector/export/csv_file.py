@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import codecs
 import csv
+import io
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from typing import BinaryIO
@@ -24,25 +25,17 @@ def write(
 ) -> None:
     """Writes the hours of the meters, one meter after the other; an unknown value is an empty field.
 
-    `decimal`: the sign before the decimals. `delimiter`: the sign between two fields. `bom`: begin with a
-    byte order mark, by which Excel recognises UTF-8. Times are ISO 8601 with their difference from UTC.
+    `decimal`: the sign before the decimals. `delimiter`: the sign between two fields, which no number and no
+    time has in it. `bom`: begin with a byte order mark, by which Excel recognises UTF-8. Times are ISO 8601
+    with their difference from UTC.
     """
     if bom:
         out.write(codecs.BOM_UTF8)
-    lines = csv.writer(_Encoded(out), delimiter=delimiter, lineterminator="\n")
-    lines.writerow(HEAD)
+    out.write(f"{delimiter.join(HEAD)}\n".encode())
     for each in meters:
-        lines.writerows(_rows(as_text(each.name), each.hours(), decimal))
-
-
-class _Encoded:
-    """Writes text as UTF-8. Unlike a `TextIOWrapper` it never closes what it writes to."""
-
-    def __init__(self, out: BinaryIO) -> None:
-        self._out = out
-
-    def write(self, text: str) -> int:
-        return self._out.write(text.encode())
+        name = _quoted(as_text(each.name), delimiter)
+        for line in _lines(name, each.hours(), decimal, delimiter):
+            out.write(line.encode())
 
 
 def as_text(value: str) -> str:
@@ -50,10 +43,18 @@ def as_text(value: str) -> str:
     return f"'{value}" if value.startswith(_FORMULA) else value
 
 
-def _rows(name: str, hours: Iterator[Hour], decimal: str) -> Iterator[tuple[str, ...]]:
+def _quoted(text: str, delimiter: str) -> str:
+    """The text as a field."""
+    field = io.StringIO()
+    csv.writer(field, delimiter=delimiter, lineterminator="").writerow([text])
+    return field.getvalue()
+
+
+def _lines(name: str, hours: Iterator[Hour], decimal: str, delimiter: str) -> Iterator[str]:
+    """The lines, put together here, because that is twice as fast as `csv`: only the name may need quotes."""
     for hour in hours:
-        utc = f"{datetime.fromtimestamp(hour.start, UTC).isoformat()[:19]}Z"
-        values = ("" if value is None else f"{value:f}" for value in hour[3:])
+        utc = datetime.fromtimestamp(hour.start, UTC).isoformat()[:19]
+        values = delimiter.join(["" if value is None else f"{value:f}" for value in hour[3:]])
         if decimal != ".":
-            values = (value.replace(".", decimal) for value in values)
-        yield (name, utc, hour.local.isoformat(), *values)
+            values = values.replace(".", decimal)
+        yield f"{name}{delimiter}{utc}Z{delimiter}{hour.local.isoformat()}{delimiter}{values}\n"
