@@ -15,6 +15,7 @@ CollectorError
 │   │   └── UnreadableFile   no permission, or a disk error; it may be intact
 │   ├── ArchiveLocked        another instance has locked the archive
 │   └── ArchiveRefused       another meter's, an unknown one's, or missing; nothing is changed
+├── NotExpressible           meters or hours that the format of an export has no way to write
 └── SourceError              the cloud did not return the day
     ├── Unavailable          5xx, timeouts, connection, HTML, unexplained 401   retryable
     ├── RateLimited          max_req, 429                                       retryable
@@ -142,6 +143,10 @@ class ArchiveRefused(ArchiveError):
         self.reason = reason
         self.cure = cure
         self.event = event
+
+
+class NotExpressible(CollectorError):
+    """The format of an export has no way to write these meters or hours; the message has a way out."""
 
 
 class SourceError(CollectorError):

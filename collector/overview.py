@@ -1,6 +1,6 @@
 """Meters as their files show them, without the service: the status, and each day with its hours.
 
-For the commands `status` and `report`, and for the page. Nothing is changed, and no lock is needed.
+For the commands `status`, `report` and `export`, and for the page. Nothing is changed, and no lock is needed.
 """
 
 from __future__ import annotations
@@ -10,12 +10,14 @@ from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
 from collector import __version__
 from collector.archive.dayfile import DayFormat, stored_day
+from collector.archive.files import is_there
 from collector.archive.folder import (
     decode_file,
     hours_of_today,
@@ -26,7 +28,7 @@ from collector.archive.folder import (
 from collector.archive.mark import mark_for
 from collector.cloud.meters import Meter
 from collector.energy.daily_totals import decimals_of
-from collector.energy.days import date_in, local_day, system_timezone
+from collector.energy.days import LocalDay, date_in, local_day, system_timezone
 from collector.energy.history import (
     NOTHING,
     DayRecord,
@@ -54,6 +56,7 @@ from collector.status import (
 
 MOST_DECIMALS = 6
 """Decimals of kWh values at most; files of the older utility may have more."""
+_USUAL = Decimal("0.0001")
 
 
 @dataclass(frozen=True, slots=True)
@@ -259,34 +262,43 @@ def history_of(files: MeterFiles, machine_zone: ZoneInfo, now: datetime) -> Hist
 
 
 def _day_hours(history: History, day: date, state: DayState) -> DayHours:
-    files, record, now_s = history.files, history.known.get(day, NOTHING), history.now.timestamp()
-    found, damage = _energy_day(history, day, record)
-    if files.day_format.merge_repeated_hour:
-        found = found.merge_repeated_hours()
+    record, now_s = history.known.get(day, NOTHING), history.now.timestamp()
+    held_back = record.last_attempt is not None and record.last_attempt.is_held_back
+    found, damage = stored_hours(history.files, day, history.zone, held_back=held_back)
     local = found.day
-    hours = tuple(
-        None if (reading := found.readings.get(ts)) is None else _at_most_rounded(reading)
-        for ts in local.hours
-    )
+    hours = tuple(found.readings.get(ts) for ts in local.hours)
     finished = sum(local.end_of(ts) <= now_s for ts in local.hours)
     return DayHours(day, local.start, local.labels, hours, finished, state, _reason(state, record, damage))
 
 
+def stored_hours(files: MeterFiles, day: date, zone: ZoneInfo, *, held_back: bool) -> tuple[EnergyDay, str]:
+    """The hours of a day that its file has, and what is wrong with the file; empty if nothing is.
+
+    Values have at most `MOST_DECIMALS` decimals. `held_back`: as in `stored_day`. Raises `OSError`.
+    """
+    found, damage = _energy_day(files, local_day(day, zone), held_back=held_back)
+    if files.day_format.merge_repeated_hour:
+        found = found.merge_repeated_hours()
+    readings = found.readings
+    hours = {ts: _at_most_rounded(readings[ts]) for ts in found.day.hours if ts in readings}
+    return replace(found, readings=hours), damage
+
+
 def _at_most_rounded(reading: HourReading) -> HourReading:
     """The reading with its own decimals, or with `MOST_DECIMALS` if it has more."""
+    if all(value is None or value.same_quantum(_USUAL) for value in reading):  # much faster than to count
+        return reading
     decimals = max(decimals_of(value) for value in reading if value is not None)
     return reading if decimals <= MOST_DECIMALS else reading.rounded(MOST_DECIMALS)
 
 
-def _energy_day(history: History, day: date, record: DayRecord) -> tuple[EnergyDay, str]:
-    """The stored hours of a day, and what is wrong with its file; empty if nothing is."""
-    files, local = history.files, local_day(day, history.zone)
-    path = files.folder / f"{day}.jsonl"
-    held_back = record.last_attempt is not None and record.last_attempt.is_held_back
-    if not path.exists():
+def _energy_day(files: MeterFiles, local: LocalDay, *, held_back: bool) -> tuple[EnergyDay, str]:
+    """The readings in the day's file, which may be of hours of other days, and what is wrong with it."""
+    path = files.folder / f"{local.date}.jsonl"
+    if not is_there(path):
         return EnergyDay(local, {}), ""
     try:
-        file = decode_file(path, day)
+        file = decode_file(path, local.date)
     except DamagedFile as error:
         return EnergyDay(local, {}), str(error)
     try:

@@ -20,7 +20,17 @@ from tests.support.virtual_time import VirtualTimeLoop
 from tests.system.machines import roots
 
 _HERE = Path(__file__).parent
-_SLOW = [_HERE / each for each in ("browser", "faults", "mutation", "system/machines", "system/package")]
+_SLOW = [
+    _HERE / each
+    for each in (
+        "browser",
+        "faults",
+        "mutation",
+        "system/machines",
+        "system/package",
+        "system/programs",
+    )
+]
 
 
 def pytest_configure(config: pytest.Config) -> None:

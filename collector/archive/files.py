@@ -111,13 +111,14 @@ _NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)
 _LOCK_TRIES, _LOCK_PAUSE_S = 20, 0.01  # `is_held` locks for microseconds; a second instance knows in 2 s
 
 
-def replace_file(path: Path, data: bytes) -> bool:
-    """Replaces the content of `path` by `data`, atomically; durable when this returns.
+def replace_file(path: Path, content: bytes | Callable[[int], None]) -> bool:
+    """Replaces the content of `path`, atomically; durable when this returns.
 
-    Returns whether the file system makes names durable: if not, a power cut may bring the old file back.
-    Raises `OSError`: then the old file is still there and the temporary one is removed; if only the
-    folder's `fsync` failed, the new file is there and a power cut may bring the old one back. So after an
-    error either file may be there, and nothing is durable.
+    `content`: the bytes, or what writes them into the open file that it gets. Returns whether the file system
+    makes names durable: if not, a power cut may bring the old file back.
+    Raises `OSError`, and whatever `content` raises: then the old file is still there and the temporary one is
+    removed; if only the folder's `fsync` failed, the new file is there and a power cut may bring the old one
+    back. So after an error either file may be there, and nothing is durable.
     One writer per folder: the temporary name is fixed, so a crash leaves at most one file. `fsync` is never
     tried twice: after a failure a second one may report success without writing. Measured with real power
     cuts: without the directory's `fsync` 51 of 596 acknowledged saves were lost.
@@ -128,12 +129,15 @@ def replace_file(path: Path, data: bytes) -> bool:
         descriptor = os.open(temporary, flags, _MODE)
         try:
             give_to_owner_of(path.parent, descriptor)
-            _write_all(descriptor, data)
+            if isinstance(content, bytes):
+                _write_all(descriptor, content)
+            else:
+                content(descriptor)
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
         os.replace(temporary, path)  # noqa: PTH105
-    except OSError:
+    except BaseException:
         with suppress(OSError):
             temporary.unlink()
         raise

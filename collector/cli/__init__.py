@@ -35,6 +35,10 @@ COMMANDS = {
     ),
     "status": Command("show the state of collecting, from local files only", "status"),
     "report": Command("show the energy per day, week, month or year", "report --by month"),
+    "export": Command(
+        "write the stored hours as CSV, Excel or SQLite, or for InfluxDB, Prometheus or Home Assistant",
+        "export csv --since 2026-01-01 --out energy.csv",
+    ),
     "doctor": Command(
         "check what works and what does not, and print what to do", "doctor --bundle report.txt"
     ),

@@ -14,8 +14,8 @@ INTERRUPTED = 130
 MEANINGS = {
     DONE: "done",
     IN_PART: "partly failed: days could not be fetched, the cloud rejects every day or has no hour of a "
-    "meter, `verify` found problems, a check of `doctor` failed, `setup` found no meter, or `status`: a "
-    "meter's newest hour is too old",
+    "meter, `verify` found problems, `export` found damaged files, a check of `doctor` failed, `setup` found "
+    "no meter, or `status`: a meter's newest hour is too old",
     USAGE: "wrong usage",
     SOURCE_UNAVAILABLE: "the cloud cannot be reached, or its rate limit lasts for long (429)",
     CANNOT_CREATE: "the archive, the configuration or a report cannot be created or opened, or the port is "

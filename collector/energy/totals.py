@@ -103,7 +103,7 @@ def totals_of(day: DayHours, *, no_solar: bool) -> Totals:
     stored = [reading for reading in day.readings if reading is not None]
     sun = [] if no_solar else [each for each in stored if each.solar_kwh is not None]
     whole = stored if no_solar else sun
-    used = [_solar_used(each) for each in sun]
+    used = [solar_used(each) for each in sun]
     consumed = (
         [each.import_kwh for each in stored]
         if no_solar
@@ -130,8 +130,10 @@ def totals_by(days: Iterable[DayHours], period: Period, *, no_solar: bool) -> di
     return found
 
 
-def _solar_used(reading: HourReading) -> Decimal:
-    return max(_ZERO, (reading.solar_kwh or _ZERO) - reading.export_kwh)
+def solar_used(reading: HourReading) -> Decimal:
+    """The part of an hour's solar energy that was used here, kWh; 0 if its solar energy is not known."""
+    own = (reading.solar_kwh or _ZERO) - reading.export_kwh
+    return own if own > 0 else own - own  # a zero with as many decimals
 
 
 def _total(values: Iterable[Decimal]) -> Decimal | None:

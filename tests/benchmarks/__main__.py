@@ -6,7 +6,7 @@ import argparse
 import sys
 from collections.abc import Callable, Iterator
 
-from tests.benchmarks import cost, many, memory, pace, page, requests, startup, verification, writes
+from tests.benchmarks import cost, exports, many, memory, pace, page, requests, startup, verification, writes
 from tests.benchmarks.processes import Setup
 from tests.benchmarks.table import Row, footer, header, line
 
@@ -18,6 +18,7 @@ _BENCHMARKS: dict[str, Callable[[Setup], Iterator[Row]]] = {
     "page": page.measure,
     "writes": writes.measure,
     "verify": verification.measure,
+    "export": exports.measure,
     "requests": requests.measure,
     "pace": pace.measure,
 }

@@ -30,7 +30,8 @@ _PARENT = """
 import gc, json, os, signal, socket, sys, time
 import asyncio, encodings.idna, encodings.utf_8_sig
 import collector.cli.backfill, collector.cli.config, collector.cli.demo, collector.cli.doctor
-import collector.cli.report, collector.cli.run, collector.cli.setup, collector.cli.simulate
+import collector.cli.export, collector.cli.report, collector.cli.reread, collector.cli.run
+import collector.cli.setup, collector.cli.simulate
 import collector.cli.status
 import collector.cli.verify, collector.verify.report
 import collector.doctor.bundle, collector.service.app, collector.verify.repair, collector.simulator

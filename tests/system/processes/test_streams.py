@@ -37,6 +37,7 @@ COMMANDS = {
     "backfill": ["backfill", "--days", "1", "--json", "--verbose", "--config", "{config}"],
     "verify": ["verify", "--json", "--config", "{config}"],
     "verify beside the cloud": ["verify", "--cloud", "--config", "{config}"],
+    "export": ["export", "csv", "--config", "{config}"],
     "doctor": ["doctor", "--config", "{config}"],
     "demo": ["demo", "--once", "--dir", "{folder}"],
     "simulate": ["simulate", "--scenario", "{folder}/none.toml"],

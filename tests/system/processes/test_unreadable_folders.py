@@ -20,6 +20,7 @@ COMMANDS = {
     "verify": ["verify"],
     "verify and mend": ["verify", "--fix"],
     "verify beside the cloud": ["verify", "--cloud"],
+    "export": ["export", "csv"],
     "run": ["run"],
 }
 UNREADABLE = {

@@ -1,0 +1,1 @@
+"""Exports: the stored hours in the formats of other programs, one module for each format."""
