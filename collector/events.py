@@ -13,8 +13,8 @@ EVENTS: dict[str, str] = {
     "config.reloaded": "a changed configuration is now in force",
     "config.rejected": "a changed configuration has errors; the service keeps the current one",
     "job.started": "a job of one meter was requested (level debug)",
-    "job.finished": "a job has ended: `job` is `refresh` (today and yesterday), `heal` (incomplete days) or "
-    "`backfill` (history); days by outcome, `requests`, `holds` (rate-limit pauses), `duration_s` (at level "
+    "job.finished": "a job has ended: `job` is `refresh` (today and yesterday), `command` (by hand), `heal` "
+    "(incomplete days) or `backfill` (history); days by outcome, `requests`, `holds` (rate-limit pauses), `duration_s` (at level "
     "debug if the job had no days)",
     "job.failed": "a bug stopped one day, with its traceback; the other days continue",
     "command.received": "the running service received a command (`backfill`, `reread`, `verify`) from the "
@@ -107,6 +107,8 @@ CURES: dict[str, str] = {
     "source.unavailable": "Often temporary: collecting resumes automatically. If it lasts, check the host "
     "and this machine's connection. If the cloud answers 400, 403 or 404, check host, id and kind; if they "
     "are right, the cloud has changed: update the collector.",
+    "control.failed": "Commands that need the archive work while the service is stopped. Check the service's "
+    "runtime folder, then restart it.",
     "zone.unknown": "Update this machine's time-zone data (apt install tzdata, on Debian 13 tzdata-legacy, "
     "too; or pip install -U tzdata), or set timezone to a name that it knows. Collecting resumes "
     "automatically.",
