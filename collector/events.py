@@ -14,8 +14,8 @@ EVENTS: dict[str, str] = {
     "config.rejected": "a changed configuration has errors; the service keeps the current one",
     "job.started": "a job of one meter was requested (level debug)",
     "job.finished": "a job has ended: `job` is `refresh` (today and yesterday), `command` (by hand), `heal` "
-    "(incomplete days) or `backfill` (history); days by outcome, `requests`, `holds` (rate-limit pauses), `duration_s` (at level "
-    "debug if the job had no days)",
+    "(incomplete days) or `backfill` (history); days by outcome, `requests`, `holds` (rate-limit pauses), "
+    "`duration_s` (at level debug if the job had no days)",
     "job.failed": "a bug stopped one day, with its traceback; the other days continue",
     "command.received": "the running service received a command (`backfill`, `reread`, `verify`) from the "
     "user `uid`",
