@@ -12,12 +12,16 @@ import shutil
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 from collector import logs
 from tests.support import amounts
 from tests.support.virtual_time import VirtualTimeLoop
 from tests.system.machines import roots
+
+hypothesis.settings.register_profile("tests", deadline=None)  # a busy machine is no fault
+hypothesis.settings.load_profile("tests")
 
 _HERE = Path(__file__).parent
 _SLOW = [

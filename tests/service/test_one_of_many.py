@@ -44,6 +44,7 @@ async def _requests_of_each(service: Living) -> dict[str, int]:
     return {name: tally.requests for name, tally in seen.items() if name not in _ILL}
 
 
+@pytest.mark.slow
 async def test_the_accounts_beside_three_ill_ones_do_not_notice(
     tmp_path: Path, log_lines: io.StringIO, monkeypatch: pytest.MonkeyPatch
 ) -> None:

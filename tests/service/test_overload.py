@@ -8,6 +8,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from collector.energy.days import wall_clock
 from collector.simulator import Account, Device, Limit
 from tests.support.faulty_cloud import Scenario
@@ -33,6 +35,7 @@ def _tables() -> list[dict[str, Any]]:
     ]
 
 
+@pytest.mark.slow
 async def test_a_process_that_cannot_keep_up_slows_all_accounts_down_alike(
     tmp_path: Path, log_lines: io.StringIO
 ) -> None:

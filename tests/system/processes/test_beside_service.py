@@ -100,6 +100,7 @@ def test_verify_mends_and_compares_beside_the_service(cloud: Cloud, tmp_path: Pa
         assert "0 differ." in compared.stdout
 
 
+@pytest.mark.slow
 def test_ctrl_c_ends_the_waiting_and_a_stop_of_the_service_is_reported(
     cloud: Cloud, tmp_path: Path, runtime: Path
 ) -> None:

@@ -271,7 +271,9 @@ def test_a_script_shows_first_and_then_writes(home: Home) -> None:
     [
         (account(device(HOUSE, "House"), key=NEW_KEY), 77, ["refused the key"]),
         (account(more="other_devices = 100"), 1, ["no energy meter", "another region"]),
-        (ONE + '[[fault]]\nkind = "maintenance"\n', 69, ["did not answer"]),
+        pytest.param(
+            ONE + '[[fault]]\nkind = "maintenance"\n', 69, ["did not answer"], marks=pytest.mark.slow
+        ),
     ],
 )
 def test_a_script_ends_with_the_codes_of_the_other_commands(

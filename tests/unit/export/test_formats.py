@@ -67,7 +67,7 @@ def named(name: str, folder: Path) -> MeterFiles:
 
 
 @given(days=some_days, decimals=st.integers(4, 6), solar=st.booleans())
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=10, deadline=None)
 def test_what_is_written_reads_back_to_the_archives_sums_to_the_last_decimal(
     days: Sequence[EnergyDay], decimals: int, solar: bool
 ) -> None:
