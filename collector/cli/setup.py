@@ -47,7 +47,7 @@ from collector.setup.changes import (
     text_of,
 )
 from collector.setup.configuration import PAGE_HERE, NewMeter, NewPage, page_at_home, save_together
-from collector.setup.meters import Candidate, Roof, Verdict, candidate_of, folder_name, with_roof
+from collector.setup.meters import Candidate, Roof, Verdict, called, folder_name, pair_of, with_roof
 from collector.status import counted
 
 if TYPE_CHECKING:
@@ -133,6 +133,7 @@ class _Setup:
         self.options, self.terminal, self.runner = options, terminal, runner
         self.written = "Nothing was written."
         self.page: NewPage | None = None
+        self.devices: tuple[CloudMeter, ...] = ()  # all meters of the account
         self.path = _path(options.config)
         self.present = _present(self.path)
         self.pacing = replace(self.present.settings.pacing if self.present else Pacing(), max_in_flight=1)
@@ -325,6 +326,7 @@ class _Setup:
     ) -> list[tuple[Candidate, Meter]]:
         """The new meters, with their names."""
         settings = self.present.settings if self.present else None
+        self.devices = tuple(devices.meters)
         known = _ids(settings.meters) if settings else set()
         fresh = [each for each in devices.meters if each.id not in known]
         self._list(devices, fresh)
@@ -351,8 +353,10 @@ class _Setup:
             model = _cut(f"{each.model or 'unknown model'}, {_KINDS[each.kind]}", 27)
             notes = [_ONLINE[each.online], "shared" * each.is_shared, "collected" * (each.id not in numbers)]
             state = ", ".join(filter(None, notes))
-            name = _cut(_called(each), _LONGEST_NAME)
+            name = _cut(called(each, ()), _LONGEST_NAME)
             print(f"{numbers.get(each.id, '-'):>3}  {name:{_LONGEST_NAME}}  {model:27}  {state}".rstrip())
+            if each.name and self._called(each) != each.name:
+                self.terminal.say(f"Its ID: {each.id}.", "     ")
             if each.doubt:
                 self.terminal.say(f"Its kind is a guess: {each.doubt}.", "     ")
         if any(each.is_shared for each in devices.meters):
@@ -380,14 +384,8 @@ class _Setup:
         asks = self.terminal.is_there and not self.yes
         decided = list[Candidate]()
         for each in found:
-            name = printable(" and ".join(map(_called, each.devices)))
-            if len(each.devices) > 1:
-                grid, solar = map(_called, each.devices)
-                self.terminal.say(f"{grid} and {solar} are one meter: {solar} measures the roof. {each.why}")
-                if asks and not self.terminal.agree("Is that right?"):
-                    decided += map(candidate_of, each.devices)
-                    continue
-            elif each.meter.kind is Kind.EM:
+            if each.meter.kind is Kind.EM:
+                name = self._called(each.devices[0])
                 if not each.is_open:
                     self.terminal.say(f"{name}: {_clamps(each.meter)}. {each.why}")
                     if not asks or self.terminal.agree("Is that right?"):
@@ -395,20 +393,70 @@ class _Setup:
                         continue
                 else:
                     self.terminal.say(f"{name}: {each.why}")
-                each = self._asked(each) if asks else self._assumed(each)
-            decided.append(each)
-        return decided
+                decided.append(self._asked(each) if asks else self._assumed(each))
+        return decided + self._paired([each for each in found if each.meter.kind is Kind.EM3])
+
+    def _paired(self, found: Sequence[Candidate]) -> list[Candidate]:
+        """The three-phase devices as meters: with each one on a roof goes the grid meter that the user names.
+
+        Of several grid meters no data show which it is, so none is taken without an answer.
+        """
+        asks = self.terminal.is_there and not self.yes
+        roofs = [each.devices[0] for each in found if each.on_roof]
+        grids = [each.devices[0] for each in found if not each.on_roof]
+        is_clear = len(roofs) == len(grids) == 1
+        pairs, alone = list[Candidate](), list[str]()
+        for roof, why in zip(roofs, (each.why for each in found if each.on_roof), strict=True):
+            name = self._called(roof)
+            grid: CloudMeter | None = None
+            if is_clear:
+                self.terminal.say(
+                    f"{name} is on a solar roof; with {self._called(grids[0])} as its grid meter they become "
+                    f"one meter. {why}"
+                )
+                grid = grids[0] if not asks or self.terminal.agree("Is that right?") else None
+            else:
+                self.terminal.say(f"{name} is on a solar roof. {why}")
+                grid = self._grid_of(name, grids) if asks and grids else None
+            if grid is None:
+                alone.append(name)
+                self.terminal.say(f"{name} is stored as a meter of its own.")
+            else:
+                grids = [each for each in grids if each != grid]
+                pairs.append(pair_of(grid, roof))
+        if alone and not asks:
+            self.terminal.say(
+                "Warning: the data do not show which grid meter belongs to which roof. To store two 3EMs as "
+                f"one meter, before the first collection: in {self.path} write pv_id with the roof's ID under "
+                "the grid meter, and remove the roof's own section."
+            )
+        in_pairs = {device for each in pairs for device in each.devices}
+        return pairs + [each for each in found if each.devices[0] not in in_pairs]
+
+    def _grid_of(self, roof: str, grids: Sequence[CloudMeter]) -> CloudMeter | None:
+        """The grid meter that the user names for the roof; `None` for none."""
+        for number, each in enumerate(grids, 1):
+            self.terminal.say(self._called(each), f"{number:>3}  ")
+        self.terminal.say("none of these", "  0  ")
+        while True:
+            answer = self.terminal.ask(f"Which is the grid meter of {roof}?")
+            if answer.isdecimal() and (number := int(answer[:9])) <= len(grids):
+                return grids[number - 1] if number else None
+            self.terminal.say(f"Please enter a number from 0 to {len(grids)}.")
+
+    def _called(self, device: CloudMeter) -> str:
+        return called(device, self.devices)
 
     async def _candidates(self, account: Account, devices: Sequence[CloudMeter]) -> list[Candidate]:
         from collector.cloud.client import open_session
-        from collector.setup.survey import with_clamps, with_pairs
+        from collector.setup.survey import with_clamps, with_roofs
 
         async with open_session() as session:
             client = self._client(account, session)
             ems = [each for each in devices if each.kind is Kind.EM]
             found = [await with_clamps(client, each, wall_clock, self.zone) for each in ems]
             rest = [each for each in devices if each.kind is Kind.EM3]
-            return found + await with_pairs(client, rest, wall_clock, self.zone)
+            return found + await with_roofs(client, rest, wall_clock, self.zone)
 
     def _asked(self, candidate: Candidate) -> Candidate:
         """The meter with the clamps that the user chooses."""
@@ -446,7 +494,7 @@ class _Setup:
         if self.yes or not self.terminal.is_there:
             return suggested
         while True:
-            name = self.terminal.ask(f"Name of the folder for the files of {_called(first)}", suggested)
+            name = self.terminal.ask(f"Name of the folder for the files of {self._called(first)}", suggested)
             try:
                 NAME.read(name)
             except ValueError:
@@ -766,10 +814,6 @@ def _host_of(account: Account) -> str:
 
 def _ids(meters: Sequence[Meter]) -> set[str]:
     return {each for meter in meters for each in (meter.id, meter.pv_id) if each}
-
-
-def _called(device: CloudMeter) -> str:
-    return device.name or f"(no name) {device.id}"
 
 
 def _cut(text: str, width: int) -> str:

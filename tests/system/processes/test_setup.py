@@ -377,6 +377,67 @@ def test_a_key_in_the_configuration_is_replaced_there(home: Home) -> None:
     assert home.text() == text.replace(KEY, NEW_KEY)
 
 
+ROOF, SHED = "34987a45c1d1", "34987a45c1d2"
+
+
+def three_phases(home: Home, *devices: tuple[str, str]) -> None:
+    """Beside a meter that is collected, 3EMs that are new; those called Roof are on one."""
+    home.write(f'auth_key = "{KEY}"\n[[account.meter]]\nname = "cabin"\nid = "{CABIN}"\nsolar = false\n')
+    new = [
+        device(id_, name, f'kind = "3em"\ncounts = "{"solar" if name == "Roof" else "grid"}"')
+        for id_, name in devices
+    ]
+    home.cloud.play(account(device(CABIN, "Cabin"), *new).replace("lax", "none"))
+
+
+def test_a_single_roof_and_a_single_house_were_one_meter_as_a_fact(home: Home) -> None:
+    """It is a proposal; who says no has two meters, and is told so."""
+    three_phases(home, (HOUSE, "House"), (ROOF, "Roof"))
+    with home.terminal() as terminal:
+        terminal.answer("Server [")
+        terminal.answer("Key (Enter keeps")
+        terminal.answer("Enter for all")
+        shown = " ".join(terminal.wait_for("Is that right?").split())
+        assert "Roof is on a solar roof; with House as its grid meter they become one meter." in shown
+        terminal.type("n")
+        terminal.wait_for("Roof is stored as a meter of its own.")
+        terminal.answer("[house]: ")
+        terminal.answer("[roof]: ")
+        assert "pv_id" not in terminal.wait_for("Write this?")
+        terminal.answer("[y]: ", "n")
+        assert terminal.end().code == 0
+    code, out, _ = home.script("--dry-run")
+    assert (code, f'pv_id = "{ROOF}"' in out) == (0, True)
+
+
+def test_of_two_houses_the_first_in_the_list_was_given_the_roof(home: Home) -> None:
+    """Which house it is on, no data show: a person is asked, a script gets single meters and is warned."""
+    three_phases(home, (HOUSE, "House"), (SHED, "House"), (ROOF, "Roof"))
+    code, out, _ = home.script("--dry-run")
+    assert code == 0
+    assert "pv_id =" not in out
+    shown = " ".join(out.split())
+    assert "Roof is stored as a meter of its own. Warning: " in shown
+    with home.terminal() as terminal:
+        terminal.answer("Server [")
+        terminal.answer("Key (Enter keeps")
+        assert f"Its ID: {SHED}" in terminal.wait_for("Enter for all")
+        terminal.type("")
+        options = terminal.wait_for("Which is the grid meter of Roof?")
+        assert f"  1  House ({HOUSE})\n  2  House ({SHED})\n  0  none of these" in options
+        terminal.type("3")
+        terminal.answer("from 0 to 2.\nWhich is the grid meter of Roof?", "2")
+        terminal.answer("[house]: ")
+        terminal.answer("[house-2]: ")
+        shown = terminal.wait_for("Write this?")
+        assert f'id = "{SHED}"' in shown.partition("pv_id")[0]
+        assert f'pv_id = "{ROOF}"' in shown
+        terminal.answer("[y]: ", "n")
+        code, screen = terminal.end()
+    assert code == 0
+    assert_for_every_terminal(screen)
+
+
 @pytest.mark.slow
 def test_a_clamp_that_nothing_decides_is_asked_for(home: Home) -> None:
     """The meter is so young that the cloud has no days of it."""
