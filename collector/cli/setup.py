@@ -33,7 +33,7 @@ from collector.redaction import printable, redactor
 from collector.service.systemd import CONFIGURATION, UNIT, unit_files
 from collector.settings import keys
 from collector.settings.files import locate, places
-from collector.settings.schema import DEFAULT_ARCHIVE, NAME, AccountSettings, Settings
+from collector.settings.schema import DEFAULT_ARCHIVE, NAME, PATH, AccountSettings, Settings
 from collector.setup import entering
 from collector.setup.changes import (
     THE_KEY,
@@ -90,7 +90,6 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--archive",
-        type=Path,
         metavar="DIR",
         help=f"folder of the day files, for a new configuration (default: as root {DEFAULT_ARCHIVE}, else "
         f"~/{_OWN_ARCHIVE})",
@@ -201,11 +200,8 @@ class _Setup:
             )
         if self.present is None:
             _check_writable(self.path.parent)
-            if (archive := self._archive()) is not None and not archive.parent.is_dir():
-                raise starting.Refused(
-                    exits.CANNOT_CREATE,
-                    f"{archive.parent} does not exist: mount the disk or create the folder.",
-                )
+            if (archive := self._archive()) is not None:
+                _check_archive(archive)
         elif not options.dry_run and not os.access(self.path.parent, os.W_OK):
             _check_writable(self.path.parent)
 
@@ -427,8 +423,8 @@ class _Setup:
         if alone and not asks:
             self.terminal.say(
                 "Warning: the data do not show which grid meter belongs to which roof. To store two 3EMs as "
-                f"one meter, before the first collection: in {self.path} write pv_id with the roof's ID under "
-                "the grid meter, and remove the roof's own section."
+                f"one meter, before the first collection: in {self.path} write pv_id with the roof's ID "
+                "under the grid meter, and remove the roof's own section."
             )
         in_pairs = {device for each in pairs for device in each.devices}
         return pairs + [each for each in found if each.devices[0] not in in_pairs]
@@ -523,11 +519,20 @@ class _Setup:
     # -- What is written --------------------------------------------------------------------------------
 
     def _archive(self) -> Path | None:
-        """The folder for a new configuration; `None` for the default one."""
-        named = self.options.archive or os.environ.get("SHELLY_COLLECTOR_ARCHIVE")
-        if named:
-            return Path(named).expanduser().absolute()
-        return None if os.geteuid() == 0 else Path.home() / _OWN_ARCHIVE
+        """The folder for a new configuration; `None` for the default one. Raises `Refused`."""
+        place, named = "--archive", self.options.archive
+        if named is None:
+            place, named = "$SHELLY_COLLECTOR_ARCHIVE", os.environ.get("SHELLY_COLLECTOR_ARCHIVE") or None
+        if named is None:
+            return None if os.geteuid() == 0 else Path.home() / _OWN_ARCHIVE
+        try:
+            path: Path = PATH.read(named)
+            return path.expanduser().absolute()
+        except ValueError as error:
+            raise starting.Refused(exits.USAGE, f"{place}: the path {error}.") from None
+        except RuntimeError:
+            user = printable(named).partition("/")[0].removeprefix("~")
+            raise starting.Refused(exits.USAGE, f"{place}: no user {user} has a home folder here.") from None
 
     def _archive_in_force(self) -> Path:
         return self._archive() or DEFAULT_ARCHIVE
@@ -769,12 +774,35 @@ def _present(path: Path) -> Present | None:
 
 
 def _check_writable(folder: Path) -> None:
-    place = next(each for each in (folder, *folder.parents) if each.exists())
+    place = _nearest(folder)
     if not os.access(place, os.W_OK | os.X_OK):
         raise starting.Refused(
             exits.CANNOT_CREATE,
             f"No permission to write to {place}: run it with sudo, or name another file with --config.",
         )
+
+
+def _check_archive(archive: Path) -> None:
+    from collector.archive.folder import obstacle_in_the_way
+
+    if obstacle := obstacle_in_the_way(archive):
+        raise starting.Refused(exits.CANNOT_CREATE, f"{obstacle}: name another folder with --archive.")
+    place = _nearest(archive)
+    is_near = place in (archive, archive.parent)
+    if not os.access(place, os.W_OK | os.X_OK if is_near else os.X_OK):
+        raise starting.Refused(
+            exits.CANNOT_CREATE,
+            f"No permission to use {place}: run it with sudo, or name another folder with --archive.",
+        )
+    if not is_near:
+        raise starting.Refused(
+            exits.CANNOT_CREATE, f"{archive.parent} does not exist: mount the disk or create the folder."
+        )
+
+
+def _nearest(folder: Path) -> Path:
+    """The folder, or the nearest one above that this user can see."""
+    return next(each for each in (folder, *folder.parents) if os.access(each, os.F_OK))
 
 
 def _entered(read: Callable[[], str], name: str) -> str:

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import os
 import re
 import stat
 import tomllib
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 
-from tests.support.processes import PROGRAM, ROOT, Cloud, collector, environment
+from tests.support.processes import PROGRAM, ROOT, Cloud, collector, environment, forks
 from tests.support.terminal import COLUMNS, CTRL_C, CTRL_D, Terminal, controls_in
 from tests.support.world import KEY
 
@@ -249,6 +251,49 @@ def test_without_a_terminal_nothing_is_asked(home: Home) -> None:
     assert (code, "e-mail" in err) == (2, True)
     assert home.cloud.counts()["total"]["requests"] == 0
     assert home.files() == {}
+
+
+@pytest.mark.parametrize(
+    ("archive", "code", "cause"),
+    [
+        ("", 2, "--archive: the path is empty."),
+        ("a\nb", 2, "--archive: the path has control characters."),
+        ("~nouser-here/x", 2, "--archive: no user nouser-here has a home folder here."),
+        ("/etc/passwd", 73, "/etc/passwd is not a folder: name another folder"),
+        ("/etc/passwd/x", 73, "/etc/passwd is not a folder: name another folder"),
+        ("/nowhere/at/all", 73, "/nowhere/at does not exist: mount the disk"),
+    ],
+)
+def test_an_archive_that_cannot_be_ended_the_command_with_a_traceback(
+    home: Home, archive: str, code: int, cause: str
+) -> None:
+    """One sentence, before anything is asked or requested."""
+    words = ("--host", home.cloud.url, "--yes", "--archive", archive)
+    found, out, err = home.script(*words, SHELLY_COLLECTOR_AUTH_KEY=KEY)
+    assert (found, out, err.count("\n")) == (code, "", 1)
+    assert cause in err
+    assert home.cloud.counts()["total"]["requests"] == 0
+    assert home.files() == {}
+
+
+@pytest.mark.parametrize("name", ["locked", "locked/data", "locked/deep/data"])
+def test_an_archive_that_may_not_be_entered_ended_the_command_with_a_traceback(home: Home, name: str) -> None:
+    with TemporaryDirectory() as folder:
+        Path(folder).chmod(0o777)
+        (Path(folder) / "locked").mkdir(mode=0)
+        words = (
+            "--config",
+            f"{folder}/config.toml",
+            "--archive",
+            f"{folder}/{name}",
+            "--host",
+            home.cloud.url,
+        )
+        env = {"HOME": folder, "SHELLY_COLLECTOR_AUTH_KEY": KEY}
+        found = forks().run("setup", *words, "--yes", uid=65534 if os.geteuid() == 0 else 0, env=env)
+        assert (found.code, found.out) == (73, "")
+        assert found.err.startswith(f"No permission to use {folder}/locked: run it with sudo")
+    assert home.cloud.counts()["total"]["requests"] == 0
 
 
 @pytest.mark.slow
