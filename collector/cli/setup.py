@@ -46,7 +46,14 @@ from collector.setup.changes import (
     read_present,
     text_of,
 )
-from collector.setup.configuration import PAGE_HERE, NewMeter, NewPage, page_at_home, save_together
+from collector.setup.configuration import (
+    PAGE_HERE,
+    NewMeter,
+    NewPage,
+    keeps_owner,
+    page_at_home,
+    save_together,
+)
 from collector.setup.meters import Candidate, Roof, Verdict, called, folder_name, pair_of, with_roof
 from collector.status import counted
 
@@ -202,8 +209,15 @@ class _Setup:
             _check_writable(self.path.parent)
             if (archive := self._archive()) is not None:
                 _check_archive(archive)
-        elif not options.dry_run and not os.access(self.path.parent, os.W_OK):
-            _check_writable(self.path.parent)
+        elif not options.dry_run:
+            if not os.access(self.path.parent, os.W_OK):
+                _check_writable(self.path.parent)
+            if not keeps_owner(self.path):
+                raise starting.Refused(
+                    exits.CANNOT_CREATE,
+                    f"{self.path} belongs to another user or group, and only root can keep that: run setup "
+                    "with sudo.",
+                )
 
     def _has_present_key(self) -> bool:
         return self.present is not None and self.present.has_keys

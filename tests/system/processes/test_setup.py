@@ -296,6 +296,26 @@ def test_an_archive_that_may_not_be_entered_ended_the_command_with_a_traceback(h
     assert home.cloud.counts()["total"]["requests"] == 0
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may give files to others")
+def test_the_file_of_another_user_was_refused_only_when_it_was_written(home: Home) -> None:
+    """Its owner could not be kept, and all the answers were lost."""
+    home.write(f'[[account.meter]]\nname = "house"\nid = "{HOUSE}"\nkind = "3em"\n')
+    home.key.write_text(KEY)
+    with TemporaryDirectory() as folder:
+        Path(folder).chmod(0o777)
+        for each in (home.config, home.key):
+            copy = Path(folder, each.name)
+            copy.write_bytes(each.read_bytes())
+            copy.chmod(0o644)
+            os.chown(copy, 0 if each == home.config else 65534, 65534)
+        env = {"HOME": folder, "SHELLY_COLLECTOR_AUTH_KEY": KEY}
+        words = ("--config", f"{folder}/config.toml", "--host", home.cloud.url, "--yes")
+        found = forks().run("setup", *words, uid=65534, env=env)
+    assert (found.code, found.out) == (73, "")
+    assert found.err.startswith(f"{folder}/config.toml belongs to another user or group")
+    assert home.cloud.counts()["total"]["requests"] == 0
+
+
 @pytest.mark.slow
 def test_a_script_shows_first_and_then_writes(home: Home) -> None:
     """`--dry-run`, then `--yes`, with the key in a file."""
