@@ -9,11 +9,11 @@ import signal
 import socket
 import sys
 import textwrap
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import FrameType
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 from collector.cli import PROGRAM, exits, starting
 from collector.cli.terminal import STOPPING, Terminal, undisturbed
@@ -59,12 +59,12 @@ from collector.status import counted
 
 if TYPE_CHECKING:
     import asyncio
-    from typing import Any
 
     from collector.cloud.client import CloudClient
     from collector.cloud.devices import CloudMeter, Devices
     from collector.setup.survey import Oldest
 
+_T = TypeVar("_T")
 _LONGEST_NAME = 26
 _OWN_ARCHIVE = "shelly-data"
 _SERVICE_GROUP = "shelly-collector"
@@ -183,6 +183,10 @@ class _Setup:
         self._finish(changes)
         return code
 
+    def _awaited(self, work: Coroutine[Any, Any, _T]) -> _T:
+        with self.terminal.unechoed():
+            return self.runner.run(work)
+
     # -- Server and key ---------------------------------------------------------------------------------
 
     def _check_usage(self) -> None:
@@ -233,7 +237,7 @@ class _Setup:
             name = _host_of(account)
             self.terminal.say(f"Looking for the meters on {name} ...")
             try:
-                return account, self.runner.run(self._devices(account))
+                return account, self._awaited(self._devices(account))
             except RateLimited:
                 raise
             except (SourceError, AnswerError) as error:
@@ -390,7 +394,7 @@ class _Setup:
         """The devices as meters, their clamps and pairs decided by the cloud's data or by the user."""
         if any(each.kind is Kind.EM for each in devices) or len(devices) > 1:
             self.terminal.say("Reading some days, to see what is on a solar roof: some seconds a meter ...")
-        found = self.runner.run(self._candidates(account, devices))
+        found = self._awaited(self._candidates(account, devices))
         asks = self.terminal.is_there and not self.yes
         decided = list[Candidate]()
         for each in found:
@@ -620,7 +624,7 @@ class _Setup:
         from collector.service.backfill import Scope, rehearsed
 
         settings = self._rehearsal_settings(account, meter)
-        oldest = self.runner.run(self._oldest(account, meter))
+        oldest = self._awaited(self._oldest(account, meter))
         if oldest.day is not None:
             meter = replace(meter, since=oldest.day)
             settings = replace(settings, accounts=(replace(settings.accounts[0], meters=(meter,)),))
@@ -701,7 +705,7 @@ class _Setup:
             await asyncio.sleep(self.pacing.min_interval_s)  # its requests have a rate of their own
             return await diagnose(settings, configuration, wall_clock, os.environ, has_keys=True)
 
-        found = self.runner.run(checked())
+        found = self._awaited(checked())
         not_yet = {"service"} if settings.archive.exists() else {"service", "archive"}  # made at its start
         checks = [each for each in found.checks if each.name not in not_yet or each.mark == "fail"]
         for each in checks:

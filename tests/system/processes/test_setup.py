@@ -237,6 +237,26 @@ def test_a_kill_at_the_key_gives_the_terminal_its_echo_back(home: Home) -> None:
         assert terminal.process.wait(10) == 130
 
 
+def test_after_ctrl_z_and_fg_the_key_was_shown(home: Home) -> None:
+    """And afterwards, while the cloud is requested, what is typed is not shown either."""
+    with home.terminal("--host", home.cloud.url) as terminal:
+        terminal.answer("Key ", "")
+        terminal.wait_for("empty")
+        terminal.wait_for("Key ")
+        terminal.wait_for_silence()
+        terminal.leave_and_come_back()
+        terminal.answer("Key ", KEY)
+        terminal.wait_for("Looking for the meters")
+        terminal.wait_for_silence()
+        terminal.type("again?")
+        terminal.answer("Enter for all", CTRL_C)
+        assert terminal.echoes()
+        code, screen = terminal.end()
+    assert code == 130
+    assert KEY not in screen
+    assert "again?" not in screen
+
+
 def test_without_a_terminal_nothing_is_asked(home: Home) -> None:
     """It names the flags that are missing; exit 2, no request."""
     for words, missing in (
