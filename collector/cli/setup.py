@@ -62,6 +62,7 @@ if TYPE_CHECKING:
 
     from collector.cloud.client import CloudClient
     from collector.cloud.devices import CloudMeter, Devices
+    from collector.service.backfill import Rehearsal
     from collector.setup.survey import Oldest
 
 _T = TypeVar("_T")
@@ -394,8 +395,17 @@ class _Setup:
         """The devices as meters, their clamps and pairs decided by the cloud's data or by the user."""
         if any(each.kind is Kind.EM for each in devices) or len(devices) > 1:
             self.terminal.say("Reading some days, to see what is on a solar roof: some seconds a meter ...")
-        found = self._awaited(self._candidates(account, devices))
         asks = self.terminal.is_there and not self.yes
+        while True:
+            try:
+                found = self._awaited(self._candidates(account, devices))
+                break
+            except SourceError as error:
+                if not asks:
+                    raise
+                self.terminal.say(_failure(error))
+                if not self.terminal.agree("Try again?"):
+                    raise starting.Refused(exits.SOURCE_UNAVAILABLE, self.written) from None
         decided = list[Candidate]()
         for each in found:
             if each.meter.kind is Kind.EM:
@@ -525,7 +535,7 @@ class _Setup:
         from collector.archive.folder import day_files
         from collector.archive.mark import mark_for
 
-        folder = (self.present.settings.archive if self.present else self._archive_in_force()) / name
+        folder = self._archive_in_force() / name
         try:
             mark = mark_for(folder, replace(candidate.meter, name=name).identity)
             return mark is None and folder.is_dir() and bool(day_files(folder))
@@ -553,7 +563,7 @@ class _Setup:
             raise starting.Refused(exits.USAGE, f"{place}: no user {user} has a home folder here.") from None
 
     def _archive_in_force(self) -> Path:
-        return self._archive() or DEFAULT_ARCHIVE
+        return self.present.settings.archive if self.present else self._archive() or DEFAULT_ARCHIVE
 
     def _changes(
         self, account: Account, present: AccountSettings | None, new: Sequence[tuple[Candidate, Meter]]
@@ -617,10 +627,31 @@ class _Setup:
         self.terminal.say()
         if new:
             self.terminal.say("Looking how far back the cloud's data go: some seconds a meter ...")
-        for _, meter in new:
-            self._show_cost(account, meter)
+            self._show_costs(account, [meter for _, meter in new])
 
-    def _show_cost(self, account: Account, meter: Meter) -> None:
+    def _show_costs(self, account: Account, meters: Sequence[Meter]) -> None:
+        """The estimates for the meters and their sum. Nothing needs them, so a failure only ends them."""
+        requests, duration_s = 0, 0.0
+        for meter in meters:
+            try:
+                plan = self._show_cost(account, meter)
+            except SourceError as error:
+                self.terminal.say(f"The rest of this estimate is left out. {_failure(error)}")
+                return
+            except OSError as error:
+                what = error.filename or self._archive_in_force()
+                self.terminal.say(
+                    f"The rest of this estimate is left out: {what} cannot be read: {error.strerror}."
+                )
+                return
+            requests, duration_s = requests + plan.requests, duration_s + plan.duration_s
+        if len(meters) > 1:
+            self.terminal.say(
+                f"Together about {_minutes(duration_s)}, with at most {counted(requests, 'request')}: the "
+                "cloud allows one request a second for a key."
+            )
+
+    def _show_cost(self, account: Account, meter: Meter) -> Rehearsal:
         from collector.service.backfill import Scope, rehearsed
 
         settings = self._rehearsal_settings(account, meter)
@@ -629,13 +660,13 @@ class _Setup:
             meter = replace(meter, since=oldest.day)
             settings = replace(settings, accounts=(replace(settings.accounts[0], meters=(meter,)),))
         (plan,) = rehearsed(settings, settings.accounts[0], Scope(settings.plan.backfill_days), wall_clock())
-        minutes = max(1, round(plan.duration_s / 60))
         begins = f"the cloud's data seem to begin on {oldest.day}. " if oldest.day else ""
         self.terminal.say(
             f"{meter.name}: {begins}The first collection fetches {counted(len(plan.days), 'day')}, with "
-            f"at most {counted(plan.requests, 'request')} in {counted(minutes, 'minute')}; less if the cloud "
+            f"at most {counted(plan.requests, 'request')} in {_minutes(plan.duration_s)}; less if the cloud "
             f"returns several days at once. Files: {settings.folder_of(meter)}"
         )
+        return plan
 
     def _rehearsal_settings(self, account: Account, meter: Meter) -> Settings:
         """The settings with this meter alone."""
@@ -865,6 +896,10 @@ def _ids(meters: Sequence[Meter]) -> set[str]:
 def _cut(text: str, width: int) -> str:
     text = printable(text)
     return text if len(text) <= width else f"{text[: width - 3]}..."
+
+
+def _minutes(duration_s: float) -> str:
+    return counted(max(1, round(duration_s / 60)), "minute")
 
 
 def _clamps(meter: Meter) -> str:

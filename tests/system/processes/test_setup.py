@@ -462,17 +462,59 @@ def test_a_key_in_the_configuration_is_replaced_there(home: Home) -> None:
     assert home.text() == text.replace(KEY, NEW_KEY)
 
 
+@pytest.mark.slow
+def test_a_network_that_failed_in_the_estimate_threw_the_answers_away(home: Home) -> None:
+    three_phases(home, (HOUSE, "House"), fault='[[fault]]\nkind = "maintenance"\nasks = "totals"\n')
+    code, out, err = home.script("--yes")
+    assert (code, err) == (0, "")
+    assert "The rest of this estimate is left out. The cloud did not answer" in " ".join(out.split())
+    assert home.meters() == ["cabin", "house"]
+
+
+@pytest.mark.slow
+def test_a_network_that_failed_while_days_were_read_threw_the_answers_away(home: Home) -> None:
+    """On a terminal it can be tried again; each try sends three requests."""
+    fault = '[[fault]]\nkind = "maintenance"\nasks = "day"\ntimes = 6\n'
+    three_phases(home, (HOUSE, "House"), (ROOF, "Roof"), fault=fault)
+    for answer, question in (("n", ""), ("y", "Is that right?")):
+        with home.terminal() as terminal:
+            terminal.answer("Server [")
+            terminal.answer("Key (Enter keeps")
+            terminal.answer("Enter for all")
+            terminal.answer("Try again? (y or n) [y]: ", answer)
+            if question:
+                terminal.answer(question, CTRL_C)
+            code, screen = terminal.end()
+        assert code == (130 if question else 69)
+        assert screen.rstrip().endswith("Nothing was written.")
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="root may enter every folder")
+def test_an_archive_of_another_user_ended_the_estimate_with_a_traceback(home: Home) -> None:
+    three_phases(home, (HOUSE, "House"))
+    with TemporaryDirectory() as folder:
+        Path(folder).chmod(0o777)
+        (Path(folder) / "data").mkdir(mode=0)
+        copy = Path(folder, "config.toml")
+        copy.write_text(home.text().replace(f"{home.folder}/data", f"{folder}/data"))
+        os.chown(copy, 65534, 65534)
+        found = forks().run("setup", "--config", str(copy), "--dry-run", uid=65534, env={"HOME": folder})
+    assert (found.code, found.err) == (0, "")
+    assert "estimate is left out" in found.out
+    assert "Permission denied" in found.out
+
+
 ROOF, SHED = "34987a45c1d1", "34987a45c1d2"
 
 
-def three_phases(home: Home, *devices: tuple[str, str]) -> None:
+def three_phases(home: Home, *devices: tuple[str, str], fault: str = "") -> None:
     """Beside a meter that is collected, 3EMs that are new; those called Roof are on one."""
     home.write(f'auth_key = "{KEY}"\n[[account.meter]]\nname = "cabin"\nid = "{CABIN}"\nsolar = false\n')
     new = [
         device(id_, name, f'kind = "3em"\ncounts = "{"solar" if name == "Roof" else "grid"}"')
         for id_, name in devices
     ]
-    home.cloud.play(account(device(CABIN, "Cabin"), *new).replace("lax", "none"))
+    home.cloud.play(account(device(CABIN, "Cabin"), *new).replace("lax", "none") + fault)
 
 
 def test_a_single_roof_and_a_single_house_were_one_meter_as_a_fact(home: Home) -> None:
@@ -503,6 +545,7 @@ def test_of_two_houses_the_first_in_the_list_was_given_the_roof(home: Home) -> N
     assert "pv_id =" not in out
     shown = " ".join(out.split())
     assert "Roof is stored as a meter of its own. Warning: " in shown
+    assert "Together about 1 minute, with at most " in shown
     with home.terminal() as terminal:
         terminal.answer("Server [")
         terminal.answer("Key (Enter keeps")
