@@ -69,6 +69,7 @@ _T = TypeVar("_T")
 _LONGEST_NAME = 26
 _OWN_ARCHIVE = "shelly-data"
 _SERVICE_GROUP = "shelly-collector"
+_MANUAL = Path("/usr/share/man/man5/shelly-collector.toml.5.gz")  # of the package
 _LOOK_UP_S = 10.0
 _KINDS = {Kind.EM: "two clamps", Kind.EM3: "three phases"}
 _ONLINE = {True: "online", False: "offline", None: ""}
@@ -577,7 +578,8 @@ class _Setup:
             if not meters:
                 return []
             self.page = self._page()
-            return new_files(self.path, account, meters, self._archive(), group, self.page)
+            archive, has_manual = self._archive(), _MANUAL.exists()
+            return new_files(self.path, account, meters, archive, group, self.page, has_manual=has_manual)
         except CannotChange as error:
             raise starting.Refused(exits.BAD_CONFIGURATION, str(error), error.by_hand) from None
         except OSError as error:

@@ -62,11 +62,22 @@ def page_at_home(password_file: Path, host_name: str) -> NewPage:
     )
 
 
-def new_text(host: str, meters: Sequence[NewMeter], archive: Path | None, page: NewPage | None = None) -> str:
-    """A configuration with one account; `archive` if it is not the default folder, `page` if there is one."""
+def new_text(
+    host: str,
+    meters: Sequence[NewMeter],
+    archive: Path | None,
+    page: NewPage | None = None,
+    *,
+    has_manual: bool = False,
+) -> str:
+    """A configuration with one account; `archive` if it is not the default folder, `page` if there is one.
+
+    `has_manual`: the manual pages are installed on this machine.
+    """
+    manual = "`man shelly-collector.toml`" if has_manual else "docs/reference/settings.md"
     lines = [
         "# Written by `shelly-collector setup`; all else has its default value.",
-        "# All settings: `man shelly-collector.toml`, or docs/reference/settings.md.",
+        f"# All settings: {manual}.",
         "# After a change: `shelly-collector config check`.",
     ]
     if archive is not None:

@@ -79,6 +79,12 @@ def test_a_new_configuration_has_only_what_differs_from_the_defaults() -> None:
     assert max(map(len, text.splitlines())) <= 80
 
 
+def test_the_header_named_a_manual_page_that_is_not_installed() -> None:
+    first, second = (new_text(HOST, [], None, has_manual=each).splitlines()[1] for each in (False, True))
+    assert first == "# All settings: docs/reference/settings.md."
+    assert second == "# All settings: `man shelly-collector.toml`."
+
+
 @pytest.mark.parametrize("account", [0, 1])
 @pytest.mark.parametrize("end", ["\n", "\r\n"])
 @pytest.mark.parametrize("mark", ["", "\ufeff"])
