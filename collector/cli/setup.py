@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 import difflib
 import os
+import shlex
+import shutil
 import signal
 import socket
 import sys
@@ -32,7 +34,7 @@ from collector.errors import (
 from collector.redaction import printable, redactor
 from collector.service.systemd import CONFIGURATION, UNIT, unit_files
 from collector.settings import keys
-from collector.settings.files import locate, places
+from collector.settings.files import ENVIRONMENT, locate, places
 from collector.settings.schema import DEFAULT_ARCHIVE, NAME, PATH, AccountSettings, Settings
 from collector.setup import entering
 from collector.setup.changes import (
@@ -761,8 +763,7 @@ class _Setup:
 
     def _finish_service(self, changes: Sequence[Change]) -> None:
         if not self.is_service or os.geteuid() != 0:
-            self.terminal.say("Next, to collect from now on:")
-            print(f"    {PROGRAM} run --config {self.path}")
+            self._finish_by_hand(changes)
             return
         if not Path("/run/systemd/system").is_dir():
             self.terminal.say("systemd is not running here. At the next boot the service collects.")
@@ -781,6 +782,36 @@ class _Setup:
         else:
             self.terminal.say("The service is running.")
         self.terminal.say(f"How it goes: {PROGRAM} status")
+
+    def _finish_by_hand(self, changes: Sequence[Change]) -> None:
+        """The next commands for a collector that systemd does not start, or not by this user."""
+        if (process := self._running()) is not None:
+            self.terminal.say(f"The collector of this archive is running, as process {process}.")
+            if changes:
+                self.terminal.say("Next, to make it read the new configuration:")
+                unit = UNIT.removesuffix(".service")
+                print(
+                    f"    {f'sudo systemctl restart {unit}' if self.is_service else f'kill -HUP {process}'}"
+                )
+            return
+        program = _program()
+        is_found = self.path == locate(None, {**os.environ, ENVIRONMENT: ""})
+        config = "" if is_found else f" --config {shlex.quote(str(self.path))}"
+        self.terminal.say("Next, to fetch the last 30 days:")
+        print(f"    {program} backfill{config}")
+        self.terminal.say("To collect from now on, every hour:")
+        print(f"    {program} run{config}")
+
+    def _running(self) -> int | None:
+        """The process that collects into the archive of the configuration; `None` if there is none."""
+        from collector.overview import status_of
+
+        settings = starting.checked(lambda: load_alone(self.path, os.environ), f"{self.path}: ")
+        try:
+            status = status_of(settings.files, wall_clock(), os.environ)
+        except OSError:  # of another user; the checks have said so
+            return None
+        return status.pid if status.is_running else None
 
     def _told(self, error: str, text: str) -> None:
         if error:
@@ -854,6 +885,16 @@ def _check_archive(archive: Path) -> None:
 def _nearest(folder: Path) -> Path:
     """The folder, or the nearest one above that this user can see."""
     return next(each for each in (folder, *folder.parents) if os.access(each, os.F_OK))
+
+
+def _program() -> str:
+    """The program as a shell finds it: by its name, or as it was called."""
+    if shutil.which(PROGRAM) is not None:
+        return PROGRAM
+    called = Path(sys.argv[0])
+    return (
+        shlex.quote(str(called)) if called.name == PROGRAM else f"{shlex.quote(sys.executable)} -m collector"
+    )
 
 
 def _entered(read: Callable[[], str], name: str) -> str:

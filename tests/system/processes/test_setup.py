@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import stat
+import sys
 import tomllib
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -13,7 +14,17 @@ from tempfile import TemporaryDirectory
 
 import pytest
 
-from tests.support.processes import PROGRAM, ROOT, Cloud, collector, environment, forks
+from tests.support.processes import (
+    PROGRAM,
+    ROOT,
+    Cloud,
+    collector,
+    environment,
+    forks,
+    started,
+    stop,
+    wait_for,
+)
 from tests.support.terminal import COLUMNS, CTRL_C, CTRL_D, Terminal, controls_in
 from tests.support.world import KEY
 
@@ -107,8 +118,8 @@ def assert_for_every_terminal(screen: str) -> None:
 
 
 def test_a_person_comes_from_a_key_to_a_configuration_that_works(home: Home) -> None:
-    """Server, key, and Enter four times."""
-    with home.terminal() as terminal:
+    """Server, key, and Enter four times. The program is not on PATH: it is named as it was called."""
+    with home.terminal(PATH=str(home.folder)) as terminal:
         terminal.answer("Server: ", f" {home.cloud.url}/ ")
         terminal.answer("Key ", KEY)
         terminal.answer("Enter for all")
@@ -124,7 +135,8 @@ def test_a_person_comes_from_a_key_to_a_configuration_that_works(home: Home) -> 
     assert "House" in screen and "3EM, three phases" in screen and "online" in screen
     assert f"seem to begin on {YOUNG}" in " ".join(shown.split())
     assert "10 days" in shown
-    assert f"shelly-collector run --config {home.config}" in screen
+    assert f"\n    {sys.executable} -m collector backfill\n" in screen
+    assert f"\n    {sys.executable} -m collector run\n" in screen
     assert "9 of 10 checks are ok; 1 not possible yet." in screen
     assert home.meters() == ["house"]
     web, password = tomllib.loads(home.text())["web"], home.config.with_name("page_password")
@@ -456,10 +468,31 @@ def test_a_key_in_the_configuration_is_replaced_there(home: Home) -> None:
     )
     text = home.text()
     home.cloud.play(ONE.replace(KEY, NEW_KEY).replace("lax", "none"))
-    code, out, err = home.script("--yes", SHELLY_COLLECTOR_AUTH_KEY=NEW_KEY)
+    program = home.folder / "bin/shelly-collector"
+    program.parent.mkdir()
+    program.touch(0o755)
+    more = {"SHELLY_COLLECTOR_AUTH_KEY": NEW_KEY, "PATH": str(program.parent)}
+    code, out, err = home.script("--yes", **more)
     assert (code, err) == (0, "")
     assert NEW_KEY not in out
+    assert "\n    shelly-collector run\n" in out
     assert home.text() == text.replace(KEY, NEW_KEY)
+
+
+def test_beside_a_running_collector_a_second_one_was_proposed(home: Home) -> None:
+    """It has to read the new configuration instead."""
+    house = f'auth_key = "{KEY}"\n[[account.meter]]\nname = "house"\nid = "{HOUSE}"\nkind = "3em"\n'
+    home.write(f"{house}[schedule]\nbackfill_days = 2\n")
+    home.cloud.play(
+        account(*(device(each, "Barn", 'kind = "3em"') for each in (HOUSE, BARN))).replace("lax", "none")
+    )
+    service = started("run", "--config", str(home.config), HOME=str(home.folder))
+    wait_for(service, "job.finished")
+    code, out, err = home.script("--yes")
+    stop(service)
+    assert (code, err) == (0, "")
+    assert f"\n    kill -HUP {service.pid}\n" in out
+    assert " run\n" not in out
 
 
 @pytest.mark.slow
