@@ -773,8 +773,7 @@ class _Setup:
             else:
                 self.terminal.say(f"Next: systemctl enable --now {UNIT.removesuffix('.service')}")
         elif changes:
-            has_new_key = any(each.secret == THE_KEY for each in changes)
-            word = "restart" if has_new_key else "reload"  # systemd reads the key only at a start
+            word = _restart_or_reload(changes)
             if self.yes or self.terminal.agree(f"The service is running. Use this from now on ({word})?"):
                 self._told(_systemctl(word, UNIT), "The service uses it now.")
             else:
@@ -789,10 +788,8 @@ class _Setup:
             self.terminal.say(f"The collector of this archive is running, as process {process}.")
             if changes:
                 self.terminal.say("Next, to make it read the new configuration:")
-                unit = UNIT.removesuffix(".service")
-                print(
-                    f"    {f'sudo systemctl restart {unit}' if self.is_service else f'kill -HUP {process}'}"
-                )
+                by_systemd = f"sudo systemctl {_restart_or_reload(changes)} {UNIT.removesuffix('.service')}"
+                print(f"    {by_systemd if self.is_service else f'kill -HUP {process}'}")
             return
         program = _program()
         is_found = self.path == locate(None, {**os.environ, ENVIRONMENT: ""})
@@ -885,6 +882,11 @@ def _check_archive(archive: Path) -> None:
 def _nearest(folder: Path) -> Path:
     """The folder, or the nearest one above that this user can see."""
     return next(each for each in (folder, *folder.parents) if os.access(each, os.F_OK))
+
+
+def _restart_or_reload(changes: Sequence[Change]) -> str:
+    has_new_key = any(each.secret == THE_KEY for each in changes)
+    return "restart" if has_new_key else "reload"  # systemd reads the key only at a start
 
 
 def _program() -> str:
