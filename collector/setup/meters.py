@@ -1,4 +1,4 @@
-"""From the account's devices to meters of the configuration: kind, clamps, roofs, pairs, names of folders. Pure."""
+"""From the account's devices to meters of the configuration: kind, clamps, pairs, folder names. Pure."""
 
 from __future__ import annotations
 
