@@ -5,15 +5,17 @@ from __future__ import annotations
 import argparse
 import difflib
 import os
+import shlex
+import shutil
 import signal
 import socket
 import sys
 import textwrap
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import FrameType
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 from collector.cli import PROGRAM, exits, starting
 from collector.cli.terminal import STOPPING, Terminal, undisturbed
@@ -32,8 +34,8 @@ from collector.errors import (
 from collector.redaction import printable, redactor
 from collector.service.systemd import CONFIGURATION, UNIT, unit_files
 from collector.settings import keys
-from collector.settings.files import locate, places
-from collector.settings.schema import DEFAULT_ARCHIVE, NAME, AccountSettings, Settings
+from collector.settings.files import ENVIRONMENT, locate, places
+from collector.settings.schema import DEFAULT_ARCHIVE, NAME, PATH, AccountSettings, Settings
 from collector.setup import entering
 from collector.setup.changes import (
     THE_KEY,
@@ -46,21 +48,30 @@ from collector.setup.changes import (
     read_present,
     text_of,
 )
-from collector.setup.configuration import PAGE_HERE, NewMeter, NewPage, page_at_home, save_together
-from collector.setup.meters import Candidate, Roof, Verdict, candidate_of, folder_name, with_roof
+from collector.setup.configuration import (
+    PAGE_HERE,
+    NewMeter,
+    NewPage,
+    keeps_owner,
+    page_at_home,
+    save_together,
+)
+from collector.setup.meters import Candidate, Roof, Verdict, called, folder_name, pair_of, with_roof
 from collector.status import counted
 
 if TYPE_CHECKING:
     import asyncio
-    from typing import Any
 
     from collector.cloud.client import CloudClient
     from collector.cloud.devices import CloudMeter, Devices
+    from collector.service.backfill import Rehearsal
     from collector.setup.survey import Oldest
 
+_T = TypeVar("_T")
 _LONGEST_NAME = 26
 _OWN_ARCHIVE = "shelly-data"
 _SERVICE_GROUP = "shelly-collector"
+_MANUAL = Path("/usr/share/man/man5/shelly-collector.toml.5.gz")  # of the package
 _LOOK_UP_S = 10.0
 _KINDS = {Kind.EM: "two clamps", Kind.EM3: "three phases"}
 _ONLINE = {True: "online", False: "offline", None: ""}
@@ -90,7 +101,6 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--archive",
-        type=Path,
         metavar="DIR",
         help=f"folder of the day files, for a new configuration (default: as root {DEFAULT_ARCHIVE}, else "
         f"~/{_OWN_ARCHIVE})",
@@ -133,6 +143,7 @@ class _Setup:
         self.options, self.terminal, self.runner = options, terminal, runner
         self.written = "Nothing was written."
         self.page: NewPage | None = None
+        self.devices: tuple[CloudMeter, ...] = ()  # all meters of the account
         self.path = _path(options.config)
         self.present = _present(self.path)
         self.pacing = replace(self.present.settings.pacing if self.present else Pacing(), max_in_flight=1)
@@ -176,6 +187,10 @@ class _Setup:
         self._finish(changes)
         return code
 
+    def _awaited(self, work: Coroutine[Any, Any, _T]) -> _T:
+        with self.terminal.unechoed():
+            return self.runner.run(work)
+
     # -- Server and key ---------------------------------------------------------------------------------
 
     def _check_usage(self) -> None:
@@ -200,13 +215,17 @@ class _Setup:
             )
         if self.present is None:
             _check_writable(self.path.parent)
-            if (archive := self._archive()) is not None and not archive.parent.is_dir():
+            if (archive := self._archive()) is not None:
+                _check_archive(archive)
+        elif not options.dry_run:
+            if not os.access(self.path.parent, os.W_OK):
+                _check_writable(self.path.parent)
+            if not keeps_owner(self.path):
                 raise starting.Refused(
                     exits.CANNOT_CREATE,
-                    f"{archive.parent} does not exist: mount the disk or create the folder.",
+                    f"{self.path} belongs to another user or group, and only root can keep that: run setup "
+                    "with sudo.",
                 )
-        elif not options.dry_run and not os.access(self.path.parent, os.W_OK):
-            _check_writable(self.path.parent)
 
     def _has_present_key(self) -> bool:
         return self.present is not None and self.present.has_keys
@@ -222,7 +241,7 @@ class _Setup:
             name = _host_of(account)
             self.terminal.say(f"Looking for the meters on {name} ...")
             try:
-                return account, self.runner.run(self._devices(account))
+                return account, self._awaited(self._devices(account))
             except RateLimited:
                 raise
             except (SourceError, AnswerError) as error:
@@ -325,6 +344,7 @@ class _Setup:
     ) -> list[tuple[Candidate, Meter]]:
         """The new meters, with their names."""
         settings = self.present.settings if self.present else None
+        self.devices = tuple(devices.meters)
         known = _ids(settings.meters) if settings else set()
         fresh = [each for each in devices.meters if each.id not in known]
         self._list(devices, fresh)
@@ -351,8 +371,10 @@ class _Setup:
             model = _cut(f"{each.model or 'unknown model'}, {_KINDS[each.kind]}", 27)
             notes = [_ONLINE[each.online], "shared" * each.is_shared, "collected" * (each.id not in numbers)]
             state = ", ".join(filter(None, notes))
-            name = _cut(_called(each), _LONGEST_NAME)
+            name = _cut(called(each, ()), _LONGEST_NAME)
             print(f"{numbers.get(each.id, '-'):>3}  {name:{_LONGEST_NAME}}  {model:27}  {state}".rstrip())
+            if each.name and self._called(each) != each.name:
+                self.terminal.say(f"Its ID: {each.id}.", "     ")
             if each.doubt:
                 self.terminal.say(f"Its kind is a guess: {each.doubt}.", "     ")
         if any(each.is_shared for each in devices.meters):
@@ -376,18 +398,21 @@ class _Setup:
         """The devices as meters, their clamps and pairs decided by the cloud's data or by the user."""
         if any(each.kind is Kind.EM for each in devices) or len(devices) > 1:
             self.terminal.say("Reading some days, to see what is on a solar roof: some seconds a meter ...")
-        found = self.runner.run(self._candidates(account, devices))
         asks = self.terminal.is_there and not self.yes
+        while True:
+            try:
+                found = self._awaited(self._candidates(account, devices))
+                break
+            except SourceError as error:
+                if not asks:
+                    raise
+                self.terminal.say(_failure(error))
+                if not self.terminal.agree("Try again?"):
+                    raise starting.Refused(exits.SOURCE_UNAVAILABLE, self.written) from None
         decided = list[Candidate]()
         for each in found:
-            name = printable(" and ".join(map(_called, each.devices)))
-            if len(each.devices) > 1:
-                grid, solar = map(_called, each.devices)
-                self.terminal.say(f"{grid} and {solar} are one meter: {solar} measures the roof. {each.why}")
-                if asks and not self.terminal.agree("Is that right?"):
-                    decided += map(candidate_of, each.devices)
-                    continue
-            elif each.meter.kind is Kind.EM:
+            if each.meter.kind is Kind.EM:
+                name = self._called(each.devices[0])
                 if not each.is_open:
                     self.terminal.say(f"{name}: {_clamps(each.meter)}. {each.why}")
                     if not asks or self.terminal.agree("Is that right?"):
@@ -395,20 +420,70 @@ class _Setup:
                         continue
                 else:
                     self.terminal.say(f"{name}: {each.why}")
-                each = self._asked(each) if asks else self._assumed(each)
-            decided.append(each)
-        return decided
+                decided.append(self._asked(each) if asks else self._assumed(each))
+        return decided + self._paired([each for each in found if each.meter.kind is Kind.EM3])
+
+    def _paired(self, found: Sequence[Candidate]) -> list[Candidate]:
+        """The three-phase devices as meters: with each one on a roof goes the grid meter that the user names.
+
+        Of several grid meters no data show which it is, so none is taken without an answer.
+        """
+        asks = self.terminal.is_there and not self.yes
+        roofs = [each.devices[0] for each in found if each.on_roof]
+        grids = [each.devices[0] for each in found if not each.on_roof]
+        is_clear = len(roofs) == len(grids) == 1
+        pairs, alone = list[Candidate](), list[str]()
+        for roof, why in zip(roofs, (each.why for each in found if each.on_roof), strict=True):
+            name = self._called(roof)
+            grid: CloudMeter | None = None
+            if is_clear:
+                self.terminal.say(
+                    f"{name} is on a solar roof; with {self._called(grids[0])} as its grid meter they become "
+                    f"one meter. {why}"
+                )
+                grid = grids[0] if not asks or self.terminal.agree("Is that right?") else None
+            else:
+                self.terminal.say(f"{name} is on a solar roof. {why}")
+                grid = self._grid_of(name, grids) if asks and grids else None
+            if grid is None:
+                alone.append(name)
+                self.terminal.say(f"{name} is stored as a meter of its own.")
+            else:
+                grids = [each for each in grids if each != grid]
+                pairs.append(pair_of(grid, roof))
+        if alone and not asks:
+            self.terminal.say(
+                "Warning: the data do not show which grid meter belongs to which roof. To store two 3EMs as "
+                f"one meter, before the first collection: in {self.path} write pv_id with the roof's ID "
+                "under the grid meter, and remove the roof's own section."
+            )
+        in_pairs = {device for each in pairs for device in each.devices}
+        return pairs + [each for each in found if each.devices[0] not in in_pairs]
+
+    def _grid_of(self, roof: str, grids: Sequence[CloudMeter]) -> CloudMeter | None:
+        """The grid meter that the user names for the roof; `None` for none."""
+        for number, each in enumerate(grids, 1):
+            self.terminal.say(self._called(each), f"{number:>3}  ")
+        self.terminal.say("none of these", "  0  ")
+        while True:
+            answer = self.terminal.ask(f"Which is the grid meter of {roof}?")
+            if answer.isdecimal() and (number := int(answer[:9])) <= len(grids):
+                return grids[number - 1] if number else None
+            self.terminal.say(f"Please enter a number from 0 to {len(grids)}.")
+
+    def _called(self, device: CloudMeter) -> str:
+        return called(device, self.devices)
 
     async def _candidates(self, account: Account, devices: Sequence[CloudMeter]) -> list[Candidate]:
         from collector.cloud.client import open_session
-        from collector.setup.survey import with_clamps, with_pairs
+        from collector.setup.survey import with_clamps, with_roofs
 
         async with open_session() as session:
             client = self._client(account, session)
             ems = [each for each in devices if each.kind is Kind.EM]
             found = [await with_clamps(client, each, wall_clock, self.zone) for each in ems]
             rest = [each for each in devices if each.kind is Kind.EM3]
-            return found + await with_pairs(client, rest, wall_clock, self.zone)
+            return found + await with_roofs(client, rest, wall_clock, self.zone)
 
     def _asked(self, candidate: Candidate) -> Candidate:
         """The meter with the clamps that the user chooses."""
@@ -446,7 +521,7 @@ class _Setup:
         if self.yes or not self.terminal.is_there:
             return suggested
         while True:
-            name = self.terminal.ask(f"Name of the folder for the files of {_called(first)}", suggested)
+            name = self.terminal.ask(f"Name of the folder for the files of {self._called(first)}", suggested)
             try:
                 NAME.read(name)
             except ValueError:
@@ -463,7 +538,7 @@ class _Setup:
         from collector.archive.folder import day_files
         from collector.archive.mark import mark_for
 
-        folder = (self.present.settings.archive if self.present else self._archive_in_force()) / name
+        folder = self._archive_in_force() / name
         try:
             mark = mark_for(folder, replace(candidate.meter, name=name).identity)
             return mark is None and folder.is_dir() and bool(day_files(folder))
@@ -475,14 +550,23 @@ class _Setup:
     # -- What is written --------------------------------------------------------------------------------
 
     def _archive(self) -> Path | None:
-        """The folder for a new configuration; `None` for the default one."""
-        named = self.options.archive or os.environ.get("SHELLY_COLLECTOR_ARCHIVE")
-        if named:
-            return Path(named).expanduser().absolute()
-        return None if os.geteuid() == 0 else Path.home() / _OWN_ARCHIVE
+        """The folder for a new configuration; `None` for the default one. Raises `Refused`."""
+        place, named = "--archive", self.options.archive
+        if named is None:
+            place, named = "$SHELLY_COLLECTOR_ARCHIVE", os.environ.get("SHELLY_COLLECTOR_ARCHIVE") or None
+        if named is None:
+            return None if os.geteuid() == 0 else Path.home() / _OWN_ARCHIVE
+        try:
+            path: Path = PATH.read(named)
+            return path.expanduser().absolute()
+        except ValueError as error:
+            raise starting.Refused(exits.USAGE, f"{place}: the path {error}.") from None
+        except RuntimeError:
+            user = printable(named).partition("/")[0].removeprefix("~")
+            raise starting.Refused(exits.USAGE, f"{place}: no user {user} has a home folder here.") from None
 
     def _archive_in_force(self) -> Path:
-        return self._archive() or DEFAULT_ARCHIVE
+        return self.present.settings.archive if self.present else self._archive() or DEFAULT_ARCHIVE
 
     def _changes(
         self, account: Account, present: AccountSettings | None, new: Sequence[tuple[Candidate, Meter]]
@@ -496,7 +580,8 @@ class _Setup:
             if not meters:
                 return []
             self.page = self._page()
-            return new_files(self.path, account, meters, self._archive(), group, self.page)
+            archive, has_manual = self._archive(), _MANUAL.exists()
+            return new_files(self.path, account, meters, archive, group, self.page, has_manual=has_manual)
         except CannotChange as error:
             raise starting.Refused(exits.BAD_CONFIGURATION, str(error), error.by_hand) from None
         except OSError as error:
@@ -546,25 +631,46 @@ class _Setup:
         self.terminal.say()
         if new:
             self.terminal.say("Looking how far back the cloud's data go: some seconds a meter ...")
-        for _, meter in new:
-            self._show_cost(account, meter)
+            self._show_costs(account, [meter for _, meter in new])
 
-    def _show_cost(self, account: Account, meter: Meter) -> None:
+    def _show_costs(self, account: Account, meters: Sequence[Meter]) -> None:
+        """The estimates for the meters and their sum. Nothing needs them, so a failure only ends them."""
+        requests, duration_s = 0, 0.0
+        for meter in meters:
+            try:
+                plan = self._show_cost(account, meter)
+            except SourceError as error:
+                self.terminal.say(f"The rest of this estimate is left out. {_failure(error)}")
+                return
+            except OSError as error:
+                what = error.filename or self._archive_in_force()
+                self.terminal.say(
+                    f"The rest of this estimate is left out: {what} cannot be read: {error.strerror}."
+                )
+                return
+            requests, duration_s = requests + plan.requests, duration_s + plan.duration_s
+        if len(meters) > 1:
+            self.terminal.say(
+                f"Together about {_minutes(duration_s)}, with at most {counted(requests, 'request')}: the "
+                "cloud allows one request a second for a key."
+            )
+
+    def _show_cost(self, account: Account, meter: Meter) -> Rehearsal:
         from collector.service.backfill import Scope, rehearsed
 
         settings = self._rehearsal_settings(account, meter)
-        oldest = self.runner.run(self._oldest(account, meter))
+        oldest = self._awaited(self._oldest(account, meter))
         if oldest.day is not None:
             meter = replace(meter, since=oldest.day)
             settings = replace(settings, accounts=(replace(settings.accounts[0], meters=(meter,)),))
         (plan,) = rehearsed(settings, settings.accounts[0], Scope(settings.plan.backfill_days), wall_clock())
-        minutes = max(1, round(plan.duration_s / 60))
         begins = f"the cloud's data seem to begin on {oldest.day}. " if oldest.day else ""
         self.terminal.say(
             f"{meter.name}: {begins}The first collection fetches {counted(len(plan.days), 'day')}, with "
-            f"at most {counted(plan.requests, 'request')} in {counted(minutes, 'minute')}; less if the cloud "
+            f"at most {counted(plan.requests, 'request')} in {_minutes(plan.duration_s)}; less if the cloud "
             f"returns several days at once. Files: {settings.folder_of(meter)}"
         )
+        return plan
 
     def _rehearsal_settings(self, account: Account, meter: Meter) -> Settings:
         """The settings with this meter alone."""
@@ -634,7 +740,7 @@ class _Setup:
             await asyncio.sleep(self.pacing.min_interval_s)  # its requests have a rate of their own
             return await diagnose(settings, configuration, wall_clock, os.environ, has_keys=True)
 
-        found = self.runner.run(checked())
+        found = self._awaited(checked())
         not_yet = {"service"} if settings.archive.exists() else {"service", "archive"}  # made at its start
         checks = [each for each in found.checks if each.name not in not_yet or each.mark == "fail"]
         for each in checks:
@@ -657,8 +763,7 @@ class _Setup:
 
     def _finish_service(self, changes: Sequence[Change]) -> None:
         if not self.is_service or os.geteuid() != 0:
-            self.terminal.say("Next, to collect from now on:")
-            print(f"    {PROGRAM} run --config {self.path}")
+            self._finish_by_hand(changes)
             return
         if not Path("/run/systemd/system").is_dir():
             self.terminal.say("systemd is not running here. At the next boot the service collects.")
@@ -668,8 +773,7 @@ class _Setup:
             else:
                 self.terminal.say(f"Next: systemctl enable --now {UNIT.removesuffix('.service')}")
         elif changes:
-            has_new_key = any(each.secret == THE_KEY for each in changes)
-            word = "restart" if has_new_key else "reload"  # systemd reads the key only at a start
+            word = _restart_or_reload(changes)
             if self.yes or self.terminal.agree(f"The service is running. Use this from now on ({word})?"):
                 self._told(_systemctl(word, UNIT), "The service uses it now.")
             else:
@@ -677,6 +781,34 @@ class _Setup:
         else:
             self.terminal.say("The service is running.")
         self.terminal.say(f"How it goes: {PROGRAM} status")
+
+    def _finish_by_hand(self, changes: Sequence[Change]) -> None:
+        """The next commands for a collector that systemd does not start, or not by this user."""
+        if (process := self._running()) is not None:
+            self.terminal.say(f"The collector of this archive is running, as process {process}.")
+            if changes:
+                self.terminal.say("Next, to make it read the new configuration:")
+                by_systemd = f"sudo systemctl {_restart_or_reload(changes)} {UNIT.removesuffix('.service')}"
+                print(f"    {by_systemd if self.is_service else f'kill -HUP {process}'}")
+            return
+        program = _program()
+        is_found = self.path == locate(None, {**os.environ, ENVIRONMENT: ""})
+        config = "" if is_found else f" --config {shlex.quote(str(self.path))}"
+        self.terminal.say("Next, to fetch the last 30 days:")
+        print(f"    {program} backfill{config}")
+        self.terminal.say("To collect from now on, every hour:")
+        print(f"    {program} run{config}")
+
+    def _running(self) -> int | None:
+        """The process that collects into the archive of the configuration; `None` if there is none."""
+        from collector.overview import status_of
+
+        settings = starting.checked(lambda: load_alone(self.path, os.environ), f"{self.path}: ")
+        try:
+            status = status_of(settings.files, wall_clock(), os.environ)
+        except OSError:  # of another user; the checks have said so
+            return None
+        return status.pid if status.is_running else None
 
     def _told(self, error: str, text: str) -> None:
         if error:
@@ -721,12 +853,50 @@ def _present(path: Path) -> Present | None:
 
 
 def _check_writable(folder: Path) -> None:
-    place = next(each for each in (folder, *folder.parents) if each.exists())
+    place = _nearest(folder)
     if not os.access(place, os.W_OK | os.X_OK):
         raise starting.Refused(
             exits.CANNOT_CREATE,
             f"No permission to write to {place}: run it with sudo, or name another file with --config.",
         )
+
+
+def _check_archive(archive: Path) -> None:
+    from collector.archive.folder import obstacle_in_the_way
+
+    if obstacle := obstacle_in_the_way(archive):
+        raise starting.Refused(exits.CANNOT_CREATE, f"{obstacle}: name another folder with --archive.")
+    place = _nearest(archive)
+    is_near = place in (archive, archive.parent)
+    if not os.access(place, os.W_OK | os.X_OK if is_near else os.X_OK):
+        raise starting.Refused(
+            exits.CANNOT_CREATE,
+            f"No permission to use {place}: run it with sudo, or name another folder with --archive.",
+        )
+    if not is_near:
+        raise starting.Refused(
+            exits.CANNOT_CREATE, f"{archive.parent} does not exist: mount the disk or create the folder."
+        )
+
+
+def _nearest(folder: Path) -> Path:
+    """The folder, or the nearest one above that this user can see."""
+    return next(each for each in (folder, *folder.parents) if os.access(each, os.F_OK))
+
+
+def _restart_or_reload(changes: Sequence[Change]) -> str:
+    has_new_key = any(each.secret == THE_KEY for each in changes)
+    return "restart" if has_new_key else "reload"  # systemd reads the key only at a start
+
+
+def _program() -> str:
+    """The program as a shell finds it: by its name, or as it was called."""
+    if shutil.which(PROGRAM) is not None:
+        return PROGRAM
+    called = Path(sys.argv[0])
+    return (
+        shlex.quote(str(called)) if called.name == PROGRAM else f"{shlex.quote(sys.executable)} -m collector"
+    )
 
 
 def _entered(read: Callable[[], str], name: str) -> str:
@@ -768,13 +938,13 @@ def _ids(meters: Sequence[Meter]) -> set[str]:
     return {each for meter in meters for each in (meter.id, meter.pv_id) if each}
 
 
-def _called(device: CloudMeter) -> str:
-    return device.name or f"(no name) {device.id}"
-
-
 def _cut(text: str, width: int) -> str:
     text = printable(text)
     return text if len(text) <= width else f"{text[: width - 3]}..."
+
+
+def _minutes(duration_s: float) -> str:
+    return counted(max(1, round(duration_s / 60)), "minute")
 
 
 def _clamps(meter: Meter) -> str:

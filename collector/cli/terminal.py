@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 import termios
 import textwrap
 from collections.abc import Iterator
 from contextlib import contextmanager
+from types import FrameType
 
 from collector.redaction import printable
 
@@ -24,6 +26,13 @@ def undisturbed() -> Iterator[None]:
         yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _hide() -> None:
+    """From now on the terminal does not show what is typed."""
+    modes = termios.tcgetattr(sys.stdin)
+    modes[3] &= ~termios.ECHO
+    termios.tcsetattr(sys.stdin, termios.TCSADRAIN, modes)
 
 
 class Terminal:
@@ -59,15 +68,35 @@ class Terminal:
         return line.decode(errors="replace").strip() or default
 
     def ask_unseen(self, question: str) -> str:
-        """As `ask`, but what is typed is not shown."""
+        """As `ask`, but what is typed is not shown, not even after Ctrl-Z and `fg`."""
         import getpass
 
+        def go_on(number: int, frame: FrameType | None) -> None:
+            _hide()  # the shell has made the terminal show it
+            print(f"{question}: ", end="", flush=True)
+
+        before = signal.signal(signal.SIGCONT, go_on)
         try:
             return getpass.getpass(f"{question}: ")
         except EOFError:
             raise KeyboardInterrupt from None
         except UnicodeDecodeError:
             return "\ufffd"  # refused as a character that no key has
+        finally:
+            signal.signal(signal.SIGCONT, before)
+
+    @contextmanager
+    def unechoed(self) -> Iterator[None]:
+        """Meanwhile what is typed is not shown: it may be a key, and answers nothing."""
+        if not self.is_there or os.tcgetpgrp(sys.stdin.fileno()) != os.getpgrp():  # in the background
+            yield
+            return
+        before = termios.tcgetattr(sys.stdin)
+        try:
+            _hide()
+            yield
+        finally:
+            termios.tcsetattr(sys.stdin, termios.TCSADRAIN, before)
 
     def agree(self, question: str) -> bool:
         """Whether the answer is yes, which Enter is, too."""

@@ -32,7 +32,7 @@ def base_url(host: str) -> str:
     """
     scheme, name, port = _split(host)
     if scheme == "http" and not _names_loopback(name):
-        raise ValueError("http:// would send the key unencrypted: write https://")
+        raise ValueError("must begin with https://: http:// would send the key unencrypted")
     shown = f"[{name}]" if ":" in name else name
     return f"{scheme}://{shown}" if port in (None, _DEFAULT_PORTS[scheme]) else f"{scheme}://{shown}:{port}"
 
@@ -66,7 +66,7 @@ def _split(host: str) -> tuple[str, str, int | None]:
         raise ValueError("must be a host and nothing else: it contains a path")
     scheme = (scheme or "https").lower()
     if scheme not in _DEFAULT_PORTS:
-        raise ValueError("only https:// is possible")
+        raise ValueError("must begin with https://, or with the name")
     name = _name(name.lower())
     if port is not None and (not _PORT.fullmatch(port) or int(port) > 65535):
         raise ValueError("has an invalid port: it must be a number from 1 to 65535, without leading zeros")

@@ -78,11 +78,13 @@ def new_files(
     archive: Path | None,
     group: int,
     page: NewPage | None = None,
+    *,
+    has_manual: bool = False,
 ) -> list[Change]:
     """A new configuration, and its secrets beside it: they come first, so that none is ever missing.
 
-    `archive`, `page`: as in `new_text`. `group`: the service's, which may read the configuration and the
-    page's password; -1 for none.
+    `archive`, `page`, `has_manual`: as in `new_text`. `group`: the service's, which may read the
+    configuration and the page's password; -1 for none.
     """
     mode = 0o600 if group == -1 else 0o640
     key = f"{account.auth_key}\n"
@@ -92,7 +94,7 @@ def new_files(
         password = f"{page.password}\n"
         file = NewFile(page.password_file, password.encode(), mode, group, is_secret=True)
         changes.append(Change(file, text_of(file.path), password, "a password for the page"))
-    text = new_text(account.base_url.removeprefix("https://"), meters, archive, page)
+    text = new_text(account.base_url.removeprefix("https://"), meters, archive, page, has_manual=has_manual)
     changes.append(Change(NewFile(path, text.encode(), mode, group), "", text))
     return [each for each in changes if each.before != each.after]
 

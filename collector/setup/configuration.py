@@ -22,6 +22,7 @@ from collector.settings.schema import TABLES
 
 _ACCOUNT = re.compile(r"[ \t]*\[\[[ \t]*account[ \t]*\]\][ \t]*(#.*)?\Z")
 _HOST_NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.-]{0,60}[A-Za-z0-9])?")
+_NOT_KEPT = "its owner or group is another, and only root can keep that. Run setup with sudo"
 _COMMENT_OR_BLANK = re.compile(r"[ \t]*(#.*)?\Z")
 
 
@@ -61,11 +62,22 @@ def page_at_home(password_file: Path, host_name: str) -> NewPage:
     )
 
 
-def new_text(host: str, meters: Sequence[NewMeter], archive: Path | None, page: NewPage | None = None) -> str:
-    """A configuration with one account; `archive` if it is not the default folder, `page` if there is one."""
+def new_text(
+    host: str,
+    meters: Sequence[NewMeter],
+    archive: Path | None,
+    page: NewPage | None = None,
+    *,
+    has_manual: bool = False,
+) -> str:
+    """A configuration with one account; `archive` if it is not the default folder, `page` if there is one.
+
+    `has_manual`: the manual pages are installed on this machine.
+    """
+    manual = "`man shelly-collector.toml`" if has_manual else "docs/reference/settings.md"
     lines = [
         "# Written by `shelly-collector setup`; all else has its default value.",
-        "# All settings: `man shelly-collector.toml`, or docs/reference/settings.md.",
+        f"# All settings: {manual}.",
         "# After a change: `shelly-collector config check`.",
     ]
     if archive is not None:
@@ -162,6 +174,18 @@ class NewFile:
     is_secret: bool = False
 
 
+def keeps_owner(path: Path) -> bool:
+    """Whether this user may give a new file in that place the owner and group of the present one, if any."""
+    try:
+        before, folder = path.stat(), path.resolve().parent.stat()
+    except OSError:
+        return True  # reading it, or saving, says more
+    groups = {os.getegid(), *os.getgroups()}
+    if folder.st_mode & stat.S_ISGID:
+        groups.add(folder.st_gid)
+    return os.geteuid() == 0 or (before.st_uid == os.geteuid() and before.st_gid in groups)
+
+
 def save_together(files: Sequence[NewFile]) -> None:
     """Saves the files whole, all or none. Raises `OSError`; then the files are as they were.
 
@@ -212,7 +236,10 @@ def _stage(file: NewFile, place: Path) -> None:
         new.flush()
         if place.exists():
             before = place.stat()
-            os.fchown(new.fileno(), before.st_uid, before.st_gid)
+            try:
+                os.fchown(new.fileno(), before.st_uid, before.st_gid)
+            except OSError as error:
+                raise OSError(error.errno, _NOT_KEPT, os.fspath(file.path)) from None
             mode = stat.S_IMODE(before.st_mode)
             os.fchmod(new.fileno(), mode & ~stat.S_IRWXO if file.is_secret else mode)
         else:

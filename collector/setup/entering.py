@@ -48,7 +48,7 @@ def host_entered(text: str) -> str:
     try:
         return hosts.base_url(f"{scheme}{separator}{name}")
     except ValueError as error:
-        raise ValueError(f"This is not a server: it {error}.") from None
+        raise ValueError(f"This is not a server. It {error}.") from None
 
 
 def key_entered(text: str) -> str:

@@ -1,4 +1,4 @@
-"""From the account's devices to meters of the configuration: kind, clamps, pairs, names of folders. Pure."""
+"""From the account's devices to meters of the configuration: kind, clamps, pairs, folder names. Pure."""
 
 from __future__ import annotations
 
@@ -40,14 +40,16 @@ class Verdict:
 class Candidate:
     """A meter that can be collected: one device, or a pair of 3EMs of which the second measures solar.
 
-    `meter` has the settings, without a name yet. `why`: why its clamps or devices are as they are; empty if
-    there was nothing to decide. `is_open`: nothing decided it, so the user has to.
+    `meter` has the settings, without a name yet. `why`: why its clamps are as they are, or its device is on a
+    roof; empty if there was nothing to decide. `is_open`: nothing decided it, so the user has to. `on_roof`:
+    a 3EM that measures a solar roof; which other 3EM measures the grid there, no data show.
     """
 
     devices: tuple[CloudMeter, ...]
     meter: Meter
     why: str = ""
     is_open: bool = False
+    on_roof: bool = False
 
 
 def candidate_of(device: CloudMeter) -> Candidate:
@@ -55,9 +57,17 @@ def candidate_of(device: CloudMeter) -> Candidate:
     return Candidate((device,), Meter("", device.id, device.kind))
 
 
-def pair_of(grid: CloudMeter, solar: CloudMeter, why: str) -> Candidate:
+def pair_of(grid: CloudMeter, solar: CloudMeter) -> Candidate:
     """Two 3EMs as one meter."""
-    return Candidate((grid, solar), Meter("", grid.id, Kind.EM3, pv_id=solar.id), why)
+    return Candidate((grid, solar), Meter("", grid.id, Kind.EM3, pv_id=solar.id))
+
+
+def called(device: CloudMeter, devices: Iterable[CloudMeter]) -> str:
+    """The device's name, with its id if it is the name of another of these devices, too."""
+    if not device.name:
+        return f"(no name) {device.id}"
+    is_shared = any(each.name == device.name and each.id != device.id for each in devices)
+    return f"{device.name} ({device.id})" if is_shared else device.name
 
 
 def with_roof(candidate: Candidate, verdict: Verdict) -> Candidate:

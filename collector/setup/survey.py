@@ -24,9 +24,9 @@ from collector.setup.meters import (
     Candidate,
     Roof,
     Verdict,
+    called,
     candidate_of,
     find_roof,
-    pair_of,
     with_roof,
 )
 
@@ -63,27 +63,34 @@ async def with_clamps(client: CloudClient, device: CloudMeter, clock: Clock, zon
     return with_roof(candidate, verdict if verdict.why else find_roof(as_read, as_swapped, *_CLAMPS))
 
 
-async def with_pairs(
+async def with_roofs(
     client: CloudClient, devices: Sequence[CloudMeter], clock: Clock, zone: ZoneInfo
 ) -> list[Candidate]:
-    """The three-phase devices: those of which one measures the house and one the roof are one meter.
+    """The three-phase devices, each a meter; those on a solar roof are marked.
 
-    With a single device nothing is requested. Raises `SourceError` if the cloud does not answer.
+    A roof is seen beside a device that measures a house, any house. With a single device nothing is
+    requested. Raises `SourceError` if the cloud does not answer.
     """
-    left, found = list(devices), list[Candidate]()
     answers: dict[str, dict[date, DayAnswer]] = {each.id: {} for each in devices}
+    roofs, houses = dict[str, str](), set[str]()  # a roof's id -> why
     for count in (ENOUGH_DAYS, DAYS_NEEDED):
-        if len(left) < 2:
+        if len(devices) < 2 or answers.keys() <= roofs.keys() | houses:
             break
-        for each in left:
+        for each in devices:
             await _fetch_days(client, each, _newest_days(clock, zone)[:count], answers[each.id])
-        for one, other in combinations(tuple(left), 2):
-            verdict = _roof_of_pair(one, other, answers, clock)
-            if one in left and other in left and verdict.roof in (Roof.FIRST, Roof.SECOND):
-                grid, solar = (one, other) if verdict.roof is Roof.SECOND else (other, one)
-                found.append(pair_of(grid, solar, verdict.why))
-                left = [each for each in left if each not in (one, other)]
-    return found + [candidate_of(each) for each in left]
+        for one, other in combinations(devices, 2):
+            names = called(one, devices), called(other, devices)
+            verdict = _roof_of_two(one, other, answers, names, clock)
+            if verdict.roof in (Roof.FIRST, Roof.SECOND):
+                house, roof = (one, other) if verdict.roof is Roof.SECOND else (other, one)
+                roofs.setdefault(roof.id, verdict.why)
+                houses.add(house.id)
+    found = []
+    for each in devices:
+        on_roof = each.id in roofs and each.id not in houses
+        why = roofs[each.id] if on_roof else ""
+        found.append(replace(candidate_of(each), why=why, on_roof=on_roof))
+    return found
 
 
 class Oldest(NamedTuple):
@@ -140,8 +147,12 @@ async def _fetch_days(
             return
 
 
-def _roof_of_pair(
-    one: CloudMeter, other: CloudMeter, answers: Mapping[str, Mapping[date, DayAnswer]], clock: Clock
+def _roof_of_two(
+    one: CloudMeter,
+    other: CloudMeter,
+    answers: Mapping[str, Mapping[date, DayAnswer]],
+    names: tuple[str, str],
+    clock: Clock,
 ) -> Verdict:
     def days(grid: CloudMeter, solar: CloudMeter) -> list[EnergyDay]:
         meter = Meter("", grid.id, Kind.EM3, pv_id=solar.id)
@@ -151,10 +162,6 @@ def _roof_of_pair(
 
     common = sorted(answers[one.id].keys() & answers[other.id].keys())
     try:
-        return find_roof(days(one, other), days(other, one), _called(one), _called(other))
+        return find_roof(days(one, other), days(other, one), *names)
     except AnswerError as error:
         return Verdict(Roof.UNKNOWN, f"Their days cannot be read together: {error}.")
-
-
-def _called(device: CloudMeter) -> str:
-    return device.name or device.id

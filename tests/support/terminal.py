@@ -7,6 +7,7 @@ import os
 import pty
 import re
 import select
+import signal
 import struct
 import subprocess
 import termios
@@ -83,6 +84,15 @@ class Terminal:
     def echoes(self) -> bool:
         """Whether what is typed is shown."""
         return bool(termios.tcgetattr(self._here)[3] & termios.ECHO)
+
+    def leave_and_come_back(self) -> None:
+        """As Ctrl-Z and `fg` do: meanwhile the shell makes the terminal show what is typed."""
+        self.process.send_signal(signal.SIGSTOP)
+        os.waitpid(self.process.pid, os.WUNTRACED)
+        modes = termios.tcgetattr(self._here)
+        modes[3] |= termios.ECHO
+        termios.tcsetattr(self._here, termios.TCSANOW, modes)
+        self.process.send_signal(signal.SIGCONT)
 
     def wait_for_silence(self) -> None:
         """Until the terminal no longer shows what is typed: what is typed before that would be lost."""

@@ -2,16 +2,29 @@
 
 from __future__ import annotations
 
+import os
 import re
 import stat
+import sys
 import tomllib
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 
-from tests.support.processes import PROGRAM, ROOT, Cloud, collector, environment
+from tests.support.processes import (
+    PROGRAM,
+    ROOT,
+    Cloud,
+    collector,
+    environment,
+    forks,
+    started,
+    stop,
+    wait_for,
+)
 from tests.support.terminal import COLUMNS, CTRL_C, CTRL_D, Terminal, controls_in
 from tests.support.world import KEY
 
@@ -105,8 +118,8 @@ def assert_for_every_terminal(screen: str) -> None:
 
 
 def test_a_person_comes_from_a_key_to_a_configuration_that_works(home: Home) -> None:
-    """Server, key, and Enter four times."""
-    with home.terminal() as terminal:
+    """Server, key, and Enter four times. The program is not on PATH: it is named as it was called."""
+    with home.terminal(PATH=str(home.folder)) as terminal:
         terminal.answer("Server: ", f" {home.cloud.url}/ ")
         terminal.answer("Key ", KEY)
         terminal.answer("Enter for all")
@@ -122,7 +135,8 @@ def test_a_person_comes_from_a_key_to_a_configuration_that_works(home: Home) -> 
     assert "House" in screen and "3EM, three phases" in screen and "online" in screen
     assert f"seem to begin on {YOUNG}" in " ".join(shown.split())
     assert "10 days" in shown
-    assert f"shelly-collector run --config {home.config}" in screen
+    assert f"\n    {sys.executable} -m collector backfill\n" in screen
+    assert f"\n    {sys.executable} -m collector run\n" in screen
     assert "9 of 10 checks are ok; 1 not possible yet." in screen
     assert home.meters() == ["house"]
     web, password = tomllib.loads(home.text())["web"], home.config.with_name("page_password")
@@ -235,6 +249,26 @@ def test_a_kill_at_the_key_gives_the_terminal_its_echo_back(home: Home) -> None:
         assert terminal.process.wait(10) == 130
 
 
+def test_after_ctrl_z_and_fg_the_key_was_shown(home: Home) -> None:
+    """And afterwards, while the cloud is requested, what is typed is not shown either."""
+    with home.terminal("--host", home.cloud.url) as terminal:
+        terminal.answer("Key ", "")
+        terminal.wait_for("empty")
+        terminal.wait_for("Key ")
+        terminal.wait_for_silence()
+        terminal.leave_and_come_back()
+        terminal.answer("Key ", KEY)
+        terminal.wait_for("Looking for the meters")
+        terminal.wait_for_silence()
+        terminal.type("again?")
+        terminal.answer("Enter for all", CTRL_C)
+        assert terminal.echoes()
+        code, screen = terminal.end()
+    assert code == 130
+    assert KEY not in screen
+    assert "again?" not in screen
+
+
 def test_without_a_terminal_nothing_is_asked(home: Home) -> None:
     """It names the flags that are missing; exit 2, no request."""
     for words, missing in (
@@ -249,6 +283,69 @@ def test_without_a_terminal_nothing_is_asked(home: Home) -> None:
     assert (code, "e-mail" in err) == (2, True)
     assert home.cloud.counts()["total"]["requests"] == 0
     assert home.files() == {}
+
+
+@pytest.mark.parametrize(
+    ("archive", "code", "cause"),
+    [
+        ("", 2, "--archive: the path is empty."),
+        ("a\nb", 2, "--archive: the path has control characters."),
+        ("~nouser-here/x", 2, "--archive: no user nouser-here has a home folder here."),
+        ("/etc/passwd", 73, "/etc/passwd is not a folder: name another folder"),
+        ("/etc/passwd/x", 73, "/etc/passwd is not a folder: name another folder"),
+        ("/nowhere/at/all", 73, "/nowhere/at does not exist: mount the disk"),
+    ],
+)
+def test_an_archive_that_cannot_be_ended_the_command_with_a_traceback(
+    home: Home, archive: str, code: int, cause: str
+) -> None:
+    """One sentence, before anything is asked or requested."""
+    words = ("--host", home.cloud.url, "--yes", "--archive", archive)
+    found, out, err = home.script(*words, SHELLY_COLLECTOR_AUTH_KEY=KEY)
+    assert (found, out, err.count("\n")) == (code, "", 1)
+    assert cause in err
+    assert home.cloud.counts()["total"]["requests"] == 0
+    assert home.files() == {}
+
+
+@pytest.mark.parametrize("name", ["locked", "locked/data", "locked/deep/data"])
+def test_an_archive_that_may_not_be_entered_ended_the_command_with_a_traceback(home: Home, name: str) -> None:
+    with TemporaryDirectory() as folder:
+        Path(folder).chmod(0o777)
+        (Path(folder) / "locked").mkdir(mode=0)
+        words = (
+            "--config",
+            f"{folder}/config.toml",
+            "--archive",
+            f"{folder}/{name}",
+            "--host",
+            home.cloud.url,
+        )
+        env = {"HOME": folder, "SHELLY_COLLECTOR_AUTH_KEY": KEY}
+        found = forks().run("setup", *words, "--yes", uid=65534 if os.geteuid() == 0 else 0, env=env)
+        assert (found.code, found.out) == (73, "")
+        assert found.err.startswith(f"No permission to use {folder}/locked: run it with sudo")
+    assert home.cloud.counts()["total"]["requests"] == 0
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may give files to others")
+def test_the_file_of_another_user_was_refused_only_when_it_was_written(home: Home) -> None:
+    """Its owner could not be kept, and all the answers were lost."""
+    home.write(f'[[account.meter]]\nname = "house"\nid = "{HOUSE}"\nkind = "3em"\n')
+    home.key.write_text(KEY)
+    with TemporaryDirectory() as folder:
+        Path(folder).chmod(0o777)
+        for each in (home.config, home.key):
+            copy = Path(folder, each.name)
+            copy.write_bytes(each.read_bytes())
+            copy.chmod(0o644)
+            os.chown(copy, 0 if each == home.config else 65534, 65534)
+        env = {"HOME": folder, "SHELLY_COLLECTOR_AUTH_KEY": KEY}
+        words = ("--config", f"{folder}/config.toml", "--host", home.cloud.url, "--yes")
+        found = forks().run("setup", *words, uid=65534, env=env)
+    assert (found.code, found.out) == (73, "")
+    assert found.err.startswith(f"{folder}/config.toml belongs to another user or group")
+    assert home.cloud.counts()["total"]["requests"] == 0
 
 
 @pytest.mark.slow
@@ -373,10 +470,135 @@ def test_a_key_in_the_configuration_is_replaced_there(home: Home) -> None:
     )
     text = home.text()
     home.cloud.play(ONE.replace(KEY, NEW_KEY).replace("lax", "none"))
-    code, out, err = home.script("--yes", SHELLY_COLLECTOR_AUTH_KEY=NEW_KEY)
+    program = home.folder / "bin/shelly-collector"
+    program.parent.mkdir()
+    program.touch(0o755)
+    more = {"SHELLY_COLLECTOR_AUTH_KEY": NEW_KEY, "PATH": str(program.parent)}
+    code, out, err = home.script("--yes", **more)
     assert (code, err) == (0, "")
     assert NEW_KEY not in out
+    assert "\n    shelly-collector run\n" in out
     assert home.text() == text.replace(KEY, NEW_KEY)
+
+
+def test_beside_a_running_collector_a_second_one_was_proposed(home: Home) -> None:
+    """It has to read the new configuration instead."""
+    house = f'auth_key = "{KEY}"\n[[account.meter]]\nname = "house"\nid = "{HOUSE}"\nkind = "3em"\n'
+    home.write(f"{house}[schedule]\nbackfill_days = 2\n")
+    home.cloud.play(
+        account(*(device(each, "Barn", 'kind = "3em"') for each in (HOUSE, BARN))).replace("lax", "none")
+    )
+    service = started("run", "--config", str(home.config), HOME=str(home.folder))
+    wait_for(service, "job.finished")
+    code, out, err = home.script("--yes")
+    stop(service)
+    assert (code, err) == (0, "")
+    assert f"\n    kill -HUP {service.pid}\n" in out
+    assert " run\n" not in out
+
+
+@pytest.mark.slow
+def test_a_network_that_failed_in_the_estimate_threw_the_answers_away(home: Home) -> None:
+    three_phases(home, (HOUSE, "House"), fault='[[fault]]\nkind = "maintenance"\nasks = "totals"\n')
+    code, out, err = home.script("--yes")
+    assert (code, err) == (0, "")
+    assert "The rest of this estimate is left out. The cloud did not answer" in " ".join(out.split())
+    assert home.meters() == ["cabin", "house"]
+
+
+@pytest.mark.slow
+def test_a_network_that_failed_while_days_were_read_threw_the_answers_away(home: Home) -> None:
+    """On a terminal it can be tried again; each try sends three requests."""
+    fault = '[[fault]]\nkind = "maintenance"\nasks = "day"\ntimes = 6\n'
+    three_phases(home, (HOUSE, "House"), (ROOF, "Roof"), fault=fault)
+    for answer, question in (("n", ""), ("y", "Is that right?")):
+        with home.terminal() as terminal:
+            terminal.answer("Server [")
+            terminal.answer("Key (Enter keeps")
+            terminal.answer("Enter for all")
+            terminal.answer("Try again? (y or n) [y]: ", answer)
+            if question:
+                terminal.answer(question, CTRL_C)
+            code, screen = terminal.end()
+        assert code == (130 if question else 69)
+        assert screen.rstrip().endswith("Nothing was written.")
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="root may enter every folder")
+def test_an_archive_of_another_user_ended_the_estimate_with_a_traceback(home: Home) -> None:
+    three_phases(home, (HOUSE, "House"))
+    with TemporaryDirectory() as folder:
+        Path(folder).chmod(0o777)
+        (Path(folder) / "data").mkdir(mode=0)
+        copy = Path(folder, "config.toml")
+        copy.write_text(home.text().replace(f"{home.folder}/data", f"{folder}/data"))
+        os.chown(copy, 65534, 65534)
+        found = forks().run("setup", "--config", str(copy), "--dry-run", uid=65534, env={"HOME": folder})
+    assert (found.code, found.err) == (0, "")
+    assert "estimate is left out" in found.out
+    assert "Permission denied" in found.out
+
+
+ROOF, SHED = "34987a45c1d1", "34987a45c1d2"
+
+
+def three_phases(home: Home, *devices: tuple[str, str], fault: str = "") -> None:
+    """Beside a meter that is collected, 3EMs that are new; those called Roof are on one."""
+    home.write(f'auth_key = "{KEY}"\n[[account.meter]]\nname = "cabin"\nid = "{CABIN}"\nsolar = false\n')
+    new = [
+        device(id_, name, f'kind = "3em"\ncounts = "{"solar" if name == "Roof" else "grid"}"')
+        for id_, name in devices
+    ]
+    home.cloud.play(account(device(CABIN, "Cabin"), *new).replace("lax", "none") + fault)
+
+
+def test_a_single_roof_and_a_single_house_were_one_meter_as_a_fact(home: Home) -> None:
+    """It is a proposal; who says no has two meters, and is told so."""
+    three_phases(home, (HOUSE, "House"), (ROOF, "Roof"))
+    with home.terminal() as terminal:
+        terminal.answer("Server [")
+        terminal.answer("Key (Enter keeps")
+        terminal.answer("Enter for all")
+        shown = " ".join(terminal.wait_for("Is that right?").split())
+        assert "Roof is on a solar roof; with House as its grid meter they become one meter." in shown
+        terminal.type("n")
+        terminal.wait_for("Roof is stored as a meter of its own.")
+        terminal.answer("[house]: ")
+        terminal.answer("[roof]: ")
+        assert "pv_id" not in terminal.wait_for("Write this?")
+        terminal.answer("[y]: ", "n")
+        assert terminal.end().code == 0
+    code, out, _ = home.script("--dry-run")
+    assert (code, f'pv_id = "{ROOF}"' in out) == (0, True)
+
+
+def test_of_two_houses_the_first_in_the_list_was_given_the_roof(home: Home) -> None:
+    """Which house it is on, no data show: a person is asked, a script gets single meters and is warned."""
+    three_phases(home, (HOUSE, "House"), (SHED, "House"), (ROOF, "Roof"))
+    code, out, _ = home.script("--dry-run")
+    assert code == 0
+    assert "pv_id =" not in out
+    shown = " ".join(out.split())
+    assert "Roof is stored as a meter of its own. Warning: " in shown
+    assert "Together about 1 minute, with at most " in shown
+    with home.terminal() as terminal:
+        terminal.answer("Server [")
+        terminal.answer("Key (Enter keeps")
+        assert f"Its ID: {SHED}" in terminal.wait_for("Enter for all")
+        terminal.type("")
+        options = terminal.wait_for("Which is the grid meter of Roof?")
+        assert f"  1  House ({HOUSE})\n  2  House ({SHED})\n  0  none of these" in options
+        terminal.type("3")
+        terminal.answer("from 0 to 2.\nWhich is the grid meter of Roof?", "2")
+        terminal.answer("[house]: ")
+        terminal.answer("[house-2]: ")
+        shown = terminal.wait_for("Write this?")
+        assert f'id = "{SHED}"' in shown.partition("pv_id")[0]
+        assert f'pv_id = "{ROOF}"' in shown
+        terminal.answer("[y]: ", "n")
+        code, screen = terminal.end()
+    assert code == 0
+    assert_for_every_terminal(screen)
 
 
 @pytest.mark.slow

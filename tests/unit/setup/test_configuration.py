@@ -79,6 +79,12 @@ def test_a_new_configuration_has_only_what_differs_from_the_defaults() -> None:
     assert max(map(len, text.splitlines())) <= 80
 
 
+def test_the_header_named_a_manual_page_that_is_not_installed() -> None:
+    first, second = (new_text(HOST, [], None, has_manual=each).splitlines()[1] for each in (False, True))
+    assert first == "# All settings: docs/reference/settings.md."
+    assert second == "# All settings: `man shelly-collector.toml`."
+
+
 @pytest.mark.parametrize("account", [0, 1])
 @pytest.mark.parametrize("end", ["\n", "\r\n"])
 @pytest.mark.parametrize("mark", ["", "\ufeff"])
@@ -162,13 +168,13 @@ def test_a_key_that_is_not_in_one_line_of_its_own_is_not_replaced(text: str) -> 
     assert KEY not in str(caught.value)
 
 
-def fails(call: Callable[..., Any], place: int) -> Callable[..., Any]:
+def fails(call: Callable[..., Any], place: int, number: int = errno.ENOSPC) -> Callable[..., Any]:
     """The call, which fails once: at that place, counted from 1."""
     places = iter(range(1, 100))
 
     def called(*words: Any, **more: Any) -> Any:
         if next(places) == place:
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            raise OSError(number, os.strerror(number))
         return call(*words, **more)
 
     return called
@@ -196,6 +202,19 @@ def test_a_secret_that_others_could_read_is_read_by_none_of_them_any_more(tmp_pa
         (tmp_path / "auth_key").chmod(before)
         save_together([NewFile(tmp_path / "auth_key", b"new", 0o600, is_secret=True)])
         assert stat.S_IMODE((tmp_path / "auth_key").stat().st_mode) == after
+
+
+def test_an_owner_that_cannot_be_kept_was_an_error_of_the_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The file with another user's rights is named, and all files stay as they were."""
+    for each in files(tmp_path):
+        each.path.write_text("old")
+    monkeypatch.setattr(os, "fchown", fails(os.fchown, 2, errno.EPERM))
+    with pytest.raises(PermissionError, match="only root can keep that") as caught:
+        save_together(files(tmp_path))
+    assert caught.value.filename == str(tmp_path / "config.toml")
+    assert {each.path.read_text() for each in files(tmp_path)} == {"old"}
 
 
 def test_a_link_is_followed_and_stays(tmp_path: Path) -> None:

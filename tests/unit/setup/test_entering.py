@@ -60,8 +60,10 @@ def test_a_simulator_keeps_its_port(text: str) -> None:
         ("control.shelly.cloud", "web page"),
         ("shelly.cloud", "first part"),
         ("http://example.org", "unencrypted"),
-        ("12", "not a server"),
-        ("my server", "not a server"),
+        ("http://example.org", "server. It must begin with https://: http:// would"),
+        ("ftp://example.org", "server. It must begin with https://, or with the name"),
+        ("12", "This is not a server. It is not an IP address"),
+        ("my server", "This is not a server. It must be plain ASCII"),
         ("https://me@example.org", "user name"),
     ],
 )

@@ -16,6 +16,7 @@ from collector.setup.meters import (
     DAYS_NEEDED,
     Roof,
     Verdict,
+    called,
     candidate_of,
     find_roof,
     folder_name,
@@ -125,8 +126,22 @@ def test_the_verdict_becomes_the_settings_of_the_meter() -> None:
 
 def test_a_pair_is_one_meter_of_which_the_second_measures_solar() -> None:
     grid, solar = (CloudMeter(each, "", "3EM", Kind.EM3) for each in ("34987a45c1d0", "34987a45c1d1"))
-    meter = pair_of(grid, solar, "Because.").meter
+    meter = pair_of(grid, solar).meter
     assert (meter.kind, meter.id, meter.pv_id) == (Kind.EM3, grid.id, solar.id)
+
+
+def test_two_meters_of_one_name_were_called_the_same() -> None:
+    """Nobody could tell which was asked for; now each has its ID beside the name."""
+    ids = ("34987a45c1d0", "34987a45c1d1", "34987a45c1d2", "34987a45c1d3")
+    devices = [
+        CloudMeter(*each, "3EM", Kind.EM3) for each in zip(ids, ("Grid", "Roof", "Grid", ""), strict=True)
+    ]
+    assert [called(each, devices) for each in devices] == [
+        "Grid (34987a45c1d0)",
+        "Roof",
+        "Grid (34987a45c1d2)",
+        "(no name) 34987a45c1d3",
+    ]
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""What `setup` finds out with requests: the clamps, the pairs, the oldest day; at the allowed rate."""
+"""What `setup` finds out with requests: the clamps, the roofs, the oldest day; at the allowed rate."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from collector.cloud.meters import Kind, Meter
 from collector.energy.plausibility import ENOUGH_DAYS
 from collector.errors import RateLimited, Unavailable
 from collector.setup.meters import DAYS_NEEDED, Candidate
-from collector.setup.survey import Oldest, oldest_day, with_clamps, with_pairs
+from collector.setup.survey import Oldest, oldest_day, with_clamps, with_roofs
 from collector.simulator import Device, Hole
 from tests.support.faulty_cloud import Fault, FaultyCloud, Scenario
 from tests.support.stand_in_cloud import EM3_ID, EM_ID, NOW, PV_ID, client_of, cloud
@@ -22,6 +22,7 @@ DUBLIN = ZoneInfo("Europe/Dublin")
 EM = CloudMeter(EM_ID, "House", "EM", Kind.EM)
 GRID, SOLAR = (CloudMeter(each, name, "3EM", Kind.EM3) for each, name in ((EM3_ID, "Grid"), (PV_ID, "Roof")))
 GRID_DEVICE, SOLAR_DEVICE = Device(EM3_ID, "3em"), Device(PV_ID, "3em", counts="solar")
+OTHER_ID, THIRD_ID = "34987a45c1d2", "34987a45c1d3"
 YESTERDAY = NOW.date() - timedelta(days=1)
 
 
@@ -82,44 +83,59 @@ async def test_a_cloud_that_fails_is_an_error(kind: str, expected: type[Exceptio
         await clamps(Device(EM_ID), 1, (Fault(kind),))
 
 
-async def pairs(scenario: Scenario, *devices: CloudMeter) -> tuple[list[Candidate], int]:
+async def roofs(scenario: Scenario, *devices: CloudMeter) -> tuple[list[CloudMeter], list[str], int]:
+    """The devices on a roof, why, and the number of requests."""
     async with FaultyCloud(scenario) as simulator, client_of(simulator) as client:
-        found = await with_pairs(client, devices, lambda: NOW, DUBLIN)
-        return found, simulator.counts.total.requests
+        found = await with_roofs(client, devices, lambda: NOW, DUBLIN)
+        assert [each.devices for each in found] == [(each,) for each in devices]
+        assert all(each.meter.pv_id is None for each in found)
+        on_roof = [each for each in found if each.on_roof]
+        whys, requests = [each.why for each in on_roof], simulator.counts.total.requests
+        return [each.devices[0] for each in on_roof], whys, requests
 
 
 @pytest.mark.parametrize("devices", [(GRID, SOLAR), (SOLAR, GRID)])
-async def test_two_3ems_of_which_one_is_on_the_roof_are_one_meter(devices: tuple[CloudMeter, ...]) -> None:
+async def test_of_two_3ems_the_one_on_the_roof_is_found(devices: tuple[CloudMeter, ...]) -> None:
     """In whatever order they are listed."""
-    (found,), requests = await pairs(cloud(GRID_DEVICE, SOLAR_DEVICE), *devices)
-    assert found.devices == (GRID, SOLAR)
-    assert (found.meter.id, found.meter.pv_id) == (EM3_ID, PV_ID)
-    assert "Roof measured nothing at night" in found.why
+    found, (why,), requests = await roofs(cloud(GRID_DEVICE, SOLAR_DEVICE), *devices)
+    assert found == [SOLAR]
+    assert "Roof measured nothing at night" in why
     assert requests == 2 * ENOUGH_DAYS
 
 
-async def test_two_3ems_on_two_houses_are_two_meters() -> None:
-    found, requests = await pairs(cloud(GRID_DEVICE, Device(PV_ID, "3em")), GRID, SOLAR)
-    assert [(each.meter.id, each.meter.pv_id) for each in found] == [(EM3_ID, None), (PV_ID, None)]
-    assert requests == 2 * DAYS_NEEDED
+async def test_two_3ems_on_two_houses_are_on_no_roof() -> None:
+    found, _, requests = await roofs(cloud(GRID_DEVICE, Device(PV_ID, "3em")), GRID, SOLAR)
+    assert (found, requests) == ([], 2 * DAYS_NEEDED)
 
 
-async def test_a_third_3em_stays_a_meter_of_its_own() -> None:
-    third = CloudMeter("34987a45c1d2", "Barn", "3EM", Kind.EM3)
-    found, _ = await pairs(cloud(GRID_DEVICE, SOLAR_DEVICE, Device(third.id, "3em")), GRID, SOLAR, third)
-    assert [len(each.devices) for each in found] == [2, 1]
-    assert found[0].devices[1] == SOLAR
+async def test_a_second_roof_was_called_a_house_because_the_first_house_was_taken() -> None:
+    """Pairs were made in the order of the list; which house a roof is on, no data show."""
+    more = [
+        CloudMeter(each, name, "3EM", Kind.EM3) for each, name in ((OTHER_ID, "Barn"), (THIRD_ID, "Shed"))
+    ]
+    devices = (GRID_DEVICE, Device(OTHER_ID, "3em"), SOLAR_DEVICE, Device(THIRD_ID, "3em", counts="solar"))
+    found, _, requests = await roofs(cloud(*devices), GRID, more[0], SOLAR, more[1])
+    assert found == [SOLAR, more[1]]
+    assert requests == 4 * ENOUGH_DAYS
+    found, _, _ = await roofs(cloud(*devices), GRID, SOLAR, more[1])
+    assert found == [SOLAR, more[1]]
+
+
+async def test_two_3ems_of_one_name_are_told_apart_in_the_reason() -> None:
+    twins = [replace(each, name="3EM") for each in (GRID, SOLAR)]
+    _, (why,), _ = await roofs(cloud(GRID_DEVICE, SOLAR_DEVICE), *twins)
+    assert f"3EM ({PV_ID}) measured nothing at night" in why
 
 
 async def test_one_3em_needs_no_request() -> None:
-    found, requests = await pairs(cloud(GRID_DEVICE), GRID)
-    assert ([each.meter.pv_id for each in found], requests) == ([None], 0)
+    found, _, requests = await roofs(cloud(GRID_DEVICE), GRID)
+    assert (found, requests) == ([], 0)
 
 
-async def test_a_3em_that_the_cloud_refuses_is_listed_by_itself() -> None:
+async def test_a_3em_that_the_cloud_refuses_is_on_no_roof() -> None:
     scenario = replace(cloud(GRID_DEVICE, SOLAR_DEVICE), fault=(Fault("device_not_found", device=PV_ID),))
-    found, _ = await pairs(scenario, GRID, SOLAR)
-    assert [each.meter.pv_id for each in found] == [None, None]
+    found, _, _ = await roofs(scenario, GRID, SOLAR)
+    assert found == []
 
 
 async def oldest(device: Device, now: datetime = NOW, fault: tuple[Fault, ...] = ()) -> tuple[Oldest, int]:
