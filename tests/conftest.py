@@ -35,6 +35,7 @@ _SLOW = [
         "system/programs",
     )
 ]
+_FIRST = [_HERE / each for each in ("system/machines", "system/package", "browser")]
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -52,6 +53,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if any(folder in item.path.parents for folder in _SLOW):
             item.add_marker("slow")
+    # What mostly waits for machines comes first, so that others are tried meanwhile.
+    items.sort(key=lambda item: not any(folder in item.path.parents for folder in _FIRST))
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
