@@ -35,8 +35,8 @@ ENVIRONMENT = {
     "CREDENTIALS_DIRECTORY": "A folder with the key as `auth_key` or `auth_key.ACCOUNT`; systemd sets it.",
     "STATE_DIRECTORY": "The service's folders; systemd sets it. The last one that is not the archive has the "
     "list of the archives that there have been.",
-    "RUNTIME_DIRECTORY": "The folder of the service's status file, which `status` reads, and of the socket at "
-    "which it receives commands. systemd sets it to a folder in memory; without it the file is beside the "
+    "RUNTIME_DIRECTORY": "The folder of the service's status file, which `status` reads, and of the socket "
+    "at which it receives commands. systemd sets it to a folder in memory; without it the file is beside the "
     "archive.",
     "XDG_RUNTIME_DIR": "The folder of `shelly-collector` with that socket, if the service does not run under "
     "systemd; without it the service receives no commands.",
