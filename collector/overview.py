@@ -57,6 +57,7 @@ from collector.status import (
 MOST_DECIMALS = 6
 """Decimals of kWh values at most; files of the older utility may have more."""
 _USUAL = Decimal("0.0001")
+_HOUR_S = 3600
 
 
 @dataclass(frozen=True, slots=True)
@@ -267,7 +268,10 @@ def _day_hours(history: History, day: date, state: DayState) -> DayHours:
     found, damage = stored_hours(history.files, day, history.zone, held_back=held_back)
     local = found.day
     hours = tuple(found.readings.get(ts) for ts in local.hours)
-    finished = sum(local.end_of(ts) <= now_s for ts in local.hours)
+    # The last hour that is over is expected once the next one is, or it is there: it is fetched in between.
+    finished = sum(
+        local.end_of(ts) <= (now_s if ts in found.readings else now_s - _HOUR_S) for ts in local.hours
+    )
     return DayHours(day, local.start, local.labels, hours, finished, state, _reason(state, record, damage))
 
 

@@ -117,12 +117,7 @@ def _settings(options: argparse.Namespace) -> Settings:
         raise starting.Refused(exits.USAGE, f"{options.format} is not text: name a file with --out FILE")
     settings = starting.settings_from_file(options.config, needs_keys=False)
     settings = starting.only_meters(settings, options.meter)
-    try:
-        is_there = settings.archive.is_dir()
-    except OSError as error:
-        raise starting.unreadable(error, settings.archive) from None
-    if not is_there:
-        raise starting.Refused(exits.CANNOT_CREATE, f"{settings.archive}: no such folder")
+    starting.check_archive(settings.archive)
     return settings
 
 

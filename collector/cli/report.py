@@ -61,7 +61,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--html",
         type=Path,
         metavar="FILE",
-        help="write the page with the hours of these years into one file, which opens without a server",
+        help="write the page with the hours of these years into one file, which opens without a server; - "
+        "for standard output",
     )
 
 
@@ -72,6 +73,7 @@ def run(options: argparse.Namespace) -> int:
     )
     if options.since and options.until and options.since > options.until:
         raise starting.Refused(exits.USAGE, "--since is after --until")
+    starting.check_archive(settings.archive)
     try:
         histories = _histories(settings)
         if options.html is not None:
@@ -243,8 +245,12 @@ def _write_page(histories: Sequence[History], options: argparse.Namespace) -> in
     from collector.web.site import STATIC
 
     data = _page_data(histories, options.since or date.min, options.until or date.max)
+    page = one_file(STATIC, data)
+    if str(options.html) == "-":
+        print(page, end="")
+        return exits.DONE
     try:
-        replace_file(options.html, one_file(STATIC, data).encode())
+        replace_file(options.html, page.encode())
     except OSError as error:
         raise starting.Refused(
             exits.CANNOT_SAVE, f"{options.html} cannot be written: {error.strerror}"

@@ -224,6 +224,16 @@ def unreadable(error: OSError, archive: Path) -> Refused:
     return Refused(exits.CANNOT_CREATE, f"{place} cannot be read: {error.strerror or error}")
 
 
+def check_archive(folder: Path) -> None:
+    """Raises `Refused` if there is no such folder, or this user may not look for it."""
+    try:
+        is_there = folder.is_dir()
+    except OSError as error:
+        raise unreadable(error, folder) from None
+    if not is_there:
+        raise Refused(exits.CANNOT_CREATE, f"{folder}: no such folder")
+
+
 def code_of(error: ArchiveError | OutageError) -> int:
     """The exit code for the error that ended a command."""
     return next((code for kind, code in _CODES if isinstance(error, kind)), exits.SOURCE_UNAVAILABLE)

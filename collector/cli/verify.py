@@ -109,12 +109,7 @@ def _settings(options: argparse.Namespace, *, needs_keys: bool) -> Settings:
         settings = starting.checked(
             lambda: from_flags({}, needs_key=False, host=host, id="0" * 12, odir=odir)
         )
-    try:
-        is_there = settings.archive.is_dir()
-    except OSError as error:
-        raise starting.unreadable(error, settings.archive) from None
-    if not is_there:
-        raise starting.Refused(exits.CANNOT_CREATE, f"{settings.archive}: no such folder")
+    starting.check_archive(settings.archive)
     return settings
 
 

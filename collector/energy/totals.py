@@ -40,7 +40,8 @@ class DayHours(NamedTuple):
 
     `start`: epoch seconds of the first one. `labels`: the local hour of each; a label may be skipped or
     repeated when the clocks change. `readings`: of each hour, `None` if it is not stored. `finished`: how
-    many of the hours are over. `reason`: why the day is not complete, a sentence; empty if it is.
+    many of the hours are over and expected: the last one may not have been fetched yet. `reason`: why the
+    day is not complete, a sentence; empty if it is.
     """
 
     date: date

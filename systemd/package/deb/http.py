@@ -44,7 +44,11 @@ _DAY_HEAD: dict[str, tuple[dict[str, Any], str]] = {
     "day": (_DATE, "the local day"),
     "start": ({"type": "integer"}, "epoch seconds of its first hour"),
     "hours": (_HOURS, "number of its hours: 24, or another when the clocks change"),
-    "finished_": (_HOURS, "how many of its hours are over; only on the last day, while it is in progress"),
+    "finished_": (
+        _HOURS,
+        "how many of its hours are over and expected; only on the last day, while it is in progress. The "
+        "last hour is expected if it is stored, or the next one is over",
+    ),
     "state": (
         {"enum": [each.value for each in DayState]},
         "state of the day, see [monitoring.md](../monitoring.md#status); `today` is the day in progress",

@@ -135,6 +135,7 @@ def test_a_terminal_gets_colours_unless_it_does_not_want_them(
 def test_nothing_stored_is_said_in_words(tmp_path: Path) -> None:
     """And is no failure."""
     config = usual_configuration(tmp_path, "shelly-12-eu.shelly.cloud")
+    (tmp_path / "archive").mkdir()
     assert report(config) == "house: no data stored yet\n"
     assert as_json(config)["total"]["import_kwh"] is None
 
@@ -173,3 +174,19 @@ def test_a_page_that_cannot_be_written_says_why(config: Path, tmp_path: Path) ->
     done = collector("report", "--config", str(config), "--html", str(tmp_path / "no" / "file.html"))
     assert done.returncode == 74
     assert "cannot be written" in done.stderr
+
+
+def test_a_folder_that_is_not_there_had_no_data_yet(tmp_path: Path) -> None:
+    """Bug: exit 0 and "no data stored yet", where the path of the archive was wrong."""
+    config = usual_configuration(tmp_path, "http://127.0.0.1:9")
+    done = collector("report", "--config", str(config))
+    assert (done.returncode, done.stderr) == (73, f"{tmp_path / 'archive'}: no such folder\n")
+
+
+def test_the_page_as_one_file_went_into_a_file_called_dash(tmp_path: Path) -> None:
+    config = usual_configuration(tmp_path, "http://127.0.0.1:9")
+    (tmp_path / "archive").mkdir()
+    done = collector("report", "--config", str(config), "--html", "-", cwd=tmp_path)
+    assert done.returncode == 0
+    assert done.stdout.startswith("<!doctype html>")
+    assert not (tmp_path / "-").exists()
