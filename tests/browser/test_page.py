@@ -216,6 +216,45 @@ def test_the_week_of_the_year_before_begins_on_a_monday_too(show: Open, archive:
     assert [_values(row[8:]) for row in rows[:7]] == expected
 
 
+@pytest.mark.parametrize("day", [AUTUMN, date(2026, 10, 26)])
+def test_each_hour_is_beside_the_same_local_hour_a_year_before(day: date, show: Open, archive: Path) -> None:
+    """Also where only one of the two days has an hour twice: it has a row of its own, and no hour is lost."""
+    page = show(_energy("day", day, "&compare=year"))
+    *rows, total = _table(page)
+    assert len({row[0] for row in rows}) == len(rows) == 25
+    before = day.replace(year=2025)
+    hours = hours_in(archive / "house", before, before + _DAY)
+    twice = len(hours) == 25
+    names = [f"{n}:00" for n in range(24)]
+    if twice:
+        names.insert(3, "2:00 (second time)")
+    expected: dict[str, list[Decimal | None]] = {
+        name: sums_of([hour]) for name, hour in zip(names, hours, strict=True)
+    }
+    assert {row[0]: _values(row[8:]) for row in rows if any(row[8:])} == expected
+    assert _values(total[8:]) == sums_of(hours)
+    assert [row[0] for row in rows if not any(row[1:6])] == (["2:00 (second time)"] if twice else [])
+
+
+def test_a_leap_day_that_only_the_year_before_has_is_beside_no_other_day(show: Open) -> None:
+    """A row of its own, without hours; the other days are beside the same day of the month."""
+    pairs = show().evaluate(
+        """async () => {
+             const { binsOf, paired } = await import("./static/calendar.js");
+             const dayOf = (month, n) => ({day: `${month}-${String(n + 1).padStart(2, "0")}`, hours: [{}]});
+             const bins = (first, end, count) => binsOf("month", {first, end},
+               Array.from({length: count}, (_, n) => dayOf(first.slice(0, 7), n)));
+             const now = bins("2025-02-01", "2025-03-01", 28);
+             const before = bins("2024-02-01", "2024-03-01", 29);
+             return [...paired("month", now, before), ...paired("month", before, now)].map(
+               ({bin, beside}) => [bin.key, bin.hours.length, beside?.key ?? null]);
+           }"""
+    )
+    same = [[f"2025-02-{n:02}", 1, f"2024-02-{n:02}"] for n in range(1, 29)]
+    other = [[before, hours, now] for now, hours, before in same]
+    assert pairs == [*same, ["2024-02-29", 0, "2024-02-29"], *other, ["2024-02-29", 1, None]]
+
+
 def test_several_meters_are_added_up_hour_by_hour(show: Open, archive: Path) -> None:
     """Import, export and consumption of both; the solar energy is that of the one that has it."""
     page = show(_energy("day", date(2026, 9, 5)))

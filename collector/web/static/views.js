@@ -1,6 +1,6 @@
 // The views: what is in the middle of the page. Each takes what it shows and returns elements.
 
-import { addDays, binsOf, daysIn, periodTitle, weekday } from "./calendar.js";
+import { addDays, binsOf, daysIn, paired, periodTitle, weekday } from "./calendar.js";
 import { barChart, extremes, heatMap, shade } from "./charts.js";
 import { averageDay, baseLoad, peak, selfConsumption, selfSufficiency, totalsOf } from "./energy.js";
 import { figuresOf } from "./figures.js";
@@ -18,6 +18,7 @@ import { amount, counted, date, el, energy, hourName, number, percent } from "./
  * beginning of a file's name.
  * @typedef {{days: Day[], solar: boolean, addressOf: (place: Place) => string, file: string}} Scene */
 /** The same a year before. @typedef {{title: string, bins: Bin[], totals: Totals}} Before */
+/** A bar, and that of the year before, if they are compared. @typedef {{bin: Bin, beside?: Bin | undefined}} Pair */
 /** @typedef {{short: string, title: string, totals: Totals}} Bar */
 
 /** Each quantity's title, its column in a CSV file, its colour. @type {Record<Quantity, [string, string, string]>} */
@@ -57,7 +58,8 @@ const dayAddress = (scene, day) => scene.addressOf({ range: "day", day });
 export function energyView(scene, range, period, before) {
   const days = daysIn(scene.days, period);
   if (days.length === 0) return nothing();
-  const bins = binsOf(range, period, scene.days);
+  const own = binsOf(range, period, scene.days);
+  const bins = before ? paired(range, own, before.bins) : own.map((bin) => ({ bin }));
   const totals = totalsOfDays(days);
   const chart = binChart(scene, bins, before, `Consumption, ${periodTitle(range, period)}`, 320);
   const file = `${scene.file}-${range}-${period.first}`;
@@ -78,7 +80,7 @@ export function overview(scene, today) {
     const card = el("section.card", el("h2", el("a", { href: scene.addressOf({ range, day: null }) }, title)));
     card.append(summary(scene, totals, by ? [] : days, null));
     if (by) {
-      const bins = binsOf(by, period, scene.days);
+      const bins = binsOf(by, period, scene.days).map((bin) => ({ bin }));
       const figures = figuresOf(binFigures(scene, `${scene.file}-${first}-to-${today}`, bins, totals, null));
       card.append(binChart(scene, bins, null, title, 170), figures);
     }
@@ -296,19 +298,19 @@ function factsOfDays(days) {
   ];
 }
 
-/** @param {Scene} scene @param {Bin[]} bins @param {Before | null} before @param {string} label
+/** @param {Scene} scene @param {Pair[]} bins @param {Before | null} before @param {string} label
  * @param {number} height */
 function binChart(scene, bins, before, label, height) {
-  const bars = bins.map((bin) => ({ ...bin, totals: totalsOf(bin.hours) }));
-  const then = before && bins.map((_, index) => totalsOf(before.bins[index]?.hours ?? []));
+  const bars = bins.map(({ bin }) => ({ ...bin, totals: totalsOf(bin.hours) }));
+  const then = before && bins.map((each) => totalsOf(each.beside?.hours ?? []));
   const scale = extremes([...bars.map(({ totals }) => totals), ...(then ?? [])]);
   /** @param {number} index */
   const open = (index) => {
-    const into = bins[index]?.into;
+    const into = bins[index]?.bin.into;
     if (into) location.assign(scene.addressOf(into));
   };
   const said = `${label}: ${bins.length} bars. The figures are in the table below.`;
-  return chartWithLegend(scene, bars, then, said, height, scale, bins[0]?.into ? open : null);
+  return chartWithLegend(scene, bars, then, said, height, scale, bins[0]?.bin.into ? open : null);
 }
 
 /** Bars with a legend, which shows the figures of the bar under the pointer. @param {Scene} scene @param {Bar[]} bars
@@ -338,14 +340,14 @@ function chartWithLegend(scene, bars, before, label, height, scale, open) {
  * @param {Bar} bar @param {Quantity[]} shown */
 function readingOf({ title, totals }, shown) {
   const { stored, whole, expected } = totals;
-  if (stored === 0) return `${title}: ${expected > 0 ? "missing" : "not yet"}`;
+  if (stored === 0) return `${title}: ${expected > 0 ? "missing" : "no hours"}`;
   const said = shown.map((each) => `${titleOf(each).toLowerCase()} ${amount(totals[each])}`).join(", ");
   return `${title}: ${said} kWh${whole < expected ? ` (${whole} of ${counted(expected, "hour")})` : ""}`;
 }
 
 const missingSample = (words = "missing") => el("span", el("i.swatch.missing"), words);
 
-/** @param {Scene} scene @param {string} file @param {Bin[]} bins @param {Totals} totals
+/** @param {Scene} scene @param {string} file @param {Pair[]} bins @param {Totals} totals
  * @param {Before | null} before */
 function binFigures(scene, file, bins, totals, before) {
   const quantities = shownQuantities(scene.solar);
@@ -358,8 +360,8 @@ function binFigures(scene, file, bins, totals, before) {
     { hours: each.expected },
     ...(then ? cells(then) : []),
   ];
-  const rows = bins.map(({ key, title, into, hours }, index) => {
-    const then = before && totalsOf(before.bins[index]?.hours ?? []);
+  const rows = bins.map(({ bin: { key, title, into, hours }, beside }) => {
+    const then = before && totalsOf(beside?.hours ?? []);
     return { key, title, link: into && scene.addressOf(into), cells: row(totalsOf(hours), then) };
   });
   /** @param {string} title @param {string} name @returns {[string, string][]} */
