@@ -46,7 +46,7 @@ from tests.support.statuses import page_at
 from tests.support.world import DEVICE
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Page
+    from playwright.sync_api import Page, Route
 
 _DAY = timedelta(1)
 _VIEWS = (
@@ -463,6 +463,28 @@ def test_the_wall_display_shows_one_view_and_refreshes_itself(show: Open) -> Non
     assert any("hours?year=2026" in each for each in asked)
     page.keyboard.press("Escape")
     page.wait_for_selector("nav:visible")
+
+
+def test_after_new_year_the_last_days_of_december_are_still_read_again(show: Open) -> None:
+    """A page left open: what arrives late belongs to the year before."""
+    page = show(_energy("year", TODAY))
+
+    def meters(route: Route) -> None:
+        answer = route.fetch().json()
+        for each in answer["meters"]:
+            each["years"].append(2027)
+        route.fulfill(json=answer)
+
+    no_values = [None] * 24
+    day = {"day": "2027-01-01", "hours": 24, "finished": 1, "state": "today", "reason": ""}
+    columns = {f"{each}_kwh": no_values for each in ("import", "export", "solar")}
+    new = {"timezone": "Europe/Berlin", **columns, "days": [day]}
+    page.route("**/api/v1/meters", meters)
+    page.route("**/hours?year=2027", lambda route: route.fulfill(json=new))
+    for _ in range(3):
+        with page.expect_request("**/hours?year=2026", timeout=5000):
+            page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
+        wait_until_drawn(page)
 
 
 @pytest.mark.parametrize("view", _VIEWS)

@@ -284,7 +284,7 @@ function key(event) {
 /** Reads the newest figures again, unless nobody looks. */
 function refresh() {
   if (document.hidden || report) return;
-  forgetNewest(meters);
+  forgetNewest(meters, today && addDays(today, -31));
   readMeters().then((read) => {
     meters = read;
     return render();
