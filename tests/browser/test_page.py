@@ -198,14 +198,57 @@ def _is_grey(page: Page, index: int, count: int) -> bool:
 
 
 def test_the_year_before_is_beside_each_bar(show: Open, archive: Path) -> None:
-    """The same days, and of a month that is not over, the totals up to the same hour."""
-    rows = _table(show(_energy("month", TODAY, "&compare=year")))
-    before = [
-        hours_in(archive / "house", d, d + _DAY) for d in (date(2025, 11, 1) + _DAY * n for n in range(30))
+    """The same days, and their sum."""
+    rows = _table(show(_energy("month", date(2026, 10, 20), "&compare=year")))
+    days = [
+        hours_in(archive / "house", d, d + _DAY) for d in (date(2025, 10, 1) + _DAY * n for n in range(31))
     ]
-    assert [_values(row[8:]) for row in rows[:30]] == [sums_of(each) for each in before]
-    passed = [*(hour for day in before[:19] for hour in day), *before[19][:15]]
-    assert _values(rows[-1][8:]) == sums_of(passed)
+    nothing = [[None] * 5] * 14
+    sums = [*nothing, *(sums_of(each) for each in days[14:]), sums_of([hour for day in days for hour in day])]
+    assert [_values(row[8:]) for row in rows] == sums
+
+
+@pytest.mark.parametrize(
+    ("range_", "before", "count"),
+    [
+        ("day", date(2025, 11, 20), 1),
+        ("week", date(2025, 11, 17), 5),
+        ("month", date(2025, 11, 1), 20),
+    ],
+)
+def test_the_year_before_of_a_running_period_ends_at_this_hour_in_each_row_and_the_total(
+    range_: str, before: date, count: int, show: Open, archive: Path
+) -> None:
+    """And says so at the bars, in the table, and beside the total."""
+    page = show(_energy(range_, TODAY, "&compare=year"))
+    *rows, total = _table(page)
+    days = [hours_in(archive / "house", d, d + _DAY) for d in (before + _DAY * n for n in range(count))]
+    days[-1] = days[-1][: NOW.hour + 1]
+    parts = [[hour] for hour in days[0]] if range_ == "day" else days
+    assert [_values(row[8:]) for row in rows[: len(parts)]] == [sums_of(each) for each in parts]
+    assert not any(cell for row in rows[len(parts) :] for cell in row[8:])
+    assert _values(total[8:]) == sums_of([hour for day in days for hour in day])
+    heads = page.locator("thead").inner_text()
+    assert heads.count("a year before, to this hour") == 5
+    assert "pale: a year before, to this hour" in page.locator(".legend").inner_text()
+
+
+def test_the_total_of_the_year_before_says_of_how_many_hours_it_is(show: Open) -> None:
+    """Where hours are missing, or the archive begins in the middle."""
+    page = show(_energy("year", TODAY, "&compare=year"))
+    assert "kWh, from 15 Oct 2025 on" in page.locator(".summary .big").first.inner_text()
+
+    def without_two(route: Route) -> None:
+        answer = route.fetch().json()
+        answer["import_kwh"][24 * 30 : 24 * 30 + 2] = [None, None]  # 14 November
+        route.fulfill(json=answer)
+
+    page.route("**/hours?year=2025", without_two)
+    page.goto(page.url.replace("year&day=", "month&day="))
+    page.reload()
+    wait_until_drawn(page)
+    said = page.locator(".summary .big").first.inner_text()
+    assert re.search(r"a year before, to this hour: [\d.,]+ kWh of 469 of 471 hours", said)
 
 
 def test_the_week_of_the_year_before_begins_on_a_monday_too(show: Open, archive: Path) -> None:

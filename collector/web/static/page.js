@@ -116,18 +116,22 @@ async function contentOf() {
   return energyView(scene, range, period, before && comparison(days, range, period, before));
 }
 
-/** The period a year before. Of one that is not over, the totals are those up to the same hour.
+/** The period a year before; of one that is not over, up to the same hour.
  * @param {Day[]} days @param {Range} range @param {Period} period @param {Period} before */
 function comparison(days, range, period, before) {
   const lastDay = days.at(-1);
   const isOver = period.end <= today || !lastDay;
-  const sameDay = yearBefore(range, periodOf("day", today, whole)).first;
-  const hours = daysIn(days, before).flatMap((each) => {
-    if (isOver || each.day < sameDay) return each.hours;
-    return each.day === sameDay ? each.hours.slice(0, lastDay.hours.filter(({ over }) => over).length) : [];
+  const inYear = `${before.first.slice(0, 4)}${today.slice(4)}`;
+  const sameDay = range === "day" ? before.first : range === "week" ? addDays(today, -364) : inYear;
+  const next = lastDay?.hours.find(({ over }) => !over)?.label ?? 24;
+  const known = daysIn(days, before).flatMap((each) => {
+    if (isOver || each.day < sameDay) return each;
+    return each.day === sameDay ? { ...each, hours: each.hours.filter(({ label }) => label < next) } : [];
   });
   const title = isOver ? "a year before" : "a year before, to this hour";
-  return { title, bins: binsOf(range, before, days), totals: totalsOf(hours) };
+  const totals = totalsOf(known.flatMap(({ hours }) => hours));
+  const since = before.first < whole.first ? whole.first : null;
+  return { title, since, bins: binsOf(range, before, known), totals };
 }
 
 /** The range of a view, and its day, which is one of those that there are. @param {View} view */

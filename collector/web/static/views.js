@@ -17,7 +17,8 @@ import { amount, counted, date, el, energy, hourName, number, percent } from "./
 /** What every view needs: the meters' days, whether they have solar, the address of a place, how to go there, and the
  * beginning of a file's name.
  * @typedef {{days: Day[], solar: boolean, addressOf: (place: Place) => string, file: string}} Scene */
-/** The same a year before. @typedef {{title: string, bins: Bin[], totals: Totals}} Before */
+/** The same a year before. `since`: the first day that is stored, if that is in the middle.
+ * @typedef {{title: string, since: string | null, bins: Bin[], totals: Totals}} Before */
 /** A bar, and that of the year before, if they are compared. @typedef {{bin: Bin, beside?: Bin | undefined}} Pair */
 /** @typedef {{short: string, title: string, totals: Totals}} Bar */
 
@@ -243,7 +244,7 @@ function summary(scene, totals, days, before) {
   /** @param {Quantity} quantity @param {number | null} part @param {string} rest @param {Node | null} rate */
   const block = (quantity, part, rest, rate) => {
     const total = totals[quantity];
-    const then = before && el("small", `${before.title}: ${energy(before.totals[quantity])}`);
+    const then = before && el("small", `${before.title}: ${energy(before.totals[quantity])}${hoursOf(before)}`);
     const share = el("i.solar");
     share.style.width = `${total ? (100 * (part ?? 0)) / total : 0}%`;
     const bar = el(`div.split.${total ? rest : "missing"}`, { "aria-hidden": "true" }, share);
@@ -279,6 +280,12 @@ function summary(scene, totals, days, before) {
   );
 }
 
+/** Of which hours the total is, where it is not of all. @param {Before} before */
+function hoursOf({ since, totals: { whole, expected } }) {
+  const of = whole < expected ? ` of ${number(whole, 0)} of ${counted(expected, "hour")}` : "";
+  return of + (since && expected > 0 ? `, from ${date(since, { dateStyle: "medium" })} on` : "");
+}
+
 /** @param {string} name @param {string} value @param {string | null} meaning */
 const fact = (name, value, meaning = null) => el("div", { title: meaning }, el("dt", name), el("dd", value));
 
@@ -302,8 +309,8 @@ function factsOfDays(days) {
  * @param {number} height */
 function binChart(scene, bins, before, label, height) {
   const bars = bins.map(({ bin }) => ({ ...bin, totals: totalsOf(bin.hours) }));
-  const then = before && bins.map((each) => totalsOf(each.beside?.hours ?? []));
-  const scale = extremes([...bars.map(({ totals }) => totals), ...(then ?? [])]);
+  const then = before && { ...before, bars: bins.map(({ beside }) => totalsOf(beside?.hours ?? [])) };
+  const scale = extremes([...bars.map(({ totals }) => totals), ...(then?.bars ?? [])]);
   /** @param {number} index */
   const open = (index) => {
     const into = bins[index]?.bin.into;
@@ -314,7 +321,7 @@ function binChart(scene, bins, before, label, height) {
 }
 
 /** Bars with a legend, which shows the figures of the bar under the pointer. @param {Scene} scene @param {Bar[]} bars
- * @param {Totals[] | null} before @param {string} label @param {number} height
+ * @param {{title: string, bars: Totals[]} | null} before @param {string} label @param {number} height
  * @param {{top: number, bottom: number}} scale @param {((index: number) => void) | null} open */
 function chartWithLegend(scene, bars, before, label, height, scale, open) {
   /** @type {Quantity[]} */
@@ -330,10 +337,15 @@ function chartWithLegend(scene, bars, before, label, height, scale, open) {
     "p.legend",
     shown.map((each) => el("span", el(`i.swatch.${QUANTITIES[each][2]}`), titleOf(each))),
     bars.some(({ totals }) => totals.whole < totals.expected) ? missingSample() : null,
-    before ? el("span", "pale: a year before") : null,
+    before ? el("span", `pale: ${before.title}`) : null,
   );
   const [names, totals] = [bars.map(({ short }) => short), bars.map((bar) => bar.totals)];
-  return el("figure", legend, reading, barChart({ label, names, totals, before, height, ...scale, point, open }));
+  return el(
+    "figure",
+    legend,
+    reading,
+    barChart({ label, names, totals, before: before?.bars ?? null, height, ...scale, point, open }),
+  );
 }
 
 /** The figures of a bar in a line: `14:00: solar used here 0.26, from the grid 0.00, to the grid 0.86 kWh`.
@@ -373,6 +385,6 @@ function binFigures(scene, file, bins, totals, before) {
     ["Hours stored", "hours_stored"],
     ["Hours passed", "hours_expected"],
   ];
-  if (before) columns.push(...named(", a year before", "year_before_"));
+  if (before) columns.push(...named(`, ${before.title}`, "year_before_"));
   return { file, caption: "Energy in kWh", columns, rows, total: row(totals, before?.totals ?? null) };
 }
