@@ -134,7 +134,16 @@ def test_rates_are_of_the_hours_that_have_all_figures(show: Open, archive: Path)
     text = page.locator(".summary").inner_text()
     assert f"{used / consumed:.0%}".replace("%", " %") + " Self-sufficiency" in text
     assert f"{used / solar:.0%}".replace("%", " %") + " Self-consumption" in text
-    assert "Partial: 21 of 24 hours" in text
+
+
+def test_hours_that_lack_only_solar_are_not_called_missing(show: Open) -> None:
+    """They are stored: without solar data, in import and export only."""
+    text = show(_energy("day", NO_SUN)).locator(".summary").inner_text()
+    assert "3 hours without solar data: in import and export only" in text
+    assert "Partial" not in text
+    text = show(_energy("week", NO_SUN)).locator(".summary").inner_text()
+    assert "3 hours without solar data" in text
+    assert "Partial: 115 of 168 hours are stored, the others are missing" in text
 
 
 @pytest.mark.parametrize(("day", "count"), [(SPRING, 23), (AUTUMN, 25), (AUTUMN - _DAY, 24)])
@@ -329,6 +338,17 @@ def test_meters_in_different_time_zones_are_not_added_up(show: Open) -> None:
     page.get_by_label("cabin").click()
     _wait_for_title(page, "– cabin$")
     assert not page.get_by_label("house").is_checked()
+
+
+def test_the_only_meter_that_is_ticked_stays_ticked(show: Open) -> None:
+    """Its figures are those that are shown."""
+    page = show(_energy("day", date(2026, 9, 5), "&meter=garage"))
+    page.get_by_label("garage").click()
+    assert page.get_by_label("garage").is_checked()
+    page.get_by_label("house").check()
+    _wait_for_title(page, r"house \+ garage")
+    page.get_by_label("house").uncheck()
+    _wait_for_title(page, "– garage$")
 
 
 def _added(house: Hour, garage: Hour) -> list[Decimal | None]:

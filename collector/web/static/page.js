@@ -233,12 +233,13 @@ function showMeters(chosen) {
   for (const input of box.querySelectorAll("input")) input.checked = chosen.some(({ name }) => name === input.value);
 }
 
-/** A meter of another time zone replaces those that were chosen. @param {Event} event */
+/** A meter of another time zone replaces those that were chosen; the last one stays. @param {Event} event */
 function chooseMeters(event) {
   const changed = /** @type {HTMLInputElement} */ (event.target);
   const zoneOf = (/** @type {string} */ wanted) => meters.find(({ name }) => name === wanted)?.timezone;
   const checked = [...at("meters").querySelectorAll("input")].filter((each) => each.checked).map(({ value }) => value);
-  go({ meters: checked.filter((name) => !changed.checked || zoneOf(name) === zoneOf(changed.value)) });
+  if (checked.length === 0) changed.checked = true;
+  else go({ meters: checked.filter((name) => !changed.checked || zoneOf(name) === zoneOf(changed.value)) });
 }
 
 async function showStatus() {

@@ -240,7 +240,7 @@ function yearCalendar(scene, year) {
 /** Headline figures of a period. `days` are for average, base load and peak; none are shown without.
  * @param {Scene} scene @param {Totals} totals @param {Day[]} days @param {Before | null} before */
 function summary(scene, totals, days, before) {
-  const { used, imported, exported, whole, expected } = totals;
+  const { used, imported, exported, whole, stored, expected } = totals;
   /** @param {Quantity} quantity @param {number | null} part @param {string} rest @param {Node | null} rate */
   const block = (quantity, part, rest, rate) => {
     const total = totals[quantity];
@@ -271,12 +271,14 @@ function summary(scene, totals, days, before) {
     scene.solar || exported ? fact(titleOf("exported"), energy(exported)) : null,
     ...factsOfDays(days),
   ];
-  const partial = `Partial: ${number(whole, 0)} of ${counted(expected, "hour")} are stored, the others are missing.`;
+  const partial = `Partial: ${number(stored, 0)} of ${counted(expected, "hour")} are stored, the others are missing.`;
+  const dark = `${counted(stored - whole, "hour")} without solar data: in import and export only.`;
   return el(
     "div.summary",
     blocks,
     el("dl", facts),
-    whole < expected ? el("p.partial", missingSample(""), partial) : null,
+    stored < expected ? el("p.partial", missingSample(""), partial) : null,
+    whole < stored ? el("p.partial", missingSample(""), dark) : null,
   );
 }
 
