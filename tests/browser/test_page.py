@@ -649,6 +649,28 @@ def test_a_collector_that_does_not_answer_is_reported_and_the_figures_stay(
     complaints.clear()
 
 
+def test_status_and_view_say_the_same_when_the_collector_fails_and_when_it_answers_again(
+    show: Open, complaints: list[str]
+) -> None:
+    """No green beside red; with the first good status, a minute later at most, the figures are read again."""
+    page = show(_energy("month", TODAY))
+    page.clock.install()
+    page.reload()
+    wait_until_drawn(page)
+    page.wait_for_selector("#status.good")
+    page.route("**/api/**", lambda route: route.abort())
+    page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
+    page.wait_for_selector("#trouble:visible")
+    page.wait_for_selector("#status.bad", timeout=5000)
+    assert "does not answer" in page.locator("#status").inner_text()
+    page.unroute("**/api/**")
+    page.clock.fast_forward(60_000)
+    page.wait_for_selector("#trouble", state="hidden", timeout=5000)
+    page.wait_for_selector("#status.good", timeout=5000)
+    assert all("ERR_FAILED" in each for each in complaints)
+    complaints.clear()
+
+
 def test_a_report_in_one_file_shows_the_same_without_a_server(show: Open, url: str, tmp_path: Path) -> None:
     """All views, from the data in the file, hostile names included; it requests nothing at all."""
     answers = {name: _answer(url, name) for name in ("meters", *_hours_of_all(_answer(url, "meters")))}

@@ -61,11 +61,13 @@ async function render() {
     if (mine !== turn) return;
     at("view").dataset.show = view.show;
     replaceContent(content);
+    if (!at("trouble").hidden) showStatus(); // it is as new as the view
     at("trouble").hidden = true;
   } catch (error) {
     if (mine !== turn) return;
     at("trouble").textContent = error instanceof Error ? error.message : String(error);
     at("trouble").hidden = false;
+    showStatus();
   } finally {
     if (mine === turn) at("view").removeAttribute("aria-busy");
   }
@@ -242,13 +244,25 @@ function chooseMeters(event) {
   else go({ meters: checked.filter((name) => !changed.checked || zoneOf(name) === zoneOf(changed.value)) });
 }
 
+/** Shows how collecting stands; the result is whether the collector answered. */
 async function showStatus() {
   const line = at("status");
+  let answered = true;
   const [words, state] = report
     ? [writtenAt(report.written), "report"]
-    : await readStatus().then(statusLine, (error) => [error.message, "bad"]);
+    : await readStatus().then(statusLine, (error) => {
+        answered = false;
+        return [error.message, "bad"];
+      });
   if (line.textContent !== words) line.textContent = words;
   line.className = state;
+  return answered;
+}
+
+/** Reads the status again, and the figures as soon as a collector that failed answers. */
+async function watch() {
+  if (document.hidden) return;
+  if ((await showStatus()) && !at("trouble").hidden) refresh();
 }
 
 /** @param {number} epoch seconds */
@@ -302,6 +316,6 @@ addEventListener("keydown", key);
 document.addEventListener("visibilitychange", refresh);
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change", render);
 setInterval(refresh, ENERGY_MS);
-setInterval(() => document.hidden || showStatus(), STATUS_MS);
+setInterval(watch, STATUS_MS);
 render();
 showStatus();
