@@ -559,6 +559,16 @@ def test_nothing_is_wider_than_a_phone(view: str, show: Open) -> None:
     assert page.evaluate("document.documentElement.scrollWidth") <= 375
 
 
+def test_every_tab_can_be_seen_on_a_phone(show: Open) -> None:
+    """375 px, without scrolling the tabs."""
+    page = show("#show=calendar", width=375)
+    ends = page.evaluate(
+        "[...document.querySelectorAll('#shows a')].map(each => each.getBoundingClientRect().right)"
+    )
+    assert len(ends) == 5
+    assert max(ends) <= 375 - 10
+
+
 @pytest.mark.parametrize(("scheme", "lowest", "highest"), [("dark", 0, 60), ("light", 200, 255)])
 def test_it_is_dark_where_the_browser_is(scheme: str, lowest: int, highest: int, show: Open) -> None:
     """The page and the letters in its drawings."""
