@@ -46,7 +46,7 @@ from tests.support.statuses import page_at
 from tests.support.world import DEVICE
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Page
+    from playwright.sync_api import Page, Route
 
 _DAY = timedelta(1)
 _VIEWS = (
@@ -134,7 +134,16 @@ def test_rates_are_of_the_hours_that_have_all_figures(show: Open, archive: Path)
     text = page.locator(".summary").inner_text()
     assert f"{used / consumed:.0%}".replace("%", " %") + " Self-sufficiency" in text
     assert f"{used / solar:.0%}".replace("%", " %") + " Self-consumption" in text
-    assert "Partial: 21 of 24 hours" in text
+
+
+def test_hours_that_lack_only_solar_are_not_called_missing(show: Open) -> None:
+    """They are stored: without solar data, in import and export only."""
+    text = show(_energy("day", NO_SUN)).locator(".summary").inner_text()
+    assert "3 hours without solar data: in import and export only" in text
+    assert "Partial" not in text
+    text = show(_energy("week", NO_SUN)).locator(".summary").inner_text()
+    assert "3 hours without solar data" in text
+    assert "Partial: 115 of 168 hours are stored, the others are missing" in text
 
 
 @pytest.mark.parametrize(("day", "count"), [(SPRING, 23), (AUTUMN, 25), (AUTUMN - _DAY, 24)])
@@ -198,14 +207,57 @@ def _is_grey(page: Page, index: int, count: int) -> bool:
 
 
 def test_the_year_before_is_beside_each_bar(show: Open, archive: Path) -> None:
-    """The same days, and of a month that is not over, the totals up to the same hour."""
-    rows = _table(show(_energy("month", TODAY, "&compare=year")))
-    before = [
-        hours_in(archive / "house", d, d + _DAY) for d in (date(2025, 11, 1) + _DAY * n for n in range(30))
+    """The same days, and their sum."""
+    rows = _table(show(_energy("month", date(2026, 10, 20), "&compare=year")))
+    days = [
+        hours_in(archive / "house", d, d + _DAY) for d in (date(2025, 10, 1) + _DAY * n for n in range(31))
     ]
-    assert [_values(row[8:]) for row in rows[:30]] == [sums_of(each) for each in before]
-    passed = [*(hour for day in before[:19] for hour in day), *before[19][:15]]
-    assert _values(rows[-1][8:]) == sums_of(passed)
+    nothing = [[None] * 5] * 14
+    sums = [*nothing, *(sums_of(each) for each in days[14:]), sums_of([hour for day in days for hour in day])]
+    assert [_values(row[8:]) for row in rows] == sums
+
+
+@pytest.mark.parametrize(
+    ("range_", "before", "count"),
+    [
+        ("day", date(2025, 11, 20), 1),
+        ("week", date(2025, 11, 17), 5),
+        ("month", date(2025, 11, 1), 20),
+    ],
+)
+def test_the_year_before_of_a_running_period_ends_at_this_hour_in_each_row_and_the_total(
+    range_: str, before: date, count: int, show: Open, archive: Path
+) -> None:
+    """And says so at the bars, in the table, and beside the total."""
+    page = show(_energy(range_, TODAY, "&compare=year"))
+    *rows, total = _table(page)
+    days = [hours_in(archive / "house", d, d + _DAY) for d in (before + _DAY * n for n in range(count))]
+    days[-1] = days[-1][: NOW.hour + 1]
+    parts = [[hour] for hour in days[0]] if range_ == "day" else days
+    assert [_values(row[8:]) for row in rows[: len(parts)]] == [sums_of(each) for each in parts]
+    assert not any(cell for row in rows[len(parts) :] for cell in row[8:])
+    assert _values(total[8:]) == sums_of([hour for day in days for hour in day])
+    heads = page.locator("thead").inner_text()
+    assert heads.count("a year before, to this hour") == 5
+    assert "pale: a year before, to this hour" in page.locator(".legend").inner_text()
+
+
+def test_the_total_of_the_year_before_says_of_how_many_hours_it_is(show: Open) -> None:
+    """Where hours are missing, or the archive begins in the middle."""
+    page = show(_energy("year", TODAY, "&compare=year"))
+    assert "kWh, from 15 Oct 2025 on" in page.locator(".summary .big").first.inner_text()
+
+    def without_two(route: Route) -> None:
+        answer = route.fetch().json()
+        answer["import_kwh"][24 * 30 : 24 * 30 + 2] = [None, None]  # 14 November
+        route.fulfill(json=answer)
+
+    page.route("**/hours?year=2025", without_two)
+    page.goto(page.url.replace("year&day=", "month&day="))
+    page.reload()
+    wait_until_drawn(page)
+    said = page.locator(".summary .big").first.inner_text()
+    assert re.search(r"a year before, to this hour: [\d.,]+ kWh of 469 of 471 hours", said)
 
 
 def test_the_week_of_the_year_before_begins_on_a_monday_too(show: Open, archive: Path) -> None:
@@ -214,6 +266,45 @@ def test_the_week_of_the_year_before_begins_on_a_monday_too(show: Open, archive:
     before = [date(2025, 11, 3) + _DAY * n for n in range(7)]
     expected = [sums_of(hours_in(archive / "house", day, day + _DAY)) for day in before]
     assert [_values(row[8:]) for row in rows[:7]] == expected
+
+
+@pytest.mark.parametrize("day", [AUTUMN, date(2026, 10, 26)])
+def test_each_hour_is_beside_the_same_local_hour_a_year_before(day: date, show: Open, archive: Path) -> None:
+    """Also where only one of the two days has an hour twice: it has a row of its own, and no hour is lost."""
+    page = show(_energy("day", day, "&compare=year"))
+    *rows, total = _table(page)
+    assert len({row[0] for row in rows}) == len(rows) == 25
+    before = day.replace(year=2025)
+    hours = hours_in(archive / "house", before, before + _DAY)
+    twice = len(hours) == 25
+    names = [f"{n}:00" for n in range(24)]
+    if twice:
+        names.insert(3, "2:00 (second time)")
+    expected: dict[str, list[Decimal | None]] = {
+        name: sums_of([hour]) for name, hour in zip(names, hours, strict=True)
+    }
+    assert {row[0]: _values(row[8:]) for row in rows if any(row[8:])} == expected
+    assert _values(total[8:]) == sums_of(hours)
+    assert [row[0] for row in rows if not any(row[1:6])] == (["2:00 (second time)"] if twice else [])
+
+
+def test_a_leap_day_that_only_the_year_before_has_is_beside_no_other_day(show: Open) -> None:
+    """A row of its own, without hours; the other days are beside the same day of the month."""
+    pairs = show().evaluate(
+        """async () => {
+             const { binsOf, paired } = await import("./static/calendar.js");
+             const dayOf = (month, n) => ({day: `${month}-${String(n + 1).padStart(2, "0")}`, hours: [{}]});
+             const bins = (first, end, count) => binsOf("month", {first, end},
+               Array.from({length: count}, (_, n) => dayOf(first.slice(0, 7), n)));
+             const now = bins("2025-02-01", "2025-03-01", 28);
+             const before = bins("2024-02-01", "2024-03-01", 29);
+             return [...paired("month", now, before), ...paired("month", before, now)].map(
+               ({bin, beside}) => [bin.key, bin.hours.length, beside?.key ?? null]);
+           }"""
+    )
+    same = [[f"2025-02-{n:02}", 1, f"2024-02-{n:02}"] for n in range(1, 29)]
+    other = [[before, hours, now] for now, hours, before in same]
+    assert pairs == [*same, ["2024-02-29", 0, "2024-02-29"], *other, ["2024-02-29", 1, None]]
 
 
 def test_several_meters_are_added_up_hour_by_hour(show: Open, archive: Path) -> None:
@@ -247,6 +338,17 @@ def test_meters_in_different_time_zones_are_not_added_up(show: Open) -> None:
     page.get_by_label("cabin").click()
     _wait_for_title(page, "– cabin$")
     assert not page.get_by_label("house").is_checked()
+
+
+def test_the_only_meter_that_is_ticked_stays_ticked(show: Open) -> None:
+    """Its figures are those that are shown."""
+    page = show(_energy("day", date(2026, 9, 5), "&meter=garage"))
+    page.get_by_label("garage").click()
+    assert page.get_by_label("garage").is_checked()
+    page.get_by_label("house").check()
+    _wait_for_title(page, r"house \+ garage")
+    page.get_by_label("house").uncheck()
+    _wait_for_title(page, "– garage$")
 
 
 def _added(house: Hour, garage: Hour) -> list[Decimal | None]:
@@ -426,6 +528,28 @@ def test_the_wall_display_shows_one_view_and_refreshes_itself(show: Open) -> Non
     page.wait_for_selector("nav:visible")
 
 
+def test_after_new_year_the_last_days_of_december_are_still_read_again(show: Open) -> None:
+    """A page left open: what arrives late belongs to the year before."""
+    page = show(_energy("year", TODAY))
+
+    def meters(route: Route) -> None:
+        answer = route.fetch().json()
+        for each in answer["meters"]:
+            each["years"].append(2027)
+        route.fulfill(json=answer)
+
+    no_values = [None] * 24
+    day = {"day": "2027-01-01", "hours": 24, "finished": 1, "state": "today", "reason": ""}
+    columns = {f"{each}_kwh": no_values for each in ("import", "export", "solar")}
+    new = {"timezone": "Europe/Berlin", **columns, "days": [day]}
+    page.route("**/api/v1/meters", meters)
+    page.route("**/hours?year=2027", lambda route: route.fulfill(json=new))
+    for _ in range(3):
+        with page.expect_request("**/hours?year=2026", timeout=5000):
+            page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
+        wait_until_drawn(page)
+
+
 @pytest.mark.parametrize("view", _VIEWS)
 def test_nothing_is_wider_than_a_phone(view: str, show: Open) -> None:
     """375 px, without scrolling to the side."""
@@ -433,6 +557,16 @@ def test_nothing_is_wider_than_a_phone(view: str, show: Open) -> None:
     if page.locator("details.figures").count():
         _table(page)
     assert page.evaluate("document.documentElement.scrollWidth") <= 375
+
+
+def test_every_tab_can_be_seen_on_a_phone(show: Open) -> None:
+    """375 px, without scrolling the tabs."""
+    page = show("#show=calendar", width=375)
+    ends = page.evaluate(
+        "[...document.querySelectorAll('#shows a')].map(each => each.getBoundingClientRect().right)"
+    )
+    assert len(ends) == 5
+    assert max(ends) <= 375 - 10
 
 
 @pytest.mark.parametrize(("scheme", "lowest", "highest"), [("dark", 0, 60), ("light", 200, 255)])
@@ -521,6 +655,28 @@ def test_a_collector_that_does_not_answer_is_reported_and_the_figures_stay(
     page.unroute("**/api/**")
     page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
     page.wait_for_selector("#trouble", state="hidden")
+    assert all("ERR_FAILED" in each for each in complaints)
+    complaints.clear()
+
+
+def test_status_and_view_say_the_same_when_the_collector_fails_and_when_it_answers_again(
+    show: Open, complaints: list[str]
+) -> None:
+    """No green beside red; with the first good status, a minute later at most, the figures are read again."""
+    page = show(_energy("month", TODAY))
+    page.clock.install()
+    page.reload()
+    wait_until_drawn(page)
+    page.wait_for_selector("#status.good")
+    page.route("**/api/**", lambda route: route.abort())
+    page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
+    page.wait_for_selector("#trouble:visible")
+    page.wait_for_selector("#status.bad", timeout=5000)
+    assert "does not answer" in page.locator("#status").inner_text()
+    page.unroute("**/api/**")
+    page.clock.fast_forward(60_000)
+    page.wait_for_selector("#trouble", state="hidden", timeout=5000)
+    page.wait_for_selector("#status.good", timeout=5000)
     assert all("ERR_FAILED" in each for each in complaints)
     complaints.clear()
 

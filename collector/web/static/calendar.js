@@ -108,6 +108,23 @@ export function binsOf(range, period, days) {
   return bins;
 }
 
+/** The bars of a period, each with that of the year before beside it: the same local hour (and which of two), weekday,
+ * day or month. What only the year before has, such as 29 February, is a bar of its own without hours.
+ * @param {Range} range @param {Bin[]} bins @param {Bin[]} before @returns {{bin: Bin, beside: Bin | undefined}[]} */
+export function paired(range, bins, before) {
+  const from = { day: 11, week: 0, month: 8, year: 5, all: 0 }[range];
+  /** @param {Bin} bin */
+  const placeOf = ({ key }) => (range === "week" ? String(weekday(key)) : key.slice(from));
+  const now = new Map(bins.map((bin) => [placeOf(bin), bin]));
+  const then = new Map(before.map((bin) => [placeOf(bin), bin]));
+  const places = [...now.keys(), ...[...then].filter(([, { hours }]) => hours.length > 0).map(([place]) => place)];
+  return [...new Set(places)].sort().map((place) => {
+    const beside = then.get(place);
+    const empty = beside && { ...beside, days: [], hours: [] };
+    return { bin: /** @type {Bin} */ (now.get(place) ?? empty), beside };
+  });
+}
+
 /** @param {Range} range @param {string} first */
 function named(range, first) {
   if (range === "all") {

@@ -68,7 +68,10 @@ export async function daysOfYears(chosen, wanted) {
   return added(await Promise.all(all));
 }
 
-/** Forgets the newest year of each meter, which grows by the hour. @param {Meter[]} all */
-export function forgetNewest(all) {
-  for (const meter of all) years.delete(`${Math.max(...meter.years)} ${meter.name}`);
+/** Forgets the years of each meter that still change: the newest, which grows by the hour, and until its last days are
+ * complete, the one before. @param {Meter[]} all @param {string} recent a day some weeks ago, or an empty string */
+export function forgetNewest(all, recent) {
+  for (const meter of all) {
+    for (const year of [Math.max(...meter.years), recent.slice(0, 4)]) years.delete(`${year} ${meter.name}`);
+  }
 }

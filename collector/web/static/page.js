@@ -61,11 +61,13 @@ async function render() {
     if (mine !== turn) return;
     at("view").dataset.show = view.show;
     replaceContent(content);
+    if (!at("trouble").hidden) showStatus(); // it is as new as the view
     at("trouble").hidden = true;
   } catch (error) {
     if (mine !== turn) return;
     at("trouble").textContent = error instanceof Error ? error.message : String(error);
     at("trouble").hidden = false;
+    showStatus();
   } finally {
     if (mine === turn) at("view").removeAttribute("aria-busy");
   }
@@ -116,18 +118,22 @@ async function contentOf() {
   return energyView(scene, range, period, before && comparison(days, range, period, before));
 }
 
-/** The period a year before. Of one that is not over, the totals are those up to the same hour.
+/** The period a year before; of one that is not over, up to the same hour.
  * @param {Day[]} days @param {Range} range @param {Period} period @param {Period} before */
 function comparison(days, range, period, before) {
   const lastDay = days.at(-1);
   const isOver = period.end <= today || !lastDay;
-  const sameDay = yearBefore(range, periodOf("day", today, whole)).first;
-  const hours = daysIn(days, before).flatMap((each) => {
-    if (isOver || each.day < sameDay) return each.hours;
-    return each.day === sameDay ? each.hours.slice(0, lastDay.hours.filter(({ over }) => over).length) : [];
+  const inYear = `${before.first.slice(0, 4)}${today.slice(4)}`;
+  const sameDay = range === "day" ? before.first : range === "week" ? addDays(today, -364) : inYear;
+  const next = lastDay?.hours.find(({ over }) => !over)?.label ?? 24;
+  const known = daysIn(days, before).flatMap((each) => {
+    if (isOver || each.day < sameDay) return each;
+    return each.day === sameDay ? { ...each, hours: each.hours.filter(({ label }) => label < next) } : [];
   });
   const title = isOver ? "a year before" : "a year before, to this hour";
-  return { title, bins: binsOf(range, before, days), totals: totalsOf(hours) };
+  const totals = totalsOf(known.flatMap(({ hours }) => hours));
+  const since = before.first < whole.first ? whole.first : null;
+  return { title, since, bins: binsOf(range, before, known), totals };
 }
 
 /** The range of a view, and its day, which is one of those that there are. @param {View} view */
@@ -229,21 +235,34 @@ function showMeters(chosen) {
   for (const input of box.querySelectorAll("input")) input.checked = chosen.some(({ name }) => name === input.value);
 }
 
-/** A meter of another time zone replaces those that were chosen. @param {Event} event */
+/** A meter of another time zone replaces those that were chosen; the last one stays. @param {Event} event */
 function chooseMeters(event) {
   const changed = /** @type {HTMLInputElement} */ (event.target);
   const zoneOf = (/** @type {string} */ wanted) => meters.find(({ name }) => name === wanted)?.timezone;
   const checked = [...at("meters").querySelectorAll("input")].filter((each) => each.checked).map(({ value }) => value);
-  go({ meters: checked.filter((name) => !changed.checked || zoneOf(name) === zoneOf(changed.value)) });
+  if (checked.length === 0) changed.checked = true;
+  else go({ meters: checked.filter((name) => !changed.checked || zoneOf(name) === zoneOf(changed.value)) });
 }
 
+/** Shows how collecting stands; the result is whether the collector answered. */
 async function showStatus() {
   const line = at("status");
+  let answered = true;
   const [words, state] = report
     ? [writtenAt(report.written), "report"]
-    : await readStatus().then(statusLine, (error) => [error.message, "bad"]);
+    : await readStatus().then(statusLine, (error) => {
+        answered = false;
+        return [error.message, "bad"];
+      });
   if (line.textContent !== words) line.textContent = words;
   line.className = state;
+  return answered;
+}
+
+/** Reads the status again, and the figures as soon as a collector that failed answers. */
+async function watch() {
+  if (document.hidden) return;
+  if ((await showStatus()) && !at("trouble").hidden) refresh();
 }
 
 /** @param {number} epoch seconds */
@@ -284,7 +303,7 @@ function key(event) {
 /** Reads the newest figures again, unless nobody looks. */
 function refresh() {
   if (document.hidden || report) return;
-  forgetNewest(meters);
+  forgetNewest(meters, today && addDays(today, -31));
   readMeters().then((read) => {
     meters = read;
     return render();
@@ -297,6 +316,6 @@ addEventListener("keydown", key);
 document.addEventListener("visibilitychange", refresh);
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change", render);
 setInterval(refresh, ENERGY_MS);
-setInterval(() => document.hidden || showStatus(), STATUS_MS);
+setInterval(watch, STATUS_MS);
 render();
 showStatus();

@@ -1,6 +1,6 @@
 // The views: what is in the middle of the page. Each takes what it shows and returns elements.
 
-import { addDays, binsOf, daysIn, periodTitle, weekday } from "./calendar.js";
+import { addDays, binsOf, daysIn, paired, periodTitle, weekday } from "./calendar.js";
 import { barChart, extremes, heatMap, shade } from "./charts.js";
 import { averageDay, baseLoad, peak, selfConsumption, selfSufficiency, totalsOf } from "./energy.js";
 import { figuresOf } from "./figures.js";
@@ -17,7 +17,9 @@ import { amount, counted, date, el, energy, hourName, number, percent } from "./
 /** What every view needs: the meters' days, whether they have solar, the address of a place, how to go there, and the
  * beginning of a file's name.
  * @typedef {{days: Day[], solar: boolean, addressOf: (place: Place) => string, file: string}} Scene */
-/** The same a year before. @typedef {{title: string, bins: Bin[], totals: Totals}} Before */
+/** The same a year before. `since`: the first day that is stored, if that is in the middle.
+ * @typedef {{title: string, since: string | null, bins: Bin[], totals: Totals}} Before */
+/** A bar, and that of the year before, if they are compared. @typedef {{bin: Bin, beside?: Bin | undefined}} Pair */
 /** @typedef {{short: string, title: string, totals: Totals}} Bar */
 
 /** Each quantity's title, its column in a CSV file, its colour. @type {Record<Quantity, [string, string, string]>} */
@@ -57,7 +59,8 @@ const dayAddress = (scene, day) => scene.addressOf({ range: "day", day });
 export function energyView(scene, range, period, before) {
   const days = daysIn(scene.days, period);
   if (days.length === 0) return nothing();
-  const bins = binsOf(range, period, scene.days);
+  const own = binsOf(range, period, scene.days);
+  const bins = before ? paired(range, own, before.bins) : own.map((bin) => ({ bin }));
   const totals = totalsOfDays(days);
   const chart = binChart(scene, bins, before, `Consumption, ${periodTitle(range, period)}`, 320);
   const file = `${scene.file}-${range}-${period.first}`;
@@ -78,7 +81,7 @@ export function overview(scene, today) {
     const card = el("section.card", el("h2", el("a", { href: scene.addressOf({ range, day: null }) }, title)));
     card.append(summary(scene, totals, by ? [] : days, null));
     if (by) {
-      const bins = binsOf(by, period, scene.days);
+      const bins = binsOf(by, period, scene.days).map((bin) => ({ bin }));
       const figures = figuresOf(binFigures(scene, `${scene.file}-${first}-to-${today}`, bins, totals, null));
       card.append(binChart(scene, bins, null, title, 170), figures);
     }
@@ -237,11 +240,11 @@ function yearCalendar(scene, year) {
 /** Headline figures of a period. `days` are for average, base load and peak; none are shown without.
  * @param {Scene} scene @param {Totals} totals @param {Day[]} days @param {Before | null} before */
 function summary(scene, totals, days, before) {
-  const { used, imported, exported, whole, expected } = totals;
+  const { used, imported, exported, whole, stored, expected } = totals;
   /** @param {Quantity} quantity @param {number | null} part @param {string} rest @param {Node | null} rate */
   const block = (quantity, part, rest, rate) => {
     const total = totals[quantity];
-    const then = before && el("small", `${before.title}: ${energy(before.totals[quantity])}`);
+    const then = before && el("small", `${before.title}: ${energy(before.totals[quantity])}${hoursOf(before)}`);
     const share = el("i.solar");
     share.style.width = `${total ? (100 * (part ?? 0)) / total : 0}%`;
     const bar = el(`div.split.${total ? rest : "missing"}`, { "aria-hidden": "true" }, share);
@@ -268,13 +271,21 @@ function summary(scene, totals, days, before) {
     scene.solar || exported ? fact(titleOf("exported"), energy(exported)) : null,
     ...factsOfDays(days),
   ];
-  const partial = `Partial: ${number(whole, 0)} of ${counted(expected, "hour")} are stored, the others are missing.`;
+  const partial = `Partial: ${number(stored, 0)} of ${counted(expected, "hour")} are stored, the others are missing.`;
+  const dark = `${counted(stored - whole, "hour")} without solar data: in import and export only.`;
   return el(
     "div.summary",
     blocks,
     el("dl", facts),
-    whole < expected ? el("p.partial", missingSample(""), partial) : null,
+    stored < expected ? el("p.partial", missingSample(""), partial) : null,
+    whole < stored ? el("p.partial", missingSample(""), dark) : null,
   );
+}
+
+/** Of which hours the total is, where it is not of all. @param {Before} before */
+function hoursOf({ since, totals: { whole, expected } }) {
+  const of = whole < expected ? ` of ${number(whole, 0)} of ${counted(expected, "hour")}` : "";
+  return of + (since && expected > 0 ? `, from ${date(since, { dateStyle: "medium" })} on` : "");
 }
 
 /** @param {string} name @param {string} value @param {string | null} meaning */
@@ -296,23 +307,23 @@ function factsOfDays(days) {
   ];
 }
 
-/** @param {Scene} scene @param {Bin[]} bins @param {Before | null} before @param {string} label
+/** @param {Scene} scene @param {Pair[]} bins @param {Before | null} before @param {string} label
  * @param {number} height */
 function binChart(scene, bins, before, label, height) {
-  const bars = bins.map((bin) => ({ ...bin, totals: totalsOf(bin.hours) }));
-  const then = before && bins.map((_, index) => totalsOf(before.bins[index]?.hours ?? []));
-  const scale = extremes([...bars.map(({ totals }) => totals), ...(then ?? [])]);
+  const bars = bins.map(({ bin }) => ({ ...bin, totals: totalsOf(bin.hours) }));
+  const then = before && { ...before, bars: bins.map(({ beside }) => totalsOf(beside?.hours ?? [])) };
+  const scale = extremes([...bars.map(({ totals }) => totals), ...(then?.bars ?? [])]);
   /** @param {number} index */
   const open = (index) => {
-    const into = bins[index]?.into;
+    const into = bins[index]?.bin.into;
     if (into) location.assign(scene.addressOf(into));
   };
   const said = `${label}: ${bins.length} bars. The figures are in the table below.`;
-  return chartWithLegend(scene, bars, then, said, height, scale, bins[0]?.into ? open : null);
+  return chartWithLegend(scene, bars, then, said, height, scale, bins[0]?.bin.into ? open : null);
 }
 
 /** Bars with a legend, which shows the figures of the bar under the pointer. @param {Scene} scene @param {Bar[]} bars
- * @param {Totals[] | null} before @param {string} label @param {number} height
+ * @param {{title: string, bars: Totals[]} | null} before @param {string} label @param {number} height
  * @param {{top: number, bottom: number}} scale @param {((index: number) => void) | null} open */
 function chartWithLegend(scene, bars, before, label, height, scale, open) {
   /** @type {Quantity[]} */
@@ -328,24 +339,29 @@ function chartWithLegend(scene, bars, before, label, height, scale, open) {
     "p.legend",
     shown.map((each) => el("span", el(`i.swatch.${QUANTITIES[each][2]}`), titleOf(each))),
     bars.some(({ totals }) => totals.whole < totals.expected) ? missingSample() : null,
-    before ? el("span", "pale: a year before") : null,
+    before ? el("span", `pale: ${before.title}`) : null,
   );
   const [names, totals] = [bars.map(({ short }) => short), bars.map((bar) => bar.totals)];
-  return el("figure", legend, reading, barChart({ label, names, totals, before, height, ...scale, point, open }));
+  return el(
+    "figure",
+    legend,
+    reading,
+    barChart({ label, names, totals, before: before?.bars ?? null, height, ...scale, point, open }),
+  );
 }
 
 /** The figures of a bar in a line: `14:00: solar used here 0.26, from the grid 0.00, to the grid 0.86 kWh`.
  * @param {Bar} bar @param {Quantity[]} shown */
 function readingOf({ title, totals }, shown) {
   const { stored, whole, expected } = totals;
-  if (stored === 0) return `${title}: ${expected > 0 ? "missing" : "not yet"}`;
+  if (stored === 0) return `${title}: ${expected > 0 ? "missing" : "no hours"}`;
   const said = shown.map((each) => `${titleOf(each).toLowerCase()} ${amount(totals[each])}`).join(", ");
   return `${title}: ${said} kWh${whole < expected ? ` (${whole} of ${counted(expected, "hour")})` : ""}`;
 }
 
 const missingSample = (words = "missing") => el("span", el("i.swatch.missing"), words);
 
-/** @param {Scene} scene @param {string} file @param {Bin[]} bins @param {Totals} totals
+/** @param {Scene} scene @param {string} file @param {Pair[]} bins @param {Totals} totals
  * @param {Before | null} before */
 function binFigures(scene, file, bins, totals, before) {
   const quantities = shownQuantities(scene.solar);
@@ -358,8 +374,8 @@ function binFigures(scene, file, bins, totals, before) {
     { hours: each.expected },
     ...(then ? cells(then) : []),
   ];
-  const rows = bins.map(({ key, title, into, hours }, index) => {
-    const then = before && totalsOf(before.bins[index]?.hours ?? []);
+  const rows = bins.map(({ bin: { key, title, into, hours }, beside }) => {
+    const then = before && totalsOf(beside?.hours ?? []);
     return { key, title, link: into && scene.addressOf(into), cells: row(totalsOf(hours), then) };
   });
   /** @param {string} title @param {string} name @returns {[string, string][]} */
@@ -371,6 +387,6 @@ function binFigures(scene, file, bins, totals, before) {
     ["Hours stored", "hours_stored"],
     ["Hours passed", "hours_expected"],
   ];
-  if (before) columns.push(...named(", a year before", "year_before_"));
+  if (before) columns.push(...named(`, ${before.title}`, "year_before_"));
   return { file, caption: "Energy in kWh", columns, rows, total: row(totals, before?.totals ?? null) };
 }
