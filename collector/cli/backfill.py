@@ -11,7 +11,7 @@ import json
 import os
 import shutil
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import suppress
 from datetime import date
 from functools import partial
@@ -58,11 +58,11 @@ class Progress(io.TextIOBase):
         """How many days are not done."""
         return max(0, self._days - self._done)
 
-    def advance_by_words(self, words: Mapping[str, Any]) -> None:
+    def advance_from(self, progress: Options) -> None:
         """The same as `advance`, for what a service sends."""
         from collector.service.backfill import DayDone
 
-        self.advance(DayDone(**{**words, "day": date.fromisoformat(words["day"])}))
+        self.advance(DayDone(**{**progress, "day": date.fromisoformat(progress["day"])}))
 
     def advance(self, done: DayDone) -> None:
         """Counts one more day and shows it."""
@@ -243,10 +243,10 @@ def collected(
                     report, [meter.name for meter in settings.meters], settings, as_json=options.json
                 )
             else:
-                meters = in_service.as_words(settings)
-                words = {**_as_words(scope), "meters": meters, "json": options.json, "adopt": adopt}
+                meters = in_service.meters_as_options(settings)
+                sent = {**_as_options(scope), "meters": meters, "json": options.json, "adopt": adopt}
                 result = in_service.handed_over(
-                    service, command, words, progress.advance_by_words, _SERVICE_CONTINUES
+                    service, command, sent, progress.advance_from, _SERVICE_CONTINUES
                 )
                 if options.json and not result.output and result.code != exits.CANNOT_CREATE:
                     early = Report(interrupted=True, left=progress.left)
@@ -258,7 +258,7 @@ def collected(
     return in_service.shown(result)
 
 
-def _as_words(scope: Scope | Reread) -> dict[str, Any]:
+def _as_options(scope: Scope | Reread) -> dict[str, Any]:
     """The scope as options for the service."""
     from collector.service.backfill import Scope
 

@@ -53,14 +53,14 @@ async def _carried_out(
     return result._asdict()
 
 
-def as_words(settings: Settings) -> dict[str, str]:
+def meters_as_options(settings: Settings) -> dict[str, str]:
     """The meters as options for the service: by name, each with its settings."""
     return {meter.name: repr(meter) for meter in settings.meters}
 
 
 def meters_of(running: Running, options: Options) -> list[str]:
     """The names of the meters in `options`. Raises `CommandRefused` if the service has others."""
-    known, named = as_words(running.settings), options.get("meters")
+    known, named = meters_as_options(running.settings), options.get("meters")
     if not isinstance(named, dict):
         raise CommandRefused("The command names no meters.")
     for name, meter in named.items():

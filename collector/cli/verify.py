@@ -57,10 +57,12 @@ def _verified(settings: Settings, options: argparse.Namespace) -> in_service.Res
         from collector.service.control import find_service
 
         if (service := find_service(settings.archive, os.environ)) is not None:
-            meters = in_service.as_words(settings)
-            words = {"meters": meters, "json": options.json, "fix": options.fix, "cloud": options.cloud}
+            meters = in_service.meters_as_options(settings)
+            sent = {"meters": meters, "json": options.json, "fix": options.fix, "cloud": options.cloud}
             try:
-                return in_service.handed_over(service, "verify", words, _show_words, "The rest is not done.")
+                return in_service.handed_over(
+                    service, "verify", sent, _show_progress, "The rest is not done."
+                )
             finally:
                 _show("")
     if options.cloud:
@@ -165,9 +167,9 @@ def _show_request(meter: str, first: date | str, last: date | str) -> None:
     _show(f"{meter}: requesting {first} to {last} from the cloud")
 
 
-def _show_words(words: Options) -> None:
+def _show_progress(progress: Options) -> None:
     """The same for what the service sends."""
-    _show_request(words["meter"], words["first"], words["last"])
+    _show_request(progress["meter"], progress["first"], progress["last"])
 
 
 def _show(text: str) -> None:

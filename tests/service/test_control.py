@@ -54,7 +54,7 @@ async def _sent(service: Living, name: str, options: Mapping[str, Any], told: li
     """The result of a command to the service."""
     connection = find_service(service.world.archive, os.environ)
     assert connection is not None
-    words = {"meters": in_service.as_words(service.world.settings()), **options}
+    words = {"meters": in_service.meters_as_options(service.world.settings()), **options}
     return await carry_out(connection, name, words, ([] if told is None else told).append)
 
 
