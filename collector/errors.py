@@ -16,6 +16,8 @@ CollectorError
 │   ├── ArchiveLocked        another instance has locked the archive
 │   └── ArchiveRefused       another meter's, an unknown one's, or missing; nothing is changed
 ├── NotExpressible           meters or hours that the format of an export has no way to write
+├── PublishError             a target did not take what was sent; it is sent again later
+│   └── TargetRefused        it refused the token or the address: a person has to change something
 └── SourceError              the cloud did not return the day
     ├── Unavailable          5xx, timeouts, connection, HTML, unexplained 401   retryable
     ├── RateLimited          max_req, 429                                       retryable
@@ -147,6 +149,19 @@ class ArchiveRefused(ArchiveError):
 
 class NotExpressible(CollectorError):
     """The format of an export has no way to write these meters or hours; the message has a way out."""
+
+
+class PublishError(CollectorError):
+    """A target did not take what was sent. `reason` and `cure` are for people, `cure` may be empty."""
+
+    def __init__(self, reason: str, cure: str = "") -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.cure = cure
+
+
+class TargetRefused(PublishError):
+    """A target refused the token, or there is nothing at its address that could take the hours."""
 
 
 class SourceError(CollectorError):

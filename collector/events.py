@@ -85,6 +85,10 @@ EVENTS: dict[str, str] = {
     "day",
     "history.lost": "days that the cloud has deleted before they were complete here",
     "health.changed": "a meter's state became good, offline or broken; with `reason` and newest hour's age",
+    "publish.sent": "changed hours were sent to a target: `target`, `meters`, `hours`, `duration_s`",
+    "publish.failed": "a target did not take the hours, with `reason` and `cure`; they are sent later. "
+    "Logged once per outage, and again if a token or an address is refused",
+    "publish.recovered": "a target takes the hours again; `down_s`: length of the outage",
     "web.listening": "the HTTP endpoint with /healthz and /metrics is up, with its address",
     "web.failed": "the HTTP endpoint cannot listen there; tried again every minute, collecting continues",
     "ping.failed": "the ping URL could not be reached; logged once per outage",
@@ -135,6 +139,8 @@ CURES: dict[str, str] = {
     "answer.rejected": "The day is requested again. If it happens for every day, check kind in the "
     "configuration.",
     "day.failed": "The day is requested again; no action needed unless it happens for every day.",
+    "publish.failed": "No action needed if the target is down or restarting: what it lacks is sent when it "
+    "is back. Otherwise check url, and whether this machine can reach it.",
     "job.failed": "This is a bug; the log has a traceback. The other days continue.",
 }
 """What to do about a problem, by the event that reported it."""

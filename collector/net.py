@@ -97,10 +97,21 @@ def new_session(trace_configs: Iterable[aiohttp.TraceConfig] = ()) -> aiohttp.Cl
 
     `asyncio.timeout` around a request is the only limit: the library's own do not cover all of it.
     """
+    return _session(BoundedResponse, trace_configs)
+
+
+def new_websocket_session() -> aiohttp.ClientSession:
+    """The same for WebSockets: each message has a limit, but not all that a connection receives."""
+    return _session(aiohttp.ClientResponse)
+
+
+def _session(
+    response_class: type[aiohttp.ClientResponse], trace_configs: Iterable[aiohttp.TraceConfig] = ()
+) -> aiohttp.ClientSession:
     return aiohttp.ClientSession(
         connector=_Connector(),
         cookie_jar=aiohttp.DummyCookieJar(),
-        response_class=BoundedResponse,
+        response_class=response_class,
         headers={"User-Agent": f"shelly-collector/{__version__}", "Accept-Encoding": "identity"},
         auto_decompress=False,
         timeout=aiohttp.ClientTimeout(),

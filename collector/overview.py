@@ -173,6 +173,15 @@ def as_dict(status: Status) -> dict[str, Any]:
             for name, account in status.accounts.items()
         ],
         "meters": [_meter(*each) for each in status.meters.items()],
+        "targets": [
+            {
+                "name": name,
+                "kind": target.kind,
+                "last_sent": _moment(target.sent_at),
+                "failure": _failure(target.failure),
+            }
+            for name, target in status.targets.items()
+        ],
     }
 
 

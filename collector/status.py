@@ -125,6 +125,17 @@ class AccountStatus:
 
 
 @dataclass(frozen=True, slots=True)
+class TargetStatus:
+    """One target of `[[publish]]`: its kind, when hours were last sent (epoch seconds), and why none can be
+    sent now.
+    """
+
+    kind: str = ""
+    sent_at: int | None = None
+    failure: Failure | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Status:
     """The whole service at one moment, `written_at`. Times are epoch seconds, `today` is this machine's date.
 
@@ -142,6 +153,7 @@ class Status:
     next_run_at: int | None = None
     accounts: Mapping[str, AccountStatus] = field(default_factory=dict)
     meters: Mapping[str, MeterStatus] = field(default_factory=dict)
+    targets: Mapping[str, TargetStatus] = field(default_factory=dict)
     is_running: bool = field(default=True, compare=False)
 
 
@@ -258,7 +270,7 @@ def age_in_words(age_s: int | None) -> str:
 
 
 _SYSTEM = Path("/run/shelly-collector")  # created by RuntimeDirectory= of the unit
-_KINDS = (Status, AccountStatus, MeterStatus)
+_KINDS = (Status, AccountStatus, MeterStatus, TargetStatus)
 _MAX_BYTES = 4 * 1024 * 1024  # a thousand accounts in an outage take 2 MB
 _MAX_TEXT = 500
 _MAX_NUMBER = 1 << 40  # larger times cannot be dates

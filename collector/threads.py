@@ -7,9 +7,10 @@ a disk that stalls, or a name server that never answers, would block saves, othe
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import Executor, Future
 from functools import partial
+from itertools import islice
 from threading import Thread
 from typing import Any, ParamSpec, TypeVar
 
@@ -83,3 +84,9 @@ class _DaemonThreads(Executor):
 
         Thread(target=work, daemon=True, name="collector-blocking").start()
         return future
+
+
+async def in_batches(items: Iterator[T], size: int) -> AsyncIterator[list[T]]:
+    """The items in lists of `size`, each made in a thread: for an iterator that reads files."""
+    while batch := await in_thread(lambda: list(islice(items, size))):
+        yield batch

@@ -39,6 +39,9 @@ COMMANDS = {
         "write the stored hours as CSV, Excel or SQLite, or for InfluxDB, Prometheus or Home Assistant",
         "export csv --since 2026-01-01 --out energy.csv",
     ),
+    "publish": Command(
+        "send Home Assistant or InfluxDB what they lack, or compare what Home Assistant has", "publish --once"
+    ),
     "doctor": Command(
         "check what works and what does not, and print what to do", "doctor --bundle report.txt"
     ),

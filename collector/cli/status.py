@@ -27,6 +27,7 @@ from collector.status import (
     MeterStatus,
     State,
     Status,
+    TargetStatus,
     age_in_words,
     counted,
 )
@@ -108,6 +109,8 @@ def lines(
         for name, account in status.accounts.items()
         if not account.meters or not status.meters.keys().isdisjoint(account.meters)
     }
+    for name, target in status.targets.items():
+        yield from _target_lines(name, target, now)
     if len(status.meters) > _FEW:
         yield from _lines_of_many(replace(status, accounts=accounts), now, zone, colour=colour)
         return
@@ -159,6 +162,14 @@ def _account_lines(name: str, account: AccountStatus, status: Status, now: datet
     yield _row("account", f"{name}: {requests} requests today, {counted(holds, 'rate-limit pause')}")
     if account.trouble is not None and status.is_running:
         yield _row("", f"waiting: {printable(account.trouble.reason)}")
+
+
+def _target_lines(name: str, target: TargetStatus, now: datetime) -> Iterator[str]:
+    sent = "nothing sent yet" if target.sent_at is None else f"last sent {_time(target.sent_at, now)}"
+    yield _row("publish", f"{name}: {sent}")
+    if (failure := target.failure) is not None:
+        yield _row("", f"failing since {_time(failure.at, now)}: {printable(failure.reason)}")
+        yield from _wrapped(failure.advice)
 
 
 def _counts_today(account: AccountStatus, status: Status, now: datetime) -> tuple[int, int]:

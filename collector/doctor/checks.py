@@ -68,6 +68,7 @@ NAMES = {
     "kind": "the device answers as the configured kind",
     "zone": "the meter's time zone is the configured one, known here, and its rules are not old",
     "clamps": "the clamps measure what is configured",
+    "publish": "each target of `[[publish]]` can be reached and takes hours with its token",
     "clock": "this machine's clock agrees with the cloud's",
 }
 """Every check, with what it covers."""

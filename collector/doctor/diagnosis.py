@@ -27,8 +27,9 @@ from collector.energy.days import Clock, date_in, is_zone_name, known_zone, loca
 from collector.energy.plausibility import ENOUGH_DAYS, Clamps, Doubt, doubts
 from collector.energy.readings import EnergyDay
 from collector.energy.zones import rules_of
-from collector.errors import CollectorError, DamagedFile, ZoneContradicted
+from collector.errors import CollectorError, DamagedFile, PublishError, ZoneContradicted
 from collector.events import CURES
+from collector.publish.targets import Target
 from collector.redaction import redactor
 from collector.service.systemd import obstacle
 from collector.settings import Settings
@@ -89,9 +90,22 @@ async def diagnose(
                 zone=zone_check(meter, answer, reported, here, machine_zone, today),
                 clamps=clamps_check(meter, answer, here),
             )
+    for target in settings.targets if has_keys else ():
+        found += _named(target.name, publish=await target_check(target))
     redact = redactor(settings.secrets)
     checks = tuple(each._replace(text=redact(each.text), cure=redact(each.cure)) for each in found)
     return Diagnosis(checks, requests, last)
+
+
+async def target_check(target: Target) -> Check:
+    """Whether a target can be reached and takes hours; sends none."""
+    from collector.publish.publisher import opened
+
+    try:
+        async with opened(target) as sender:
+            return ok(f"{await sender.probe()}.")
+    except PublishError as error:
+        return fail(f"{error.reason}.", error.cure or CURES["publish.failed"])
 
 
 def _named(of: str, **checks: Check | None) -> Iterator[Check]:

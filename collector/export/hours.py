@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from decimal import Decimal
@@ -60,7 +60,10 @@ class Tally:
 
 
 class MeterHours:
-    """The stored hours of a meter on the days `[since, until]`, and the `tally` of those that were read."""
+    """The stored hours of a meter on the days `[since, until]`, and the `tally` of those that were read.
+
+    `stamps`: the days that have a file, ascending, and its stamp: a number that changes with the file.
+    """
 
     def __init__(self, files: MeterFiles, machine_zone: ZoneInfo, since: date, until: date) -> None:
         """Lists the days. `machine_zone` is used before the cloud has named the meter's.
@@ -73,8 +76,8 @@ class MeterHours:
         self.zone = known_zone(ledger.zone) or files.meter.zone_or(machine_zone)
         self._files = files
         self._attempts = ledger.attempts
-        stored = day_files(files.folder) if files.folder.is_dir() else ()
-        self._days = sorted(day for day in stored if since <= day <= until)
+        stored = day_files(files.folder) if files.folder.is_dir() else {}
+        self.stamps = {day: stored[day] for day in sorted(stored) if since <= day <= until}
 
     @property
     def name(self) -> str:
@@ -86,9 +89,12 @@ class MeterHours:
         """The meter."""
         return self._files.meter
 
-    def hours(self) -> Iterator[Hour]:
-        """The hours, ascending; reads one file at a time. Raises `OSError` for errors of this process."""
-        for day in self._days:
+    def hours(self, days: Iterable[date] | None = None) -> Iterator[Hour]:
+        """The hours, ascending, of these days, by default of all; reads one file at a time.
+
+        Raises `OSError` for errors of this process.
+        """
+        for day in self.stamps if days is None else days:
             found, damage = stored_hours(
                 self._files, day, self.zone, held_back=_is_held_back(self._attempts.get(day))
             )

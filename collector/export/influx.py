@@ -10,8 +10,9 @@ from collections.abc import Iterable, Iterator
 from decimal import Decimal
 from typing import BinaryIO
 
-from collector.export.hours import COLUMNS, MeterHours
+from collector.export.hours import COLUMNS, Hour, MeterHours
 
+_TOTALS = tuple(f"{name.removesuffix('_kwh')}_total_kwh" for name in COLUMNS)
 _SPECIAL = re.compile(r"([,= ])")
 _IMPOSSIBLE = re.compile(r"[\x00-\x1f\x7f\\]")  # a backslash escapes what follows it, at the end the field
 
@@ -25,9 +26,14 @@ def write(
     `import_total_kwh` and so on, as a meter shows them at that moment.
     """
     for each in meters:
-        head = f"{as_name(measurement)},meter={as_name(each.name)}"
-        for line in _lines(head, each, cumulative=cumulative):
+        totals = [Decimal(0)] * len(COLUMNS) if cumulative else None
+        for line in points(head_of(measurement, each.name), each.hours(), totals):
             out.write(line.encode())
+
+
+def head_of(measurement: str, meter: str) -> str:
+    """What stands before the fields of each point: the measurement, and the meter as a tag."""
+    return f"{as_name(measurement)},meter={as_name(meter)}"
 
 
 def as_name(text: str) -> str:
@@ -35,13 +41,16 @@ def as_name(text: str) -> str:
     return _SPECIAL.sub(r"\\\1", _IMPOSSIBLE.sub("_", text))
 
 
-def _lines(head: str, each: MeterHours, *, cumulative: bool) -> Iterator[str]:
-    totals = dict.fromkeys(COLUMNS, Decimal(0))
-    for hour in each.hours():
-        known = {name: value for name, value in zip(COLUMNS, hour[3:], strict=True) if value is not None}
-        yield f"{head} {','.join(f'{name}={value:f}' for name, value in known.items())} {hour.start}\n"
-        if cumulative:
-            for name, value in known.items():
-                totals[name] += value
-            fields = ",".join(f"{name.removesuffix('_kwh')}_total_kwh={totals[name]:f}" for name in known)
+def points(head: str, hours: Iterable[Hour], totals: list[Decimal] | None = None) -> Iterator[str]:
+    """A line for each hour. `head`: measurement and tags. With `totals`, the sums of each column before the
+    first hour, also a line with those at each hour's end; they are advanced.
+    """
+    for hour in hours:
+        known = [(place, value) for place, value in enumerate(hour[3:]) if value is not None]
+        fields = ",".join(f"{COLUMNS[place]}={value:f}" for place, value in known)
+        yield f"{head} {fields} {hour.start}\n"
+        if totals is not None:
+            for place, value in known:
+                totals[place] += value
+            fields = ",".join(f"{_TOTALS[place]}={totals[place]:f}" for place, _ in known)
             yield f"{head} {fields} {hour.end}\n"

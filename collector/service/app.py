@@ -29,10 +29,11 @@ from collector.service.schedule import Schedule
 from collector.service.status import Observer
 from collector.service.systemd import Notifier, status_line
 from collector.settings import Settings
-from collector.status import read_status, status_file
+from collector.status import Status, read_status, status_file
 from collector.threads import in_thread
 
 if TYPE_CHECKING:
+    from collector.publish.publisher import Publisher
     from collector.web.access import Page
 
 _log = logs.get_logger("service")
@@ -180,11 +181,13 @@ async def serve(
                 each.runner.refusal = refusals.get(each.account)
                 if each.runner.refusal is None:
                     each.runner.refused_since = refused_since.get(each.account.name)
-            observer = _observer(accounts, settings, clock)
+            before = read_status(settings.archive, os.environ)
+            publishers = _publishers(settings, clock, before)
+            observer = _observer(accounts, publishers, settings, clock, before)
             async with publish_status(
                 _page(settings), settings.alarms, observer.status, clock, settings.max_age_s
             ) as publish:
-                parts = accounts, configuration, signals, clock, notifier, observer, publish
+                parts = accounts, publishers, configuration, signals, clock, notifier, observer, publish
                 await _Run(*parts, commands or {}).run()
             refusals = {each.account: each.runner.refusal for each in accounts if each.runner.refusal}
             refused_since = {each.account.name: _refused_since(each.runner) for each in accounts}
@@ -207,10 +210,27 @@ def _page(settings: Settings) -> Page | None:
     return Page(settings.listen, settings.files, settings.names, settings.password)
 
 
-def _observer(accounts: list[AccountAtWork], settings: Settings, clock: Clock) -> Observer:
-    place = status_file(settings.archive, os.environ)
-    before = read_status(settings.archive, os.environ)
-    return Observer(accounts, settings.max_age_s, clock, system_timezone(os.environ), place, before)
+def _publishers(settings: Settings, clock: Clock, before: Status | None) -> list[Publisher]:
+    """A publisher for each target. `before`: the last status."""
+    if not settings.targets:
+        return []
+    from collector.publish.publisher import Publisher  # costs nothing where nothing is published
+
+    zone, last = system_timezone(os.environ), before.targets if before else {}
+    return [
+        Publisher(each, settings.files.meters, zone, clock, last.get(each.name)) for each in settings.targets
+    ]
+
+
+def _observer(
+    accounts: list[AccountAtWork],
+    publishers: list[Publisher],
+    settings: Settings,
+    clock: Clock,
+    before: Status | None,
+) -> Observer:
+    place, zone = status_file(settings.archive, os.environ), system_timezone(os.environ)
+    return Observer(accounts, settings.max_age_s, clock, zone, place, before, publishers)
 
 
 @asynccontextmanager
@@ -307,6 +327,7 @@ class _Run:
     """Runs the service with one loaded configuration until stop or reload."""
 
     accounts: list[AccountAtWork]
+    publishers: list[Publisher]
     configuration: _Configuration
     signals: Signals
     clock: Clock
@@ -325,13 +346,21 @@ class _Run:
         self._running = Running(settings, self.accounts, self.clock, self._requester.request)
         for account in self.accounts:
             account.runner.on_outage_change = self._on_outage_change
+        for publisher in self.publishers:
+            publisher.on_change = self._news.set
 
     async def run(self) -> None:
         """Works until stop or reload; raises the exception of a part that ends with a bug."""
         workers = [asyncio.create_task(account.runner.run()) for account in self.accounts]
         others = [
             asyncio.create_task(work)
-            for work in (self._heartbeat(), self._observe(), self._watch_for_new_keys(), self.signals.wait())
+            for work in (
+                self._heartbeat(),
+                self._observe(),
+                self._watch_for_new_keys(),
+                self.signals.wait(),
+                *(each.run() for each in self.publishers),
+            )
         ]
         try:
             self._begin()
@@ -444,6 +473,9 @@ class _Run:
             status = await self.observer.observe(jobs, self._schedule.next_run())
             self._observed_at = loop.time()
             self.publish(status)
+            saves = sum(each.writes for _, each in self._collectors()) if self.publishers else 0
+            for publisher in self.publishers:
+                publisher.report(saves, jobs)
             if (line := status_line(status)) != last_line:
                 last_line = line
                 self.notifier.status(line)

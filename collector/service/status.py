@@ -9,7 +9,7 @@ from contextlib import suppress
 from dataclasses import InitVar, dataclass, replace
 from datetime import date, datetime, timedelta
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 from zoneinfo import ZoneInfo
 
 from collector import __version__, logs
@@ -31,6 +31,9 @@ from collector.status import (
 )
 from collector.threads import BlockingCalls
 
+if TYPE_CHECKING:
+    from collector.publish.publisher import Publisher
+
 _READ_AGAIN_S = 3600.0  # how often unchanged files are read again
 _STEP_S = 60.0  # a larger difference means that the clock was set
 _LONG_HOLD_S = 60.0  # shorter pauses are normal
@@ -49,6 +52,7 @@ class Observer:
     system_timezone: ZoneInfo  # requests are counted by this machine's days
     place: Path  # of the status file
     before: InitVar[Status | None]  # its content
+    publishers: Sequence[Publisher] = ()
 
     def __post_init__(self, before: Status | None) -> None:
         self._blocking = BlockingCalls()  # not in the queue of the saves: a stalled disk delays only this
@@ -95,6 +99,7 @@ class Observer:
             next_run_at=None if next_run is None else int(next_run.timestamp()),
             accounts=accounts,
             meters=meters,
+            targets={each.target.name: each.status for each in self.publishers},
         )
         status = judged(facts, now.timestamp(), self.max_age_s)
         if _timeless(status) != _timeless(self.status):

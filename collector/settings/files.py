@@ -16,6 +16,7 @@ from typing import Any
 
 from collector.cloud.meters import Account, Meter
 from collector.errors import Problem, SettingsError
+from collector.publish.targets import Target
 from collector.redaction import MASK, printable, redactor
 from collector.settings.schema import LISTS, TABLES, Settings
 
@@ -152,6 +153,9 @@ def masked(settings: Settings) -> str:
         lines.append(f'auth_key = "{MASK}"  # from {each.key_source}, not shown')
         for meter in each.meters:
             lines += ["", "[[account.meter]]", *_lines("meter", {Meter: meter})]
+    for target in settings.targets:
+        lines += ["", "[[publish]]", *_lines("publish", {Target: target})]
+        lines += [f'token = "{MASK}"  # not shown'] if target.token else []
     return redactor(settings.secrets)("\n".join(lines) + "\n")
 
 

@@ -16,6 +16,7 @@ STAND_IN = "no-key-was-read"
 
 _SHORTEST, _LONGEST = 8, 512
 _SHORTEST_PASSWORD = 8
+_LONGEST_TOKEN = 2048
 _LARGEST_FILE = 4096
 _UNREADABLE = {
     FileNotFoundError: "no such file: create it with the {what} as its only line",
@@ -66,6 +67,10 @@ class Offer:
         """The key; raises `ValueError` with the cause and what to do."""
         return checked(self.value or "") if self.path is None else read_key_file(self.path)
 
+    def token(self) -> str:
+        """The token of a target; raises `ValueError` with the cause and what to do."""
+        return checked_token(self.value or "" if self.path is None else _text_in(self.path, "token"))
+
 
 def offers(
     account: str,
@@ -94,6 +99,36 @@ def offers(
     if source is not None and (beside := source.parent / "auth_key").is_file():
         found.append(Offer(str(beside), path=beside, shared=True))
     return found
+
+
+def token_offer(
+    target: str, token: str | None, token_file: Path | None, environ: Mapping[str, str]
+) -> Offer | None:
+    """The first place that has a token for the target of that name; `None` if none has."""
+    directory = environ.get("CREDENTIALS_DIRECTORY")
+    if target and directory and is_there(path := Path(directory, f"token.{target}")):
+        return Offer(f"$CREDENTIALS_DIRECTORY/token.{target}", path=path)
+    if token_file is not None:
+        return Offer("token_file", path=token_file)
+    return None if token is None else Offer("token", value=token)
+
+
+def checked_token(text: str) -> str:
+    """The token in the text, without white space around it; raises `ValueError` if it cannot be one."""
+    token = text.strip()
+    if not token:
+        raise ValueError("the token is empty: copy it again")
+    if not token.isprintable():
+        raise ValueError("there is more than one line, or a control character: write the token alone")
+    if not token.isascii():
+        raise ValueError(
+            "the token has characters that no token has: copy it again, without quotes around it"
+        )
+    if len(token) > _LONGEST_TOKEN:
+        raise ValueError(f"the token has more than {_LONGEST_TOKEN} characters: write the token alone")
+    if re.match(r"(?i)(bearer|token|basic) ", token):
+        raise ValueError("remove the word before the token")
+    return token
 
 
 def checked(text: str) -> str:

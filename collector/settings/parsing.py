@@ -16,7 +16,9 @@ from collector.cloud.meters import Account, Kind, Meter
 from collector.cloud.pacing import CLOUD_INTERVAL_S, Pacing
 from collector.cloud.retrying import RetryPolicy
 from collector.energy.history import PlanPolicy
-from collector.errors import Problem, SettingsError
+from collector.errors import NotExpressible, Problem, SettingsError
+from collector.export.homeassistant import slugs
+from collector.publish.targets import Target, TargetKind, checked_url
 from collector.redaction import printable, redactor
 from collector.settings import hosts, keys
 from collector.settings.files import FOLDER
@@ -157,6 +159,7 @@ def _settings(files: _Files, reading: _Reading, *, flat: bool) -> Settings:
         **health.fields_of(Settings),
         alarms=Alarms(**health.fields_of(Alarms)),
         **_web(web),
+        targets=_targets(raw, accounts, reading),
         **log.fields_of(Settings),
         source=reading.source,
         warnings=(),
@@ -215,7 +218,7 @@ def _accounts(files: _Files, reading: _Reading) -> tuple[AccountSettings, ...]:
         for file, tables in lists.items()
         for table in _tables("account", "", tables, reading.of(file), "meter")
     )
-    for kind in LISTS:
+    for kind in ("account", "meter"):
         users: dict[str, list[Path | None]] = {}
         for each in accounts:
             for named in (each.account,) if kind == "account" else each.meters:
@@ -229,6 +232,69 @@ def _accounts(files: _Files, reading: _Reading) -> tuple[AccountSettings, ...]:
                 reading.wrong(f"{kind}.name", name, reason)
     _warn_of_same_accounts(accounts, reading)
     return accounts
+
+
+def _targets(
+    raw: Mapping[str, object], accounts: tuple[AccountSettings, ...], reading: _Reading
+) -> tuple[Target, ...]:
+    tables = raw.get("publish", [])
+    if not isinstance(tables, list):
+        reading.wrong("publish", None, "must be a list of tables: write [[publish]], with two brackets")
+    meters = [meter.name for each in accounts for meter in each.meters]
+    targets: list[Target] = []
+    for table in _tables("publish", "", _listed(tables), reading):
+        target = _target(table, meters)
+        if target.name and target.name.casefold() in [each.name.casefold() for each in targets]:
+            reading.wrong("publish.name", target.name, "is used twice: every target needs a different name")
+        targets.append(target)
+    return tuple(targets)
+
+
+def _target(table: _Table, meters: list[str]) -> Target:
+    target = Target(**table.fields_of(Target), token=_token(table))
+    for setting in TABLES["publish"]:
+        if setting.only not in (None, target.kind) and table.has(setting.key) and target.kind:
+            table.wrong(setting.key, f'is for kind = "{setting.only}"')
+    if target.kind and target.url:
+        try:
+            target = replace(target, url=checked_url(target.kind, target.url))
+        except ValueError as error:
+            table.wrong("url", str(error))
+    if unknown := [each for each in target.meters if each not in meters]:
+        table.wrong("meters", f"there is no meter {unknown[0]}; there are: {', '.join(meters)}")
+    if target.kind is TargetKind.HOME_ASSISTANT:
+        if not target.token:
+            table.reading.wrong(
+                table.label("token_file"), None, "is missing: Home Assistant needs a token, see the reference"
+            )
+        try:
+            slugs(target.meters or meters)
+        except NotExpressible as error:
+            table.wrong("meters", str(error))
+    return target
+
+
+def _token(table: _Table) -> str:
+    """The target's token; a placeholder for commands that send nothing, and where it is wrong."""
+    reading = table.reading
+    if not reading.needs_keys:
+        return keys.STAND_IN
+    token, file, name = table.take("token"), table.take("token_file"), table.take("name")
+    if token is not None and reading.source and keys.readable_by_others(reading.source):
+        table.warn("token", f"every user can read {reading.source}: use token_file, or run `chmod o-r` on it")
+    if file is not None:
+        file = reading.placed(file)
+        if keys.readable_by_others(file):
+            table.warn("token_file", f"every user can read {file}: run `chmod o-r` on it")
+    offer = keys.token_offer(name, token, file, reading.environ)
+    if offer is None:
+        return ""
+    try:
+        return offer.token()
+    except ValueError as error:
+        is_setting = offer.source in ("token", "token_file")
+        reading.wrong(table.label(offer.source) if is_setting else offer.source, offer.path, str(error))
+        return keys.STAND_IN
 
 
 def _account_tables(raw: Mapping[str, object], reading: _Reading) -> list[object]:

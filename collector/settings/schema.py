@@ -23,6 +23,7 @@ from collector.cloud.retrying import RetryPolicy
 from collector.energy.days import UnknownZone, zone_named
 from collector.energy.history import PlanPolicy
 from collector.overview import ArchiveFiles, MeterFiles
+from collector.publish.targets import Target, TargetKind
 from collector.settings import hosts
 from collector.status import Alarms, Listen
 
@@ -74,6 +75,7 @@ class Settings:
     names: tuple[str, ...] = ()
     password_file: Path | None = None
     password: str | None = field(default=None, repr=False)
+    targets: tuple[Target, ...] = ()
     log_format: LogFormat = "auto"
     log_level: LogLevel = "info"
     source: Path | None
@@ -89,7 +91,8 @@ class Settings:
     def secrets(self) -> tuple[str, ...]:
         """What must never be shown; only for the redaction."""
         passwords = () if self.password is None else (self.password,)
-        return (*(each.account.auth_key for each in self.accounts), *self.alarms.secrets, *passwords)
+        tokens = (each.token for each in self.targets if each.token)
+        return (*(each.account.auth_key for each in self.accounts), *self.alarms.secrets, *passwords, *tokens)
 
     @property
     def files(self) -> ArchiveFiles:
@@ -252,6 +255,12 @@ def _names(value: object) -> tuple[str, ...]:
     return _if_allowed(names, all(len(each) <= 253 and _HOST_NAME.fullmatch(each) for each in names))
 
 
+def _meters(value: object) -> tuple[str, ...]:
+    if not isinstance(value, list):
+        raise ValueError  # noqa: TRY004 - as every value that is not allowed
+    return tuple(NAME.read(each) for each in value)
+
+
 def _settle_days(value: object) -> tuple[int, ...]:
     if not isinstance(value, list) or len(value) > _MOST_SETTLE_DAYS:
         raise ValueError
@@ -282,6 +291,12 @@ URL = Form(
     "an address like https://hc-ping.com/0c1f…, without user name or #",
     _matching(r"(?=.{,500}$)https?://[A-Za-z0-9.\[\]:-]+(/[A-Za-z0-9._~!$&'()*+,;=:@%/?-]*)?"),
 )
+TARGET_URL = Form(
+    "an address like http://homeassistant.local:8123, without user name or #",
+    _matching(r"(?=.{,500}$)https?://[A-Za-z0-9.\[\]:-]+(/[A-Za-z0-9._~!$&'()*+,;=:@%/?-]*)?"),
+)
+METERS = Form('a list of names, like ["grid"]', _meters)
+MEASUREMENT = Form("up to 64 letters, digits, - and _", _matching(r"[A-Za-z0-9_-]{1,64}"))
 COMMAND = Form('a list of words, like ["/usr/local/bin/notify", "me"]', _command)
 LISTEN = Form(
     'a port, like 9787, or an address and a port, like "192.168.1.5:9787" or "[::1]:9787"',
@@ -303,8 +318,8 @@ class Setting:
 
     `of` is `None` if no field has the value as it is. `help`: one or two sentences with the units; `form`
     has what is allowed. `field`: the field's name if it is another; `example`: a value for the example file
-    if there is no default. `secret`: the value is never shown. `only`: the kind of meter that it is for.
-    `flag` and `variable` override the file.
+    if there is no default. `secret`: the value is never shown. `only`: the kind of meter or target that it is
+    for. `flag` and `variable` override the file.
     """
 
     key: str
@@ -314,7 +329,7 @@ class Setting:
     field: str = ""
     example: object = None
     secret: bool = False
-    only: Kind | None = None
+    only: Kind | TargetKind | None = None
     flag: str = ""
     variable: str = ""
 
@@ -479,6 +494,31 @@ TABLES: dict[str, tuple[Setting, ...]] = {
             "machine in the home network, or of a reverse proxy before it. Requests for other names are "
             "refused, because a foreign web page could send them.", example=["pi.lan"]),
     ),
+    "publish": (
+        Setting("name", Target, NAME, "Name of the target in logs and messages; different for each.",
+            example="homeassistant"),
+        Setting("kind", Target, choice({kind.value: kind for kind in TargetKind}),
+            '"homeassistant": its long-term statistics, for the Energy dashboard. "influx": InfluxDB 1, 2 or '
+            "3, and what reads its lines, such as VictoriaMetrics.", example="homeassistant"),
+        Setting("url", Target, TARGET_URL,
+            "Home Assistant: its address up to the port. InfluxDB: the address to write to, such as "
+            "http://HOST:8086/write?db=NAME (version 1), http://HOST:8086/api/v2/write?org=ORG&bucket=BUCKET "
+            "(2), http://HOST:8181/api/v3/write_lp?db=NAME (3).", example="http://homeassistant.local:8123"),
+        Setting("token_file", None, PATH,
+            "A file with nothing but the token, which the service can read (mode 0640, group "
+            "shelly-collector): of Home Assistant a long-lived access token of an administrator; of InfluxDB "
+            "a token that may write, or user:password. The first of these that exists is used: the systemd "
+            "credential `token.NAME`, `token_file`, `token`.",
+            example="/etc/shelly-collector/homeassistant_token"),
+        Setting("token", None, SECRET,
+            "The token itself; it is safer in a file of its own, see `token_file`.", example="...",
+            secret=True),
+        Setting("meters", Target, METERS, "The meters whose hours are sent; [] for all."),
+        Setting("measurement", Target, MEASUREMENT, "Name of the measurement.", only=TargetKind.INFLUX),
+        Setting("cumulative", Target, FLAG,
+            "Whether the totals since the first hour are sent as well, as a meter shows them.",
+            only=TargetKind.INFLUX),
+    ),
     "log": (
         Setting("format", Settings, words(*get_args(LogFormat)),
             'Lines of JSON ("json") or text for people ("console"). "auto" is console on a terminal, else '
@@ -489,8 +529,11 @@ TABLES: dict[str, tuple[Setting, ...]] = {
     ),
 }
 # fmt: on
-LISTS = {"account": "[[account]]", "meter": "[[account.meter]]"}
+LISTS = {"account": "[[account]]", "meter": "[[account.meter]]", "publish": "[[publish]]"}
 """The tables that may occur more than once, and how they are written."""
+
+OPTIONAL = ("publish",)
+"""Those of `LISTS` that may be left out."""
 
 
 def heading_of(table: str) -> str:

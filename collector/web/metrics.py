@@ -47,6 +47,12 @@ METRICS: dict[str, Metric] = {
     f"{_PREFIX}pace_interval_seconds": Metric(
         ("account",), "the interval between two requests, as adapted to rejections"
     ),
+    f"{_PREFIX}publish_up": Metric(
+        ("target",), "1 if the last attempt to send hours to the target succeeded, 0 if it failed"
+    ),
+    f"{_PREFIX}publish_last_success_timestamp_seconds": Metric(
+        ("target",), "when hours were last sent to the target"
+    ),
 }
 """All metrics by name. The names are stable: people build alarms on them."""
 
@@ -87,6 +93,9 @@ def _samples(status: Status) -> Iterator[Sample]:
             yield "requests_total", count, {**of_account, "outcome": outcome}
         yield "holds_total", account.holds, of_account
         yield "pace_interval_seconds", account.gap_s, of_account
+    for name, target in status.targets.items():
+        yield "publish_up", int(target.failure is None), {"target": name}
+        yield "publish_last_success_timestamp_seconds", target.sent_at, {"target": name}
 
 
 def _type(name: str) -> str:

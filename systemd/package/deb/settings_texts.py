@@ -6,7 +6,7 @@ import textwrap
 from collections.abc import Iterator
 
 from collector.settings.files import ENVIRONMENT, places, toml
-from collector.settings.schema import LISTS, TABLES, Setting, heading_of
+from collector.settings.schema import LISTS, OPTIONAL, TABLES, Setting, heading_of
 
 PLACES = (
     "--config FILE",
@@ -54,16 +54,17 @@ def _example_lines() -> Iterator[str]:
     for table, settings in TABLES.items():
         if table == next(each for each in TABLES if each not in LISTS):
             yield from ("", "# ---------- Everything below is optional ----------")
-        yield from ("", heading_of(table))
+        off = "# " if table in OPTIONAL else ""
+        yield from ("", f"{off}{heading_of(table)}")
         for setting in settings:
             yield from _comment(f"{meaning(setting)} Allowed: {setting.form.allowed}.")
-            default = setting.form.write(setting.default)
+            default = None if setting.required else setting.form.write(setting.default)
             if setting.required:
-                yield f"{setting.key} = {toml(setting.example)}"
+                yield f"{off}{setting.key} = {toml(setting.example)}"
             elif default is None:
                 yield f"# {setting.key} = {toml(setting.example)}"
             else:
-                yield f"{setting.key} = {toml(default)}"
+                yield f"{off}{setting.key} = {toml(default)}"
 
 
 def _comment(text: str) -> list[str]:
@@ -74,7 +75,7 @@ def _comment(text: str) -> list[str]:
 def least() -> str:
     """The shortest possible configuration, with the key given elsewhere."""
     lines: list[str] = []
-    for table in LISTS:
+    for table in (each for each in LISTS if each not in OPTIONAL):
         required = [each for each in TABLES[table] if each.required]
         lines += [heading_of(table), *(f"{each.key} = {toml(each.example)}" for each in required)]
     return "\n".join(lines) + "\n"

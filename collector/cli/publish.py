@@ -1,0 +1,165 @@
+"""`shelly-collector publish`: sends targets what they lack, or compares what they have."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from collector.cli import exits, starting
+from collector.energy.days import system_timezone
+from collector.errors import ArchiveLocked, ArchiveRefused, NotExpressible, PublishError
+from collector.publish.targets import Target, TargetKind
+from collector.redaction import printable
+
+if TYPE_CHECKING:
+    from zoneinfo import ZoneInfo
+
+    from collector.overview import MeterFiles
+    from collector.publish.homeassistant import Difference
+    from collector.settings import Settings
+
+_TRIES = 60  # one a second, while the service is sending
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    what = parser.add_mutually_exclusive_group(required=True)
+    what.add_argument("--once", action="store_true", help="send what the targets lack, and exit")
+    what.add_argument(
+        "--check",
+        action="store_true",
+        help="compare every hour that Home Assistant has with the stored ones; sends nothing",
+    )
+    parser.add_argument("--config", type=Path, metavar="FILE", help="the configuration file")
+    parser.add_argument("--target", action="append", metavar="NAME", help="only this target (default: all)")
+    parser.add_argument("--meter", action="append", metavar="NAME", help="only this meter (default: all)")
+    parser.add_argument(
+        "--all",
+        action="store_true",
+        help="with --once: send also what was sent before, for a target that has lost hours; with Home "
+        "Assistant every hour is compared, and what differs is sent",
+    )
+
+
+def run(options: argparse.Namespace) -> int:
+    """Sends or compares; returns 0, or 1 if a target refused or differs."""
+    import asyncio
+
+    if options.all and options.check:
+        raise starting.Refused(exits.USAGE, "--all is an option of --once, not of --check")
+    settings = starting.settings_from_file(options.config)
+    targets = _targets(settings, options)
+    starting.check_archive(settings.archive)
+    meters = starting.only_meters(settings, options.meter).files.meters
+    zone = system_timezone(os.environ)
+    code = exits.DONE
+    for target in targets:
+        try:
+            if options.check:
+                is_well = asyncio.run(_checked(target, meters, zone))
+            else:
+                is_well = asyncio.run(_sent(target, meters, zone, again=options.all))
+        except (PublishError, NotExpressible, ArchiveRefused) as error:
+            is_well = False
+            cure = error.cure if isinstance(error, PublishError) else ""
+            print(printable(f"{target.name}: {error}. {cure}".rstrip(". ") + "."), file=sys.stderr)
+        except OSError as error:
+            raise starting.unreadable(error, settings.archive) from None
+        code = code if is_well else exits.IN_PART
+    return code
+
+
+def _targets(settings: Settings, options: argparse.Namespace) -> list[Target]:
+    """The targets that are meant; raises `Refused` if there is none."""
+    if not settings.targets:
+        raise starting.Refused(
+            exits.BAD_CONFIGURATION,
+            f"{settings.source} has no [[publish]] table: see docs/sharing.md, or the example configuration",
+        )
+    names = options.target or [each.name for each in settings.targets]
+    known = {each.name: each for each in settings.targets}
+    for name in names:
+        if name not in known:
+            raise starting.Refused(
+                exits.USAGE,
+                f"no target {printable(name)!r} in {settings.source}; there are: {', '.join(known)}",
+            )
+    found = [known[name] for name in names]
+    if options.check:
+        found = [each for each in found if each.kind is TargetKind.HOME_ASSISTANT]
+        if not found:
+            raise starting.Refused(exits.USAGE, "--check compares targets of kind homeassistant only")
+    return found
+
+
+async def _sent(target: Target, meters: tuple[MeterFiles, ...], zone: ZoneInfo, *, again: bool) -> bool:
+    import asyncio
+
+    from collector.publish.publisher import meters_of, publish
+
+    sent: dict[str, int] = {}
+
+    def on_sent(meter: str, hours: int) -> None:
+        sent[meter] = hours
+        print(f"{target.name}: {meter}: {hours:,} hours sent", flush=True)
+
+    for left in reversed(range(_TRIES)):
+        try:
+            await publish(target, meters_of(target, meters), zone, on_sent, again=again)
+        except ArchiveLocked:
+            if not left:
+                print(
+                    f"{target.name}: the service is sending to it now. Run the command again later.",
+                    file=sys.stderr,
+                )
+                return False
+            await asyncio.sleep(1)
+        else:
+            break
+    if not sent:
+        print(f"{target.name}: nothing to send, it has all stored hours")
+    return True
+
+
+async def _checked(target: Target, meters: tuple[MeterFiles, ...], zone: ZoneInfo) -> bool:
+    from collector.publish.homeassistant import opened
+    from collector.publish.publisher import all_hours, meters_of
+    from collector.threads import in_thread
+
+    is_well = True
+    async with opened(target) as home_assistant:
+        for each in meters_of(target, meters):
+            name = each.meter.name
+            found = await in_thread(all_hours, each, zone)
+            if found is None:
+                print(f"{target.name}: {name}: no hours are stored")
+                continue
+            differences = await home_assistant.check(found)
+            if not differences:
+                print(f"{target.name}: {name}: all {found.hours.tally.hours:,} hours are equal")
+            for difference in differences:
+                print(f"{target.name}: {name}: {_in_words(difference, found.hours.zone)}")
+            is_well = is_well and not differences
+            if any(each.missing or each.other for each in differences):
+                print("Send what is missing: shelly-collector publish --once --all")
+            if any(each.extra for each in differences):
+                print("Home Assistant cannot remove single hours: see docs/home-assistant.md, Removing")
+    return is_well
+
+
+def _in_words(difference: Difference, zone: ZoneInfo) -> str:
+    from datetime import datetime
+
+    parts = [
+        f"{count:,} {words}"
+        for count, words in (
+            (difference.missing, "hours missing"),
+            (difference.other, "with another total"),
+            (difference.extra, "that are not stored here"),
+        )
+        if count
+    ]
+    first = datetime.fromtimestamp(difference.first, zone)
+    return f"{difference.statistic}: {', '.join(parts)}; the first begins {first:%Y-%m-%d %H:%M} ({zone.key})"

@@ -1,0 +1,1 @@
+"""Sends the stored hours to other programs after each change: to Home Assistant and to InfluxDB."""

@@ -1,0 +1,334 @@
+"""Sends hours to Home Assistant's long-term statistics, over its WebSocket; compares what it has.
+
+The statistics are external ones, as https://developers.home-assistant.io/docs/api/websocket describes the
+connection; the commands are those of Home Assistant's recorder, tried with 2025.4 and 2026.11.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any, NamedTuple
+
+import aiohttp
+
+from collector.errors import PublishError, TargetRefused
+from collector.export.homeassistant import KINDS, SOURCE, Row, ids_of, rows
+from collector.net import in_words, new_websocket_session
+from collector.publish.sent import Pending
+from collector.publish.targets import Target
+from collector.redaction import printable
+from collector.threads import in_batches
+
+_ROWS = 2500  # of a message: Home Assistant closes the connection at 4 MB
+_LARGEST = 16 * 1024 * 1024  # of an answer: 80,000 rows
+_CONNECT_S = 20.0
+_ANSWER_S = 60.0
+_CLOSE_S = 1.0
+_STORED_S = 60.0  # after which queued rows should be readable; three years take 3 s
+_PAUSE_S = 0.1
+_HOUR_S = 3600
+_EVER = 0, 1 << 32  # epoch seconds
+_TOLERANCE = 5e-7  # kWh: half of the last of six decimals
+_NEW_METADATA = (2025, 11)
+_VERSION = re.compile(r"(\d{4})\.(\d{1,2})\.")
+_ADMIN_CURE = (
+    "Create a long-lived access token as an administrator: in Home Assistant, your profile > Security; write "
+    "it into token_file."
+)
+
+Stored = Mapping[int, float | None]
+"""The sums that Home Assistant has, by the start of the hour in epoch seconds."""
+
+
+class Difference(NamedTuple):
+    """How a statistic differs from the archive: how many hours Home Assistant lacks, how many it has with
+    another sum, how many only it has; and the start of the first of all these, epoch seconds.
+    """
+
+    statistic: str
+    missing: int
+    other: int
+    extra: int
+    first: int
+
+
+@dataclass(slots=True)
+class HomeAssistant:
+    """A connection to a target of kind `homeassistant`, that has accepted the token."""
+
+    target: Target
+    version: str
+    _socket: aiohttp.ClientWebSocketResponse
+    _number: int = 0
+
+    async def send(self, pending: Pending) -> int:
+        """Sends each statistic from its first hour that Home Assistant has not, or has otherwise, to the end,
+        and waits until it has stored that. Returns the number of hours.
+
+        Raises `PublishError`, `NotExpressible`, `OSError`.
+        """
+        # With the part before, to notice if it has lost what was sent: then everything is compared.
+        sent = await self._send_from(pending, max(0, pending.first - 1))
+        if sent is None:
+            sent = await self._send_from(pending, 0)
+        return sent or 0
+
+    async def _send_from(self, pending: Pending, index: int) -> int | None:
+        """As `send`, for the parts from that one on; `None` if hours before `pending.first` differ."""
+        kept_before = pending.start_of(pending.first) if index else 0
+        begins: dict[int, int] = {}  # by the statistic's place in `KINDS`: the first hour to send
+        ids = ids_of(pending.hours.name)
+        count = 0
+        async for batch in in_batches(_rows(pending, index), _ROWS):
+            equal = [place for place in range(len(KINDS)) if place not in begins]
+            stored = await self._stored(
+                [ids[place] for place in equal], batch[0].start, batch[-1].start + _HOUR_S
+            )
+            for place in equal:
+                wrong = (
+                    start
+                    for start, total in _sums(batch, place)
+                    if _differs(total, stored[ids[place]], start)
+                )
+                if (first := next(wrong, None)) is not None:
+                    if first < kept_before:
+                        return None
+                    begins[place] = first
+            for place, begin in begins.items():
+                await self._import(pending, place, [each for each in _sums(batch, place) if each[0] >= begin])
+            count += sum(row.start >= min(begins.values()) for row in batch) if begins else 0
+        if begins:
+            await self._wait_until_stored(pending, index, begins)
+        return count
+
+    async def check(self, pending: Pending) -> list[Difference]:
+        """How each statistic of the meter differs from all stored hours; empty if none does.
+
+        Raises `PublishError`, `NotExpressible`, `OSError`.
+        """
+        ids = ids_of(pending.hours.name)
+        found = [Difference(name, 0, 0, 0, _EVER[1]) for name in ids]
+        begin = _EVER[0]
+        async for batch in in_batches(_rows(pending, 0), _ROWS):
+            end = batch[-1].start + _HOUR_S
+            await self._compare(found, batch, begin, end)
+            begin = end
+        await self._compare(found, [], begin, _EVER[1])
+        return [each for each in found if each.first != _EVER[1]]
+
+    async def _compare(self, found: list[Difference], batch: Sequence[Row], begin: int, end: int) -> None:
+        """Adds the differences of the hours in `[begin, end)`, of which `batch` are stored here."""
+        stored = await self._stored([each.statistic for each in found], begin, end)
+        for place, before in enumerate(found):
+            here, there = dict(_sums(batch, place)), stored[before.statistic]
+            missing = [start for start in here if start not in there]
+            other = [
+                start for start, total in here.items() if start in there and _differs(total, there, start)
+            ]
+            extra = [start for start in there if start not in here]
+            found[place] = Difference(
+                before.statistic,
+                before.missing + len(missing),
+                before.other + len(other),
+                before.extra + len(extra),
+                min([before.first, *missing, *other, *extra]),
+            )
+
+    async def _import(self, pending: Pending, place: int, sums: Sequence[tuple[int, Decimal]]) -> None:
+        if not sums:
+            return
+        name = ids_of(pending.hours.name)[place]
+        metadata: dict[str, Any] = {
+            "statistic_id": name,
+            "source": SOURCE,
+            "name": f"{pending.hours.name} {KINDS[place]}",
+            "has_sum": True,
+            "unit_of_measurement": "kWh",
+        }
+        if _is_new(self.version):
+            metadata |= {"mean_type": 0, "unit_class": "energy"}
+        else:
+            metadata["has_mean"] = False
+        stats = [{"start": _iso(start), "state": float(total), "sum": float(total)} for start, total in sums]
+        await self._call("recorder/import_statistics", metadata=metadata, stats=stats)
+
+    async def _wait_until_stored(self, pending: Pending, index: int, begins: Mapping[int, int]) -> None:
+        """Returns when everything from `begins` on is readable: an accepted import is only queued."""
+        ids = ids_of(pending.hours.name)
+        until = asyncio.get_running_loop().time() + _STORED_S
+        async for batch in in_batches(_rows(pending, index), _ROWS):
+            while True:
+                stored = await self._stored(
+                    [ids[each] for each in begins], batch[0].start, batch[-1].start + _HOUR_S
+                )
+                if not any(
+                    _differs(total, stored[ids[place]], start)
+                    for place, begin in begins.items()
+                    for start, total in _sums(batch, place)
+                    if start >= begin
+                ):
+                    break
+                if asyncio.get_running_loop().time() > until:
+                    raise PublishError(
+                        f"Home Assistant accepted the hours, but did not store all of them in {_STORED_S:g} s"
+                    )
+                await asyncio.sleep(_PAUSE_S)
+
+    async def _stored(self, ids: Sequence[str], begin: int, end: int) -> dict[str, Stored]:
+        """The sums of these statistics in `[begin, end)`."""
+        if not ids:
+            return {}
+        answer = await self._call(
+            "recorder/statistics_during_period",
+            start_time=_iso(begin),
+            end_time=_iso(end),
+            statistic_ids=list(ids),
+            period="hour",
+            types=["sum"],
+        )
+        try:
+            return {name: dict(map(_hour_and_sum, answer.get(name, ()))) for name in ids}
+        except (AttributeError, TypeError, ValueError, KeyError, OverflowError):
+            raise _not_understood("the statistics") from None
+
+    async def probe(self) -> str:
+        """Checks that the token is an administrator's; returns what answered. Raises `PublishError`."""
+        user = await self._call("auth/current_user")
+        if not (isinstance(user, dict) and user.get("is_admin")):
+            raise _not_an_administrator()
+        return f"Home Assistant {printable(self.version)} at {self.target.host} accepts the token"
+
+    async def _call(self, kind: str, **fields: Any) -> Any:
+        """Sends a command; returns its result. Raises `PublishError`."""
+        self._number += 1
+        try:
+            async with asyncio.timeout(_ANSWER_S):
+                await self._socket.send_str(json.dumps({"id": self._number, "type": kind, **fields}))
+                while (answer := await _received(self._socket)).get("id") != self._number:
+                    pass
+        except TimeoutError:
+            raise PublishError(f"Home Assistant did not answer within {_ANSWER_S:g} s") from None
+        except (aiohttp.ClientError, OSError) as error:
+            raise PublishError(f"Home Assistant: {in_words(error)}") from None
+        if answer.get("success") is True:
+            return answer.get("result")
+        refused = answer.get("error")
+        raise _refusal(refused if isinstance(refused, dict) else {})
+
+
+def _rows(pending: Pending, index: int) -> Iterator[Row]:
+    """The rows of the parts from that one on."""
+    days, totals = pending.from_part(index)
+    return rows(pending.hours.name, pending.hours.hours(days), totals[: len(KINDS)])
+
+
+def _sums(batch: Sequence[Row], place: int) -> Iterator[tuple[int, Decimal]]:
+    """The hours with a sum of that statistic, and the sum."""
+    for start, sums in batch:
+        if (total := sums[place]) is not None:
+            yield start, total
+
+
+def _differs(total: Decimal, stored: Stored, start: int) -> bool:
+    there = stored.get(start)
+    return there is None or abs(float(total) - there) > _TOLERANCE
+
+
+def _hour_and_sum(row: Any) -> tuple[int, float | None]:
+    """A row of the answer: the hour's start comes in milliseconds. Raises what conversions raise."""
+    total = row.get("sum")
+    return int(row["start"]) // 1000, None if total is None else float(total)
+
+
+def _iso(at: int) -> str:
+    return datetime.fromtimestamp(at, UTC).isoformat()
+
+
+def _is_new(version: str) -> bool:
+    """Whether statistics have a `mean_type` and a `unit_class`; before, other keys were refused."""
+    match = _VERSION.match(version)
+    return match is None or (int(match[1]), int(match[2])) >= _NEW_METADATA
+
+
+@asynccontextmanager
+async def opened(target: Target) -> AsyncIterator[HomeAssistant]:
+    """A connection that has accepted the token, to a Home Assistant that is ready. Raises `PublishError`."""
+    async with new_websocket_session() as session:
+        try:
+            async with asyncio.timeout(_CONNECT_S):
+                socket = await session.ws_connect(f"{target.url}/api/websocket", max_msg_size=_LARGEST)
+        except TimeoutError:
+            raise PublishError(f"no connection to {target.host} within {_CONNECT_S:g} s") from None
+        except aiohttp.WSServerHandshakeError as error:
+            raise TargetRefused(
+                f"{target.host} answers {error.status}, not as Home Assistant does", "Check url."
+            ) from None
+        except (aiohttp.ClientError, OSError) as error:
+            raise PublishError(f"{target.host}: {in_words(error)}") from None
+        yield await _logged_in(target, socket)
+        # Only here: after an error the other side may not answer to a close.
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_CLOSE_S):
+                await socket.close()
+
+
+async def _logged_in(target: Target, socket: aiohttp.ClientWebSocketResponse) -> HomeAssistant:
+    try:
+        async with asyncio.timeout(_CONNECT_S):
+            version = (await _received(socket)).get("ha_version")
+            await socket.send_str(json.dumps({"type": "auth", "access_token": target.token}))
+            answer = (await _received(socket)).get("type")
+    except TimeoutError:
+        raise PublishError(f"{target.host} did not answer the login within {_CONNECT_S:g} s") from None
+    except (aiohttp.ClientError, OSError) as error:
+        raise PublishError(f"{target.host}: {in_words(error)}") from None
+    if answer == "auth_invalid":
+        raise TargetRefused("Home Assistant refused the token", _ADMIN_CURE)
+    if answer != "auth_ok" or not isinstance(version, str):
+        raise _not_understood("the login")
+    found = HomeAssistant(target, version, socket)
+    configuration = await found._call("get_config")
+    if not isinstance(configuration, dict) or configuration.get("state") != "RUNNING":
+        raise PublishError("Home Assistant is starting or stopping")
+    return found
+
+
+async def _received(socket: aiohttp.ClientWebSocketResponse) -> dict[str, Any]:
+    """The next message. Raises `PublishError`."""
+    message = await socket.receive()
+    if message.type is not aiohttp.WSMsgType.TEXT:
+        raise PublishError("Home Assistant closed the connection")
+    try:
+        found = json.loads(message.data)
+    except (ValueError, RecursionError):
+        raise _not_understood("a message") from None
+    if not isinstance(found, dict):
+        raise _not_understood("a message")
+    return found
+
+
+def _refusal(error: Mapping[str, Any]) -> PublishError:
+    code = error.get("code")
+    if code == "unauthorized":
+        return _not_an_administrator()
+    if code == "unknown_command":
+        return PublishError(
+            "Home Assistant has no recorder (yet): it is starting, or its configuration excludes the recorder"
+        )
+    text = " ".join(printable(str(error.get("message") or code or "without a reason")).split())
+    return PublishError(f"Home Assistant refused a command: {text[:300]}")
+
+
+def _not_an_administrator() -> TargetRefused:
+    return TargetRefused("the token is not an administrator's", _ADMIN_CURE)
+
+
+def _not_understood(what: str) -> PublishError:
+    return PublishError(f"Home Assistant answered {what} in an unknown way")
