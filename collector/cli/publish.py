@@ -136,9 +136,10 @@ async def _checked(target: Target, meters: tuple[MeterFiles, ...], zone: ZoneInf
             if found is None:
                 print(f"{target.name}: {name}: no hours are stored")
                 continue
+            count = found.hours.tally.hours  # before they are read again
             differences = await home_assistant.check(found)
             if not differences:
-                print(f"{target.name}: {name}: all {found.hours.tally.hours:,} hours are equal")
+                print(f"{target.name}: {name}: all {count:,} hours are equal")
             for difference in differences:
                 print(f"{target.name}: {name}: {_in_words(difference, found.hours.zone)}")
             is_well = is_well and not differences

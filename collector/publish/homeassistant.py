@@ -31,10 +31,11 @@ _LARGEST = 16 * 1024 * 1024  # of an answer: 80,000 rows
 _CONNECT_S = 20.0
 _ANSWER_S = 60.0
 _CLOSE_S = 1.0
-_STORED_S = 60.0  # after which queued rows should be readable; three years take 3 s
+_STORED_S = 600.0  # after which queued rows should be readable
 _PAUSE_S = 0.1
 _HOUR_S = 3600
-_EVER = 0, 1 << 32  # epoch seconds
+_NEVER = 1 << 32  # epoch seconds
+_ALL = range(len(KINDS))
 _TOLERANCE = 5e-7  # kWh: half of the last of six decimals
 _NEW_METADATA = (2025, 11)
 _VERSION = re.compile(r"(\d{4})\.(\d{1,2})\.")
@@ -57,6 +58,19 @@ class Difference(NamedTuple):
     other: int
     extra: int
     first: int
+
+    def and_of(self, here: Mapping[int, Decimal], there: Stored) -> Difference:
+        """The same and what differs between these hours, by their starts."""
+        missing = [start for start in here if start not in there]
+        other = [start for start, total in here.items() if start in there and _differs(total, there, start)]
+        extra = [start for start in there if start not in here]
+        return Difference(
+            self.statistic,
+            self.missing + len(missing),
+            self.other + len(other),
+            self.extra + len(extra),
+            min([self.first, *missing, *other, *extra]),
+        )
 
 
 @dataclass(slots=True)
@@ -82,73 +96,33 @@ class HomeAssistant:
 
     async def _send_from(self, pending: Pending, index: int) -> int | None:
         """As `send`, for the parts from that one on; `None` if hours before `pending.first` differ."""
-        kept_before = pending.start_of(pending.first) if index else 0
+        meter, kept_before = pending.hours.name, pending.start_of(pending.first) if index else 0
         begins: dict[int, int] = {}  # by the statistic's place in `KINDS`: the first hour to send
-        ids = ids_of(pending.hours.name)
-        count = 0
+        count, last = 0, None
         async for batch in in_batches(_rows(pending, index), _ROWS):
             equal = [place for place in range(len(KINDS)) if place not in begins]
-            stored = await self._stored(
-                [ids[place] for place in equal], batch[0].start, batch[-1].start + _HOUR_S
-            )
-            for place in equal:
-                wrong = (
-                    start
-                    for start, total in _sums(batch, place)
-                    if _differs(total, stored[ids[place]], start)
+            for place, stored in (await self._stored(meter, equal, *_span(batch))).items():
+                first = next(
+                    (start for start, total in _sums(batch, place) if _differs(total, stored, start)), None
                 )
-                if (first := next(wrong, None)) is not None:
-                    if first < kept_before:
-                        return None
+                if first is not None and first < kept_before:
+                    return None
+                if first is not None:
                     begins[place] = first
             for place, begin in begins.items():
-                await self._import(pending, place, [each for each in _sums(batch, place) if each[0] >= begin])
-            count += sum(row.start >= min(begins.values()) for row in batch) if begins else 0
-        if begins:
-            await self._wait_until_stored(pending, index, begins)
+                await self._import(meter, place, [each for each in _sums(batch, place) if each[0] >= begin])
+            if begins:
+                count += sum(row.start >= min(begins.values()) for row in batch)
+                last = batch[-1]
+        if last is not None:
+            await self._wait_until_stored(pending, index, begins, last)
         return count
 
-    async def check(self, pending: Pending) -> list[Difference]:
-        """How each statistic of the meter differs from all stored hours; empty if none does.
-
-        Raises `PublishError`, `NotExpressible`, `OSError`.
-        """
-        ids = ids_of(pending.hours.name)
-        found = [Difference(name, 0, 0, 0, _EVER[1]) for name in ids]
-        begin = _EVER[0]
-        async for batch in in_batches(_rows(pending, 0), _ROWS):
-            end = batch[-1].start + _HOUR_S
-            await self._compare(found, batch, begin, end)
-            begin = end
-        await self._compare(found, [], begin, _EVER[1])
-        return [each for each in found if each.first != _EVER[1]]
-
-    async def _compare(self, found: list[Difference], batch: Sequence[Row], begin: int, end: int) -> None:
-        """Adds the differences of the hours in `[begin, end)`, of which `batch` are stored here."""
-        stored = await self._stored([each.statistic for each in found], begin, end)
-        for place, before in enumerate(found):
-            here, there = dict(_sums(batch, place)), stored[before.statistic]
-            missing = [start for start in here if start not in there]
-            other = [
-                start for start, total in here.items() if start in there and _differs(total, there, start)
-            ]
-            extra = [start for start in there if start not in here]
-            found[place] = Difference(
-                before.statistic,
-                before.missing + len(missing),
-                before.other + len(other),
-                before.extra + len(extra),
-                min([before.first, *missing, *other, *extra]),
-            )
-
-    async def _import(self, pending: Pending, place: int, sums: Sequence[tuple[int, Decimal]]) -> None:
-        if not sums:
-            return
-        name = ids_of(pending.hours.name)[place]
+    async def _import(self, meter: str, place: int, sums: Sequence[tuple[int, Decimal]]) -> None:
         metadata: dict[str, Any] = {
-            "statistic_id": name,
+            "statistic_id": ids_of(meter)[place],
             "source": SOURCE,
-            "name": f"{pending.hours.name} {KINDS[place]}",
+            "name": f"{meter} {KINDS[place]}",
             "has_sum": True,
             "unit_of_measurement": "kWh",
         }
@@ -157,44 +131,69 @@ class HomeAssistant:
         else:
             metadata["has_mean"] = False
         stats = [{"start": _iso(start), "state": float(total), "sum": float(total)} for start, total in sums]
-        await self._call("recorder/import_statistics", metadata=metadata, stats=stats)
+        if stats:
+            await self._call("recorder/import_statistics", metadata=metadata, stats=stats)
 
-    async def _wait_until_stored(self, pending: Pending, index: int, begins: Mapping[int, int]) -> None:
-        """Returns when everything from `begins` on is readable: an accepted import is only queued."""
-        ids = ids_of(pending.hours.name)
-        until = asyncio.get_running_loop().time() + _STORED_S
+    async def _wait_until_stored(
+        self, pending: Pending, index: int, begins: Mapping[int, int], last: Row
+    ) -> None:
+        """Returns when everything from `begins` on is readable: an accepted import is only queued.
+
+        `last`: the last row. Imports are stored in their order: while it is missing, nothing else is read.
+        """
+        meter, deadline = pending.hours.name, asyncio.get_running_loop().time() + _STORED_S
+        await self._until_equal(meter, [last], begins, deadline)
         async for batch in in_batches(_rows(pending, index), _ROWS):
-            while True:
-                stored = await self._stored(
-                    [ids[each] for each in begins], batch[0].start, batch[-1].start + _HOUR_S
-                )
-                if not any(
-                    _differs(total, stored[ids[place]], start)
-                    for place, begin in begins.items()
-                    for start, total in _sums(batch, place)
-                    if start >= begin
-                ):
-                    break
-                if asyncio.get_running_loop().time() > until:
-                    raise PublishError(
-                        f"Home Assistant accepted the hours, but did not store all of them in {_STORED_S:g} s"
-                    )
-                await asyncio.sleep(_PAUSE_S)
+            await self._until_equal(meter, batch, begins, deadline)
 
-    async def _stored(self, ids: Sequence[str], begin: int, end: int) -> dict[str, Stored]:
-        """The sums of these statistics in `[begin, end)`."""
-        if not ids:
+    async def _until_equal(
+        self, meter: str, batch: Sequence[Row], begins: Mapping[int, int], deadline: float
+    ) -> None:
+        """Returns when these rows are readable, from `begins` on. Raises `PublishError` after the deadline."""
+        while any(
+            _differs(total, stored, start)
+            for place, stored in (await self._stored(meter, list(begins), *_span(batch))).items()
+            for start, total in _sums(batch, place)
+            if start >= begins[place]
+        ):
+            if asyncio.get_running_loop().time() > deadline:
+                raise PublishError(
+                    f"Home Assistant accepted the hours, but did not store all of them in {_STORED_S:g} s"
+                )
+            await asyncio.sleep(_PAUSE_S)
+
+    async def check(self, pending: Pending) -> list[Difference]:
+        """How each statistic of the meter differs from all stored hours; empty if none does.
+
+        Raises `PublishError`, `NotExpressible`, `OSError`.
+        """
+        meter = pending.hours.name
+        found = [Difference(name, 0, 0, 0, _NEVER) for name in ids_of(meter)]
+        begin = 0
+        async for batch in in_batches(_rows(pending, 0), _ROWS):
+            end = _span(batch)[1]
+            for place, stored in (await self._stored(meter, _ALL, begin, end)).items():
+                found[place] = found[place].and_of(dict(_sums(batch, place)), stored)
+            begin = end
+        for place, stored in (await self._stored(meter, _ALL, begin, _NEVER)).items():
+            found[place] = found[place].and_of({}, stored)
+        return [each for each in found if each.first != _NEVER]
+
+    async def _stored(self, meter: str, places: Sequence[int], begin: int, end: int) -> dict[int, Stored]:
+        """What Home Assistant has in `[begin, end)` of the meter's statistics at these places in `KINDS`."""
+        if not places:
             return {}
+        ids = ids_of(meter)
         answer = await self._call(
             "recorder/statistics_during_period",
             start_time=_iso(begin),
             end_time=_iso(end),
-            statistic_ids=list(ids),
+            statistic_ids=[ids[place] for place in places],
             period="hour",
             types=["sum"],
         )
         try:
-            return {name: dict(map(_hour_and_sum, answer.get(name, ()))) for name in ids}
+            return {place: dict(map(_hour_and_sum, answer.get(ids[place], ()))) for place in places}
         except (AttributeError, TypeError, ValueError, KeyError, OverflowError):
             raise _not_understood("the statistics") from None
 
@@ -227,6 +226,11 @@ def _rows(pending: Pending, index: int) -> Iterator[Row]:
     """The rows of the parts from that one on."""
     days, totals = pending.from_part(index)
     return rows(pending.hours.name, pending.hours.hours(days), totals[: len(KINDS)])
+
+
+def _span(batch: Sequence[Row]) -> tuple[int, int]:
+    """The time from the first row to the last, epoch seconds."""
+    return batch[0].start, batch[-1].start + _HOUR_S
 
 
 def _sums(batch: Sequence[Row], place: int) -> Iterator[tuple[int, Decimal]]:

@@ -164,7 +164,7 @@ def _identity(target: Target) -> str:
 
 
 def _name(name: str) -> str:
-    date.fromisoformat(f"{name}-01"[:10])
+    date.fromisoformat(name if len(name) == len("2026-11-29") else f"{name}-01")
     return name
 
 

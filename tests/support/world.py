@@ -42,7 +42,7 @@ class World:
     tables: dict[str, dict[str, Any]] | None = None
     accounts: list[dict[str, Any]] | None = None
 
-    def settings(self, **tables: dict[str, Any]) -> Settings:
+    def settings(self, **tables: Any) -> Settings:
         """Settings as from a file, unpaced unless `pacing` says otherwise."""
         key = self.cloud.scenario.account[0].auth_key
         home = {"name": "home", "auth_key": key, "meter": list(self.meters)}
@@ -52,7 +52,7 @@ class World:
             "account": [{"host": self.cloud.url, **account} for account in self.accounts or [home]],
         }
         for name, table in {**(self.tables or {}), **tables}.items():
-            raw[name] = {**raw.get(name, {}), **table}
+            raw[name] = table if isinstance(table, list) else {**raw.get(name, {}), **table}
         return parse(raw, {}, None)
 
     async def backfill(

@@ -1,0 +1,92 @@
+"""A database that takes InfluxDB's lines: as version 1, 2 or 3 it wants its own address and its own login."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from decimal import Decimal
+
+from aiohttp import web
+
+from tests.support.exported import points
+from tests.support.statuses import unused_port
+
+ADDRESSES = {
+    1: "/write?db=energy",
+    2: "/api/v2/write?org=home&bucket=energy",
+    3: "/api/v3/write_lp?db=energy",
+}
+_QUERIES = {
+    1: {"db": "energy", "precision": "s"},
+    2: {"org": "home", "bucket": "energy", "precision": "s"},
+    3: {"db": "energy", "precision": "second"},
+}
+
+
+@dataclass
+class Database:
+    """What was written: `values` by head, field and time; a second write replaces.
+
+    `authorization`: the header that it requires, if any. `answers`: the status of the next requests, before
+    it takes any again; a status from 300 on takes nothing. `lost`: takes the points, and closes the
+    connection without an answer. `requests` counts all, `bodies` has the size of each that was taken.
+    """
+
+    version: int = 1
+    authorization: str | None = None
+    answers: list[int] = field(default_factory=list)
+    lost: int = 0
+    values: dict[tuple[str, str, int], Decimal] = field(default_factory=dict)
+    requests: int = 0
+    bodies: list[int] = field(default_factory=list)
+    port: int = field(default_factory=unused_port)
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}{ADDRESSES[self.version]}"
+
+    def table(self, **more: object) -> dict[str, object]:
+        """A `[[publish]]` table for it."""
+        return {"name": "db", "kind": "influx", "url": self.url, **more}
+
+    def sum_of(self, name: str) -> Decimal:
+        """The sum of that field."""
+        return sum((value for key, value in self.values.items() if key[1] == name), Decimal(0))
+
+    def hours(self) -> set[int]:
+        """The hours with an import."""
+        return {at for _, name, at in self.values if name == "import_kwh"}
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[Database]:
+        """Serves on its port until the end of the body."""
+        app = web.Application()
+        path = ADDRESSES[self.version].partition("?")[0]
+        app.router.add_post(path, self._write)
+        runner = web.AppRunner(app, access_log=None)
+        await runner.setup()
+        await web.TCPSite(runner, "127.0.0.1", self.port).start()
+        try:
+            yield self
+        finally:
+            await runner.cleanup()
+
+    async def _write(self, request: web.Request) -> web.StreamResponse:
+        self.requests += 1
+        if dict(request.query) != _QUERIES[self.version]:
+            return web.json_response({"error": "database not found"}, status=404)
+        if self.authorization is not None and request.headers.get("Authorization") != self.authorization:
+            return web.json_response({"error": "authorization failed"}, status=401)
+        if self.answers and (status := self.answers.pop(0)) >= 300:
+            return web.json_response({"error": "not now"}, status=status)
+        body = await request.read()  # which the library has decompressed
+        self.bodies.append(len(body))
+        for point in points(body):
+            for name, value in point.fields.items():
+                self.values[point.head, name, point.ts] = value
+        if self.lost:
+            self.lost -= 1
+            assert request.transport is not None
+            request.transport.abort()
+        return web.Response(status=204)
