@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 from itertools import count
+from pathlib import Path
 from typing import Any
 
 import aiohttp
@@ -23,6 +24,7 @@ OLD_KEY: Message = {"has_mean": False}
 SETTLED: Message = {"type": "recorder/clear_statistics", "statistic_ids": [f"{TRIAL}_nothing"]}
 """Answered after everything that was queued before it."""
 LISTED: Message = {"type": "recorder/list_statistic_ids"}
+_HERE = Path(__file__).parent
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,10 +44,26 @@ class Case:
 
 @dataclass(frozen=True, slots=True)
 class Played:
-    """The answers to a case's messages without their numbers, and the verdict on the last."""
+    """The answers to a case's messages, and the verdict on the last.
+
+    Without their numbers, without the statistics of others, and an error's message without the value that it
+    repeats, which libraries print in several ways.
+    """
 
     verdict: str
     answers: Sequence[Any]
+
+
+def recorded(version: str) -> Mapping[str, Played]:
+    """What a real Home Assistant of that version answered, by the case's name."""
+    found = json.loads((_HERE / f"{version}.json").read_text("utf-8"))
+    return {name: Played(**each) for name, each in found.items()}
+
+
+def record(version: str, played: Mapping[str, Played]) -> None:
+    """Keeps what a real one answered."""
+    lines = [f"{json.dumps(name)}: {json.dumps(asdict(each))}" for name, each in played.items()]
+    (_HERE / f"{version}.json").write_text("{\n" + ",\n".join(lines) + "\n}\n", "utf-8")
 
 
 def row(start: Any = "2024-01-01T00:00:00+00:00", **columns: Any) -> Message:
@@ -165,7 +183,7 @@ def cases(version: str) -> Sequence[Case]:
             )
         ),
         *(
-            Case(f"the start {start} is refused", (put(row(start)),), verdict)
+            Case(f"the start {start!r} is refused", (put(row(start)),), verdict)
             for start, verdict in (
                 ("2024-01-01T00:00:00", "home_assistant_error"),
                 ("2024-01-01", "home_assistant_error"),
@@ -223,6 +241,12 @@ def cases(version: str) -> Sequence[Case]:
             "the change of an hour without a sum",
             put(*rows(2), row("2024-01-01T02:00:00Z", state=1.0), *rows(1, first=3)),
             types=["change", "state"],
+        ),
+        then_read(
+            "the change of the first hour after one without a sum",
+            put(*rows(2), row("2024-01-01T02:00:00Z", state=1.0), *rows(1, first=3)),
+            types=["change"],
+            start_time="2024-01-01T03:00:00Z",
         ),
         then_read(
             "all columns", put(*rows(1)), types=["change", "last_reset", "max", "mean", "min", "state", "sum"]
@@ -312,6 +336,10 @@ def cases(version: str) -> Sequence[Case]:
             ({**read(period="x"), "id": 7}, {**LISTED, "id": 7}),
             "id_reuse",
         ),
+        Case(
+            "the number of an unknown command is not",
+            ({"type": "recorder/nothing", "id": 7}, {**LISTED, "id": 7}),
+        ),
         Case("an unknown command", ({"type": "recorder/nothing"},), "unknown_command"),
         Case("a message without a number", (json.dumps(LISTED),), "invalid_format"),
         Case("a number that is a text", ({**LISTED, "id": "1"},), "invalid_format"),
@@ -384,8 +412,12 @@ async def play(session: aiohttp.ClientSession, url: str, case: Case, tokens: Map
 def _judged(answer: aiohttp.WSMessage) -> tuple[str, Message | None]:
     if answer.type is not aiohttp.WSMsgType.TEXT:
         return "closed", None
-    found = json.loads(answer.data)
-    return "ok" if found.get("success", True) else found["error"]["code"], _ours_of(without(found, "id"))
+    found = _ours_of(without(json.loads(answer.data), "id"))
+    if found.get("success", True):
+        return "ok", found
+    error = found["error"]
+    lines = [line.partition(". Got ")[0] for line in error["message"].splitlines()]
+    return error["code"], {**found, "error": {**error, "message": ", ".join(lines)}}
 
 
 async def _clear_all(session: aiohttp.ClientSession, url: str, token: str) -> None:
