@@ -1,0 +1,1 @@
+"""Whether the stand-in for Home Assistant answers as the real one does."""
