@@ -69,7 +69,7 @@ async def publish(
             except (NotExpressible, ArchiveRefused) as error:
                 problem = problem or PublishError(str(error))
             except OSError as error:
-                problem = problem or PublishError(f"{error.filename or each.folder}: {error.strerror}")
+                problem = problem or PublishError(f"{error.filename or each.folder / OWN_FOLDER}: {error.strerror}")
     if problem is not None:
         raise problem
 
@@ -109,11 +109,21 @@ async def _one_at_a_time(meter: MeterFiles, target: Target) -> AsyncIterator[Non
     if not await in_thread(own.is_dir):
         yield
         return
-    lock = await in_thread(FolderLock, own / f"publish-{target.name}.lock")
+    taking = in_thread(FolderLock, own / f"publish-{target.name}.lock")
+    try:
+        lock = await asyncio.shield(taking)
+    except asyncio.CancelledError:
+        taking.add_done_callback(_release)
+        raise
     try:
         yield
     finally:
         lock.release()
+
+
+def _release(taken: asyncio.Future[FolderLock]) -> None:
+    if taken.exception() is None:
+        taken.result().release()
 
 
 class Publisher:
