@@ -1,0 +1,320 @@
+"""Home Assistant beside the service: its statistics have every stored hour, with exact totals."""
+
+from __future__ import annotations
+
+import io
+from dataclasses import replace
+from datetime import timedelta
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from collector.errors import PublishError
+from collector.overview import MeterFiles
+from collector.publish.homeassistant import Difference, opened
+from collector.publish.publisher import all_hours, publish
+from collector.publish.targets import Target, TargetKind
+from collector.simulator import Device, Revision
+from collector.status import TargetStatus
+from tests.support.archives import files_of, flip
+from tests.support.energy_days import AUTUMN, BERLIN, SPRING, filled, reading
+from tests.support.exported import store
+from tests.support.home_assistant import ADMIN_TOKEN, NEW, OLD, USER_TOKEN, Fault, HomeAssistantServer
+from tests.support.service_life import START, Living, events_in, house, living, status_of
+from tests.support.world import DEVICE, cloud_of, records_of
+
+SHALLOW: dict[str, Any] = {"schedule": {"backfill_days": 3}}
+KINDS = ("import", "export", "solar")
+DAY = timedelta(days=1)
+
+
+def table(home: HomeAssistantServer, **more: object) -> dict[str, object]:
+    """A `[[publish]]` table for it."""
+    return {"name": "ha", "kind": "homeassistant", "url": home.url, "token": ADMIN_TOKEN, **more}
+
+
+def target_of(home: HomeAssistantServer, token: str = ADMIN_TOKEN) -> Target:
+    return Target("ha", TargetKind.HOME_ASSISTANT, home.url, token)
+
+
+def assert_has_all(home: HomeAssistantServer, folder: Path) -> None:
+    """Each statistic has the hours that are stored, and the total at the end of each, exact."""
+    records = [record for file in sorted(folder.glob("*.jsonl")) for record in records_of(file)]
+    assert records
+    for kind in KINDS:
+        total, expected = Decimal(0), {}
+        for record in records:
+            if kind in record:
+                total += record[kind]
+                expected[record["ts"]] = float(total)
+        rows = home.rows_of(f"shelly_collector:{folder.name}_{kind}")
+        assert {at: row.sum for at, row in rows.items()} == expected, kind
+
+
+def target(service: Living) -> TargetStatus:
+    return status_of(service).targets["ha"]
+
+
+def grid(tmp_path: Path) -> MeterFiles:
+    return files_of(tmp_path / "grid", timezone="Europe/Berlin").meters[0]
+
+
+async def sent(home: HomeAssistantServer, files: MeterFiles, token: str = ADMIN_TOKEN) -> int:
+    """Sends what is missing; the number of hours."""
+    counts: dict[str, int] = {}
+    await publish(target_of(home, token), [files], BERLIN, counts.__setitem__)
+    return sum(counts.values())
+
+
+@pytest.mark.parametrize("version", [OLD, NEW])
+async def test_every_stored_hour_is_there_after_the_backfill_and_each_new_one_after_its_save(
+    version: str, tmp_path: Path, log_lines: io.StringIO
+) -> None:
+    """Also with a version that refuses the keys that a later one wants, and without a warning of either."""
+    async with (
+        HomeAssistantServer(version) as home,
+        living(cloud_of(), tmp_path / "archive", START, publish=[table(home)], **SHALLOW) as service,
+    ):
+        await service.pass_time(minutes=30)
+        assert_has_all(home, service.world.folder())
+        home.imports.clear()
+        await service.pass_time(hours=1)
+        assert_has_all(home, service.world.folder())
+        assert [len(each.starts) for each in home.imports] == [1, 1, 1]
+        assert (home.refusals, home.warnings) == ([], [])
+        assert target(service).failure is None
+    assert events_in(log_lines.getvalue(), "publish.failed") == []
+    assert ADMIN_TOKEN not in log_lines.getvalue()
+
+
+async def test_a_home_assistant_that_is_down_for_days_gets_everything_when_it_is_back(
+    tmp_path: Path, log_lines: io.StringIO
+) -> None:
+    home = HomeAssistantServer()
+    async with home:
+        pass  # it had a port
+    async with living(cloud_of(), tmp_path / "archive", START, publish=[table(home)], **SHALLOW) as service:
+        await service.pass_time(days=3)
+        assert target(service).failure is not None
+        assert house(service).state.is_well
+        home.starting_s = 120.0
+        async with home:
+            await service.pass_time(minutes=20)
+            assert_has_all(home, service.world.folder())
+            assert target(service).failure is None
+    assert len(events_in(log_lines.getvalue(), "publish.failed")) == 1
+    assert len(events_in(log_lines.getvalue(), "publish.recovered")) == 1
+
+
+async def test_a_restart_in_the_middle_of_an_import_loses_nothing(tmp_path: Path) -> None:
+    """What was queued there is gone, and no answer says so."""
+    async with HomeAssistantServer(file=tmp_path / "statistics") as home:
+        home.queue_s = 30.0
+        async with living(
+            cloud_of(), tmp_path / "archive", START, publish=[table(home)], **SHALLOW
+        ) as service:
+            while not home.imports:
+                await service.pass_time(seconds=1)
+            await home.kill()
+            home.queue_s = 0.0
+            await service.pass_time(minutes=3)
+            await home.start()
+            await service.pass_time(minutes=20)
+            assert_has_all(home, service.world.folder())
+
+
+async def test_a_stop_in_the_middle_is_quick_and_the_next_start_sends_the_rest(tmp_path: Path) -> None:
+    async with HomeAssistantServer() as home:
+        home.latency_s = 5.0
+        tables = {"publish": [table(home)], **SHALLOW}
+        async with living(cloud_of(), tmp_path / "archive", START, **tables) as service:
+            while not home.messages["recorder/statistics_during_period"]:
+                await service.pass_time(seconds=5)
+            assert await service.stop() < 5
+        home.latency_s = 0.0
+        async with living(cloud_of(), tmp_path / "archive", START + timedelta(hours=1), **tables) as service:
+            await service.pass_time(minutes=30)
+            assert_has_all(home, service.world.folder())
+
+
+async def test_a_corrected_hour_is_sent_with_all_that_follow_it_and_nothing_before(tmp_path: Path) -> None:
+    hour = (START - timedelta(days=1)).replace(hour=9, minute=0)
+    revision = Revision(START + timedelta(hours=3), hour, hour + timedelta(hours=1), channel=1)
+    device = Device(DEVICE, revision=(revision,))
+    async with (
+        HomeAssistantServer() as home,
+        living(cloud_of(device), tmp_path / "archive", START, publish=[table(home)], **SHALLOW) as service,
+    ):
+        await service.pass_time(hours=3)
+        home.imports.clear()
+        await service.pass_time(days=2)
+        assert_has_all(home, service.world.folder())
+        corrected = [each for each in home.imports if min(each.starts) <= hour.timestamp()]
+        assert [min(each.starts) for each in corrected] == [int(hour.timestamp())]
+        assert corrected[0].statistic_id.endswith("_solar")
+
+
+async def test_a_token_that_is_not_an_administrators_is_refused_in_words(tmp_path: Path) -> None:
+    async with (
+        HomeAssistantServer() as home,
+        living(
+            cloud_of(), tmp_path / "archive", START, publish=[table(home, token=USER_TOKEN)], **SHALLOW
+        ) as service,
+    ):
+        await service.pass_time(minutes=30)
+        failure = target(service).failure
+        assert failure is not None
+        assert "administrator" in failure.reason
+        assert "token_file" in failure.cure
+        assert house(service).state.is_well
+
+
+# -- One pass -------------------------------------------------------------------------------------------
+
+
+async def test_days_of_23_and_25_hours_and_a_gap_have_exact_totals(tmp_path: Path) -> None:
+    store(tmp_path / "grid", [filled(SPRING), filled(SPRING + 2 * DAY, without=[3, 4]), filled(AUTUMN)])
+    async with HomeAssistantServer() as home:
+        assert await sent(home, grid(tmp_path)) == 23 + 22 + 25
+        assert_has_all(home, tmp_path / "grid")
+        assert await sent(home, grid(tmp_path)) == 0
+
+
+async def test_a_gap_that_healed_is_filled_and_everything_later_has_its_energy(tmp_path: Path) -> None:
+    store(tmp_path / "grid", [filled(SPRING), filled(SPRING + DAY, without=range(5, 20)), filled(AUTUMN)])
+    async with HomeAssistantServer() as home:
+        await sent(home, grid(tmp_path))
+        store(tmp_path / "grid", [filled(SPRING + DAY)])
+        home.imports.clear()
+        assert await sent(home, grid(tmp_path)) == 19 + 25
+        assert_has_all(home, tmp_path / "grid")
+
+
+async def test_an_hour_without_solar_has_no_solar_row(tmp_path: Path) -> None:
+    """And no zero: the next one continues the total."""
+    day = filled(AUTUMN)
+    without = {
+        ts: each for place, ts in enumerate(day.day.hours) if (each := reading(solar_kwh=None)) and place == 3
+    }
+    store(tmp_path / "grid", [replace(day, readings={**day.readings, **without})])
+    async with HomeAssistantServer() as home:
+        await sent(home, grid(tmp_path))
+        assert_has_all(home, tmp_path / "grid")
+        assert len(home.rows_of("shelly_collector:grid_solar")) == 24
+
+
+@pytest.mark.parametrize("kind", ["close", "close_after", "error", "answer"])
+@pytest.mark.parametrize(
+    "command", ["get_config", "recorder/statistics_during_period", "recorder/import_statistics"]
+)
+async def test_whatever_a_command_is_answered_the_next_attempt_completes_it(
+    kind: Any, command: str, tmp_path: Path
+) -> None:
+    store(tmp_path / "grid", [filled(SPRING), filled(AUTUMN)])
+    async with HomeAssistantServer() as home:
+        home.faults = [Fault(kind, on=(1,), command=command, text='{"id": null, "result": [NaN')]
+        with pytest.raises(PublishError):
+            await sent(home, grid(tmp_path))
+        await sent(home, grid(tmp_path))
+        assert_has_all(home, tmp_path / "grid")
+        assert await sent(home, grid(tmp_path)) == 0
+
+
+@pytest.mark.parametrize("command", ["get_config", "recorder/import_statistics"])
+async def test_a_command_that_is_never_answered_ends_within_a_minute(command: str, tmp_path: Path) -> None:
+    store(tmp_path / "grid", [filled(SPRING)])
+    async with HomeAssistantServer() as home:
+        home.faults = [Fault("silence", command=command)]
+        with pytest.raises(PublishError, match="60 s"):
+            await sent(home, grid(tmp_path))
+
+
+_ANSWER = '{"id": 2, "success": true, "result": %s}'
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "[]",
+        '"text"',
+        "{}",
+        _ANSWER % "[1]",
+        _ANSWER % '{"shelly_collector:grid_import": 7}',
+        _ANSWER % '{"shelly_collector:grid_import": [{"start": null}]}',
+        _ANSWER % '{"shelly_collector:grid_import": [{"start": 1e999, "sum": 1}]}',
+        _ANSWER % '{"shelly_collector:grid_import": [{"start": 0, "sum": "x"}]}',
+        '{"id": 2, "success": false}',
+        '{"id": 2, "success": false, "error": 5}',
+        "[" * 100_000,
+    ],
+)
+async def test_an_answer_that_makes_no_sense_is_one_clear_error(text: str, tmp_path: Path) -> None:
+    store(tmp_path / "grid", [filled(SPRING)])
+    async with HomeAssistantServer() as home:
+        home.faults = [Fault("answer", command="recorder/statistics_during_period", text=text)]
+        with pytest.raises(PublishError, match="Home Assistant"):
+            await sent(home, grid(tmp_path))
+
+
+async def test_what_dies_between_sending_and_noting_sends_nothing_twice(tmp_path: Path) -> None:
+    """It reads that Home Assistant has it, and notes that."""
+    store(tmp_path / "grid", [filled(SPRING), filled(AUTUMN)])
+    async with HomeAssistantServer() as home:
+        await sent(home, grid(tmp_path))
+        (tmp_path / "grid/.collector/publish-ha.json").unlink()
+        home.imports.clear()
+        assert await sent(home, grid(tmp_path)) == 0
+        assert home.imports == []
+        assert (tmp_path / "grid/.collector/publish-ha.json").exists()
+
+
+async def test_a_home_assistant_that_lost_its_statistics_gets_them_with_the_next_hour(tmp_path: Path) -> None:
+    """It was restored from a backup, or installed anew."""
+    store(tmp_path / "grid", [filled(SPRING), filled(AUTUMN)])
+    async with HomeAssistantServer() as home:
+        await sent(home, grid(tmp_path))
+        port = int(home.url.rpartition(":")[2])
+    async with HomeAssistantServer(port=port) as new:
+        store(tmp_path / "grid", [filled(AUTUMN + DAY)])
+        await sent(new, grid(tmp_path))
+        assert_has_all(new, tmp_path / "grid")
+
+
+async def test_check_finds_what_is_missing_what_differs_and_what_only_home_assistant_has(
+    tmp_path: Path,
+) -> None:
+    store(tmp_path / "grid", [filled(SPRING), filled(AUTUMN), filled(AUTUMN + DAY)])
+    files = grid(tmp_path)
+    async with HomeAssistantServer() as home:
+        await sent(home, files)
+
+        async def check() -> list[Difference]:
+            pending = all_hours(files, BERLIN)
+            assert pending is not None
+            async with opened(target_of(home)) as connection:
+                return await connection.check(pending)
+
+        assert await check() == []
+        first = filled(AUTUMN).day.start
+        flip(tmp_path / "grid" / f"{AUTUMN}.jsonl", "import")
+        found = await check()
+        assert [(each.statistic, each.missing, each.extra) for each in found] == [
+            ("shelly_collector:grid_import", 0, 0)
+        ]
+        assert found[0].first >= first
+        await sent(home, files)
+        (tmp_path / "grid" / f"{AUTUMN + DAY}.jsonl").unlink()
+        assert [(each.missing, each.other, each.extra) for each in await check()] == [(0, 0, 24)] * 3
+        store(tmp_path / "grid", [filled(AUTUMN + DAY), filled(AUTUMN + 2 * DAY)])
+        assert [(each.missing, each.other, each.extra) for each in await check()] == [(24, 0, 0)] * 3
+
+
+async def test_three_thousand_hours_come_in_messages_that_home_assistant_takes(tmp_path: Path) -> None:
+    """Its limit is 4 MB; 2,500 rows are well below."""
+    store(tmp_path / "grid", [filled(SPRING + number * DAY) for number in range(130)])
+    async with HomeAssistantServer() as home:
+        assert await sent(home, grid(tmp_path)) == 130 * 24 - 1
+        assert max(len(each.starts) for each in home.imports) == 2500
+        assert_has_all(home, tmp_path / "grid")
