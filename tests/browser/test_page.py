@@ -572,6 +572,37 @@ def test_the_address_has_the_whole_view(show: Open) -> None:
     assert _title(show("#show=energy&range=day&day=1999-01-01")) == "Wed, 15 October 2025"
 
 
+@pytest.mark.parametrize(
+    ("asked", "shown", "title"),
+    [("1999-05-05", FIRST, "Wed, 15 October 2025"), ("2031-01-01", TODAY, "Fri, 20 November 2026")],
+)
+def test_the_address_of_a_day_outside_the_data_becomes_that_of_the_day_that_is_shown(
+    asked: str, shown: date, title: str, show: Open
+) -> None:
+    """The first one or today. Back does not lead to the address that nothing was shown of."""
+    page = show("#show=energy&range=all")
+    page.evaluate("hash => { location.hash = hash }", f"#show=energy&range=day&day={asked}")
+    _wait_for_title(page, f"^{title}")
+    page.wait_for_url(f"**/{_energy('day', shown)}")
+    page.go_back()
+    _wait_for_title(page, "^2025–2026")
+
+
+def test_the_facts_stay_within_their_card(show: Open) -> None:
+    """Where they are beside the totals, on a screen that is just wide enough for that."""
+    page = show(_energy("year", TODAY))
+    for width in (1000, 1020, 1040, 1200):
+        page.set_viewport_size({"width": width, "height": 900})
+        card, *texts = page.evaluate(
+            """() => [...document.querySelectorAll(".summary, dt, dd")].map(each => {
+                 const content = document.createRange();
+                 content.selectNodeContents(each);
+                 return (each.className ? each : content).getBoundingClientRect().right;
+               })"""
+        )  # fmt: skip
+        assert max(texts) <= card + 0.5, width
+
+
 def test_the_wall_display_shows_one_view_and_refreshes_itself(show: Open) -> None:
     """Nothing to press; Esc ends it."""
     page = show("#show=energy&range=week&wall=on")

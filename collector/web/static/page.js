@@ -105,6 +105,7 @@ async function contentOf() {
   const first = chosen.map((meter) => meter.first_day ?? today).reduce((one, other) => (one < other ? one : other));
   whole = { first, end: addDays(today, 1) };
   const { range, day } = timeOf(view);
+  if (view.day !== null && view.day !== day) location.replace(address({ day })); // it says what is shown
   const period = periodOf(range, day, whole);
   const before = view.compare && view.show === "energy" && range !== "all" ? yearBefore(range, period) : null;
   const recent = { first: addDays(today, -13), end: addDays(today, 1) };
