@@ -1,6 +1,6 @@
 """What the page shows: the answers of `/api/v1`, made from the files. Blocking; nothing is changed.
 
-The shapes are documented in docs/reference/http.md, which follows from `SCHEMAS` in `web/schema.py`.
+The shapes are documented in docs/reference/http.md, which is made by systemd/package/deb/http.py.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from datetime import date, timedelta
 from decimal import ROUND_HALF_UP, Decimal
 from typing import NamedTuple
@@ -33,7 +33,7 @@ QUANTITIES = {
 _COLUMNS = ("consumption_kwh", "solar_used_kwh", "import_kwh", "export_kwh", "solar_kwh")
 _WITHOUT_SOLAR = ("import_kwh", "export_kwh")
 _PERIODS = {"week": Period.DAY, "month": Period.DAY, "year": Period.MONTH, "all": Period.YEAR}
-_PLACE = {"day": 11, "month": 8, "year": 5, "all": 0}  # where the name of a bar's place in its range begins
+_PLACE = {"day": 11, "month": 8, "year": 5, "all": 0}  # where the hour, day or month begins in a bar's name
 _ZERO = Decimal(0)
 _LEAST = Decimal("0.000001")
 _DAY = timedelta(days=1)
@@ -59,6 +59,9 @@ class _Day(NamedTuple):
     hours: Sequence[_Hour]
 
 
+_NO_DAY = _Day(DayState.MISSING, "", ())
+
+
 class Figures:
     """Those of some meters in one time zone, added up hour by hour: where one lacks a value, the sum does.
 
@@ -76,14 +79,18 @@ class Figures:
         """Bars of one of `RANGES`: hours of a day, days of a week or month, months of a year, or years. Each
         is beside the one in the same place of the span `before`, if there is one.
         """
-        now = self._placed(bars, span)
-        then = self._placed(bars, before) if before else {}
+        now = self._bars(bars, span)
+        then = {_place(bars, name): (name, sums) for name, sums in self._bars(bars, before).items()}
+        rows = [(name, sums, then.get(_place(bars, name), ("", NO_HOURS))[1]) for name, sums in now.items()]
+        places = {_place(bars, name) for name in now}
+        rows += [
+            (name, NO_HOURS, sums)
+            for place, (name, sums) in then.items()
+            if place not in places and sums.expected_hours
+        ]
         beside = [f"year_before_{name}" for name in self._columns] if before else []
         yield ("period", *self._columns, "hours_stored", "hours_expected", *beside)
-        places = {*now, *(place for place, (_, sums) in then.items() if sums.expected_hours)}
-        for place in sorted(places):
-            _, was = then.get(place, ("", NO_HOURS))
-            name, sums = now.get(place) or (then[place][0], NO_HOURS)
+        for name, sums, was in sorted(rows, key=lambda row: _place(bars, row[0])) if before else rows:
             compared = self._values(was) if before else ()
             yield (name, *self._values(sums), sums.whole_hours, sums.expected_hours, *compared)
 
@@ -123,19 +130,18 @@ class Figures:
     def _values(self, sums: Totals) -> Iterator[Decimal | None]:
         return (getattr(sums, name) for name in self._columns)
 
-    def _placed(self, bars: str, span: Span) -> Mapping[str, tuple[str, Totals]]:
-        """The bars of a span, each with its name, by their places in the range."""
+    def _bars(self, bars: str, span: Span | None) -> dict[str, Totals]:
+        """The bars of a span by their names, ascending; those of days that are not known are empty."""
         found: dict[str, Totals] = {}
+        if span is None:
+            return found
         if bars != "day":
-            name_of = _PERIODS[bars].name_of
-            days = (span.until - span.since).days
+            name_of, days = _PERIODS[bars].name_of, (span.until - span.since).days
             found = {name_of(span.since + _DAY * number): NO_HOURS for number in range(days)}
         for day, (_, _, hours) in self._days(span):
             for name, part in _parts(bars, day, hours):
                 found[name] = found.get(name, NO_HOURS) + _sums(part)
-        if bars == "week":
-            return {str(date.fromisoformat(name).weekday()): (name, sums) for name, sums in found.items()}
-        return {name[_PLACE[bars] :]: (name, sums) for name, sums in found.items()}
+        return found
 
     def _days(self, span: Span) -> Iterator[tuple[date, _Day]]:
         """The days that the archive should have, ascending."""
@@ -153,7 +159,7 @@ class Figures:
             if day in history.states and (len(self._histories) == 1 or first <= day):
                 found.append(self._day_of(history, day))
         if not found:
-            return _Day(DayState.MISSING, "", ())
+            return _NO_DAY
         sum_ = found[0]
         for other in found[1:]:
             worse = other if sum_.state is DayState.COMPLETE else sum_
@@ -170,6 +176,11 @@ class Figures:
             for index, (label, energy) in enumerate(zip(found.labels, energies, strict=True))
         ]
         return _Day(found.state, found.reason, hours)
+
+
+def _place(bars: str, name: str) -> str:
+    """What a bar's name has in common with that of the bar a year before."""
+    return str(date.fromisoformat(name).weekday()) if bars == "week" else name[_PLACE[bars] :]
 
 
 def _parts(bars: str, day: date, hours: Sequence[_Hour]) -> Iterator[tuple[str, Sequence[_Hour]]]:

@@ -269,6 +269,47 @@ def test_csv_of_days_has_the_sums_of_their_files_and_days_without_one(folder: Pa
     assert rows[HOLE.day - 1]["import_kwh"] == ""
 
 
+@pytest.mark.parametrize(
+    ("bars", "names"),
+    [
+        ("day", ["2026-02-20T00:00", "2026-03-31T23:00"]),
+        ("week", ["2026-02-20", "2026-03-31"]),
+        ("month", ["2026-02-20", "2026-03-31"]),
+        ("year", ["2026-02", "2026-03"]),
+        ("all", ["2026", "2026"]),
+    ],
+)
+def test_csv_of_bars_has_every_one_of_the_days_however_many_they_are(
+    bars: str, names: list[str], folder: Path
+) -> None:
+    """Also more than the page shows: days of several weeks or months, hours of several days."""
+    query = f"{ALONE}&bars={bars}&since=2026-02-20&until=2026-04-01"
+    rows = table_of(site_of(folder), BARS, query)
+    found = [row["period"] for row in rows]
+    assert [found[0], found[-1]] == names
+    assert found == sorted(set(found))
+    stored_hours = sum(len(stored(folder, day)) for day in STORED if day != AUTUMN)
+    assert sum(int(row["hours_stored"]) for row in rows) == stored_hours
+
+
+def test_csv_puts_the_year_before_beside_its_weekday_or_day(folder: Path) -> None:
+    """In columns of their own; a day that only the year before has is a row without hours."""
+    query = (
+        f"{ALONE}&since=2026-03-02&until=2026-03-09&before_since=2025-10-20&before_until=2025-10-27&bars=week"
+    )
+    rows = table_of(site_of(folder), BARS, query)
+    assert [row["period"] for row in rows] == [f"2026-03-0{number}" for number in range(2, 9)]
+    assert [bool(row["year_before_import_kwh"]) for row in rows] == [False] * 6 + [
+        True
+    ]  # 26 October, a Sunday
+    query = query.replace("bars=week", "bars=month")
+    of_month = table_of(site_of(folder), BARS, query)
+    assert [row["period"] for row in of_month[:7]] == [row["period"] for row in rows]
+    assert [row["period"] for row in of_month[7:]] == [f"2025-10-{number}" for number in range(20, 27)]
+    assert {row["import_kwh"] for row in of_month[7:]} == {""}
+    assert of_month[-1]["year_before_import_kwh"] == rows[-1]["year_before_import_kwh"]
+
+
 @pytest.mark.parametrize(("day", "hours"), [(AUTUMN, 25), (SPRING, 23)])
 def test_csv_of_a_day_has_all_its_hours(day: date, hours: int, folder: Path) -> None:
     """Those that the clock repeats have names of their own."""
