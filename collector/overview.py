@@ -252,9 +252,13 @@ class History:
 
     def days(self, since: date, until: date) -> Iterator[DayHours]:
         """The days in `[since, until)` with their hours, as their files are now. Raises `OSError`."""
-        for day, state in self.states.items():
+        for day in self.states:
             if since <= day < until:
-                yield _day_hours(self, day, state)
+                yield self.day(day)
+
+    def day(self, day: date) -> DayHours:
+        """One of the days in `states`, as its file is now. Raises `OSError`."""
+        return _day_hours(self, day, self.states[day])
 
 
 def history_of(files: MeterFiles, machine_zone: ZoneInfo, now: datetime) -> History:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import csv
-import io
 import json
 import os
 import sys
@@ -163,14 +161,14 @@ def _fields(sums: Totals) -> str:
 
 def as_csv(reports: Sequence[MeterReport]) -> str:
     """The sums as CSV, a line for each meter and period; unknown values are empty."""
-    text = io.StringIO()
-    lines = csv.writer(text, lineterminator="\n")
-    lines.writerow(("meter", "period", *_CSV))
+    from collector.export.csv_file import row
+
+    lines = [row(("meter", "period", *_CSV))]
     for report in reports:
         for name, sums in report.sums.items():
-            values = json.loads(f"{{{_fields(sums)}}}", parse_float=str)
-            lines.writerow((report.history.files.meter.name, name, *(values[column] for column in _CSV)))
-    return text.getvalue()
+            values = json.loads(f"{{{_fields(sums)}}}", parse_float=Decimal)
+            lines.append(row((report.history.files.meter.name, name, *(values[each] for each in _CSV))))
+    return "".join(lines)
 
 
 def as_lines(reports: Sequence[MeterReport], stream: TextIO, environ: Mapping[str, str]) -> Iterator[str]:

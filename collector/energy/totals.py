@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
@@ -99,26 +99,44 @@ class Totals:
 NO_HOURS = Totals()
 
 
+class HourEnergy(NamedTuple):
+    """The quantities of an hour, or of several meters in an hour, as in `Totals`; `None` is not known."""
+
+    import_kwh: Decimal
+    export_kwh: Decimal
+    solar_kwh: Decimal | None
+    solar_used_kwh: Decimal | None
+    consumption_kwh: Decimal | None
+
+
+def energy_of(reading: HourReading, *, no_solar: bool) -> HourEnergy:
+    """What a reading means. `no_solar`: the meter measures none, and the zeros in its files mean that."""
+    import_kwh, export_kwh, solar_kwh = reading
+    if no_solar:
+        return HourEnergy(import_kwh, export_kwh, None, None, import_kwh)
+    if solar_kwh is None:
+        return HourEnergy(import_kwh, export_kwh, None, None, None)
+    used = solar_used(reading)
+    return HourEnergy(import_kwh, export_kwh, solar_kwh, used, import_kwh + used)
+
+
 def totals_of(day: DayHours, *, no_solar: bool) -> Totals:
-    """The sums of a day. `no_solar`: the meter measures none, and the zeros in its files mean that."""
-    stored = [reading for reading in day.readings if reading is not None]
-    sun = [] if no_solar else [each for each in stored if each.solar_kwh is not None]
-    whole = stored if no_solar else sun
-    used = [solar_used(each) for each in sun]
-    consumed = (
-        [each.import_kwh for each in stored]
-        if no_solar
-        else [each.import_kwh + own for each, own in zip(sun, used, strict=True)]
-    )
+    """The sums of a day of a meter; `no_solar` as in `energy_of`."""
+    stored = [energy_of(each, no_solar=no_solar) for each in day.readings if each is not None]
+    return totals_of_hours(stored, day.finished)
+
+
+def totals_of_hours(stored: Sequence[HourEnergy], expected_hours: int) -> Totals:
+    """The sums of these hours, which are stored."""
     return Totals(
         _total(each.import_kwh for each in stored),
         _total(each.export_kwh for each in stored),
-        _total(each.solar_kwh or _ZERO for each in sun),
-        _total(used),
-        _total(consumed),
+        _total(each.solar_kwh for each in stored),
+        _total(each.solar_used_kwh for each in stored),
+        _total(each.consumption_kwh for each in stored),
         len(stored),
-        len(whole),
-        day.finished,
+        sum(each.consumption_kwh is not None for each in stored),
+        expected_hours,
     )
 
 
@@ -137,8 +155,8 @@ def solar_used(reading: HourReading) -> Decimal:
     return own if own > 0 else own - own  # a zero with as many decimals
 
 
-def _total(values: Iterable[Decimal]) -> Decimal | None:
-    found = list(values)
+def _total(values: Iterable[Decimal | None]) -> Decimal | None:
+    found = [value for value in values if value is not None]
     return sum(found, _ZERO) if found else None
 
 

@@ -15,8 +15,8 @@ from collector.archive.mark import mark_for
 from collector.cloud.meters import Meter
 from collector.energy.days import known_zone
 from collector.energy.history import LastAttempt
-from collector.energy.readings import EnergyDay, HourReading
-from collector.energy.totals import solar_used
+from collector.energy.readings import EnergyDay
+from collector.energy.totals import energy_of
 from collector.overview import MeterFiles, stored_hours
 from collector.redaction import printable
 
@@ -116,16 +116,4 @@ def _hours_of(found: EnergyDay, *, no_solar: bool) -> Iterator[Hour]:
     for start, end in pairwise((*local.hours, local.end)):
         if (reading := found.readings.get(start)) is not None:
             at = datetime.fromtimestamp(start, local.zone)
-            yield Hour(start, end, at, *_values(reading, no_solar=no_solar))
-
-
-def _values(
-    reading: HourReading, *, no_solar: bool
-) -> tuple[Decimal, Decimal, Decimal | None, Decimal | None, Decimal | None]:
-    import_kwh, export_kwh, solar_kwh = reading
-    if no_solar:
-        return import_kwh, export_kwh, None, None, import_kwh
-    if solar_kwh is None:
-        return import_kwh, export_kwh, None, None, None
-    used = solar_used(reading)
-    return import_kwh, export_kwh, solar_kwh, used, import_kwh + used
+            yield Hour(start, end, at, *energy_of(reading, no_solar=no_solar))

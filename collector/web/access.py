@@ -48,11 +48,11 @@ def is_own_name(header: str | None, names: tuple[str, ...]) -> bool:
 
 
 def bare_host(header: str | None) -> str | None:
-    """A `Host` header without its port, in lower case; `None` if there is none (HTTP/1.0)."""
+    """A `Host` header in lower case, without its port and the dot that may end a name; `None` without one."""
     if header is None:
         return None
     host, colon, port = header.strip().lower().rpartition(":")
-    return host if colon and port.isdigit() else header.strip().lower()
+    return (host if colon and port.isdigit() else header.strip().lower()).removesuffix(".")
 
 
 @dataclass(slots=True)

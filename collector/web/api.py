@@ -1,15 +1,15 @@
 """What the page shows: the answers of `/api/v1`, made from the files. Blocking; nothing is changed.
 
-The shapes are documented in docs/reference/http.md, which follows from `SCHEMAS` in `web/schema.py`.
+The shapes are documented in docs/reference/http.md, which is made by systemd/package/deb/http.py.
 """
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, timedelta
 from decimal import Decimal
 from hashlib import blake2b
 from typing import Any, NamedTuple
@@ -21,18 +21,25 @@ from collector.archive.folder import OWN_FOLDER, day_files, stamp_of
 from collector.energy.daily_totals import decimals_of
 from collector.energy.days import Clock, system_timezone
 from collector.energy.totals import DayHours, Totals, totals_of
+from collector.export.csv_file import row
 from collector.overview import ArchiveFiles, History, MeterFiles, as_dict, history_of, status_of
 from collector.status import status_file
+from collector.web.figures import QUANTITIES, RANGES, Figures, Row, Span
 
 PREFIX = "/api/v1/"
+CSV = f"{PREFIX}csv/"
 LEAST_DECIMALS = 4
 
 _JSON = "application/json"
+_CSV = "text/csv; charset=utf-8"
 _STATUS_AGAIN_S = 10  # a status is made at most that often, however many clients there are
 _DAYS_AGAIN_S = 900  # an hour ends, and a day begins, at a quarter of an hour in every zone
 _ORDINARY = tuple(range(24))
 _YEAR = re.compile(r"\d{4}")
 _DATE = re.compile(r"\d{4}-\d\d-\d\d")
+_HOUR = re.compile(r"[01]\d|2[0-4]")
+_LONGEST = timedelta(days=36_525)
+_MOST_PARAMETERS = 1000
 
 
 class NotThere(Exception):
@@ -64,7 +71,9 @@ class Api:
 
     def find(self, path: str, query: str) -> Resource:
         """What is at that path, which begins with `PREFIX`. Raises `NotThere`, `WrongRequest`, `OSError`."""
-        given = _parameters(query)
+        if path.startswith(CSV):
+            return self._csv(path.removeprefix(CSV), query)
+        given = _parameters(_pairs(query))
         match path.removeprefix(PREFIX).split("/"):
             case ["status"]:
                 _only(given)
@@ -86,7 +95,30 @@ class Api:
                     raise WrongRequest("since is after until: the range is [since, until)")
                 what = f"days {since} {until}"
                 return self._resource([files], _DAYS_AGAIN_S, what, lambda: self._days(files, since, until))
-        raise NotThere("there are status, meters, meters/NAME/hours?year=YYYY and meters/NAME/days")
+        raise NotThere("there are status, meters, meters/NAME/hours?year=YYYY, meters/NAME/days and csv/VIEW")
+
+    def _csv(self, view: str, query: str) -> Resource:
+        """The figures of a view of the page."""
+        if view not in ("energy", "average-day", "heat-map", "stored-days"):
+            raise NotThere("there are csv/energy, csv/average-day, csv/heat-map and csv/stored-days")
+        pairs = _pairs(query)
+        names = {value for name, value in pairs if name == "meter"}
+        given = _parameters([each for each in pairs if each[0] != "meter"])
+        for name in names:
+            self._named(name)
+        meters = [each for each in self.archive.meters if each.meter.name in names]
+        if not meters:
+            raise WrongRequest("a meter must be named: ?meter=NAME; several are added up")
+        rows = _rows_of(view, given)
+
+        def make() -> bytes:
+            histories = [self._history(each) for each in meters]
+            if len({each.zone.key for each in histories}) > 1:
+                raise WrongRequest("only meters in one time zone are added up")
+            return "".join(map(row, rows(Figures(histories)))).encode()
+
+        found = self._resource(meters, _DAYS_AGAIN_S, f"csv {view} {query}", make)
+        return found._replace(content_type=_CSV)
 
     def _named(self, name: str) -> MeterFiles:
         for files in self.archive.meters:
@@ -229,11 +261,52 @@ def _stamp(path: Any) -> int:
         return 0
 
 
-def _parameters(query: str) -> dict[str, str]:
+def _rows_of(view: str, given: Mapping[str, str]) -> Callable[[Figures], Iterator[Row]]:
+    """What makes the rows of a view of the page by these parameters."""
+    if view == "stored-days":
+        _only(given)
+        return Figures.stored_days
+    if view == "average-day":
+        _only(given, "since", "until")
+        span = _span(given)
+        return lambda figures: figures.average_day(span)
+    if view == "heat-map":
+        _only(given, "quantity", "since", "until")
+        quantity, span = _one_of(given, "quantity", QUANTITIES), _span(given)
+        return lambda figures: figures.heat_map(quantity, span)
+    _only(given, "bars", "since", "until", "before_since", "before_until")
+    bars, span = _one_of(given, "bars", RANGES), _span(given)
+    before = _span(given, "before_") if "before_since" in given or "before_until" in given else None
+    return lambda figures: figures.energy(bars, span, before)
+
+
+def _one_of(given: Mapping[str, str], name: str, known: Collection[str]) -> str:
+    if (text := given.get(name, "")) in known:
+        return text
+    raise WrongRequest(f"{name} must be one of: {', '.join(known)}")
+
+
+def _span(given: Mapping[str, str], prefix: str = "") -> Span:
+    """The days from `since` to `until`; that may have an hour, which is the first one that is not in it."""
+    since = _day(given, f"{prefix}since", None)
+    name = f"{prefix}until"
+    day, _, hour = given.get(name, "").partition("T")
+    until = _day({**given, name: day}, name, None)
+    if hour and not _HOUR.fullmatch(hour):
+        raise WrongRequest(f"{name} must be a date, or a date and an hour: {name}=2026-03-01T15")
+    if not timedelta(0) <= until - since <= _LONGEST:
+        raise WrongRequest(f"{prefix}since and {name} must be in order, and at most 100 years apart")
+    return Span(since, until, int(hour or 0))
+
+
+def _pairs(query: str) -> list[tuple[str, str]]:
     try:
-        pairs = parse_qsl(query, keep_blank_values=True, max_num_fields=10)
+        return parse_qsl(query, keep_blank_values=True, max_num_fields=_MOST_PARAMETERS)
     except ValueError:
         raise WrongRequest("there are too many parameters") from None
+
+
+def _parameters(pairs: Sequence[tuple[str, str]]) -> dict[str, str]:
     if len(dict(pairs)) != len(pairs):
         raise WrongRequest("a parameter is given twice")
     return dict(pairs)
@@ -251,11 +324,12 @@ def _year(given: Mapping[str, str]) -> int:
     return int(text)
 
 
-def _day(given: Mapping[str, str], name: str, otherwise: date) -> date:
-    if name not in given:
+def _day(given: Mapping[str, str], name: str, otherwise: date | None) -> date:
+    """The date that is given; without one, `otherwise`, if that may be."""
+    if name not in given and otherwise is not None:
         return otherwise
     try:
-        if _DATE.fullmatch(given[name]):
+        if _DATE.fullmatch(given.get(name, "")):
             return date.fromisoformat(given[name])
     except ValueError:
         pass

@@ -39,7 +39,14 @@ class Connection(web.RequestHandler):
 
     def __init__(self, server: web.Server) -> None:
         loop, quiet = asyncio.get_running_loop(), cast(logging.Logger, None)
-        super().__init__(server, loop=loop, access_log=quiet, lingering_time=0)
+        super().__init__(
+            server,
+            loop=loop,
+            access_log=quiet,
+            lingering_time=0,
+            max_line_size=_MOST_BYTES,
+            max_field_size=_MOST_BYTES,
+        )
         self._server = server
         self._received = 0
         self._deadline: asyncio.TimerHandle | None = None

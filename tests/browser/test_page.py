@@ -421,17 +421,74 @@ def test_the_calendar_shows_which_days_are_whole_and_why_others_are_not(show: Op
 
 def test_the_csv_file_has_exactly_what_the_table_shows(show: Open) -> None:
     """The same rows and values; a missing value is an empty field."""
-    page = show(_energy("month", TODAY, "&compare=year"))
-    with page.expect_download() as download:
-        page.click("button.csv")
-    assert download.value.suggested_filename == "house-month-2026-11-01.csv"
-    with Path(download.value.path()).open(newline="") as file:
-        names, *lines = list(csv.reader(file))
-    shown = [["" if cell == "missing" else cell for cell in row[1:]] for row in _table(page)[:-1]]
-    assert [line[1:] for line in lines] == shown
+    names, *lines = _csv(page := show(_energy("month", TODAY, "&compare=year")), "house-month-2026-11-01.csv")
+    assert [line[1:] for line in lines] == _without_names(page)
     assert [line[0] for line in lines[:2]] == ["2026-11-01", "2026-11-02"]
     energy = ["consumption_kwh", "solar_used_kwh", "import_kwh", "export_kwh", "solar_kwh"]
-    assert names[:7] == ["period", *energy, "hours_stored"]
+    before = [f"year_before_{name}" for name in energy]
+    assert names == ["period", *energy, "hours_stored", "hours_expected", *before]
+
+
+def test_the_csv_file_of_each_view_has_the_figures_that_it_shows(show: Open, url: str) -> None:
+    """Written by the collector, from the same files: as many rows and columns, and in each field the same."""
+    both = "&meter=house&meter=garage"
+    views = {
+        "#show=overview": "house-2026-11-20-to-2026-11-20",
+        _energy("day", AUTUMN, "&compare=year"): "house-day-2026-10-25",
+        _energy("day", HOLE): "house-day-2026-11-10",
+        _energy("day", NO_SUN): "house-day-2026-11-12",
+        _energy("day", TODAY, "&compare=year"): "house-day-2026-11-20",
+        _energy("week", TODAY, "&compare=year"): "house-week-2026-11-16",
+        _energy("year", TODAY, "&compare=year"): "house-year-2026-01-01",
+        _energy("all", TODAY): "house-all-2025-01-01",
+        _energy("month", GARAGE_FIRST, both): "house+garage-month-2026-06-01",
+        _energy("day", HOLE, both): "house+garage-day-2026-11-10",
+        _energy("year", TODAY, "&meter=garage"): "garage-year-2026-01-01",
+        f"#show=heat&meter={HOSTILE_NAME}": "_img_src_x_onerror_document.title_1_-consumption-2026",
+        "#show=hours&range=month": "house-average-day-month-2026-11-01",
+        "#show=hours&range=year&meter=garage": "garage-average-day-year-2026-01-01",
+        "#show=heat": "house-consumption-2026",
+        f"#show=heat&quantity=exported{both}": "house+garage-exported-2026",
+        "#show=calendar": "house-incomplete-days",
+        f"#show=calendar{both}": "house+garage-incomplete-days",
+    }  # fmt: skip
+    page = show()
+    for view, file in views.items():
+        page.goto(url + view)
+        page.wait_for_selector(f'a.csv[download="{file}.csv"]')
+        names, *lines = _csv(page, f"{file}.csv")
+        shown = _without_names(page)
+        assert len(names) == len(shown[0]) + 1, view
+        found = [[_value(cell) for cell in line[1:]] for line in lines]
+        assert found == [[_value(cell) for cell in row] for row in shown], view
+
+
+def _csv(page: Page, name: str) -> list[list[str]]:
+    """The lines of the CSV file of the first chart, which must have that name."""
+    with page.expect_download() as download:
+        page.locator("a.csv").first.click()
+    assert download.value.suggested_filename == name
+    with Path(download.value.path()).open(newline="") as file:
+        return list(csv.reader(file))
+
+
+def _without_names(page: Page) -> list[list[str]]:
+    """The rows of the first table but the total, without their names; empty where something is missing."""
+    _table(page)
+    rows = page.locator("table").first.locator("tbody tr")
+    cells: list[list[str]] = rows.evaluate_all(
+        """rows => rows.map(row => [...row.querySelectorAll("td")].map(
+             cell => cell.querySelector("data")?.value ?? cell.textContent))"""
+    )
+    return [["" if cell == "missing" else cell for cell in row] for row in cells]
+
+
+def _value(cell: str) -> Decimal | str:
+    """A number, or a text; a state as the page calls it."""
+    try:
+        return Decimal(cell)
+    except ArithmeticError:
+        return {"partial": "hours missing", "missing": "not requested yet", "lost": "lost"}.get(cell, cell)
 
 
 # -- Its use --------------------------------------------------------------------------------------------
@@ -513,6 +570,37 @@ def test_the_address_has_the_whole_view(show: Open) -> None:
     wrong = show("#show=nothing&range=x&day=2026-13-45&meter=nobody&quantity=__proto__")
     assert _title(wrong) == "Overview"
     assert _title(show("#show=energy&range=day&day=1999-01-01")) == "Wed, 15 October 2025"
+
+
+@pytest.mark.parametrize(
+    ("asked", "shown", "title"),
+    [("1999-05-05", FIRST, "Wed, 15 October 2025"), ("2031-01-01", TODAY, "Fri, 20 November 2026")],
+)
+def test_the_address_of_a_day_outside_the_data_becomes_that_of_the_day_that_is_shown(
+    asked: str, shown: date, title: str, show: Open
+) -> None:
+    """The first one or today. Back does not lead to the address that nothing was shown of."""
+    page = show("#show=energy&range=all")
+    page.evaluate("hash => { location.hash = hash }", f"#show=energy&range=day&day={asked}")
+    _wait_for_title(page, f"^{title}")
+    page.wait_for_url(f"**/{_energy('day', shown)}")
+    page.go_back()
+    _wait_for_title(page, "^2025–2026")
+
+
+def test_the_facts_stay_within_their_card(show: Open) -> None:
+    """Where they are beside the totals, on a screen that is just wide enough for that."""
+    page = show(_energy("year", TODAY))
+    for width in (1000, 1020, 1040, 1200):
+        page.set_viewport_size({"width": width, "height": 900})
+        card, *texts = page.evaluate(
+            """() => [...document.querySelectorAll(".summary, dt, dd")].map(each => {
+                 const content = document.createRange();
+                 content.selectNodeContents(each);
+                 return (each.className ? each : content).getBoundingClientRect().right;
+               })"""
+        )  # fmt: skip
+        assert max(texts) <= card + 0.5, width
 
 
 def test_the_wall_display_shows_one_view_and_refreshes_itself(show: Open) -> None:
@@ -694,6 +782,7 @@ def test_a_report_in_one_file_shows_the_same_without_a_server(show: Open, url: s
     shown = show(f"{_energy('month', TODAY)}&meter={HOSTILE_NAME}", address=file.as_uri())
     assert _table(shown) == _table(show(f"{_energy('month', TODAY)}&meter={HOSTILE_NAME}"))
     assert shown.locator("#status").inner_text().startswith("Report of 20 November 2026")
+    assert shown.locator("a.csv").count() == 0  # nobody is there to write it
     for view in _VIEWS:
         show(view, address=file.as_uri())
 

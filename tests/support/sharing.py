@@ -1,11 +1,16 @@
-"""What docs/sharing.md shows its readers to paste, so that the tests paste the same."""
+"""What docs/sharing.md has for its readers to paste, and the dashboards, so that the tests use the same."""
 
 from __future__ import annotations
 
+import json
 import re
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
-_PAGE = Path(__file__).parents[2] / "docs" / "sharing.md"
+_DOCS = Path(__file__).parents[2] / "docs"
+_PAGE = _DOCS / "sharing.md"
+DASHBOARDS = ("influxdb", "prometheus")
 
 
 def documented(section: str, beginning: str) -> str:
@@ -15,3 +20,22 @@ def documented(section: str, beginning: str) -> str:
     blocks = re.findall(r"^```\w*\n(.*?)^```$", text, re.DOTALL | re.MULTILINE)
     (found,) = (block for block in blocks if block.startswith(beginning))
     return str(found).strip()
+
+
+def dashboard(name: str) -> dict[str, Any]:
+    """The dashboard for a kind of data source."""
+    found: dict[str, Any] = json.loads((_DOCS / "grafana" / f"{name}.json").read_text())
+    return found
+
+
+def queries_of(name: str, panel: str, values: Mapping[str, str]) -> dict[str, str]:
+    """The queries of a panel by the name of the series, with these values for Grafana's variables."""
+    (found,) = (each for each in dashboard(name)["panels"] if each["title"] == panel)
+    queries = {}
+    for target in found["targets"]:
+        text = target.get("query") or target["expr"]
+        for variable, value in values.items():
+            text = text.replace(variable, value)
+        assert "$" not in text, text
+        queries[target.get("alias") or target["legendFormat"]] = text
+    return queries

@@ -7,7 +7,7 @@ import { date, dateRange, hourName } from "./words.js";
 /** `day` is null for today, also tomorrow. @typedef {{range: Range, day: string | null}} Place */
 /** @typedef {import("./energy.js").Day} Day */
 /** @typedef {import("./energy.js").Hour} Hour */
-/** A bar's share of the period: `short` below the bar, `title` in full, `key` for a file, `into` where a click leads.
+/** A bar's share of the period: `short` below the bar, `title` in full, `key` its date, `into` where a click leads.
  * @typedef {{key: string, short: string, title: string, days: Day[], hours: Hour[], into: Place | null}} Bin */
 
 /** @type {Range[]} */

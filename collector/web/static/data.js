@@ -68,6 +68,13 @@ export async function daysOfYears(chosen, wanted) {
   return added(await Promise.all(all));
 }
 
+/** The address of the CSV file of a view's figures; null in a report.
+ * @param {string} view @param {Meter[]} chosen @param {Record<string, string>} parts */
+export function csvAddress(view, chosen, parts) {
+  const all = [...chosen.map(({ name }) => ["meter", name]), ...Object.entries(parts)];
+  return report ? null : `api/v1/csv/${view}?${new URLSearchParams(all)}`;
+}
+
 /** Forgets the years of each meter that still change: the newest, which grows by the hour, and until its last days are
  * complete, the one before. @param {Meter[]} all @param {string} recent a day some weeks ago, or an empty string */
 export function forgetNewest(all, recent) {

@@ -1,8 +1,19 @@
 // The page: reads the address, loads what the view needs, keeps controls and keys in step.
 
 import { HEAT_QUANTITIES, addressOf, viewOf } from "./address.js";
-import { RANGES, addDays, binsOf, daysIn, moved, periodOf, periodTitle, yearBefore, yearsOf } from "./calendar.js";
-import { daysOfYears, forgetNewest, meters as readMeters, report, status as readStatus } from "./data.js";
+import {
+  RANGES,
+  addDays,
+  binsOf,
+  daysIn,
+  isDay,
+  moved,
+  periodOf,
+  periodTitle,
+  yearBefore,
+  yearsOf,
+} from "./calendar.js";
+import { csvAddress, daysOfYears, forgetNewest, meters as readMeters, report, status as readStatus } from "./data.js";
 import { totalsOf } from "./energy.js";
 import { averageView, calendarView, energyView, heatView, overview, titleOf } from "./views.js";
 import { el } from "./words.js";
@@ -94,6 +105,7 @@ async function contentOf() {
   const first = chosen.map((meter) => meter.first_day ?? today).reduce((one, other) => (one < other ? one : other));
   whole = { first, end: addDays(today, 1) };
   const { range, day } = timeOf(view);
+  if (view.day !== null && view.day !== day) location.replace(address({ day })); // it says what is shown
   const period = periodOf(range, day, whole);
   const before = view.compare && view.show === "energy" && range !== "all" ? yearBefore(range, period) : null;
   const recent = { first: addDays(today, -13), end: addDays(today, 1) };
@@ -109,6 +121,7 @@ async function contentOf() {
     days,
     solar: chosen.some(({ solar }) => solar),
     addressOf: (/** @type {import("./calendar.js").Place} */ place) => address({ ...place, show: "energy" }),
+    csvOf: (/** @type {string} */ csv, /** @type {Record<string, string>} */ parts) => csvAddress(csv, chosen, parts),
     file: chosen.map(({ name }) => name).join("+"),
   };
   if (view.show === "overview") return overview(scene, today);
@@ -133,7 +146,9 @@ function comparison(days, range, period, before) {
   const title = isOver ? "a year before" : "a year before, to this hour";
   const totals = totalsOf(known.flatMap(({ hours }) => hours));
   const since = before.first < whole.first ? whole.first : null;
-  return { title, since, bins: binsOf(range, before, known), totals };
+  const untilHour = `${sameDay}T${String(next).padStart(2, "0")}`;
+  const until = isOver ? before.end : isDay(sameDay) ? untilHour : `${sameDay.slice(0, 4)}-03-01`; // 29 February
+  return { title, since, first: before.first, until, bins: binsOf(range, before, known), totals };
 }
 
 /** The range of a view, and its day, which is one of those that there are. @param {View} view */

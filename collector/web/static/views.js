@@ -14,21 +14,23 @@ import { amount, counted, date, el, energy, hourName, number, percent } from "./
 /** @typedef {import("./energy.js").Hour} Hour */
 /** @typedef {import("./energy.js").Quantity} Quantity */
 /** @typedef {import("./energy.js").Totals} Totals */
-/** What every view needs: the meters' days, whether they have solar, the address of a place, how to go there, and the
+/** What every view needs: the meters' days, whether they have solar, the address of a place and of a CSV file, and the
  * beginning of a file's name.
- * @typedef {{days: Day[], solar: boolean, addressOf: (place: Place) => string, file: string}} Scene */
-/** The same a year before. `since`: the first day that is stored, if that is in the middle.
- * @typedef {{title: string, since: string | null, bins: Bin[], totals: Totals}} Before */
+ * @typedef {{days: Day[], solar: boolean, addressOf: (place: Place) => string,
+ *   csvOf: (view: string, parts: Record<string, string>) => string | null, file: string}} Scene */
+/** The same a year before. `since`: the first day that is stored, if that is in the middle; `first`, `until`: what is
+ * compared, as in the address of a CSV file.
+ * @typedef {{title: string, since: string | null, first: string, until: string, bins: Bin[], totals: Totals}} Before */
 /** A bar, and that of the year before, if they are compared. @typedef {{bin: Bin, beside?: Bin | undefined}} Pair */
 /** @typedef {{short: string, title: string, totals: Totals}} Bar */
 
-/** Each quantity's title, its column in a CSV file, its colour. @type {Record<Quantity, [string, string, string]>} */
+/** Each quantity's title and colour. @type {Record<Quantity, [string, string]>} */
 const QUANTITIES = {
-  consumption: ["Consumption", "consumption_kwh", "consumption"],
-  used: ["Solar used here", "solar_used_kwh", "solar"],
-  imported: ["From the grid", "import_kwh", "grid"],
-  exported: ["To the grid", "export_kwh", "export"],
-  solar: ["Solar", "solar_kwh", "solar"],
+  consumption: ["Consumption", "consumption"],
+  used: ["Solar used here", "solar"],
+  imported: ["From the grid", "grid"],
+  exported: ["To the grid", "export"],
+  solar: ["Solar", "solar"],
 };
 /** The states of a day, in words. */
 const STATES = new Map([
@@ -63,12 +65,22 @@ export function energyView(scene, range, period, before) {
   const bins = before ? paired(range, own, before.bins) : own.map((bin) => ({ bin }));
   const totals = totalsOfDays(days);
   const chart = binChart(scene, bins, before, `Consumption, ${periodTitle(range, period)}`, 320);
-  const file = `${scene.file}-${range}-${period.first}`;
+  const file = { csv: barsCsv(scene, range, period, before), file: `${scene.file}-${range}-${period.first}` };
   return [
     el("section.card", summary(scene, totals, days, before), chart),
-    figuresOf(binFigures(scene, file, bins, totals, before)),
+    figuresOf({ ...file, ...binFigures(scene, bins, totals, before) }),
   ];
 }
+
+/** The address of the CSV file of a period's bars. @param {Scene} scene @param {Range} bars @param {Period} period
+ * @param {Before | null} before */
+const barsCsv = (scene, bars, { first, end }, before) =>
+  scene.csvOf("energy", {
+    bars,
+    since: first,
+    until: end,
+    ...(before && { before_since: before.first, before_until: before.until }),
+  });
 
 /** Today, the last 14 days, this month and this year. @param {Scene} scene @param {string} today */
 export function overview(scene, today) {
@@ -82,7 +94,8 @@ export function overview(scene, today) {
     card.append(summary(scene, totals, by ? [] : days, null));
     if (by) {
       const bins = binsOf(by, period, scene.days).map((bin) => ({ bin }));
-      const figures = figuresOf(binFigures(scene, `${scene.file}-${first}-to-${today}`, bins, totals, null));
+      const file = { csv: barsCsv(scene, by, period, null), file: `${scene.file}-${first}-to-${today}` };
+      const figures = figuresOf({ ...file, ...binFigures(scene, bins, totals, null) });
       card.append(binChart(scene, bins, null, title, 170), figures);
     }
     return card;
@@ -112,24 +125,22 @@ export function averageView(scene, range, period) {
     return el("section.card", head, chartWithLegend(scene, bars, null, label, 260, scale, null));
   });
   const quantities = shownQuantities(scene.solar);
-  /** @type {[string, string][]} */
-  const columns = groups.flatMap(({ title }) =>
-    quantities.map((each) => [`${title}: ${titleOf(each)}`, `${title.toLowerCase()}_${QUANTITIES[each][1]}`]),
-  );
+  const columns = groups.flatMap(({ title }) => quantities.map((each) => `${title}: ${titleOf(each)}`));
   const rows = Array.from({ length: 24 }, (_, hour) => {
     const cells = groups.flatMap(({ hours }) => quantities.map((each) => ({ units: hours[hour]?.[each] ?? null })));
-    return { key: String(hour), title: hourName(hour), link: null, cells };
+    return { title: hourName(hour), link: null, cells };
   });
   const caption = "Mean of each hour of the day, kWh; only hours with all figures";
   const file = `${scene.file}-average-day-${range}-${period.first}`;
-  return [el("div.pair", charts), figuresOf({ file, caption, columns: [["Hour", "hour"], ...columns], rows })];
+  const csv = scene.csvOf("average-day", { since: period.first, until: period.end });
+  return [el("div.pair", charts), figuresOf({ csv, file, caption, columns: ["Hour", ...columns], rows })];
 }
 
 /** Day by hour of a year. @param {Scene} scene @param {Period} period @param {Quantity} quantity */
 export function heatView(scene, period, quantity) {
   const days = daysIn(scene.days, period);
   if (days.length === 0) return nothing();
-  const [title, , colour] = QUANTITIES[quantity];
+  const [title, colour] = QUANTITIES[quantity];
   /** @param {Hour} hour */
   const amountOf = (hour) => hour[quantity] ?? (hour.over ? null : undefined);
   const columns = days.map((day) => day.hours.map((hour) => ({ label: hour.label, value: amountOf(hour) })));
@@ -162,12 +173,12 @@ export function heatView(scene, period, quantity) {
   });
   return [
     el("section.card", el("p.legend", steps, missingSample()), map, reading),
-    figuresOf(heatFigures(scene, days, quantity)),
+    figuresOf(heatFigures(scene, days, period, quantity)),
   ];
 }
 
-/** @param {Scene} scene @param {Day[]} days @param {Quantity} quantity */
-function heatFigures(scene, days, quantity) {
+/** @param {Scene} scene @param {Day[]} days @param {Period} period @param {Quantity} quantity */
+function heatFigures(scene, days, { first, end }, quantity) {
   const labels = Array.from({ length: 24 }, (_, label) => label);
   const rows = days.map(({ day, hours }) => {
     const cells = labels.map((label) => {
@@ -176,15 +187,12 @@ function heatFigures(scene, days, quantity) {
       const isWhole = own.every((hour) => hour[quantity] !== null);
       return { units: expected === 0 ? undefined : isWhole ? units : null };
     });
-    return { key: day, title: date(day, SHORT), link: dayAddress(scene, day), cells };
+    return { title: date(day, SHORT), link: dayAddress(scene, day), cells };
   });
-  /** @type {[string, string][]} */
-  const columns = [
-    ["Day", "day"],
-    ...labels.map((label) => /** @type {[string, string]} */ ([String(label), `hour_${label}`])),
-  ];
+  const columns = ["Day", ...labels.map(String)];
+  const csv = scene.csvOf("heat-map", { quantity, since: first, until: end });
   const caption = `${titleOf(quantity)} of each hour, kWh; an hour that the clock repeats is added to the first one`;
-  return { file: `${scene.file}-${quantity}-${days[0]?.day.slice(0, 4)}`, caption, columns, rows };
+  return { csv, file: `${scene.file}-${quantity}-${first.slice(0, 4)}`, caption, columns, rows };
 }
 
 /** The calendar of the years: which days are stored whole. @param {Scene} scene */
@@ -194,20 +202,13 @@ export function calendarView(scene) {
   const unfinished = scene.days.filter(({ state }) => state !== "complete" && state !== "today").reverse();
   const rows = unfinished.map(({ day, state, reason, hours }) => {
     const cells = [wordsOf(state), { hours: totalsOf(hours).whole }, { hours: hours.length }, reason];
-    return { key: day, title: date(day, { dateStyle: "medium" }), link: dayAddress(scene, day), cells };
+    return { title: date(day, { dateStyle: "medium" }), link: dayAddress(scene, day), cells };
   });
-  /** @type {[string, string][]} */
-  const columns = [
-    ["Day", "day"],
-    ["State", "state"],
-    ["Hours stored", "hours_stored"],
-    ["Of", "hours"],
-    ["Why", "reason"],
-  ];
   const figures = figuresOf({
+    csv: scene.csvOf("stored-days", {}),
     file: `${scene.file}-incomplete-days`,
     caption: "Days that are not complete",
-    columns,
+    columns: ["Day", "State", "Hours stored", "Of", "Why"],
     rows,
   });
   return [el("p.legend", legend), ...years.map((year) => yearCalendar(scene, year)), figures];
@@ -337,7 +338,7 @@ function chartWithLegend(scene, bars, before, label, height, scale, open) {
   };
   const legend = el(
     "p.legend",
-    shown.map((each) => el("span", el(`i.swatch.${QUANTITIES[each][2]}`), titleOf(each))),
+    shown.map((each) => el("span", el(`i.swatch.${QUANTITIES[each][1]}`), titleOf(each))),
     bars.some(({ totals }) => totals.whole < totals.expected) ? missingSample() : null,
     before ? el("span", `pale: ${before.title}`) : null,
   );
@@ -361,9 +362,8 @@ function readingOf({ title, totals }, shown) {
 
 const missingSample = (words = "missing") => el("span", el("i.swatch.missing"), words);
 
-/** @param {Scene} scene @param {string} file @param {Pair[]} bins @param {Totals} totals
- * @param {Before | null} before */
-function binFigures(scene, file, bins, totals, before) {
+/** @param {Scene} scene @param {Pair[]} bins @param {Totals} totals @param {Before | null} before */
+function binFigures(scene, bins, totals, before) {
   const quantities = shownQuantities(scene.solar);
   /** @param {Totals} each */
   const cells = (each) => quantities.map((name) => ({ units: each[name] ?? (each.expected > 0 ? null : undefined) }));
@@ -374,19 +374,12 @@ function binFigures(scene, file, bins, totals, before) {
     { hours: each.expected },
     ...(then ? cells(then) : []),
   ];
-  const rows = bins.map(({ bin: { key, title, into, hours }, beside }) => {
+  const rows = bins.map(({ bin: { title, into, hours }, beside }) => {
     const then = before && totalsOf(beside?.hours ?? []);
-    return { key, title, link: into && scene.addressOf(into), cells: row(totalsOf(hours), then) };
+    return { title, link: into && scene.addressOf(into), cells: row(totalsOf(hours), then) };
   });
-  /** @param {string} title @param {string} name @returns {[string, string][]} */
-  const named = (title, name) => quantities.map((each) => [titleOf(each) + title, name + QUANTITIES[each][1]]);
-  /** @type {[string, string][]} */
-  const columns = [
-    ["", "period"],
-    ...named("", ""),
-    ["Hours stored", "hours_stored"],
-    ["Hours passed", "hours_expected"],
-  ];
-  if (before) columns.push(...named(`, ${before.title}`, "year_before_"));
-  return { file, caption: "Energy in kWh", columns, rows, total: row(totals, before?.totals ?? null) };
+  const titles = quantities.map(titleOf);
+  const columns = ["", ...titles, "Hours stored", "Hours passed"];
+  if (before) columns.push(...titles.map((title) => `${title}, ${before.title}`));
+  return { caption: "Energy in kWh", columns, rows, total: row(totals, before?.totals ?? null) };
 }

@@ -92,7 +92,7 @@ def _documents(tree: Path, version: str, made: datetime) -> Iterator[File]:
     changes = debian_changelog((tree / "CHANGELOG.md").read_text(encoding="utf-8"), version, made)
     yield File(f"{_DOC}/examples/config.toml", example.encode())
     yield File(f"{_DOC}/README.md", (tree / "README.md").read_bytes())
-    for page in sorted((tree / "docs").rglob("*.md")):
+    for page in sorted([*(tree / "docs").rglob("*.md"), *(tree / "docs" / "grafana").glob("*.json")]):
         if page.name not in _FOR_DEVELOPERS:
             yield File(f"{_DOC}/{page.relative_to(tree)}", page.read_bytes())
     yield File(f"{_DOC}/changelog.gz", _packed(changes))

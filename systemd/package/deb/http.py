@@ -143,6 +143,25 @@ RESOURCES = {
         ),
     ),
 }
+_DAYS = "`since`, `until`"
+CSV = [
+    (
+        "`/api/v1/csv/energy`",
+        "Sums of hours (`bars=day`), days (`week`, `month`), months (`year`) or years (`all`).",
+        f"`bars`, {_DAYS}; for the columns of the year before `before_since`, `before_until`",
+    ),
+    (
+        "`/api/v1/csv/average-day`",
+        "The mean of each hour of the day, weekdays and weekends apart; only hours with all quantities.",
+        _DAYS,
+    ),
+    (
+        "`/api/v1/csv/heat-map`",
+        "A row for each day, with its hours 0 to 23; hours that the clock repeats are added.",
+        f"`quantity`: `consumption`, `solar`, `imported` or `exported`; {_DAYS}",
+    ),
+    ("`/api/v1/csv/stored-days`", "The days that are not complete, with the reasons, newest first.", "none"),
+]
 ERROR = _object(error=({"type": "string"}, "the reason, for people"))
 
 
@@ -160,6 +179,7 @@ def page() -> Iterator[str]:
         ("`/api/v1/status`", "the same as `status --json`: [json-output.md](../json-output.md#status)"),
     ]
     rows += [(f"`{address}`", resource.answers) for address, resource in RESOURCES.items()]
+    rows += [(address, answers) for address, answers, _ in CSV]
     yield table(("address", "answer"), rows)
     yield "## Rules\n"
     yield table(
@@ -214,3 +234,15 @@ def page() -> Iterator[str]:
             yield table(("parameter", "meaning"), rows)
         yield "The answer by its JSON schema:\n"
         yield block(json.dumps(resource.schema, indent=1, ensure_ascii=False), "json")
+    yield "## `/api/v1/csv`\n"
+    yield (
+        "What the tables of the page show, written as `export csv` writes it: with `.` as the decimal sign, "
+        "and an empty field where a value is missing.\n"
+    )
+    yield table(("address", "parameters besides `meter`"), [(address, known) for address, _, known in CSV])
+    yield (
+        "All are required, but for `before_since` and `before_until`. `meter` is the name of a meter. If it "
+        "is given several times, these meters are added up hour by hour, each from its first stored day on; "
+        "they must be in one time zone. The days are `[since, until)`. `until` may have an hour, like "
+        "2026-03-01T15: then the hours of that day before 15:00 are included.\n"
+    )

@@ -158,6 +158,19 @@ def test_no_name_is_a_formula_or_breaks_the_csv(name: str) -> None:
     assert shown == {f"'{printable(name)}" if is_formula else printable(name)}
 
 
+@given(st.lists(st.text() | st.integers(0) | st.decimals(0, 10**6, places=4) | st.none(), min_size=2))
+def test_any_row_is_read_back_as_it_was_but_for_formulas(fields: list[str | int | Decimal | None]) -> None:
+    """Also texts with line breaks, quotes and delimiters, of which a spreadsheet evaluates none."""
+    text = csv_file.row(fields, ",", ";") + csv_file.row(["the", "next"])
+    found, _ = csv.reader(io.StringIO(text, newline=""), delimiter=";")
+    for field, was in zip(found, fields, strict=True):
+        if isinstance(was, Decimal):
+            assert Decimal(field.replace(",", ".")) == was
+        else:
+            shown = "" if was is None else str(was)
+            assert field == (f"'{shown}" if shown.startswith(("=", "+", "-", "@", "\t", "\r")) else shown)
+
+
 # -- XLSX -----------------------------------------------------------------------------------------------
 
 

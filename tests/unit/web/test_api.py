@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import csv
 import gzip
+import io
 import json
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -28,6 +31,8 @@ ZONE = Device(DEVICE).zone
 SPRING, AUTUMN = date(2026, 3, 29), date(2025, 10, 26)
 HOLE = date(2026, 3, 28)
 STORED = [AUTUMN, *(date(2026, 3, 1) + timedelta(days=number) for number in range(30) if number != 27)]
+CSV = "/api/v1/csv/"
+BARS, STATES, ALONE = f"{CSV}energy", f"{CSV}stored-days", "meter=house"
 HOURS, DAYS = "/api/v1/meters/house/hours", "/api/v1/meters/house/days"
 
 
@@ -245,6 +250,115 @@ def test_the_status_is_that_of_the_command(folder: Path) -> None:
     )
 
 
+def table_of(site: Site, path: str, query: str) -> list[dict[str, str]]:
+    """The rows of an answer in CSV."""
+    reply = ask(site, path, query)
+    assert (reply.status, reply.content_type) == (200, "text/csv; charset=utf-8"), reply.body
+    return list(csv.DictReader(io.StringIO(reply.body.decode(), newline="")))
+
+
+def test_csv_of_days_has_the_sums_of_their_files_and_days_without_one(folder: Path) -> None:
+    """A day without a file, and one that has not come, are rows with empty fields."""
+    site = site_of(folder)
+    rows = table_of(site, BARS, "meter=house&bars=month&since=2026-03-01&until=2026-04-01")
+    assert [row["period"] for row in rows] == [f"2026-03-{day:02}" for day in range(1, 32)]
+    for row, day in zip(rows, answer(site, DAYS, "since=2026-03-01&until=2026-04-01")["days"], strict=True):
+        for name in ("import_kwh", "export_kwh", "solar_kwh", "solar_used_kwh", "consumption_kwh"):
+            assert row[name] == ("" if day[name] is None else str(day[name])), day["day"]
+        assert row["hours_stored"] == str(day["stored_hours"])
+    assert rows[HOLE.day - 1]["import_kwh"] == ""
+
+
+@pytest.mark.parametrize(
+    ("bars", "names"),
+    [
+        ("day", ["2026-02-20T00:00", "2026-03-31T23:00"]),
+        ("week", ["2026-02-20", "2026-03-31"]),
+        ("month", ["2026-02-20", "2026-03-31"]),
+        ("year", ["2026-02", "2026-03"]),
+        ("all", ["2026", "2026"]),
+    ],
+)
+def test_csv_of_bars_has_every_one_of_the_days_however_many_they_are(
+    bars: str, names: list[str], folder: Path
+) -> None:
+    """Also more than the page shows: days of several weeks or months, hours of several days."""
+    query = f"{ALONE}&bars={bars}&since=2026-02-20&until=2026-04-01"
+    rows = table_of(site_of(folder), BARS, query)
+    found = [row["period"] for row in rows]
+    assert [found[0], found[-1]] == names
+    assert found == sorted(set(found))
+    stored_hours = sum(len(stored(folder, day)) for day in STORED if day != AUTUMN)
+    assert sum(int(row["hours_stored"]) for row in rows) == stored_hours
+
+
+def test_csv_puts_the_year_before_beside_its_weekday_or_day(folder: Path) -> None:
+    """In columns of their own; a day that only the year before has is a row without hours."""
+    query = (
+        f"{ALONE}&since=2026-03-02&until=2026-03-09&before_since=2025-10-20&before_until=2025-10-27&bars=week"
+    )
+    rows = table_of(site_of(folder), BARS, query)
+    assert [row["period"] for row in rows] == [f"2026-03-0{number}" for number in range(2, 9)]
+    assert [bool(row["year_before_import_kwh"]) for row in rows] == [False] * 6 + [
+        True
+    ]  # 26 October, a Sunday
+    query = query.replace("bars=week", "bars=month")
+    of_month = table_of(site_of(folder), BARS, query)
+    assert [row["period"] for row in of_month[:7]] == [row["period"] for row in rows]
+    assert [row["period"] for row in of_month[7:]] == [f"2025-10-{number}" for number in range(20, 27)]
+    assert {row["import_kwh"] for row in of_month[7:]} == {""}
+    assert of_month[-1]["year_before_import_kwh"] == rows[-1]["year_before_import_kwh"]
+
+
+@pytest.mark.parametrize(("day", "hours"), [(AUTUMN, 25), (SPRING, 23)])
+def test_csv_of_a_day_has_all_its_hours(day: date, hours: int, folder: Path) -> None:
+    """Those that the clock repeats have names of their own."""
+    until = day + timedelta(days=1)
+    rows = table_of(site_of(folder), BARS, f"meter=house&bars=day&since={day}&until={until}")
+    assert len({row["period"] for row in rows}) == len(rows) == hours
+    assert [row["import_kwh"] for row in rows] == [
+        f"{record['import']:.4f}" for record in stored(folder, day)
+    ]
+
+
+def test_csv_ends_before_the_hour_that_is_given(folder: Path) -> None:
+    """As the comparison with a year before does, while the period is not over."""
+    (row,) = table_of(site_of(folder), BARS, f"meter=house&bars=all&since=2026-01-01&until={SPRING}T05")
+    days = [day for day in STORED if date(2026, 1, 1) <= day < SPRING]
+    known = sum(len(stored(folder, day)) for day in days)
+    assert row["hours_stored"] == str(known + 4)  # of 0 to 4 o'clock, without 2
+
+
+def test_csv_of_two_meters_names_the_days_that_either_lacks(folder: Path) -> None:
+    """With the reason of the one that is not complete, which may be the first or the second."""
+    site_of_both = both_meters(folder, ZONE.key)
+    (hole,) = (row for row in table_of(site_of(folder), STATES, ALONE) if row["day"] == str(HOLE))
+    for is_reversed in (False, True):
+        assert hole in table_of(site_of_both(is_reversed), STATES, f"{ALONE}&meter=barn")
+    assert hole["reason"]
+
+
+def test_csv_does_not_add_up_meters_in_different_time_zones(folder: Path) -> None:
+    """Their days are not the same."""
+    reply = ask(both_meters(folder, "Asia/Tokyo")(False), STATES, f"{ALONE}&meter=barn")
+    assert (reply.status, "time zone" in reply.body.decode()) == (400, True)
+
+
+def both_meters(folder: Path, zone: str) -> Callable[[bool], Site]:
+    """A site of the house and of a barn without a hole, in this order or the other one."""
+    write_files(folder.parent / "barn", Device(DEVICE), [*STORED, HOLE])
+    house = files_of(folder)
+    (files,) = house.meters
+    barn = replace(
+        files,
+        meter=replace(files.meter, name="barn", timezone=zone),
+        folder=folder.parent / "barn",
+    )
+    return lambda is_reversed: Site(
+        Api(replace(house, meters=(barn, files) if is_reversed else (files, barn)), lambda: NOW, {})
+    )
+
+
 @pytest.mark.parametrize(
     ("path", "query", "status"),
     [
@@ -266,6 +380,25 @@ def test_the_status_is_that_of_the_command(folder: Path) -> None:
         (DAYS, "since=yesterday", 400),
         (DAYS, "since=2026-02-30", 400),
         (DAYS, "since=2026-03-02&until=2026-03-01", 400),
+        (BARS, "bars=day&since=2026-03-01&until=2026-03-02", 400),
+        (BARS, "meter=barn&bars=day&since=2026-03-01&until=2026-03-02", 404),
+        (BARS, "meter=house&since=2026-03-01&until=2026-03-02", 400),
+        (BARS, "meter=house&bars=hour&since=2026-03-01&until=2026-03-02", 400),
+        (BARS, "meter=house&bars=&since=2026-03-01&until=2026-03-02", 400),
+        (BARS, "meter=house&bars=day&since=2026-03-01", 400),
+        (BARS, "meter=house&bars=day&since=2026-03-02&until=2026-03-01", 400),
+        (BARS, "meter=house&bars=month&since=0001-01-01&until=9999-12-31", 400),
+        (BARS, "meter=house&bars=day&since=2026-03-01&until=2026-03-02T25", 400),
+        (BARS, "meter=house&bars=day&since=2026-03-01&until=2026-03-02T1", 400),
+        (BARS, "meter=house&bars=day&since=2026-03-01T01&until=2026-03-02", 400),
+        (BARS, "meter=house&bars=day&since=2026-03-01&until=2026-03-02&before_since=2025-03-01", 400),
+        (BARS, "meter=house&bars=day&since=2026-03-01&until=2026-03-02&quantity=solar", 400),
+        (f"{CSV}heat-map", "meter=house&quantity=used&since=2026-03-01&until=2026-03-02", 400),
+        (f"{CSV}average-day", "meter=house", 400),
+        (f"{CSV}stored-days", "meter=house&since=2026-03-01", 400),
+        (CSV, "", 404),
+        (f"{CSV}house", "", 404),
+        ("/api/v1/csv", "", 404),
         ("/api/v1/status", "now", 400),
         ("/api/v1/meters", "a=b", 400),
         ("/etc/passwd", "", 404),

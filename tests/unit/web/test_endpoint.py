@@ -124,7 +124,11 @@ def test_an_address_is_never_refused_and_a_name_must_be_listed() -> None:
     assert is_own_name("[fe80::1]:9787", ())
     assert not is_own_name("pi.lan", ())
     assert is_own_name("PI.lan:9787", ("pi.lan",))
+    assert is_own_name("pi.lan.:9787", ("pi.lan",))  # as a browser sends `http://pi.lan.:9787/`
+    assert is_own_name("localhost.", ())
     assert not is_own_name("evil.pi.lan", ("pi.lan",))
+    assert not is_own_name("evil.pi.lan.", ("pi.lan",))
+    assert not is_own_name("pi.lan..", ("pi.lan",))
     assert bare_host("[::1]:9787") == "[::1]"
     assert bare_host("[::1]") == "[::1]"
 
@@ -168,6 +172,33 @@ async def test_a_client_that_never_ends_is_ended(data: bytes, log_lines: io.Stri
             await served.send(data)
         assert loop.time() - began <= 10.5
         assert (await served.ask("/healthz")).status == 200
+
+
+@pytest.mark.parametrize(
+    ("head", "is_answered"),
+    [
+        ("X: " + "x" * 15_000, True),
+        ("Cookie: " + "x" * 8_191 + "\r\nX: x", True),
+        ("X: " + "x" * 17_000, False),
+        ("X: " + "x" * 9_000 + "\r\nY: " + "y" * 9_000, False),
+    ],
+)
+async def test_a_request_may_have_16_kb(head: str, is_answered: bool, log_lines: io.StringIO) -> None:
+    """In one header or in many; the cookies of other pages of the same machine, for example."""
+    request = f"GET /healthz HTTP/1.1\r\nHost: localhost\r\n{head}\r\n\r\n".encode()
+    async with page(log_lines, status_of) as served:
+        try:
+            answer = await served.send(request)
+        except ConnectionError:
+            answer = b""
+    assert answer.startswith(b"HTTP/1.1 200 ") is is_answered
+
+
+async def test_an_address_may_have_15_kb(log_lines: io.StringIO) -> None:
+    """That of a CSV file has the names of all meters that are added up."""
+    async with page(log_lines, status_of) as served:
+        answer = await served.ask(f"/api/v1/status?{'x' * 15_000}")
+        assert "unknown parameter" in answer.body
 
 
 @pytest.mark.parametrize(
