@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
 from datetime import date
@@ -18,7 +18,7 @@ from collector.errors import ArchiveLocked, ArchiveRefused, NotExpressible, Publ
 from collector.export.hours import MeterHours
 from collector.overview import MeterFiles
 from collector.publish import homeassistant, influx
-from collector.publish.sent import Pending, pending, read_sent, write_sent
+from collector.publish.sent import Part, Pending, pending, read_sent, write_sent
 from collector.publish.targets import Target, TargetKind
 from collector.status import Failure, TargetStatus
 from collector.threads import in_thread
@@ -62,14 +62,18 @@ async def publish(
                         continue
                     if sender is None:
                         sender = await connections.enter_async_context(opened(target))
+                    # If this ends in the middle, nobody knows what of the rest has arrived.
+                    await in_thread(_note, each, target, found.kept)
                     count = await sender.send(found)
-                    # What was read before it was sent: if it has changed meanwhile, it is sent again.
-                    await in_thread(_note, each, target, found)
+                    # As read before it was sent: if it has changed meanwhile, it is sent again.
+                    await in_thread(_note, each, target, found.now)
                 on_sent(each.meter.name, count)
             except (NotExpressible, ArchiveRefused) as error:
                 problem = problem or PublishError(str(error))
             except OSError as error:
-                problem = problem or PublishError(f"{error.filename or each.folder / OWN_FOLDER}: {error.strerror}")
+                problem = problem or PublishError(
+                    f"{error.filename or each.folder / OWN_FOLDER}: {error.strerror}"
+                )
     if problem is not None:
         raise problem
 
@@ -95,8 +99,9 @@ def _pending(meter: MeterFiles, target: Target, zone: ZoneInfo, *, again: bool) 
     return pending(MeterHours(meter, zone, date.min, date.max), sent)
 
 
-def _note(meter: MeterFiles, target: Target, found: Pending) -> None:
-    write_sent(meter.folder, target, found.now)
+def _note(meter: MeterFiles, target: Target, parts: Mapping[str, Part]) -> None:
+    if parts != read_sent(meter.folder, target):
+        write_sent(meter.folder, target, parts)
 
 
 @asynccontextmanager

@@ -51,6 +51,11 @@ class Pending:
     changed: Sequence[str]
     first: int
 
+    @property
+    def kept(self) -> dict[str, Part]:
+        """The parts that the target has whatever happens while the others are sent."""
+        return dict(list(self.now.items())[: self.first])
+
     def from_part(self, index: int) -> tuple[list[date], list[Decimal]]:
         """The days from that part on, and the totals of `COLUMNS` before them."""
         names = list(self.days)

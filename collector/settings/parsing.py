@@ -251,7 +251,8 @@ def _targets(
 
 
 def _target(table: _Table, meters: list[str]) -> Target:
-    target = Target(**table.fields_of(Target), token=_token(table))
+    given = table.fields_of(Target)
+    target = Target(**given, token=_token(table, given["name"]))
     for setting in TABLES["publish"]:
         if setting.only not in (None, target.kind) and table.has(setting.key) and target.kind:
             table.wrong(setting.key, f'is for kind = "{setting.only}"')
@@ -274,19 +275,19 @@ def _target(table: _Table, meters: list[str]) -> Target:
     return target
 
 
-def _token(table: _Table) -> str:
-    """The target's token; a placeholder for commands that send nothing, and where it is wrong."""
+def _token(table: _Table, target: str) -> str:
+    """The token of the target of that name; a placeholder for commands that send nothing, and where it is wrong."""
     reading = table.reading
     if not reading.needs_keys:
         return keys.STAND_IN
-    token, file, name = table.take("token"), table.take("token_file"), table.take("name")
+    token, file = table.take("token"), table.take("token_file")
     if token is not None and reading.source and keys.readable_by_others(reading.source):
         table.warn("token", f"every user can read {reading.source}: use token_file, or run `chmod o-r` on it")
     if file is not None:
         file = reading.placed(file)
         if keys.readable_by_others(file):
             table.warn("token_file", f"every user can read {file}: run `chmod o-r` on it")
-    offer = keys.token_offer(name, token, file, reading.environ)
+    offer = keys.token_offer(target, token, file, reading.environ)
     if offer is None:
         return ""
     try:

@@ -17,7 +17,7 @@ from typing import Any
 from prometheus_client.parser import text_string_to_metric_families
 
 from collector.overview import ArchiveFiles
-from collector.status import AccountStatus, Listen, MeterStatus, State, Status
+from collector.status import AccountStatus, Listen, MeterStatus, State, Status, TargetStatus
 from collector.web import access
 from collector.web.endpoint import serving
 
@@ -53,6 +53,7 @@ def status_of(state: str = "good", **more: Any) -> Status:
     parts: dict[str, Any] = {
         "meters": {"house": meter_status(state)},
         "accounts": {"home": AccountStatus(("house",), outcomes={"answered": 7}, holds=1, gap_s=1.05)},
+        "targets": {"db": TargetStatus("influx", NOW_S - 600, None)},
         "age_s": 1800,
         "jobs": 1,
         "next_run_at": NOW_S + 720,

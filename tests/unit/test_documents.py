@@ -20,7 +20,7 @@ from collector.errors import RateLimited, Rejected, SourceError, Unavailable
 from collector.events import CURES, EVENTS
 from collector.overview import as_dict
 from collector.settings.schema import TABLES
-from collector.status import AccountStatus, Failure, MeterStatus, Status
+from collector.status import AccountStatus, Failure, MeterStatus, Status, TargetStatus
 from collector.verify.files import CODES
 from collector.web.endpoint import health_of
 from collector.web.metrics import METRICS
@@ -220,7 +220,8 @@ def test_every_field_of_the_overview_is_explained() -> None:
     failure = Failure("x", 1, "x")
     meter = MeterStatus(failure=failure, states={date(2026, 3, 20): DayState.TODAY})
     accounts = {"x": AccountStatus(trouble=failure)}
-    seen = as_dict(Status("1", 1, 1, 1, "", accounts=accounts, meters={"x": meter}))
+    targets = {"x": TargetStatus("influx", 1, failure)}
+    seen = as_dict(Status("1", 1, 1, 1, "", accounts=accounts, meters={"x": meter}, targets=targets))
     page = (DOCS / "json-output.md").read_text()
     assert all(f"`{key}`" in page for key in _keys_of(seen)), seen
 

@@ -153,7 +153,7 @@ def test_a_target_that_replaces_by_hour_ends_with_the_archives_totals(
                 for hour in hours.hours(days):
                     total += hour.import_kwh
                     target[hour.start] = total
-                sent = sent if end == "died" else dict(now.now)
+                sent = now.kept if end == "died" else dict(now.now)
             total = Decimal(0)
             for hour in house(folder).hours():
                 total += hour.import_kwh

@@ -17,6 +17,7 @@ from collector.cloud.pacing import Pacing
 from collector.cloud.retrying import RetryPolicy
 from collector.energy.history import PlanPolicy
 from collector.errors import SettingsError
+from collector.publish.targets import Target
 from collector.settings import load, locate, masked, schema
 from collector.settings.files import read
 from collector.status import Alarms
@@ -99,7 +100,9 @@ def test_the_shipped_file_is_valid_and_has_every_default() -> None:
     tables = {**raw, "account": account, "meter": account["meter"][0]}
     for kind, known in schema.TABLES.items():
         for setting in known:
-            if setting.required:
+            if kind in schema.OPTIONAL:
+                assert f"\n# {setting.key} = " in text
+            elif setting.required:
                 assert setting.key in tables[kind]
             elif setting.form.write(setting.default) is None:
                 assert f"\n# {setting.key} = " in text
@@ -116,13 +119,15 @@ def test_every_setting_of_the_shipped_file_has_a_comment_before_it() -> None:
             assert before.startswith("#"), line
 
 
-OBJECTS = [DayFormat, Pacing, RetryPolicy, PlanPolicy, Alarms, Meter]
+OBJECTS = [DayFormat, Pacing, RetryPolicy, PlanPolicy, Alarms, Meter, Target]
 
 
 @pytest.mark.parametrize("of", [*OBJECTS, schema.Settings])
 def test_a_value_object_has_no_field_that_cannot_be_set(of: type) -> None:
     """And no setting is for a field that there is not."""
     declared = [each.attribute for table in schema.TABLES.values() for each in table if each.of is of]
-    made = {"accounts", "password", "source", "warnings", "flat"} if of is schema.Settings else set()
+    made = {"token"} if of is Target else set()
+    if of is schema.Settings:
+        made = {"accounts", "password", "targets", "source", "warnings", "flat"}
     own = {name for name, kind in get_type_hints(of).items() if kind not in OBJECTS}
     assert sorted(declared) == sorted(each.name for each in fields(of) if each.name in own - made)

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from prometheus_client.parser import text_string_to_metric_families
 
-from collector.status import AccountStatus, MeterStatus, State, Status, judged
+from collector.status import AccountStatus, Failure, MeterStatus, State, Status, TargetStatus, judged
 from collector.web.metrics import METRICS, exposition
 from tests.support.statuses import NOW_S, meter_status, parsed, status_of
 
@@ -34,6 +34,8 @@ def test_prometheus_reads_what_is_in_the_status() -> None:
         ("shelly_collector_requests_total", "account=home,outcome=answered"): 7,
         ("shelly_collector_holds_total", "account=home"): 1,
         ("shelly_collector_pace_interval_seconds", "account=home"): 1.05,
+        ("shelly_collector_publish_up", "target=db"): 1,
+        ("shelly_collector_publish_last_success_timestamp_seconds", "target=db"): NOW_S - 600,
     }
 
 
@@ -58,7 +60,7 @@ def test_a_meter_is_in_exactly_one_state(state: State) -> None:
 
 def test_what_is_not_known_has_no_sample() -> None:
     """Before the first hour nobody knows an age, a success or what is missing."""
-    status = status_of("starting", meters={"house": MeterStatus()}, accounts={}, next_run_at=None)
+    status = status_of("starting", meters={"house": MeterStatus()}, accounts={}, targets={}, next_run_at=None)
     names = {name.removeprefix("shelly_collector_") for name, _ in parsed(exposition(status))}
     assert names == {"build_info", "start_time_seconds", "jobs", "health", "expiring_days"}
 
@@ -110,3 +112,11 @@ def test_a_page_without_meters_is_still_one() -> None:
     """A status of nothing."""
     bare = Status("0.1.0", 1, NOW_S, NOW_S, "2026-06-15")
     assert parsed(exposition(bare))["shelly_collector_jobs", ""] == 0
+
+
+def test_a_target_that_takes_nothing_is_down_and_keeps_the_time_of_its_last_success() -> None:
+    failing = TargetStatus("homeassistant", NOW_S - 86400, Failure("publish.failed", NOW_S, "no connection"))
+    samples = parsed(exposition(status_of(targets={"ha": failing})))
+    assert samples["shelly_collector_publish_up", "target=ha"] == 0
+    last = samples["shelly_collector_publish_last_success_timestamp_seconds", "target=ha"]
+    assert last == NOW_S - 86400
