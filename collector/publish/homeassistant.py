@@ -149,7 +149,7 @@ class HomeAssistant:
     async def _until_equal(
         self, meter: str, batch: Sequence[Row], begins: Mapping[int, int], deadline: float
     ) -> None:
-        """Returns when these rows are readable, from `begins` on; raises `PublishError` if that is too late."""
+        """Returns when these rows are readable, from `begins` on; raises `PublishError` if it is too late."""
         while any(
             _differs(total, stored, start)
             for place, stored in (await self._stored(meter, list(begins), *_span(batch))).items()

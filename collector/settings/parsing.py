@@ -276,7 +276,7 @@ def _target(table: _Table, meters: list[str]) -> Target:
 
 
 def _token(table: _Table, target: str) -> str:
-    """The token of the target of that name; a placeholder for commands that send nothing, and where it is wrong."""
+    """The token of the target of that name; a placeholder where it is wrong, and if none is needed."""
     reading = table.reading
     if not reading.needs_keys:
         return keys.STAND_IN
