@@ -371,6 +371,8 @@ class HomeAssistantServer:
                 return [] if message.get("statistic_type") == "mean" else self._listed(self._statistics)
             case "recorder/get_statistics_metadata":
                 return self._listed(message.get("statistic_ids") or self._statistics)
+            case "auth/current_user":
+                return {"id": "1", "name": "Test", "is_owner": False, "is_admin": is_admin, "credentials": []}
             case "get_config":
                 state = "RUNNING" if is_running else "NOT_RUNNING"
                 return {"state": state, "version": self.version, **_CONFIG}
@@ -677,6 +679,7 @@ class _Command:
 _COMMANDS: Mapping[str, _Command] = {
     "ping": _Command(_message({})),
     "get_config": _Command(_message({})),
+    "auth/current_user": _Command(_message({})),
     "recorder/import_statistics": _Command(
         _message({"metadata": _object({**_METADATA, "has_mean": _BOOL}), "stats": _STATS}),
         _message(
