@@ -564,13 +564,16 @@ class _Problem(NamedTuple):
             return f"{self.message} at '{place[1:]}'. Got {self.got!r}"
         place = "".join(f"[{each!r}]" for each in self.path)
         message = _OLD_MESSAGES.get(self.message, self.message)
-        if message.startswith("expected") and isinstance(self.path[-1], str):
+        if message.startswith("expected '"):
+            message = "not a valid value"
+        if isinstance(self.path[-1], str) and message not in (_UNKNOWN_KEY, _MISSING_KEY):
             message += " for dictionary value"
         return f"{message} @ data{place}. Got {self.got!r}"
 
 
+_UNKNOWN_KEY, _MISSING_KEY = "extra keys not allowed", "required key not provided"
 _OLD_MESSAGES = {
-    "not a valid option": "extra keys not allowed",
+    "not a valid option": _UNKNOWN_KEY,
     "expected int or float": "expected float",
     "expected str or None": "expected str",
     "value must not be empty": "length of value must be at least 1",
@@ -620,7 +623,7 @@ def _object(required: Mapping[str, _Check], **optional: _Check) -> _Check:
             else:
                 yield _Problem("not a valid option", (*path, key), each)
         for key in required.keys() - value.keys():
-            yield _Problem("required key not provided", (*path, key), None)
+            yield _Problem(_MISSING_KEY, (*path, key), None)
 
     return check
 
