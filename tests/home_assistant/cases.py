@@ -12,10 +12,10 @@ from typing import Any
 
 import aiohttp
 
+from tests.support.home_assistant import OLD
+
 Message = Mapping[str, Any]
 
-OLD, NEW = "2025.4.4", "2026.11.0"
-"""The last tried version that refuses the newer keys of metadata, and the one of today."""
 TRIAL = "shelly_collector:trial"
 """How all IDs begin that the cases write to. They are cleared before and after each case."""
 IMPORT, EXPORT = f"{TRIAL}_import", f"{TRIAL}_export"
