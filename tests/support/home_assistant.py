@@ -38,21 +38,8 @@ _FAILED = "home_assistant_error"
 _STATISTIC_ID = re.compile(r"(?!.+__)(?!_)[\da-z_]+(?<!_):(?!_)[\da-z_]+(?<!_)")
 _ENTITY_ID = re.compile(r"(?!.+__)(?!_)[\da-z_]+(?<!_)\.(?!_)[\da-z_]+(?<!_)")
 _ENERGY_UNITS = (
-    "Wh",
-    "kWh",
-    "MWh",
-    "GWh",
-    "TWh",
-    "mWh",
-    "J",
-    "kJ",
-    "MJ",
-    "GJ",
-    "cal",
-    "kcal",
-    "Mcal",
-    "Gcal",
-)
+    "mWh", "Wh", "kWh", "MWh", "GWh", "TWh", "J", "kJ", "MJ", "GJ", "cal", "kcal", "Mcal", "Gcal", "thm",
+)  # fmt: skip
 _CONFIG = {
     "location_name": "Home",
     "time_zone": "Europe/Berlin",
@@ -123,6 +110,15 @@ class Refusal(NamedTuple):
     command: str
     code: str
     message: str
+
+
+@dataclass(slots=True)
+class _Client:
+    """A connection that was let in, and the number of its last command."""
+
+    socket: web.WebSocketResponse
+    is_admin: bool
+    last_id: int = 0
 
 
 Outcome = Refused | Mapping[str, Any] | Sequence[Any] | None
@@ -199,6 +195,7 @@ class HomeAssistantServer:
         return {} if found is None else dict(sorted(found.rows.items()))
 
     def metadata_of(self, statistic_id: str) -> Mapping[str, Any] | None:
+        """As it was sent last, with what Home Assistant adds; None if there is no such statistic."""
         self._settle()
         found = self._statistics.get(statistic_id)
         return found.metadata if found else None
@@ -250,9 +247,9 @@ class HomeAssistantServer:
         await socket.prepare(request)
         self._open[socket] = request
         try:
-            is_admin = await self._authenticate(socket)
-            if is_admin is not None:
-                await self._converse(socket, is_admin)
+            client = await self._authenticate(socket)
+            if client is not None:
+                await self._converse(client)
         except ConnectionError:
             pass  # the client has left
         finally:
@@ -260,8 +257,8 @@ class HomeAssistantServer:
         await socket.close()
         return socket
 
-    async def _authenticate(self, socket: web.WebSocketResponse) -> bool | None:
-        """Whether the client is an administrator; None if it is nobody."""
+    async def _authenticate(self, socket: web.WebSocketResponse) -> _Client | None:
+        """Who has connected; None for somebody who is not let in."""
         await socket.send_json({"type": "auth_required", "ha_version": self.version})
         try:
             message = await socket.receive(_AUTH_WAIT_S)
@@ -283,11 +280,10 @@ class HomeAssistantServer:
             await socket.send_json({"type": "auth_invalid", "message": "Invalid access token or password"})
             return None
         await socket.send_json({"type": "auth_ok", "ha_version": self.version})
-        return bool(offered["access_token"] == ADMIN_TOKEN)
+        return _Client(socket, is_admin=offered["access_token"] == ADMIN_TOKEN)
 
-    async def _converse(self, socket: web.WebSocketResponse, is_admin: bool) -> None:
-        last_id = 0
-        async for message in socket:
+    async def _converse(self, client: _Client) -> None:
+        async for message in client.socket:
             if message.type is not WSMsgType.TEXT:
                 return
             try:
@@ -295,37 +291,40 @@ class HomeAssistantServer:
             except ValueError:
                 return
             for each in found if isinstance(found, list) else [found]:
-                match each:
-                    case {"id": int(number), "type": str(command)} if number > 0 and command:
-                        pass
-                    case _:
-                        named = each.get("id") if isinstance(each, dict) else 0
-                        await self._send(
-                            socket, named, Refused("invalid_format", "Message incorrectly formatted."), ""
-                        )
-                        continue
+                if not await self._answer(client, each):
+                    return
+
+    async def _answer(self, client: _Client, message: Any) -> bool:
+        """Carries a command out and answers it. Returns whether the connection remains."""
+        match message:
+            case {"id": int(number), "type": str(command)} if number > 0 and command:
                 self.messages[command] += 1
-                if number <= last_id:
-                    await self._send(
-                        socket, number, Refused("id_reuse", "Identifier values have to increase."), command
-                    )
-                    continue
-                fault = self._next_fault(command) or Fault("late")
-                if fault.kind == "close":
-                    return
-                if fault.kind == "error":
-                    outcome: Outcome = Refused(fault.code, "Something went wrong.")
-                else:
-                    outcome = await self._carry_out(command, each, is_admin)
-                if not (isinstance(outcome, Refused) and outcome.code == "unknown_command"):
-                    last_id = number
-                await asyncio.sleep(self.latency_s + fault.wait_s)
-                if fault.kind == "close_after":
-                    return
-                if fault.kind == "answer":
-                    await socket.send_str(fault.text)
-                elif fault.kind != "silence":
-                    await self._send(socket, number, outcome, command)
+            case _:
+                named = message.get("id") if isinstance(message, dict) else 0
+                await self._send(
+                    client, named, "", Refused("invalid_format", "Message incorrectly formatted.")
+                )
+                return True
+        if number <= client.last_id:
+            await self._send(
+                client, number, command, Refused("id_reuse", "Identifier values have to increase.")
+            )
+            return True
+        fault = self._next_fault(command) or Fault("late")
+        if fault.kind == "close":
+            return False
+        if fault.kind == "error":
+            outcome: Outcome = Refused(fault.code, "Something went wrong.")
+        else:
+            outcome = await self._carry_out(command, message, is_admin=client.is_admin)
+        if not (isinstance(outcome, Refused) and outcome.code == "unknown_command"):
+            client.last_id = number
+        await asyncio.sleep(self.latency_s + fault.wait_s)
+        if fault.kind == "answer":
+            await client.socket.send_str(fault.text)
+        elif fault.kind in ("late", "error"):
+            await self._send(client, number, command, outcome)
+        return fault.kind != "close_after"
 
     def _next_fault(self, command: str) -> Fault | None:
         played = None
@@ -336,7 +335,7 @@ class HomeAssistantServer:
                     played = fault
         return played
 
-    async def _send(self, socket: web.WebSocketResponse, number: Any, outcome: Outcome, command: str) -> None:
+    async def _send(self, client: _Client, number: Any, command: str, outcome: Outcome) -> None:
         answer: dict[str, Any] = {"id": number, "type": "result", "success": not isinstance(outcome, Refused)}
         if isinstance(outcome, Refused):
             self.refusals.append(Refusal(command, outcome.code, outcome.message))
@@ -345,9 +344,9 @@ class HomeAssistantServer:
             answer = {"id": number, "type": "pong"}
         else:
             answer["result"] = outcome
-        await socket.send_json(answer)
+        await client.socket.send_json(answer)
 
-    async def _carry_out(self, command: str, message: Mapping[str, Any], is_admin: bool) -> Outcome:
+    async def _carry_out(self, command: str, message: Mapping[str, Any], *, is_admin: bool) -> Outcome:
         known = _COMMANDS.get(command)
         is_running = asyncio.get_running_loop().time() >= self._started_at + self.starting_s
         if known is None or (command.startswith("recorder/") and not is_running):
@@ -371,6 +370,8 @@ class HomeAssistantServer:
                 return [] if message.get("statistic_type") == "mean" else self._listed(self._statistics)
             case "recorder/get_statistics_metadata":
                 return self._listed(message.get("statistic_ids") or self._statistics)
+            case "auth/current_user":
+                return {"id": "1", "name": "Test", "is_owner": False, "is_admin": is_admin, "credentials": []}
             case "get_config":
                 state = "RUNNING" if is_running else "NOT_RUNNING"
                 return {"state": state, "version": self.version, **_CONFIG}
@@ -562,13 +563,16 @@ class _Problem(NamedTuple):
             return f"{self.message} at '{place[1:]}'. Got {self.got!r}"
         place = "".join(f"[{each!r}]" for each in self.path)
         message = _OLD_MESSAGES.get(self.message, self.message)
-        if message.startswith("expected") and isinstance(self.path[-1], str):
+        if message.startswith("expected '"):
+            message = "not a valid value"
+        if isinstance(self.path[-1], str) and message not in (_UNKNOWN_KEY, _MISSING_KEY):
             message += " for dictionary value"
         return f"{message} @ data{place}. Got {self.got!r}"
 
 
+_UNKNOWN_KEY, _MISSING_KEY = "extra keys not allowed", "required key not provided"
 _OLD_MESSAGES = {
-    "not a valid option": "extra keys not allowed",
+    "not a valid option": _UNKNOWN_KEY,
     "expected int or float": "expected float",
     "expected str or None": "expected str",
     "value must not be empty": "length of value must be at least 1",
@@ -618,7 +622,7 @@ def _object(required: Mapping[str, _Check], **optional: _Check) -> _Check:
             else:
                 yield _Problem("not a valid option", (*path, key), each)
         for key in required.keys() - value.keys():
-            yield _Problem("required key not provided", (*path, key), None)
+            yield _Problem(_MISSING_KEY, (*path, key), None)
 
     return check
 
@@ -677,6 +681,7 @@ class _Command:
 _COMMANDS: Mapping[str, _Command] = {
     "ping": _Command(_message({})),
     "get_config": _Command(_message({})),
+    "auth/current_user": _Command(_message({})),
     "recorder/import_statistics": _Command(
         _message({"metadata": _object({**_METADATA, "has_mean": _BOOL}), "stats": _STATS}),
         _message(
