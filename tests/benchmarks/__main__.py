@@ -6,7 +6,19 @@ import argparse
 import sys
 from collections.abc import Callable, Iterator
 
-from tests.benchmarks import cost, exports, many, memory, pace, page, requests, startup, verification, writes
+from tests.benchmarks import (
+    cost,
+    exports,
+    many,
+    memory,
+    pace,
+    page,
+    publishing,
+    requests,
+    startup,
+    verification,
+    writes,
+)
 from tests.benchmarks.processes import Setup
 from tests.benchmarks.table import Row, footer, header, line
 
@@ -19,6 +31,7 @@ _BENCHMARKS: dict[str, Callable[[Setup], Iterator[Row]]] = {
     "writes": writes.measure,
     "verify": verification.measure,
     "export": exports.measure,
+    "publish": publishing.measure,
     "requests": requests.measure,
     "pace": pace.measure,
 }
