@@ -14,7 +14,8 @@ INTERRUPTED = 130
 MEANINGS = {
     DONE: "done",
     IN_PART: "partly failed: days could not be fetched, the cloud rejects every day or has no hour of a "
-    "meter, `verify` found problems, `export` found damaged files, a check of `doctor` failed, `setup` found "
+    "meter, `verify` found problems, `export` found damaged files, a check of `doctor` failed, a target of "
+    "`publish` did not take hours or has others, `setup` found "
     "no meter, or `status`: a meter's newest hour is too old",
     USAGE: "wrong usage",
     SOURCE_UNAVAILABLE: "the cloud cannot be reached, or its rate limit lasts for long (429)",

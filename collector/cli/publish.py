@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     from collector.publish.homeassistant import Difference
     from collector.settings import Settings
 
-_TRIES = 60  # one a second, while the service is sending
+_TRIES = 60  # one a second, while another process is sending
+_CONTINUE = "What was not sent will be by the same command, or by the service."
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -47,12 +48,18 @@ def run(options: argparse.Namespace) -> int:
     """Sends or compares; returns 0, or 1 if a target refused or differs."""
     import asyncio
 
+    from collector.publish.publisher import meters_of
+
     if options.all and options.check:
         raise starting.Refused(exits.USAGE, "--all is an option of --once, not of --check")
     settings = starting.settings_from_file(options.config)
     targets = _targets(settings, options)
     starting.check_archive(settings.archive)
     meters = starting.only_meters(settings, options.meter).files.meters
+    targets = [each for each in targets if meters_of(each, meters)]
+    if not targets:
+        reason = "no target is sent these meters: see `meters` in the [[publish]] tables"
+        raise starting.Refused(exits.USAGE, f"{settings.source}: {reason}")
     zone = system_timezone(os.environ)
     code = exits.DONE
     for target in targets:
@@ -61,14 +68,21 @@ def run(options: argparse.Namespace) -> int:
                 is_well = asyncio.run(_checked(target, meters, zone))
             else:
                 is_well = asyncio.run(_sent(target, meters, zone, again=options.all))
-        except (PublishError, NotExpressible, ArchiveRefused) as error:
-            is_well = False
-            cure = error.cure if isinstance(error, PublishError) else ""
-            print(printable(f"{target.name}: {error}. {cure}".rstrip(". ") + "."), file=sys.stderr)
+        except PublishError as error:
+            is_well = _failed(target, error, error.cure)
         except OSError as error:
             raise starting.unreadable(error, settings.archive) from None
         code = code if is_well else exits.IN_PART
+    if code and not options.check:
+        print(_CONTINUE, file=sys.stderr)
     return code
+
+
+def _failed(target: Target, error: Exception, cure: str = "") -> bool:
+    """Prints why a target was not sent its hours, or not compared; returns false."""
+    reason = str(error).rstrip(".")
+    print(printable(f"{target.name}: {reason}. {cure}".rstrip()), file=sys.stderr)
+    return False
 
 
 def _targets(settings: Settings, options: argparse.Namespace) -> list[Target]:
@@ -103,18 +117,16 @@ async def _sent(target: Target, meters: tuple[MeterFiles, ...], zone: ZoneInfo, 
 
     def on_sent(meter: str, hours: int) -> None:
         sent[meter] = hours
-        print(f"{target.name}: {meter}: {hours:,} hours sent", flush=True)
+        what = f"{hours:,} hours sent" if hours else "it has all stored hours"
+        print(f"{target.name}: {meter}: {what}", flush=True)
 
     for left in reversed(range(_TRIES)):
+        left_over = [each for each in meters_of(target, meters) if each.meter.name not in sent]
         try:
-            await publish(target, meters_of(target, meters), zone, on_sent, again=again)
+            await publish(target, left_over, zone, on_sent, again=again)
         except ArchiveLocked:
             if not left:
-                print(
-                    f"{target.name}: the service is sending to it now. Run the command again later.",
-                    file=sys.stderr,
-                )
-                return False
+                return _failed(target, PublishError("the service, or another command, is sending to it"))
             await asyncio.sleep(1)
         else:
             break
@@ -132,12 +144,16 @@ async def _checked(target: Target, meters: tuple[MeterFiles, ...], zone: ZoneInf
     async with opened(target) as home_assistant:
         for each in meters_of(target, meters):
             name = each.meter.name
-            found = await in_thread(all_hours, each, zone)
-            if found is None:
-                print(f"{target.name}: {name}: no hours are stored")
+            try:
+                found = await in_thread(all_hours, each, zone)
+                if found is None:
+                    print(f"{target.name}: {name}: no hours are stored")
+                    continue
+                count = found.hours.tally.hours  # before they are read again
+                differences = await home_assistant.check(found)
+            except (NotExpressible, ArchiveRefused) as error:
+                is_well = _failed(target, error)
                 continue
-            count = found.hours.tally.hours  # before they are read again
-            differences = await home_assistant.check(found)
             if not differences:
                 print(f"{target.name}: {name}: all {count:,} hours are equal")
             for difference in differences:
@@ -146,7 +162,7 @@ async def _checked(target: Target, meters: tuple[MeterFiles, ...], zone: ZoneInf
             if any(each.missing or each.other for each in differences):
                 print("Send what is missing: shelly-collector publish --once --all")
             if any(each.extra for each in differences):
-                print("Home Assistant cannot remove single hours: see docs/home-assistant.md, Removing")
+                print("Home Assistant cannot remove single hours: see docs/home-assistant.md, Remove it")
     return is_well
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import gzip
+import json
 from base64 import b64encode
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -25,6 +26,12 @@ from collector.threads import in_batches, in_thread
 _POINTS = 5000  # of a request, as InfluxDB advises
 _LIMIT_S = 60.0
 _LONGEST_REASON = 300
+_LOGIN_CURE = "Check the token (token_file; for InfluxDB 1 it is user:password), and that it may write there."
+_RETENTION_CURE = (
+    "The database deletes hours that are older than its retention period, and refuses them. Make one without "
+    "an end, see docs/sharing.md."
+)
+_URL_CURE = "Check url: the address to write to, and the database or bucket in it."
 
 
 class Influx:
@@ -68,28 +75,40 @@ class Influx:
                     self._target.url, data=body, headers=headers, allow_redirects=False
                 ) as answer,
             ):
-                text = (
-                    ""
-                    if answer.ok
-                    else (await answer.content.read(_LONGEST_REASON)).decode("utf-8", "replace")
-                )
+                # Whole, so that no part of an echoed token is left at its end; the session has a limit.
+                text = "" if answer.ok else (await answer.read()).decode("utf-8", "replace")
         except TimeoutError:
             raise PublishError(f"no answer from {self._target.host} within {_LIMIT_S:g} s") from None
         except (aiohttp.ClientError, OSError) as error:
             raise PublishError(f"{self._target.host}: {in_words(error)}") from None
-        if answer.status >= 300 and not (is_probe and answer.status == 400):  # no point is a wrong request
+        # Version 1 takes a request without a point; for others it is a wrong one.
+        may_be_empty = answer.status == 400 and not self._target.is_influx_1
+        if answer.status >= 300 and not (is_probe and may_be_empty):
             raise self._refusal(answer.status, text)
 
     def _refusal(self, status: int, text: str) -> PublishError:
-        words = " ".join(printable(redactor([self._target.token])(text)).split())
+        token = self._target.token
+        words = printable(redactor([token, token.partition(":")[2]])(_reason_in(text)))[:_LONGEST_REASON]
         reason = f"{self._target.host} answers {status}{f': {words}' if words else ''}"
         if status in (401, 403):
-            return TargetRefused(reason, "Check the token (token_file), and that it may write there.")
-        if status in (300, 301, 302, 307, 308, 404, 405):
-            return TargetRefused(
-                reason, "Check url: the address to write to, and the database or bucket in it."
-            )
+            return TargetRefused(reason, _LOGIN_CURE)
+        if "retention policy" in words:
+            return TargetRefused(reason, _RETENTION_CURE)
+        if status in (300, 301, 302, 307, 308, 400, 404, 405, 422):
+            return TargetRefused(reason, _URL_CURE)
         return PublishError(reason)
+
+
+def _reason_in(text: str) -> str:
+    """What an answer gives as the reason: its line of text, or `error` or `message` of its JSON."""
+    try:
+        found = json.loads(text)
+    except (ValueError, RecursionError):
+        return " ".join(text.split())
+    if isinstance(found, dict):
+        given = (found.get(name) for name in ("message", "error"))
+        text = next((each for each in given if isinstance(each, str) and each), text)
+    return " ".join(text.split())
 
 
 def _authorization(target: Target) -> str:

@@ -31,6 +31,8 @@ _RETRY_S, _RETRY_MAX_S = 60.0, 900.0  # after an outage: doubled up to the maxim
 _REFUSED_S = 3600.0  # with a refused token: too many attempts may lead to a ban
 _LONGEST_WAIT_S = 3600.0  # for jobs to end: a backfill changes all totals with every day that it saves
 
+_PERMISSION_CURE = "Use sudo for a command; the folder and its files must belong to the user of the service."
+
 
 def meters_of(target: Target, meters: Sequence[MeterFiles]) -> list[MeterFiles]:
     """The meters that the target is sent."""
@@ -71,9 +73,9 @@ async def publish(
             except (NotExpressible, ArchiveRefused) as error:
                 problem = problem or PublishError(str(error))
             except OSError as error:
-                problem = problem or PublishError(
-                    f"{error.filename or each.folder / OWN_FOLDER}: {error.strerror}"
-                )
+                place = error.filename or each.folder / OWN_FOLDER
+                cure = _PERMISSION_CURE if isinstance(error, PermissionError) else ""
+                problem = problem or PublishError(f"{place}: {error.strerror or error}", cure)
     if problem is not None:
         raise problem
 

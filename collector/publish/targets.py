@@ -34,9 +34,14 @@ class Target:
         """The host and port, for messages."""
         return self.url.partition("://")[2].partition("/")[0]
 
+    @property
+    def is_influx_1(self) -> bool:
+        """Whether hours are written as to InfluxDB 1, which VictoriaMetrics takes too."""
+        return not self.url.partition("?")[0].endswith((_V2, _V3))
 
-_V3 = "/api/v3/write_lp"
-_WRITES = ("/write", "/api/v2/write", _V3)
+
+_V2, _V3 = "/api/v2/write", "/api/v3/write_lp"
+_WRITES = ("/write", _V2, _V3)
 _SECRETS = {"u", "p", "token", "auth_token"}
 
 

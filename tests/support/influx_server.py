@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+import asyncio
+import threading
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from decimal import Decimal
 
@@ -28,19 +30,27 @@ _QUERIES = {
 class Database:
     """What was written: `values` by head, field and time; a second write replaces.
 
-    `authorization`: the header that it requires, if any. `answers`: the status of the next requests, before
-    it takes any again; a status from 300 on takes nothing. `lost`: takes the points, and closes the
-    connection without an answer. `requests` counts all, `bodies` has the size of each that was taken.
+    `authorization`: the header that it requires, if any. `echo`: what a refusal has before the other header,
+    if it repeats that. `answers`: the status of the next requests, before it takes any again; a status from
+    300 on takes nothing, with `reason`. `lost`: takes the points, and closes the connection, unanswered.
+    `answering`: while it is not set, nothing is answered. `requests` counts all, `bodies` has the size of
+    each that was taken.
     """
 
     version: int = 1
     authorization: str | None = None
     answers: list[int] = field(default_factory=list)
+    reason: str = "not now"
+    echo: str | None = None
     lost: int = 0
+    answering: asyncio.Event = field(default_factory=asyncio.Event)
     values: dict[tuple[str, str, int], Decimal] = field(default_factory=dict)
     requests: int = 0
     bodies: list[int] = field(default_factory=list)
     port: int = field(default_factory=unused_port)
+
+    def __post_init__(self) -> None:
+        self.answering.set()
 
     @property
     def url(self) -> str:
@@ -74,12 +84,16 @@ class Database:
 
     async def _write(self, request: web.Request) -> web.StreamResponse:
         self.requests += 1
+        await self.answering.wait()
         if dict(request.query) != _QUERIES[self.version]:
             return web.json_response({"error": "database not found"}, status=404)
         if self.authorization is not None and request.headers.get("Authorization") != self.authorization:
-            return web.json_response({"error": "authorization failed"}, status=401)
+            reason = "authorization failed"
+            if self.echo is not None:
+                reason += f"{self.echo}{request.headers.get('Authorization')}"
+            return web.json_response({"error": reason}, status=401)
         if self.answers and (status := self.answers.pop(0)) >= 300:
-            return web.json_response({"error": "not now"}, status=status)
+            return web.json_response({"error": self.reason}, status=status)
         body = await request.read()  # which the library has decompressed
         self.bodies.append(len(body))
         for point in points(body):
@@ -90,3 +104,21 @@ class Database:
             assert request.transport is not None
             request.transport.abort()
         return web.Response(status=204)
+
+
+@contextmanager
+def in_thread(server: AbstractAsyncContextManager[object]) -> Iterator[asyncio.AbstractEventLoop]:
+    """The server in a thread of its own, for tests of processes; gives its loop."""
+    with asyncio.Runner(loop_factory=asyncio.SelectorEventLoop) as runner:
+        loop = runner.get_loop()
+        thread = threading.Thread(target=loop.run_forever)
+        thread.start()
+        try:
+            asyncio.run_coroutine_threadsafe(server.__aenter__(), loop).result(30)
+            try:
+                yield loop
+            finally:
+                asyncio.run_coroutine_threadsafe(server.__aexit__(None, None, None), loop).result(30)
+        finally:
+            loop.call_soon_threadsafe(loop.stop)
+            thread.join(30)
