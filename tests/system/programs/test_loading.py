@@ -13,14 +13,9 @@ import json
 import os
 import pwd
 import shutil
-import socket
 import subprocess
 import time
-import urllib.error
-import urllib.parse
-import urllib.request
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from datetime import date, timedelta
 from decimal import Decimal
 from functools import partial
@@ -37,13 +32,26 @@ from tests.support.archives import write_files
 from tests.support.processes import collector
 from tests.support.sharing import documented, queries_of
 from tests.support.world import DEVICE
+from tests.system.programs.serving import (
+    DEDUPLICATED,
+    free_port,
+    got,
+    got_at,
+    influxdb,
+    influxql,
+    post,
+    program,
+    rounded,
+    run,
+    server,
+    value_of,
+    victoriametrics,
+)
 
 pytestmark = pytest.mark.timeout(300)
 FIRST, LAST = date(2024, 10, 1), date(2025, 9, 30)  # with both changes of the clocks
 HOURS = 365 * 24
 START, END = 1727737200, 1759273200  # both at midnight in Dublin
-_PLACES = ["/usr/lib/postgresql/*/bin", "/usr/sbin"]
-_OF_CI = {"influxd", "prometheus", "promtool", "victoria-metrics"}
 _START_S = 60
 _FOUR = Decimal("0.0001")
 _SERIES = {
@@ -97,66 +105,6 @@ timezone = "Europe/Dublin"
     (meter,) = json.loads(told.stdout, parse_float=Decimal)["meters"]
     assert meter["total"]["stored_hours"] == HOURS
     return House(folder, config, {name: meter["total"][name] for name in COLUMNS})
-
-
-def program(name: str) -> str:
-    """The path of a program; without it the test is skipped, or fails under CI if `.ci/run` brings it."""
-    folders = [str(found) for place in _PLACES for found in Path("/").glob(place[1:])]
-    path = shutil.which(name, path=os.pathsep.join([os.environ["PATH"], *folders]))
-    if path is None and name in _OF_CI and os.environ.get("CI"):
-        pytest.fail(f"{name} is not installed")
-    if path is None:
-        pytest.skip(f"{name} is not installed")
-    return path
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as unused:
-        port: int = unused.getsockname()[1]
-        return port
-
-
-@contextmanager
-def server(command: list[str], url: str, folder: Path, **more: Any) -> Iterator[None]:
-    """A program that serves until the context ends; entered when the address answers."""
-    with (folder / f"{Path(command[0]).name}.log").open("wb") as log:
-        process = subprocess.Popen(command, stdout=log, stderr=log, **more)
-    try:
-        end = time.monotonic() + _START_S  # noqa: TID251 - of another process, in real time
-        while not _answers(url):
-            assert process.poll() is None, Path(log.name).read_text()
-            assert time.monotonic() < end, Path(log.name).read_text()  # noqa: TID251
-            time.sleep(0.05)
-        yield
-    finally:
-        process.terminate()
-        process.wait(30)
-
-
-def _answers(url: str) -> bool:
-    try:
-        with urllib.request.urlopen(url, timeout=5):
-            return True
-    except urllib.error.HTTPError:
-        return False
-    except OSError:
-        return False
-
-
-def got(url: str, **query: str) -> Any:
-    with urllib.request.urlopen(f"{url}?{urllib.parse.urlencode(query)}", timeout=60) as answer:
-        return json.load(answer, parse_float=Decimal)
-
-
-def run(*command: str, **more: Any) -> str:
-    done = subprocess.run(command, capture_output=True, text=True, check=False, **more)
-    assert done.returncode == 0, done.stdout + done.stderr
-    return str(done.stdout)
-
-
-def rounded(value: object) -> Decimal:
-    """A sum that a program made of binary numbers, with the decimals of the archive."""
-    return Decimal(str(value)).quantize(_FOUR)
 
 
 def check_dashboard(house: House, name: str, ask: Callable[[str, str], list[object]]) -> None:
@@ -274,27 +222,9 @@ def test_postgresql_copies_the_csv(house: House) -> None:
 
 def test_influxdb_takes_the_lines_twice_and_has_them_once(house: House) -> None:
     """Version 1; a second write of the same hour replaces it."""
-    place = house.folder / "influxdb"
-    place.mkdir()
-    port = free_port()
-    config = place / "influxdb.conf"
-    config.write_text(f"""
-reporting-disabled = true
-bind-address = "127.0.0.1:{free_port()}"
-[meta]
-dir = "{place}/meta"
-[data]
-dir = "{place}/data"
-wal-dir = "{place}/wal"
-[http]
-bind-address = "127.0.0.1:{port}"
-[monitor]
-store-enabled = false
-""")
-    url = f"http://127.0.0.1:{port}"
     lines = house.export("influx", "--cumulative").read_bytes()
-    with server([program("influxd"), "-config", str(config)], f"{url}/ping", place):
-        post(f"{url}/query", urllib.parse.urlencode({"q": "CREATE DATABASE energy"}).encode())
+    with influxdb(house.folder / "influxdb") as url:
+        influxql(url, "CREATE DATABASE energy")
         for _ in range(2):
             post(f"{url}/write?db=energy&precision=s", lines)
         fields = ", ".join(f"sum({name})" for name in COLUMNS)
@@ -316,27 +246,11 @@ store-enabled = false
         check_dashboard(house, "influxdb", ask)
 
 
-def post(url: str, body: bytes) -> None:
-    with urllib.request.urlopen(urllib.request.Request(url, body, method="POST"), timeout=60) as answer:
-        assert answer.status in (200, 204)
-
-
 def test_victoriametrics_keeps_a_second_push_apart_but_for_its_documented_flag(house: House) -> None:
     """The totals are right with and without."""
-    place = house.folder / "victoria"
-    binary = program("victoria-metrics")
     lines = house.export("influx", "--cumulative").read_bytes()
-    for flags, times in (([], 2), (["-dedup.minScrapeInterval=1ms"], 1)):
-        port = free_port()
-        url = f"http://127.0.0.1:{port}"
-        command = [
-            binary,
-            f"-storageDataPath={place}-{times}",
-            f"-httpListenAddr=127.0.0.1:{port}",
-            "-retentionPeriod=100y",
-            *flags,
-        ]
-        with server(command, f"{url}/health", house.folder):
+    for flags, times in (([], 2), ([DEDUPLICATED], 1)):
+        with victoriametrics(house.folder / f"victoria-{times}", *flags) as url:
             for _ in range(2):
                 post(f"{url}/write?precision=s", lines)
             got_at(f"{url}/internal/force_flush")
@@ -346,19 +260,6 @@ def test_victoriametrics_keeps_a_second_push_apart_but_for_its_documented_flag(h
             query = 'last_over_time(energy_import_total_kwh{meter="house"}[400d])'
             assert rounded(value_of(url, query, now)) == house.sums["import_kwh"]
             check_dashboard(house, "prometheus", partial(bars_of, url))
-
-
-def got_at(url: str) -> bytes:
-    with urllib.request.urlopen(url, timeout=60) as answer:
-        data: bytes = answer.read()
-        return data
-
-
-def value_of(url: str, query: str, at: str) -> str:
-    """The only value of a query in PromQL."""
-    (series,) = got(f"{url}/api/v1/query", query=query, time=at, nocache="1")["data"]["result"]
-    value: str = series["value"][1]
-    return value
 
 
 def bars_of(url: str, query: str, width: str) -> list[object]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -181,3 +182,22 @@ def test_a_file_of_more_accounts_has_no_targets(tmp_path: Path) -> None:
     more = {tmp_path / "config.d" / "a.toml": {"publish": [INFLUX | {"name": "db"}]}}
     with pytest.raises(SettingsError, match="only"):
         parse(tomllib.loads(ACCOUNT), {}, tmp_path / "config.toml", more=more)
+
+
+def test_the_documented_tables_are_read_with_their_token_files(tmp_path: Path) -> None:
+    """Those of docs/sharing.md, one for each version of InfluxDB and one for VictoriaMetrics."""
+    page = (Path(__file__).parents[3] / "docs" / "sharing.md").read_text()
+    blocks = re.findall(r"```toml\n(\[\[publish\]\]\n.*?)```", page, re.DOTALL)
+    (tmp_path / "influx_token").write_text(f"{TOKEN}\n")
+    (tmp_path / "influx_token").chmod(0o640)
+    tables = [
+        tomllib.loads(block.replace("/etc/shelly-collector", str(tmp_path)))["publish"][0] for block in blocks
+    ]
+    targets = [parsed(each | {"name": "db"}).targets[0] for each in tables]
+    assert [each.url.partition("?")[0].rpartition(":")[2] for each in targets] == [
+        "8086/write",
+        "8086/api/v2/write",
+        "8181/api/v3/write_lp",
+        "8428/write",
+    ]
+    assert [each.token for each in targets] == [TOKEN, TOKEN, TOKEN, ""]
