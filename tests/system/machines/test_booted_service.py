@@ -26,7 +26,7 @@ pytestmark = [pytest.mark.machines, pytest.mark.timeout(700)]  # the first one m
 _STOP_S = 5
 Facts = Callable[[str], Any]
 UnderWay = Mapping[tuple[str, str], Future[Path]]
-_TRIALS = ("life", "sharing", "failures", "stops", "instances")
+_TRIALS = ("life", "sharing", "failures", "stops", "instances", "publishing")
 
 
 @pytest.fixture(scope="module")
@@ -88,6 +88,18 @@ def instances(suite: str, under_way: UnderWay) -> Facts:
     """The facts of two instances of the unit."""
     results = under_way[suite, "instances"].result()
     return lambda name: json.loads((results / f"{name}.json").read_text())
+
+
+@pytest.fixture(scope="module")
+def published(suite: str, under_way: UnderWay) -> Path:
+    """The results of a service that sends hours to a target."""
+    return under_way[suite, "publishing"].result()
+
+
+@pytest.fixture(scope="module")
+def publishing(published: Path) -> Facts:
+    """The facts of it."""
+    return lambda name: json.loads((published / f"{name}.json").read_text())
 
 
 def _tried(machine: Future[Path], trial: str, results: Path) -> Path:
@@ -381,3 +393,38 @@ def test_instances_share_the_request_rate_of_a_key(instances: Facts) -> None:
     """Both have an account with the same key: one request a second of both together."""
     assert instances("seen")["requests"] >= 8
     assert instances("seen")["smallest_start_gap_s"] >= 1.0
+
+
+@pytest.mark.parametrize(("place", "token"), [("by_file", "first-token"), ("by_credential", "second-token")])
+def test_the_service_sends_hours_to_a_host_by_its_name_with_the_token(
+    place: str, token: str, publishing: Facts
+) -> None:
+    """Within its sandbox: from a file that its group may read, and from a credential that root has."""
+    found = publishing(place)
+    assert found["ActiveState"] == "active"
+    assert {login for login, _ in found["requests"]} == {f"Token {token}"}
+    assert sum(points for _, points in found["requests"]) >= 6 * 24
+
+
+def test_root_sends_hours_beside_the_service_and_sees_that_it_does(publishing: Facts) -> None:
+    """With the token in the file, also where the service has it as a credential."""
+    assert publishing("root")["code"] == 0, publishing("root")["said"]
+    assert publishing("root")["said"].startswith("influxdb: house: ")
+    (target,) = publishing("status")
+    assert (target["name"], target["failure"]) == ("influxdb", None)
+    checks = json.loads(publishing("doctor")["said"])["checks"]
+    (check,) = [each for each in checks if each["check"] == "publish"]
+    assert (check["result"], check["says"]) == ("ok", "influx.lan:8086 accepts points.")
+
+
+def test_what_was_sent_is_noted_by_the_services_user_and_no_token_is_seen(
+    publishing: Facts, published: Path
+) -> None:
+    names = [name for *_, name in publishing("archive") if "publish-influxdb" in name]
+    assert len(names) == 2
+    for user, group, mode, kind, name in publishing("archive"):
+        assert (user, group) == ("shelly-collector", "shelly-collector"), name
+        assert (kind, mode) in {("d", "750"), ("f", "640")}, f"{name}: {mode}"
+    for token in ("first-token", "second-token"):
+        assert _hold(published / "published", token) == []
+        assert _hold(published / "archive", token) == []
