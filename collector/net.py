@@ -213,6 +213,12 @@ _UNKNOWN_ISSUER = {
     20,  # UNABLE_TO_GET_ISSUER_CERT_LOCALLY
     21,  # UNABLE_TO_VERIFY_LEAF_SIGNATURE
 }
+_HOME_MADE = Explanation(
+    "this machine does not trust the host's certificate",
+    "Within your own network, use http:// in url. Or copy the certificate of its issuer (of the host, if it "
+    "is signed by itself) to /usr/local/share/ca-certificates/NAME.crt, run `update-ca-certificates`, and "
+    "restart the service.",
+)
 
 
 def in_words(error: Exception) -> str:
@@ -223,6 +229,15 @@ def in_words(error: Exception) -> str:
 def cure_for(error: Exception) -> str:
     """What to do about it, in sentences; empty if there is no specific advice."""
     return _explained(error).cure
+
+
+def of_own_host(error: Exception) -> Explanation:
+    """What the error means if the host is the user's own: its certificate may be self-made."""
+    if isinstance(error, aiohttp.ClientConnectorCertificateError):
+        error = error.certificate_error
+    if isinstance(error, ssl.SSLCertVerificationError) and error.verify_code in {18, *_UNKNOWN_ISSUER}:
+        return _HOME_MADE
+    return Explanation(in_words(error))
 
 
 def is_broken(error: Exception) -> bool:

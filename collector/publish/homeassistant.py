@@ -20,7 +20,7 @@ import aiohttp
 
 from collector.errors import PublishError, TargetRefused
 from collector.export.homeassistant import KINDS, SOURCE, Row, ids_of, rows
-from collector.net import in_words, new_websocket_session
+from collector.net import in_words, new_websocket_session, of_own_host
 from collector.publish.sent import Pending
 from collector.publish.targets import Target
 from collector.redaction import printable
@@ -275,7 +275,8 @@ async def opened(target: Target) -> AsyncIterator[HomeAssistant]:
                 f"{target.host} answers {error.status}, not as Home Assistant does", "Check url."
             ) from None
         except (aiohttp.ClientError, OSError) as error:
-            raise PublishError(f"{target.host}: {in_words(error)}") from None
+            found = of_own_host(error)
+            raise PublishError(f"{target.host}: {found.reason}", found.cure) from None
         yield await _logged_in(target, socket)
         # Only here: after an error the other side may not answer to a close.
         with suppress(TimeoutError):

@@ -17,7 +17,7 @@ import aiohttp
 
 from collector.errors import PublishError, TargetRefused
 from collector.export.influx import head_of, points
-from collector.net import in_words, new_session
+from collector.net import new_session, of_own_host
 from collector.publish.sent import Pending
 from collector.publish.targets import Target
 from collector.redaction import printable, redactor
@@ -80,7 +80,8 @@ class Influx:
         except TimeoutError:
             raise PublishError(f"no answer from {self._target.host} within {_LIMIT_S:g} s") from None
         except (aiohttp.ClientError, OSError) as error:
-            raise PublishError(f"{self._target.host}: {in_words(error)}") from None
+            found = of_own_host(error)
+            raise PublishError(f"{self._target.host}: {found.reason}", found.cure) from None
         # Version 1 takes a request without a point; for others it is a wrong one.
         may_be_empty = answer.status == 400 and not self._target.is_influx_1
         if answer.status >= 300 and not (is_probe and may_be_empty):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import ssl
 import threading
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
@@ -43,6 +44,7 @@ class Database:
     reason: str = "not now"
     echo: str | None = None
     lost: int = 0
+    tls: ssl.SSLContext | None = None
     answering: asyncio.Event = field(default_factory=asyncio.Event)
     values: dict[tuple[str, str, int], Decimal] = field(default_factory=dict)
     requests: int = 0
@@ -54,7 +56,7 @@ class Database:
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}{ADDRESSES[self.version]}"
+        return f"http{'s' if self.tls else ''}://127.0.0.1:{self.port}{ADDRESSES[self.version]}"
 
     def table(self, **more: object) -> dict[str, object]:
         """A `[[publish]]` table for it."""
@@ -76,7 +78,7 @@ class Database:
         app.router.add_post(path, self._write)
         runner = web.AppRunner(app, access_log=None)
         await runner.setup()
-        await web.TCPSite(runner, "127.0.0.1", self.port).start()
+        await web.TCPSite(runner, "127.0.0.1", self.port, ssl_context=self.tls).start()
         try:
             yield self
         finally:

@@ -18,6 +18,7 @@ import pytest
 
 from collector.archive.files import FolderLock
 from tests.support.archives import flip
+from tests.support.certificates import certificate
 from tests.support.energy_days import ORDINARY, filled
 from tests.support.exported import store
 from tests.support.home_assistant import ADMIN_TOKEN, USER_TOKEN, HomeAssistantServer
@@ -214,6 +215,21 @@ def test_an_answer_in_json_is_shown_as_its_message(config: Path) -> None:
     with in_thread(database.running()):
         line = failed(config)
     assert "answers 404: database not found. Check url: the address to write to" in line
+
+
+def test_a_certificate_that_signs_itself_is_refused_with_the_cure_until_it_is_trusted(
+    config: Path, tmp_path: Path
+) -> None:
+    """Bug: `another device answers in its place (a captive portal?)`, as if it were the cloud's."""
+    made = certificate(tmp_path)
+    database = Database(tls=made.server_context())
+    with_target(config, **database.table(meters=["house"]))
+    with in_thread(database.running()):
+        line = failed(config)
+        assert "this machine does not trust the host's certificate. Within your own network, use http" in line
+        trusted = {"SSL_CERT_FILE": str(made.file), "PYTHONWARNINGS": "error"}  # in a new interpreter
+        done = collector("publish", "--once", "--config", str(config), env=trusted)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "db: house: 72 hours sent\n", "")
 
 
 def test_hours_that_the_database_would_delete_are_a_refusal_with_the_cure(
