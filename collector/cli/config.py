@@ -38,5 +38,6 @@ def run(options: Namespace) -> int:
         raise starting.Refused(exits.BAD_CONFIGURATION, f"{wrong}{found.reason} {found.cure}")
     accounts = counted(len(settings.accounts), "account")
     meters = counted(len(settings.meters), "meter")
-    print(f"OK: {accounts}, {meters}, archive {archive}")
+    targets = f"{counted(len(settings.targets), 'target')}, " if settings.targets else ""
+    print(f"OK: {accounts}, {meters}, {targets}archive {archive}")
     return exits.DONE

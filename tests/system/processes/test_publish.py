@@ -529,6 +529,15 @@ def test_doctor_finds_an_address_that_version_1_calls_wrong(config: Path, databa
     )  # fmt: skip
 
 
+def test_config_check_counts_the_targets(config: Path, database: Database) -> None:
+    """So that a table that was added is seen to be read."""
+    for count, words in ((0, ""), (1, "1 target, "), (2, "2 targets, ")):
+        if count:
+            with_target(config, **database.table(name=f"db{count}"))
+        done = collector("config", "check", "--config", str(config))
+        assert done.stdout == f"OK: 1 account, 2 meters, {words}archive {config.parent}/archive\n"
+
+
 def test_status_shows_what_the_service_says_of_its_targets(cloud: Cloud, tmp_path: Path) -> None:
     database, refusing = Database(), Database(2, "Token the-right-one")
     config = configuration(tmp_path, cloud, "[schedule]\nbackfill_days = 3\n")
