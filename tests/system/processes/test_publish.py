@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import shlex
@@ -482,6 +483,27 @@ def test_home_assistant_that_has_all_although_nothing_was_noted_is_sent_nothing(
     record(config, target="ha").unlink()
     done = publish(config, "--once", "--meter", "house")
     assert (done.returncode, done.stdout) == (0, "ha: house: it has all stored hours\n")
+
+
+def test_home_assistant_that_is_killed_in_the_middle_is_sent_the_rest_by_the_next_run(config: Path) -> None:
+    """What it had accepted and not stored is lost."""
+    home = HomeAssistantServer()
+    with in_thread(home) as loop:
+        with_home(config, home)
+        home.queue_s = 3600
+        process = started("publish", "--once", "--config", str(config))
+        while not home.imports:
+            assert process.poll() is None
+        asyncio.run_coroutine_threadsafe(home.kill(), loop).result(30)
+        output, _ = process.communicate(timeout=30)
+        assert process.returncode == 1
+        assert output.startswith("ha: Home Assistant")
+        assert output.endswith(LAST)
+        home.queue_s = 0
+        assert "no connection: Connection refused" in failed(config)
+        asyncio.run_coroutine_threadsafe(home.start(), loop).result(30)
+        assert publish(config, "--once").stdout == "ha: house: 72 hours sent\nha: garage: 24 hours sent\n"
+        assert publish(config, "--check").returncode == 0
 
 
 @pytest.mark.parametrize(
