@@ -22,7 +22,7 @@ from collector.publish.targets import Target
 from collector.redaction import printable, redactor
 from collector.threads import in_batches, in_thread
 
-_POINTS = 5000  # of a request, as InfluxDB advises
+_POINTS = 1000  # of a request, 0.12 MB; with 5,000 the process keeps 2 MB more
 _LIMIT_S = 60.0
 _LONGEST_REASON = 300
 
