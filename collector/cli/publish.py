@@ -103,7 +103,8 @@ async def _sent(target: Target, meters: tuple[MeterFiles, ...], zone: ZoneInfo, 
 
     def on_sent(meter: str, hours: int) -> None:
         sent[meter] = hours
-        print(f"{target.name}: {meter}: {hours:,} hours sent", flush=True)
+        if hours:
+            print(f"{target.name}: {meter}: {hours:,} hours sent", flush=True)
 
     for left in reversed(range(_TRIES)):
         try:
@@ -118,7 +119,7 @@ async def _sent(target: Target, meters: tuple[MeterFiles, ...], zone: ZoneInfo, 
             await asyncio.sleep(1)
         else:
             break
-    if not sent:
+    if not any(sent.values()):
         print(f"{target.name}: nothing to send, it has all stored hours")
     return True
 

@@ -40,8 +40,8 @@ _TOLERANCE = 5e-7  # kWh: half of the last of six decimals
 _NEW_METADATA = (2025, 11)
 _VERSION = re.compile(r"(\d{4})\.(\d{1,2})\.")
 _ADMIN_CURE = (
-    "Create a long-lived access token as an administrator: in Home Assistant, your profile > Security; write "
-    "it into token_file."
+    "Create a long-lived access token as an administrator: in Home Assistant, your profile > Security. Write "
+    "it into token_file, then reload the service."
 )
 
 Stored = Mapping[int, float | None]

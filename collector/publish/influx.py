@@ -84,7 +84,9 @@ class Influx:
         words = " ".join(printable(redactor([self._target.token])(text)).split())
         reason = f"{self._target.host} answers {status}{f': {words}' if words else ''}"
         if status in (401, 403):
-            return TargetRefused(reason, "Check the token (token_file), and that it may write there.")
+            return TargetRefused(
+                reason, "Check the token (token_file), and that it may write there; then reload the service."
+            )
         if status in (300, 301, 302, 307, 308, 404, 405):
             return TargetRefused(
                 reason, "Check url: the address to write to, and the database or bucket in it."
