@@ -117,8 +117,8 @@ async def _sent(target: Target, meters: tuple[MeterFiles, ...], zone: ZoneInfo, 
 
     def on_sent(meter: str, hours: int) -> None:
         sent[meter] = hours
-        what = f"{hours:,} hours sent" if hours else "it has all stored hours"
-        print(f"{target.name}: {meter}: {what}", flush=True)
+        if hours:
+            print(f"{target.name}: {meter}: {hours:,} hours sent", flush=True)
 
     for left in reversed(range(_TRIES)):
         left_over = [each for each in meters_of(target, meters) if each.meter.name not in sent]
@@ -130,7 +130,7 @@ async def _sent(target: Target, meters: tuple[MeterFiles, ...], zone: ZoneInfo, 
             await asyncio.sleep(1)
         else:
             break
-    if not sent:
+    if not any(sent.values()):
         print(f"{target.name}: nothing to send, it has all stored hours")
     return True
 

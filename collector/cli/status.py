@@ -110,7 +110,7 @@ def lines(
         if not account.meters or not status.meters.keys().isdisjoint(account.meters)
     }
     for name, target in status.targets.items():
-        yield from _target_lines(name, target, now)
+        yield from _target_lines(name, target, now, runs=status.is_running)
     if len(status.meters) > _FEW:
         yield from _lines_of_many(replace(status, accounts=accounts), now, zone, colour=colour)
         return
@@ -164,10 +164,10 @@ def _account_lines(name: str, account: AccountStatus, status: Status, now: datet
         yield _row("", f"waiting: {printable(account.trouble.reason)}")
 
 
-def _target_lines(name: str, target: TargetStatus, now: datetime) -> Iterator[str]:
+def _target_lines(name: str, target: TargetStatus, now: datetime, *, runs: bool) -> Iterator[str]:
     sent = "nothing sent yet" if target.sent_at is None else f"last sent {_time(target.sent_at, now)}"
     yield _row("publish", f"{name}: {sent}")
-    if (failure := target.failure) is not None:
+    if runs and (failure := target.failure) is not None:
         yield _row("", f"failing since {_time(failure.at, now)}: {printable(failure.reason)}")
         yield from _wrapped(failure.advice)
 

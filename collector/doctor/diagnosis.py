@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -102,8 +103,10 @@ async def target_check(target: Target) -> Check:
     from collector.publish.publisher import opened
 
     try:
-        async with opened(target) as sender:
+        async with asyncio.timeout(_PROBE_S), opened(target) as sender:
             return ok(f"{await sender.probe()}.")
+    except TimeoutError:
+        return fail(f"{target.host} did not answer within {_PROBE_S:g} s.", CURES["publish.failed"])
     except PublishError as error:
         return fail(f"{error.reason}.", error.cure or CURES["publish.failed"])
 
@@ -115,6 +118,7 @@ def _named(of: str, **checks: Check | None) -> Iterator[Check]:
 
 _NO_PERMISSION = skip("This user cannot read the stored days.", "Run it with sudo.")
 _RECENT_DAYS = 7
+_PROBE_S = 20.0  # of a target
 
 
 @dataclass(frozen=True, slots=True)

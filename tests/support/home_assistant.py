@@ -224,10 +224,10 @@ class HomeAssistantServer:
     async def kill(self) -> None:
         """Stops like a process that is killed: what is queued is lost, connections are reset."""
         self._settle()
-        self._queue.clear()
         for request in self._open.values():
             reset(request.transport)
         await self._end()
+        self._queue.clear()  # here, for a message that had been received may be carried out until then
 
     async def _end(self) -> None:
         if self._listening is not None:

@@ -482,7 +482,7 @@ def test_home_assistant_that_has_all_although_nothing_was_noted_is_sent_nothing(
     publish(config, "--once", "--meter", "house")
     record(config, target="ha").unlink()
     done = publish(config, "--once", "--meter", "house")
-    assert (done.returncode, done.stdout) == (0, "ha: house: it has all stored hours\n")
+    assert (done.returncode, done.stdout) == (0, "ha: nothing to send, it has all stored hours\n")
 
 
 def test_home_assistant_that_is_killed_in_the_middle_is_sent_the_rest_by_the_next_run(config: Path) -> None:

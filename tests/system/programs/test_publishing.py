@@ -161,7 +161,7 @@ def test_influxdb_with_a_login_takes_the_right_one(house: House) -> None:
         (
             "CREATE DATABASE energy WITH DURATION 30d",
             "db=energy",
-            "dropped=5000. The database deletes hours that are older",
+            "dropped=1000. The database deletes hours that are older",
         ),
     ],
 )
