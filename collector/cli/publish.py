@@ -39,8 +39,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--all",
         action="store_true",
-        help="with --once: send also what was sent before, for a target that has lost hours; with Home "
-        "Assistant every hour is compared, and what differs is sent",
+        help="with --once: send also what was sent before, for a target that has lost hours",
     )
 
 

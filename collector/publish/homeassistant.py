@@ -86,6 +86,9 @@ class HomeAssistant:
         """Sends each statistic from its first hour that Home Assistant has not, or has otherwise, to the end,
         and waits until it has stored that. Returns the number of hours.
 
+        Where it is not known what was sent, that is all of it: an attempt that failed may still be in Home
+        Assistant's queue, and would replace what is equal now.
+
         Raises `PublishError`, `NotExpressible`, `OSError`.
         """
         # With the part before, to notice if it has lost what was sent: then everything is compared.
@@ -97,17 +100,20 @@ class HomeAssistant:
     async def _send_from(self, pending: Pending, index: int) -> int | None:
         """As `send`, for the parts from that one on; `None` if hours before `pending.first` differ."""
         meter, kept_before = pending.hours.name, pending.start_of(pending.first) if index else 0
+        unknown_from = _NEVER if pending.is_known else pending.start_of(pending.first)
         begins: dict[int, int] = {}  # by the statistic's place in `KINDS`: the first hour to send
         count, last = 0, None
         async for batch in in_batches(_rows(pending, index), _ROWS):
             equal = [place for place in range(len(KINDS)) if place not in begins]
             for place, stored in (await self._stored(meter, equal, *_span(batch))).items():
-                first = next(
-                    (start for start, total in _sums(batch, place) if _differs(total, stored, start)), None
+                wrong = (
+                    start
+                    for start, total in _sums(batch, place)
+                    if start >= unknown_from or _differs(total, stored, start)
                 )
-                if first is not None and first < kept_before:
-                    return None
-                if first is not None:
+                if (first := next(wrong, None)) is not None:
+                    if first < kept_before:
+                        return None
                     begins[place] = first
             for place, begin in begins.items():
                 await self._import(meter, place, [each for each in _sums(batch, place) if each[0] >= begin])

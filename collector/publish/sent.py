@@ -42,7 +42,7 @@ class Pending:
 
     `days`: the days of each part, ascending. `now`: the parts as they are now. `changed`: the names of those
     that the target does not have as they are. `first`: the index of the first part whose hours, or an hour
-    before them, have changed.
+    before them, have changed. `is_known`: whether it is known what the target has of that part.
     """
 
     hours: MeterHours
@@ -50,6 +50,7 @@ class Pending:
     now: Mapping[str, Part]
     changed: Sequence[str]
     first: int
+    is_known: bool
 
     @property
     def kept(self) -> dict[str, Part]:
@@ -84,7 +85,8 @@ def pending(hours: MeterHours, sent: Mapping[str, Part]) -> Pending | None:
     affected = changed if lost is None else changed + later[:1]
     if not affected:
         return None
-    return Pending(hours, days, now, changed, min(map(names.index, affected)))
+    first = min(map(names.index, affected))
+    return Pending(hours, days, now, changed, first, names[first] in before)
 
 
 def parts_of(days: Iterable[date]) -> dict[str, list[date]]:

@@ -67,6 +67,11 @@ def grid(tmp_path: Path) -> MeterFiles:
     return files_of(tmp_path / "grid", timezone="Europe/Berlin").meters[0]
 
 
+def sum_of(folder: Path, column: str) -> float:
+    """The energy of all stored hours, kWh."""
+    return float(sum(record[column] for file in folder.glob("*.jsonl") for record in records_of(file)))
+
+
 async def sent(home: HomeAssistantServer, files: MeterFiles, token: str = ADMIN_TOKEN) -> int:
     """Sends what is missing; the number of hours."""
     counts: dict[str, int] = {}
@@ -95,14 +100,14 @@ async def test_every_stored_hour_is_there_after_the_backfill_and_each_new_one_af
     assert ADMIN_TOKEN not in log_lines.getvalue()
 
 
-async def test_a_home_assistant_that_is_down_for_days_gets_everything_when_it_is_back(
+async def test_a_home_assistant_that_is_down_for_a_day_gets_everything_when_it_is_back(
     tmp_path: Path, log_lines: io.StringIO
 ) -> None:
     home = HomeAssistantServer()
     async with home:
         pass  # it had a port
     async with living(cloud_of(), tmp_path / "archive", START, publish=[table(home)], **SHALLOW) as service:
-        await service.pass_time(days=3)
+        await service.pass_time(hours=30)
         assert target(service).failure is not None
         assert house(service).state.is_well
         home.starting_s = 120.0
@@ -155,7 +160,7 @@ async def test_a_corrected_hour_is_sent_with_all_that_follow_it_and_nothing_befo
     ):
         await service.pass_time(hours=3)
         home.imports.clear()
-        await service.pass_time(days=2)
+        await service.pass_time(hours=14)
         assert_has_all(home, service.world.folder())
         corrected = [each for each in home.imports if min(each.starts) <= hour.timestamp()]
         assert [min(each.starts) for each in corrected] == [int(hour.timestamp())]
@@ -264,16 +269,39 @@ async def test_an_answer_that_makes_no_sense_is_one_clear_error(text: str, tmp_p
             await sent(home, grid(tmp_path))
 
 
-async def test_what_dies_between_sending_and_noting_sends_nothing_twice(tmp_path: Path) -> None:
-    """It reads that Home Assistant has it, and notes that."""
+async def test_what_dies_between_sending_and_noting_sends_it_again_which_changes_nothing(
+    tmp_path: Path,
+) -> None:
     store(tmp_path / "grid", [filled(SPRING), filled(AUTUMN)])
     async with HomeAssistantServer() as home:
         await sent(home, grid(tmp_path))
         (tmp_path / "grid/.collector/publish-ha.json").unlink()
-        home.imports.clear()
+        assert await sent(home, grid(tmp_path)) == 23 + 25
+        assert_has_all(home, tmp_path / "grid")
         assert await sent(home, grid(tmp_path)) == 0
-        assert home.imports == []
-        assert (tmp_path / "grid/.collector/publish-ha.json").exists()
+
+
+async def test_rows_of_a_failed_attempt_replaced_equal_ones_when_their_turn_came(tmp_path: Path) -> None:
+    """Bug: the file was removed meanwhile, so that the totals were right, until the queue ended."""
+    store(tmp_path / "grid", [filled(SPRING), filled(AUTUMN)])
+    async with HomeAssistantServer() as home:
+        await sent(home, grid(tmp_path))
+        home.queue_s = 5.0
+        home.faults = [Fault("close", on=(3,), command="recorder/import_statistics")]
+        store(tmp_path / "grid", [filled(SPRING + DAY)])
+        with pytest.raises(PublishError):
+            await sent(home, grid(tmp_path))
+        (tmp_path / "grid" / f"{SPRING + DAY}.jsonl").unlink()
+        await sent(home, grid(tmp_path))
+        await asyncio.sleep(60)
+        later = {
+            at: row
+            for at, row in home.rows_of("shelly_collector:grid_import").items()
+            if at >= filled(AUTUMN).day.start
+        }
+        assert max(row.sum or 0 for row in later.values()) == pytest.approx(
+            sum_of(tmp_path / "grid", "import")
+        )
 
 
 async def test_a_home_assistant_that_lost_its_statistics_gets_them_with_the_next_hour(tmp_path: Path) -> None:

@@ -40,6 +40,8 @@ from tests.support.home_assistant import (
     Row,
 )
 
+pytestmark = pytest.mark.slow  # they test what tests need, not the product
+
 TOKENS = {"admin": ADMIN_TOKEN, "user": USER_TOKEN, "wrong": ADMIN_TOKEN[:-1]}
 FIRST = 1704067200
 """The start of 2024 in UTC, in seconds since 1970."""
