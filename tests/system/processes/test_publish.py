@@ -475,14 +475,16 @@ def test_a_meter_that_cannot_be_compared_does_not_keep_the_others_from_it(
     assert "contains the history of device 000000000000" in done.stderr
 
 
-def test_home_assistant_that_has_all_although_nothing_was_noted_is_sent_nothing(
+def test_home_assistant_is_sent_all_again_where_nothing_was_noted_and_has_it_once(
     config: Path, home: HomeAssistantServer
 ) -> None:
     with_home(config, home)
     publish(config, "--once", "--meter", "house")
+    before = home.rows_of("shelly_collector:house_import")
     record(config, target="ha").unlink()
     done = publish(config, "--once", "--meter", "house")
-    assert (done.returncode, done.stdout) == (0, "ha: nothing to send, it has all stored hours\n")
+    assert (done.returncode, done.stdout) == (0, "ha: house: 72 hours sent\n")
+    assert home.rows_of("shelly_collector:house_import") == before
 
 
 def test_home_assistant_that_is_killed_in_the_middle_is_sent_the_rest_by_the_next_run(config: Path) -> None:
