@@ -9,7 +9,8 @@ from __future__ import annotations
 import asyncio
 import json
 import re
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from array import array
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -59,18 +60,39 @@ class Difference(NamedTuple):
     extra: int
     first: int
 
-    def and_of(self, here: Mapping[int, Decimal], there: Stored) -> Difference:
-        """The same and what differs between these hours, by their starts."""
+    def and_of(
+        self, here: Mapping[int, Decimal], expected: Mapping[int, Decimal], there: Stored
+    ) -> Difference:
+        """The same and what differs between these hours, by their starts; `expected`: as of `_with_lost`."""
         missing = [start for start in here if start not in there]
-        other = [start for start, total in here.items() if start in there and _differs(total, there, start)]
-        extra = [start for start in there if start not in here]
+        wrong = [start for start in there if start in expected and _differs(expected[start], there, start)]
+        extra = [start for start in wrong if start not in here]
         return Difference(
             self.statistic,
             self.missing + len(missing),
-            self.other + len(other),
+            self.other + len(wrong) - len(extra),
             self.extra + len(extra),
-            min([self.first, *missing, *other, *extra]),
+            min([self.first, *missing, *wrong]),
         )
+
+
+class _Sent(NamedTuple):
+    """The rows of a statistic that were sent, from `first` on: 16 bytes for each."""
+
+    first: int
+    starts: array[int]
+    sums: array[float]
+
+    def add(self, rows_sent: Iterable[tuple[int, Decimal]]) -> None:
+        for start, total in rows_sent:
+            if start >= self.first:
+                self.starts.append(start)
+                self.sums.append(float(total))
+
+    def part(self, index: int) -> Iterator[tuple[int, float]]:
+        """Some rows from that index on."""
+        end = index + _ROWS
+        return zip(self.starts[index:end], self.sums[index:end], strict=True)
 
 
 @dataclass(slots=True)
@@ -101,28 +123,34 @@ class HomeAssistant:
         """As `send`, for the parts from that one on; `None` if hours before `pending.first` differ."""
         meter, kept_before = pending.hours.name, pending.start_of(pending.first) if index else 0
         unknown_from = _NEVER if pending.is_known else pending.start_of(pending.first)
-        begins: dict[int, int] = {}  # by the statistic's place in `KINDS`: the first hour to send
-        count, last = 0, None
-        async for batch in in_batches(_rows(pending, index), _ROWS):
-            equal = [place for place in range(len(KINDS)) if place not in begins]
-            for place, stored in (await self._stored(meter, equal, *_span(batch))).items():
+        sent: dict[int, _Sent] = {}  # by the statistic's place in `KINDS`
+        begin, totals = pending.start_of(index) if index else 0, pending.from_part(index)[1]
+        async for batch in _with_an_end(in_batches(_rows(pending, index), _ROWS)):
+            end = batch[-1].start + _HOUR_S if batch else _NEVER
+            if not batch and not pending.has_lost:
+                break
+            places = [place for place in _ALL if pending.has_lost or place not in sent]
+            found = await self._stored(meter, places, begin, end)
+            for place in _ALL:
+                stored = found.get(place, {})
+                here = list(_sums(batch, place))
+                if pending.has_lost:
+                    here = list(_with_lost(here, stored, totals[place]))
                 wrong = (
-                    start
-                    for start, total in _sums(batch, place)
-                    if start >= unknown_from or _differs(total, stored, start)
+                    start for start, total in here if start >= unknown_from or _differs(total, stored, start)
                 )
-                if (first := next(wrong, None)) is not None:
+                if place not in sent and (first := next(wrong, None)) is not None:
                     if first < kept_before:
                         return None
-                    begins[place] = first
-            for place, begin in begins.items():
-                await self._import(meter, place, [each for each in _sums(batch, place) if each[0] >= begin])
-            if begins:
-                count += sum(row.start >= min(begins.values()) for row in batch)
-                last = batch[-1]
-        if last is not None:
-            await self._wait_until_stored(pending, index, begins, last)
-        return count
+                    sent[place] = _Sent(first, array("q"), array("d"))
+                if here:
+                    totals[place] = here[-1][1]
+                if place in sent:
+                    await self._import(meter, place, [each for each in here if each[0] >= sent[place].first])
+                    sent[place].add(here)
+            begin = end
+        await self._wait_until_stored(meter, sent)
+        return len({start for each in sent.values() for start in each.starts})
 
     async def _import(self, meter: str, place: int, sums: Sequence[tuple[int, Decimal]]) -> None:
         metadata: dict[str, Any] = {
@@ -140,33 +168,30 @@ class HomeAssistant:
         if stats:
             await self._call("recorder/import_statistics", metadata=metadata, stats=stats)
 
-    async def _wait_until_stored(
-        self, pending: Pending, index: int, begins: Mapping[int, int], last: Row
-    ) -> None:
-        """Returns when everything from `begins` on is readable: an accepted import is only queued.
+    async def _wait_until_stored(self, meter: str, sent: Mapping[int, _Sent]) -> None:
+        """Returns when everything that was sent is readable: an accepted import is only queued.
 
-        `last`: the last row. Imports are stored in their order: while it is missing, nothing else is read.
+        Imports are stored in their order: while the last row is missing, nothing else is read. Raises
+        `PublishError` if it takes too long.
         """
-        meter, deadline = pending.hours.name, asyncio.get_running_loop().time() + _STORED_S
-        await self._until_equal(meter, [last], begins, deadline)
-        async for batch in in_batches(_rows(pending, index), _ROWS):
-            await self._until_equal(meter, batch, begins, deadline)
+        deadline = asyncio.get_running_loop().time() + _STORED_S
+        for place, rows_sent in sent.items():
+            last = max(0, len(rows_sent.starts) - 1)
+            for index in (last, *range(0, last, _ROWS)):
+                part = dict(rows_sent.part(index))
+                while await self._lacks(meter, place, part):
+                    if asyncio.get_running_loop().time() > deadline:
+                        raise PublishError(
+                            f"Home Assistant accepted the hours, but did not store them in {_STORED_S:g} s"
+                        )
+                    await asyncio.sleep(_PAUSE_S)
 
-    async def _until_equal(
-        self, meter: str, batch: Sequence[Row], begins: Mapping[int, int], deadline: float
-    ) -> None:
-        """Returns when these rows are readable, from `begins` on; raises `PublishError` if it is too late."""
-        while any(
-            _differs(total, stored, start)
-            for place, stored in (await self._stored(meter, list(begins), *_span(batch))).items()
-            for start, total in _sums(batch, place)
-            if start >= begins[place]
-        ):
-            if asyncio.get_running_loop().time() > deadline:
-                raise PublishError(
-                    f"Home Assistant accepted the hours, but did not store all of them in {_STORED_S:g} s"
-                )
-            await asyncio.sleep(_PAUSE_S)
+    async def _lacks(self, meter: str, place: int, sums: Mapping[int, float]) -> bool:
+        """Whether Home Assistant has not, or has otherwise, some of these sums by the hours' starts."""
+        if not sums:
+            return False
+        stored = await self._stored(meter, [place], min(sums), max(sums) + _HOUR_S)
+        return any(_differs(total, stored[place], start) for start, total in sums.items())
 
     async def check(self, pending: Pending) -> list[Difference]:
         """How each statistic of the meter differs from all stored hours; empty if none does.
@@ -175,14 +200,15 @@ class HomeAssistant:
         """
         meter = pending.hours.name
         found = [Difference(name, 0, 0, 0, _NEVER) for name in ids_of(meter)]
-        begin = 0
-        async for batch in in_batches(_rows(pending, 0), _ROWS):
-            end = _span(batch)[1]
+        begin, totals = 0, pending.from_part(0)[1]
+        async for batch in _with_an_end(in_batches(_rows(pending, 0), _ROWS)):
+            end = batch[-1].start + _HOUR_S if batch else _NEVER
             for place, stored in (await self._stored(meter, _ALL, begin, end)).items():
-                found[place] = found[place].and_of(dict(_sums(batch, place)), stored)
+                here = dict(_sums(batch, place))
+                expected = dict(_with_lost(here.items(), stored, totals[place]))
+                found[place] = found[place].and_of(here, expected, stored)
+                totals[place] = next(reversed(expected.values()), totals[place])
             begin = end
-        for place, stored in (await self._stored(meter, _ALL, begin, _NEVER)).items():
-            found[place] = found[place].and_of({}, stored)
         return [each for each in found if each.first != _NEVER]
 
     async def _stored(self, meter: str, places: Sequence[int], begin: int, end: int) -> dict[int, Stored]:
@@ -234,9 +260,23 @@ def _rows(pending: Pending, index: int) -> Iterator[Row]:
     return rows(pending.hours.name, pending.hours.hours(days), totals[: len(KINDS)])
 
 
-def _span(batch: Sequence[Row]) -> tuple[int, int]:
-    """The time from the first row to the last, epoch seconds."""
-    return batch[0].start, batch[-1].start + _HOUR_S
+async def _with_an_end(batches: AsyncIterator[list[Row]]) -> AsyncIterator[list[Row]]:
+    """The batches and an empty one: for what Home Assistant has after the last hour."""
+    async for batch in batches:
+        yield batch
+    yield []
+
+
+def _with_lost(
+    sums: Iterable[tuple[int, Decimal]], stored: Stored, before: Decimal
+) -> Iterator[tuple[int, Decimal]]:
+    """The sums of hours, and of those that only Home Assistant has, which get no energy: it cannot remove
+    single hours, and their old sums would make the next hour's energy negative. `before`: the sum so far.
+    """
+    here, total = dict(sums), before
+    for start in sorted(here.keys() | stored.keys()):
+        total = here.get(start, total)
+        yield start, total
 
 
 def _sums(batch: Sequence[Row], place: int) -> Iterator[tuple[int, Decimal]]:
@@ -246,7 +286,7 @@ def _sums(batch: Sequence[Row], place: int) -> Iterator[tuple[int, Decimal]]:
             yield start, total
 
 
-def _differs(total: Decimal, stored: Stored, start: int) -> bool:
+def _differs(total: Decimal | float, stored: Stored, start: int) -> bool:
     there = stored.get(start)
     return there is None or abs(float(total) - there) > _TOLERANCE
 

@@ -23,16 +23,18 @@ from collector.export.hours import COLUMNS, Hour, MeterHours
 from collector.publish.targets import Target
 
 _MAX_BYTES = 1024 * 1024  # ten years take 20 kB
+_NO_RECORD = (ValueError, TypeError, LookupError, AttributeError, ArithmeticError, RecursionError)
 _NOTHING = (Decimal(0),) * len(COLUMNS)
 
 
 class Part(NamedTuple):
-    """A part as it was sent. `stamp` changes with its files, `digest` with their hours; `totals`: the sums of
-    `COLUMNS` over the hours that have them, kWh.
+    """A part as it was sent, with that many `hours`. `stamp` changes with its files, `digest` with the hours;
+    `totals`: the sums of `COLUMNS` over the hours that have them, kWh.
     """
 
     stamp: str
     digest: str
+    hours: int
     totals: tuple[Decimal, ...]
 
 
@@ -43,6 +45,7 @@ class Pending:
     `days`: the days of each part, ascending. `now`: the parts as they are now. `changed`: the names of those
     that the target does not have as they are. `first`: the index of the first part whose hours, or an hour
     before them, have changed. `is_known`: whether it is known what the target has of that part.
+    `has_lost`: whether it has been sent hours that are no longer stored.
     """
 
     hours: MeterHours
@@ -51,6 +54,7 @@ class Pending:
     changed: Sequence[str]
     first: int
     is_known: bool
+    has_lost: bool
 
     @property
     def kept(self) -> dict[str, Part]:
@@ -82,11 +86,13 @@ def pending(hours: MeterHours, sent: Mapping[str, Part]) -> Pending | None:
     lost = min((name for name in before if name not in now), default=None)
     names = list(days)
     later = names if lost is None else [name for name in names if name > lost]
-    affected = changed if lost is None else changed + later[:1]
+    affected = changed if lost is None else changed + (later[:1] or names[-1:])
     if not affected:
         return None
     first = min(map(names.index, affected))
-    return Pending(hours, days, now, changed, first, names[first] in before)
+    fewer = [name for name in changed if name in before and now[name].hours < before[name].hours]
+    has_lost = lost is not None or bool(fewer)
+    return Pending(hours, days, now, changed, first, names[first] in before, has_lost)
 
 
 def parts_of(days: Iterable[date]) -> dict[str, list[date]]:
@@ -118,12 +124,13 @@ def _part(hours: MeterHours, days: Sequence[date], before: Part | None) -> Part:
 
 
 def _day_part(stamp: str, hours: Iterable[Hour]) -> Part:
-    digest, totals = hashlib.blake2b(digest_size=8), list(_NOTHING)
+    digest, totals, count = hashlib.blake2b(digest_size=8), list(_NOTHING), 0
     for hour in hours:
+        count += 1
         digest.update(f"{hour.start} {' '.join(map(str, hour[3:]))}\n".encode())
         pairs = zip(totals, hour[3:], strict=True)
         totals = [total if value is None else total + value for total, value in pairs]
-    return Part(stamp, digest.hexdigest(), tuple(totals))
+    return Part(stamp, digest.hexdigest(), count, tuple(totals))
 
 
 def _sum_of(parts: Sequence[Part]) -> Part:
@@ -132,7 +139,7 @@ def _sum_of(parts: Sequence[Part]) -> Part:
         return parts[0]
     digest = _digest_of(each.digest for each in parts)
     totals = tuple(sum(values, Decimal(0)) for values in zip(*(each.totals for each in parts), strict=True))
-    return Part(_stamp_of([each.stamp for each in parts]), digest, totals)
+    return Part(_stamp_of([each.stamp for each in parts]), digest, sum(each.hours for each in parts), totals)
 
 
 def _stamp_of(stamps: Sequence[str]) -> str:
@@ -150,7 +157,7 @@ def record_of(folder: Path, target: Target) -> Path:
 
 def read_sent(folder: Path, target: Target) -> dict[str, Part]:
     """The parts of that meter that the target was sent; none if that is not known. Raises `OSError`."""
-    with suppress(FileNotFoundError, ValueError, TypeError, KeyError, AttributeError, RecursionError):
+    with suppress(FileNotFoundError, *_NO_RECORD):
         read = json.loads(read_at_most(record_of(folder, target), _MAX_BYTES))
         if read["target"] == _identity(target):
             return {_name(name): _read_part(each) for name, each in read["parts"].items()}
@@ -160,7 +167,9 @@ def read_sent(folder: Path, target: Target) -> dict[str, Part]:
 def write_sent(folder: Path, target: Target, parts: Mapping[str, Part]) -> None:
     """Remembers that the target was sent these parts. Raises `OSError`."""
     record = record_of(folder, target)
-    written = {name: [each.stamp, each.digest, *map(str, each.totals)] for name, each in parts.items()}
+    written = {
+        name: [each.stamp, each.digest, each.hours, *map(str, each.totals)] for name, each in parts.items()
+    }
     make_folder(record.parent)
     replace_file(record, json.dumps({"target": _identity(target), "parts": written}).encode())
 
@@ -177,11 +186,11 @@ def _name(name: str) -> str:
 
 def _read_part(raw: Any) -> Part:
     """A part as it was written; raises `ValueError` or `TypeError` for anything else."""
-    stamp, digest, *totals = raw
+    stamp, digest, hours, *totals = raw
     try:
         found = tuple(map(Decimal, totals))
     except InvalidOperation:
         raise ValueError("no number") from None
     if len(found) != len(_NOTHING) or not all(each.is_finite() for each in found):
         raise ValueError("no totals")
-    return Part(str(stamp), str(digest), found)
+    return Part(str(stamp), str(digest), int(hours), found)
