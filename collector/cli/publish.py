@@ -5,23 +5,27 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from collector.cli import exits, starting
 from collector.energy.days import system_timezone
 from collector.errors import ArchiveLocked, ArchiveRefused, NotExpressible, PublishError
+from collector.events import CURES
 from collector.publish.targets import Target, TargetKind
 from collector.redaction import printable
 
 if TYPE_CHECKING:
     from zoneinfo import ZoneInfo
 
+    from collector.export.hours import Finding
     from collector.overview import MeterFiles
     from collector.publish.homeassistant import Difference
     from collector.settings import Settings
 
 _TRIES = 60  # one a second, while another process is sending
+_DIFFERS = "To send all hours again: shelly-collector publish --once --all"
 _CONTINUE = "What was not sent will be by the same command, or by the service."
 
 
@@ -68,12 +72,15 @@ def run(options: argparse.Namespace) -> int:
             else:
                 is_well = asyncio.run(_sent(target, meters, zone, again=options.all))
         except PublishError as error:
-            is_well = _failed(target, error, error.cure)
+            is_well = _failed(target, error, error.cure or CURES["publish.failed"])
+        except KeyboardInterrupt:
+            print(_CONTINUE, file=sys.stderr)
+            raise
         except OSError as error:
             raise starting.unreadable(error, settings.archive) from None
         code = code if is_well else exits.IN_PART
-    if code and not options.check:
-        print(_CONTINUE, file=sys.stderr)
+    if code:
+        print(_DIFFERS if options.check else _CONTINUE, file=sys.stderr)
     return code
 
 
@@ -114,15 +121,21 @@ async def _sent(target: Target, meters: tuple[MeterFiles, ...], zone: ZoneInfo, 
 
     sent: dict[str, int] = {}
 
-    def on_sent(meter: str, hours: int) -> None:
+    is_well = True
+
+    def on_sent(meter: str, hours: int, findings: Sequence[Finding]) -> None:
+        nonlocal is_well
         sent[meter] = hours
+        for each in findings:
+            reason = f"the file of {each.day} cannot be used: {each.reason}"
+            is_well = _failed(target, PublishError(f"{meter}: {reason}"))
         if hours:
             print(f"{target.name}: {meter}: {hours:,} hours sent", flush=True)
 
     for left in reversed(range(_TRIES)):
         left_over = [each for each in meters_of(target, meters) if each.meter.name not in sent]
         try:
-            await publish(target, left_over, zone, on_sent, again=again)
+            await publish(target, left_over, zone, on_sent, again=again, probe=True)
         except ArchiveLocked:
             if not left:
                 return _failed(target, PublishError("the service, or another command, is sending to it"))
@@ -130,8 +143,8 @@ async def _sent(target: Target, meters: tuple[MeterFiles, ...], zone: ZoneInfo, 
         else:
             break
     if not any(sent.values()):
-        print(f"{target.name}: nothing to send, it has all stored hours")
-    return True
+        print(f"{target.name}: nothing new to send")
+    return is_well
 
 
 async def _checked(target: Target, meters: tuple[MeterFiles, ...], zone: ZoneInfo) -> bool:
@@ -141,6 +154,7 @@ async def _checked(target: Target, meters: tuple[MeterFiles, ...], zone: ZoneInf
 
     is_well = True
     async with opened(target) as home_assistant:
+        await home_assistant.probe()
         for each in meters_of(target, meters):
             name = each.meter.name
             try:
@@ -158,10 +172,6 @@ async def _checked(target: Target, meters: tuple[MeterFiles, ...], zone: ZoneInf
             for difference in differences:
                 print(f"{target.name}: {name}: {_in_words(difference, found.hours.zone)}")
             is_well = is_well and not differences
-            if any(each.missing or each.other for each in differences):
-                print("Send what is missing: shelly-collector publish --once --all")
-            if any(each.extra for each in differences):
-                print("Home Assistant cannot remove single hours: see docs/home-assistant.md, Remove it")
     return is_well
 
 

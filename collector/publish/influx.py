@@ -105,6 +105,8 @@ class Influx:
 
 def _reason_in(text: str) -> str:
     """What an answer gives as the reason: its line of text, or `error` or `message` of its JSON."""
+    if text.lstrip().startswith("<"):  # a page for browsers
+        return ""
     try:
         found = json.loads(text)
     except (ValueError, RecursionError):

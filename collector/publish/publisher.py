@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import replace
 from datetime import date
 from typing import TypeAlias
@@ -15,17 +15,17 @@ from collector.archive.files import FolderLock
 from collector.archive.folder import OWN_FOLDER
 from collector.energy.days import Clock
 from collector.errors import ArchiveLocked, ArchiveRefused, NotExpressible, PublishError, TargetRefused
-from collector.export.hours import MeterHours
+from collector.export.hours import Finding, MeterHours
 from collector.overview import MeterFiles
 from collector.publish import homeassistant, influx
-from collector.publish.sent import Part, Pending, pending, read_sent, write_sent
+from collector.publish.sent import Part, Pending, pending, read_sent, record_of, write_sent
 from collector.publish.targets import Target, TargetKind
 from collector.status import Failure, TargetStatus
 from collector.threads import in_thread
 
 Sender: TypeAlias = homeassistant.HomeAssistant | influx.Influx
-OnSent: TypeAlias = Callable[[str, int], None]
-"""Called with the meter's name and the number of its hours that were sent."""
+OnSent: TypeAlias = Callable[[str, int, Sequence[Finding]], None]
+"""Called with the meter's name, the number of its hours that were sent, and files that cannot be used."""
 
 _RETRY_S, _RETRY_MAX_S = 60.0, 900.0  # after an outage: doubled up to the maximum
 _REFUSED_S = 3600.0  # with a refused token: too many attempts may lead to a ban
@@ -46,8 +46,10 @@ async def publish(
     on_sent: OnSent,
     *,
     again: bool = False,
+    probe: bool = False,
 ) -> None:
-    """Sends the hours of these meters that the target lacks, or `again` all of them.
+    """Sends the hours of these meters that the target lacks, or `again` all of them. If it lacks nothing,
+    `probe` tries whether it would take hours.
 
     `zone`: this machine's, used before the cloud has named the meter's. A meter that cannot be sent does not
     hold up the others. Raises `PublishError` for the target or the first such meter, `ArchiveLocked` if
@@ -69,13 +71,16 @@ async def publish(
                     count = await sender.send(found)
                     # As read before it was sent: if it has changed meanwhile, it is sent again.
                     await in_thread(_note, each, target, found.now)
-                on_sent(each.meter.name, count)
+                on_sent(each.meter.name, count, list(dict.fromkeys(found.hours.tally.findings)))
             except (NotExpressible, ArchiveRefused) as error:
                 problem = problem or PublishError(str(error))
             except OSError as error:
-                place = error.filename or each.folder / OWN_FOLDER
+                place = error.filename or record_of(each.folder, target)
                 cure = _PERMISSION_CURE if isinstance(error, PermissionError) else ""
                 problem = problem or PublishError(f"{place}: {error.strerror or error}", cure)
+        if sender is None and probe and problem is None:
+            sender = await connections.enter_async_context(opened(target))
+            await sender.probe()
     if problem is not None:
         raise problem
 
@@ -94,6 +99,15 @@ async def opened(target: Target) -> AsyncIterator[Sender]:
 def all_hours(meter: MeterFiles, zone: ZoneInfo) -> Pending | None:
     """All stored hours of a meter as pending; `None` if it has none. Raises `ArchiveRefused`, `OSError`."""
     return pending(MeterHours(meter, zone, date.min, date.max), {})
+
+
+def last_sent(meters: Sequence[MeterFiles], target: Target) -> int | None:
+    """When hours of these meters were last sent, epoch seconds; `None` if that is not known."""
+    found = []
+    for each in meters:
+        with suppress(OSError):
+            found.append(int(record_of(each.folder, target).stat().st_mtime))
+    return max(found, default=None)
 
 
 def _pending(meter: MeterFiles, target: Target, zone: ZoneInfo, *, again: bool) -> Pending | None:
@@ -160,6 +174,7 @@ class Publisher:
         self._changed_at: float | None = None  # loop time of the first change that was not sent
         self._failed_since: float | None = None  # loop time
         self._kind: type[PublishError] | None = None  # of the last failure
+        self._is_proved = False  # whether the last attempt reached the target
 
     def report(self, saves: int, jobs: int) -> None:
         """Takes note of the saves so far and of the jobs in progress; returns at once.
@@ -192,8 +207,12 @@ class Publisher:
         """Sends what is pending; returns why that failed."""
         began = asyncio.get_running_loop().time()
         sent: dict[str, int] = {}
+
+        def note(meter: str, hours: int, findings: object) -> None:
+            sent[meter] = hours
+
         try:
-            await publish(self.target, self._meters, self._zone, sent.__setitem__)
+            await publish(self.target, self._meters, self._zone, note, probe=not self._is_proved)
         except PublishError as error:
             self._failed(error)
             return error
@@ -204,14 +223,15 @@ class Publisher:
             self._failed(problem, bug)
             return problem
         finally:
-            if sent:
+            if any(sent.values()):
                 took_s = round(asyncio.get_running_loop().time() - began, 3)
                 self._log.info("publish.sent", meters=len(sent), hours=sum(sent.values()), duration_s=took_s)
-        self._worked(has_sent=bool(sent))
+        at = self.status.sent_at or await in_thread(last_sent, self._meters, self.target)
+        self._worked(int(self._clock().timestamp()) if sent else at)
         return None
 
     def _failed(self, error: PublishError, bug: Exception | None = None) -> None:
-        known = self.status.failure
+        known, self._is_proved = self.status.failure, False
         if self._failed_since is None or type(error) is not self._kind:
             self._kind = type(error)
             self._log.warning("publish.failed", reason=error.reason, cure=error.cure, exc_info=bug)
@@ -220,12 +240,12 @@ class Publisher:
         at = int(self._clock().timestamp()) if known is None else known.at
         self._set(replace(self.status, failure=Failure("publish.failed", at, error.reason, error.cure)))
 
-    def _worked(self, *, has_sent: bool) -> None:
+    def _worked(self, sent_at: int | None) -> None:
+        self._is_proved = True
         if self._failed_since is not None:
             down_s = asyncio.get_running_loop().time() - self._failed_since
             self._log.info("publish.recovered", down_s=round(down_s))
             self._failed_since = None
-        sent_at = int(self._clock().timestamp()) if has_sent else self.status.sent_at
         self._set(replace(self.status, sent_at=sent_at, failure=None))
 
     def _set(self, status: TargetStatus) -> None:

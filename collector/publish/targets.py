@@ -53,7 +53,13 @@ def checked_url(kind: TargetKind, url: str) -> str:
     """
     from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit  # here: most have no target
 
-    scheme, host, path, query, _ = urlsplit(url)
+    scheme, host, path, query, _ = parts = urlsplit(url)
+    try:
+        is_host = bool(parts.hostname) and (parts.port is None or parts.port > 0)
+    except ValueError:
+        is_host = False
+    if not is_host or (":" in (parts.hostname or "") and "[" not in host):
+        raise ValueError("must have a host and a port from 1 to 65535; an IPv6 address in brackets")
     if kind is TargetKind.HOME_ASSISTANT:
         if path.strip("/") or query:
             raise ValueError("must end after the host and port, like http://homeassistant.local:8123")

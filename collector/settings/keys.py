@@ -115,7 +115,7 @@ def token_offer(
 
 def checked_token(text: str) -> str:
     """The token in the text, without white space around it; raises `ValueError` if it cannot be one."""
-    token = text.strip()
+    token = text.strip().removeprefix("\ufeff")
     if not token:
         raise ValueError("the token is empty: copy it again")
     if not token.isprintable():

@@ -84,7 +84,9 @@ def sum_of_readable(folder: Path, column: str) -> float:
 async def sent(home: HomeAssistantServer, files: MeterFiles, token: str = ADMIN_TOKEN) -> int:
     """Sends what is missing; the number of hours."""
     counts: dict[str, int] = {}
-    await publish(target_of(home, token), [files], BERLIN, counts.__setitem__)
+    await publish(
+        target_of(home, token), [files], BERLIN, lambda name, hours, _: counts.update({name: hours})
+    )
     return sum(counts.values())
 
 

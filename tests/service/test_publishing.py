@@ -216,6 +216,28 @@ async def test_a_refused_token_is_tried_once_an_hour_and_a_reload_tries_the_new_
     assert len(events_in(log_lines.getvalue(), "publish.failed")) == 1
 
 
+async def test_a_token_that_became_wrong_is_noticed_after_a_reload_with_nothing_to_send(
+    tmp_path: Path,
+) -> None:
+    """Bug: the status stayed fine until the next hour. And it has when hours were last sent, by a command, too."""
+    file = tmp_path / "token"
+    file.write_text("the-right-token\n")
+    tables = {"schedule": {"backfill_days": 3, "refresh_minute": 59, "refresh_jitter_s": 0}}
+    async with (
+        Database(2, "Token the-right-token").running() as database,
+        living(
+            cloud_of(), tmp_path / "archive", START, publish=[database.table(token_file=str(file))], **tables
+        ) as service,
+    ):
+        await service.pass_time(minutes=5)
+        assert_has_all(database, service)
+        file.write_text("a-wrong-token\n")
+        service.signals.reload.set()
+        await service.pass_time(minutes=5)
+        assert target(service).failure is not None
+        assert target(service).sent_at is not None
+
+
 @pytest.mark.parametrize("status", [400, 404, 413, 429, 500, 503])
 async def test_what_a_database_does_not_take_is_sent_again(status: int, tmp_path: Path) -> None:
     async with (
@@ -240,7 +262,7 @@ async def test_a_record_that_cannot_be_written_is_a_failure_of_the_target_alone(
         await service.pass_time(minutes=30)
         failure = target(service).failure
         assert failure is not None
-        assert ".collector: " in failure.reason
+        assert "publish-db.json: " in failure.reason
         assert house(service).state.is_well
 
 

@@ -34,8 +34,8 @@ class Database:
     `authorization`: the header that it requires, if any. `echo`: what a refusal has before the other header,
     if it repeats that. `answers`: the status of the next requests, before it takes any again; a status from
     300 on takes nothing, with `reason`. `lost`: takes the points, and closes the connection, unanswered.
-    `answering`: while it is not set, nothing is answered. `requests` counts all, `bodies` has the size of
-    each that was taken.
+    `answering`: while it is not set, no point is answered. `requests` counts those with points, `bodies` has
+    the size of each that was taken.
     """
 
     version: int = 1
@@ -85,8 +85,10 @@ class Database:
             await runner.cleanup()
 
     async def _write(self, request: web.Request) -> web.StreamResponse:
-        self.requests += 1
-        await self.answering.wait()
+        body = await request.read()  # which the library has decompressed
+        if body:  # else it only tries the target
+            self.requests += 1
+            await self.answering.wait()
         if dict(request.query) != _QUERIES[self.version]:
             return web.json_response({"error": "database not found"}, status=404)
         if self.authorization is not None and request.headers.get("Authorization") != self.authorization:
@@ -96,7 +98,6 @@ class Database:
             return web.json_response({"error": reason}, status=401)
         if self.answers and (status := self.answers.pop(0)) >= 300:
             return web.json_response({"error": self.reason}, status=status)
-        body = await request.read()  # which the library has decompressed
         self.bodies.append(len(body))
         for point in points(body):
             for name, value in point.fields.items():

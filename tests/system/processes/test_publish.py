@@ -135,7 +135,7 @@ def test_what_is_missing_is_sent_once_and_reported_by_meter(config: Path, databa
     assert (hours_of(database), hours_of(database, "garage")) == (72, 24)
     requests = database.requests
     again = publish(config, "--once")
-    assert (again.returncode, again.stdout) == (0, "db: nothing to send, it has all stored hours\n")
+    assert (again.returncode, again.stdout) == (0, "db: nothing new to send\n")
     assert database.requests == requests
     assert publish(config, "--once", "--all").stdout == done.stdout
 
@@ -164,7 +164,7 @@ def test_only_the_meters_and_targets_that_were_named_are_sent(config: Path, data
 def test_a_target_that_is_not_sent_the_meter_is_not_said_to_have_all(
     config: Path, database: Database
 ) -> None:
-    """Bug: `nothing to send, it has all stored hours`."""
+    """Bug: as if the target had all their hours."""
     with_target(config, **database.table(meters=["house"]))
     done = publish(config, "--once", "--meter", "garage")
     assert (done.returncode, done.stdout) == (2, "")
@@ -184,7 +184,7 @@ def test_a_target_that_is_down_is_named_with_the_reason_and_the_others_are_sent(
     assert done.stdout == "db: house: 72 hours sent\ndb: garage: 24 hours sent\n"
     first, last = done.stderr.splitlines(keepends=True)
     assert first.startswith("down: 127.0.0.1:")
-    assert first.endswith(": no connection: Connection refused.\n")
+    assert ": no connection: Connection refused. No action needed if" in first
     assert last == LAST
 
 
@@ -305,11 +305,22 @@ def test_a_run_that_is_ended_in_the_middle_is_completed_by_the_next(
         while not database.requests:
             assert process.poll() is None
         ended, took_s, output = stop(process, number)
-        assert (ended, output) == (code, "")
+        assert (ended, output) == (code, LAST if number == signal.SIGINT else "")
         assert took_s < 5
         loop.call_soon_threadsafe(database.answering.set)
         assert publish(config, "--once").stdout == "db: house: 72 hours sent\ndb: garage: 24 hours sent\n"
     assert hours_of(database) == 72
+
+
+def test_a_file_that_cannot_be_used_is_named_and_all_else_is_sent(config: Path, database: Database) -> None:
+    """Bug: its hours were left out without a word."""
+    with_target(config, **database.table(meters=["house"]))
+    file = min((record(config).parent.parent).glob("*.jsonl"))
+    file.write_bytes(file.read_bytes()[:1000] + b"?")
+    done = publish(config, "--once")
+    assert done.returncode == 1
+    assert done.stdout == "db: house: 48 hours sent\n"
+    assert f"db: house: the file of {file.stem} cannot be used: " in done.stderr
 
 
 def test_two_at_once_send_every_hour_once(config: Path) -> None:
@@ -327,7 +338,7 @@ def test_two_at_once_send_every_hour_once(config: Path) -> None:
             assert second.poll() is None
         loop.call_soon_threadsafe(database.answering.set)
         assert first.communicate(timeout=30)[0] == "db: house: 72 hours sent\n"
-        assert second.communicate(timeout=30)[0] == "db: nothing to send, it has all stored hours\n"
+        assert second.communicate(timeout=30)[0] == "db: nothing new to send\n"
     assert (first.returncode, second.returncode) == (0, 0)
     assert database.requests == 1
 
@@ -374,7 +385,7 @@ def test_beside_a_service_that_is_sending_it_waits_and_then_has_nothing_to_do(
         while not _waits(command):
             assert command.poll() is None
         loop.call_soon_threadsafe(database.answering.set)
-        assert command.communicate(timeout=60)[0] == "db: nothing to send, it has all stored hours\n"
+        assert command.communicate(timeout=60)[0] == "db: nothing new to send\n"
         assert stop(service)[0] == 0
     assert database.requests == 1
 
@@ -457,7 +468,7 @@ def test_home_assistant_is_sent_and_compared_and_differences_end_with_1(
     lines = done.stdout.splitlines()
     assert lines[0].startswith("ha: house: shelly_collector:house_export: ")
     assert "with another total; the first begins 20" in lines[0]
-    assert "Send what is missing: shelly-collector publish --once --all" in lines
+    assert done.stderr == "To send all hours again: shelly-collector publish --once --all\n"
     assert publish(config, "--once", "--meter", "house").returncode == 0
     assert publish(config, "--check", "--meter", "house").returncode == 0
     assert ADMIN_TOKEN not in done.stdout + done.stderr
