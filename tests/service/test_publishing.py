@@ -219,7 +219,7 @@ async def test_a_refused_token_is_tried_once_an_hour_and_a_reload_tries_the_new_
 async def test_a_token_that_became_wrong_is_noticed_after_a_reload_with_nothing_to_send(
     tmp_path: Path,
 ) -> None:
-    """Bug: the status stayed fine until the next hour. And it has when hours were last sent, by a command, too."""
+    """Bug: the status stayed fine until the next hour."""
     file = tmp_path / "token"
     file.write_text("the-right-token\n")
     tables = {"schedule": {"backfill_days": 3, "refresh_minute": 59, "refresh_jitter_s": 0}}
