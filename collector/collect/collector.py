@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Set
 from dataclasses import replace
 from datetime import date, datetime, timedelta
@@ -109,6 +109,7 @@ class Collector:
         self.refusal: ArchiveRefused | ArchiveLocked | None = None  # why the archive must not be used
         self._compared_files: Mapping[date, int] | None = None  # the files at the time of the refusal
         self.is_reading_totals = False
+        self.unsaved = 0  # answers in memory that are waiting to be saved
         self.totals: Mapping[date, DayTotal] = {}  # from the cloud; empty once the stored days were compared
         self.totals_waits = 0  # failed reads in a row
         self.totals_not_before = 0.0  # loop time
@@ -134,7 +135,7 @@ class Collector:
         self._unreadable: Set[date] = frozenset()  # those that were logged
         self._changed: Set[date] = frozenset()  # those that were logged
         self._gone: dict[date, bool] = {}  # those that were logged; whether the cloud had deleted them
-        self._other_zones: deque[str] = deque(maxlen=_ZONE_PROOFS)
+        self._other_zones: list[str] = []
         self._log = _log.bind(meter=meter.name)
 
     @property
@@ -156,24 +157,28 @@ class Collector:
         """
         try:
             await self.take_over(policy)
-            answer = await self.client.fetch_day(self.meter, day, policy)
-            read, requested_at = self._parsed(answer)
+            read, requested_at = self._parsed(await self.client.fetch_day(self.meter, day, policy))
         except AnswerError as error:
             return await self._reject(day, error)
-        return await self.keep(answer, read, requested_at, policy)
+        return await self.keep(read, requested_at, policy)
 
     @property
     def is_known(self) -> bool:
         """Whether the stored days and the meter's zone are known, which plans depend on."""
         return self.archive.is_taken and self.archive.zone is not None
 
-    async def keep(
-        self, answer: DayAnswer, read: ReadDay, requested_at: datetime, policy: RequestPolicy
-    ) -> DayOutcome:
+    async def keep(self, read: ReadDay, requested_at: datetime, policy: RequestPolicy) -> DayOutcome:
         """Merges a day's answer into its file. Raises as `collect_day`."""
-        day = answer.date
+        self.unsaved += 1
+        try:
+            return await self._keep(read, requested_at, policy)
+        finally:
+            self.unsaved -= 1
+
+    async def _keep(self, read: ReadDay, requested_at: datetime, policy: RequestPolicy) -> DayOutcome:
+        day = read.energy_day.day.date
         self._other_zones.clear()
-        await self._check_rules(answer, read, requested_at, policy)
+        await self._check_rules(read, requested_at, policy)
         try:
             outcome = await self.blocking(self.archive.merge, read.energy_day, requested_at)
         except UnreadableFile as error:  # an answer could replace what is in it
@@ -370,18 +375,15 @@ class Collector:
         self._log.warning("answer.rejected", day=str(day), field=error.field, reason=error.reason)
         return "answer.rejected"
 
-    async def _check_rules(
-        self, answer: DayAnswer, read: ReadDay, requested_at: datetime, policy: RequestPolicy
-    ) -> None:
+    async def _check_rules(self, read: ReadDay, requested_at: datetime, policy: RequestPolicy) -> None:
         """Logs an unknown zone, and suspects the rules of a zone if hours end too early or always too late.
 
         Too late counts only if the rules are old and the meter has not been seen to follow them.
         """
         zone = read.energy_day.day.zone
         await self._try_rules(zone, policy)
-        name = answer.grid["timezone"]
-        if known_zone(name) is None:
-            self.log_unknown_zone(name, zone.key)
+        if known_zone(read.zone_name) is None:
+            self.log_unknown_zone(read.zone_name, zone.key)
         if self.client.cloud_now() is None or not may_be_wrong(zone, read.energy_day.day.date):
             return  # this machine's clock may be behind
         early = self._early_hours.note(read.unfinished, read.energy_day.readings, requested_at)
@@ -447,7 +449,7 @@ class Collector:
         known = self.archive.zone
         if known is None or self.is_of_its_zone(answered):
             return
-        self._other_zones.append(answered.zone.key)
+        self._other_zones = [*self._other_zones, answered.zone.key][-_ZONE_PROOFS:]
         if len(set(self._other_zones)) > 1 or len(self._other_zones) < _ZONE_PROOFS:
             raise AnswerError("timezone", f"{answered.zone.key}, but until now {known.key}")
 
