@@ -64,6 +64,8 @@ class Pacer:
         """`pace` is one shared with other accounts, or the rate of a new one. `on_hold` gets seconds."""
         self._pace = Pace(pace) if isinstance(pace, Pacing) else pace
         self._on_hold = on_hold
+        self.waiting = 0  # requests whose turn has not come
+        self.on_turn: Callable[[], None] = lambda: None  # called when `waiting` has become less
         self.in_flight = 0
         self.requests = 0
         self.rejections = 0
@@ -109,7 +111,12 @@ class Pacer:
         those of other processes. Raises `CalledOff` if `is_called_off` returns true by then, or before the
         wait for the end of a hold.
         """
-        turn = await self._pace.take(is_called_off, continues=continues, urgent=urgent)
+        self.waiting += 1
+        try:
+            turn = await self._pace.take(is_called_off, continues=continues, urgent=urgent)
+        finally:
+            self.waiting -= 1
+            self.on_turn()
         self.requests += 1
         self.in_flight += 1
         try:
