@@ -97,6 +97,11 @@ class Pacer:
         """Seconds since a request last started or ended, or a hold ended; 0 during one."""
         return self._pace.quiet_s
 
+    @property
+    def gap_left_s(self) -> float:
+        """Seconds until the gap after the last request has passed; 0 during a hold."""
+        return self._pace.gap_left_s
+
     @asynccontextmanager
     async def turn(
         self,
@@ -183,6 +188,12 @@ class Pace:
     def quiet_s(self) -> float:
         """Seconds since a request last started or ended, or a hold ended; 0 during one."""
         return max(0.0, asyncio.get_running_loop().time() - max(self._ended_at, self._not_before))
+
+    @property
+    def gap_left_s(self) -> float:
+        """Seconds until the gap after the last request has passed; 0 during a hold."""
+        left_s = self._due_at - asyncio.get_running_loop().time()
+        return 0.0 if self.hold_s else max(0.0, left_s)
 
     async def take(self, is_called_off: Callable[[], bool], *, continues: bool, urgent: bool) -> Turn:
         """Waits for a turn. The caller must call `finish` when the request has ended."""

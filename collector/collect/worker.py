@@ -13,6 +13,7 @@ from itertools import chain, count
 from collector import logs
 from collector.archive.store import DayOutcome
 from collector.cloud.client import RequestPolicy
+from collector.cloud.pacing import Pacer
 from collector.collect.collector import Collector, Lane
 from collector.collect.daily_totals import read_totals_ahead
 from collector.collect.outages import (
@@ -210,6 +211,7 @@ class Lanes:
         self._jobs: dict[Lane, list[Job]] = {lane: [] for lane in Lane}
         self._aside: set[Collector] = set()
         self._news = asyncio.Event()
+        self._timer: asyncio.TimerHandle | None = None
         self._paused = False
         self._closed = False
 
@@ -307,8 +309,7 @@ class Lanes:
         used, reads totals, or tries a span.
         """
         collector = job.collector
-        # A day that waits takes memory: 9 kB for a turn, and more with its answer until that is saved.
-        if collector.unsaved or (job.lane is not Lane.REFRESH and collector.client.pacer.waiting):
+        if collector.unsaved or (job.lane is not Lane.REFRESH and self._is_too_early(collector.client.pacer)):
             return True
         if job.reaches_to is not None and collector.is_reading_totals:
             return True
@@ -316,6 +317,19 @@ class Lanes:
             return True
         jobs = (each for each in self.jobs() if each.collector is collector)
         return not collector.archive.is_taken and any(each.open for each in jobs)
+
+    def _is_too_early(self, pacer: Pacer) -> bool:
+        """Whether a day would only wait for its turn, with some 6 kB of memory; if so, looks again later."""
+        if pacer.waiting:
+            return True
+        left_s = pacer.gap_left_s
+        if left_s and self._timer is None:
+            self._timer = asyncio.get_running_loop().call_later(left_s, self._on_timer)
+        return left_s > 0
+
+    def _on_timer(self) -> None:
+        self._timer = None
+        self._news.set()
 
     def _finish(self, job: Job) -> None:
         if job in self._jobs[job.lane]:
@@ -431,11 +445,15 @@ class AccountRunner:
     async def _hand_out(self) -> None:
         """Begins the next days, as many at once as there may be, until the lanes are closed."""
         room = asyncio.Semaphore(self._workers)
+
+        def leave(_: object) -> None:
+            room.release()
+
         while True:
             await room.acquire()
             if (taken := await self._lanes.take()) is None:
                 return
-            self._group.create_task(self._work(*taken)).add_done_callback(lambda _: room.release())
+            self._group.create_task(self._work(*taken)).add_done_callback(leave)
             await asyncio.sleep(0)  # until it has begun, and waits for its turn
 
     async def _work(self, job: Job, days: list[date]) -> None:
