@@ -19,7 +19,6 @@ from collector.cloud.client import CloudClient, RequestPolicy
 from collector.cloud.meters import Meter
 from collector.cloud.parse import DayAnswer, ReadDay, read_day
 from collector.collect.takeover import compared, unscaled
-from collector.energy.daily_totals import DayTotal
 from collector.energy.days import Clock, LocalDay, date_in, known_zone, last_skip, local_day
 from collector.energy.history import (
     NOTHING,
@@ -110,7 +109,7 @@ class Collector:
         self._compared_files: Mapping[date, int] | None = None  # the files at the time of the refusal
         self.is_reading_totals = False
         self.unsaved = 0  # answers in memory that are waiting to be saved
-        self.totals: Mapping[date, DayTotal] = {}  # from the cloud; empty once the stored days were compared
+        self.totals: list[bytes] = []  # from the cloud, packed; empty once the stored days were compared
         self.totals_waits = 0  # failed reads in a row
         self.totals_not_before = 0.0  # loop time
         self.is_scanned = False  # whether the files were scanned at least once
