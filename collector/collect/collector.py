@@ -105,6 +105,7 @@ class Collector:
         self._system_timezone = meter.zone_or(system_timezone)
         self.blocking = BlockingCalls(threads)  # on the archive: a stalled disk must not block the watchdog
         self._taking_over = asyncio.Lock()
+        self._was_taken_over = False
         self.refusal: ArchiveRefused | ArchiveLocked | None = None  # why the archive must not be used
         self._compared_files: Mapping[date, int] | None = None  # the files at the time of the refusal
         self.is_reading_totals = False
@@ -165,6 +166,15 @@ class Collector:
     def is_known(self) -> bool:
         """Whether the stored days and the meter's zone are known, which plans depend on."""
         return self.archive.is_taken and self.archive.zone is not None
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether days may be requested beside each other: the archive is taken.
+
+        If it was taken over just now, the zone is known as well: only then the plan is made again, with the
+        first day that may be replaced.
+        """
+        return self.is_known if self._was_taken_over else self.archive.is_taken
 
     async def keep(self, read: ReadDay, requested_at: datetime, policy: RequestPolicy) -> DayOutcome:
         """Merges a day's answer into its file. Raises as `collect_day`."""
@@ -265,6 +275,7 @@ class Collector:
                 )
             bounds = Bounds(proof.since, None if proof.others is None else today)
             await self.blocking(archive.take_over, bounds)
+            self._was_taken_over = True
             self._log_adopted(len(files))
             if archive.ledger.rebuilt:
                 self._log.warning("ledger.rebuilt")

@@ -316,10 +316,12 @@ class Lanes:
         if job.lane is not Lane.REFRESH and spans_of(collector).is_learning:
             return True
         jobs = (each for each in self.jobs() if each.collector is collector)
-        return not collector.archive.is_taken and any(each.open for each in jobs)
+        return not collector.is_settled and any(each.open for each in jobs)
 
     def _is_too_early(self, pacer: Pacer) -> bool:
         """Whether a day would only wait for its turn, with some 6 kB of memory; if so, looks again later."""
+        if not pacer.gap_s:
+            return False
         if pacer.waiting:
             return True
         left_s = pacer.gap_left_s
