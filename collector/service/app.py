@@ -129,9 +129,9 @@ class Requester:
         self._idle()
 
 
-# Collections of young objects before one of all objects: with a thousand accounts that takes 0.2 s,
-# and by default it is due every two seconds. It finds little: most is freed without it.
-_OLD_OBJECTS_AFTER = 50
+# Python collects all objects after ten collections of younger ones: with a thousand accounts for 0.2 s,
+# every two seconds, and finds little. Here it is after one more for so many meters each.
+_METERS_A_COLLECTION = 25
 _GRACE_S = 3.0  # for the days in progress when the service is stopped
 _SAVE_GRACE_S = 1.0  # for a save in progress; a kill leaves the old or the new file
 _HEARTBEAT_S = 30.0
@@ -160,7 +160,7 @@ async def serve(
     Raises `ArchiveError` if it cannot start. A reload that fails changes nothing.
     """
     _log.info("service.started", version=__version__, meters=len(settings.meters))
-    gc.set_threshold(*gc.get_threshold()[:2], _OLD_OBJECTS_AFTER)
+    gc.set_threshold(*gc.get_threshold()[:2], 10 + len(settings.meters) // _METERS_A_COLLECTION)
     connections = len(settings.accounts) * settings.pacing.max_in_flight
     for warning in (*settings.warnings, *too_low(len(settings.meters), connections)):
         _log.warning("config.warning", reason=warning)
