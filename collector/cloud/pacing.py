@@ -64,6 +64,8 @@ class Pacer:
         """`pace` is one shared with other accounts, or the rate of a new one. `on_hold` gets seconds."""
         self._pace = Pace(pace) if isinstance(pace, Pacing) else pace
         self._on_hold = on_hold
+        self.waiting = 0  # requests whose turn has not come
+        self.on_turn: Callable[[], None] = lambda: None  # called when `waiting` has become less
         self.in_flight = 0
         self.requests = 0
         self.rejections = 0
@@ -95,6 +97,11 @@ class Pacer:
         """Seconds since a request last started or ended, or a hold ended; 0 during one."""
         return self._pace.quiet_s
 
+    @property
+    def gap_left_s(self) -> float:
+        """Seconds until the gap after the last request has passed; 0 during a hold."""
+        return self._pace.gap_left_s
+
     @asynccontextmanager
     async def turn(
         self,
@@ -109,7 +116,12 @@ class Pacer:
         those of other processes. Raises `CalledOff` if `is_called_off` returns true by then, or before the
         wait for the end of a hold.
         """
-        turn = await self._pace.take(is_called_off, continues=continues, urgent=urgent)
+        self.waiting += 1
+        try:
+            turn = await self._pace.take(is_called_off, continues=continues, urgent=urgent)
+        finally:
+            self.waiting -= 1
+            self.on_turn()
         self.requests += 1
         self.in_flight += 1
         try:
@@ -176,6 +188,12 @@ class Pace:
     def quiet_s(self) -> float:
         """Seconds since a request last started or ended, or a hold ended; 0 during one."""
         return max(0.0, asyncio.get_running_loop().time() - max(self._ended_at, self._not_before))
+
+    @property
+    def gap_left_s(self) -> float:
+        """Seconds until the gap after the last request has passed; 0 during a hold."""
+        left_s = self._due_at - asyncio.get_running_loop().time()
+        return 0.0 if self.hold_s else max(0.0, left_s)
 
     async def take(self, is_called_off: Callable[[], bool], *, continues: bool, urgent: bool) -> Turn:
         """Waits for a turn. The caller must call `finish` when the request has ended."""

@@ -402,13 +402,15 @@ class ReadDay:
     """One day from the cloud, and the hours that are impossible or ambiguous.
 
     `unfinished`: reported import and export, kWh, of hours that are not finished. They are not stored.
-    `rowless`: finished hours for which some channel has no row.
+    `rowless`: finished hours for which some channel has no row. `zone_name`: as in the grid's answer; this
+    machine may not know it.
     """
 
     energy_day: EnergyDay
     anomalies: tuple[Anomaly, ...]
     unfinished: Mapping[int, tuple[Decimal, Decimal]]
-    rowless: frozenset[int] = frozenset()
+    rowless: frozenset[int]
+    zone_name: str
 
     def is_certain(self, now: datetime) -> bool:
         """Whether the day can be taken from the answer to a span: nothing in it is absent or doubtful.
@@ -447,7 +449,8 @@ def read_day(answer: DayAnswer, meter: Meter, now: datetime) -> ReadDay:
     unfinished = {ts: _grid_kwh(energy, meter) for ts, energy in grid.unfinished.items()}
     anomalies = grid.anomalies + ([] if solar is None else solar.anomalies)
     rowless = frozenset(grid.rowless) if solar is None else frozenset(grid.rowless | solar.rowless)
-    return ReadDay(EnergyDay(day, readings, frozenset(grid.doubtful)), tuple(anomalies), unfinished, rowless)
+    energy_day = EnergyDay(day, readings, frozenset(grid.doubtful))
+    return ReadDay(energy_day, tuple(anomalies), unfinished, rowless, answer.grid["timezone"])
 
 
 def zone_of(body: Mapping[str, Any], meter: Meter) -> ZoneInfo:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Set
 from dataclasses import replace
 from datetime import date, datetime, timedelta
@@ -19,7 +19,6 @@ from collector.cloud.client import CloudClient, RequestPolicy
 from collector.cloud.meters import Meter
 from collector.cloud.parse import DayAnswer, ReadDay, read_day
 from collector.collect.takeover import compared, unscaled
-from collector.energy.daily_totals import DayTotal
 from collector.energy.days import Clock, LocalDay, date_in, known_zone, last_skip, local_day
 from collector.energy.history import (
     NOTHING,
@@ -106,10 +105,12 @@ class Collector:
         self._system_timezone = meter.zone_or(system_timezone)
         self.blocking = BlockingCalls(threads)  # on the archive: a stalled disk must not block the watchdog
         self._taking_over = asyncio.Lock()
+        self._was_taken_over = False
         self.refusal: ArchiveRefused | ArchiveLocked | None = None  # why the archive must not be used
         self._compared_files: Mapping[date, int] | None = None  # the files at the time of the refusal
         self.is_reading_totals = False
-        self.totals: Mapping[date, DayTotal] = {}  # from the cloud; empty once the stored days were compared
+        self.unsaved = 0  # answers in memory that are waiting to be saved
+        self.totals: list[bytes] = []  # from the cloud, packed; empty once the stored days were compared
         self.totals_waits = 0  # failed reads in a row
         self.totals_not_before = 0.0  # loop time
         self.is_scanned = False  # whether the files were scanned at least once
@@ -134,7 +135,7 @@ class Collector:
         self._unreadable: Set[date] = frozenset()  # those that were logged
         self._changed: Set[date] = frozenset()  # those that were logged
         self._gone: dict[date, bool] = {}  # those that were logged; whether the cloud had deleted them
-        self._other_zones: deque[str] = deque(maxlen=_ZONE_PROOFS)
+        self._other_zones: list[str] = []
         self._log = _log.bind(meter=meter.name)
 
     @property
@@ -156,24 +157,37 @@ class Collector:
         """
         try:
             await self.take_over(policy)
-            answer = await self.client.fetch_day(self.meter, day, policy)
-            read, requested_at = self._parsed(answer)
+            read, requested_at = self._parsed(await self.client.fetch_day(self.meter, day, policy))
         except AnswerError as error:
             return await self._reject(day, error)
-        return await self.keep(answer, read, requested_at, policy)
+        return await self.keep(read, requested_at, policy)
 
     @property
     def is_known(self) -> bool:
         """Whether the stored days and the meter's zone are known, which plans depend on."""
         return self.archive.is_taken and self.archive.zone is not None
 
-    async def keep(
-        self, answer: DayAnswer, read: ReadDay, requested_at: datetime, policy: RequestPolicy
-    ) -> DayOutcome:
+    @property
+    def is_settled(self) -> bool:
+        """Whether days may be requested beside each other: the archive is taken.
+
+        If it was taken over just now, the zone is known as well: only then the plan is made again, with the
+        first day that may be replaced.
+        """
+        return self.is_known if self._was_taken_over else self.archive.is_taken
+
+    async def keep(self, read: ReadDay, requested_at: datetime, policy: RequestPolicy) -> DayOutcome:
         """Merges a day's answer into its file. Raises as `collect_day`."""
-        day = answer.date
+        self.unsaved += 1
+        try:
+            return await self._keep(read, requested_at, policy)
+        finally:
+            self.unsaved -= 1
+
+    async def _keep(self, read: ReadDay, requested_at: datetime, policy: RequestPolicy) -> DayOutcome:
+        day = read.energy_day.day.date
         self._other_zones.clear()
-        await self._check_rules(answer, read, requested_at, policy)
+        await self._check_rules(read, requested_at, policy)
         try:
             outcome = await self.blocking(self.archive.merge, read.energy_day, requested_at)
         except UnreadableFile as error:  # an answer could replace what is in it
@@ -261,6 +275,7 @@ class Collector:
                 )
             bounds = Bounds(proof.since, None if proof.others is None else today)
             await self.blocking(archive.take_over, bounds)
+            self._was_taken_over = True
             self._log_adopted(len(files))
             if archive.ledger.rebuilt:
                 self._log.warning("ledger.rebuilt")
@@ -370,18 +385,15 @@ class Collector:
         self._log.warning("answer.rejected", day=str(day), field=error.field, reason=error.reason)
         return "answer.rejected"
 
-    async def _check_rules(
-        self, answer: DayAnswer, read: ReadDay, requested_at: datetime, policy: RequestPolicy
-    ) -> None:
+    async def _check_rules(self, read: ReadDay, requested_at: datetime, policy: RequestPolicy) -> None:
         """Logs an unknown zone, and suspects the rules of a zone if hours end too early or always too late.
 
         Too late counts only if the rules are old and the meter has not been seen to follow them.
         """
         zone = read.energy_day.day.zone
         await self._try_rules(zone, policy)
-        name = answer.grid["timezone"]
-        if known_zone(name) is None:
-            self.log_unknown_zone(name, zone.key)
+        if known_zone(read.zone_name) is None:
+            self.log_unknown_zone(read.zone_name, zone.key)
         if self.client.cloud_now() is None or not may_be_wrong(zone, read.energy_day.day.date):
             return  # this machine's clock may be behind
         early = self._early_hours.note(read.unfinished, read.energy_day.readings, requested_at)
@@ -447,7 +459,7 @@ class Collector:
         known = self.archive.zone
         if known is None or self.is_of_its_zone(answered):
             return
-        self._other_zones.append(answered.zone.key)
+        self._other_zones = [*self._other_zones, answered.zone.key][-_ZONE_PROOFS:]
         if len(set(self._other_zones)) > 1 or len(self._other_zones) < _ZONE_PROOFS:
             raise AnswerError("timezone", f"{answered.zone.key}, but until now {known.key}")
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 from contextlib import suppress
 from datetime import date, datetime, timedelta
+from itertools import chain
 
 from collector import logs
 from collector.cloud.client import RequestPolicy
 from collector.cloud.parse import SPAN_DAYS, SpanTotals, read_totals, span_before
 from collector.collect.collector import Collector
-from collector.energy.daily_totals import Difference, are_distrusted, differences
+from collector.energy.daily_totals import Difference, are_distrusted, differences, packed, unpacked
 from collector.energy.days import local_day
 from collector.energy.history import Availability, first_day, is_worth_it
 from collector.errors import (
@@ -93,7 +94,8 @@ async def check_totals(collector: Collector) -> None:
 
     If too many differ, the totals are distrusted, and no day is read again.
     """
-    totals, collector.totals = collector.totals, {}
+    totals = dict(chain.from_iterable(unpacked(each).items() for each in collector.totals))
+    collector.totals = []
     stored = collector.archive.known()
     is_kept = collector.archive.is_kept  # days of a replaced device: they need not match this one's totals
     days = sorted(day for day in totals if day in stored and stored[day].complete and not is_kept(day))
@@ -140,7 +142,7 @@ async def _read_down(collector: Collector, first: date, policy: RequestPolicy) -
     known = collector.availability
     if known is not None and known.is_usable and not known.is_due(now):
         asked_at, newest, last, days = known.requested_at, known.last, known.first - _DAY, set(known.days())
-    totals = dict(collector.totals)
+    totals = collector.totals.copy()
     length, is_growing = SPAN_DAYS, True
     while first <= last:
         span = span_before(first, last, length)
@@ -149,7 +151,7 @@ async def _read_down(collector: Collector, first: date, policy: RequestPolicy) -
             last = span[0] - _DAY
             length = min(2 * length, _MOST_DAYS) if is_growing else length
             days |= found.with_data
-            totals.update((day, total) for day, total in found.totals.items() if day in found.with_data)
+            totals.append(packed({day: found.totals[day] for day in found.totals.keys() & found.with_data}))
             if days:
                 await _record(collector, asked_at, max(first, span[0]), newest, days)
         elif isinstance(found, ZoneUnknown):  # no refusal: this machine lacks the zone

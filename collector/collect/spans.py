@@ -11,7 +11,7 @@ from datetime import date, datetime, timedelta
 from collector import logs
 from collector.archive.store import DayOutcome
 from collector.cloud.client import RequestPolicy
-from collector.cloud.parse import DayAnswer, ReadDay, read_day, split_days
+from collector.cloud.parse import ReadDay, read_day, split_days
 from collector.collect.collector import Collector
 from collector.energy.days import local_span
 from collector.energy.spans import SpanLimit, Spans, Trust, continues, hours_of, proves, verdict
@@ -22,8 +22,8 @@ _UNFIT_S = 60.0  # after a span that could prove nothing the next one is request
 
 _log = logs.get_logger("spans")
 
-Parsed = tuple[DayAnswer, ReadDay, datetime]
-"""The answer for a day, its content, and when it was requested."""
+Parsed = tuple[ReadDay, datetime]
+"""The content of the answer for a day, and when it was requested."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +114,7 @@ async def _fetch(collector: Collector, days: Sequence[date], policy: RequestPoli
             read = read_day(part, collector.meter, now)
             requested_at = now - timedelta(seconds=part.grid_age_s)
             if read.is_certain(requested_at) and collector.is_of_its_zone(read.energy_day.day):
-                certain[day] = part, read, requested_at
+                certain[day] = read, requested_at
         if end - start > _DAY_S and day not in certain:
             break
     return certain
@@ -128,16 +128,16 @@ async def _proven(
     Raises as `_fetch`.
     """
     spans, found = spans_of(collector), Trust.UNPROVEN
-    sample = next((day for day in days if day in certain and proves(certain[day][1].energy_day)), None)
+    sample = next((day for day in days if day in certain and proves(certain[day][0].energy_day)), None)
     if sample is not None:
         answer = await collector.client.fetch_day(collector.meter, sample, policy)
         alone = read_day(answer, collector.meter, collector.now()).energy_day
-        before = certain[sample][1].energy_day
+        before = certain[sample][0].energy_day
         if (first := verdict(before, alone, None)) is not None:
             found = first
         else:
             certain = await _fetch(collector, days, policy)
-            again = certain[sample][1].energy_day if sample in certain else None
+            again = certain[sample][0].energy_day if sample in certain else None
             found = verdict(before, alone, again) or Trust.UNPROVEN
     if found is Trust.UNPROVEN:  # as before: shorter spans may have been proven
         spans.not_before = asyncio.get_running_loop().time() + _UNFIT_S

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import date, timedelta
@@ -13,6 +13,7 @@ from itertools import chain, count
 from collector import logs
 from collector.archive.store import DayOutcome
 from collector.cloud.client import RequestPolicy
+from collector.cloud.pacing import Pacer
 from collector.collect.collector import Collector, Lane
 from collector.collect.daily_totals import read_totals_ahead
 from collector.collect.outages import (
@@ -63,7 +64,7 @@ class Job:
     open: int = 0
     exhausted: bool = False
     ended: bool = False
-    _waiting: deque[date] = field(default_factory=deque)
+    _waiting: list[date] = field(default_factory=list)
     _elsewhere: set[date] = field(default_factory=set)  # another job has these; a command waits for them
     _dropped: Iterator[date] = field(default_factory=lambda: iter(()))
     _requests_before: int = 0
@@ -78,13 +79,13 @@ class Job:
         if not self.has_more:
             self.exhausted = True
             return []
-        days = [self._waiting.popleft()]
+        days = [self._waiting.pop(0)]
         # Before the archive is taken and the zone known, the plan must not be looked at further than needed.
         if days[0] not in self.alone and self.collector.is_known:
             while self.has_more and self._waiting[0] not in self.alone:
                 if not joins(self.collector, days, self._waiting[0]):
                     break
-                days.append(self._waiting.popleft())
+                days.append(self._waiting.pop(0))
         self.open += len(days)
         return days
 
@@ -144,7 +145,7 @@ class Job:
             self.alone.update(days)
         self.open -= len(days)
         self.exhausted = self.exhausted and not days
-        self._waiting.extendleft(reversed(days))
+        self._waiting[:0] = days
 
     def release(self, days: Sequence[date]) -> None:
         """Gives up the claim on days that are no longer to be collected."""
@@ -207,9 +208,10 @@ class Lanes:
     """
 
     def __init__(self) -> None:
-        self._jobs: dict[Lane, deque[Job]] = {lane: deque() for lane in Lane}
+        self._jobs: dict[Lane, list[Job]] = {lane: [] for lane in Lane}
         self._aside: set[Collector] = set()
         self._news = asyncio.Event()
+        self._timer: asyncio.TimerHandle | None = None
         self._paused = False
         self._closed = False
 
@@ -255,6 +257,10 @@ class Lanes:
             self._finish(job)
         self._news.set()
 
+    def look_again(self) -> None:
+        """Must be called when a request that waited has its turn."""
+        self._news.set()
+
     def pause(self) -> None:
         """Hands out nothing until `resume`."""
         self._paused = True
@@ -285,7 +291,7 @@ class Lanes:
         for lane in Lane:
             waiting = self._jobs[lane]
             for job in list(waiting):
-                waiting.rotate(-1)
+                waiting.append(waiting.pop(0))
                 if job.collector in self._aside or self._waits_for_another(job):
                     continue
                 if job.needs_totals:
@@ -299,14 +305,33 @@ class Lanes:
         return None
 
     def _waits_for_another(self, job: Job) -> bool:
-        """Whether another job first checks that the archive may be used, reads totals, or tries a span."""
+        """Whether another day first gets its turn or is saved, or another job checks that the archive may be
+        used, reads totals, or tries a span.
+        """
         collector = job.collector
+        if collector.unsaved or (job.lane is not Lane.REFRESH and self._is_too_early(collector.client.pacer)):
+            return True
         if job.reaches_to is not None and collector.is_reading_totals:
             return True
         if job.lane is not Lane.REFRESH and spans_of(collector).is_learning:
             return True
         jobs = (each for each in self.jobs() if each.collector is collector)
-        return not collector.archive.is_taken and any(each.open for each in jobs)
+        return not collector.is_settled and any(each.open for each in jobs)
+
+    def _is_too_early(self, pacer: Pacer) -> bool:
+        """Whether a day would only wait for its turn, with some 6 kB of memory; if so, looks again later."""
+        if not pacer.gap_s:
+            return False
+        if pacer.waiting:
+            return True
+        left_s = pacer.gap_left_s
+        if left_s and self._timer is None:
+            self._timer = asyncio.get_running_loop().call_later(left_s, self._on_timer)
+        return left_s > 0
+
+    def _on_timer(self) -> None:
+        self._timer = None
+        self._news.set()
 
     def _finish(self, job: Job) -> None:
         if job in self._jobs[job.lane]:
@@ -381,6 +406,7 @@ class AccountRunner:
         self._log.debug("job.started", meter=job.collector.meter.name, job=job.lane.value)
         if job.collector not in self._collectors:
             self._collectors.append(job.collector)
+            job.collector.client.pacer.on_turn = self._lanes.look_again
         self._lanes.put(job)
         return job
 
@@ -396,8 +422,7 @@ class AccountRunner:
             async with asyncio.TaskGroup() as self._group:
                 if self.refusal is not None:
                     self._begin_outage(self.refusal.error)
-                for _ in range(self._workers):
-                    self._group.create_task(self._work())
+                await self._hand_out()
         finally:
             for job in self._lanes.jobs():  # cut off in the middle of a day
                 job.finish(asyncio.get_running_loop().time())
@@ -419,32 +444,44 @@ class AccountRunner:
         """How many jobs are waiting or running."""
         return len(self._lanes.jobs())
 
-    async def _work(self) -> None:
-        while (taken := await self._lanes.take()) is not None:
-            job, days = taken
-            self._requests_in_progress += 1
-            if not days:
-                await self._read_totals_ahead(job)
-                continue
-            try:
-                found = await self._attempt(job.collector, days, is_urgent=job.lane is Lane.REFRESH)
-            except CalledOff:
-                found = SpanOutcome(again=tuple(days))
-            self._requests_in_progress -= 1
-            if isinstance(found, SpanOutcome):
-                for outcome in found.outcomes:
-                    job.record(outcome)
-                job.give_back(found.again)
-                job.give_back(found.singly, alone=True)
-                if found.outcomes:
-                    await self._note_answered(job.collector)
-                    if self._recovery is None:
-                        await self._retry_postponed()
-            elif isinstance(found, Rejected):
-                await self._reject(job, days[0], found)
-            else:
-                await self._postpone(job, days, found)
-            self._lanes.settle(job)
+    async def _hand_out(self) -> None:
+        """Begins the next days, as many at once as there may be, until the lanes are closed."""
+        room = asyncio.Semaphore(self._workers)
+
+        def leave(_: object) -> None:
+            room.release()
+
+        while True:
+            await room.acquire()
+            if (taken := await self._lanes.take()) is None:
+                return
+            self._group.create_task(self._work(*taken)).add_done_callback(leave)
+            await asyncio.sleep(0)  # until it has begun, and waits for its turn
+
+    async def _work(self, job: Job, days: list[date]) -> None:
+        self._requests_in_progress += 1
+        if not days:
+            await self._read_totals_ahead(job)
+            return
+        try:
+            found = await self._attempt(job.collector, days, is_urgent=job.lane is Lane.REFRESH)
+        except CalledOff:
+            found = SpanOutcome(again=tuple(days))
+        self._requests_in_progress -= 1
+        if isinstance(found, SpanOutcome):
+            for outcome in found.outcomes:
+                job.record(outcome)
+            job.give_back(found.again)
+            job.give_back(found.singly, alone=True)
+            if found.outcomes:
+                await self._note_answered(job.collector)
+                if self._recovery is None:
+                    await self._retry_postponed()
+        elif isinstance(found, Rejected):
+            await self._reject(job, days[0], found)
+        else:
+            await self._postpone(job, days, found)
+        self._lanes.settle(job)
 
     async def _read_totals_ahead(self, job: Job) -> None:
         """Reads the daily totals. A failure of the cloud is noticed at the first day."""

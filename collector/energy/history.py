@@ -217,17 +217,20 @@ def most_urgent(
     """
     yesterday = today - _DAY
     at_risk = in_danger(today, first)
-    days = dict.fromkeys(
-        day for day in [yesterday, *at_risk, *newest_first(yesterday, first)] if day >= first
-    )
-    doubtful = []
-    for day in days:
+    urgent = dict.fromkeys(day for day in [yesterday, *at_risk] if day >= first)
+
+    def days() -> Iterator[date]:  # not as a list: of three years, with a thousand meters, that is 70 MB
+        return chain(urgent, (day for day in newest_first(yesterday, first) if day not in urgent))
+
+    for day in days():
         if day == yesterday or availability is None or availability.may_have(day):
             yield day
-        else:
-            doubtful.append(day)
-    for day in doubtful:
-        if insist or day in at_risk or not (availability and availability.is_before_the_beginning(day)):
+    if availability is None:
+        return
+    for day in days():
+        if day == yesterday or availability.may_have(day):
+            continue
+        if insist or day in at_risk or not availability.is_before_the_beginning(day):
             yield day
 
 

@@ -38,9 +38,9 @@ def test_limits_that_are_enough_and_none_are_not_mentioned(groups: Groups) -> No
     groups.set("memory.high", 96 * _MB)
     groups.set("memory.max", "max")
     groups.set("pids.max", 128)
-    assert groups.found(100, 400) == []
+    assert groups.found(60, 240) == []
     groups.own.unlink()
-    assert groups.found(100, 400) == []
+    assert groups.found(60, 240) == []
 
 
 def test_each_limit_that_is_too_low_is_named_with_what_to_set(groups: Groups) -> None:
@@ -50,8 +50,8 @@ def test_each_limit_that_is_too_low_is_named_with_what_to_set(groups: Groups) ->
     files, high, most, tasks = groups.found(1000, 4000)
     assert "LimitNOFILE=5064" in files
     assert "MemoryHigh is 96M" in high
-    assert "MemoryHigh=457M" in high
-    assert "MemoryMax=457M" in most
+    assert "MemoryHigh=1192M" in high
+    assert "MemoryMax=1192M" in most
     assert "TasksMax=108" in tasks
 
 

@@ -353,6 +353,32 @@ async def test_a_waiter_cancelled_in_its_gap_holds_nobody_back() -> None:
     assert server.starts == pytest.approx([1, 2])
 
 
+async def test_how_many_wait_and_how_long_the_gap_still_lasts_is_known() -> None:
+    """A day begins when its turn is near: one that only waits takes memory."""
+    server, pacer_says = _server(), list[tuple[int, float]]()
+    pacer = server.pacer
+    pacer.on_turn = lambda: pacer_says.append((pacer.waiting, _now()))
+    assert pacer.gap_left_s == pytest.approx(1.05)
+    waiting = [asyncio.create_task(server.ask()) for _ in range(3)]
+    await asyncio.sleep(0.05)
+    assert pacer.waiting == 3
+    assert pacer.gap_left_s == pytest.approx(1.0)
+    waiting.pop().cancel()
+    await asyncio.gather(*waiting)
+    assert [count for count, _ in pacer_says] == [2, 1, 0]
+    assert [at for _, at in pacer_says] == pytest.approx([0.05, 1.05, 2.1])
+    await asyncio.sleep(2)
+    assert pacer.waiting == pacer.gap_left_s == 0
+
+
+async def test_during_a_hold_there_is_no_gap_to_wait_for() -> None:
+    """Who waits for the end of a hold may be called off, and so must begin to wait."""
+    server = _server()
+    await _reject(server, retry_after_s=600)
+    assert server.pacer.hold_s == pytest.approx(600)
+    assert server.pacer.gap_left_s == 0
+
+
 async def test_a_request_cancelled_in_progress_leaks_no_place() -> None:
     """Nor does one that fails."""
     server = _server(Pacing(1.0, 2))
