@@ -222,7 +222,7 @@ async def test_a_token_that_became_wrong_is_noticed_after_a_reload_with_nothing_
     """Bug: the status stayed fine until the next hour."""
     file = tmp_path / "token"
     file.write_text("the-right-token\n")
-    tables = {"schedule": {"backfill_days": 3, "refresh_minute": 59, "refresh_jitter_s": 0}}
+    tables: dict[str, Any] = {"schedule": {"backfill_days": 3, "refresh_minute": 59, "refresh_jitter_s": 0}}
     async with (
         Database(2, "Token the-right-token").running() as database,
         living(
