@@ -127,15 +127,15 @@ class HomeAssistant:
         begin, totals = pending.start_of(index) if index else 0, pending.from_part(index)[1]
         async for batch in _with_an_end(in_batches(_rows(pending, index), _ROWS)):
             end = batch[-1].start + _HOUR_S if batch else _NEVER
-            if not batch and not pending.has_lost:
+            if not batch and pending.lost_from is None:
                 break
-            places = [place for place in _ALL if pending.has_lost or place not in sent]
+            places = [place for place in _ALL if pending.lost_from is not None or place not in sent]
             found = await self._stored(meter, places, begin, end)
             for place in _ALL:
                 stored = found.get(place, {})
                 here = list(_sums(batch, place))
-                if pending.has_lost:
-                    here = list(_with_lost(here, stored, totals[place]))
+                if pending.lost_from is not None:
+                    here = list(_with_lost(here, stored, totals[place], pending.lost_from))
                 wrong = (
                     start for start, total in here if start >= unknown_from or _differs(total, stored, start)
                 )
@@ -268,13 +268,14 @@ async def _with_an_end(batches: AsyncIterator[list[Row]]) -> AsyncIterator[list[
 
 
 def _with_lost(
-    sums: Iterable[tuple[int, Decimal]], stored: Stored, before: Decimal
+    sums: Iterable[tuple[int, Decimal]], stored: Stored, before: Decimal, since: int = 0
 ) -> Iterator[tuple[int, Decimal]]:
-    """The sums of hours, and of those that only Home Assistant has, which get no energy: it cannot remove
-    single hours, and their old sums would make the next hour's energy negative. `before`: the sum so far.
+    """The sums of hours, and of those since `since` that only Home Assistant has, which get no energy: it
+    cannot remove single hours, and their old sums would make the next hour's energy negative. `before`: the
+    sum so far.
     """
     here, total = dict(sums), before
-    for start in sorted(here.keys() | stored.keys()):
+    for start in sorted(here.keys() | {start for start in stored if start >= since}):
         total = here.get(start, total)
         yield start, total
 

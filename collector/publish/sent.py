@@ -15,6 +15,7 @@ from datetime import date
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import Any, NamedTuple
+from zoneinfo import ZoneInfo
 
 from collector.archive.files import make_folder, read_at_most, replace_file
 from collector.archive.folder import OWN_FOLDER
@@ -45,7 +46,8 @@ class Pending:
     `days`: the days of each part, ascending. `now`: the parts as they are now. `changed`: the names of those
     that the target does not have as they are. `first`: the index of the first part whose hours, or an hour
     before them, have changed. `is_known`: whether it is known what the target has of that part.
-    `has_lost`: whether it has been sent hours that are no longer stored.
+    `lost_from`: if it was sent hours that are no longer stored, the start of the first such part, epoch
+    seconds.
     """
 
     hours: MeterHours
@@ -54,7 +56,7 @@ class Pending:
     changed: Sequence[str]
     first: int
     is_known: bool
-    has_lost: bool
+    lost_from: int | None
 
     @property
     def kept(self) -> dict[str, Part]:
@@ -91,8 +93,15 @@ def pending(hours: MeterHours, sent: Mapping[str, Part]) -> Pending | None:
         return None
     first = min(map(names.index, affected))
     fewer = [name for name in changed if name in before and now[name].hours < before[name].hours]
-    has_lost = lost is not None or bool(fewer)
-    return Pending(hours, days, now, changed, first, names[first] in before, has_lost)
+    lost_from = min(
+        (_start_of(name, hours.zone) for name in [*fewer, *([lost] if lost else [])]), default=None
+    )
+    return Pending(hours, days, now, changed, first, names[first] in before, lost_from)
+
+
+def _start_of(name: str, zone: ZoneInfo) -> int:
+    """When the part of that name may begin, epoch seconds."""
+    return local_day(date.fromisoformat(f"{name}-01"[:10]), zone).start
 
 
 def parts_of(days: Iterable[date]) -> dict[str, list[date]]:

@@ -375,6 +375,23 @@ async def test_years_that_only_home_assistant_has_stay_there(tmp_path: Path) -> 
         assert changes(home).items() >= early.items()
 
 
+async def test_they_stay_there_also_when_all_is_compared_after_a_loss_on_both_sides(tmp_path: Path) -> None:
+    store(tmp_path / "old" / "grid", [filled(SPRING)])
+    store(tmp_path / "grid", [filled(AUTUMN + number * DAY) for number in range(4)])
+    async with HomeAssistantServer() as home:
+        await sent(home, grid(tmp_path / "old"))
+        before = changes(home)
+        await sent(home, grid(tmp_path))
+        (tmp_path / "grid" / f"{AUTUMN + 2 * DAY}.jsonl").unlink()
+        rows = home._statistics["shelly_collector:grid_import"].rows
+        for ts in filled(AUTUMN + DAY).readings:
+            del rows[ts]
+        await sent(home, grid(tmp_path))
+        assert changes(home).items() >= before.items()
+        lost = changes(home)
+        assert all(lost[ts] == 0 for ts in filled(AUTUMN + 2 * DAY).readings)
+
+
 async def test_a_file_that_changed_while_home_assistant_stored_it_was_waited_for(tmp_path: Path) -> None:
     """Bug: for ten minutes, because what is in the file now was expected, not what was sent."""
     store(tmp_path / "grid", [filled(SPRING), filled(AUTUMN, without=[23])])
