@@ -21,7 +21,7 @@ from tests.support.world import DEVICE, KEY
 _MANY = 20
 _WRONG_KEY, _DEAD_HOST, _FULL_DISK = "home3", "home5", "home7"
 _ILL = (_WRONG_KEY, _DEAD_HOST, _FULL_DISK)
-_TABLES: dict[str, Any] = {"schedule": {"backfill_days": 40}, "pacing": {"min_interval_s": 1.05}}
+_TABLES: dict[str, Any] = {"schedule": {"backfill_days": 60}, "pacing": {"min_interval_s": 1.05}}
 
 
 def _cloud() -> Scenario:
