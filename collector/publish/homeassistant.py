@@ -150,7 +150,7 @@ class HomeAssistant:
                     sent[place].add(here)
             begin = end
         await self._wait_until_stored(meter, sent)
-        return len({start for each in sent.values() for start in each.starts})
+        return max((len(each.starts) for each in sent.values()), default=0)
 
     async def _import(self, meter: str, place: int, sums: Sequence[tuple[int, Decimal]]) -> None:
         metadata: dict[str, Any] = {
