@@ -10,6 +10,7 @@ import asyncio
 import json
 import re
 from array import array
+from collections import Counter
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
@@ -28,6 +29,7 @@ from collector.redaction import printable
 from collector.threads import in_batches
 
 _ROWS = 500  # of a message, 45 kB: Home Assistant ends the connection at 4 MB; 2,500 rows took as long
+_UNREAD = 3 * _ROWS  # sent rows that were not read back: so many keep Home Assistant busy
 _LARGEST = 16 * 1024 * 1024  # of an answer: 80,000 rows
 _CONNECT_S = 20.0
 _ANSWER_S = 60.0
@@ -89,6 +91,10 @@ class _Sent(NamedTuple):
                 self.starts.append(start)
                 self.sums.append(float(total))
 
+    def drop(self) -> None:
+        """Drops the first rows, which are stored."""
+        del self.starts[:_ROWS], self.sums[:_ROWS]
+
     def part(self, index: int) -> Iterator[tuple[int, float]]:
         """Some rows from that index on."""
         end = index + _ROWS
@@ -123,7 +129,8 @@ class HomeAssistant:
         """As `send`, for the parts from that one on; `None` if hours before `pending.first` differ."""
         meter, kept_before = pending.hours.name, pending.start_of(pending.first) if index else 0
         unknown_from = _NEVER if pending.is_known else pending.start_of(pending.first)
-        sent: dict[int, _Sent] = {}  # by the statistic's place in `KINDS`
+        sent: dict[int, _Sent] = {}  # by the statistic's place in `KINDS`: what was not read back so far
+        counts: Counter[int] = Counter()
         begin, totals = pending.start_of(index) if index else 0, pending.from_part(index)[1]
         async for batch in _with_an_end(in_batches(_rows(pending, index), _ROWS)):
             end = batch[-1].start + _HOUR_S if batch else _NEVER
@@ -148,9 +155,13 @@ class HomeAssistant:
                 if place in sent:
                     await self._import(meter, place, [each for each in here if each[0] >= sent[place].first])
                     sent[place].add(here)
+                    counts[place] += sum(start >= sent[place].first for start, _ in here)
+                    if len(sent[place].starts) > _UNREAD:
+                        await self._until_stored(meter, place, dict(sent[place].part(0)))
+                        sent[place].drop()
             begin = end
         await self._wait_until_stored(meter, sent)
-        return max((len(each.starts) for each in sent.values()), default=0)
+        return max(counts.values(), default=0)
 
     async def _import(self, meter: str, place: int, sums: Sequence[tuple[int, Decimal]]) -> None:
         metadata: dict[str, Any] = {
@@ -174,17 +185,22 @@ class HomeAssistant:
         Imports are stored in their order: while the last row is missing, nothing else is read. Raises
         `PublishError` if it takes too long.
         """
-        deadline = asyncio.get_running_loop().time() + _STORED_S
         for place, rows_sent in sent.items():
-            last = max(0, len(rows_sent.starts) - 1)
-            for index in (last, *range(0, last, _ROWS)):
-                part = dict(rows_sent.part(index))
-                while await self._lacks(meter, place, part):
-                    if asyncio.get_running_loop().time() > deadline:
-                        raise PublishError(
-                            f"Home Assistant accepted the hours, but did not store them in {_STORED_S:g} s"
-                        )
-                    await asyncio.sleep(_PAUSE_S)
+            if rows_sent.starts:
+                await self._until_stored(meter, place, dict(rows_sent.part(len(rows_sent.starts) - 1)))
+            while rows_sent.starts:
+                await self._until_stored(meter, place, dict(rows_sent.part(0)))
+                rows_sent.drop()
+
+    async def _until_stored(self, meter: str, place: int, sums: Mapping[int, float]) -> None:
+        """Returns when these sums are readable. Raises `PublishError` if it takes too long."""
+        deadline = asyncio.get_running_loop().time() + _STORED_S
+        while await self._lacks(meter, place, sums):
+            if asyncio.get_running_loop().time() > deadline:
+                raise PublishError(
+                    f"Home Assistant accepted the hours, but did not store them in {_STORED_S:g} s"
+                )
+            await asyncio.sleep(_PAUSE_S)
 
     async def _lacks(self, meter: str, place: int, sums: Mapping[int, float]) -> bool:
         """Whether Home Assistant has not, or has otherwise, some of these sums by the hours' starts."""
