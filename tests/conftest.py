@@ -9,6 +9,7 @@ import asyncio
 import io
 import os
 import shutil
+import signal
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
@@ -40,6 +41,8 @@ _FIRST = [_HERE / each for each in ("system/machines", "system/package", "browse
 
 def pytest_configure(config: pytest.Config) -> None:
     amounts.set_seed()
+    # A shell starts background jobs with SIGINT ignored, and programs inherit that: no Ctrl-C would end them.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     os.environ["SHELLY_COLLECTOR_PACE_FOLDER"] = "/proc/nowhere"  # that of this machine's service is not ours
     config.addinivalue_line("markers", "slow: whole years, long lives, rigs and machines; not run by default")
     config.addinivalue_line("markers", "needs(*programs): a rig that needs root and these")
