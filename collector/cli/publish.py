@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 _TRIES = 60  # one a second, while another process is sending
 _DIFFERS = "To send all hours again: shelly-collector publish --once --all"
-_CONTINUE = "What was not sent will be by the same command, or by the service."
+_CONTINUE = "Run the same command again to continue, or leave the rest to the service."
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -74,7 +74,8 @@ def run(options: argparse.Namespace) -> int:
         except PublishError as error:
             is_well = _failed(target, error, error.cure or CURES["publish.failed"])
         except KeyboardInterrupt:
-            print(_CONTINUE, file=sys.stderr)
+            if options.once:
+                print(_CONTINUE, file=sys.stderr)
             raise
         except OSError as error:
             raise starting.unreadable(error, settings.archive) from None
@@ -120,7 +121,6 @@ async def _sent(target: Target, meters: tuple[MeterFiles, ...], zone: ZoneInfo, 
     from collector.publish.publisher import meters_of, publish
 
     sent: dict[str, int] = {}
-
     is_well = True
 
     def on_sent(meter: str, hours: int, findings: Sequence[Finding]) -> None:

@@ -58,16 +58,23 @@ class Influx:
         count = 0
         async for lines in in_batches(points(head, pending.hours.hours(days), totals), _POINTS):
             body = "".join(lines).encode()
-            await self._write(await in_thread(gzip.compress, body, 6, mtime=0))
+            status, text = await self._post(await in_thread(gzip.compress, body, 6, mtime=0))
+            if status >= 300:
+                raise self._refusal(status, text)
             count += len(lines)
         return count if totals is None else count // 2
 
     async def probe(self) -> str:
         """Sends a request without a point; returns what answered. Raises `PublishError` if it refuses."""
-        await self._write(gzip.compress(b"", mtime=0), is_probe=True)
+        status, text = await self._post(gzip.compress(b"", mtime=0))
+        # Version 1 takes a request without a point; for others it is a wrong one.
+        may_be_empty = status == 400 and not self._target.is_influx_1
+        if status >= 300 and not may_be_empty:
+            raise self._refusal(status, text)
         return f"{self._target.host} accepts points"
 
-    async def _write(self, body: bytes, *, is_probe: bool = False) -> None:
+    async def _post(self, body: bytes) -> tuple[int, str]:
+        """The status of the answer, and its text if that is an error. Raises `PublishError` without one."""
         headers = {"Content-Encoding": "gzip", "Content-Type": "text/plain; charset=utf-8"}
         if self._target.token:
             headers["Authorization"] = _authorization(self._target)
@@ -80,15 +87,12 @@ class Influx:
             ):
                 # Whole, so that no part of an echoed token is left at its end; the session has a limit.
                 text = "" if answer.ok else (await answer.read()).decode("utf-8", "replace")
+                return answer.status, text
         except TimeoutError:
             raise PublishError(f"no answer from {self._target.host} within {_LIMIT_S:g} s") from None
         except (aiohttp.ClientError, OSError) as error:
             found = of_own_host(error)
             raise PublishError(f"{self._target.host}: {found.reason}", found.cure) from None
-        # Version 1 takes a request without a point; for others it is a wrong one.
-        may_be_empty = answer.status == 400 and not self._target.is_influx_1
-        if answer.status >= 300 and not (is_probe and may_be_empty):
-            raise self._refusal(answer.status, text)
 
     def _refusal(self, status: int, text: str) -> PublishError:
         token = self._target.token

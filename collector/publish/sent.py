@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from pathlib import Path
 from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
@@ -71,8 +71,8 @@ class Pending:
         return days, [sum(values, Decimal(0)) for values in zip(_NOTHING, *before, strict=True)]
 
     def start_of(self, index: int) -> int:
-        """When that part begins, epoch seconds."""
-        return local_day(list(self.days.values())[index][0], self.hours.zone).start
+        """When that part may begin, epoch seconds."""
+        return _start_of(list(self.days)[index], self.hours.zone)
 
 
 def pending(hours: MeterHours, sent: Mapping[str, Part]) -> Pending | None:
@@ -194,12 +194,9 @@ def _name(name: str) -> str:
 
 
 def _read_part(raw: Any) -> Part:
-    """A part as it was written; raises `ValueError` or `TypeError` for anything else."""
+    """A part as it was written; raises one of `_NO_RECORD` for anything else."""
     stamp, digest, hours, *totals = raw
-    try:
-        found = tuple(map(Decimal, totals))
-    except InvalidOperation:
-        raise ValueError("no number") from None
+    found = tuple(map(Decimal, totals))
     if len(found) != len(_NOTHING) or not all(each.is_finite() for each in found):
         raise ValueError("no totals")
     return Part(str(stamp), str(digest), int(hours), found)

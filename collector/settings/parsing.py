@@ -17,7 +17,6 @@ from collector.cloud.pacing import CLOUD_INTERVAL_S, Pacing
 from collector.cloud.retrying import RetryPolicy
 from collector.energy.history import PlanPolicy
 from collector.errors import NotExpressible, Problem, SettingsError
-from collector.export.homeassistant import slugs
 from collector.publish.targets import Target, TargetKind, checked_url
 from collector.redaction import printable, redactor
 from collector.settings import hosts, keys
@@ -268,6 +267,8 @@ def _target(table: _Table, meters: list[str]) -> Target:
             table.reading.wrong(
                 table.label("token_file"), None, "is missing: Home Assistant needs a token, see the reference"
             )
+        from collector.export.homeassistant import slugs  # here: most have no such target
+
         try:
             slugs(target.meters or meters)
         except NotExpressible as error:

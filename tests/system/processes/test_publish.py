@@ -40,7 +40,7 @@ from tests.support.world import DEVICE, mark_as
 
 DAYS = [ORDINARY + timedelta(days=number) for number in range(3)]
 NOBODY = 65534
-LAST = "What was not sent will be by the same command, or by the service.\n"
+LAST = "Run the same command again to continue, or leave the rest to the service.\n"
 PASSWORD = "secret word of the database"
 GARAGE = "a8032abe41fd"
 
