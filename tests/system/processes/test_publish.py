@@ -34,9 +34,10 @@ from tests.support.processes import (
     pytests_own,
     started,
     stop,
+    usual_configuration,
     wait_for,
 )
-from tests.support.world import DEVICE, mark_as
+from tests.support.world import mark_as
 
 DAYS = [ORDINARY + timedelta(days=number) for number in range(3)]
 NOBODY = 65534
@@ -53,24 +54,10 @@ def config(tmp_path: Path) -> Path:
     mark_as(archive / "house")
     store(archive / "garage", [filled(DAYS[0])])
     mark_as(archive / "garage", GARAGE)
-    path = tmp_path / "config.toml"
-    path.write_text(f"""
-[archive]
-path = "{archive}"
-[[account]]
-name = "home"
-host = "http://127.0.0.1:9"
-auth_key = "KEY0OF0NOBODY"
-[[account.meter]]
-name = "house"
-id = "{DEVICE}"
-timezone = "Europe/Berlin"
-[[account.meter]]
-name = "garage"
-id = "{GARAGE}"
-timezone = "Europe/Berlin"
-""")
-    path.chmod(0o600)
+    path = usual_configuration(tmp_path, "http://127.0.0.1:9")
+    zone = 'timezone = "Europe/Berlin"\n'
+    garage = f'[[account.meter]]\nname = "garage"\nid = "{GARAGE}"\n'
+    path.write_text(f"{path.read_text()}{zone}{garage}{zone}")
     return path
 
 

@@ -20,7 +20,7 @@ import pytest
 from collector.export.hours import COLUMNS
 from collector.simulator import Device
 from tests.support.archives import flip, write_files
-from tests.support.processes import collector
+from tests.support.processes import collector, usual_configuration
 from tests.support.sharing import documented
 from tests.support.world import DEVICE
 from tests.system.programs.serving import (
@@ -53,21 +53,8 @@ class House(NamedTuple):
         """Writes the configuration, with that target."""
         table = {"name": "db", "kind": "influx", "url": url, **more}
         lines = "\n".join(f"{name} = {json.dumps(value)}" for name, value in table.items())
-        self.config.write_text(f"""
-[archive]
-path = "{self.folder}/archive"
-[[account]]
-name = "home"
-host = "http://127.0.0.1:9"
-auth_key = "KEY0OF0NOBODY"
-[[account.meter]]
-name = "house"
-id = "{DEVICE}"
-timezone = "Europe/Dublin"
-[[publish]]
-{lines}
-""")
-        self.config.chmod(0o600)
+        own = usual_configuration(self.folder, "http://127.0.0.1:9").read_text()
+        self.config.write_text(f'{own}timezone = "Europe/Dublin"\n[[publish]]\n{lines}\n')
 
     def publish(self, *words: str) -> subprocess.CompletedProcess[str]:
         return collector("publish", "--once", *words, "--config", str(self.config))
