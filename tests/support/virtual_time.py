@@ -14,7 +14,7 @@ import sys
 import termios
 import threading
 from collections.abc import Callable
-from concurrent.futures import Executor
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from typing import Any
 
 _SOON_S, _SOON_GRACE_S, _LATE_GRACE_S = 2.0, 0.0003, 0.02
@@ -25,20 +25,25 @@ _RESOLUTION_S = 1e-6
 class VirtualTimeLoop(asyncio.SelectorEventLoop):
     """`time()` starts at 0. `on_jump` is told how many seconds were just skipped.
 
-    Each turn of the loop takes `turn_s` seconds: more than none in a process that has too much to do.
-    A thread that is at work keeps time from passing, unless it is in `hang`.
+    Each turn of the loop takes `turn_s` seconds: more than none in a process that has too much to do. What
+    threads are at work on is done within a turn. A thread that is at work keeps time from passing, unless it
+    is in `hang`.
     """
 
     def __init__(self) -> None:
         self._virtual_s = 0.0
         self.turn_s = 0.0
         self._in_threads = 0
+        self._at_work = 0  # of those, whose result has not been told
         self._hung = 0
+        self._changed = threading.Condition()
         self._goes_on = threading.Event()
         self._servers: list[asyncio.Server] = []
         self.on_jump: Callable[[float], None] = lambda seconds: None
         selector = _JumpingSelector(self)
         super().__init__(selector)
+        self._threads = ThreadPoolExecutor()
+        self.set_default_executor(self._threads)
         self._own = [key.fd for key in selector.get_map().values()]  # the pipe that wakes the loop
         # Past 2 ** 24 s, half a year, the usual nanosecond is lost in a float: no timer would be due.
         self._clock_resolution = _RESOLUTION_S
@@ -59,9 +64,16 @@ class VirtualTimeLoop(asyncio.SelectorEventLoop):
         """Called in a thread that `run_in_executor` began: hangs until `let_go`, as on a card that stalls."""
         if self._goes_on.is_set():
             return
-        self._hung += 1
+        with self._changed:
+            self._hung += 1
+            self._changed.notify()
         self.call_soon_threadsafe(lambda: None)  # to look again whether time may pass
         assert self._goes_on.wait(60)
+
+    def wait_for_threads(self) -> None:
+        """Blocks until no thread is at work, besides those that hang."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._at_work <= self._hung, _DEADLOCK_S)
 
     def let_go(self) -> None:
         """From now on the threads that hang are at work again, and none will hang."""
@@ -86,7 +98,11 @@ class VirtualTimeLoop(asyncio.SelectorEventLoop):
     def run_in_executor(  # type: ignore[override]
         self, executor: Executor | None, func: Callable[..., Any], *args: Any
     ) -> asyncio.Future[Any]:
-        future: asyncio.Future[Any] = super().run_in_executor(executor, func, *args)
+        in_thread = (executor or self._threads).submit(func, *args)
+        with self._changed:
+            self._at_work += 1
+        future = asyncio.wrap_future(in_thread, loop=self)
+        in_thread.add_done_callback(self._told_by_thread)  # after `future` was told
         self._in_threads += 1
         future.add_done_callback(self._left_thread)
         return future
@@ -112,6 +128,11 @@ class VirtualTimeLoop(asyncio.SelectorEventLoop):
             self._in_threads -= 1
             raise
 
+    def _told_by_thread(self, in_thread: Future[Any]) -> None:
+        with self._changed:
+            self._at_work -= 1
+            self._changed.notify()
+
     def _left_thread(self, future: asyncio.Future[Any]) -> None:
         self._in_threads -= 1
 
@@ -125,6 +146,7 @@ class _JumpingSelector(selectors.EpollSelector):
 
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
         if self._loop.turn_s:
+            self._loop.wait_for_threads()
             self._loop.jump(self._loop.turn_s)
             timeout = None if timeout is None else max(0.0, timeout - self._loop.turn_s)
         if timeout is not None and timeout <= 0:

@@ -31,6 +31,26 @@ def test_a_timer_is_due_whatever_time_it_is(years: float) -> None:
         )
 
 
+async def test_a_thread_is_done_within_a_turn_that_takes_long() -> None:
+    """Bug: its time was the machine's, so that whoever had a file that was slow to write lost whole turns."""
+    loop = asyncio.get_running_loop()
+    assert isinstance(loop, VirtualTimeLoop)
+    turns = 0
+
+    async def turn() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    turning = asyncio.create_task(turn())
+    loop.turn_s = 15.0
+    for _ in range(20):
+        await asyncio.to_thread(sum, range(1_000_000))
+    turning.cancel()
+    assert turns <= 20 * 3
+
+
 @pytest.mark.needs("unshare", "nsenter", "ip", "tc")
 def test_no_time_passes_while_a_byte_is_between_two_ends_here() -> None:
     """On a line that needs 5 ms for an answer: whoever waits for it for an hour sees no second pass."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import socket
 import subprocess
 from collections.abc import Iterator
@@ -186,9 +187,9 @@ def test_a_reader_that_has_gone_is_no_error(config: Path) -> None:
 )
 def test_a_shell_closes_and_fills_streams_in_the_same_way(command: str, code: int, config: Path) -> None:
     """What the others see in children of one process, as a user types it."""
-    words = command.format(config=config)
+    words = command.format(config=shlex.quote(str(config)))
     done = subprocess.run(
-        ["sh", "-c", f"exec {' '.join(PROGRAM)} {words}"],
+        ["sh", "-c", f"exec {shlex.join(PROGRAM)} {words}"],
         capture_output=True, text=True, env=environment(), check=False,
     )  # fmt: skip
     assert done.returncode == code, done.stderr
