@@ -25,8 +25,8 @@ hypothesis.settings.register_profile("tests", deadline=None)  # a busy machine i
 hypothesis.settings.load_profile("tests")
 
 _HERE = Path(__file__).parent
-_SLOW = [
-    _HERE / each
+_SLOW = tuple(
+    f"{_HERE / each}/"
     for each in (
         "browser",
         "faults",
@@ -35,8 +35,8 @@ _SLOW = [
         "system/package",
         "system/programs",
     )
-]
-_FIRST = [_HERE / each for each in ("system/machines", "system/package", "browser")]
+)
+_FIRST = tuple(f"{_HERE / each}/" for each in ("system/machines", "system/package", "browser"))
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -54,10 +54,10 @@ def pytest_configure(config: pytest.Config) -> None:
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
-        if any(folder in item.path.parents for folder in _SLOW):
+        if str(item.path).startswith(_SLOW):
             item.add_marker("slow")
     # What mostly waits for machines comes first, so that others are tried meanwhile.
-    items.sort(key=lambda item: not any(folder in item.path.parents for folder in _FIRST))
+    items.sort(key=lambda item: not str(item.path).startswith(_FIRST))
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
