@@ -334,10 +334,10 @@ def _rehearse(settings: Settings, scope: Scope | Reread, *, as_json: bool, adopt
         print(json.dumps([plan.as_dict() for plan in plans]))
         return exits.DONE
     for plan in plans:
-        span = f", {plan.days[-1]} to {plan.days[0]}" if plan.days else ""
+        span = f", {min(plan.days)} to {max(plan.days)}" if plan.days else ""  # not in the order of requests
         print(
-            f"{plan.meter}: {len(plan.days)} days{span}; at most {plan.requests} requests, "
-            f"about {_duration(plan.duration_s)}"
+            f"{plan.meter}: {counted(len(plan.days), 'day')}{span}; at most "
+            f"{counted(plan.requests, 'request')}, about {_duration(plan.duration_s)}"
         )
         if plan.must_be_proven:
             print(f"{plan.meter}: {_TO_BE_PROVEN}")

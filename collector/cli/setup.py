@@ -759,7 +759,10 @@ class _Setup:
             name = "localhost" if self.page.password_file is None else next(iter(self.page.names), "ADDRESS")
             self.terminal.say(f"The page, while it collects: http://{name}:9787/")
         if self.page is not None and self.page.password_file is not None:
-            self.terminal.say(f"It needs any user name, and the password in {self.page.password_file}.")
+            self.terminal.say(
+                f"If the browser does not find {name}, use this machine's address, which `hostname -I` "
+                f"shows. The page needs any user name, and the password in {self.page.password_file}."
+            )
 
     def _finish_service(self, changes: Sequence[Change]) -> None:
         if not self.is_service or os.geteuid() != 0:

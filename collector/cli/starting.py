@@ -15,7 +15,7 @@ from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn, TextIO, TypeVar
 
-from collector.cli import exits
+from collector.cli import PROGRAM, exits
 from collector.errors import (
     ArchiveError,
     ArchiveLocked,
@@ -114,7 +114,8 @@ def settings_from_file(flag: Path | None, *, needs_keys: bool = True) -> Setting
             exits.BAD_CONFIGURATION,
             "no configuration found; searched:",
             *(f"  {place}" for place in places(os.environ)),
-            "Create one there, or name it with --config FILE or SHELLY_COLLECTOR_CONFIG.",
+            f"`{PROGRAM} setup` writes one. One that is elsewhere is named with --config FILE or "
+            "SHELLY_COLLECTOR_CONFIG.",
         )
     return checked(lambda: load(path, os.environ, needs_keys=needs_keys), f"{path}: ")
 

@@ -216,7 +216,7 @@ def _meter_lines(name: str, meter: MeterStatus, now: datetime, *, colour: bool) 
     if meter.beginning is not None:
         yield _row("", f"the cloud's data seem to begin on {meter.beginning}")
     if deleted := forgotten(max(meter.states), meter.states):
-        yield _row("", f"{deleted} complete days exist only in this archive (deleted by the cloud)")
+        yield _row("", f"{counted(deleted, 'complete day')} only in this archive (deleted by the cloud)")
     # Without the newest hour: its scheduled run may be yet to come.
     late = meter.missing_hours - (meter.age_s is not None and meter.age_s >= _HOUR_S)
     if late > 0:
@@ -224,8 +224,8 @@ def _meter_lines(name: str, meter: MeterStatus, now: datetime, *, colour: bool) 
     if meter.expiring:
         yield _row(
             "at risk",
-            f"{len(meter.expiring)} days from {meter.expiring[0]} on: "
-            f"not complete, and the cloud deletes them within {EXPIRING_DAYS} days",
+            f"{counted(len(meter.expiring), 'day')} from {meter.expiring[0]} on: "
+            f"not complete, and deleted by the cloud within {EXPIRING_DAYS} days",
         )
     if meter.quarantined:
         yield _row("aside", f"{counted(meter.quarantined, 'damaged file')} in quarantine")

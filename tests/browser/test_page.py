@@ -404,6 +404,13 @@ def test_base_load_and_peak_are_those_of_the_files(show: Open, archive: Path) ->
     assert f"{highest:.2f} kWh, " in text
 
 
+def test_the_peak_hour_of_several_years_has_its_year(show: Open) -> None:
+    """Bug: the peak of ten years was "1 Jun, 21:00", of whichever year. Within one year its title has it."""
+    for range_, pattern in (("all", r" kWh, \d+ \w+ 202[56], "), ("year", r" kWh, \d+ \w+, ")):
+        text = show(_energy(range_, TODAY)).locator(".summary").inner_text()
+        assert re.search(pattern, text)
+
+
 def test_the_calendar_shows_which_days_are_whole_and_why_others_are_not(show: Open) -> None:
     """One cell a day, with its state and the reason; a click opens the day."""
     page = show("#show=calendar")
@@ -728,6 +735,20 @@ def test_a_new_service_says_that_nothing_is_stored_yet(show: Open, tmp_path: Pat
         with served(partial(page_at, "127.0.0.1", archive=archive)) as address:
             page = show(address=address)
             assert page.locator("#view").inner_text().startswith(words)
+
+
+def test_while_the_figures_are_read_the_page_says_so(show: Open) -> None:
+    """Bug: while the collector read the files of ten years, the page was empty, without a word."""
+    page = show(_energy("month", TODAY))
+    waiting: list[Route] = []
+    page.route("**/api/v1/meters", lambda route: waiting.append(route))
+    with page.expect_request("**/api/v1/meters"):
+        page.reload()
+    said = "getComputedStyle(document.getElementById('view'), '::before').content"
+    assert page.evaluate(said) == '"Loading …"'
+    waiting.pop().continue_()
+    wait_until_drawn(page)
+    assert page.evaluate(said) == "none"
 
 
 def test_a_collector_that_does_not_answer_is_reported_and_the_figures_stay(

@@ -297,7 +297,9 @@ function factsOfDays(days) {
   const complete = days.filter((day) => totalsOf(day.hours).whole === day.hours.length);
   const mean = (totalsOfDays(complete).consumption ?? 0) / complete.length;
   const [base, most] = [baseLoad(days), peak(days)];
-  const when = most && `${days.length > 1 ? `${date(most.day, SHORT)}, ` : ""}${hourName(most.label)}`;
+  const isOneYear = days[0]?.day.slice(0, 4) === days.at(-1)?.day.slice(0, 4);
+  const day = most && days.length > 1 ? `${date(most.day, isOneYear ? SHORT : { dateStyle: "medium" })}, ` : "";
+  const when = most && `${day}${hourName(most.label)}`;
   const baseMeaning = "What is always on: the lowest hour of each complete day, of these the median";
   return [
     complete.length > 1

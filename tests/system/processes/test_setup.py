@@ -119,7 +119,10 @@ def assert_for_every_terminal(screen: str) -> None:
 
 
 def test_a_person_comes_from_a_key_to_a_configuration_that_works(home: Home) -> None:
-    """Server, key, and Enter four times. The program is not on PATH: it is named as it was called."""
+    """Server, key, and Enter four times. The program is not on PATH: it is named as it was called.
+
+    Bug: for the page in the home network only a name in .local was shown, or "ADDRESS".
+    """
     with home.terminal(PATH=str(home.folder)) as terminal:
         terminal.answer("Server: ", f" {home.cloud.url}/ ")
         terminal.answer("Key ", KEY)
@@ -145,6 +148,7 @@ def test_a_person_comes_from_a_key_to_a_configuration_that_works(home: Home) -> 
     assert (web["listen"], web["password_file"]) == ("0.0.0.0:9787", str(password))
     assert re.fullmatch(r"([a-z]{4}-){3}[a-z]{4}\n", password.read_text())
     assert password.read_text().strip() not in screen
+    assert "use this machine's address, which `hostname -I` shows." in " ".join(screen.split())
     assert stat.S_IMODE(password.stat().st_mode) == 0o600
     assert home.key.read_text() == f"{KEY}\n"
     assert stat.S_IMODE(home.key.stat().st_mode) == 0o600

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import re
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -97,6 +98,18 @@ def test_a_dry_run_counts_the_daily_totals(tmp_path: Path, capsys: pytest.Captur
     assert plan["requests"] == 2 * len(plan["days"]) + 14
     plan = plan_of(capsys, tmp_path / "x", "--days", "45")
     assert plan["requests"] == 2 * len(plan["days"])
+
+
+def test_a_dry_run_names_the_first_and_the_last_of_its_days(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Bug: the days that the cloud deletes first are requested first, so a plan of all began a month late."""
+    days = plan_of(capsys, tmp_path / "x", "--all")["days"]
+    assert days[-1] != min(days)
+    assert main(dry_run(tmp_path / "x", "--all")) == 0
+    assert f"{len(days)} days, {min(days)} to {max(days)};" in capsys.readouterr().out
+    assert main(dry_run(tmp_path / "x", "--days", "0")) == 0
+    assert re.search(r"1 day, (\S+) to \1;", capsys.readouterr().out)
 
 
 def test_a_dry_run_refuses_a_newer_format_as_a_run_does(

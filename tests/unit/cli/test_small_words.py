@@ -12,6 +12,7 @@ from collector.cli import main
 from collector.cli.backfill import lines_of
 from collector.energy.history import Outcome
 from collector.service.backfill import Report
+from collector.service.systemd import CONFIGURATION
 from tests.support.world import DEVICE
 
 
@@ -41,6 +42,17 @@ def test_an_age_beyond_the_bound_was_refused_without_naming_the_bound(
     """Bug: "must be a number of hours, more than 0", of 1e9."""
     assert main(["status", "--max-age", "1e9"]) == 2
     assert "more than 0 and less than 1,000,000" in capsys.readouterr().err
+
+
+@pytest.mark.skipif(CONFIGURATION.exists(), reason="this machine has a configuration")
+def test_without_a_configuration_the_command_that_writes_one_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Bug: "Create one there", as if by hand."""
+    monkeypatch.delenv("SHELLY_COLLECTOR_CONFIG", raising=False)
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
+    assert main(["status"]) == 78
+    assert "`shelly-collector setup` writes one." in capsys.readouterr().err
 
 
 def test_a_folder_without_a_day_file_was_checked_and_right(

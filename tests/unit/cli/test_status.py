@@ -86,3 +86,12 @@ def test_all_times_are_in_one_zone_which_is_named() -> None:
     lines = text_of(meter, "Europe/Paris")
     assert "house: good, last complete hour ended 00:00 (60 min ago)" in lines
     assert not [line for line in lines if line.startswith("zone")]
+
+
+def test_one_day_is_not_called_days() -> None:
+    """Bug: "1 days from 2026-03-19 on" at risk, and "1 complete days" of those that the cloud has deleted."""
+    states = {date(2023, 3, 18): DayState.COMPLETE, **STATES}
+    meter = MeterStatus(State.GOOD, 1, expiring=(date(2023, 3, 22),), states=states)
+    text = " ".join(" ".join(text_of(meter)).split())
+    assert "1 complete day only in this archive (deleted by the cloud)" in text
+    assert "at risk 1 day from 2023-03-22 on: not complete, and deleted by the cloud within 30 days" in text
