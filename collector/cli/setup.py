@@ -651,7 +651,7 @@ class _Setup:
             requests, duration_s = requests + plan.requests, duration_s + plan.duration_s
         if len(meters) > 1:
             self.terminal.say(
-                f"Together about {_minutes(duration_s)}, with at most {counted(requests, 'request')}: the "
+                f"Together about {how_long(duration_s)}, with at most {counted(requests, 'request')}: the "
                 "cloud allows one request a second for a key."
             )
 
@@ -667,7 +667,7 @@ class _Setup:
         begins = f"the cloud's data seem to begin on {oldest.day}. " if oldest.day else ""
         self.terminal.say(
             f"{meter.name}: {begins}The first collection fetches {counted(len(plan.days), 'day')}, with "
-            f"at most {counted(plan.requests, 'request')} in {_minutes(plan.duration_s)}; less if the cloud "
+            f"at most {counted(plan.requests, 'request')} in {how_long(plan.duration_s)}; less if the cloud "
             f"returns several days at once. Files: {settings.folder_of(meter)}"
         )
         return plan
@@ -748,8 +748,8 @@ class _Setup:
                 self.terminal.say(f"{each.subject}: {each.text} {each.cure}", f"{each.mark}  ")
         good = sum(each.mark == "ok" for each in checks)
         skipped = sum(each.mark == "skip" for each in checks)
-        later = f"; {skipped} not possible yet" if skipped else ""
-        self.terminal.say(f"{good} of {len(checks)} checks are ok{later}.")
+        left_out = f"; {skipped} skipped" if skipped else ""
+        self.terminal.say(f"{good} of {len(checks)} checks are ok{left_out}.")
         return exits.IN_PART if any(each.mark == "fail" for each in checks) else exits.DONE
 
     def _finish(self, changes: Sequence[Change]) -> None:
@@ -946,8 +946,11 @@ def _cut(text: str, width: int) -> str:
     return text if len(text) <= width else f"{text[: width - 3]}..."
 
 
-def _minutes(duration_s: float) -> str:
-    return counted(max(1, round(duration_s / 60)), "minute")
+def how_long(duration_s: float) -> str:
+    """`12 minutes`, `4 hours`."""
+    if duration_s < 5400:
+        return counted(max(1, round(duration_s / 60)), "minute")
+    return counted(round(duration_s / 3600), "hour")
 
 
 def _clamps(meter: Meter) -> str:

@@ -142,7 +142,7 @@ def test_a_person_comes_from_a_key_to_a_configuration_that_works(home: Home) -> 
     python = shlex.quote(sys.executable)  # a person's folder may have a space in its name
     assert f"\n    {python} -m collector backfill\n" in screen
     assert f"\n    {python} -m collector run\n" in screen
-    assert "9 of 10 checks are ok; 1 not possible yet." in screen
+    assert "9 of 10 checks are ok; 1 skipped." in screen
     assert home.meters() == ["house"]
     web, password = tomllib.loads(home.text())["web"], home.config.with_name("page_password")
     assert (web["listen"], web["password_file"]) == ("0.0.0.0:9787", str(password))

@@ -10,6 +10,7 @@ import pytest
 
 from collector.cli import main
 from collector.cli.backfill import lines_of
+from collector.cli.setup import how_long
 from collector.energy.history import Outcome
 from collector.service.backfill import Report
 from collector.service.systemd import CONFIGURATION
@@ -81,3 +82,12 @@ def test_days_that_were_planned_and_not_requested_were_in_no_count() -> None:
     summary = next(lines_of(Report(Counter({Outcome.FAILED: 2}), left=1)))
     assert summary.startswith("3 days: 2 failed, 1 not requested. ")
     assert next(lines_of(Report(Counter({Outcome.FAILED: 2})))).startswith("2 days: 2 failed. ")
+
+
+@pytest.mark.parametrize(
+    ("duration_s", "words"),
+    [(0.2, "1 minute"), (60, "1 minute"), (2400, "40 minutes"), (5400, "2 hours"), (13_260, "4 hours")],
+)
+def test_the_collection_of_ten_meters_was_said_to_take_221_minutes(duration_s: float, words: str) -> None:
+    """Bug: hours were told in minutes."""
+    assert how_long(duration_s) == words
