@@ -45,9 +45,9 @@ class Pending:
 
     `days`: the days of each part, ascending. `now`: the parts as they are now. `changed`: the names of those
     that the target does not have as they are. `first`: the index of the first part whose hours, or an hour
-    before them, have changed. `is_known`: whether it is known what the target has of that part.
-    `lost_from`: if it was sent hours that are no longer stored, the start of the first such part, epoch
-    seconds.
+    before them, have changed. `is_known`: whether it is known what the target has of that part. `lost`: the
+    parts that it was sent and that are no longer stored. `lost_from`: if it was sent hours that are no longer
+    stored, the start of the first part with such hours, epoch seconds.
     """
 
     hours: MeterHours
@@ -56,12 +56,13 @@ class Pending:
     changed: Sequence[str]
     first: int
     is_known: bool
+    lost: Mapping[str, Part]
     lost_from: int | None
 
     @property
     def kept(self) -> dict[str, Part]:
         """The parts that the target has whatever happens while the others are sent."""
-        return dict(list(self.now.items())[: self.first])
+        return dict(list(self.now.items())[: self.first]) | dict(self.lost)
 
     def from_part(self, index: int) -> tuple[list[date], list[Decimal]]:
         """The days from that part on, and the totals of `COLUMNS` before them."""
@@ -85,18 +86,15 @@ def pending(hours: MeterHours, sent: Mapping[str, Part]) -> Pending | None:
     now = {name: _part(hours, of_part, before.get(name)) for name, of_part in days.items()}
     changed = [name for name, part in now.items() if name not in before or before[name].digest != part.digest]
     # After a part whose files are gone all totals are others. Names of days and months ascend together.
-    lost = min((name for name in before if name not in now), default=None)
+    lost = {name: part for name, part in before.items() if name not in now}
     names = list(days)
-    later = names if lost is None else [name for name in names if name > lost]
-    affected = changed if lost is None else changed + (later[:1] or names[-1:])
+    affected = changed + ([name for name in names if name > min(lost)][:1] or names[-1:] if lost else [])
     if not affected:
         return None
     first = min(map(names.index, affected))
     fewer = [name for name in changed if name in before and now[name].hours < before[name].hours]
-    lost_from = min(
-        (_start_of(name, hours.zone) for name in [*fewer, *([lost] if lost else [])]), default=None
-    )
-    return Pending(hours, days, now, changed, first, names[first] in before, lost_from)
+    lost_from = min((_start_of(name, hours.zone) for name in [*fewer, *lost]), default=None)
+    return Pending(hours, days, now, changed, first, names[first] in before, lost, lost_from)
 
 
 def _start_of(name: str, zone: ZoneInfo) -> int:

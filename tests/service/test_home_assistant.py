@@ -16,6 +16,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from collector.energy.days import local_day
 from collector.errors import PublishError
 from collector.overview import MeterFiles
 from collector.publish.homeassistant import Difference, opened
@@ -363,6 +364,56 @@ async def test_an_hour_that_is_no_longer_stored_was_negative_energy_in_the_next(
         assert changes(home) == before
 
 
+@pytest.mark.parametrize("day", [SPRING, AUTUMN, AUTUMN + DAY])
+async def test_an_hour_that_is_no_longer_stored_loses_its_energy_also_after_a_failed_attempt(
+    day: date, tmp_path: Path
+) -> None:
+    """Bug: the attempt forgot that the hours had been sent, and each later one left them as they were."""
+    store(tmp_path / "grid", [filled(SPRING), filled(AUTUMN), filled(AUTUMN + DAY)])
+    async with HomeAssistantServer() as home:
+        await sent(home, grid(tmp_path))
+        (tmp_path / "grid" / f"{day}.jsonl").unlink()
+        home.faults = [Fault("close", on=(1,), command="recorder/import_statistics")]
+        with pytest.raises(PublishError):
+            await sent(home, grid(tmp_path))
+        home.faults = []
+        await sent(home, grid(tmp_path))
+        now = changes(home)
+        assert min(now.values()) >= 0
+        assert sum(now.values()) == pytest.approx(sum_of(tmp_path / "grid", "import"))
+
+
+async def test_an_hour_that_is_no_longer_stored_loses_its_energy_also_where_nothing_was_noted(
+    tmp_path: Path,
+) -> None:
+    """Bug: also `publish --once --all` left it with the old total, which made the next hour negative."""
+    store(tmp_path / "grid", [filled(SPRING), filled(AUTUMN), filled(AUTUMN + DAY)])
+    async with HomeAssistantServer() as home:
+        await sent(home, grid(tmp_path))
+        (tmp_path / "grid" / f"{AUTUMN}.jsonl").unlink()
+        (tmp_path / "grid/.collector/publish-ha.json").unlink()
+        await sent(home, grid(tmp_path))
+        now = changes(home)
+        assert min(now.values()) >= 0
+        assert sum(now.values()) == pytest.approx(sum_of(tmp_path / "grid", "import"))
+
+
+async def test_a_correction_before_an_hour_that_is_no_longer_stored_moves_its_total_too(
+    tmp_path: Path,
+) -> None:
+    """Bug: it kept its own, so that it was negative by the correction, and the next hour had it."""
+    store(tmp_path / "grid", [filled(SPRING), filled(AUTUMN), filled(AUTUMN + DAY)])
+    async with HomeAssistantServer() as home:
+        await sent(home, grid(tmp_path))
+        (tmp_path / "grid" / f"{AUTUMN}.jsonl").unlink()
+        await sent(home, grid(tmp_path))
+        flip(tmp_path / "grid" / f"{SPRING}.jsonl", "import")
+        await sent(home, grid(tmp_path))
+        now = changes(home)
+        assert all(now[ts] == 0 for ts in filled(AUTUMN).readings)
+        assert sum(now.values()) == pytest.approx(sum_of(tmp_path / "grid", "import"))
+
+
 async def test_years_that_only_home_assistant_has_stay_there(tmp_path: Path) -> None:
     """It was filled from an archive that is gone."""
     store(tmp_path / "old" / "grid", [filled(SPRING), filled(AUTUMN)])
@@ -500,4 +551,7 @@ async def _history(place: Path, steps: Any) -> None:
         assert pending is not None
         async with opened(target_of(home)) as connection:
             found = await connection.check(pending)
+        energy = changes(home)
     assert [each for each in found if each.missing or each.other] == []
+    first = local_day(min(pending.hours.stamps), BERLIN).start  # before it: an archive that is not known
+    assert min(kwh for at, kwh in energy.items() if at > first) >= 0
