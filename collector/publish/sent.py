@@ -166,7 +166,8 @@ def read_sent(folder: Path, target: Target) -> dict[str, Part]:
     """The parts of that meter that the target was sent; none if that is not known. Raises `OSError`."""
     with suppress(FileNotFoundError, *_NO_RECORD):
         read = json.loads(read_at_most(record_of(folder, target), _MAX_BYTES))
-        if read["target"] == _identity(target):
+        # A folder that was renamed with its meter: the target knows the hours under the former name.
+        if read["target"] == _identity(target) and read.get("meter", folder.name) == folder.name:
             return {_name(name): _read_part(each) for name, each in read["parts"].items()}
     return {}
 
@@ -178,7 +179,8 @@ def write_sent(folder: Path, target: Target, parts: Mapping[str, Part]) -> None:
         name: [each.stamp, each.digest, each.hours, *map(str, each.totals)] for name, each in parts.items()
     }
     make_folder(record.parent)
-    replace_file(record, json.dumps({"target": _identity(target), "parts": written}).encode())
+    found = {"target": _identity(target), "meter": folder.name, "parts": written}
+    replace_file(record, json.dumps(found).encode())
 
 
 def _identity(target: Target) -> str:
