@@ -333,6 +333,8 @@ async def opened(target: Target) -> AsyncIterator[HomeAssistant]:
         except TimeoutError:
             raise PublishError(f"no connection to {target.host} within {_CONNECT_S:g} s") from None
         except aiohttp.WSServerHandshakeError as error:
+            if error.status >= 500 or error.status == 429:  # of a proxy before a Home Assistant that is down
+                raise PublishError(f"{target.host} answers {error.status}") from None
             raise TargetRefused(
                 f"{target.host} answers {error.status}, not as Home Assistant does", "Check url."
             ) from None

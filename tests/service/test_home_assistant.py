@@ -16,7 +16,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from collector.energy.days import local_day
 from collector.errors import PublishError
 from collector.overview import MeterFiles
 from collector.publish.homeassistant import Difference, opened
@@ -129,6 +128,25 @@ async def test_a_home_assistant_that_is_down_for_a_day_gets_everything_when_it_i
             assert target(service).failure is None
     assert len(events_in(log_lines.getvalue(), "publish.failed")) == 1
     assert len(events_in(log_lines.getvalue(), "publish.recovered")) == 1
+
+
+@pytest.mark.parametrize("status", [429, 502, 503, 504])
+async def test_a_home_assistant_that_is_down_behind_a_proxy_is_an_outage(status: int, tmp_path: Path) -> None:
+    """Bug: it counted as a wrong address, which is tried once an hour."""
+    home = HomeAssistantServer()
+    home.http_status = status
+    async with (
+        home,
+        living(cloud_of(), tmp_path / "archive", START, publish=[table(home)], **SHALLOW) as service,
+    ):
+        await service.pass_time(minutes=5)
+        failure = target(service).failure
+        assert failure is not None
+        assert (str(status) in failure.reason, "Check url" in failure.cure) == (True, False)
+        home.http_status = None
+        await service.pass_time(minutes=10)
+        assert_has_all(home, service.world.folder())
+        assert target(service).failure is None
 
 
 async def test_a_restart_in_the_middle_of_an_import_loses_nothing(tmp_path: Path) -> None:
@@ -553,5 +571,5 @@ async def _history(place: Path, steps: Any) -> None:
             found = await connection.check(pending)
         energy = changes(home)
     assert [each for each in found if each.missing or each.other] == []
-    first = local_day(min(pending.hours.stamps), BERLIN).start  # before it: an archive that is not known
+    first = next(pending.hours.hours()).start  # before it: what only Home Assistant has stays there
     assert min(kwh for at, kwh in energy.items() if at > first) >= 0
