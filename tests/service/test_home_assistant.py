@@ -16,7 +16,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from collector.errors import PublishError
+from collector.errors import PublishError, TargetRefused
 from collector.overview import MeterFiles
 from collector.publish.homeassistant import Difference, opened
 from collector.publish.publisher import all_hours, publish
@@ -213,6 +213,17 @@ async def test_a_token_that_is_not_an_administrators_is_refused_in_words(tmp_pat
 
 
 # -- One pass -------------------------------------------------------------------------------------------
+
+
+async def test_a_redirect_is_not_followed_because_the_token_is_for_one_host(tmp_path: Path) -> None:
+    """Bug: the token was given to wherever the redirect led."""
+    store(tmp_path / "grid", [filled(SPRING)])
+    async with HomeAssistantServer() as other, HomeAssistantServer() as home:
+        home.http_status, home.location = 307, f"{other.url}/api/websocket"
+        with pytest.raises(TargetRefused, match="answers 307") as refused:
+            await sent(home, grid(tmp_path))
+        assert refused.value.cure == "Check url."
+        assert other.connections == 0
 
 
 async def test_days_of_23_and_25_hours_and_a_gap_have_exact_totals(tmp_path: Path) -> None:
