@@ -424,6 +424,19 @@ def test_on_a_full_disk_the_hours_are_sent_and_sent_again_later(config: Path, da
     assert hours_of(database) == 72
 
 
+def test_what_is_wrong_with_the_archive_is_not_said_to_be_the_targets_fault(
+    config: Path, database: Database
+) -> None:
+    """Bug: the cure was to check the address."""
+    with_target(config, **database.table())
+    mark_as(config.parent / "archive" / "garage", "0" * 12)
+    (config.parent / "archive" / "house" / ".collector" / "publish-db.lock").mkdir()
+    for meter in ("house", "garage"):
+        text = failed(config, "--meter", meter)
+        assert meter in text
+        assert "url" not in text
+
+
 @pytest.mark.parametrize("content", ["", "{", "null", '{"target": "x", "parts": {}}', "[" * 100_000])
 def test_a_damaged_record_means_that_everything_is_sent(
     content: str, config: Path, database: Database
