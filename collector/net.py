@@ -101,8 +101,23 @@ def new_session(trace_configs: Iterable[aiohttp.TraceConfig] = ()) -> aiohttp.Cl
 
 
 def new_websocket_session() -> aiohttp.ClientSession:
-    """The same for WebSockets: each message has a limit, but not all that a connection receives."""
-    return _session(aiohttp.ClientResponse)
+    """The same for WebSockets: each message has a limit, but not all that a connection receives.
+
+    A redirect is an error, as other answers are: what is sent then is meant for that host alone.
+    """
+    traces = aiohttp.TraceConfig()
+    traces.on_request_redirect.append(_refuse_redirect)
+    return _session(aiohttp.ClientResponse, [traces])
+
+
+async def _refuse_redirect(
+    session: aiohttp.ClientSession, context: object, redirect: aiohttp.TraceRequestRedirectParams
+) -> None:
+    answer = redirect.response
+    answer.close()
+    raise aiohttp.WSServerHandshakeError(
+        answer.request_info, answer.history, status=answer.status, headers=answer.headers
+    )
 
 
 def _session(

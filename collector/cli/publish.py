@@ -80,8 +80,8 @@ def run(options: argparse.Namespace) -> int:
         except OSError as error:
             raise starting.unreadable(error, settings.archive) from None
         code = code if is_well else exits.IN_PART
-    if code:
-        print(_DIFFERS if options.check else _CONTINUE, file=sys.stderr)
+    if code and options.once:
+        print(_CONTINUE, file=sys.stderr)
     return code
 
 
@@ -152,7 +152,7 @@ async def _checked(target: Target, meters: tuple[MeterFiles, ...], zone: ZoneInf
     from collector.publish.publisher import all_hours, meters_of
     from collector.threads import in_thread
 
-    is_well = True
+    is_well = is_equal = True
     async with opened(target) as home_assistant:
         await home_assistant.probe()
         for each in meters_of(target, meters):
@@ -171,8 +171,10 @@ async def _checked(target: Target, meters: tuple[MeterFiles, ...], zone: ZoneInf
                 print(f"{target.name}: {name}: all {count:,} hours are equal")
             for difference in differences:
                 print(f"{target.name}: {name}: {_in_words(difference, found.hours.zone)}")
-            is_well = is_well and not differences
-    return is_well
+            is_equal = is_equal and not differences
+    if not is_equal:
+        print(_DIFFERS, file=sys.stderr)
+    return is_well and is_equal
 
 
 def _in_words(difference: Difference, zone: ZoneInfo) -> str:

@@ -129,6 +129,8 @@ class HomeAssistant:
         """As `send`, for the parts from that one on; `None` if hours before `pending.first` differ."""
         meter, kept_before = pending.hours.name, pending.start_of(pending.first) if index else 0
         unknown_from = _NEVER if pending.is_known else pending.start_of(pending.first)
+        # Hours before all stored ones are lost only if they were sent: others may be of an archive before.
+        lost_from = min(pending.start_of(index), _NEVER if pending.lost_from is None else pending.lost_from)
         sent: dict[int, _Sent] = {}  # by the statistic's place in `KINDS`: what was not read back so far
         counts: Counter[int] = Counter()
         begin, totals = pending.start_of(index) if index else 0, pending.from_part(index)[1]
@@ -136,13 +138,10 @@ class HomeAssistant:
             end = batch[-1].start + _HOUR_S if batch else _NEVER
             if not batch and pending.lost_from is None:
                 break
-            places = [place for place in _ALL if pending.lost_from is not None or place not in sent]
-            found = await self._stored(meter, places, begin, end)
+            found = await self._stored(meter, _ALL, begin, end)
             for place in _ALL:
-                stored = found.get(place, {})
-                here = list(_sums(batch, place))
-                if pending.lost_from is not None:
-                    here = list(_with_lost(here, stored, totals[place], pending.lost_from))
+                stored = found[place]
+                here = list(_with_lost(_sums(batch, place), stored, totals[place], lost_from))
                 wrong = (
                     start for start, total in here if start >= unknown_from or _differs(total, stored, start)
                 )
@@ -334,6 +333,8 @@ async def opened(target: Target) -> AsyncIterator[HomeAssistant]:
         except TimeoutError:
             raise PublishError(f"no connection to {target.host} within {_CONNECT_S:g} s") from None
         except aiohttp.WSServerHandshakeError as error:
+            if error.status >= 500 or error.status == 429:  # of a proxy before a Home Assistant that is down
+                raise PublishError(f"{target.host} answers {error.status}") from None
             raise TargetRefused(
                 f"{target.host} answers {error.status}, not as Home Assistant does", "Check url."
             ) from None

@@ -25,6 +25,7 @@ from collector.threads import in_batches, in_thread
 
 _POINTS = 1000  # of a request, 0.12 MB; with 5,000 the process keeps 2 MB more
 _LIMIT_S = 60.0
+_WRITTEN = 204  # of all versions; another success is of something else, such as the login page of a network
 _LONGEST_REASON = 300
 _LOGIN_CURE = (
     "Check the token (token_file; for InfluxDB 1 it is user:password), and that it may write there; then "
@@ -59,7 +60,7 @@ class Influx:
         async for lines in in_batches(points(head, pending.hours.hours(days), totals), _POINTS):
             body = "".join(lines).encode()
             status, text = await self._post(await in_thread(gzip.compress, body, 6, mtime=0))
-            if status >= 300:
+            if status != _WRITTEN:
                 raise self._refusal(status, text)
             count += len(lines)
         return count if totals is None else count // 2
@@ -69,12 +70,12 @@ class Influx:
         status, text = await self._post(gzip.compress(b"", mtime=0))
         # Version 1 takes a request without a point; for others it is a wrong one.
         may_be_empty = status == 400 and not self._target.is_influx_1
-        if status >= 300 and not may_be_empty:
+        if status != _WRITTEN and not may_be_empty:
             raise self._refusal(status, text)
         return f"{self._target.host} accepts points"
 
     async def _post(self, body: bytes) -> tuple[int, str]:
-        """The status of the answer, and its text if that is an error. Raises `PublishError` without one."""
+        """The status of the answer, and its text if that is not `_WRITTEN`. Raises `PublishError`."""
         headers = {"Content-Encoding": "gzip", "Content-Type": "text/plain; charset=utf-8"}
         if self._target.token:
             headers["Authorization"] = _authorization(self._target)
@@ -86,7 +87,7 @@ class Influx:
                 ) as answer,
             ):
                 # Whole, so that no part of an echoed token is left at its end; the session has a limit.
-                text = "" if answer.ok else (await answer.read()).decode("utf-8", "replace")
+                text = "" if answer.status == _WRITTEN else (await answer.read()).decode("utf-8", "replace")
                 return answer.status, text
         except TimeoutError:
             raise PublishError(f"no answer from {self._target.host} within {_LIMIT_S:g} s") from None
@@ -102,7 +103,7 @@ class Influx:
             return TargetRefused(reason, _LOGIN_CURE)
         if "retention policy" in words:
             return TargetRefused(reason, _RETENTION_CURE)
-        if status in (300, 301, 302, 307, 308, 400, 404, 405, 422):
+        if status < 400 or status in (400, 404, 405, 422):
             return TargetRefused(reason, _URL_CURE)
         return PublishError(reason)
 

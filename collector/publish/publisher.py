@@ -31,6 +31,10 @@ _RETRY_S, _RETRY_MAX_S = 60.0, 900.0  # after an outage: doubled up to the maxim
 _REFUSED_S = 3600.0  # with a refused token: too many attempts may lead to a ban
 _LONGEST_WAIT_S = 3600.0  # for jobs to end: a backfill changes all totals with every day that it saves
 
+_METER_CURE = "Until that is solved, this meter is not sent; the others are."
+_STORAGE_CURE = (
+    "What was sent is remembered there: check that the disk has space, and can be read and written."
+)
 _PERMISSION_CURE = "Use sudo for a command; the folder and its files must belong to the user of the service."
 
 
@@ -73,10 +77,10 @@ async def publish(
                     await in_thread(_note, each, target, found.now)
                 on_sent(each.meter.name, count, list(dict.fromkeys(found.hours.tally.findings)))
             except (NotExpressible, ArchiveRefused) as error:
-                problem = problem or PublishError(str(error))
+                problem = problem or PublishError(str(error), _METER_CURE)
             except OSError as error:
                 place = error.filename or record_of(each.folder, target)
-                cure = _PERMISSION_CURE if isinstance(error, PermissionError) else ""
+                cure = _PERMISSION_CURE if isinstance(error, PermissionError) else _STORAGE_CURE
                 problem = problem or PublishError(f"{place}: {error.strerror or error}", cure)
         if sender is None and probe and problem is None:
             sender = await connections.enter_async_context(opened(target))

@@ -45,9 +45,9 @@ class Pending:
 
     `days`: the days of each part, ascending. `now`: the parts as they are now. `changed`: the names of those
     that the target does not have as they are. `first`: the index of the first part whose hours, or an hour
-    before them, have changed. `is_known`: whether it is known what the target has of that part.
-    `lost_from`: if it was sent hours that are no longer stored, the start of the first such part, epoch
-    seconds.
+    before them, have changed. `is_known`: whether it is known what the target has of that part. `lost`: the
+    parts that it was sent and that are no longer stored. `lost_from`: if it was sent hours that are no longer
+    stored, the start of the first part with such hours, epoch seconds.
     """
 
     hours: MeterHours
@@ -56,12 +56,13 @@ class Pending:
     changed: Sequence[str]
     first: int
     is_known: bool
+    lost: Mapping[str, Part]
     lost_from: int | None
 
     @property
     def kept(self) -> dict[str, Part]:
         """The parts that the target has whatever happens while the others are sent."""
-        return dict(list(self.now.items())[: self.first])
+        return dict(list(self.now.items())[: self.first]) | dict(self.lost)
 
     def from_part(self, index: int) -> tuple[list[date], list[Decimal]]:
         """The days from that part on, and the totals of `COLUMNS` before them."""
@@ -85,18 +86,15 @@ def pending(hours: MeterHours, sent: Mapping[str, Part]) -> Pending | None:
     now = {name: _part(hours, of_part, before.get(name)) for name, of_part in days.items()}
     changed = [name for name, part in now.items() if name not in before or before[name].digest != part.digest]
     # After a part whose files are gone all totals are others. Names of days and months ascend together.
-    lost = min((name for name in before if name not in now), default=None)
+    lost = {name: part for name, part in before.items() if name not in now}
     names = list(days)
-    later = names if lost is None else [name for name in names if name > lost]
-    affected = changed if lost is None else changed + (later[:1] or names[-1:])
+    affected = changed + ([name for name in names if name > min(lost)][:1] or names[-1:] if lost else [])
     if not affected:
         return None
     first = min(map(names.index, affected))
     fewer = [name for name in changed if name in before and now[name].hours < before[name].hours]
-    lost_from = min(
-        (_start_of(name, hours.zone) for name in [*fewer, *([lost] if lost else [])]), default=None
-    )
-    return Pending(hours, days, now, changed, first, names[first] in before, lost_from)
+    lost_from = min((_start_of(name, hours.zone) for name in [*fewer, *lost]), default=None)
+    return Pending(hours, days, now, changed, first, names[first] in before, lost, lost_from)
 
 
 def _start_of(name: str, zone: ZoneInfo) -> int:
@@ -168,7 +166,8 @@ def read_sent(folder: Path, target: Target) -> dict[str, Part]:
     """The parts of that meter that the target was sent; none if that is not known. Raises `OSError`."""
     with suppress(FileNotFoundError, *_NO_RECORD):
         read = json.loads(read_at_most(record_of(folder, target), _MAX_BYTES))
-        if read["target"] == _identity(target):
+        # A folder that was renamed with its meter: the target knows the hours under the former name.
+        if read["target"] == _identity(target) and read.get("meter", folder.name) == folder.name:
             return {_name(name): _read_part(each) for name, each in read["parts"].items()}
     return {}
 
@@ -180,7 +179,8 @@ def write_sent(folder: Path, target: Target, parts: Mapping[str, Part]) -> None:
         name: [each.stamp, each.digest, each.hours, *map(str, each.totals)] for name, each in parts.items()
     }
     make_folder(record.parent)
-    replace_file(record, json.dumps({"target": _identity(target), "parts": written}).encode())
+    found = {"target": _identity(target), "meter": folder.name, "parts": written}
+    replace_file(record, json.dumps(found).encode())
 
 
 def _identity(target: Target) -> str:

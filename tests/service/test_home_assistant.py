@@ -16,7 +16,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from collector.errors import PublishError
+from collector.errors import PublishError, TargetRefused
 from collector.overview import MeterFiles
 from collector.publish.homeassistant import Difference, opened
 from collector.publish.publisher import all_hours, publish
@@ -130,6 +130,25 @@ async def test_a_home_assistant_that_is_down_for_a_day_gets_everything_when_it_i
     assert len(events_in(log_lines.getvalue(), "publish.recovered")) == 1
 
 
+@pytest.mark.parametrize("status", [429, 502, 503, 504])
+async def test_a_home_assistant_that_is_down_behind_a_proxy_is_an_outage(status: int, tmp_path: Path) -> None:
+    """Bug: it counted as a wrong address, which is tried once an hour."""
+    home = HomeAssistantServer()
+    home.http_status = status
+    async with (
+        home,
+        living(cloud_of(), tmp_path / "archive", START, publish=[table(home)], **SHALLOW) as service,
+    ):
+        await service.pass_time(minutes=5)
+        failure = target(service).failure
+        assert failure is not None
+        assert (str(status) in failure.reason, "Check url" in failure.cure) == (True, False)
+        home.http_status = None
+        await service.pass_time(minutes=10)
+        assert_has_all(home, service.world.folder())
+        assert target(service).failure is None
+
+
 async def test_a_restart_in_the_middle_of_an_import_loses_nothing(tmp_path: Path) -> None:
     """What was queued there is gone, and no answer says so."""
     async with HomeAssistantServer(file=tmp_path / "statistics") as home:
@@ -194,6 +213,17 @@ async def test_a_token_that_is_not_an_administrators_is_refused_in_words(tmp_pat
 
 
 # -- One pass -------------------------------------------------------------------------------------------
+
+
+async def test_a_redirect_is_not_followed_because_the_token_is_for_one_host(tmp_path: Path) -> None:
+    """Bug: the token was given to wherever the redirect led."""
+    store(tmp_path / "grid", [filled(SPRING)])
+    async with HomeAssistantServer() as other, HomeAssistantServer() as home:
+        home.http_status, home.location = 307, f"{other.url}/api/websocket"
+        with pytest.raises(TargetRefused, match="answers 307") as refused:
+            await sent(home, grid(tmp_path))
+        assert refused.value.cure == "Check url."
+        assert other.connections == 0
 
 
 async def test_days_of_23_and_25_hours_and_a_gap_have_exact_totals(tmp_path: Path) -> None:
@@ -363,6 +393,56 @@ async def test_an_hour_that_is_no_longer_stored_was_negative_energy_in_the_next(
         assert changes(home) == before
 
 
+@pytest.mark.parametrize("day", [SPRING, AUTUMN, AUTUMN + DAY])
+async def test_an_hour_that_is_no_longer_stored_loses_its_energy_also_after_a_failed_attempt(
+    day: date, tmp_path: Path
+) -> None:
+    """Bug: the attempt forgot that the hours had been sent, and each later one left them as they were."""
+    store(tmp_path / "grid", [filled(SPRING), filled(AUTUMN), filled(AUTUMN + DAY)])
+    async with HomeAssistantServer() as home:
+        await sent(home, grid(tmp_path))
+        (tmp_path / "grid" / f"{day}.jsonl").unlink()
+        home.faults = [Fault("close", on=(1,), command="recorder/import_statistics")]
+        with pytest.raises(PublishError):
+            await sent(home, grid(tmp_path))
+        home.faults = []
+        await sent(home, grid(tmp_path))
+        now = changes(home)
+        assert min(now.values()) >= 0
+        assert sum(now.values()) == pytest.approx(sum_of(tmp_path / "grid", "import"))
+
+
+async def test_an_hour_that_is_no_longer_stored_loses_its_energy_also_where_nothing_was_noted(
+    tmp_path: Path,
+) -> None:
+    """Bug: also `publish --once --all` left it with the old total, which made the next hour negative."""
+    store(tmp_path / "grid", [filled(SPRING), filled(AUTUMN), filled(AUTUMN + DAY)])
+    async with HomeAssistantServer() as home:
+        await sent(home, grid(tmp_path))
+        (tmp_path / "grid" / f"{AUTUMN}.jsonl").unlink()
+        (tmp_path / "grid/.collector/publish-ha.json").unlink()
+        await sent(home, grid(tmp_path))
+        now = changes(home)
+        assert min(now.values()) >= 0
+        assert sum(now.values()) == pytest.approx(sum_of(tmp_path / "grid", "import"))
+
+
+async def test_a_correction_before_an_hour_that_is_no_longer_stored_moves_its_total_too(
+    tmp_path: Path,
+) -> None:
+    """Bug: it kept its own, so that it was negative by the correction, and the next hour had it."""
+    store(tmp_path / "grid", [filled(SPRING), filled(AUTUMN), filled(AUTUMN + DAY)])
+    async with HomeAssistantServer() as home:
+        await sent(home, grid(tmp_path))
+        (tmp_path / "grid" / f"{AUTUMN}.jsonl").unlink()
+        await sent(home, grid(tmp_path))
+        flip(tmp_path / "grid" / f"{SPRING}.jsonl", "import")
+        await sent(home, grid(tmp_path))
+        now = changes(home)
+        assert all(now[ts] == 0 for ts in filled(AUTUMN).readings)
+        assert sum(now.values()) == pytest.approx(sum_of(tmp_path / "grid", "import"))
+
+
 async def test_years_that_only_home_assistant_has_stay_there(tmp_path: Path) -> None:
     """It was filled from an archive that is gone."""
     store(tmp_path / "old" / "grid", [filled(SPRING), filled(AUTUMN)])
@@ -500,4 +580,7 @@ async def _history(place: Path, steps: Any) -> None:
         assert pending is not None
         async with opened(target_of(home)) as connection:
             found = await connection.check(pending)
+        energy = changes(home)
     assert [each for each in found if each.missing or each.other] == []
+    first = next(pending.hours.hours()).start  # before it: what only Home Assistant has stays there
+    assert min(kwh for at, kwh in energy.items() if at > first) >= 0

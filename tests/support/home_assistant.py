@@ -135,12 +135,14 @@ class HomeAssistantServer:
     - `starting_s`: seconds after a start in which the state is not `RUNNING` and the recorder's commands are
       unknown
     - `http_status`: what the handshake is answered with, as by a proxy whose Home Assistant is down, or None
+    - `location`: where that answer leads, if it is a redirect
     """
 
     def __init__(self, version: str = NEW, file: Path | None = None, port: int = 0) -> None:
         self.version = version
         self.queue_s = self.latency_s = self.starting_s = 0.0
         self.http_status: int | None = None
+        self.location: str | None = None
         self.connections = 0
         self.messages: Counter[str] = Counter()
         self.imports: list[Import] = []
@@ -239,7 +241,8 @@ class HomeAssistantServer:
 
     async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
         if self.http_status is not None:
-            return web.Response(status=self.http_status, text="<html>unavailable</html>")
+            headers = {"Location": self.location} if self.location else {}
+            return web.Response(status=self.http_status, text="<html>unavailable</html>", headers=headers)
         if request.path != PATH:
             return web.Response(status=404, text="404: Not Found")
         self.connections += 1

@@ -32,8 +32,8 @@ class Database:
     """What was written: `values` by head, field and time; a second write replaces.
 
     `authorization`: the header that it requires, if any. `echo`: what a refusal has before the other header,
-    if it repeats that. `answers`: the status of the next requests, before it takes any again; a status from
-    300 on takes nothing, with `reason`. `lost`: takes the points, and closes the connection, unanswered.
+    if it repeats that. `answers`: the status of the next requests, before it takes any again; one that
+    is not 204 takes nothing, with `reason`. `lost`: takes the points, and closes the connection, unanswered.
     `answering`: while it is not set, no point is answered. `requests` counts those with points, `bodies` has
     the size of each that was taken.
     """
@@ -96,7 +96,7 @@ class Database:
             if self.echo is not None:
                 reason += f"{self.echo}{request.headers.get('Authorization')}"
             return web.json_response({"error": reason}, status=401)
-        if self.answers and (status := self.answers.pop(0)) >= 300:
+        if self.answers and (status := self.answers.pop(0)) != 204:
             return web.json_response({"error": self.reason}, status=status)
         self.bodies.append(len(body))
         for point in points(body):

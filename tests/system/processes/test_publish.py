@@ -424,6 +424,19 @@ def test_on_a_full_disk_the_hours_are_sent_and_sent_again_later(config: Path, da
     assert hours_of(database) == 72
 
 
+def test_what_is_wrong_with_the_archive_is_not_said_to_be_the_targets_fault(
+    config: Path, database: Database
+) -> None:
+    """Bug: the cure was to check the address."""
+    with_target(config, **database.table())
+    mark_as(config.parent / "archive" / "garage", "0" * 12)
+    (config.parent / "archive" / "house" / ".collector" / "publish-db.lock").mkdir()
+    for meter in ("house", "garage"):
+        text = failed(config, "--meter", meter)
+        assert meter in text
+        assert "url" not in text
+
+
 @pytest.mark.parametrize("content", ["", "{", "null", '{"target": "x", "parts": {}}', "[" * 100_000])
 def test_a_damaged_record_means_that_everything_is_sent(
     content: str, config: Path, database: Database
@@ -471,6 +484,26 @@ def test_a_meter_that_cannot_be_compared_does_not_keep_the_others_from_it(
     done = publish(config, "--check")
     assert (done.returncode, done.stdout) == (1, "ha: garage: all 24 hours are equal\n")
     assert "contains the history of device 000000000000" in done.stderr
+
+
+def test_a_home_assistant_that_cannot_be_compared_is_not_said_to_lack_hours(config: Path) -> None:
+    """Bug: the last line told to send all hours again."""
+    with_target(config, name="ha", kind="homeassistant", url="http://127.0.0.1:9", token=ADMIN_TOKEN)
+    done = publish(config, "--check")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.startswith("ha: 127.0.0.1:9: no connection: ")
+    assert len(done.stderr.splitlines()) == 1
+
+
+def test_a_meter_that_was_renamed_with_its_folder_is_sent_under_its_new_name(
+    config: Path, database: Database
+) -> None:
+    with_target(config, **database.table())
+    publish(config, "--once")
+    (config.parent / "archive" / "garage").rename(config.parent / "archive" / "garden")
+    config.write_text(config.read_text().replace('name = "garage"', 'name = "garden"'))
+    assert publish(config, "--once").stdout == "db: garden: 24 hours sent\n"
+    assert hours_of(database, "garden") == 24
 
 
 def test_home_assistant_is_sent_all_again_where_nothing_was_noted_and_has_it_once(

@@ -187,6 +187,13 @@ def test_a_new_token_does_not_send_everything_again(tmp_path: Path) -> None:
     assert read_sent(tmp_path, Target("db", TargetKind.INFLUX, TARGET.url, token="new")) != {}
 
 
+def test_a_meter_that_was_renamed_with_its_folder_has_been_sent_nothing(tmp_path: Path) -> None:
+    """Bug: the target had its history under the former name only, and new hours under the new one."""
+    write_sent(tmp_path / "grid", TARGET, found(house(tmp_path / "grid", filled())).now)
+    (tmp_path / "grid").rename(tmp_path / "house")
+    assert read_sent(tmp_path / "house", TARGET) == {}
+
+
 texts = st.text(max_size=12)
 anything = st.recursive(
     st.none()
