@@ -26,7 +26,7 @@ from collector.net import in_words, new_websocket_session, of_own_host
 from collector.publish.sent import Pending
 from collector.publish.targets import Target
 from collector.redaction import printable
-from collector.threads import in_batches
+from collector.threads import in_batches, in_thread
 
 _ROWS = 500  # of a message, 45 kB: Home Assistant ends the connection at 4 MB; 2,500 rows took as long
 _UNREAD = 3 * _ROWS  # sent rows that were not read back: so many keep Home Assistant busy
@@ -37,9 +37,12 @@ _CLOSE_S = 1.0
 _STORED_S = 600.0  # after which queued rows should be readable
 _PAUSE_S = 0.1
 _HOUR_S = 3600
+_LOOK_BACK_S = (8 * 86400, 400 * 86400, 1 << 32)  # for the hours before, in steps: an answer has a limit
 _NEVER = 1 << 32  # epoch seconds
 _ALL = range(len(KINDS))
+_DECIMALS = 6  # of kWh
 _TOLERANCE = 5e-7  # kWh: half of the last of six decimals
+_NOTHING = (Decimal(0),) * len(KINDS)
 _NEW_METADATA = (2025, 11)
 _VERSION = re.compile(r"(\d{4})\.(\d{1,2})\.")
 _ADMIN_CURE = (
@@ -78,6 +81,15 @@ class Difference(NamedTuple):
         )
 
 
+class _Beginning(NamedTuple):
+    """Where the meter's hours begin, epoch seconds, and Home Assistant's totals before that, by the place in
+    `KINDS`.
+    """
+
+    at: int
+    totals: list[Decimal]
+
+
 class _Sent(NamedTuple):
     """The rows of a statistic that were sent, from `first` on: 16 bytes for each."""
 
@@ -114,18 +126,36 @@ class HomeAssistant:
         """Sends each statistic from its first hour that Home Assistant has not, or has otherwise, to the end,
         and waits until it has stored that. Returns the number of hours.
 
+        Older hours that only Home Assistant has, as of an archive that is gone, stay, and the totals continue
+        from them.
+
         Where it is not known what was sent, that is all of it: an attempt that failed may still be in Home
         Assistant's queue, and would replace what is equal now.
 
         Raises `PublishError`, `NotExpressible`, `OSError`.
         """
+        beginning = await self._beginning(pending)
         # With the part before, to notice if it has lost what was sent: then everything is compared.
-        sent = await self._send_from(pending, max(0, pending.first - 1))
+        sent = await self._send_from(pending, max(0, pending.first - 1), beginning)
         if sent is None:
-            sent = await self._send_from(pending, 0)
+            sent = await self._send_from(pending, 0, beginning)
         return sent or 0
 
-    async def _send_from(self, pending: Pending, index: int) -> int | None:
+    async def _beginning(self, pending: Pending) -> _Beginning:
+        at = _NEVER if pending.lost_from is None else pending.lost_from
+        if (first := await in_thread(next, _rows(pending, 0, _NOTHING), None)) is not None:
+            at = min(at, first.start)
+        totals: dict[int, Decimal] = {}
+        for look_back_s in _LOOK_BACK_S:
+            left = [place for place in _ALL if place not in totals]
+            found = await self._stored(pending.hours.name, left, max(0, at - look_back_s), at)
+            for place, stored in found.items():
+                known = [total for _, total in sorted(stored.items()) if total is not None]
+                if known:
+                    totals[place] = Decimal(str(round(known[-1], _DECIMALS)))
+        return _Beginning(at, [totals.get(place, Decimal(0)) for place in _ALL])
+
+    async def _send_from(self, pending: Pending, index: int, beginning: _Beginning) -> int | None:
         """As `send`, for the parts from that one on; `None` if hours before `pending.first` differ."""
         meter, kept_before = pending.hours.name, pending.start_of(pending.first) if index else 0
         unknown_from = _NEVER if pending.is_known else pending.start_of(pending.first)
@@ -133,8 +163,8 @@ class HomeAssistant:
         lost_from = min(pending.start_of(index), _NEVER if pending.lost_from is None else pending.lost_from)
         sent: dict[int, _Sent] = {}  # by the statistic's place in `KINDS`: what was not read back so far
         counts: Counter[int] = Counter()
-        begin, totals = pending.start_of(index) if index else 0, pending.from_part(index)[1]
-        async for batch in _with_an_end(in_batches(_rows(pending, index), _ROWS)):
+        begin, totals = pending.start_of(index) if index else beginning.at, _totals(pending, index, beginning)
+        async for batch in _with_an_end(in_batches(_rows(pending, index, totals), _ROWS)):
             end = batch[-1].start + _HOUR_S if batch else _NEVER
             if not batch and pending.lost_from is None:
                 break
@@ -215,8 +245,8 @@ class HomeAssistant:
         """
         meter = pending.hours.name
         found = [Difference(name, 0, 0, 0, _NEVER) for name in ids_of(meter)]
-        begin, totals = 0, pending.from_part(0)[1]
-        async for batch in _with_an_end(in_batches(_rows(pending, 0), _ROWS)):
+        begin, totals = await self._beginning(pending)
+        async for batch in _with_an_end(in_batches(_rows(pending, 0, totals), _ROWS)):
             end = batch[-1].start + _HOUR_S if batch else _NEVER
             for place, stored in (await self._stored(meter, _ALL, begin, end)).items():
                 here = dict(_sums(batch, place))
@@ -269,10 +299,16 @@ class HomeAssistant:
         raise _refusal(refused if isinstance(refused, dict) else {})
 
 
-def _rows(pending: Pending, index: int) -> Iterator[Row]:
-    """The rows of the parts from that one on."""
-    days, totals = pending.from_part(index)
-    return rows(pending.hours.name, pending.hours.hours(days), totals[: len(KINDS)])
+def _rows(pending: Pending, index: int, totals: Sequence[Decimal]) -> Iterator[Row]:
+    """The rows of the parts from that one on, after these totals."""
+    days, _ = pending.from_part(index)
+    return rows(pending.hours.name, pending.hours.hours(days), list(totals))
+
+
+def _totals(pending: Pending, index: int, beginning: _Beginning) -> list[Decimal]:
+    """The totals before that part."""
+    _, before = pending.from_part(index)
+    return [total + before[place] for place, total in enumerate(beginning.totals)]
 
 
 async def _with_an_end(batches: AsyncIterator[list[Row]]) -> AsyncIterator[list[Row]]:
