@@ -122,6 +122,7 @@ def _left(seconds: float) -> str:
 
 _OUTCOMES = {"written": "complete", "partial": "incomplete so far"}  # in words; the others as they are
 _MOST_DAYS = 1095
+_MOST_NAMES = 10  # in a line
 _SERVICE_CONTINUES = "The service continues by itself with the other days; `status` shows how it goes."
 _DEFAULT_ODIR = "~/.shellyemdata"
 _TO_BE_PROVEN = (
@@ -401,7 +402,7 @@ def _result(
     """What is printed of a backfill or reread of these meters, and the exit code."""
     silent = [meter for meter in _without_data(settings, report) if meter.name in meters]
     output = [json.dumps(_as_dict(report) | {"without_data": [meter.name for meter in silent]})] * as_json
-    summary, *errors = lines_of(report, then)
+    summary, *errors = lines_of(report, then, of_many=len(settings.accounts) > 1)
     (errors.insert if as_json else output.insert)(0, summary)
     errors += [_what_may_be_wrong(meter) for meter in silent]
     return in_service.Result(_exit_code(report) or (exits.IN_PART if silent else exits.DONE), output, errors)
@@ -436,8 +437,11 @@ def _what_may_be_wrong(meter: Meter) -> str:
     )
 
 
-def lines_of(report: Report, then: str = starting.CONTINUE) -> Iterator[str]:
-    """The summary, and what else a person should know; `then`: what follows an early end."""
+def lines_of(report: Report, then: str = starting.CONTINUE, *, of_many: bool = False) -> Iterator[str]:
+    """The summary, and what else a person should know; `then`: what follows an early end.
+
+    `of_many`: there are several accounts, so that those with an outage are named.
+    """
     counts = ", ".join(
         f"{count} {_OUTCOMES.get(outcome, outcome)}"
         for outcome, count in sorted(report.counts.items())
@@ -461,10 +465,22 @@ def lines_of(report: Report, then: str = starting.CONTINUE) -> Iterator[str]:
             yield CURES["zone.unknown"]
     for meter, refusal in report.refused.items():
         yield f"{meter}: {refusal}."
-    if report.gave_up is not None:
+    if of_many and report.outages:
+        yield from _outages(report, then)
+    elif report.gave_up is not None:
         yield starting.advice_on(report.gave_up, then)
     if report.interrupted:
         yield f"Interrupted. {starting.CONTINUE}"
+
+
+def _outages(report: Report, then: str) -> Iterator[str]:
+    """A line for each kind of outage, with the accounts or meters that have it."""
+    names: dict[str, list[str]] = {}
+    for name, error in report.outages.items():
+        names.setdefault(starting.advice_on(error, then), []).append(name)
+    for advice, of in names.items():
+        more = f" and {len(of) - _MOST_NAMES} more" if len(of) > _MOST_NAMES else ""
+        yield f"{', '.join(of[:_MOST_NAMES])}{more}: {advice}"
 
 
 def _left_out(meter: str, since: date) -> str:
@@ -491,6 +507,7 @@ def _as_dict(report: Report) -> dict[str, Any]:
         "interrupted": report.interrupted,
         "refused": {meter: str(refusal) for meter, refusal in report.refused.items()},
         "gave_up": None if report.gave_up is None else str(report.gave_up),
+        "outages": {name: str(error) for name, error in sorted(report.outages.items())},
     }
 
 

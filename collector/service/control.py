@@ -30,7 +30,7 @@ from collector.settings import Settings
 
 _FOLDER = "shelly-collector"
 _MODE = 0o660
-_LONGEST_COMMAND = 256 * 1024
+_LONGEST_COMMAND = 4 * 1024 * 1024  # it has the settings of each meter, some 200 bytes
 _LONGEST_RESULT = 64 * 1024 * 1024
 _READ_S = 5.0  # for the one line of a command
 _MOST_AT_ONCE = 8
