@@ -122,7 +122,6 @@ def _left(seconds: float) -> str:
 
 _OUTCOMES = {"written": "complete", "partial": "incomplete so far"}  # in words; the others as they are
 _MOST_DAYS = 1095
-_MOST_NAMES = 10  # in a line
 _SERVICE_CONTINUES = "The service continues by itself with the other days; `status` shows how it goes."
 _DEFAULT_ODIR = "~/.shellyemdata"
 _TO_BE_PROVEN = (
@@ -466,21 +465,11 @@ def lines_of(report: Report, then: str = starting.CONTINUE, *, of_many: bool = F
     for meter, refusal in report.refused.items():
         yield f"{meter}: {refusal}."
     if of_many and report.outages:
-        yield from _outages(report, then)
+        yield from starting.advice_on_each(report.outages, then)
     elif report.gave_up is not None:
         yield starting.advice_on(report.gave_up, then)
     if report.interrupted:
         yield f"Interrupted. {starting.CONTINUE}"
-
-
-def _outages(report: Report, then: str) -> Iterator[str]:
-    """A line for each kind of outage, with the accounts or meters that have it."""
-    names: dict[str, list[str]] = {}
-    for name, error in report.outages.items():
-        names.setdefault(starting.advice_on(error, then), []).append(name)
-    for advice, of in names.items():
-        more = f" and {len(of) - _MOST_NAMES} more" if len(of) > _MOST_NAMES else ""
-        yield f"{', '.join(of[:_MOST_NAMES])}{more}: {advice}"
 
 
 def _left_out(meter: str, since: date) -> str:
