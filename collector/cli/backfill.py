@@ -233,9 +233,7 @@ def collected(
         if service is None:
             settings = load(needs_keys=True)
         plans = _plans(settings, scope, adopt=adopt)
-        progress = Progress(
-            sys.stderr, sum(len(plan.days) for plan in plans), sum(plan.duration_s for plan in plans)
-        )
+        progress = Progress(sys.stderr, sum(len(plan.days) for plan in plans), expected_s(settings, plans))
         try:
             if service is None:
                 report = _collect(settings, scope, progress, verbose=options.verbose, adopt=adopt)
@@ -351,6 +349,13 @@ def _plans(settings: Settings, scope: Scope | Reread, *, adopt: bool) -> list[Re
 
     now = wall_clock()
     return [plan for each in settings.accounts for plan in rehearsed(settings, each, scope, now, adopt=adopt)]
+
+
+def expected_s(settings: Settings, plans: list[Rehearsal]) -> float:
+    """How long all of it takes: accounts are requested at the same time, the meters of one in turn."""
+    duration_s = {plan.meter: plan.duration_s for plan in plans}
+    of_accounts = (sum(duration_s[meter.name] for meter in each.meters) for each in settings.accounts)
+    return max(of_accounts, default=0.0)
 
 
 def _remembered(settings: Settings) -> Remembered:
