@@ -341,6 +341,22 @@ async def test_one_who_says_nothing_is_not_waited_for(tmp_path: Path) -> None:
             each.close()
 
 
+async def test_a_command_too_many_was_told_that_the_service_had_stopped(tmp_path: Path) -> None:
+    """Bug: the service refused it before it was sent, and so the refusal was lost."""
+    async with living(cloud_of(), tmp_path, START, **SHALLOW) as service:
+        await service.pass_time(minutes=2)
+        silent = [find_service(service.world.archive, os.environ) for _ in range(8)]
+        await asyncio.sleep(0.1)
+        connection = find_service(service.world.archive, os.environ)
+        assert connection is not None
+        await asyncio.sleep(0.1)
+        with pytest.raises(CommandRefused, match="several commands"):
+            await carry_out(connection, "backfill", {}, lambda told: None)
+        for each in silent:
+            assert each is not None
+            each.close()
+
+
 async def test_a_command_with_a_bug_ends_itself_alone(
     tmp_path: Path, log_lines: io.StringIO, monkeypatch: pytest.MonkeyPatch
 ) -> None:
