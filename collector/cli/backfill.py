@@ -229,10 +229,10 @@ def collected(
     try:
         if options.dry_run:
             return _rehearse(settings, scope, as_json=options.json, adopt=adopt)
+        plans = _plans(settings, scope, adopt=adopt)  # takes a while; the service waits 5 s for a command
         service = None if settings.source is None else find_service(settings.archive, os.environ)
         if service is None:
             settings = load(needs_keys=True)
-        plans = _plans(settings, scope, adopt=adopt)
         progress = Progress(sys.stderr, sum(len(plan.days) for plan in plans), expected_s(settings, plans))
         try:
             if service is None:
