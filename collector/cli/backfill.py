@@ -229,13 +229,11 @@ def collected(
     try:
         if options.dry_run:
             return _rehearse(settings, scope, as_json=options.json, adopt=adopt)
+        plans = _plans(settings, scope, adopt=adopt)  # takes a while; the service waits 5 s for a command
         service = None if settings.source is None else find_service(settings.archive, os.environ)
         if service is None:
             settings = load(needs_keys=True)
-        plans = _plans(settings, scope, adopt=adopt)
-        progress = Progress(
-            sys.stderr, sum(len(plan.days) for plan in plans), sum(plan.duration_s for plan in plans)
-        )
+        progress = Progress(sys.stderr, sum(len(plan.days) for plan in plans), expected_s(settings, plans))
         try:
             if service is None:
                 report = _collect(settings, scope, progress, verbose=options.verbose, adopt=adopt)
@@ -353,6 +351,13 @@ def _plans(settings: Settings, scope: Scope | Reread, *, adopt: bool) -> list[Re
     return [plan for each in settings.accounts for plan in rehearsed(settings, each, scope, now, adopt=adopt)]
 
 
+def expected_s(settings: Settings, plans: list[Rehearsal]) -> float:
+    """How long all of it takes: accounts are requested at the same time, the meters of one in turn."""
+    duration_s = {plan.meter: plan.duration_s for plan in plans}
+    of_accounts = (sum(duration_s[meter.name] for meter in each.meters) for each in settings.accounts)
+    return max(of_accounts, default=0.0)
+
+
 def _remembered(settings: Settings) -> Remembered:
     in_file = settings.source is not None  # a folder named by flags is not the service's
     return remembered_for_others(settings.archive, os.environ) if in_file else Remembered()
@@ -401,7 +406,7 @@ def _result(
     """What is printed of a backfill or reread of these meters, and the exit code."""
     silent = [meter for meter in _without_data(settings, report) if meter.name in meters]
     output = [json.dumps(_as_dict(report) | {"without_data": [meter.name for meter in silent]})] * as_json
-    summary, *errors = lines_of(report, then)
+    summary, *errors = lines_of(report, then, of_many=len(settings.accounts) > 1)
     (errors.insert if as_json else output.insert)(0, summary)
     errors += [_what_may_be_wrong(meter) for meter in silent]
     return in_service.Result(_exit_code(report) or (exits.IN_PART if silent else exits.DONE), output, errors)
@@ -436,8 +441,11 @@ def _what_may_be_wrong(meter: Meter) -> str:
     )
 
 
-def lines_of(report: Report, then: str = starting.CONTINUE) -> Iterator[str]:
-    """The summary, and what else a person should know; `then`: what follows an early end."""
+def lines_of(report: Report, then: str = starting.CONTINUE, *, of_many: bool = False) -> Iterator[str]:
+    """The summary, and what else a person should know; `then`: what follows an early end.
+
+    `of_many`: there are several accounts, so that those with an outage are named.
+    """
     counts = ", ".join(
         f"{count} {_OUTCOMES.get(outcome, outcome)}"
         for outcome, count in sorted(report.counts.items())
@@ -461,7 +469,9 @@ def lines_of(report: Report, then: str = starting.CONTINUE) -> Iterator[str]:
             yield CURES["zone.unknown"]
     for meter, refusal in report.refused.items():
         yield f"{meter}: {refusal}."
-    if report.gave_up is not None:
+    if of_many and report.outages:
+        yield from starting.advice_on_each(report.outages, then)
+    elif report.gave_up is not None:
         yield starting.advice_on(report.gave_up, then)
     if report.interrupted:
         yield f"Interrupted. {starting.CONTINUE}"
@@ -491,6 +501,7 @@ def _as_dict(report: Report) -> dict[str, Any]:
         "interrupted": report.interrupted,
         "refused": {meter: str(refusal) for meter, refusal in report.refused.items()},
         "gave_up": None if report.gave_up is None else str(report.gave_up),
+        "outages": {name: str(error) for name, error in sorted(report.outages.items())},
     }
 
 

@@ -9,7 +9,7 @@ import re
 import signal
 import stat
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from datetime import date
 from pathlib import Path
@@ -46,6 +46,7 @@ _CODES = (
 """Of an error that ended a command; the first match counts."""
 _NOT_WRITTEN = (errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _SHORTEST_KEY = 16
+_MOST_NAMES = 10  # in a line
 _HARMLESS = re.compile(r"[./~].*|[\w-]+(\.[\w-]+)+(:\d+)?")  # a path, a host
 _FLAG = re.compile(r"--[a-z_-]+")
 _T = TypeVar("_T")
@@ -238,6 +239,16 @@ def check_archive(folder: Path) -> None:
 def code_of(error: ArchiveError | OutageError) -> int:
     """The exit code for the error that ended a command."""
     return next((code for kind, code in _CODES if isinstance(error, kind)), exits.SOURCE_UNAVAILABLE)
+
+
+def advice_on_each(errors: Mapping[str, OutageError], then: str = CONTINUE) -> Iterator[str]:
+    """A line for each kind of error, with the accounts or meters that have it."""
+    names: dict[str, list[str]] = {}
+    for name, error in errors.items():
+        names.setdefault(advice_on(error, then), []).append(name)
+    for advice, of in names.items():
+        more = f" and {len(of) - _MOST_NAMES} more" if len(of) > _MOST_NAMES else ""
+        yield f"{', '.join(of[:_MOST_NAMES])}{more}: {advice}"
 
 
 def advice_on(error: OutageError, then: str = CONTINUE) -> str:

@@ -90,9 +90,15 @@ def _result(reports: list[MeterReport], *, as_json: bool) -> in_service.Result:
     from collector.verify.report import as_lines
 
     output = [written(reports)] if as_json else list(as_lines(reports))
-    for report in reports:
-        if report.comparison is not None and (error := report.comparison.gave_up) is not None:
-            return in_service.Result(starting.code_of(error), output, [starting.advice_on(error)])
+    outages = {
+        report.meter: report.comparison.gave_up
+        for report in reports
+        if report.comparison is not None and report.comparison.gave_up is not None
+    }
+    if outages:
+        first = next(iter(outages.values()))
+        advice = starting.advice_on_each(outages) if len(reports) > 1 else [starting.advice_on(first)]
+        return in_service.Result(starting.code_of(first), output, list(advice))
     found = any(report.has_findings for report in reports)
     return in_service.Result(exits.IN_PART if found else exits.DONE, output, [])
 

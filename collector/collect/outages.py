@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
@@ -73,7 +74,15 @@ def outage_of(error: OutageError) -> Outage:
 
 def reason_of(error: OutageError) -> str:
     """The source's reason, or the error's text."""
-    return error.reason if isinstance(error, SourceError) else str(error)
+    if isinstance(error, SourceError):
+        return error.reason
+    return str(error) if isinstance(error, ClockUntrusted) else in_words(error)
+
+
+def in_words(error: OSError) -> str:
+    """The system's reason without its number, and the file."""
+    file = "" if error.filename is None else f": {os.fsdecode(error.filename)}"
+    return f"{error.strerror}{file}" if error.strerror else str(error)
 
 
 def cure_of(error: OutageError) -> str:

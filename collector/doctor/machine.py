@@ -102,7 +102,7 @@ def _save_test_files(archive: Path, folders: Collection[Path]) -> Check | None:
         try:
             replace_file(place, b"\0" * _PROBE_BYTES)
         except OSError as error:
-            room = os.statvfs(archive)
+            room = os.statvfs(folder)  # a meter may have a disk of its own
             is_full = _free_bytes(room) < _LEAST_BYTES or (room.f_files > 0 and room.f_favail == 0)
             cure = "Free some space, or replace the card." if is_full else _owner_cure(archive)
             return fail(

@@ -162,8 +162,8 @@ async def serve(
     """
     _log.info("service.started", version=__version__, meters=len(settings.meters))
     gc.set_threshold(*gc.get_threshold()[:2], 10 + len(settings.meters) // _METERS_A_COLLECTION)
-    connections = len(settings.accounts) * settings.pacing.max_in_flight
-    for warning in (*settings.warnings, *too_low(len(settings.meters), connections)):
+    limits = too_low(len(settings.meters), len(settings.accounts), settings.pacing.max_in_flight)
+    for warning in (*settings.warnings, *limits):
         _log.warning("config.warning", reason=warning)
     configuration = _Configuration(settings, load, in_force, remembered)
     pacers = Pacers()

@@ -96,8 +96,9 @@ class Reread:
 
 @dataclass(slots=True)
 class Report:
-    """What a backfill or reread did. `gave_up`: the error that ended it early.
+    """What a backfill or reread did. `gave_up`: the error that ended it early, for some accounts at least.
 
+    `outages`: all these errors by account, or by meter where only that one is down.
     `beginnings`: since when the cloud has data of each meter, by its daily totals, if these were read
     further back. `refused`: meters whose archive must not be used. `not_requested`: meters whose archive
     was another meter's before that day, so that days before it were left out.
@@ -114,6 +115,7 @@ class Report:
     refused: dict[str, ArchiveRefused | ArchiveLocked] = field(default_factory=dict)
     not_requested: dict[str, date] = field(default_factory=dict)
     gave_up: OutageError | None = None
+    outages: dict[str, OutageError] = field(default_factory=dict)
     left: int = 0
 
 
@@ -234,8 +236,8 @@ async def requested(
 ) -> Report:
     """The same in the running service, for the meters of those names; its schedule goes on beside.
 
-    An outage ends only the waiting: the service continues with these days. Requests and pauses that it needs
-    meanwhile for other days are counted, too.
+    An outage ends only the waiting, when the days that it does not affect are done: the service continues
+    with the others. Requests and pauses that it needs meanwhile for other days are counted, too.
     """
     loop = asyncio.get_running_loop()
     began = loop.time()
@@ -256,17 +258,18 @@ async def requested(
         return Report(gave_up=failed, duration_s=loop.time() - began)
     jobs = await _put_all(accounts, scope, watch, Lane.COMMAND)
     planned = {job: sum(1 for _ in job.collector.days_by(scope.plan)) for job in jobs}
-    outage = await _done_or_outage(running, accounts, jobs)
-    if outage is None and isinstance(scope, Scope):
+    outages = await _done_or_outages(running, accounts, jobs)
+    if isinstance(scope, Scope):
         for job in jobs:
-            await check_totals(job.collector)
+            if job.done.is_set():
+                await check_totals(job.collector)
     report = _report(accounts, jobs, scope, is_interrupted=False)
     report.left += sum(
         max(0, count - job.counts.total()) for job, count in planned.items() if not job.done.is_set()
     )
     report.requests -= requests
     report.holds -= holds
-    report.gave_up = outage
+    report.outages, report.gave_up = outages, next(iter(outages.values()), None)
     report.duration_s = loop.time() - began
     return report
 
@@ -276,27 +279,34 @@ def _counted(accounts: list[AccountAtWork]) -> tuple[int, int]:
     return sum(each.pacer.requests for each in accounts), sum(each.pacer.holds for each in accounts)
 
 
-async def _done_or_outage(
+async def _done_or_outages(
     running: Running, accounts: list[AccountAtWork], jobs: list[Job]
-) -> OutageError | None:
-    """Waits until all jobs are done; returns the outage of an account or a meter that keeps one from it."""
-    all_done: asyncio.Future[Any] = asyncio.create_task(_done(jobs))
-    runners = {collector: account.runner for account in accounts for collector in account.collectors}
-    try:
-        while not all_done.done():
-            for job in jobs:
-                runner = runners[job.collector]
-                error = runner.outage or runner.rejected.get(job.collector)
-                if error is not None and not job.done.is_set():
-                    return error
-            change: asyncio.Future[Any] = asyncio.create_task(running.outage_change())
-            try:
-                await asyncio.wait([all_done, change], return_when=asyncio.FIRST_COMPLETED)
-            finally:
-                change.cancel()
-        return None
-    finally:
-        all_done.cancel()
+) -> dict[str, OutageError]:
+    """Waits until each job is done or an outage keeps it from that; returns these outages."""
+    account_of = {collector: account for account in accounts for collector in account.collectors}
+    while True:
+        outages, working = dict[str, OutageError](), list[Job]()
+        for job in jobs:
+            account, meter = account_of[job.collector], job.collector.meter
+            if job.done.is_set():
+                continue
+            if (outage := account.runner.outage) is not None:
+                outages[account.account.name] = outage
+            elif (rejected := account.runner.rejected.get(job.collector)) is not None:
+                outages[meter.name] = rejected
+            else:
+                working.append(job)
+        if not working:
+            return outages
+        waits: list[asyncio.Future[Any]] = [
+            asyncio.create_task(_done(working)),
+            asyncio.create_task(running.outage_change()),
+        ]
+        try:
+            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for each in waits:
+                each.cancel()
 
 
 async def _done(jobs: list[Job]) -> None:
@@ -348,6 +358,7 @@ def _report(
     meters = {each.meter.name: each for each in _collectors(accounts)}
     since = {name: each.archive.since for name, each in meters.items()}
     requests, holds = _counted(accounts)
+    outages = {each.account.name: each.runner.given_up for each in accounts if each.runner.given_up}
     return Report(
         counts=sum((job.counts for job in jobs), Counter()),
         failures={job.collector.meter.name: job.failures for job in jobs if job.failures},
@@ -364,7 +375,8 @@ def _report(
         not_requested={
             name: day for name, day in since.items() if day and _leaves_out(meters[name], scope, day)
         },
-        gave_up=next((each.runner.given_up for each in accounts if each.runner.given_up), None),
+        gave_up=next(iter(outages.values()), None),
+        outages=outages,
         left=sum(job.count_left() for job in jobs if job.done.is_set()),  # others continue
     )
 

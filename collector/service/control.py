@@ -30,7 +30,7 @@ from collector.settings import Settings
 
 _FOLDER = "shelly-collector"
 _MODE = 0o660
-_LONGEST_COMMAND = 256 * 1024
+_LONGEST_COMMAND = 4 * 1024 * 1024  # it has the settings of each meter, some 200 bytes
 _LONGEST_RESULT = 64 * 1024 * 1024
 _READ_S = 5.0  # for the one line of a command
 _MOST_AT_ONCE = 8
@@ -201,9 +201,9 @@ class _Server:
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
     ) -> Mapping[str, Any] | None:
         """The command's result; `None` if nobody waits for it any more. Raises `CommandRefused`."""
+        name, options = await _read(reader)  # who still sends would not get a refusal
         if len(self._tasks) > _MOST_AT_ONCE:
             raise CommandRefused("The service is already carrying out several commands: try again later.")
-        name, options = await _read(reader)
         if (command := self._commands.get(name)) is None:
             raise CommandRefused(f"The running service has no command {name!r}: restart it after an update.")
         _log.info("command.received", command=name, uid=_uid_of(writer))

@@ -8,15 +8,21 @@ from contextlib import suppress
 from pathlib import Path
 
 _MEMORY_MB, _MEMORY_OF_METER_MB = 45.0, 0.75  # with three years of files; 0.1 at the start
-_FILES, _TASKS = 64, 72  # besides each meter's lock and each account's connections; whatever the meters
+_FILES, _TASKS = 64, 72  # besides each meter's lock, each account's connections and pace; whatever the meters
 _MB = 1024 * 1024
 CGROUPS = Path("/sys/fs/cgroup")
 OWN_CGROUP = Path("/proc/self/cgroup")
 
 
-def too_low(meters: int, connections: int, cgroups: Path = CGROUPS, own: Path = OWN_CGROUP) -> Iterator[str]:
-    """A sentence for each limit that is too low for so many meters, and connections at once."""
-    files, allowed = _FILES + meters + connections, resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+def too_low(
+    meters: int, accounts: int, in_flight: int, cgroups: Path = CGROUPS, own: Path = OWN_CGROUP
+) -> Iterator[str]:
+    """A sentence for each limit that is too low for so many meters and accounts.
+
+    `in_flight`: the connections of an account.
+    """
+    files = _FILES + meters + accounts * (in_flight + 1)
+    allowed = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
     if allowed != resource.RLIM_INFINITY and allowed < files:
         yield (
             f"{allowed} files may be open, and {meters} meters need up to {files}: set "

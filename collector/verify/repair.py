@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+import asyncio
+from collections.abc import Callable, Collection, Coroutine, Iterable, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from datetime import date, datetime, timedelta
 from itertools import groupby
 from pathlib import Path
+from typing import Any
 from zoneinfo import ZoneInfo
 
 from collector import logs
@@ -34,7 +36,7 @@ from collector.errors import (
     SourceError,
     Unavailable,
 )
-from collector.service.accounts import Pacers, assembled, open_archive
+from collector.service.accounts import AccountAtWork, Pacers, assembled, open_archive
 from collector.service.control import Running
 from collector.settings import Settings
 from collector.verify.files import inspect
@@ -123,11 +125,7 @@ async def verified(
     Raises `ArchiveError`, `OSError`.
     """
     async with assembled(settings, clock, Pacers(), remembered=remembered) as accounts:
-        return [
-            report
-            for account in accounts
-            for report in await _compared(account.collectors, clock, progress, fix=fix)
-        ]
+        return await _at_once(_compared(each.collectors, clock, progress, fix=fix) for each in accounts)
 
 
 async def verified_in_service(
@@ -137,20 +135,33 @@ async def verified_in_service(
 
     Days that are to be requested again are requested at once. Raises as `verified`.
     """
-    found: list[MeterReport] = []
-    for account in running.accounts:
+
+    async def of_account(account: AccountAtWork) -> list[MeterReport]:
         collectors = [each for each in account.collectors if each.meter.name in meters]
         for each in collectors:
             archive = each.archive
             if (refusal := await each.blocking(missing, archive.folder, archive.remembered)) is not None:
                 raise refusal
         if cloud:
-            found += await _compared(collectors, running.clock, progress, fix=fix)
+            found = await _compared(collectors, running.clock, progress, fix=fix)
         else:
-            found += [await _repaired(each, running.clock) for each in collectors]
+            found = [await _repaired(each, running.clock) for each in collectors]
         for each in collectors:
             running.request(account.runner, each, Lane.HEAL)
-    return found
+        return found
+
+    return await _at_once(of_account(each) for each in running.accounts)
+
+
+async def _at_once(accounts: Iterable[Coroutine[Any, Any, list[MeterReport]]]) -> list[MeterReport]:
+    """The reports of all accounts: each has a request rate of its own. The first error ends all of them."""
+    tasks = [asyncio.create_task(each) for each in accounts]
+    try:
+        return [report for reports in await asyncio.gather(*tasks) for report in reports]
+    finally:
+        for each in tasks:
+            each.cancel()
+        await asyncio.wait(tasks)
 
 
 async def _repaired(collector: Collector, clock: Clock) -> MeterReport:

@@ -31,7 +31,7 @@ from collector.service.control import (
 from tests.support.archives import flip
 from tests.support.faulty_cloud import Fault
 from tests.support.service_life import SHALLOW, Living, events_in, living
-from tests.support.world import cloud_of
+from tests.support.world import DEVICE, KEY, cloud_of
 
 START = datetime(2026, 3, 20, 14, 5, tzinfo=UTC)
 FORTNIGHT: dict[str, Any] = {"schedule": {"backfill_days": 15}}
@@ -146,6 +146,23 @@ async def test_an_outage_ends_the_waiting_and_the_service_collects_the_days_late
         assert len(_days(service)) == 51
 
 
+async def test_the_outage_of_one_account_ended_a_backfill_of_all(tmp_path: Path) -> None:
+    """Bug: with one wrong key among many, a backfill of all ended at once. Nor was the account named."""
+    account: dict[str, Any] = {"name": "home", "auth_key": KEY, "meter": [{"name": "house", "id": DEVICE}]}
+    ill = {"name": "barn", "auth_key": f"{KEY}OLD", "meter": [{"name": "stable", "id": DEVICE}]}
+    stand = {"accounts": [ill, account]}
+    async with living(cloud_of(), tmp_path, START, stand, **SHALLOW) as service:
+        await service.pass_time(minutes=2)
+        result = await _sent(service, "backfill", {**LAST_DAYS, "json": True})
+        assert len(_days(service)) == 11
+        assert result["code"] == 77
+        report = json.loads(result["output"][0])
+        assert report["days"] == {"unchanged": 1, "written": 7}
+        assert report["left"] == 11
+        assert report["outages"] == {"barn": "the cloud refused the key"}
+        assert result["errors"][1].startswith("barn: The cloud refused the key.")
+
+
 async def test_days_that_another_command_had_in_hand_were_not_waited_for(tmp_path: Path) -> None:
     """Bug: the second of two equal commands ended at once with "0 days: none to request"."""
     days = {"since": "2026-03-09", "until": "2026-03-10", "json": True}
@@ -200,6 +217,16 @@ async def test_a_meter_with_other_settings_was_taken_for_the_one_that_the_servic
         words = {**LAST_DAYS, "meters": {other.name: repr(other)}}
         with pytest.raises(CommandRefused, match="reload"):
             await _sent(service, "backfill", words)
+
+
+async def test_a_command_for_thousands_of_meters_was_too_long(tmp_path: Path) -> None:
+    """Bug: from some 1,200 meters on each command beside the service was refused as none."""
+    async with living(cloud_of(), tmp_path, START, **SHALLOW) as service:
+        await service.pass_time(minutes=2)
+        settings = repr(service.world.settings().meters[0])
+        meters = {f"house{number}": settings for number in range(10_000)}
+        with pytest.raises(CommandRefused, match="has no meter 'house0'"):
+            await _sent(service, "backfill", {**LAST_DAYS, "meters": meters})
 
 
 async def test_verify_moves_damaged_files_aside_and_the_service_fetches_their_days_at_once(
@@ -280,7 +307,7 @@ async def test_a_day_that_is_saved_during_the_comparison_does_not_differ(tmp_pat
         b'{"command": "verify", "meters": [["house"]]}\n',
         b"[" * 200_000 + b"\n",
         b"\xff\xfe\n",
-        b"x" * 300_000,
+        b"x" * (4 * 1024 * 1024 + 1),
     ],
 )
 async def test_a_command_that_is_none_is_refused_and_the_service_continues(
@@ -309,6 +336,22 @@ async def test_one_who_says_nothing_is_not_waited_for(tmp_path: Path) -> None:
             await _sent(service, "backfill", LAST_DAYS)
         await service.pass_time(seconds=6)
         assert (await _sent(service, "backfill", LAST_DAYS))["code"] == 0
+        for each in silent:
+            assert each is not None
+            each.close()
+
+
+async def test_a_command_too_many_was_told_that_the_service_had_stopped(tmp_path: Path) -> None:
+    """Bug: the service refused it before it was sent, and so the refusal was lost."""
+    async with living(cloud_of(), tmp_path, START, **SHALLOW) as service:
+        await service.pass_time(minutes=2)
+        silent = [find_service(service.world.archive, os.environ) for _ in range(8)]
+        await asyncio.sleep(0.1)
+        connection = find_service(service.world.archive, os.environ)
+        assert connection is not None
+        await asyncio.sleep(0.1)
+        with pytest.raises(CommandRefused, match="several commands"):
+            await carry_out(connection, "backfill", {}, lambda told: None)
         for each in silent:
             assert each is not None
             each.close()

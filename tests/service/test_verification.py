@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -17,14 +18,14 @@ import pytest
 from collector.archive.ledger import Ledger
 from collector.energy.history import Outcome, first_day
 from collector.errors import ArchiveLocked, KeyRefused, Unavailable
-from collector.simulator import Device, Hole, Revision
+from collector.simulator import Account, Device, Hole, Revision
 from collector.verify.files import inspect
 from collector.verify.repair import repair, verified
 from collector.verify.report import Action, MeterReport
 from tests.support.archives import compared, flip, write_files
-from tests.support.faulty_cloud import Fault
+from tests.support.faulty_cloud import Fault, Scenario
 from tests.support.service_life import events_in, living
-from tests.support.world import DEVICE, World, check_day, cloud_of, mark_as, world
+from tests.support.world import DEVICE, KEY, World, check_day, cloud_of, mark_as, world
 
 NOW = datetime(2025, 11, 20, 9, 30, tzinfo=UTC)
 DAY = date(2025, 11, 12)
@@ -284,6 +285,23 @@ async def test_an_unknown_device_does_not_stop_the_others(tmp_path: Path) -> Non
         assert len(compared(house).unanswered) == 1
         assert compared(house).gave_up is None
         assert compared(barn).days == 80
+
+
+async def test_accounts_were_compared_one_after_the_other(tmp_path: Path) -> None:
+    """Bug: three years of three hundred accounts took six hours, although each has a request a second."""
+    names = [f"home{number}" for number in range(10)]
+    homes = [Account(name, f"{KEY}{name}", (Device(DEVICE),)) for name in names]
+    tables = [
+        {"name": each.name, "auth_key": each.auth_key, "meter": [{"name": each.name, "id": DEVICE}]}
+        for each in homes
+    ]
+    async with world(Scenario(account=tuple(homes)), tmp_path, NOW, accounts=tables) as here:
+        await here.backfill(45)
+        settings, loop = here.settings(pacing={"min_interval_s": 1.05}), asyncio.get_running_loop()
+        began = loop.time()
+        found = await verified(settings, here.clock, lambda *told: None, fix=False)
+        assert [(each.meter, compared(each).days) for each in found] == [(name, 45) for name in names]
+        assert loop.time() - began < 8  # four requests each
 
 
 async def test_another_zone_is_not_compared(tmp_path: Path) -> None:

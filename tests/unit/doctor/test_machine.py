@@ -7,7 +7,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -142,6 +142,20 @@ def test_a_disk_that_fills_up_is_reported_in_time(
         found = archive_check(disk / "archive", [])
         assert (found.mark, word in found.text) == (mark, True), found
         assert list((disk / "archive").iterdir()) == []
+
+
+@by_root
+def test_the_full_disk_of_one_meter_was_taken_for_a_matter_of_permissions(tmp_path: Path) -> None:
+    """Bug: "root, its owner, must be able to write there", because the archive's own disk had space."""
+    archive = tmp_path / "archive"
+    archive.mkdir()
+    with tmpfs(archive / "house", "size=100k") as disk:
+        (disk / ".collector").mkdir()
+        with suppress(OSError), (disk / "filler").open("wb") as filler:
+            filler.write(b"\0" * 200_000)
+        found = archive_check(archive, [disk])
+    assert found.mark is Mark.FAIL
+    assert (found.cure or "").startswith("Free some space")
 
 
 @by_root
