@@ -574,8 +574,8 @@ def test_whatever_happened_before_one_pass_without_a_fault_makes_all_totals_exac
 
 
 async def _history(place: Path, steps: Any, *, is_settled: bool) -> None:
-    """`is_settled`: Home Assistant has stored what an attempt left in its queue before the next one begins, as
-    the service waits a minute; else hours that are no longer stored may come after they were looked for.
+    """`is_settled`: Home Assistant has stored what an attempt left in its queue before the next one begins,
+    for which the service waits a minute. Else hours may come that are no longer stored, and were not seen.
     """
     files = grid(place)
     home = HomeAssistantServer()
