@@ -102,7 +102,7 @@ def give_to_owner_of(folder: Path, descriptor: int) -> None:
             os.fchown(descriptor, owner.st_uid, owner.st_gid)
 
 
-_TEMPORARY_SUFFIX = ".shelly-tmp"  # ours to remove; never ends in .jsonl
+TEMPORARY_SUFFIX = ".shelly-tmp"  # ours to remove; never ends in .jsonl
 _MODE = 0o640
 # Errors of fsync of a folder on file systems without it: CIFS and others EINVAL, FUSE any. PostgreSQL and
 # Dovecot ignore EINVAL and EBADF there. EIO and ENOSPC are losses.
@@ -123,7 +123,7 @@ def replace_file(path: Path, content: bytes | Callable[[int], None]) -> bool:
     tried twice: after a failure a second one may report success without writing. Measured with real power
     cuts: without the directory's `fsync` 51 of 596 acknowledged saves were lost.
     """
-    temporary = path.with_name(path.name + _TEMPORARY_SUFFIX)
+    temporary = path.with_name(path.name + TEMPORARY_SUFFIX)
     flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
     try:
         descriptor = os.open(temporary, flags, _MODE)
@@ -209,7 +209,7 @@ def _begin_folder(folder: Path) -> None:
 def remove_stale_temporaries(folder: Path) -> None:
     """Removes the temporary file that a crash during `replace_file` left."""
     for entry in folder.iterdir():
-        if entry.name.endswith(_TEMPORARY_SUFFIX) and not entry.is_dir():
+        if entry.name.endswith(TEMPORARY_SUFFIX) and not entry.is_dir():
             entry.unlink()
 
 

@@ -19,8 +19,8 @@ MEANINGS = {
     "no meter, or `status`: a meter's newest hour is too old",
     USAGE: "wrong usage",
     SOURCE_UNAVAILABLE: "the cloud cannot be reached, or its rate limit lasts for long (429)",
-    CANNOT_CREATE: "the archive, the configuration or a report cannot be created or opened, or the port is "
-    "in use",
+    CANNOT_CREATE: "the archive, the configuration or a report cannot be created or opened, the port is in "
+    "use, or the running service refused the command",
     CANNOT_SAVE: "a file could not be saved, or the output could not be written",
     HELD_BY_ANOTHER: "another collector has locked the archive",
     KEY_REFUSED: "the cloud refused the key",

@@ -192,9 +192,12 @@ def _to_file(writer: Writer, meters: Sequence[MeterHours], target: Path) -> None
 
 
 def _not_written(place: Path | str, error: Exception) -> starting.Refused:
+    from collector.archive.files import TEMPORARY_SUFFIX
+
     named, reason = place, str(error)
     if isinstance(error, OSError):
-        named, reason = error.filename or place, error.strerror or reason
+        named = str(error.filename or place).removesuffix(TEMPORARY_SUFFIX)
+        reason = error.strerror or reason
     return starting.Refused(exits.CANNOT_SAVE, f"{named} cannot be written: {reason}")
 
 

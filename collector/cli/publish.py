@@ -64,7 +64,7 @@ def run(options: argparse.Namespace) -> int:
         reason = "no target is sent these meters: see `meters` in the [[publish]] tables"
         raise starting.Refused(exits.USAGE, f"{settings.source}: {reason}")
     zone = system_timezone(os.environ)
-    code = exits.DONE
+    code, is_cut_short = exits.DONE, False
     for target in targets:
         try:
             if options.check:
@@ -72,7 +72,7 @@ def run(options: argparse.Namespace) -> int:
             else:
                 is_well = asyncio.run(_sent(target, meters, zone, again=options.all))
         except PublishError as error:
-            is_well = _failed(target, error, error.cure or CURES["publish.failed"])
+            is_well, is_cut_short = _failed(target, error, error.cure or CURES["publish.failed"]), True
         except KeyboardInterrupt:
             if options.once:
                 print(_CONTINUE, file=sys.stderr)
@@ -80,7 +80,7 @@ def run(options: argparse.Namespace) -> int:
         except OSError as error:
             raise starting.unreadable(error, settings.archive) from None
         code = code if is_well else exits.IN_PART
-    if code and options.once:
+    if is_cut_short and options.once:
         print(_CONTINUE, file=sys.stderr)
     return code
 
@@ -138,7 +138,9 @@ async def _sent(target: Target, meters: tuple[MeterFiles, ...], zone: ZoneInfo, 
             await publish(target, left_over, zone, on_sent, again=again, probe=True)
         except ArchiveLocked:
             if not left:
-                return _failed(target, PublishError("the service, or another command, is sending to it"))
+                raise PublishError(
+                    "the service, or another command, is sending to it", "Wait until it ends."
+                ) from None
             await asyncio.sleep(1)
         else:
             break

@@ -15,6 +15,7 @@ from collector.archive.files import FolderLock
 from collector.archive.folder import OWN_FOLDER
 from collector.energy.days import Clock
 from collector.errors import ArchiveLocked, ArchiveRefused, NotExpressible, PublishError, TargetRefused
+from collector.events import CURES
 from collector.export.hours import Finding, MeterHours
 from collector.overview import MeterFiles
 from collector.publish import homeassistant, influx
@@ -238,7 +239,8 @@ class Publisher:
         known, self._is_proved = self.status.failure, False
         if self._failed_since is None or type(error) is not self._kind:
             self._kind = type(error)
-            self._log.warning("publish.failed", reason=error.reason, cure=error.cure, exc_info=bug)
+            cure = error.cure or CURES["publish.failed"]
+            self._log.warning("publish.failed", reason=error.reason, cure=cure, exc_info=bug)
         if self._failed_since is None:
             self._failed_since = asyncio.get_running_loop().time()
         at = int(self._clock().timestamp()) if known is None else known.at

@@ -124,7 +124,8 @@ def with_months(days: Mapping[str, Sequence[date]], sent: Mapping[str, Part]) ->
 
 
 def _part(hours: MeterHours, days: Sequence[date], before: Part | None) -> Part:
-    stamps = [f"{hours.stamps[day] & 0xFFFFFFFFFFFFFFFF:016x}" for day in days]
+    of_meter = "-" if hours.meter.has_no_solar else ""  # changed in the configuration, it changes the hours
+    stamps = [f"{hours.stamps[day] & 0xFFFFFFFFFFFFFFFF:016x}{of_meter}" for day in days]
     if before is not None and before.stamp == _stamp_of(stamps):
         return before
     return _sum_of([_day_part(stamp, hours.hours([day])) for stamp, day in zip(stamps, days, strict=True)])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 from collections.abc import AsyncIterator, Callable
 from contextlib import ExitStack, asynccontextmanager, suppress
@@ -193,13 +194,19 @@ def open_archive(
         ) from None
     except OSError as error:
         raise ArchiveError(
-            f"{folder} cannot be used: {error.strerror}. It must be a folder that this user may write"
+            f"{folder} cannot be used: {error.strerror}. {_cure(error)}"
             f"{hint(settings.archive, error, os.environ)}"
         ) from error
     held.callback(archive.close)
     if archive.is_taken and archive.ledger.rebuilt:
         logs.get_logger("archive").warning("ledger.rebuilt", meter=meter.name)
     return archive
+
+
+def _cure(error: OSError) -> str:
+    if error.errno in (errno.EMFILE, errno.ENFILE):
+        return "Allow the process more open files: docs/scaling.md tells how many, and how"
+    return "It must be a folder that this user may write"
 
 
 def _client(settings: Settings, account: Account, session: Session, pacers: Pacers) -> CloudClient:

@@ -53,7 +53,7 @@ def _sync_again(descriptor: int) -> None:
 
 def _shared(temporary: Path) -> Path:
     """One temporary for all folders."""
-    return temporary.parent.parent / files._TEMPORARY_SUFFIX
+    return temporary.parent.parent / files.TEMPORARY_SUFFIX
 
 
 def _acknowledged_first() -> Save:
@@ -74,7 +74,7 @@ def _acknowledged_first() -> Save:
 _CHANGES: dict[str, dict[str, Any]] = {
     "no fsync": {"os": _Os(fsync=_nothing)},
     "no directory fsync": {"sync_folder": lambda folder: True},
-    "in place": {"_TEMPORARY_SUFFIX": "", "os": _Os(replace=_nothing)},
+    "in place": {"TEMPORARY_SUFFIX": "", "os": _Os(replace=_nothing)},
     "replace before fsync": {"os": _Os(fsync=_nothing, replace=_replace_and_sync)},
     "second fsync on the same descriptor": {"os": _Os(fsync=_sync_again)},
     "no loop on short writes": {"_write_all": lambda descriptor, data: os.write(descriptor, data)},

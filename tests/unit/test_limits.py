@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import resource
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
+from collector.errors import ArchiveError
+from collector.service.accounts import open_archive
 from collector.service.limits import too_low
+from collector.settings import parse
+from tests.support.world import DEVICE, KEY
 
 _MB = 1024 * 1024
 
@@ -65,3 +70,17 @@ def test_the_limit_of_a_group_above_counts_as_well(groups: Groups) -> None:
 def test_no_limit_of_open_files_is_enough(groups: Groups, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(resource, "getrlimit", lambda kind: (resource.RLIM_INFINITY,) * 2)
     assert groups.found(100_000, 100_000) == []
+
+
+def test_too_few_open_files_were_taken_for_a_folder_that_cannot_be_written(tmp_path: Path) -> None:
+    """Bug: "Too many open files. It must be a folder that this user may write"."""
+    meters = [{"name": "house", "id": DEVICE}]
+    account = {"name": "home", "host": "shelly-1-eu.shelly.cloud", "auth_key": KEY, "meter": meters}
+    settings = parse({"archive": {"path": str(tmp_path / "archive")}, "account": [account]}, {}, None)
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with ExitStack() as held:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (3, limits[1]))
+        held.callback(resource.setrlimit, resource.RLIMIT_NOFILE, limits)
+        with pytest.raises(ArchiveError, match=r"Too many open files\. .*docs/scaling\.md") as error:
+            open_archive(settings, settings.meters[0], held, None)
+    assert "may write" not in str(error.value)

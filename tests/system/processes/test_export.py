@@ -200,8 +200,9 @@ def test_a_folder_and_a_place_that_is_not_there_are_refused_with_the_reason(
     config: Path, tmp_path: Path
 ) -> None:
     assert "is a folder: name a file in it" in refused(config, "csv", "--out", str(tmp_path), code=74)
-    assert refused(config, "csv", "--out", str(tmp_path / "none" / "x"), code=74).endswith(
-        "cannot be written: No such file or directory"
+    missing = tmp_path / "none" / "x"
+    assert refused(config, "csv", "--out", str(missing), code=74) == (
+        f"{missing} cannot be written: No such file or directory"
     )
 
 

@@ -308,6 +308,7 @@ def test_a_file_that_cannot_be_used_is_named_and_all_else_is_sent(config: Path, 
     assert done.returncode == 1
     assert done.stdout == "db: house: 48 hours sent\n"
     assert f"db: house: the file of {file.stem} cannot be used: " in done.stderr
+    assert LAST not in done.stderr
 
 
 def test_two_at_once_send_every_hour_once(config: Path) -> None:

@@ -194,6 +194,21 @@ def test_a_meter_that_was_renamed_with_its_folder_has_been_sent_nothing(tmp_path
     assert read_sent(tmp_path / "house", TARGET) == {}
 
 
+@pytest.mark.parametrize("before", [True, False])
+def test_a_clamp_that_was_told_to_measure_solar_or_none_changes_the_hours(
+    before: bool, tmp_path: Path
+) -> None:
+    """Bug: nothing was sent until the files changed."""
+    store(tmp_path / "grid", [filled()])
+
+    def hours(*, solar: bool) -> MeterHours:
+        return hours_of(files_of(tmp_path / "grid", timezone="Europe/Berlin", solar=solar).meters[0])
+
+    sent = dict(found(hours(solar=before)).now)
+    assert pending(hours(solar=before), sent) is None
+    assert found(hours(solar=not before), sent).changed == list(sent)
+
+
 texts = st.text(max_size=12)
 anything = st.recursive(
     st.none()
