@@ -131,8 +131,7 @@ def _lines_of_many(status: Status, now: datetime, zone: ZoneInfo, *, colour: boo
     """Sums, and what has a problem: the whole of a thousand meters would be 11,000 lines."""
     counts = [_counts_today(account, status, now) for account in status.accounts.values()]
     requests, holds = (sum(each) for each in zip(*counts, strict=True)) if counts else (0, 0)
-    holds_text = counted(holds, "rate-limit pause")
-    yield _row("accounts", f"{len(status.accounts)}: {requests} requests today, {holds_text}")
+    yield _row("accounts", f"{len(status.accounts)}: {_today_in_words(requests, holds)}")
     waiting = [name for name, account in status.accounts.items() if account.trouble is not None]
     for name in waiting[:_MOST] if status.is_running else ():
         yield from _account_lines(name, status.accounts[name], status, now)
@@ -157,9 +156,13 @@ def _lines_of_many(status: Status, now: datetime, zone: ZoneInfo, *, colour: boo
     yield "A meter with its calendar: --meter NAME"
 
 
+def _today_in_words(requests: int, holds: int) -> str:
+    return f"{counted(requests, 'request')} today, {counted(holds, 'rate-limit pause')}"
+
+
 def _account_lines(name: str, account: AccountStatus, status: Status, now: datetime) -> Iterator[str]:
     requests, holds = _counts_today(account, status, now)
-    yield _row("account", f"{name}: {requests} requests today, {counted(holds, 'rate-limit pause')}")
+    yield _row("account", f"{name}: {_today_in_words(requests, holds)}")
     if account.trouble is not None and status.is_running:
         yield _row("", f"waiting: {printable(account.trouble.reason)}")
 

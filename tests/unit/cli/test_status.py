@@ -95,3 +95,12 @@ def test_one_day_is_not_called_days() -> None:
     text = " ".join(" ".join(text_of(meter)).split())
     assert "1 complete day only in this archive (deleted by the cloud)" in text
     assert "at risk 1 day from 2023-03-22 on: not complete, and deleted by the cloud within 30 days" in text
+
+
+def test_one_request_is_not_called_requests() -> None:
+    """Bug: "1 requests today"."""
+    accounts = {"home": AccountStatus(requests_today=1, holds_today=1)}
+    meters = {"house": MeterStatus(states=STATES)}
+    seen = Status("1", 1, 1, NOW, "2026-03-20", accounts=accounts, meters=meters)
+    lines = list(status.lines(seen, ZoneInfo("UTC"), io.StringIO(), {}, whole=False))
+    assert "account  home: 1 request today, 1 rate-limit pause" in lines
