@@ -133,7 +133,7 @@ class Requester:
 # Python collects all objects after ten collections of younger ones: with a thousand accounts for 0.2 s,
 # every two seconds, and finds little. Here it is after one more for so many meters each.
 _METERS_A_COLLECTION = 25
-_GRACE_S = 3.0  # for the days in progress when the service is stopped
+_GRACE_S = 2.0  # for the days in progress when the service is stopped
 _SAVE_GRACE_S = 1.0  # for a save in progress; a kill leaves the old or the new file
 _HEARTBEAT_S = 30.0
 _STATUS_S = 30.0  # between two statuses if nothing has changed

@@ -37,7 +37,7 @@ from collector.service.control import Running
 from collector.settings import AccountSettings, Settings
 
 _GIVE_UP_AFTER_S = 900.0  # a person is waiting
-_GRACE_S = 3.0
+_GRACE_S = 2.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -273,7 +273,7 @@ async def test_a_day_that_a_backfill_by_hand_is_not_given_is_requested_once(tmp_
 
 @pytest.mark.parametrize("kind", ["path_gone", "bad_key", "status_503"])
 async def test_a_stop_does_not_wait_for_a_trouble_that_begins_with_it(kind: str, tmp_path: Path) -> None:
-    """Bug: the last day in progress began to wait for better times, and was cut off after three seconds."""
+    """Bug: the last day in progress began to wait for better times, and was cut off in the end."""
     scenario = cloud_of(latency_s=1.0, fault=(Fault(kind),))
     async with living(scenario, tmp_path, START, retry={"attempts": 1}, **SHALLOW) as service:
         await service.pass_time(seconds=0.5)
