@@ -157,7 +157,8 @@ def _lines_of_many(status: Status, now: datetime, zone: ZoneInfo, *, colour: boo
 
 
 def _today_in_words(requests: int, holds: int) -> str:
-    return f"{counted(requests, 'request')} today, {counted(holds, 'rate-limit pause')}"
+    requests_text = "1 request today" if requests == 1 else f"{requests} requests today"
+    return f"{requests_text}, {counted(holds, 'rate-limit pause')}"
 
 
 def _account_lines(name: str, account: AccountStatus, status: Status, now: datetime) -> Iterator[str]:
