@@ -21,7 +21,7 @@ from tests.support.key_forms import AWKWARD_KEY, forms_of
 from tests.support.world import hours_of_day, kwh, records_of
 from tests.system.machines import installing, roots
 
-pytestmark = [pytest.mark.machines, pytest.mark.timeout(700)]  # the first one may build a machine
+pytestmark = [pytest.mark.machines, pytest.mark.timeout(1100)]  # the first one may build a machine
 
 _STOP_S = 5
 Facts = Callable[[str], Any]

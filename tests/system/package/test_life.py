@@ -17,7 +17,7 @@ from tests.system.machines import roots
 from tests.system.package.life import DEVICE, KEY, STEPS
 from tests.system.package.machine import Life, lived
 
-pytestmark = [pytest.mark.machines, pytest.mark.timeout(700)]  # the first one may build a machine
+pytestmark = [pytest.mark.machines, pytest.mark.timeout(1100)]  # the first one may build a machine
 
 _NEWER = f"{collector.__version__}+1"
 _CONFIGURATION, _KEY_FILE = "/etc/shelly-collector/config.toml", "/etc/shelly-collector/auth_key"
