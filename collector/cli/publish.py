@@ -35,7 +35,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     what.add_argument(
         "--check",
         action="store_true",
-        help="compare every hour that Home Assistant has with the stored ones; sends nothing",
+        help="compare the stored hours with those that Home Assistant has; sends nothing",
     )
     parser.add_argument("--config", type=Path, metavar="FILE", help="the configuration file")
     parser.add_argument("--target", action="append", metavar="NAME", help="only this target (default: all)")

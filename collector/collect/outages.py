@@ -76,10 +76,10 @@ def reason_of(error: OutageError) -> str:
     """The source's reason, or the error's text."""
     if isinstance(error, SourceError):
         return error.reason
-    return str(error) if isinstance(error, ClockUntrusted) else in_words(error)
+    return str(error) if isinstance(error, ClockUntrusted) else _in_words(error)
 
 
-def in_words(error: OSError) -> str:
+def _in_words(error: OSError) -> str:
     """The system's reason without its number, and the file."""
     file = "" if error.filename is None else f": {os.fsdecode(error.filename)}"
     return f"{error.strerror}{file}" if error.strerror else str(error)

@@ -161,7 +161,7 @@ async def _at_once(accounts: Iterable[Coroutine[Any, Any, list[MeterReport]]]) -
     finally:
         for each in tasks:
             each.cancel()
-        await asyncio.wait(tasks)
+        await asyncio.gather(*tasks, return_exceptions=True)
 
 
 async def _repaired(collector: Collector, clock: Clock) -> MeterReport:

@@ -81,6 +81,13 @@ def sum_of_readable(folder: Path, column: str) -> float:
     return total
 
 
+def assert_energy_is_that_of(home: HomeAssistantServer, folder: Path) -> None:
+    """The hours' imports are not negative, and add up to what is stored."""
+    now = changes(home)
+    assert min(now.values()) >= 0
+    assert sum(now.values()) == pytest.approx(sum_of(folder, "import"))
+
+
 async def sent(home: HomeAssistantServer, files: MeterFiles, token: str = ADMIN_TOKEN) -> int:
     """Sends what is missing; the number of hours."""
     counts: dict[str, int] = {}
@@ -407,9 +414,7 @@ async def test_an_hour_that_is_no_longer_stored_loses_its_energy_also_after_a_fa
             await sent(home, grid(tmp_path))
         home.faults = []
         await sent(home, grid(tmp_path))
-        now = changes(home)
-        assert min(now.values()) >= 0
-        assert sum(now.values()) == pytest.approx(sum_of(tmp_path / "grid", "import"))
+        assert_energy_is_that_of(home, tmp_path / "grid")
 
 
 async def test_an_hour_that_is_no_longer_stored_loses_its_energy_also_where_nothing_was_noted(
@@ -422,9 +427,7 @@ async def test_an_hour_that_is_no_longer_stored_loses_its_energy_also_where_noth
         (tmp_path / "grid" / f"{AUTUMN}.jsonl").unlink()
         (tmp_path / "grid/.collector/publish-ha.json").unlink()
         await sent(home, grid(tmp_path))
-        now = changes(home)
-        assert min(now.values()) >= 0
-        assert sum(now.values()) == pytest.approx(sum_of(tmp_path / "grid", "import"))
+        assert_energy_is_that_of(home, tmp_path / "grid")
 
 
 async def test_a_correction_before_an_hour_that_is_no_longer_stored_moves_its_total_too(
